@@ -1,0 +1,39 @@
+//! argv → [`Request`]: what was asked for, validated, with no I/O.
+
+pub mod classic;
+pub mod events;
+
+use std::ffi::OsString;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Request {
+    /// netstat's own views: no verb given.
+    Classic(classic::Options),
+    /// `events`: the stream of what happens to sockets.
+    Events(events::Options),
+    /// Text to print on standard output, and then exit 0 (`--help`, `--version`, `events --schema`).
+    Print(String),
+}
+
+/// Why argv cannot be served: what to write to standard error, and the exit code.
+#[derive(Debug, PartialEq)]
+pub struct Refusal {
+    /// The message, newline included.
+    pub message: String,
+    /// 2 for our verbs, netstat's own codes for the classic views.
+    pub exit: u8,
+}
+
+/// Reads a whole command line, program name included. The first argument selects a verb only if it is exactly its name:
+/// netstat ignores operands, and so every other word belongs to the classic command line.
+///
+/// # Errors
+/// A [`Refusal`] that names the argument and the way out.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    match argv.get(1).and_then(|a| a.to_str()) {
+        Some("events") => events::parse(&argv[1..]),
+        _ => classic::parse(&argv),
+    }
+}

@@ -1,0 +1,1 @@
+//! All of aya: load, attach plan, offsets from BTF, decode, ring reads.

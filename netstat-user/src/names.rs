@@ -1,0 +1,1 @@
+//! Host, service, user and network names, looked up before rendering.

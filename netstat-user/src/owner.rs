@@ -1,0 +1,1 @@
+//! Merges ownership evidence and keeps its grade.

@@ -1,0 +1,1 @@
+//! Readers of /proc, each with an injectable root path, and the descriptor scan.

@@ -1,0 +1,12 @@
+//! Runs the events request.
+
+use crate::cli::events::Options;
+use std::io;
+
+/// Serves the request and returns the exit code.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn run(_options: &Options) -> io::Result<u8> {
+    Ok(0)
+}

@@ -1,0 +1,1 @@
+//! System calls no well-kept crate wraps: the one user-side room with `unsafe`.

@@ -1,0 +1,1 @@
+//! Rows in, bytes out: netstat tables, event text, JSON.
