@@ -1,1 +1,8 @@
-//! Shared harness for the suites in `tests/`.
+//! Shared harness for the suites in `tests/`: the program under test, commands with a time limit, and network
+//! namespaces of a test's own. No `ip` is needed for any of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is all tests")]
+
+pub mod command;
+pub mod netns;
+pub mod programs;
