@@ -2,6 +2,7 @@
 
 pub mod classic;
 pub mod events;
+pub mod locale;
 
 use crate::cli::Request;
 use std::io;

@@ -1,1 +1,0 @@
-//! English and German words, by locale.
