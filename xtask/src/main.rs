@@ -1,2 +1,70 @@
-//! `cargo xtask`: the project's own commands.
-fn main() {}
+//! `cargo xtask`: the project's own commands. Alone it lists them; each is a module of its own.
+
+#![allow(clippy::expect_used, reason = "here a panic ends only a maintainer's own command")]
+
+mod apt;
+mod check;
+mod digest;
+mod ebpf;
+mod sh;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+/// One command: what it is called, what may follow it, what it does for a person, and the function.
+struct Command {
+    name: &'static str,
+    args: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "check",
+        args: "",
+        help: "the committed kernel object matches its sources; formatting; clippy",
+        run: check::run,
+    },
+    Command {
+        name: "ebpf",
+        args: "[--verify]",
+        help: "build the kernel object and its digest under netstat-ebpf/prebuilt, installing the BPF toolchain where missing; \
+           --verify builds and compares only",
+        run: ebpf::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((name, rest)) = args.split_first() else {
+        print!("{}", usage());
+        return Ok(());
+    };
+    match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => (command.run)(rest),
+        None if matches!(name.as_str(), "help" | "-h" | "--help") => {
+            print!("{}", usage());
+            Ok(())
+        }
+        None => bail!("no command `{name}`; `cargo xtask` lists them"),
+    }
+}
+
+fn usage() -> String {
+    let mut text = String::from("usage: cargo xtask COMMAND [ARGUMENT…]\n\n");
+    for Command { name, args, help, .. } in COMMANDS {
+        text.push_str(&format!("  {name} {args}\n      {help}\n"));
+    }
+    text
+}

@@ -1,0 +1,63 @@
+//! The Debian packages the project's own commands need; the only list of them.
+
+use crate::sh;
+use anyhow::{Context, Result, bail};
+use std::process::Command;
+
+/// Builds the kernel object: a rustc with a prebuilt `core` for `bpfel-unknown-none`, and the LLVM it was built with.
+pub const BPF: &[&str] = &[
+    "rustc-web",
+    "cargo-web",
+    "libstd-rust-web-dev-bpf",
+    "rust-web-llvm",
+    "llvm-22",
+    "llvm-22-dev",
+    "libpolly-22-dev",
+    "libzstd-dev",
+    "zlib1g-dev",
+    "libxml2-dev",
+];
+
+/// Those of `packages` that dpkg does not list as installed. On a system without dpkg, all of them.
+pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    let installed = |name: &&str| {
+        Command::new("dpkg-query")
+            .args(["--show", "--showformat", "${db:Status-Status}", name])
+            .output()
+            .is_ok_and(|out| out.stdout == b"installed")
+    };
+    packages.iter().filter(|name| !installed(name)).copied().collect()
+}
+
+/// Installs those of `packages` that are missing. Needs root and apt-get; the error names the packages where either is missing.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let missing = missing(packages);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if sh::which("apt-get").is_none() {
+        bail!("these packages (Debian's names) are needed, and there is no apt-get to install them: {list}");
+    }
+    if !sh::is_root() {
+        bail!("these packages are needed; as root: apt-get install {list}");
+    }
+    eprintln!("installing {list}");
+    let apt_get = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "-o", "Dpkg::Use-Pty=0"]);
+        apt
+    };
+    // A fresh machine has no package lists, an old one has stale ones: refresh them once the first try fails.
+    if apt_get()
+        .args(["install", "--no-install-recommends"])
+        .args(&missing)
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        return Ok(());
+    }
+    sh::run(apt_get().arg("update"))?;
+    sh::run(apt_get().args(["install", "--no-install-recommends"]).args(&missing))
+        .with_context(|| format!("cannot install {list}"))
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask ebpf`: builds the kernel object that is committed, the same bytes from any folder.
+//!
+//! Rust's own distribution has no `core` for `bpfel-unknown-none`; Debian's rustc-web has one, prebuilt, so that no nightly
+//! toolchain is needed. bpf-linker must be linked against the LLVM of that rustc.
+
+use crate::{apt, digest, sh};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const RUSTC: &str = "/usr/bin/rustc";
+const CARGO: &str = "/usr/bin/cargo";
+const LLVM: &str = "/usr/lib/llvm-22";
+const TARGET: &str = "bpfel-unknown-none";
+
+pub fn run(args: &[String]) -> Result<()> {
+    let verify_only = match args {
+        [] => false,
+        [flag] if flag == "--verify" => true,
+        _ => bail!("ebpf takes nothing but --verify"),
+    };
+    install()?;
+    let object = build()?;
+    if verify_only {
+        return same_as_committed(&object);
+    }
+    let path = sh::root().join(digest::OBJECT);
+    fs::create_dir_all(path.parent().expect("a file in a folder"))?;
+    fs::write(&path, &object).with_context(|| format!("cannot write {}", path.display()))?;
+    digest::write(&compilers()?)?;
+    println!("{}: {} bytes, and {}", digest::OBJECT, object.len(), digest::DIGESTS);
+    Ok(())
+}
+
+fn same_as_committed(object: &[u8]) -> Result<()> {
+    let committed =
+        fs::read(sh::root().join(digest::OBJECT)).with_context(|| format!("cannot read {}", digest::OBJECT))?;
+    if committed != object {
+        bail!("{} is not what these sources build; run `cargo xtask ebpf` and commit the result", digest::OBJECT);
+    }
+    println!("{}: a rebuild gives the same {} bytes", digest::OBJECT, object.len());
+    Ok(())
+}
+
+fn install() -> Result<()> {
+    apt::install(apt::BPF)?;
+    if linker().is_none() {
+        // A bpf-linker of another LLVM than rustc's fails with "unable to find library -lLLVM" or misreads the bitcode.
+        let mut install = Command::new("cargo");
+        sh::run(plain(&mut install).env("LLVM_PREFIX", LLVM).env("LLVM_SYS_221_PREFIX", LLVM).args([
+            "install",
+            "bpf-linker",
+            "--locked",
+            "--no-default-features",
+            "--features",
+            "llvm-22",
+        ]))?;
+    }
+    Ok(())
+}
+
+fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
+fn linker() -> Option<PathBuf> {
+    let installed = cargo_home().join("bin/bpf-linker");
+    if installed.is_file() { Some(installed) } else { sh::which("bpf-linker") }
+}
+
+/// The compilers, as the digest file names them.
+fn compilers() -> Result<String> {
+    let rustc = sh::output(plain(Command::new(RUSTC).arg("--version")))?;
+    let linker = linker().context("bpf-linker is not installed; `cargo xtask ebpf` installs it")?;
+    let linker = sh::output(plain(Command::new(linker).arg("--version")))?;
+    Ok(format!("{}, {}", rustc.trim(), linker.trim()))
+}
+
+/// Without what the cargo that runs us passes on: another rustc, its libraries, and flags that override ours.
+fn plain(command: &mut Command) -> &mut Command {
+    for name in
+        ["RUSTC", "RUSTC_WRAPPER", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "LD_LIBRARY_PATH"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The object's bytes: programs, maps and BTF, no debug sections.
+fn build() -> Result<Vec<u8>> {
+    let root = sh::root();
+    let target_dir = root.join("target/bpf");
+    let linker = linker().context("bpf-linker is not installed")?;
+    // BTF line info records source paths; without the maps the object would differ from folder to folder.
+    let flags = [
+        format!("-Clinker={}", linker.display()),
+        "-Clink-arg=--btf".to_owned(),
+        format!("--remap-path-prefix={}=/src", root.display()),
+        format!("--remap-path-prefix={}=/cargo", cargo_home().display()),
+    ];
+    let mut cargo = Command::new(CARGO);
+    plain(&mut cargo)
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTC", RUSTC)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env("CARGO_TARGET_DIR", &target_dir)
+        .args(["build", "--locked", "--package", "netstat-ebpf", "--bin", "netstat-ebpf"])
+        .args(["--profile", "bpf", "--target", TARGET]);
+    sh::run(&mut cargo)?;
+    let built = target_dir.join(TARGET).join("bpf/netstat-ebpf");
+    let stripped = target_dir.join("netstat-ebpf.o");
+    let objcopy = PathBuf::from(LLVM).join("bin/llvm-objcopy");
+    sh::run(Command::new(objcopy).arg("--strip-debug").arg(&built).arg(&stripped))?;
+    let object = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
+    if !object.windows(5).any(|name| name == b".BTF\0") {
+        bail!("the object has no BTF: is {} a bpf-linker that knows --btf?", linker.display());
+    }
+    Ok(object)
+}
