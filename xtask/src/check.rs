@@ -1,14 +1,25 @@
 //! `cargo xtask check`: what must hold before a change is proposed, apart from the tests.
 
-use crate::{digest, sh};
+use crate::{digest, layers, sh};
 use anyhow::{Result, bail};
 
 pub fn run(args: &[String]) -> Result<()> {
     if !args.is_empty() {
         bail!("check takes no arguments");
     }
-    digest::check()?;
+    // All cheap checks speak before the first failure ends the command.
+    let mut problems = layers::breaches(&sh::root().join("netstat-user/src"))?;
+    if let Err(error) = digest::check() {
+        problems.push(format!("{error:#}"));
+    }
+    for problem in &problems {
+        eprintln!("check: {problem}");
+    }
     sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
     sh::run(sh::cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    Ok(())
+    match problems.len() {
+        0 => Ok(()),
+        1 => bail!("1 problem, named above"),
+        count => bail!("{count} problems, named above"),
+    }
 }

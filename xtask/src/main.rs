@@ -6,6 +6,7 @@ mod apt;
 mod check;
 mod digest;
 mod ebpf;
+mod layers;
 mod sh;
 
 use anyhow::{Result, bail};
@@ -23,7 +24,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "check",
         args: "",
-        help: "the committed kernel object matches its sources; formatting; clippy",
+        help: "the layer map, the committed kernel object against its sources, formatting, clippy",
         run: check::run,
     },
     Command {

@@ -1,0 +1,332 @@
+//! Holds the files of `netstat-user/src` to the layer map at the top of its `lib.rs`.
+//!
+//! The map is the ```` ```text ```` table there: one row per room with the rooms it may import. A file belongs to the room its first
+//! path component names. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a
+//! macro's argument, a unit test) and one in a comment or a string does not.
+
+use anyhow::{Context, Result, bail};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Files (without `.rs`) and folders that wire the rooms together: they see all, no room sees them.
+const WIRING: &[&str] = &["lib", "main", "run"];
+/// Crates that one room alone may name, itself included in their prefix (`aya` stands for `aya_log` too).
+const FENCED_CRATES: &[(&str, &str)] = &[("aya", "kernel"), ("netstat_ebpf", "kernel")];
+/// The room with user-side `unsafe`.
+const UNSAFE_ROOM: &str = "sys";
+
+/// Room → the rooms it may import.
+type Map = BTreeMap<String, Vec<String>>;
+
+/// Every breach of the map below `src` (the folder of `lib.rs`), as `file:line: what`.
+pub fn breaches(src: &Path) -> Result<Vec<String>> {
+    let lib =
+        fs::read_to_string(src.join("lib.rs")).with_context(|| format!("cannot read {}/lib.rs", src.display()))?;
+    let map = parse_map(&lib)?;
+    let mut files = Vec::new();
+    rust_files(src, &mut files)?;
+    let mut breaches = Vec::new();
+    let mut seen = Vec::new();
+    for file in &files {
+        let name = file.strip_prefix(src)?.to_string_lossy().into_owned();
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        seen.push(room_of(&name));
+        breaches.extend(file_breaches(&map, &name, &text)?);
+    }
+    for room in map.keys().filter(|room| !seen.contains(room)) {
+        breaches.push(format!("lib.rs: the layer map has a room `{room}`, and there is no such file"));
+    }
+    Ok(breaches)
+}
+
+fn rust_files(dir: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
+    let mut entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if path.is_dir() {
+            rust_files(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the table: a heading with the columns `room`, `may import` and `what it is`, then a row per room; the words of the
+/// middle column are rooms, `-` is none.
+fn parse_map(lib: &str) -> Result<Map> {
+    let mut lines = lib
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .skip_while(|line| *line != "```text")
+        .skip(1)
+        .take_while(|line| *line != "```");
+    let heading = lines.next().context("lib.rs has no ```text table: where is the layer map?")?;
+    let column = |name| heading.find(name).with_context(|| format!("the layer map has no column `{name}`"));
+    let (imports, purpose) = (column("may import")?, column("what it is")?);
+    let mut map = Map::new();
+    for line in lines {
+        let (Some(room), Some(allowed)) = (line.get(..imports), line.get(imports..purpose)) else {
+            bail!("the layer map has a row that does not fit its columns: `{line}`");
+        };
+        let allowed = allowed.split_whitespace().filter(|word| *word != "-").map(str::to_owned).collect();
+        map.insert(room.trim().to_owned(), allowed);
+    }
+    for (room, allowed) in &map {
+        if let Some(unknown) = allowed.iter().find(|name| !map.contains_key(*name)) {
+            bail!("the layer map lets `{room}` import `{unknown}`, which is not a room");
+        }
+    }
+    Ok(map)
+}
+
+/// The room a file belongs to: `view/unix.rs` and `view.rs` to `view`.
+fn room_of(file: &str) -> String {
+    let first = file.split('/').next().unwrap_or(file);
+    first.strip_suffix(".rs").unwrap_or(first).to_owned()
+}
+
+fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
+    let room = room_of(file);
+    let tokens: TokenStream = text.parse().map_err(|error| anyhow::anyhow!("{file}: cannot read as Rust: {error}"))?;
+    let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        module.pop();
+    }
+    let mut names = Names::default();
+    names.scan(&flat(tokens), &module);
+
+    let mut found = Vec::new();
+    let mut breach = |line: usize, what: String| found.push(format!("{file}:{line}: {what}"));
+    let wires = WIRING.contains(&room.as_str());
+    if !wires && !map.contains_key(&room) {
+        breach(1, format!("room `{room}` is not in the layer map of lib.rs"));
+    }
+    for Name { module, path, line } in names.0 {
+        let first = path[0].as_str();
+        if first == "unsafe" && room != UNSAFE_ROOM {
+            breach(line, format!("`unsafe` belongs to the room `{UNSAFE_ROOM}`"));
+        }
+        for (fenced, home) in FENCED_CRATES {
+            let inside = first == *fenced || first.strip_prefix(fenced).is_some_and(|rest| rest.starts_with('_'));
+            if inside && room != *home {
+                breach(line, format!("`{first}` may be named in the room `{home}` only"));
+            }
+        }
+        let ends = path.windows(2).any(|pair| {
+            let owner = matches!(pair[0].as_str(), "process" | "libc");
+            owner && matches!(pair[1].as_str(), "exit" | "_exit" | "abort" | "exit_group")
+        });
+        if ends && file != "main.rs" {
+            breach(line, format!("`{}` ends the process; only main.rs does", path.join("::")));
+        }
+        if wires {
+            continue;
+        }
+        let Some(target) = absolute(&module, &path) else { continue };
+        match target.first().map(String::as_str) {
+            None => {}
+            Some(own) if own == room => {}
+            Some(other) if map.get(&room).is_some_and(|allowed| allowed.iter().any(|name| name == other)) => {}
+            Some("*") => breach(line, "imports everything at the top of the crate; name the room".to_owned()),
+            Some(other) if map.contains_key(other) => {
+                breach(line, format!("`{room}` may not import `{other}` (layer map in lib.rs)"));
+            }
+            Some(other) => breach(line, format!("`{room}` imports `{other}`, which is not a room of the layer map")),
+        }
+    }
+    // A group may name the same room twice.
+    found.dedup();
+    Ok(found)
+}
+
+/// The path from the top of the crate, `None` if it does not start from a place in the crate.
+fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
+    let mut at = match path[0].as_str() {
+        "crate" => Vec::new(),
+        "self" | "super" => module.to_vec(),
+        _ => return None,
+    };
+    for segment in path {
+        match segment.as_str() {
+            "crate" | "self" => {}
+            "super" => drop(at.pop()),
+            name => at.push(name.to_owned()),
+        }
+    }
+    Some(at)
+}
+
+/// A path as written, where it stands and in which module.
+struct Name {
+    module: Vec<String>,
+    path: Vec<String>,
+    line: usize,
+}
+
+/// Every path of a file; single identifiers too.
+#[derive(Default)]
+struct Names(Vec<Name>);
+
+impl Names {
+    fn scan(&mut self, tokens: &[TokenTree], module: &[String]) {
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.scan(&flat(group.stream()), module),
+                TokenTree::Ident(ident) if *ident == "mod" => {
+                    if let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) =
+                        (tokens.get(at + 1), tokens.get(at + 2))
+                        && body.delimiter() == Delimiter::Brace
+                    {
+                        self.scan(&flat(body.stream()), &[module, &[name.to_string()]].concat());
+                        at += 2;
+                    }
+                }
+                TokenTree::Ident(_) => at = self.path(tokens, at, Vec::new(), module) - 1,
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// Reads the path that begins at `at` below `prefix`, groups (`a::{b, c::d}`) included; returns where it ends.
+    fn path(&mut self, tokens: &[TokenTree], mut at: usize, prefix: Vec<String>, module: &[String]) -> usize {
+        let mut path = prefix;
+        let line = tokens[at].span().start().line;
+        loop {
+            match &tokens[at] {
+                TokenTree::Ident(ident) => path.push(ident.to_string().trim_start_matches("r#").to_owned()),
+                TokenTree::Punct(punct) if punct.as_char() == '*' => path.push("*".to_owned()),
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                    let inner = flat(group.stream());
+                    for element in inner.split(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ',')) {
+                        if !element.is_empty() {
+                            self.path(element, 0, path.clone(), module);
+                        }
+                    }
+                    return at + 1;
+                }
+                _ => break,
+            }
+            at += 1;
+            let colon = |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == ':');
+            let more = colon(at) && colon(at + 1) && tokens.get(at + 2).is_some_and(continues);
+            if !more {
+                break;
+            }
+            at += 2;
+        }
+        self.0.push(Name { module: module.to_vec(), path, line });
+        at
+    }
+}
+
+/// Whether a token after `::` goes on with the path (a generic argument list does not).
+fn continues(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(punct) => punct.as_char() == '*',
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        TokenTree::Literal(_) => false,
+    }
+}
+
+fn flat(tokens: TokenStream) -> Vec<TokenTree> {
+    tokens.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIB: &str = "//! # Layer map\n//!\n//! ```text\n\
+        //! room     may import          what it is\n\
+        //! model    -                   plain data\n\
+        //! sys      -                   system calls\n\
+        //! kernel   model sys           all of aya\n\
+        //! view     model               rows in, bytes out\n\
+        //! ```\n";
+
+    fn check(file: &str, text: &str) -> Vec<String> {
+        file_breaches(&parse_map(LIB).unwrap(), file, text).unwrap()
+    }
+
+    #[test]
+    fn reads_the_table() {
+        let map = parse_map(LIB).unwrap();
+        assert_eq!(map["model"], Vec::<String>::new());
+        assert_eq!(map["kernel"], ["model", "sys"]);
+        assert_eq!(map.len(), 4);
+        assert!(parse_map("//! nothing\n").is_err());
+        assert!(parse_map(&LIB.replace("model sys ", "model foo ")).is_err());
+    }
+
+    #[test]
+    fn what_the_map_allows_passes() {
+        let text = "
+            //! crate::kernel in a comment
+            use crate::model::{Event, Proto};
+            use crate::view::unix;
+            use super::inet; // from view/table.rs this is crate::view::inet
+            fn f() { let s = \"crate::kernel\"; std::process::id(); self::g(s) }
+            mod tests { use super::*; use crate::model; }
+        ";
+        assert_eq!(check("view/table.rs", text), Vec::<String>::new());
+        assert_eq!(
+            check("kernel/mod.rs", "use aya::Btf; use crate::sys; use netstat_ebpf::Record;"),
+            Vec::<String>::new()
+        );
+        assert_eq!(check("sys/mod.rs", "pub fn f() { unsafe { g() } }"), Vec::<String>::new());
+        assert_eq!(check("run/events.rs", "use crate::{kernel, view}; use crate::sys::now;"), Vec::<String>::new());
+        assert_eq!(check("main.rs", "fn main() { std::process::exit(2) }"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_import_against_the_map_is_found_however_it_is_written() {
+        for text in [
+            "\nuse crate::kernel;",
+            "\nuse crate::kernel::load as l;",
+            "\nuse crate::{model, kernel::load};",
+            "\nuse {crate::{kernel::{self, load}}};",
+            "\nuse super::super::kernel;",
+            "\nmod tests { use super::super::super::kernel; }",
+            "\nfn f() { crate::kernel::load() }",
+            "\nfn f() { println!(\"{}\", crate::kernel::X) }",
+            "\nfn f() -> Vec<crate::kernel::T> { todo!() }",
+        ] {
+            let found = check("view/table.rs", text);
+            assert_eq!(found, ["view/table.rs:2: `view` may not import `kernel` (layer map in lib.rs)"], "{text}");
+        }
+    }
+
+    #[test]
+    fn the_wiring_and_the_crate_itself_are_closed_to_rooms() {
+        let found = check("view.rs", "use crate::run::classic;");
+        assert_eq!(found, ["view.rs:1: `view` imports `run`, which is not a room of the layer map"]);
+        assert_eq!(check("view.rs", "use crate::*;").len(), 1);
+        assert_eq!(check("view/mod.rs", "use super::*;").len(), 1);
+    }
+
+    #[test]
+    fn a_room_outside_the_map_is_found() {
+        assert_eq!(check("cache/mod.rs", ""), ["cache/mod.rs:1: room `cache` is not in the layer map of lib.rs"]);
+    }
+
+    #[test]
+    fn fences_hold() {
+        assert_eq!(check("view.rs", "use aya::Btf;").len(), 1);
+        assert_eq!(check("run/events.rs", "use aya_log::EbpfLogger;").len(), 1);
+        assert_eq!(check("run/events.rs", "fn f() { netstat_ebpf::SIZE; }").len(), 1);
+        assert_eq!(
+            check("kernel/ring.rs", "fn f() { unsafe { g() } }"),
+            ["kernel/ring.rs:1: `unsafe` belongs to the room `sys`"]
+        );
+        assert_eq!(check("lib.rs", "use std::process::{self, exit};").len(), 1);
+        assert_eq!(check("run/mod.rs", "fn f() { process::exit(1) }").len(), 1);
+    }
+}
