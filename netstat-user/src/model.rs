@@ -1,5 +1,7 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
+pub mod net;
+
 use std::net::IpAddr;
 
 /// The Proto column of netstat: protocol and address family in one name (`tcp6` = an `AF_INET6` TCP socket).

@@ -1,1 +1,5 @@
 //! Rows in, bytes out: netstat tables, event text, JSON.
+
+pub mod json;
+pub mod statistics;
+pub mod text;

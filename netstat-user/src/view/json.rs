@@ -1,0 +1,152 @@
+//! JSON Lines: one object per line, written as the values come.
+
+use std::fmt::Display;
+
+/// An object being written; [`Object::end`] closes it and its line.
+#[derive(Debug)]
+pub struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Opens an object.
+    pub fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    /// A text; what is not UTF-8 in it becomes U+FFFD.
+    pub fn string(&mut self, key: &str, value: &[u8]) {
+        self.key(key);
+        string(self.out, value);
+    }
+
+    /// A whole number.
+    pub fn number(&mut self, key: &str, value: impl Into<i128>) {
+        self.raw(key, value.into());
+    }
+
+    /// A value, or `null`.
+    pub fn optional<T: Display>(&mut self, key: &str, value: Option<T>) {
+        match value {
+            Some(value) => self.raw(key, value),
+            None => self.raw(key, "null"),
+        }
+    }
+
+    /// A list of texts.
+    pub fn strings<'b>(&mut self, key: &str, values: impl IntoIterator<Item = &'b [u8]>) {
+        self.key(key);
+        self.out.push(b'[');
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            string(self.out, value);
+        }
+        self.out.push(b']');
+    }
+
+    /// Closes the object and its line.
+    pub fn end(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+
+    fn raw(&mut self, key: &str, value: impl Display) {
+        self.key(key);
+        self.out.extend_from_slice(value.to_string().as_bytes());
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        string(self.out, key.as_bytes());
+        self.out.push(b':');
+    }
+}
+
+/// Writes a JSON string; what is not UTF-8 in it becomes U+FFFD.
+pub fn string(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for character in String::from_utf8_lossy(text).chars() {
+        match character {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            // C1 controls drive terminals too.
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
+            }
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+}
+
+/// A name of the kernel in `snake_case`: `InDestUnreachs` → `in_dest_unreachs`, `TCPFullUndo` → `tcp_full_undo`,
+/// `ReasmOKs` → `reasm_oks`.
+pub fn snake_case(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len() + 8);
+    for (at, &byte) in name.iter().enumerate() {
+        let next = |ahead: usize| name.get(at + ahead).copied().unwrap_or(b'_');
+        if byte.is_ascii_uppercase() && at > 0 {
+            let before = name[at - 1];
+            // The last capital of an acronym begins the next word; a lone small letter belongs to the acronym (`OKs`).
+            let begins_word = next(1).is_ascii_lowercase() && next(2).is_ascii_lowercase();
+            if before.is_ascii_lowercase() || before.is_ascii_digit() || before.is_ascii_uppercase() && begins_word {
+                out.push('_');
+            }
+        }
+        out.push(char::from(byte.to_ascii_lowercase()));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects() {
+        let mut out = Vec::new();
+        let mut object = Object::begin(&mut out);
+        object.string("a", b"x\"\\\n\x1b\xff\x7f");
+        object.number("b", -1);
+        object.optional("c", None::<u32>);
+        object.optional("d", Some(2));
+        object.strings("e", [b"p".as_slice(), b"q"]);
+        object.strings("f", []);
+        object.end();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[]}\n"
+        );
+    }
+
+    #[test]
+    fn names_in_snake_case() {
+        for (name, snake) in [
+            ("InDestUnreachs", "in_dest_unreachs"),
+            ("TCPFullUndo", "tcp_full_undo"),
+            ("ReasmOKs", "reasm_oks"),
+            ("DelayedACKLocked", "delayed_ack_locked"),
+            ("DelayedACKs", "delayed_acks"),
+            ("InECT0Pkts", "in_ect0_pkts"),
+            ("TW", "tw"),
+            ("TCPDSACKOfoRecv", "tcpdsack_ofo_recv"),
+            ("Ip6InReceives", "ip6_in_receives"),
+            ("TCPSpuriousRTOs", "tcp_spurious_rtos"),
+            ("DefaultTTL", "default_ttl"),
+            ("TCPMD5NotFound", "tcpmd5_not_found"),
+            ("PAWSOldAck", "paws_old_ack"),
+            ("Icmp6InMLDv2Reports", "icmp6_in_mldv2_reports"),
+        ] {
+            assert_eq!(snake_case(name.as_bytes()), snake);
+        }
+    }
+}
