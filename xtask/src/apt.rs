@@ -18,6 +18,12 @@ pub const BPF: &[&str] = &[
     "libxml2-dev",
 ];
 
+/// What the suites compare with, and what they need on the running kernel.
+pub const TESTS: &[&str] = &["net-tools", "iproute2", "locales"];
+
+/// Boots other kernels under emulation.
+pub const VM: &[&str] = &["qemu-system-x86", "busybox-static", "xz-utils"];
+
 /// Those of `packages` that dpkg does not list as installed. On a system without dpkg, all of them.
 pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     let installed = |name: &&str| {
@@ -43,11 +49,6 @@ pub fn install(packages: &[&str]) -> Result<()> {
         bail!("these packages are needed; as root: apt-get install {list}");
     }
     eprintln!("installing {list}");
-    let apt_get = || {
-        let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "-o", "Dpkg::Use-Pty=0"]);
-        apt
-    };
     // A fresh machine has no package lists, an old one has stale ones: refresh them once the first try fails.
     if apt_get()
         .args(["install", "--no-install-recommends"])
@@ -60,4 +61,27 @@ pub fn install(packages: &[&str]) -> Result<()> {
     sh::run(apt_get().arg("update"))?;
     sh::run(apt_get().args(["install", "--no-install-recommends"]).args(&missing))
         .with_context(|| format!("cannot install {list}"))
+}
+
+fn apt_get() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "-o", "Dpkg::Use-Pty=0"]);
+    apt
+}
+
+/// The names of the packages apt offers that begin with `prefix`; none where there is no apt.
+pub fn names(prefix: &str) -> Result<Vec<String>> {
+    if sh::which("apt-cache").is_none() {
+        return Ok(Vec::new());
+    }
+    let list = || sh::output(Command::new("apt-cache").args(["pkgnames", prefix]));
+    let names = list()?;
+    // A machine whose package lists were never fetched, or were thrown away.
+    let names = if names.is_empty() && sh::is_root() {
+        sh::run(apt_get().arg("update"))?;
+        list()?
+    } else {
+        names
+    };
+    Ok(names.lines().map(str::to_owned).collect())
 }

@@ -38,6 +38,12 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
+/// The `# built by` line of the committed digests, without its mark.
+pub fn built_by() -> Result<String> {
+    let text = fs::read_to_string(sh::root().join(DIGESTS)).with_context(|| format!("cannot read {DIGESTS}"))?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("# built by ")).unwrap_or_default().to_owned())
+}
+
 /// Writes the digests of the sources and of the object as they are now.
 pub fn write(built_by: &str) -> Result<()> {
     let mut text = format!("# built by {built_by}\n");

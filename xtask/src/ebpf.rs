@@ -6,7 +6,7 @@
 use crate::{apt, digest, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const RUSTC: &str = "/usr/bin/rustc";
@@ -31,6 +31,27 @@ pub fn run(args: &[String]) -> Result<()> {
     digest::write(&compilers()?)?;
     println!("{}: {} bytes, and {}", digest::OBJECT, object.len(), digest::DIGESTS);
     Ok(())
+}
+
+/// How a rebuild compares with what is committed.
+pub enum Verified {
+    /// The same bytes.
+    Same,
+    /// Nothing can be said here, and why.
+    Unknown(String),
+}
+
+/// Rebuilds and compares, where the compilers that built the committed object are here. Installs nothing.
+pub fn verify() -> Result<Verified> {
+    if !Path::new(RUSTC).exists() || linker().is_none() || !apt::missing(apt::BPF).is_empty() {
+        return Ok(Verified::Unknown("the BPF toolchain is not installed; `cargo xtask ebpf` installs it".to_owned()));
+    }
+    let (here, there) = (compilers()?, digest::built_by()?);
+    if here != there {
+        return Ok(Verified::Unknown(format!("the committed object was built by {there}, here is {here}")));
+    }
+    same_as_committed(&build()?)?;
+    Ok(Verified::Same)
 }
 
 fn same_as_committed(object: &[u8]) -> Result<()> {

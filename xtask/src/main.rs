@@ -8,6 +8,9 @@ mod digest;
 mod ebpf;
 mod layers;
 mod sh;
+mod tally;
+mod test;
+mod vm;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -33,6 +36,18 @@ const COMMANDS: &[Command] = &[
         help: "build the kernel object and its digest under netstat-ebpf/prebuilt, installing the BPF toolchain where missing; \
            --verify builds and compares only",
         run: ebpf::run,
+    },
+    Command {
+        name: "test",
+        args: "[--no-vm]",
+        help: "install what is missing, then check, build and run every suite, here and on the emulated kernels",
+        run: test::run,
+    },
+    Command {
+        name: "vm",
+        args: "[SUITE…] [SERIES…]",
+        help: "boot Debian's 6.1 and 6.12 kernels under emulation, run the suites there, print the kernel matrix",
+        run: vm::run,
     },
 ];
 

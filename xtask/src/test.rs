@@ -1,0 +1,110 @@
+//! `cargo xtask test`: the one test command. It installs what it needs, runs every check and every suite, the kernel matrix
+//! included, and closes with one line that counts them all.
+
+use crate::tally::Tally;
+use crate::vm::matrix::Matrix;
+use crate::{apt, check, ebpf, sh, vm};
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+pub fn run(args: &[String]) -> Result<()> {
+    let with_vm = match args {
+        [] => true,
+        [flag] if flag == "--no-vm" => false,
+        _ => bail!("test takes nothing but --no-vm"),
+    };
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    let mut matrix = Matrix::default();
+
+    heading("packages");
+    let packages = apt::install(&[apt::TESTS, apt::VM].concat());
+    if let Err(error) = &packages {
+        // The suites say themselves what they cannot do without.
+        println!("{error:#}");
+    }
+
+    heading("check");
+    tally += step("check", check::run(&[]));
+
+    heading("build");
+    let binary = sh::root().join("target/release/netstat-user");
+    sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
+
+    heading("suites");
+    tally += suites(&binary, &mut matrix)?;
+
+    heading("kernel matrix");
+    if with_vm {
+        let report = vm::boot_all(&[], &binary)?;
+        tally += report.tally;
+        matrix.append(report.matrix);
+    } else {
+        println!("skipped: kernels under emulation: --no-vm was given");
+        tally += Tally::SKIPPED;
+    }
+    print!("{matrix}");
+
+    // Last, because it decides nothing about the binary: the digest has been checked.
+    heading("kernel object");
+    tally += match ebpf::verify() {
+        Ok(ebpf::Verified::Unknown(reason)) => {
+            println!("skipped: rebuilding the kernel object: {reason}");
+            Tally::SKIPPED
+        }
+        Ok(ebpf::Verified::Same) => Tally::one(true),
+        Err(error) => step("kernel object", Err(error)),
+    };
+
+    println!("\nin {} s", start.elapsed().as_secs());
+    println!("{tally}");
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+fn heading(name: &str) {
+    println!("\n== {name}");
+}
+
+fn step(name: &str, result: Result<()>) -> Tally {
+    if let Err(error) = &result {
+        println!("failed: {name}: {error:#}");
+    }
+    Tally::one(result.is_ok())
+}
+
+/// Every test of the workspace: one `cargo test`, which goes on after a failing target.
+fn suites(binary: &Path, matrix: &mut Matrix) -> Result<Tally> {
+    let mut cargo = sh::cargo();
+    cargo.env("NETSTAT_USER_BIN", binary);
+    // A test that cannot run here says so on its output, which libtest shows only when asked.
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    let (output, success) = watched(&mut cargo)?;
+    matrix.add(&output);
+    let mut tally = Tally::of(&output);
+    if !success && tally.failed == 0 {
+        println!("failed: {}: a test target did not build, or ended without counting its tests", sh::shown(&cargo));
+        tally.failed += 1;
+    }
+    Ok(tally)
+}
+
+/// Runs with no input, printing standard output as it comes, and returns it.
+fn watched(command: &mut Command) -> Result<(String, bool)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let mut output = String::new();
+    let mut reader = BufReader::new(child.stdout.take().context("cargo has no output")?);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        output.push_str(&text);
+        line.clear();
+    }
+    Ok((output, child.wait()?.success()))
+}
