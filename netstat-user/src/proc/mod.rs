@@ -1,3 +1,5 @@
 //! Readers of /proc, each with an injectable root path, and the descriptor scan.
 
+pub mod route;
 pub mod snmp;
+pub mod words;

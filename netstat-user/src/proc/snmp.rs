@@ -2,6 +2,7 @@
 //! and sctp/snmp (one counter a line).
 
 use crate::model::net::{Counter, CounterTable};
+use crate::proc::words;
 
 /// Counters read from a file whose tables are pairs of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub fn pairs(text: &[u8]) -> Pairs {
             pairs.broken = true;
             break;
         };
-        let counters = words(names)
-            .zip(words(values))
+        let counters = words::of(names)
+            .zip(words::of(values))
             .map(|(name, value)| Counter { name: name.to_vec(), value: number(value) })
             .collect();
         pairs.tables.push(CounterTable { name: heading.to_vec(), counters });
@@ -54,7 +55,7 @@ pub fn sctp(text: &[u8]) -> CounterTable {
 /// Lines of a name and a value; others are left out.
 fn singles(text: &[u8]) -> impl Iterator<Item = Counter> {
     text.split(|&b| b == b'\n').filter_map(|line| {
-        let mut words = words(line);
+        let mut words = words::of(line);
         let (name, value) = (words.next()?, words.next()?);
         Some(Counter { name: name.to_vec(), value: number(value) })
     })
@@ -63,10 +64,6 @@ fn singles(text: &[u8]) -> impl Iterator<Item = Counter> {
 fn after_colon(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = line.iter().position(|&b| b == b':')?;
     Some((&line[..at], &line[at + 1..]))
-}
-
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
 /// The number a word begins with, 0 if it begins with none; saturated at the ends of 64 bits.

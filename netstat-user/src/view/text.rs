@@ -1,6 +1,7 @@
 //! Fixed-width text in bytes, as C's printf lays it out.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Text of the outside world with its control characters made visible (`\n`, `\x1b`), so that a name can neither break a
 /// row nor drive the terminal. Other bytes, valid UTF-8 or not, stay.
@@ -17,6 +18,27 @@ pub fn escape(text: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Formats into bytes, which does not fail.
+macro_rules! put {
+    ($out:expr, $($text:tt)*) => {{
+        use std::io::Write as _;
+        drop(write!($out, $($text)*));
+    }};
+}
+pub(crate) use put;
+
+/// An address as inet_ntop(3) writes it and netstat shows it: an IPv4-mapped one is its IPv4 address.
+pub fn numeric(address: IpAddr) -> String {
+    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical().to_string() };
+    // An IPv4-compatible address, which Rust writes in hexadecimal.
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            format!("::{}", Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => v6.to_string(),
+    }
 }
 
 /// `%-{width}s`: bytes, not characters.
@@ -37,6 +59,21 @@ mod tests {
     fn control_characters_are_shown() {
         assert_eq!(escape(b"eth0"), Cow::Borrowed(b"eth0"));
         assert_eq!(escape(b"a\x1b[2J\n\t\x7f\xff\\"), Cow::<[u8]>::Owned(b"a\\x1b[2J\\n\\t\\x7f\xff\\".to_vec()));
+    }
+
+    #[test]
+    fn addresses_as_numbers() {
+        for (address, text) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("::1.2.3.4", "::1.2.3.4"),
+            ("::1:0", "::0.1.0.0"),
+            ("::1", "::1"),
+            ("::", "::"),
+            ("2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1"),
+        ] {
+            assert_eq!(numeric(address.parse().unwrap()), text);
+        }
     }
 
     #[test]
