@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn flags_as_letters() {
         assert_eq!(flags4(u32::MAX), "!HRDMdacoecfpluwin");
-        assert_eq!(flags4(u32::MAX & !RTF_REJECT), "UGHRDMdacoecfpluwin");
+        assert_eq!(flags4(!RTF_REJECT), "UGHRDMdacoecfpluwin");
         assert_eq!(flags6(u32::MAX), "U!GHDACaemnf");
         assert_eq!(flags6(0), "");
     }
