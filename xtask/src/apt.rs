@@ -2,6 +2,7 @@
 
 use crate::sh;
 use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Builds the kernel object: a rustc with a prebuilt `core` for `bpfel-unknown-none`, and the LLVM it was built with.
@@ -20,6 +21,9 @@ pub const BPF: &[&str] = &[
 
 /// What the suites compare with, and what they need on the running kernel.
 pub const TESTS: &[&str] = &["net-tools", "iproute2", "locales"];
+
+/// What the benches compare with.
+pub const BENCH: &[&str] = &["net-tools", "iproute2", "libbpf-tools"];
 
 /// Boots other kernels under emulation.
 pub const VM: &[&str] = &["qemu-system-x86", "busybox-static", "xz-utils"];
@@ -67,6 +71,13 @@ fn apt_get() -> Command {
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "-o", "Dpkg::Use-Pty=0"]);
     apt
+}
+
+/// An installed program, also where the search path lacks the administrator's folders.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let administrators =
+        || ["/usr/sbin", "/sbin"].map(|dir| Path::new(dir).join(name)).into_iter().find(|path| path.is_file());
+    sh::which(name).or_else(administrators)
 }
 
 /// The names of the packages apt offers that begin with `prefix`; none where there is no apt.

@@ -7,14 +7,14 @@ use crate::{apt, digest, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 const RUSTC: &str = "/usr/bin/rustc";
 const CARGO: &str = "/usr/bin/cargo";
 const LLVM: &str = "/usr/lib/llvm-22";
 const TARGET: &str = "bpfel-unknown-none";
 
-pub fn run(args: &[String]) -> Result<()> {
+pub fn run(args: &[String]) -> Result<ExitCode> {
     let verify_only = match args {
         [] => false,
         [flag] if flag == "--verify" => true,
@@ -23,14 +23,15 @@ pub fn run(args: &[String]) -> Result<()> {
     install()?;
     let object = build()?;
     if verify_only {
-        return same_as_committed(&object);
+        same_as_committed(&object)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let path = sh::root().join(digest::OBJECT);
     fs::create_dir_all(path.parent().expect("a file in a folder"))?;
     fs::write(&path, &object).with_context(|| format!("cannot write {}", path.display()))?;
     digest::write(&compilers()?)?;
     println!("{}: {} bytes, and {}", digest::OBJECT, object.len(), digest::DIGESTS);
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How a rebuild compares with what is committed.

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "here a panic ends only a maintainer's own command")]
 
 mod apt;
+mod bench;
 mod check;
 mod digest;
 mod ebpf;
@@ -15,15 +16,22 @@ mod vm;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// One command: what it is called, what may follow it, what it does for a person, and the function.
+/// One command: what it is called, what may follow it, what it does for a person, and the function. An error is printed;
+/// a command that has said itself what failed returns the exit code.
 struct Command {
     name: &'static str,
     args: &'static str,
     help: &'static str,
-    run: fn(&[String]) -> Result<()>,
+    run: fn(&[String]) -> Result<ExitCode>,
 }
 
 const COMMANDS: &[Command] = &[
+    Command {
+        name: "bench",
+        args: "stream|tables [--rounds N] …",
+        help: "side-by-side tables: the cost of the event stream against tcpstates; socket tables against netstat and ss",
+        run: bench::run,
+    },
     Command {
         name: "check",
         args: "",
@@ -54,7 +62,7 @@ const COMMANDS: &[Command] = &[
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match dispatch(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -62,16 +70,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(args: &[String]) -> Result<()> {
+fn dispatch(args: &[String]) -> Result<ExitCode> {
     let Some((name, rest)) = args.split_first() else {
         print!("{}", usage());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
     match COMMANDS.iter().find(|command| command.name == name) {
         Some(command) => (command.run)(rest),
         None if matches!(name.as_str(), "help" | "-h" | "--help") => {
             print!("{}", usage());
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         None => bail!("no command `{name}`; `cargo xtask` lists them"),
     }
@@ -80,7 +88,7 @@ fn dispatch(args: &[String]) -> Result<()> {
 fn usage() -> String {
     let mut text = String::from("usage: cargo xtask COMMAND [ARGUMENT…]\n\n");
     for Command { name, args, help, .. } in COMMANDS {
-        text.push_str(&format!("  {name} {args}\n      {help}\n"));
+        text.push_str(&format!("  {}\n      {help}\n", format!("{name} {args}").trim_end()));
     }
     text
 }

@@ -1,0 +1,73 @@
+//! The sockets that benches make.
+
+use anyhow::{Context, Result};
+use rustix::net::sockopt::set_socket_linger;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How many connections a loop made, and in how long.
+pub struct Made {
+    pub connections: u64,
+    pub elapsed: Duration,
+}
+
+impl Made {
+    pub fn per_second(&self) -> f64 {
+        self.connections as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// One thread connects to `listener` on loopback, accepts, and resets, as fast as it can: six TCP transitions a connection,
+/// and no TIME_WAIT that would fill the machine.
+pub fn reset_loop(listener: &TcpListener, duration: Duration) -> Result<Made> {
+    let address: SocketAddr = listener.local_addr()?;
+    let start = Instant::now();
+    let mut connections = 0;
+    // The clock is asked every few connections only: it is no part of what is measured.
+    while start.elapsed() < duration {
+        for _ in 0..16 {
+            let client = TcpStream::connect(address)?;
+            let (server, _) = listener.accept()?;
+            set_socket_linger(&client, Some(Duration::ZERO))?;
+            drop(client);
+            drop(server);
+        }
+        connections += 16;
+    }
+    Ok(Made { connections, elapsed: start.elapsed() })
+}
+
+/// Established TCP connections on loopback, both ends held here.
+pub struct Held {
+    _listeners: Vec<TcpListener>,
+    _ends: Vec<TcpStream>,
+}
+
+/// Makes so many TCP sockets, listeners among them. Ten thousand connections a listener leave the port range of a
+/// machine room for them.
+pub fn hold(sockets: usize) -> Result<Held> {
+    let files = sockets as u64 + 1024;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum: Some(files.max(hard_limit())) })
+        .with_context(|| format!("cannot raise the limit of open files to {files}"))?;
+    let mut listeners = Vec::new();
+    let mut ends = Vec::new();
+    while listeners.len() + ends.len() < sockets {
+        if ends.len() >= listeners.len() * 20_000 {
+            listeners.push(TcpListener::bind("127.0.0.1:0")?);
+            continue;
+        }
+        let listener = listeners.last().context("no listener")?;
+        if sockets - listeners.len() - ends.len() == 1 {
+            listeners.push(TcpListener::bind("127.0.0.1:0")?);
+            break;
+        }
+        ends.push(TcpStream::connect(listener.local_addr()?).context("cannot connect")?);
+        ends.push(listener.accept()?.0);
+    }
+    Ok(Held { _listeners: listeners, _ends: ends })
+}
+
+fn hard_limit() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
