@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use rustix::net::sockopt::set_socket_linger;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -44,12 +44,18 @@ pub struct Held {
     _ends: Vec<TcpStream>,
 }
 
+/// How many sockets one process may hold: root may be denied to raise the hard limit of open files.
+pub fn most_held() -> usize {
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(64)
+}
+
 /// Makes so many TCP sockets, listeners among them. Ten thousand connections a listener leave the port range of a
 /// machine room for them.
 pub fn hold(sockets: usize) -> Result<Held> {
-    let files = sockets as u64 + 1024;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum: Some(files.max(hard_limit())) })
-        .with_context(|| format!("cannot raise the limit of open files to {files}"))?;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .context("cannot raise the limit of open files")?;
     let mut listeners = Vec::new();
     let mut ends = Vec::new();
     while listeners.len() + ends.len() < sockets {
@@ -66,8 +72,4 @@ pub fn hold(sockets: usize) -> Result<Held> {
         ends.push(listener.accept()?.0);
     }
     Ok(Held { _listeners: listeners, _ends: ends })
-}
-
-fn hard_limit() -> u64 {
-    rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }

@@ -56,11 +56,11 @@ fn inside(args: &[String]) -> Result<()> {
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let sizes = if only == 0 { SIZES.to_vec() } else { vec![only] };
     for size in sizes {
-        let holder = Holder::new(size)?;
+        let holders = Holder::share(size)?;
         for options in OPTIONS {
             rows.push(compare(&tools, size, options, rounds)?);
         }
-        drop(holder);
+        drop(holders);
         eprintln!("{size} sockets done");
     }
     print_table(&rows);
@@ -105,10 +105,16 @@ fn time(program: &Path, options: &str) -> Result<(f64, i64)> {
     Ok((milliseconds, output.stdout.iter().filter(|&&byte| byte == b'\n').count() as i64))
 }
 
-/// A child that holds the sockets until dropped.
+/// A child that holds sockets until dropped.
 struct Holder(Child);
 
 impl Holder {
+    /// As few children as the limit of open files allows hold the sockets together.
+    fn share(sockets: usize) -> Result<Vec<Self>> {
+        let most = load::most_held();
+        (0..sockets.div_ceil(most)).map(|child| Self::new(most.min(sockets - child * most))).collect()
+    }
+
     fn new(sockets: usize) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["bench", "tables", "hold", &sockets.to_string()])
