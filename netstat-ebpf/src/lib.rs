@@ -1,2 +1,352 @@
-//! The ABI between the kernel programs and user space.
+//! The ABI between the kernel programs and user space: records, tags, the table of field offsets, filters, map and
+//! program names.
+//!
+//! Records hold integers and byte arrays only, with explicit padding, in the byte order of the machine; tags are decoded through
+//! `TryFrom` on the user side. Both sides build this file: it is `no_std` and has no dependency.
 #![no_std]
+
+/// `AF_INET` of `include/linux/socket.h`.
+pub const AF_INET: u8 = 2;
+/// `AF_INET6` of `include/linux/socket.h`.
+pub const AF_INET6: u8 = 10;
+/// `IPPROTO_TCP`.
+pub const IPPROTO_TCP: u16 = 6;
+/// `IPPROTO_UDP`.
+pub const IPPROTO_UDP: u16 = 17;
+/// `IPPROTO_UDPLITE`.
+pub const IPPROTO_UDPLITE: u16 = 136;
+
+/// What a record tells of; the first byte of every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A socket was created: a [`Record`].
+    Open = 1,
+    /// A TCP state transition: a [`Record`].
+    State = 2,
+    /// The kernel destroyed a socket: a [`CloseRecord`].
+    Close = 3,
+}
+
+impl TryFrom<u8> for Kind {
+    type Error = u8;
+
+    fn try_from(tag: u8) -> Result<Self, u8> {
+        Ok(match tag {
+            1 => Self::Open,
+            2 => Self::State,
+            3 => Self::Close,
+            other => return Err(other),
+        })
+    }
+}
+
+/// How the kernel side knows the owner in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Grade {
+    /// It does not: `pid` and `comm` are zero.
+    None = 0,
+    /// The process created the socket.
+    Created = 1,
+    /// The process accepted the connection.
+    Accepted = 2,
+    /// The owner of the listener.
+    Inherited = 3,
+}
+
+impl TryFrom<u8> for Grade {
+    type Error = u8;
+
+    fn try_from(tag: u8) -> Result<Self, u8> {
+        Ok(match tag {
+            0 => Self::None,
+            1 => Self::Created,
+            2 => Self::Accepted,
+            3 => Self::Inherited,
+            other => return Err(other),
+        })
+    }
+}
+
+/// Why a socket ended, as far as the kernel side could see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Nothing out of order was seen.
+    Closed = 0,
+    /// `sk_err` told of a reset from the peer.
+    ResetReceived = 1,
+    /// `tcp_send_reset` fired for the socket.
+    ResetSent = 2,
+    /// `sk_err` was `ECONNREFUSED`.
+    Refused = 3,
+    /// `sk_err` was `ETIMEDOUT`, or a soft error after retransmissions.
+    TimedOut = 4,
+    /// Another error ended it, or the hook that would tell is not attached.
+    Unknown = 5,
+}
+
+impl TryFrom<u8> for Reason {
+    type Error = u8;
+
+    fn try_from(tag: u8) -> Result<Self, u8> {
+        Ok(match tag {
+            0 => Self::Closed,
+            1 => Self::ResetReceived,
+            2 => Self::ResetSent,
+            3 => Self::Refused,
+            4 => Self::TimedOut,
+            5 => Self::Unknown,
+            other => return Err(other),
+        })
+    }
+}
+
+/// [`Record::flags`]: `laddr`, `raddr`, `lport` and `rport` are known.
+pub const HAS_TUPLE: u8 = 1 << 0;
+/// [`Record::flags`]: the local port is not assigned yet, although the tuple is known.
+pub const NO_LPORT: u8 = 1 << 1;
+/// [`Record::flags`]: the socket is `SOCK_RAW`; `protocol` is what it listens to.
+pub const RAW: u8 = 1 << 2;
+/// [`Record::flags`]: `uid` is known.
+pub const HAS_UID: u8 = 1 << 3;
+/// [`Record::flags`]: `inode` is known (0 then means that the socket has none).
+pub const HAS_INODE: u8 = 1 << 4;
+
+/// [`Record::in_state_ns`] and [`CloseRecord::duration_ns`] of a socket that was there before the tracer.
+pub const UNKNOWN_NS: u64 = u64::MAX;
+
+/// A thing that happened to a socket.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Record {
+    /// A [`Kind`].
+    pub kind: u8,
+    /// The TCP state it left (`State`), as numbered in `net/tcp_states.h`.
+    pub old_state: u8,
+    /// The TCP state it entered (`State`).
+    pub new_state: u8,
+    /// A [`Grade`].
+    pub grade: u8,
+    /// [`AF_INET`] or [`AF_INET6`].
+    pub family: u8,
+    /// [`HAS_TUPLE`] and its like.
+    pub flags: u8,
+    /// `sk_protocol`.
+    pub protocol: u16,
+    /// `bpf_ktime_get_ns`: nanoseconds of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// Nanoseconds spent in `old_state`, or [`UNKNOWN_NS`].
+    pub in_state_ns: u64,
+    /// Socket cookie, 0 if the kernel has not made one.
+    pub cookie: u64,
+    /// Socket inode, 0 if it has none.
+    pub inode: u64,
+    /// Inode number of the network namespace, 0 if unknown.
+    pub netns: u32,
+    /// `sk_uid`.
+    pub uid: u32,
+    /// Thread-group id of the owner, 0 if unknown.
+    pub pid: u32,
+    /// Local port, host byte order.
+    pub lport: u16,
+    /// Remote port, host byte order.
+    pub rport: u16,
+    /// Name of the owner's thread-group leader, NUL padded.
+    pub comm: [u8; 16],
+    /// Local address in network order; IPv4 in the first four bytes.
+    pub laddr: [u8; 16],
+    /// Remote address, likewise.
+    pub raddr: [u8; 16],
+}
+
+/// [`CloseRecord::totals`]: `rx_bytes`, `tx_bytes` and `retransmits` are known.
+pub const HAS_TOTALS: u8 = 1 << 0;
+
+/// The end of a socket: the record, and what it did in its life.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CloseRecord {
+    /// The common part.
+    pub record: Record,
+    /// Life of the socket in nanoseconds, or [`UNKNOWN_NS`].
+    pub duration_ns: u64,
+    /// Payload bytes received.
+    pub rx_bytes: u64,
+    /// Payload bytes sent.
+    pub tx_bytes: u64,
+    /// Smoothed round-trip time in microseconds, 0 if never measured.
+    pub rtt_us: u32,
+    /// `tcp_sock.total_retrans`.
+    pub retransmits: u32,
+    /// A [`Reason`].
+    pub reason: u8,
+    /// [`HAS_TOTALS`].
+    pub totals: u8,
+    /// Zero.
+    pub pad: [u8; 6],
+}
+
+const _: () = {
+    assert!(size_of::<Record>() == 104 && align_of::<Record>() == 8);
+    assert!(size_of::<CloseRecord>() == 144 && align_of::<CloseRecord>() == 8);
+};
+
+/// In [`OFFSETS`](globals::OFFSETS): the kernel has no such field.
+pub const ABSENT: u32 = u32::MAX;
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $field:ident = $strukt:literal . $member:literal),+ $(,)?) => {
+        /// A kernel field whose offset user space resolves in the kernel's BTF before load.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Field { $($(#[$doc])* $field),+ }
+
+        impl Field {
+            /// Every field, in the order of the offsets table, with the struct and the member it is.
+            pub const ALL: &[(Self, &'static str, &'static str)] = &[$((Self::$field, $strukt, $member)),+];
+        }
+    };
+}
+
+fields! {
+    /// `__be32`.
+    SkcDaddr = "sock_common"."skc_daddr",
+    /// `__be32`.
+    SkcRcvSaddr = "sock_common"."skc_rcv_saddr",
+    /// `__be16`.
+    SkcDport = "sock_common"."skc_dport",
+    /// `__u16`, host order.
+    SkcNum = "sock_common"."skc_num",
+    /// `unsigned short`.
+    SkcFamily = "sock_common"."skc_family",
+    /// `unsigned char`.
+    SkcState = "sock_common"."skc_state",
+    /// `struct net *`.
+    SkcNet = "sock_common"."skc_net",
+    /// `struct in6_addr`.
+    SkcV6Daddr = "sock_common"."skc_v6_daddr",
+    /// `struct in6_addr`.
+    SkcV6RcvSaddr = "sock_common"."skc_v6_rcv_saddr",
+    /// `atomic64_t`.
+    SkcCookie = "sock_common"."skc_cookie",
+    /// `u16`.
+    SkProtocol = "sock"."sk_protocol",
+    /// `u16`.
+    SkType = "sock"."sk_type",
+    /// `kuid_t`.
+    SkUid = "sock"."sk_uid",
+    /// `int`.
+    SkErr = "sock"."sk_err",
+    /// `unsigned long`, by `enum sock_flags`.
+    SkFlags = "sock"."sk_flags",
+    /// `struct socket *`.
+    SkSocket = "sock"."sk_socket",
+    /// `struct file *`.
+    SocketFile = "socket"."file",
+    /// `struct inode`, behind the `struct socket` of the same allocation.
+    SocketAllocInode = "socket_alloc"."vfs_inode",
+    /// `struct inode *`.
+    FileInode = "file"."f_inode",
+    /// `unsigned long`.
+    InodeIno = "inode"."i_ino",
+    /// `struct ns_common`.
+    NetNs = "net"."ns",
+    /// `unsigned int`.
+    NsInum = "ns_common"."inum",
+    /// `__be16`: the local port, still there when `skc_num` has been given back.
+    InetSport = "inet_sock"."inet_sport",
+    /// `__u8`.
+    IcskRetransmits = "inet_connection_sock"."icsk_retransmits",
+    /// `u64`.
+    TcpBytesReceived = "tcp_sock"."bytes_received",
+    /// `u64`.
+    TcpBytesSent = "tcp_sock"."bytes_sent",
+    /// `u64`.
+    TcpBytesRetrans = "tcp_sock"."bytes_retrans",
+    /// `u32`, in eighths of a microsecond.
+    TcpSrttUs = "tcp_sock"."srtt_us",
+    /// `u32`.
+    TcpTotalRetrans = "tcp_sock"."total_retrans",
+    /// `struct task_struct *`.
+    TaskGroupLeader = "task_struct"."group_leader",
+    /// `char[16]`.
+    TaskComm = "task_struct"."comm",
+    /// `struct pid *`.
+    TaskThreadPid = "task_struct"."thread_pid",
+    /// `unsigned int`.
+    PidLevel = "pid"."level",
+    /// `struct upid[]`.
+    PidNumbers = "pid"."numbers",
+    /// `int`.
+    UpidNr = "upid"."nr",
+    /// `struct pid_namespace *`.
+    UpidNs = "upid"."ns",
+    /// `struct ns_common`.
+    PidNsNs = "pid_namespace"."ns",
+}
+
+/// Number of entries of the offsets table.
+pub const FIELDS: usize = Field::ALL.len();
+
+/// Where a number decides nothing: the filter is off.
+pub const ANY: u32 = u32::MAX;
+
+/// Names of the read-only globals that user space sets before load.
+pub mod globals {
+    /// `[u32; FIELDS]`: an offset in bytes per [`Field`](super::Field), or [`ABSENT`](super::ABSENT).
+    pub const OFFSETS: &str = "OFFSETS";
+    /// `u32`: a bit per protocol and family, see [`proto_bit`](super::proto_bit).
+    pub const PROTOS: &str = "PROTOS";
+    /// `u32`: bit n set: `State` records that enter state n are wanted; [`ANY`](super::ANY) also lets `Open` and `Close` pass.
+    pub const STATES: &str = "STATES";
+    /// `u32`: either port, or [`ANY`](super::ANY).
+    pub const PORT: &str = "PORT";
+    /// `u32`: the local port, or [`ANY`](super::ANY).
+    pub const LPORT: &str = "LPORT";
+    /// `u32`: the remote port, or [`ANY`](super::ANY).
+    pub const RPORT: &str = "RPORT";
+    /// `u32`: thread-group id of the owner, or [`ANY`](super::ANY). Records whose owner the kernel side does not know pass.
+    pub const PID: &str = "PID";
+    /// `u32`: inode of the network namespace, or [`ANY`](super::ANY).
+    pub const NETNS: &str = "NETNS";
+    /// `u32`: inode of the PID namespace whose numbers are wanted; 0 for the initial one.
+    pub const PIDNS: &str = "PIDNS";
+    /// `u32`: pending bytes from which a record wakes the reader.
+    pub const WAKE_BYTES: &str = "WAKE_BYTES";
+    /// `u8`: aya-log's own level, 0 for silence.
+    pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
+}
+
+/// The bit of [`globals::PROTOS`] for a protocol and a family: TCP 0, UDP 1, UDP-Lite 2, raw 3, and four higher for IPv6.
+pub const fn proto_bit(protocol: u16, raw: bool, v6: bool) -> Option<u32> {
+    let bit = match (raw, protocol) {
+        (true, _) => 3,
+        (false, IPPROTO_TCP) => 0,
+        (false, IPPROTO_UDP) => 1,
+        (false, IPPROTO_UDPLITE) => 2,
+        _ => return None,
+    };
+    Some(1 << if v6 { bit + 4 } else { bit })
+}
+
+/// Names of the maps.
+pub mod maps {
+    /// Ring buffer of [`Record`](super::Record)s and [`CloseRecord`](super::CloseRecord)s.
+    pub const EVENTS: &str = "EVENTS";
+    /// Per-CPU counters, see [`counter`](super::counter).
+    pub const COUNTERS: &str = "COUNTERS";
+    /// What is remembered of each live socket, by address of its `struct sock`.
+    pub const SOCKETS: &str = "SOCKETS";
+}
+
+/// Indices of the per-CPU counters.
+pub mod counter {
+    /// Records lost because the ring buffer was full.
+    pub const LOST: u32 = 0;
+    /// Sockets not remembered because the map was full or the kernel had no memory.
+    pub const FORGOTTEN: u32 = 1;
+    /// Number of counters.
+    pub const COUNT: u32 = 2;
+}

@@ -128,6 +128,15 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// One end of a socket in an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventEnd {
+    /// The address; an IPv4-mapped IPv6 address stays mapped.
+    pub addr: IpAddr,
+    /// The port, 0 for the wildcard, `None` while the kernel has not assigned it (a TCP socket that begins to connect).
+    pub port: Option<u16>,
+}
+
 /// How the owner of a socket is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grade {
@@ -260,9 +269,9 @@ pub struct SocketEvent {
     /// Protocol and family.
     pub proto: Proto,
     /// The socket's own end, `None` while it has none.
-    pub local: Option<Endpoint>,
+    pub local: Option<EventEnd>,
     /// The other end, `None` while the socket has no addresses at all.
-    pub remote: Option<Endpoint>,
+    pub remote: Option<EventEnd>,
     /// The owning process, `None` when nobody is known to own it.
     pub owner: Option<Owner>,
     /// User id of the socket, as the kernel's initial user namespace numbers it.
@@ -287,4 +296,24 @@ pub enum Event {
         /// Exact number of records.
         count: u64,
     },
+}
+
+/// What the tracer sees, and what it does not, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// One entry per hook that was asked for.
+    pub hooks: Vec<HookCoverage>,
+}
+
+/// One hook of the tracer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookCoverage {
+    /// Name of the hook.
+    pub hook: &'static str,
+    /// What is missing without it.
+    pub without: &'static str,
+    /// The variant attached, `None` if none could be.
+    pub variant: Option<&'static str>,
+    /// Variants that could not be used, each with its cause.
+    pub refused: Vec<(&'static str, String)>,
 }

@@ -1,3 +1,7 @@
 //! System calls no well-kept crate wraps: the one user-side room with `unsafe`.
 
 pub mod locale;
+
+mod mounts;
+
+pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};

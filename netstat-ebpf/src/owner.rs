@@ -1,0 +1,57 @@
+//! The process on the CPU, as the owner of what it makes: only for hooks that run in its own context.
+
+use crate::{
+    PIDNS,
+    read::{Addr, Memory, Probed, offset},
+};
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task};
+use netstat_ebpf::{ABSENT, Field};
+
+/// Levels of nested PID namespaces looked at; the kernel's own limit is 32 (`MAX_PID_NS_LEVEL`).
+const LEVELS: usize = 32;
+
+/// A process: its thread-group id as the reader numbers it, and the name of its leader.
+#[derive(Clone, Copy)]
+pub struct Process {
+    pub tgid: u32,
+    pub comm: [u8; 16],
+}
+
+/// The current process, `None` if the reader's PID namespace does not hold it.
+#[inline(always)]
+pub fn current() -> Option<Process> {
+    // SAFETY: takes nothing and returns an address, which only the fault-tolerant reads of `Probed` follow.
+    let task = unsafe { bpf_get_current_task() } as Addr;
+    let leader = Probed::follow(task, Field::TaskGroupLeader);
+    let comm = match (leader, offset(Field::TaskComm)) {
+        (Some(leader), at) if at != ABSENT => Probed::at(leader.wrapping_add(at as usize)),
+        // Without BTF the leader cannot be found: the thread's own name is the nearest there is.
+        _ => bpf_get_current_comm().unwrap_or_default(),
+    };
+    let pidns = PIDNS.load();
+    let tgid = if pidns == 0 { (bpf_get_current_pid_tgid() >> 32) as u32 } else { number_in(leader?, pidns)? };
+    Some(Process { tgid, comm })
+}
+
+/// The number of a task in a PID namespace, by `task->thread_pid->numbers`.
+#[inline(always)]
+fn number_in(task: Addr, pidns: u32) -> Option<u32> {
+    let pid = Probed::follow(task, Field::TaskThreadPid)?;
+    let level: u32 = Probed::get(pid, Field::PidLevel)?;
+    let (numbers, ns_inum) = (offset(Field::PidNumbers), offset(Field::NsInum));
+    if numbers == ABSENT || ns_inum == ABSENT {
+        return None;
+    }
+    for i in 0..LEVELS {
+        if i as u32 > level {
+            break;
+        }
+        // `struct upid` is `{ int nr; struct pid_namespace *ns; }`: sixteen bytes on every 64-bit kernel.
+        let upid = pid.wrapping_add(numbers as usize + i * 16);
+        let ns = Probed::follow(upid, Field::UpidNs)?;
+        if Probed::get::<u32>(ns.wrapping_add(ns_inum as usize), Field::PidNsNs)? == pidns {
+            return Probed::get(upid, Field::UpidNr);
+        }
+    }
+    None
+}

@@ -1,0 +1,152 @@
+//! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the two ways a program may look:
+//! [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does not.
+
+use crate::{OFFSETS, sock::Remembered};
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel,
+    generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+};
+use netstat_ebpf::{ABSENT, Field};
+
+/// An address in kernel memory.
+pub type Addr = *const u8;
+
+/// The offset of a field, or [`ABSENT`]. The globals are frozen before load, so that the verifier folds this into a constant and
+/// drops what hangs on an absent field.
+#[inline(always)]
+pub fn offset(field: Field) -> u32 {
+    // SAFETY: the array has an entry per field; volatile, since user space fills it after compilation.
+    unsafe { core::ptr::read_volatile(&raw const OFFSETS[field as usize]) }
+}
+
+/// A way to look at kernel memory.
+pub trait Memory {
+    /// Reads a value at an address.
+    fn at<T: Copy + Default>(address: Addr) -> T;
+
+    /// The `struct tcp_sock` of a TCP `struct sock`, null if it is none.
+    fn tcp_sock(sk: Addr) -> Addr;
+
+    /// The socket cookie, made if the program type can; 0 if there is none.
+    fn cookie(sk: Addr) -> u64;
+
+    /// What is remembered with the socket itself (listeners and what was cloned from them), null if nothing.
+    fn kept(sk: Addr) -> *mut Remembered;
+
+    /// Keeps a copy with the socket itself, so that children inherit it. False where that cannot be.
+    fn keep(sk: Addr, remembered: *const Remembered) -> bool;
+
+    /// Reads a field, `None` if this kernel has it not.
+    #[inline(always)]
+    fn get<T: Copy + Default>(base: Addr, field: Field) -> Option<T> {
+        let offset = offset(field);
+        (offset != ABSENT).then(|| Self::at(base.wrapping_add(offset as usize)))
+    }
+
+    /// Follows a pointer, `None` if this kernel has it not or it is null.
+    #[inline(always)]
+    fn follow(base: Addr, field: Field) -> Option<Addr> {
+        let address = Self::get::<u64>(base, field)? as Addr;
+        (!address.is_null()).then_some(address)
+    }
+
+    /// Inode number of the network namespace of a socket.
+    #[inline(always)]
+    fn netns(sk: Addr) -> Option<u32> {
+        let net = Self::follow(sk, Field::SkcNet)?;
+        let (ns, inum) = (offset(Field::NetNs), offset(Field::NsInum));
+        (ns != ABSENT && inum != ABSENT).then(|| Self::at(net.wrapping_add(ns as usize + inum as usize)))
+    }
+
+    /// Inode of the socket: 0 if it has none (orphans, children not accepted), `None` if it cannot be read.
+    #[inline(always)]
+    fn inode(sk: Addr) -> Option<u64> {
+        let Some(socket) = Self::follow(sk, Field::SkSocket) else {
+            return (offset(Field::SkSocket) != ABSENT).then_some(0);
+        };
+        let Some(file) = Self::follow(socket, Field::SocketFile) else {
+            return (offset(Field::SocketFile) != ABSENT).then_some(0);
+        };
+        Self::get(Self::follow(file, Field::FileInode)?, Field::InodeIno)
+    }
+
+    /// An IPv4 or IPv6 address out of `struct sock_common`, in network order, IPv4 in the first four bytes.
+    #[inline(always)]
+    fn address(sk: Addr, v6: bool, v4_field: Field, v6_field: Field) -> Option<[u64; 2]> {
+        if v6 {
+            let offset = offset(v6_field);
+            if offset == ABSENT {
+                return None;
+            }
+            let address = sk.wrapping_add(offset as usize);
+            Some([Self::at(address), Self::at(address.wrapping_add(8))])
+        } else {
+            Some([u64::from(Self::get::<u32>(sk, v4_field)?), 0])
+        }
+    }
+}
+
+/// Memory behind pointers whose type the verifier knows: plain loads, which fault to zero.
+pub struct Typed;
+
+impl Memory for Typed {
+    #[inline(always)]
+    fn at<T: Copy + Default>(address: Addr) -> T {
+        // SAFETY: the verifier admits the load only if it knows the pointer's type and the offset lies in a field of it.
+        unsafe { core::ptr::read_volatile(address.cast()) }
+    }
+
+    #[inline(always)]
+    fn tcp_sock(sk: Addr) -> Addr {
+        // SAFETY: the helper checks that the socket is a full TCP one.
+        unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast() }
+    }
+
+    #[inline(always)]
+    fn cookie(sk: Addr) -> u64 {
+        // SAFETY: `sk` is a trusted `struct sock *` here; the verifier insists.
+        unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
+    }
+
+    #[inline(always)]
+    fn kept(sk: Addr) -> *mut Remembered {
+        crate::KEPT.get(sk)
+    }
+
+    #[inline(always)]
+    fn keep(sk: Addr, remembered: *const Remembered) -> bool {
+        !crate::KEPT.get_or_insert(sk, remembered).is_null()
+    }
+}
+
+/// Memory anywhere: a helper call per read, zero where it faults.
+pub struct Probed;
+
+impl Memory for Probed {
+    #[inline(always)]
+    fn at<T: Copy + Default>(address: Addr) -> T {
+        // SAFETY: the helper survives any address.
+        unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn tcp_sock(sk: Addr) -> Addr {
+        // `struct tcp_sock` begins with its `struct sock`.
+        sk
+    }
+
+    #[inline(always)]
+    fn cookie(sk: Addr) -> u64 {
+        Self::get(sk, Field::SkcCookie).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn kept(_sk: Addr) -> *mut Remembered {
+        core::ptr::null_mut()
+    }
+
+    #[inline(always)]
+    fn keep(_sk: Addr, _remembered: *const Remembered) -> bool {
+        false
+    }
+}

@@ -1,0 +1,311 @@
+//! The life of TCP sockets: transitions, resets, the end.
+
+use crate::{
+    STATES,
+    read::{Addr, Memory},
+    sock::{
+        COUNTED, Remembered, SENT_RESET, UNTOLD, now, recall, record, remember, reserve, submit, tell_close,
+        wanted_netns, wanted_owner, wanted_ports, wanted_proto,
+    },
+};
+use netstat_ebpf::{
+    AF_INET6, ANY, Field, Grade, HAS_TUPLE, HAS_UID, IPPROTO_TCP, Kind, NO_LPORT, Reason, Record, UNKNOWN_NS,
+};
+
+/// States of `include/net/tcp_states.h` that the bodies look at.
+const SYN_SENT: u8 = 2;
+const SYN_RECV: u8 = 3;
+const CLOSE: u8 = 7;
+const LISTEN: u8 = 10;
+
+/// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
+const EPIPE: i32 = 32;
+const ECONNRESET: i32 = 104;
+const ETIMEDOUT: i32 = 110;
+const ECONNREFUSED: i32 = 111;
+
+/// `SOCK_DONE` of `enum sock_flags`: set by `tcp_fin`, that is, when the peer's FIN has come.
+const SOCK_DONE: u64 = 1 << 1;
+
+/// Bytes 8 to 11 of an IPv4-mapped IPv6 address (RFC 4291), as they lie in memory.
+const MAPPED: u32 = u32::from_be(0xffff);
+
+/// The ends of a socket.
+pub struct Tuple {
+    pub laddr: [u64; 2],
+    pub raddr: [u64; 2],
+    pub lport: u16,
+    pub rport: u16,
+}
+
+/// What a hook tells of its socket by itself, for kernels whose `struct sock` cannot be read.
+pub struct Given {
+    pub family: u16,
+    pub protocol: u16,
+    pub tuple: Tuple,
+}
+
+impl Tuple {
+    /// The ends as `struct sock` has them now.
+    #[inline(always)]
+    fn read<M: Memory>(sk: Addr, v6: bool) -> Option<Self> {
+        let mut tuple = Self {
+            laddr: M::address(sk, v6, Field::SkcRcvSaddr, Field::SkcV6RcvSaddr)?,
+            raddr: M::address(sk, v6, Field::SkcDaddr, Field::SkcV6Daddr)?,
+            lport: M::get(sk, Field::SkcNum)?,
+            rport: u16::from_be(M::get(sk, Field::SkcDport)?),
+        };
+        // An IPv6 socket that connects to an IPv4-mapped address gets its IPv6 source address only after the transition.
+        if v6 && tuple.laddr == [0, 0] && tuple.raddr[0] == 0 && tuple.raddr[1] as u32 == MAPPED {
+            let v4 = M::get::<u32>(sk, Field::SkcRcvSaddr)?;
+            if v4 != 0 {
+                tuple.laddr[1] = u64::from(MAPPED) | u64::from(v4) << 32;
+            }
+        }
+        Some(tuple)
+    }
+}
+
+/// Body of the hooks on a TCP transition. `sk` still has the old state.
+#[inline(always)]
+pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Option<Given>) {
+    let (protocol, family) = match (M::get::<u16>(sk, Field::SkProtocol), M::get::<u16>(sk, Field::SkcFamily), &given) {
+        (Some(protocol), Some(family), _) => (protocol, family),
+        (_, _, Some(given)) => (given.protocol, given.family),
+        _ => return,
+    };
+    let v6 = family as u8 == AF_INET6;
+    if protocol != IPPROTO_TCP || !wanted_proto(protocol, false, v6) {
+        return;
+    }
+    let netns = M::netns(sk);
+    if !wanted_netns(netns) {
+        return;
+    }
+    let time_ns = now();
+    let mut scratch;
+    let known = recall::<M>(sk);
+    let mut r = known;
+    if r.is_null() {
+        scratch = Remembered::unknown(sk as u64);
+        r = remember(&scratch);
+        if r.is_null() {
+            r = &raw mut scratch;
+        }
+    }
+    // SAFETY: a value of a map, or the scratch of this call.
+    let r = unsafe { &mut *r };
+
+    // A child begins its life here: as a clone of what is kept with its listener, or with nothing known.
+    let child = old == LISTEN && new == SYN_RECV;
+    if child || r.sk != sk as u64 {
+        let inherited = !known.is_null() && r.sk != sk as u64 && r.grade != Grade::None as u8;
+        let (tgid, comm) = (r.tgid, r.comm);
+        *r = Remembered::unknown(sk as u64);
+        r.created_ns = time_ns;
+        if inherited {
+            r.tgid = tgid;
+            r.comm = comm;
+            r.grade = Grade::Inherited as u8;
+        }
+    }
+    r.family = family as u8;
+    r.protocol = protocol;
+    r.netns = netns.unwrap_or(0);
+    if let Some(uid) = M::get(sk, Field::SkUid) {
+        r.uid = uid;
+        r.flags |= HAS_UID;
+    }
+
+    let tuple = Tuple::read::<M>(sk, v6).or(given.map(|given| given.tuple));
+    if child {
+        r.state_ns = time_ns;
+        // Up to 6.12 the transition is announced before the child has its peer and its cookie: it is told with the next one.
+        if tuple.as_ref().is_none_or(|tuple| tuple.rport == 0) {
+            r.flags |= UNTOLD;
+            return;
+        }
+    }
+    if let Some(mut tuple) = tuple {
+        if tuple.lport == 0 && new != SYN_SENT && new != LISTEN {
+            // The port has been given back: the copy, or the field that keeps it longest.
+            tuple.lport = if r.flags & HAS_TUPLE != 0 && r.lport != 0 { r.lport } else { kept_port::<M>(sk) };
+        }
+        (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
+        r.flags = (r.flags & !NO_LPORT) | HAS_TUPLE | if r.lport == 0 { NO_LPORT } else { 0 };
+    }
+    if r.cookie == 0 {
+        r.cookie = M::cookie(sk);
+    }
+    if new == CLOSE {
+        finish::<M>(sk, r);
+    }
+    let inode = M::inode(sk);
+
+    if r.flags & UNTOLD != 0 {
+        r.flags &= !UNTOLD;
+        tell(r, inode, LISTEN, SYN_RECV, r.state_ns, 0);
+    }
+    let in_state_ns = match (child, r.state_ns) {
+        (true, _) => 0,
+        (false, 0) => UNKNOWN_NS,
+        (false, since) => time_ns - since,
+    };
+    r.state_ns = time_ns;
+    tell(r, inode, old, new, time_ns, in_state_ns);
+
+    // Children inherit what is kept with the listener itself.
+    if new == LISTEN && M::keep(sk, r) {
+        let _ = crate::SOCKETS.remove(sk as u64);
+    }
+}
+
+/// Tells a transition.
+#[inline(always)]
+fn tell(r: &Remembered, inode: Option<u64>, old: u8, new: u8, time_ns: u64, in_state_ns: u64) {
+    if (STATES.load() != ANY && STATES.load() & (1 << new) == 0) || !wanted_owner(r) || !wanted_ports(r.lport, r.rport)
+    {
+        return;
+    }
+    if let Some(mut entry) = reserve::<Record>() {
+        let written = entry.write(record(Kind::State, r, time_ns, inode));
+        written.old_state = old;
+        written.new_state = new;
+        written.in_state_ns = in_state_ns;
+        submit(entry);
+    }
+}
+
+/// `inet_sport`: still there when `skc_num` has been given back.
+#[inline(always)]
+fn kept_port<M: Memory>(sk: Addr) -> u16 {
+    let tcp = M::tcp_sock(sk);
+    if tcp.is_null() { 0 } else { u16::from_be(M::get(tcp, Field::InetSport).unwrap_or_default()) }
+}
+
+/// Counts a connection that is over, before `tcp_disconnect` clears the counters, and why it is.
+#[inline(always)]
+fn finish<M: Memory>(sk: Addr, r: &mut Remembered) {
+    let tcp = M::tcp_sock(sk);
+    if tcp.is_null() {
+        return;
+    }
+    add_totals::<M>(sk, tcp, r);
+    let error = M::get::<i32>(sk, Field::SkErr).unwrap_or_default();
+    let retransmits = M::get::<u8>(tcp, Field::IcskRetransmits).unwrap_or_default();
+    r.reason = match error {
+        ECONNREFUSED => Reason::Refused,
+        ETIMEDOUT => Reason::TimedOut,
+        ECONNRESET | EPIPE => Reason::ResetReceived,
+        0 => Reason::Closed,
+        // A soft error (an ICMP message, say) is what `tcp_write_err` reports when the retransmissions ran out.
+        _ if retransmits > 0 => Reason::TimedOut,
+        _ => Reason::Unknown,
+    } as u8;
+}
+
+/// Adds the counters of `struct tcp_sock` to the totals.
+#[inline(always)]
+fn add_totals<M: Memory>(sk: Addr, tcp: Addr, r: &mut Remembered) {
+    let (Some(received), Some(sent), Some(again)) = (
+        M::get::<u64>(tcp, Field::TcpBytesReceived),
+        M::get::<u64>(tcp, Field::TcpBytesSent),
+        M::get::<u64>(tcp, Field::TcpBytesRetrans),
+    ) else {
+        return;
+    };
+    // `bytes_received` also counts the FIN, which takes a sequence number.
+    let fin = M::get::<u64>(sk, Field::SkFlags).is_some_and(|flags| flags & SOCK_DONE != 0);
+    r.rx_bytes += received.saturating_sub(u64::from(fin));
+    r.tx_bytes += sent.saturating_sub(again);
+    r.retransmits += M::get::<u32>(tcp, Field::TcpTotalRetrans).unwrap_or_default();
+    let rtt = M::get::<u32>(tcp, Field::TcpSrttUs).unwrap_or_default() >> 3;
+    if rtt != 0 {
+        r.rtt_us = rtt;
+    }
+    r.flags |= COUNTED;
+}
+
+/// Body of the hooks on `tcp_send_reset`: this end resets the connection.
+#[inline(always)]
+pub fn send_reset<M: Memory>(sk: Addr) {
+    if sk.is_null() {
+        return;
+    }
+    let r = recall::<M>(sk);
+    if !r.is_null() {
+        // SAFETY: a value of a map.
+        let r = unsafe { &mut *r };
+        // A clone that no transition has made its own yet speaks for its listener.
+        if r.sk == sk as u64 {
+            r.flags |= SENT_RESET;
+        }
+    }
+}
+
+/// Body of the hooks on `tcp_destroy_sock`: the end of a TCP socket.
+#[inline(always)]
+pub fn destroy<M: Memory>(sk: Addr) {
+    let known = recall::<M>(sk);
+    let mut scratch;
+    let r = if known.is_null() {
+        scratch = Remembered::unknown(sk as u64);
+        &mut scratch
+    } else {
+        // SAFETY: a value of a map.
+        unsafe { &mut *known }
+    };
+    if r.sk == sk as u64 {
+        let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
+        let v6 = family == AF_INET6;
+        let netns = M::netns(sk);
+        let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
+        let wanted = wanted_proto(protocol, false, v6) && wanted_netns(netns);
+        if family != 0 && protocol == IPPROTO_TCP && wanted {
+            r.family = family;
+            r.protocol = protocol;
+            r.netns = netns.unwrap_or(r.netns);
+            if let Some(uid) = M::get(sk, Field::SkUid) {
+                r.uid = uid;
+                r.flags |= HAS_UID;
+            }
+            if r.flags & HAS_TUPLE == 0
+                && let Some(mut tuple) = Tuple::read::<M>(sk, v6)
+            {
+                if tuple.lport == 0 {
+                    tuple.lport = kept_port::<M>(sk);
+                }
+                (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
+                r.flags |= HAS_TUPLE;
+            }
+            if r.cookie == 0 {
+                r.cookie = M::cookie(sk);
+            }
+            if r.flags & COUNTED == 0 {
+                let tcp = M::tcp_sock(sk);
+                if !tcp.is_null() {
+                    add_totals::<M>(sk, tcp, r);
+                }
+            }
+            let reason = match r.reason {
+                reason if reason == Reason::ResetReceived as u8 => Reason::ResetReceived,
+                reason if reason == Reason::Refused as u8 => Reason::Refused,
+                reason if reason == Reason::TimedOut as u8 => Reason::TimedOut,
+                _ if r.flags & SENT_RESET != 0 => Reason::ResetSent,
+                reason if reason == Reason::Unknown as u8 => Reason::Unknown,
+                _ => Reason::Closed,
+            };
+            tell_close(r, M::inode(sk), r.flags & COUNTED != 0, reason);
+        }
+    }
+    // What is kept with the socket goes with it; the map's entry is ours to remove, if there is one.
+    if !known.is_null() && M::kept(sk).is_null() {
+        let _ = crate::SOCKETS.remove(sk as u64);
+    }
+}
+
+/// The state a socket is in, for hooks that are told only the new one.
+#[inline(always)]
+pub fn current_state<M: Memory>(sk: Addr) -> u8 {
+    M::get(sk, Field::SkcState).unwrap_or_default()
+}

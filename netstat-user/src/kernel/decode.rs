@@ -1,0 +1,230 @@
+//! Records of the kernel programs → events: every tag and length is checked.
+
+use crate::model::{CloseReason, Comm, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, TcpState, Totals};
+use bytes::Buf;
+use netstat_ebpf as abi;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Why a record cannot be understood.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Shorter or longer than its kind.
+    #[error("a record of {0} bytes")]
+    Length(usize),
+    /// A tag that the programs do not write.
+    #[error("unknown {what} {tag}")]
+    Tag {
+        /// What the tag is of.
+        what: &'static str,
+        /// Its value.
+        tag: u16,
+    },
+}
+
+const fn tag(what: &'static str) -> impl Fn(u8) -> DecodeError {
+    move |tag| DecodeError::Tag { what, tag: tag as u16 }
+}
+
+/// Reads one record. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`.
+///
+/// # Errors
+/// A [`DecodeError`]; nothing of the record is to be believed then.
+pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<SocketEvent, DecodeError> {
+    let len = bytes.len();
+    if len < size_of::<abi::Record>() {
+        return Err(DecodeError::Length(len));
+    }
+    let kind = abi::Kind::try_from(bytes.get_u8()).map_err(tag("record kind"))?;
+    let expected = match kind {
+        abi::Kind::Open | abi::Kind::State => size_of::<abi::Record>(),
+        abi::Kind::Close => size_of::<abi::CloseRecord>(),
+    };
+    if len != expected {
+        return Err(DecodeError::Length(len));
+    }
+    let (old, new) = (bytes.get_u8(), bytes.get_u8());
+    let grade = abi::Grade::try_from(bytes.get_u8()).map_err(tag("owner grade"))?;
+    let (family, flags) = (bytes.get_u8(), bytes.get_u8());
+    let protocol = bytes.get_u16_ne();
+    let time_ns = bytes.get_u64_ne();
+    let in_state_ns = bytes.get_u64_ne();
+    let (cookie, inode) = (bytes.get_u64_ne(), bytes.get_u64_ne());
+    let (netns, uid, pid) = (bytes.get_u32_ne(), bytes.get_u32_ne(), bytes.get_u32_ne());
+    let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
+    let comm = array(&mut bytes);
+    let (laddr, raddr) = (array(&mut bytes), array(&mut bytes));
+
+    let proto = proto(family, flags & abi::RAW != 0, protocol)?;
+    let address = |raw: [u8; 16]| {
+        if proto.is_v6() {
+            Ipv6Addr::from(raw).into()
+        } else {
+            IpAddr::V4(Ipv4Addr::new(raw[0], raw[1], raw[2], raw[3]))
+        }
+    };
+    let known = |ns: u64| (ns != abi::UNKNOWN_NS).then_some(ns);
+    let (local, remote) = if flags & abi::HAS_TUPLE == 0 {
+        (None, None)
+    } else {
+        (
+            Some(EventEnd { addr: address(laddr), port: (flags & abi::NO_LPORT == 0).then_some(lport) }),
+            Some(EventEnd { addr: address(raddr), port: Some(rport) }),
+        )
+    };
+    let grade = match grade {
+        abi::Grade::None => None,
+        abi::Grade::Created => Some(Grade::Created),
+        abi::Grade::Accepted => Some(Grade::Accepted),
+        abi::Grade::Inherited => Some(Grade::Inherited),
+    };
+    let kind = match kind {
+        abi::Kind::Open => EventKind::Open,
+        abi::Kind::State => EventKind::State {
+            old: TcpState::from_kernel(old).ok_or_else(|| tag("TCP state")(old))?,
+            new: TcpState::from_kernel(new).ok_or_else(|| tag("TCP state")(new))?,
+            in_state_ns: known(in_state_ns),
+        },
+        abi::Kind::Close => {
+            let duration_ns = known(bytes.get_u64_ne());
+            let (rx, tx) = (bytes.get_u64_ne(), bytes.get_u64_ne());
+            let (rtt_us, retransmits) = (bytes.get_u32_ne(), bytes.get_u32_ne());
+            let reason = abi::Reason::try_from(bytes.get_u8()).map_err(tag("close reason"))?;
+            let counted = bytes.get_u8() & abi::HAS_TOTALS != 0;
+            EventKind::Close(Totals {
+                duration_ns,
+                rx_bytes: counted.then_some(rx),
+                tx_bytes: counted.then_some(tx),
+                rtt_us: (rtt_us != 0).then_some(rtt_us),
+                retransmits: counted.then_some(retransmits),
+                reason: match reason {
+                    abi::Reason::Closed => CloseReason::Closed,
+                    abi::Reason::ResetReceived => CloseReason::ResetReceived,
+                    abi::Reason::ResetSent => CloseReason::ResetSent,
+                    abi::Reason::Refused => CloseReason::Refused,
+                    abi::Reason::TimedOut => CloseReason::TimedOut,
+                    abi::Reason::Unknown => CloseReason::Unknown,
+                },
+            })
+        }
+    };
+    Ok(SocketEvent {
+        time_ns: epoch_ns.wrapping_add(time_ns),
+        kind,
+        proto,
+        local,
+        remote,
+        owner: grade.map(|grade| Owner { pid, comm: Comm::new(&comm), grade }),
+        uid: (flags & abi::HAS_UID != 0).then_some(uid),
+        inode: (flags & abi::HAS_INODE != 0).then_some(inode),
+        cookie: (cookie != 0).then_some(cookie),
+        netns: (netns != 0).then_some(netns),
+    })
+}
+
+fn array(bytes: &mut &[u8]) -> [u8; 16] {
+    let mut array = [0; 16];
+    bytes.copy_to_slice(&mut array);
+    array
+}
+
+fn proto(family: u8, raw: bool, protocol: u16) -> Result<Proto, DecodeError> {
+    let v6 = match family {
+        abi::AF_INET => false,
+        abi::AF_INET6 => true,
+        other => return Err(tag("address family")(other)),
+    };
+    Ok(match (raw, protocol, v6) {
+        (true, _, false) => Proto::Raw,
+        (true, _, true) => Proto::Raw6,
+        (_, abi::IPPROTO_TCP, false) => Proto::Tcp,
+        (_, abi::IPPROTO_TCP, true) => Proto::Tcp6,
+        (_, abi::IPPROTO_UDP, false) => Proto::Udp,
+        (_, abi::IPPROTO_UDP, true) => Proto::Udp6,
+        (_, abi::IPPROTO_UDPLITE, false) => Proto::UdpLite,
+        (_, abi::IPPROTO_UDPLITE, true) => Proto::UdpLite6,
+        (_, other, _) => return Err(DecodeError::Tag { what: "protocol", tag: other }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A close record as the programs write it, with every field different.
+    fn close() -> Vec<u8> {
+        let mut b = vec![3, 0, 0, 3, abi::AF_INET, abi::HAS_TUPLE | abi::HAS_UID | abi::HAS_INODE];
+        b.extend(6u16.to_ne_bytes());
+        for word in [1_000u64, abi::UNKNOWN_NS, 77, 123] {
+            b.extend(word.to_ne_bytes());
+        }
+        for word in [4_026_531_840u32, 1000, 9940] {
+            b.extend(word.to_ne_bytes());
+        }
+        b.extend([47_951u16.to_ne_bytes(), 80u16.to_ne_bytes()].concat());
+        b.extend(b"curl\0\0\0\0\0\0\0\0\0\0\0\0");
+        b.extend([[127, 0, 0, 1].as_slice(), &[0; 12], &[10, 0, 0, 2], &[0; 12]].concat());
+        for word in [5_000u64, 11, 22] {
+            b.extend(word.to_ne_bytes());
+        }
+        b.extend([33u32.to_ne_bytes(), 2u32.to_ne_bytes()].concat());
+        b.extend([1, abi::HAS_TOTALS, 0, 0, 0, 0, 0, 0]);
+        b
+    }
+
+    #[test]
+    fn reads_every_field() {
+        let event = decode(&close(), 5).unwrap();
+        assert_eq!(event.time_ns, 1_005);
+        assert_eq!(event.proto, Proto::Tcp);
+        assert_eq!(event.local.unwrap(), EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) });
+        assert_eq!(event.remote.unwrap(), EventEnd { addr: [10, 0, 0, 2].into(), port: Some(80) });
+        assert_eq!(event.owner.unwrap(), Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Inherited });
+        assert_eq!(
+            (event.uid, event.inode, event.cookie, event.netns),
+            (Some(1000), Some(123), Some(77), Some(0xf000_0000))
+        );
+        let EventKind::Close(totals) = event.kind else { panic!("not a close") };
+        assert_eq!(
+            totals,
+            Totals {
+                duration_ns: Some(5_000),
+                rx_bytes: Some(11),
+                tx_bytes: Some(22),
+                rtt_us: Some(33),
+                retransmits: Some(2),
+                reason: CloseReason::ResetReceived,
+            }
+        );
+    }
+
+    #[test]
+    fn unknown_is_none() {
+        let mut b = close();
+        b[3] = 0;
+        b[5] = 0;
+        b[24..32].fill(0);
+        b[141 - 4] = 0;
+        let event = decode(&b, 0).unwrap();
+        assert_eq!((event.local, event.remote, event.owner, event.uid, event.inode, event.cookie), Default::default());
+        assert!(matches!(
+            event.kind,
+            EventKind::Close(Totals { rx_bytes: None, tx_bytes: None, retransmits: None, .. })
+        ));
+    }
+
+    #[test]
+    fn refuses_what_the_programs_do_not_write() {
+        let whole = close();
+        for len in 0..whole.len() {
+            assert_eq!(decode(&whole[..len], 0), Err(DecodeError::Length(len)));
+        }
+        for (at, what) in [(0, "record kind"), (3, "owner grade"), (4, "address family"), (136, "close reason")] {
+            let mut b = whole.clone();
+            b[at] = 200;
+            assert_eq!(decode(&b, 0), Err(DecodeError::Tag { what, tag: 200 }), "byte {at}");
+        }
+        let mut state = whole[..size_of::<abi::Record>()].to_vec();
+        state[0] = 2;
+        assert_eq!(decode(&state, 0), Err(DecodeError::Tag { what: "TCP state", tag: 0 }));
+    }
+}

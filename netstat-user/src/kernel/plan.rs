@@ -1,0 +1,291 @@
+//! Which variant of each hook to try, from what the kernel offers: pure, so that every kernel's answer can be tested anywhere.
+
+use super::btf::Btf;
+use netstat_ebpf::{ABSENT, FIELDS, Field};
+
+/// A place in the kernel the programs listen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// TCP transitions.
+    State,
+    /// Creation of sockets.
+    Create,
+    /// End of sockets that are not TCP.
+    Release,
+    /// End of TCP sockets.
+    Destroy,
+    /// Resets this host sends.
+    Reset,
+}
+
+impl Hook {
+    /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
+    pub const ALL: [Self; 5] = [Self::Create, Self::Release, Self::Destroy, Self::Reset, Self::State];
+
+    /// The name shown to people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::State => "tcp_state",
+            Self::Create => "sock_create",
+            Self::Release => "sock_release",
+            Self::Destroy => "tcp_destroy_sock",
+            Self::Reset => "tcp_send_reset",
+        }
+    }
+
+    /// What is missing without it.
+    pub const fn without(self) -> &'static str {
+        match self {
+            Self::State => "no TCP transitions",
+            Self::Create => "no open events, and no owners of sockets made from now on",
+            Self::Release => "no close events for sockets that are not TCP",
+            Self::Destroy => "no close events for TCP",
+            Self::Reset => "the reason reset_sent is reported as closed",
+        }
+    }
+
+    /// The variants there are, best first.
+    pub const fn variants(self) -> &'static [Variant] {
+        match self {
+            Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
+            Self::Create | Self::Release => &[Variant::Cgroup],
+            Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
+            Self::Reset => &[Variant::TpBtf, Variant::RawTp],
+        }
+    }
+
+    /// Kernel tracepoint, or function, of a variant; the classic tracepoint's category is in [`CATEGORY`].
+    pub const fn target(self, variant: Variant) -> &'static str {
+        match (self, variant) {
+            (Self::State, Variant::Fentry | Variant::Kprobe) => "tcp_set_state",
+            (Self::State, _) => "inet_sock_set_state",
+            (Self::Create, _) => "sock_create",
+            (Self::Release, _) => "sock_release",
+            (Self::Destroy, _) => "tcp_destroy_sock",
+            (Self::Reset, _) => "tcp_send_reset",
+        }
+    }
+
+    /// Name of the program in the object.
+    pub const fn program(self, variant: Variant) -> &'static str {
+        match (self, variant) {
+            (Self::State, Variant::TpBtf) => "state_tp_btf",
+            (Self::State, Variant::RawTp) => "state_raw_tp",
+            (Self::State, Variant::Tracepoint) => "state_tracepoint",
+            (Self::State, Variant::Fentry) => "state_fentry",
+            (Self::State, _) => "state_kprobe",
+            (Self::Create, _) => "sock_create",
+            (Self::Release, _) => "sock_release",
+            (Self::Destroy, Variant::TpBtf) => "destroy_tp_btf",
+            (Self::Destroy, Variant::RawTp) => "destroy_raw_tp",
+            (Self::Destroy, _) => "destroy_tracepoint",
+            (Self::Reset, Variant::TpBtf) => "reset_tp_btf",
+            (Self::Reset, _) => "reset_raw_tp",
+        }
+    }
+
+    /// Arguments the tracepoint must have at least for the programs to understand it.
+    const fn tracepoint_args(self) -> usize {
+        match self {
+            Self::State => 3,
+            Self::Reset => 2,
+            _ => 1,
+        }
+    }
+
+    /// Category of the classic tracepoint in tracefs, and the fields with their offsets that the programs rely on.
+    pub const fn classic(self) -> Option<(&'static str, &'static [(&'static str, u32)])> {
+        match self {
+            Self::State => Some((
+                "sock",
+                &[
+                    ("skaddr", 8),
+                    ("oldstate", 16),
+                    ("newstate", 20),
+                    ("sport", 24),
+                    ("dport", 26),
+                    ("family", 28),
+                    ("protocol", 30),
+                    ("saddr", 32),
+                    ("daddr", 36),
+                    ("saddr_v6", 40),
+                    ("daddr_v6", 56),
+                ],
+            )),
+            Self::Destroy => Some(("tcp", &[("skaddr", 8)])),
+            _ => None,
+        }
+    }
+}
+
+/// A way to attach to a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// BTF tracepoint: typed arguments.
+    TpBtf,
+    /// Raw tracepoint.
+    RawTp,
+    /// Classic tracepoint, through tracefs.
+    Tracepoint,
+    /// Function entry by trampoline.
+    Fentry,
+    /// Function entry by breakpoint.
+    Kprobe,
+    /// Program of the cgroup2 root.
+    Cgroup,
+}
+
+impl Variant {
+    /// The name shown to people, and taken by `--probe`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TpBtf => "tp_btf",
+            Self::RawTp => "raw_tp",
+            Self::Tracepoint => "tracepoint",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// Why a variant cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The kernel gives no type information.
+    #[error("needs the kernel's BTF: {0}")]
+    NoBtf(String),
+    /// The kernel has no such tracepoint or function, or another one than the programs know.
+    #[error("this kernel has no {0} as the programs know it")]
+    Prototype(&'static str),
+    /// tracefs cannot be read.
+    #[error("needs tracefs: {0}")]
+    NoTracefs(String),
+    /// There is no cgroup2 hierarchy.
+    #[error("needs a cgroup2 hierarchy: {0}")]
+    NoCgroup(String),
+    /// The kernel refused to load or attach it.
+    #[error("{0}")]
+    Kernel(String),
+}
+
+/// What the kernel's BTF says.
+#[derive(Debug)]
+pub struct Types {
+    /// Offset per [`Field`], or [`ABSENT`].
+    pub offsets: [u32; FIELDS],
+    /// Hooks and variants whose prototype is as expected.
+    known: Vec<(Hook, Variant)>,
+}
+
+impl Types {
+    /// Reads the answers out of parsed BTF.
+    pub fn from_btf(btf: &Btf<'_>) -> Self {
+        let mut offsets = [ABSENT; FIELDS];
+        for &(field, strukt, member) in Field::ALL {
+            offsets[field as usize] = btf.offset(strukt, member).unwrap_or(ABSENT);
+        }
+        let mut known = Vec::new();
+        for hook in Hook::ALL {
+            for &variant in hook.variants() {
+                let target = hook.target(variant);
+                let fits = match variant {
+                    Variant::TpBtf | Variant::RawTp | Variant::Tracepoint => {
+                        btf.tracepoint_args(target).is_some_and(|args| args >= hook.tracepoint_args())
+                    }
+                    Variant::Fentry | Variant::Kprobe => btf.function_args(target) == Some(2),
+                    Variant::Cgroup => true,
+                };
+                if fits {
+                    known.push((hook, variant));
+                }
+            }
+        }
+        Self { offsets, known }
+    }
+
+    /// Names in the kernel's BTF that [`Types::from_btf`] asks for.
+    pub fn wants(name: &[u8]) -> bool {
+        let name = name.strip_prefix(b"btf_trace_").unwrap_or(name);
+        Field::ALL.iter().any(|(_, strukt, _)| strukt.as_bytes() == name)
+            || Hook::ALL
+                .iter()
+                .any(|hook| hook.variants().iter().any(|&variant| hook.target(variant).as_bytes() == name))
+    }
+}
+
+/// What the kernel offers.
+#[derive(Debug)]
+pub struct Facts {
+    /// Type information, or why there is none.
+    pub types: Result<Types, String>,
+    /// Whether tracefs can be read, or why not.
+    pub tracefs: Result<(), String>,
+    /// Whether there is a cgroup2 root to attach to, or why not.
+    pub cgroup: Result<(), String>,
+}
+
+/// The variants of a hook, best first, each with why it is not worth trying. `forced` leaves only that one.
+pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(Variant, Option<Refusal>)> {
+    let variants = hook.variants().iter().copied().filter(|&variant| forced.is_none_or(|forced| forced == variant));
+    variants.map(|variant| (variant, refusal(hook, variant, facts))).collect()
+}
+
+fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
+    match (variant, &facts.types) {
+        (Variant::Cgroup, _) => facts.cgroup.as_ref().err().cloned().map(Refusal::NoCgroup),
+        (Variant::Tracepoint, _) if facts.tracefs.is_err() => {
+            facts.tracefs.as_ref().err().cloned().map(Refusal::NoTracefs)
+        }
+        // The classic tracepoint carries what it needs; without BTF its record is all there is.
+        (Variant::Tracepoint, Err(_)) => None,
+        (_, Err(cause)) => Some(Refusal::NoBtf(cause.clone())),
+        (_, Ok(types)) => (!types.known.contains(&(hook, variant))).then(|| Refusal::Prototype(hook.target(variant))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(known: &[(Hook, Variant)]) -> Result<Types, String> {
+        Ok(Types { offsets: [0; FIELDS], known: known.to_vec() })
+    }
+
+    fn usable(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<&'static str> {
+        let all = candidates(hook, facts, forced);
+        all.iter().filter(|(_, refusal)| refusal.is_none()).map(|(variant, _)| variant.name()).collect()
+    }
+
+    #[test]
+    fn prefers_typed_tracepoints_and_keeps_the_rest_as_fallback() {
+        let everything: Vec<_> = Hook::ALL
+            .into_iter()
+            .flat_map(|hook| hook.variants().iter().map(move |&variant| (hook, variant)))
+            .collect();
+        let facts = Facts { types: types(&everything), tracefs: Ok(()), cgroup: Ok(()) };
+        assert_eq!(usable(Hook::State, &facts, None), ["tp_btf", "raw_tp", "tracepoint", "fentry", "kprobe"]);
+        assert_eq!(usable(Hook::State, &facts, Some(Variant::Kprobe)), ["kprobe"]);
+        assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
+        assert_eq!(usable(Hook::Destroy, &facts, None), ["tp_btf", "raw_tp", "tracepoint"]);
+    }
+
+    #[test]
+    fn without_btf_only_the_classic_tracepoint_is_left() {
+        let facts = Facts { types: Err("hidden".into()), tracefs: Ok(()), cgroup: Ok(()) };
+        assert_eq!(usable(Hook::State, &facts, None), ["tracepoint"]);
+        assert_eq!(usable(Hook::Reset, &facts, None), Vec::<&str>::new());
+        assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
+    }
+
+    #[test]
+    fn a_prototype_the_programs_do_not_know_is_not_tried() {
+        let known = [(Hook::State, Variant::Fentry)];
+        let facts = Facts { types: types(&known), tracefs: Err("gone".into()), cgroup: Err("none".into()) };
+        assert_eq!(usable(Hook::State, &facts, None), ["fentry"]);
+        assert_eq!(usable(Hook::Release, &facts, None), Vec::<&str>::new());
+        let all = candidates(Hook::State, &facts, None);
+        assert!(matches!(all[0].1, Some(Refusal::Prototype("inet_sock_set_state"))));
+        assert!(matches!(all[2].1, Some(Refusal::NoTracefs(_))));
+    }
+}

@@ -1,0 +1,127 @@
+//! The attached programs, and the ring buffer they write to.
+
+use super::{
+    attach::{self, AttachError, Wanted},
+    decode::{DecodeError, decode},
+};
+use crate::model::{Coverage, SocketEvent};
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
+use aya_log::EbpfLogger;
+use bytes::{Buf, Bytes, BytesMut};
+use netstat_ebpf::{counter, maps};
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+};
+
+/// Bytes of records taken from the ring at a time: small enough to stay in the cache, large enough for one write.
+const BATCH: usize = 256 << 10;
+
+/// Attached programs and what they have recorded. Dropping it detaches them.
+pub struct Tracer {
+    ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    coverage: Coverage,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Owns the programs and their links.
+    _ebpf: Ebpf,
+}
+
+/// Records taken from the ring, each behind its length.
+pub struct Records(Bytes);
+
+impl Tracer {
+    /// Loads the programs and attaches them.
+    ///
+    /// # Errors
+    /// An [`AttachError`] that names the missing capability, or the hook and why each variant was refused.
+    pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
+        let (mut ebpf, coverage) = attach::attach(wanted)?;
+        let log = if wanted.debug {
+            Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Object(attach::causes(&error)))?)
+        } else {
+            None
+        };
+        let ring = ebpf.take_map(maps::EVENTS).and_then(|map| map.try_into().ok());
+        let counters = ebpf.take_map(maps::COUNTERS).and_then(|map| map.try_into().ok());
+        Ok(Self {
+            ring: ring.ok_or(AttachError::Lacks(maps::EVENTS))?,
+            counters: counters.ok_or(AttachError::Lacks(maps::COUNTERS))?,
+            coverage,
+            log,
+            _ebpf: ebpf,
+        })
+    }
+
+    /// What is traced, and what is not, and why.
+    pub const fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Takes what the ring holds, up to a batch; empty when it holds nothing.
+    pub fn take(&mut self, buffer: &mut BytesMut) -> Records {
+        buffer.reserve(BATCH + 1024);
+        while buffer.len() < BATCH
+            && let Some(record) = self.ring.next()
+        {
+            buffer.extend_from_slice(&(record.len() as u32).to_ne_bytes());
+            buffer.extend_from_slice(&record);
+        }
+        Records(buffer.split().freeze())
+    }
+
+    /// Writes the programs' debug log to the process's logger.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
+    /// Records lost for want of room since the programs were attached.
+    ///
+    /// # Errors
+    /// The kernel's, reading the counters.
+    pub fn lost(&self) -> io::Result<u64> {
+        self.count(counter::LOST)
+    }
+
+    /// Sockets that could not be remembered since the programs were attached.
+    ///
+    /// # Errors
+    /// The kernel's, reading the counters.
+    pub fn forgotten(&self) -> io::Result<u64> {
+        self.count(counter::FORGOTTEN)
+    }
+
+    fn count(&self, index: u32) -> io::Result<u64> {
+        Ok(self.counters.get(&index, 0).map_err(io::Error::other)?.iter().sum())
+    }
+}
+
+impl AsRawFd for Tracer {
+    /// The ring buffer: readable when much is pending.
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}
+
+impl Records {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Decodes the next record.
+    pub fn next(&mut self, epoch_ns: u64) -> Option<Result<SocketEvent, DecodeError>> {
+        if self.0.len() < size_of::<u32>() {
+            return None;
+        }
+        let len = (self.0.get_u32_ne() as usize).min(self.0.len());
+        let event = decode(&self.0[..len], epoch_ns);
+        self.0.advance(len);
+        Some(event)
+    }
+}

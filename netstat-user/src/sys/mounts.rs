@@ -1,0 +1,60 @@
+//! Kernel filesystems that may not be mounted where we run: reached without changing what anybody else sees.
+
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, fsconfig_create, fsmount, fsopen,
+    mount, mount_change,
+};
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::Path,
+    thread,
+};
+
+/// Where tracefs belongs (Documentation/trace/ftrace.rst), and where it was before Linux 4.1.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Inode of the initial PID namespace: `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`.
+const INITIAL_PIDNS: u32 = 0xEFFF_FFFC;
+
+/// The root of a new mount of a filesystem without a device, in no directory (fsopen(2), Linux 5.2).
+///
+/// # Errors
+/// The kernel's: no such filesystem, or no privilege.
+pub fn detached_mount(filesystem: &str) -> io::Result<OwnedFd> {
+    let context = fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
+}
+
+/// Runs `f` where tracefs is mounted, and tells it where. If it is mounted nowhere, `f` runs on a thread with a mount namespace of
+/// its own.
+///
+/// # Errors
+/// The kernel's: no tracefs, or no privilege to mount it.
+pub fn with_tracefs<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
+    if let Some(mounted) = TRACEFS.into_iter().map(Path::new).find(|path| path.join("events").is_dir()) {
+        return Ok(f(mounted));
+    }
+    thread::scope(|scope| {
+        let private = scope.spawn(|| {
+            let path = Path::new(TRACEFS[0]);
+            // SAFETY: takes flags only, and changes only this thread, which ends with `f`.
+            if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+            mount("tracefs", path, "tracefs", MountFlags::empty(), None)?;
+            Ok(f(path))
+        });
+        private.join().unwrap_or_else(|_| Err(io::Error::other("the thread that mounts tracefs panicked")))
+    })
+}
+
+/// Inode of the PID namespace of this process, 0 if it is the initial one.
+pub fn pid_namespace_if_nested() -> u32 {
+    match fs::metadata("/proc/self/ns/pid").map(|namespace| namespace.ino() as u32) {
+        Ok(INITIAL_PIDNS) | Err(_) => 0,
+        Ok(nested) => nested,
+    }
+}
