@@ -4,5 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is all tests")]
 
 pub mod command;
+pub mod compare;
+pub mod locales;
 pub mod netns;
 pub mod programs;
+pub mod sandbox;
+pub mod zoo;

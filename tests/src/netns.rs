@@ -51,6 +51,11 @@ impl NetNs {
         Ok(self.file.metadata()?.ino())
     }
 
+    /// The namespace's file, for `setns(2)`.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Runs `work` on a thread in this namespace: sockets it makes, and processes it starts, belong here.
     ///
     /// # Panics

@@ -1,0 +1,62 @@
+//! Our binary beside the installed netstat of net-tools: the same command line, the same place, the same bytes.
+//!
+//! `cases.rs` is the table of what is compared; `better.rs` the table of what is deliberately different. Nothing is masked
+//! but what the mask of a case names; the kernel's own movements are told from ours by running netstat twice.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is a test")]
+
+mod better;
+mod case;
+mod cases;
+mod coverage;
+mod scenes;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use scenes::{Scene, Theatre};
+use std::sync::{Arc, PoisonError};
+
+type Judge = Box<dyn Fn(&Theatre) -> Result<(), String> + Send>;
+
+fn main() {
+    netstat_tests::zoo::actor::serve_if_asked();
+    let arguments = Arguments::from_args();
+    let missing = if !nix::unistd::geteuid().is_root() {
+        Some("it needs root to make namespaces".to_owned())
+    } else if netstat_tests::programs::net_tools().is_none() {
+        Some("net-tools is not installed (apt-get install net-tools)".to_owned())
+    } else {
+        None
+    };
+    let theatre = match missing.map_or_else(Theatre::new, Err) {
+        Ok(theatre) => Some(Arc::new(theatre)),
+        Err(reason) => {
+            println!("side by side: skipped: {reason}");
+            None
+        }
+    };
+
+    let mut trials = Vec::new();
+    let mut add = |name: String, scene: Scene, judge: Judge| {
+        let theatre_of_trial = theatre.clone();
+        let trial = Trial::test(name, move || {
+            let Some(theatre) = theatre_of_trial else { return Ok(()) };
+            let _turn = theatre.stage(scene).turn.lock().unwrap_or_else(PoisonError::into_inner);
+            judge(&theatre).map_err(Failed::from)
+        });
+        trials.push(trial.with_ignored_flag(theatre.is_none()));
+    };
+    let (cases, better) = (cases::all(), better::all());
+    println!("side by side: {} cases compared with netstat, {} deliberate differences", cases.len(), better.len());
+    for case in cases {
+        add(case.name(), case.scene, Box::new(move |theatre| case.compare(theatre)));
+    }
+    for item in better {
+        add(item.name(), item.scene(), Box::new(move |theatre| item.judge(theatre)));
+    }
+    for item in coverage::all() {
+        add(item.name(), item.scene(), Box::new(move |theatre| item.judge(theatre)));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(theatre);
+    conclusion.exit();
+}
