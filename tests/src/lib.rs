@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is all tests")]
 
+pub mod case;
+pub mod cases;
 pub mod command;
 pub mod compare;
 pub mod locales;
 pub mod netns;
 pub mod programs;
 pub mod sandbox;
+pub mod scenes;
 pub mod zoo;

@@ -1,9 +1,9 @@
 //! Where we are deliberately better than netstat: its bugs, asserted to be ours no more.
 
-use crate::case::Case;
-use crate::scenes::{Scene, Theatre};
+use netstat_tests::case::Case;
 use netstat_tests::command::{End, Outcome};
 use netstat_tests::programs;
+use netstat_tests::scenes::{Scene, Theatre};
 use std::fs::OpenOptions;
 use std::process::Stdio;
 

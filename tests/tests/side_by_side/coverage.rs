@@ -1,8 +1,8 @@
 //! That the zoo is complete: what netstat itself must show in a scene for the cases there to mean anything.
 
-use crate::case::Case;
-use crate::scenes::{Scene, Theatre};
+use netstat_tests::case::Case;
 use netstat_tests::programs;
+use netstat_tests::scenes::{Scene, Theatre};
 use netstat_tests::zoo::tcp;
 
 /// What must stand in netstat's output.

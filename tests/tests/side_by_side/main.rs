@@ -6,13 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is a test")]
 
 mod better;
-mod case;
-mod cases;
 mod coverage;
-mod scenes;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use scenes::{Scene, Theatre};
+use netstat_tests::cases;
+use netstat_tests::scenes::{Scene, Theatre};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 type Judge = Box<dyn Fn(&Theatre) -> Result<(), String> + Send>;
@@ -20,14 +19,11 @@ type Judge = Box<dyn Fn(&Theatre) -> Result<(), String> + Send>;
 fn main() {
     netstat_tests::zoo::actor::serve_if_asked();
     let arguments = Arguments::from_args();
-    let missing = if !nix::unistd::geteuid().is_root() {
-        Some("it needs root to make namespaces".to_owned())
-    } else if netstat_tests::programs::net_tools().is_none() {
-        Some("net-tools is not installed (apt-get install net-tools)".to_owned())
-    } else {
-        None
-    };
-    let theatre = match missing.map_or_else(Theatre::new, Err) {
+    let net_tools = netstat_tests::programs::net_tools();
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let theatre = net_tools.ok_or("net-tools is not installed (apt-get install net-tools)".to_owned());
+    let theatre = theatre.and_then(|_| Theatre::new(scratch));
+    let theatre = match theatre {
         Ok(theatre) => Some(Arc::new(theatre)),
         Err(reason) => {
             println!("side by side: skipped: {reason}");
