@@ -240,7 +240,7 @@ fields! {
     /// `int`.
     SkErr = "sock"."sk_err",
     /// `unsigned long`, by `enum sock_flags`.
-    SkFlags = "sock"."sk_flags",
+    SkcFlags = "sock_common"."skc_flags",
     /// `struct socket *`.
     SkSocket = "sock"."sk_socket",
     /// `struct file *`.

@@ -215,7 +215,7 @@ fn add_totals<M: Memory>(sk: Addr, tcp: Addr, r: &mut Remembered) {
         return;
     };
     // `bytes_received` also counts the FIN, which takes a sequence number.
-    let fin = M::get::<u64>(sk, Field::SkFlags).is_some_and(|flags| flags & SOCK_DONE != 0);
+    let fin = M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0);
     r.rx_bytes += received.saturating_sub(u64::from(fin));
     r.tx_bytes += sent.saturating_sub(again);
     r.retransmits += M::get::<u32>(tcp, Field::TcpTotalRetrans).unwrap_or_default();

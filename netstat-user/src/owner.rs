@@ -1,1 +1,201 @@
 //! Merges ownership evidence and keeps its grade.
+//!
+//! The kernel programs know who made or accepted a socket while they were there. For sockets older than that there is the scan of
+//! /proc: by inode; for the children of a listener that was scanned, by its port. What was once found for a socket stays with its
+//! cookie, since a closed socket loses its inode before its last events.
+
+use crate::model::{Comm, EventEnd, EventKind, Grade, Owner, SocketEvent, TcpState};
+use std::{collections::HashMap, net::IpAddr};
+
+/// A listening socket whose owner is known.
+#[derive(Clone, Copy, Debug)]
+struct Listener {
+    addr: IpAddr,
+    inode: u64,
+    pid: u32,
+    comm: Comm,
+}
+
+/// The evidence gathered so far.
+#[derive(Debug, Default)]
+pub struct Owners {
+    by_inode: HashMap<u64, (u32, Comm)>,
+    by_cookie: HashMap<u64, Owner>,
+    /// Listeners by namespace and port.
+    listeners: HashMap<(u32, u16), Vec<Listener>>,
+}
+
+impl Owners {
+    /// A process that holds a descriptor of a socket. The first one told wins, as in netstat.
+    pub fn scanned(&mut self, inode: u64, pid: u32, comm: Comm) {
+        self.by_inode.entry(inode).or_insert((pid, comm));
+    }
+
+    /// A TCP socket that listens, found in the kernel's lists. Tell its process first.
+    pub fn listening(&mut self, netns: u32, local: EventEnd, inode: u64) {
+        let (Some(port), Some(&(pid, comm))) = (local.port, self.by_inode.get(&inode)) else { return };
+        let there = self.listeners.entry((netns, port)).or_default();
+        if !there.iter().any(|listener| listener.inode == inode) {
+            there.push(Listener { addr: local.addr, inode, pid, comm });
+        }
+    }
+
+    /// Fills in the owner of an event that the kernel programs could not tell, and learns from the event.
+    pub fn resolve(&mut self, event: &mut SocketEvent) {
+        if event.owner.is_none() {
+            event.owner = self.find(event);
+            // Remembered while it lives: an orphan has no inode to look up.
+            if let (Some(owner), Some(cookie)) = (event.owner, event.cookie) {
+                self.by_cookie.insert(cookie, owner);
+            }
+        }
+        match event.kind {
+            EventKind::State { new: TcpState::Listen, .. } => self.learn_listener(event),
+            EventKind::State { old: TcpState::Listen, new: TcpState::Close, .. } => self.forget_listener(event),
+            EventKind::Close(_) => {
+                if let Some(cookie) = event.cookie {
+                    self.by_cookie.remove(&cookie);
+                }
+                if let Some(inode) = event.inode.filter(|&inode| inode != 0) {
+                    self.by_inode.remove(&inode);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn find(&self, event: &SocketEvent) -> Option<Owner> {
+        if let Some(&(pid, comm)) = event.inode.and_then(|inode| self.by_inode.get(&inode)) {
+            return Some(Owner { pid, comm, grade: Grade::Scanned });
+        }
+        if let Some(&owner) = event.cookie.and_then(|cookie| self.by_cookie.get(&cookie)) {
+            return Some(owner);
+        }
+        self.inherited(event)
+    }
+
+    /// The owner of the listener, for a connection that came in. Several listeners may share a port: only when all that could
+    /// have taken it belong to one process is there an answer.
+    fn inherited(&self, event: &SocketEvent) -> Option<Owner> {
+        let came_in = matches!(event.kind, EventKind::State { old: TcpState::Listen | TcpState::SynRecv, .. });
+        let local = event.local.filter(|_| came_in)?;
+        let there = self.listeners.get(&(event.netns?, local.port?))?;
+        let exact = || there.iter().filter(|listener| unmapped(listener.addr) == unmapped(local.addr));
+        let any = || there.iter().filter(|listener| unmapped(listener.addr).is_unspecified());
+        let (first, rest) = match exact().next() {
+            Some(first) => (first, exact().all(|listener| listener.pid == first.pid)),
+            None => any().next().map(|first| (first, any().all(|listener| listener.pid == first.pid)))?,
+        };
+        rest.then_some(Owner { pid: first.pid, comm: first.comm, grade: Grade::Inherited })
+    }
+
+    fn learn_listener(&mut self, event: &SocketEvent) {
+        let (Some(netns), Some(local), Some(owner)) = (event.netns, event.local, event.owner) else { return };
+        let (Some(port), Some(inode)) = (local.port, event.inode.filter(|&inode| inode != 0)) else { return };
+        let there = self.listeners.entry((netns, port)).or_default();
+        there.retain(|listener| listener.inode != inode);
+        there.push(Listener { addr: local.addr, inode, pid: owner.pid, comm: owner.comm });
+    }
+
+    fn forget_listener(&mut self, event: &SocketEvent) {
+        let (Some(netns), Some(EventEnd { port: Some(port), .. })) = (event.netns, event.local) else { return };
+        if let Some(there) = self.listeners.get_mut(&(netns, port)) {
+            there.retain(|listener| Some(listener.inode) != event.inode);
+            if there.is_empty() {
+                self.listeners.remove(&(netns, port));
+            }
+        }
+    }
+}
+
+fn unmapped(addr: IpAddr) -> IpAddr {
+    addr.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CloseReason, Proto, Totals};
+
+    fn end(addr: &str, port: u16) -> EventEnd {
+        EventEnd { addr: addr.parse().unwrap(), port: Some(port) }
+    }
+
+    fn event(kind: EventKind, local: EventEnd, inode: u64, cookie: u64) -> SocketEvent {
+        SocketEvent {
+            time_ns: 0,
+            kind,
+            proto: Proto::Tcp,
+            local: Some(local),
+            remote: Some(end("127.0.0.1", 9)),
+            owner: None,
+            uid: None,
+            inode: Some(inode),
+            cookie: Some(cookie),
+            netns: Some(1),
+        }
+    }
+
+    fn state(old: TcpState, new: TcpState) -> EventKind {
+        EventKind::State { old, new, in_state_ns: None }
+    }
+
+    const CLOSE: EventKind = EventKind::Close(Totals {
+        duration_ns: None,
+        rx_bytes: None,
+        tx_bytes: None,
+        rtt_us: None,
+        retransmits: None,
+        reason: CloseReason::Closed,
+    });
+
+    fn told(owners: &mut Owners, mut event: SocketEvent) -> Option<(u32, Grade)> {
+        owners.resolve(&mut event);
+        event.owner.map(|owner| (owner.pid, owner.grade))
+    }
+
+    #[test]
+    fn a_scanned_owner_stays_when_the_inode_has_gone() {
+        let mut owners = Owners::default();
+        owners.scanned(5, 100, Comm::new(b"first"));
+        owners.scanned(5, 200, Comm::new(b"second"));
+        let here = end("127.0.0.1", 80);
+        let leaving = state(TcpState::Established, TcpState::FinWait1);
+        assert_eq!(told(&mut owners, event(leaving, here, 5, 77)), Some((100, Grade::Scanned)));
+        let orphan = state(TcpState::FinWait1, TcpState::FinWait2);
+        assert_eq!(told(&mut owners, event(orphan, here, 0, 77)), Some((100, Grade::Scanned)));
+        assert_eq!(told(&mut owners, event(CLOSE, here, 0, 77)), Some((100, Grade::Scanned)));
+        assert_eq!(told(&mut owners, event(orphan, here, 0, 77)), None, "forgotten once closed");
+    }
+
+    #[test]
+    fn a_child_inherits_from_the_one_listener_that_could_have_taken_it() {
+        let mut owners = Owners::default();
+        for (inode, pid) in [(1, 10), (2, 20), (3, 30)] {
+            owners.scanned(inode, pid, Comm::new(b"server"));
+        }
+        owners.listening(1, end("0.0.0.0", 80), 1);
+        owners.listening(1, end("127.0.0.2", 80), 2);
+        let child = |addr| SocketEvent {
+            cookie: None,
+            ..event(state(TcpState::Listen, TcpState::SynRecv), end(addr, 80), 0, 0)
+        };
+        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
+        assert_eq!(told(&mut owners, child("127.0.0.2")), Some((20, Grade::Inherited)));
+        assert_eq!(told(&mut owners, child("::ffff:127.0.0.2")), Some((20, Grade::Inherited)));
+        owners.listening(1, end("::", 80), 3);
+        assert_eq!(told(&mut owners, child("127.0.0.1")), None, "two could have taken it");
+        let gone = event(state(TcpState::Listen, TcpState::Close), end("0.0.0.0", 80), 1, 9);
+        assert_eq!(told(&mut owners, gone), Some((10, Grade::Scanned)));
+        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((30, Grade::Inherited)));
+    }
+
+    #[test]
+    fn what_the_kernel_knows_is_not_overruled() {
+        let mut owners = Owners::default();
+        owners.scanned(5, 100, Comm::new(b"scan"));
+        let mut made = event(state(TcpState::Close, TcpState::SynSent), end("127.0.0.1", 1), 5, 6);
+        made.owner = Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created });
+        assert_eq!(told(&mut owners, made), Some((7, Grade::Created)));
+    }
+}

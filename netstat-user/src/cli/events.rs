@@ -1,16 +1,251 @@
 //! The command line of `events`.
 
 use super::{Refusal, Request};
-use std::ffi::OsString;
+use crate::model::{Proto, TcpState};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
+use std::{ffi::OsString, time::Duration};
 
-/// An `events` command line, resolved.
-#[derive(Debug, PartialEq)]
-pub struct Options {}
+/// Stream what happens to sockets: opened, each TCP state change, closed with totals.
+///
+/// One line per event on standard output. One line that begins with "tracing:" goes to standard error once every probe is
+/// attached, and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON
+/// as null. Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the
+/// kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "netstat-user events", bin_name = "netstat-user events", disable_version_flag = true)]
+#[command(after_help = "Exit codes: 0 fine; 1 failed; 2 usage; 3 ran, but events were lost and --strict was given.")]
+pub struct Options {
+    /// Print JSON Lines; their fields are described by --schema
+    #[arg(long)]
+    pub json: bool,
 
-/// Reads the options of `events`.
+    /// Only these protocols, as in netstat's Proto column: tcp tcp6 udp udp6 udplite udplite6 raw raw6 (tcp is IPv4 only)
+    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', value_parser = proto, ignore_case = true)]
+    pub proto: Vec<Proto>,
+
+    /// Only TCP transitions into these states (then neither open nor close events)
+    #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = state, ignore_case = true)]
+    pub state: Vec<TcpState>,
+
+    /// Only sockets with this port at either end
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+
+    /// Only sockets with this local port
+    #[arg(long, value_name = "N")]
+    pub lport: Option<u16>,
+
+    /// Only sockets with this remote port
+    #[arg(long, value_name = "N")]
+    pub rport: Option<u16>,
+
+    /// Only sockets that this process owns
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    pub pid: Option<u32>,
+
+    /// Only sockets whose owner has this name (the kernel keeps 15 bytes of it)
+    #[arg(long, value_name = "NAME")]
+    pub comm: Option<OsString>,
+
+    /// Only this network namespace: "self", or its inode number as in /proc/PID/ns/net
+    #[arg(long, value_name = "self|INODE", value_parser = netns)]
+    pub netns: Option<Netns>,
+
+    /// End after this many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+
+    /// End after this time: 500ms, 10s, 5m, 2h; a bare number is seconds
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// How to listen to TCP transitions; fentry and kprobe do not see a socket begin to listen, nor a connection come in
+    #[arg(long, value_enum, default_value_t = Probe::Auto)]
+    pub probe: Probe,
+
+    /// Size of the kernel's ring buffer, rounded up to a power of two: 64K, 16M (4 KiB to 1 GiB)
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
+    pub buffer: u32,
+
+    /// Exit with 3 if events were lost
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Show the kernel programs' own debug log on standard error
+    #[arg(long)]
+    pub debug: bool,
+
+    /// Print the JSON Schema of the event lines and exit
+    #[arg(long)]
+    pub schema: bool,
+}
+
+/// A variant of the hook on TCP transitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Probe {
+    /// The best that this kernel has
+    Auto,
+    /// BTF tracepoint inet_sock_set_state
+    TpBtf,
+    /// Raw tracepoint inet_sock_set_state
+    RawTp,
+    /// Classic tracepoint sock:inet_sock_set_state
+    Tracepoint,
+    /// Entry of tcp_set_state, by trampoline
+    Fentry,
+    /// Entry of tcp_set_state, by breakpoint
+    Kprobe,
+}
+
+/// A network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Netns {
+    /// The one this process is in.
+    Own,
+    /// By inode number.
+    Inode(u32),
+}
+
+fn one_of(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    format!("'{name}' is none of {}", known.collect::<Vec<_>>().join(" "))
+}
+
+fn proto(name: &str) -> Result<Proto, String> {
+    let found = Proto::ALL.into_iter().find(|proto| proto.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| one_of(name, Proto::ALL.into_iter().map(Proto::name)))
+}
+
+fn state(name: &str) -> Result<TcpState, String> {
+    let found = TcpState::ALL.into_iter().find(|state| state.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| one_of(name, TcpState::ALL.into_iter().map(TcpState::name)))
+}
+
+fn netns(name: &str) -> Result<Netns, String> {
+    match name {
+        "self" => Ok(Netns::Own),
+        inode => match inode.parse() {
+            Ok(inode) if inode > 0 => Ok(Netns::Inode(inode)),
+            _ => Err("expected 'self' or an inode number, as in the link /proc/PID/ns/net".into()),
+        },
+    }
+}
+
+/// A time: a number with `ms`, `s`, `m`, `h`, `d`, or with none for seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => 0.0,
+    };
+    let number: f64 = number.parse().unwrap_or(0.0);
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected a time above zero such as 500ms, 10s, 5m or 2h".into()),
+    }
+}
+
+fn size(text: &str) -> Result<u32, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "" => Some(0),
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        _ => None,
+    };
+    let bytes = number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes @ 4_096..=0x4000_0000) => Ok(bytes.next_power_of_two() as u32),
+        _ => Err("expected a size from 4K to 1G, such as 16M".into()),
+    }
+}
+
+/// The definition that `--help` and the man page are made from.
+pub fn command() -> clap::Command {
+    Options::command()
+}
+
+/// Reads the options of `events`; `argv` begins with the verb.
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(_argv: &[OsString]) -> Result<Request, Refusal> {
-    Ok(Request::Events(Options {}))
+pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
+    let options = command().try_get_matches_from(argv).and_then(|matches| Options::from_arg_matches(&matches));
+    match options {
+        Ok(options) => Ok(Request::Events(options)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
+        Err(error) => Err(Refusal { message: error.to_string(), exit: 2 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(line: &str) -> Result<Options, u8> {
+        let argv: Vec<OsString> = std::iter::once("events").chain(line.split_whitespace()).map(Into::into).collect();
+        match parse(&argv) {
+            Ok(Request::Events(options)) => Ok(options),
+            Ok(_) => Err(0),
+            Err(refusal) => {
+                assert!(refusal.message.ends_with('\n'));
+                Err(refusal.exit)
+            }
+        }
+    }
+
+    #[test]
+    fn reads_every_filter() {
+        let options = events(
+            "--json --proto tcp,UDP6 --state established,Time_Wait --lport 80 --rport 1 --port 0 --pid 7 --comm x --netns self \
+             --count 3 --duration 1.5s --probe raw_tp --buffer 5000 --strict --debug",
+        )
+        .unwrap();
+        assert_eq!(options.proto, [Proto::Tcp, Proto::Udp6]);
+        assert_eq!(options.state, [TcpState::Established, TcpState::TimeWait]);
+        assert_eq!((options.port, options.lport, options.rport), (Some(0), Some(80), Some(1)));
+        assert_eq!(options.netns, Some(Netns::Own));
+        assert_eq!(options.duration, Some(Duration::from_millis(1500)));
+        assert_eq!(options.probe, Probe::RawTp);
+        assert_eq!(options.buffer, 8192);
+    }
+
+    #[test]
+    fn refuses_bad_filters() {
+        for line in [
+            "--proto tpc",
+            "--state OPEN",
+            "--port 65536",
+            "--port -1",
+            "--pid 0",
+            "--pid x",
+            "--netns 0",
+            "--netns abc",
+            "--count 0",
+            "--duration 0",
+            "--duration 5x",
+            "--duration 1e400",
+            "--probe perf",
+            "--buffer 1",
+            "--buffer 2G",
+            "--buffer 9999999999999999999G",
+            "--nonsense",
+            "operand",
+        ] {
+            assert_eq!(events(line), Err(2), "{line}");
+        }
+        assert_eq!(events("--help"), Err(0));
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
 }

@@ -168,11 +168,11 @@ mod tests {
         let mut types = Vec::new();
         let mut word = |w: u32| types.extend_from_slice(&w.to_le_bytes());
         // 1: int
-        [int, 1 << 24, 4, 32].map(&mut word);
+        [int, 1 << 24, 4, 32].into_iter().for_each(&mut word);
         // 2: the unnamed struct, with the kind flag: a bit field of three bits, and a member at bit 64
-        [0, 1 << 31 | 4 << 24 | 2, 16, b, 1, 3 << 24, c, 1, 64].map(&mut word);
+        [0, 1 << 31 | 4 << 24 | 2, 16, b, 1, 3 << 24, c, 1, 64].into_iter().for_each(&mut word);
         // 3: struct s
-        [s, 4 << 24 | 2, 24, a, 1, 0, 0, 2, 64].map(&mut word);
+        [s, 4 << 24 | 2, 24, a, 1, 0, 0, 2, 64].into_iter().for_each(&mut word);
         let mut blob = vec![0x9f, 0xeb, 1, 0];
         for w in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
             blob.extend_from_slice(&w.to_le_bytes());

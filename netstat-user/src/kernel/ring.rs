@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use netstat_ebpf::{counter, maps};
 use std::{
     io,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsFd, BorrowedFd},
 };
 
 /// Bytes of records taken from the ring at a time: small enough to stay in the cache, large enough for one write.
@@ -101,10 +101,10 @@ impl Tracer {
     }
 }
 
-impl AsRawFd for Tracer {
+impl AsFd for Tracer {
     /// The ring buffer: readable when much is pending.
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
     }
 }
 

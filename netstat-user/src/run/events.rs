@@ -1,12 +1,362 @@
-//! Runs the events request.
+//! `events`: the ring is drained every few milliseconds, its records become lines, the lines go to standard output.
 
-use crate::cli::events::Options;
-use std::io;
+use crate::{
+    cli::events::{Netns, Options, Probe},
+    kernel::{Hook, Tracer, Variant, Wanted, proto_bits},
+    model::{Comm, Event, SocketEvent},
+    owner::Owners,
+    proc::seed,
+    sys,
+    view::event::{EventView, SCHEMA},
+};
+use bytes::BytesMut;
+use rustix::time::{ClockId, clock_gettime};
+use std::{
+    fs,
+    io::{self, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncWriteExt, Interest, unix::AsyncFd},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, MissedTickBehavior},
+};
+
+/// How long a record may lie in the ring before it is looked for. Measured: waking the reader for each record halves the rate of
+/// connections, looking every 5 ms takes a few per cent.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Exit code of a run that lost events, with `--strict`.
+const LOST: u8 = 3;
 
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn run(_options: &Options) -> io::Result<u8> {
-    Ok(0)
+pub fn run(options: &Options) -> io::Result<u8> {
+    if options.schema {
+        io::stdout().write_all(SCHEMA.as_bytes())?;
+        return Ok(0);
+    }
+    if options.debug {
+        // Only the first logger counts; there is no other.
+        let _ = log::set_logger(&DebugLog).map(|()| log::set_max_level(log::LevelFilter::Trace));
+    }
+    match start(options) {
+        Ok((tracer, owners)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let outcome = runtime.block_on(Stream::new(options, tracer, owners)?.run());
+            // A write that nobody reads must not hold up the end.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(message) => {
+            complain(&message);
+            Ok(1)
+        }
+    }
+}
+
+/// One line on standard error. If that is closed, there is nobody to tell.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "netstat-user: {message}");
+}
+
+/// The programs' debug log on standard error.
+struct DebugLog;
+
+impl log::Log for DebugLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Debug
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let _ = writeln!(io::stderr(), "debug: {}: {}", record.target(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Attaches the probes, learns who holds the sockets that are there already, and says that it is ready.
+fn start(options: &Options) -> Result<(Tracer, Owners), String> {
+    let tracer = Tracer::start(&wanted(options)?).map_err(|error| error.to_string())?;
+    let mut owners = Owners::default();
+    // Attached first, looked at /proc second: a socket made in between is known to the programs.
+    match seed::look() {
+        Ok(seed) => {
+            for (inode, pid, comm) in seed.holders {
+                owners.scanned(inode, pid, comm);
+            }
+            for (netns, local, inode) in seed.listeners {
+                owners.listening(netns, local, inode);
+            }
+            if seed.unreadable > 0 {
+                complain(&format!(
+                    "the sockets of {} processes could not be looked up, their later events may lack an owner: \
+                     grant cap_sys_ptrace and cap_dac_read_search, or run as root",
+                    seed.unreadable
+                ));
+            }
+        }
+        Err(error) => complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}")),
+    }
+    let mut ready = String::from("tracing:");
+    for hook in &tracer.coverage().hooks {
+        match hook.variant {
+            Some(variant) => ready.push_str(&format!(" {}={variant}", hook.hook)),
+            None => {
+                let causes: Vec<_> =
+                    hook.refused.iter().map(|(variant, cause)| format!("{variant}: {cause}")).collect();
+                complain(&format!("{} is not traced ({}): {}", hook.hook, hook.without, causes.join("; ")));
+                ready.push_str(&format!(" {}=none", hook.hook));
+            }
+        }
+    }
+    let _ = writeln!(io::stderr(), "{ready}");
+    Ok((tracer, owners))
+}
+
+fn wanted(options: &Options) -> Result<Wanted, String> {
+    let protos = proto_bits(&options.proto);
+    let tcp = options.proto.is_empty() || options.proto.iter().any(|proto| proto.is_tcp());
+    let others = options.proto.is_empty() || options.proto.iter().any(|proto| !proto.is_tcp());
+    let hooks = Hook::ALL
+        .into_iter()
+        .filter(|hook| match hook {
+            Hook::Create => true,
+            Hook::Release => others,
+            Hook::State | Hook::Destroy | Hook::Reset => tcp,
+        })
+        .collect();
+    let netns = match options.netns {
+        None => None,
+        Some(Netns::Inode(inode)) => Some(inode),
+        Some(Netns::Own) => {
+            let own = fs::metadata("/proc/self/ns/net").map_err(|error| format!("/proc/self/ns/net: {error}"))?;
+            Some(own.ino() as u32)
+        }
+    };
+    let everything = Wanted::default();
+    Ok(Wanted {
+        hooks,
+        forced: match options.probe {
+            Probe::Auto => None,
+            Probe::TpBtf => Some(Variant::TpBtf),
+            Probe::RawTp => Some(Variant::RawTp),
+            Probe::Tracepoint => Some(Variant::Tracepoint),
+            Probe::Fentry => Some(Variant::Fentry),
+            Probe::Kprobe => Some(Variant::Kprobe),
+        },
+        ring_bytes: options.buffer,
+        protos,
+        states: options.state.iter().map(|&state| 1 << state as u32).reduce(|a, b| a | b).unwrap_or(everything.states),
+        port: options.port.map_or(everything.port, u32::from),
+        lport: options.lport.map_or(everything.lport, u32::from),
+        rport: options.rport.map_or(everything.rport, u32::from),
+        pid: options.pid.unwrap_or(everything.pid),
+        netns: netns.unwrap_or(everything.netns),
+        debug: options.debug,
+    })
+}
+
+/// Why the stream ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A signal, or the time is up: what the kernel has recorded is still printed.
+    Drain,
+    /// The count is reached.
+    Count,
+    /// Nobody reads any more.
+    Closed,
+}
+
+struct Stream<'a> {
+    options: &'a Options,
+    comm: Option<Comm>,
+    tracer: Tracer,
+    owners: Owners,
+    view: EventView,
+    records: BytesMut,
+    out: Vec<u8>,
+    events: u64,
+    lost: u64,
+    undecoded: u64,
+}
+
+impl<'a> Stream<'a> {
+    fn new(options: &'a Options, tracer: Tracer, owners: Owners) -> io::Result<Self> {
+        Ok(Self {
+            options,
+            comm: options.comm.as_ref().map(|name| Comm::new(name.as_bytes())),
+            tracer,
+            owners,
+            view: EventView::new(options.json),
+            records: BytesMut::new(),
+            out: Vec::new(),
+            events: 0,
+            lost: 0,
+            undecoded: 0,
+        })
+    }
+
+    async fn run(mut self) -> io::Result<u8> {
+        let end = self.follow().await?;
+        if end == End::Drain {
+            self.drain().await?;
+        }
+        let lost = self.lost;
+        let _ = writeln!(io::stderr(), "netstat-user: {} events, {lost} lost", self.events);
+        let forgotten = self.tracer.forgotten()?;
+        if forgotten > 0 {
+            complain(&format!(
+                "{forgotten} sockets could not be remembered in the kernel: their events lack owner and times"
+            ));
+        }
+        if self.undecoded > 0 {
+            complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
+        }
+        Ok(if self.options.strict && lost > 0 { LOST } else { 0 })
+    }
+
+    /// Prints events until there is a reason to end.
+    async fn follow(&mut self) -> io::Result<End> {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let ring = sys::watch(&self.tracer, Interest::READABLE)?;
+        let reader = OutputGone::watch();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = self.options.duration.map(|duration| Instant::now() + duration);
+        let stop = async {
+            let time_is_up = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = interrupt.recv() => End::Drain,
+                _ = terminate.recv() => End::Drain,
+                () = time_is_up => End::Drain,
+                () = reader.gone() => End::Closed,
+            }
+        };
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                end = &mut stop => return Ok(end),
+                _ = tick.tick() => {}
+                ready = ring.readable() => ready?.clear_ready(),
+            }
+            while self.take()? {
+                tokio::select! {
+                    biased;
+                    written = write(&self.out) => written?,
+                    end = &mut stop => {
+                        // The write goes on with what it has; what the ring holds is left to the drain.
+                        return Ok(end);
+                    }
+                }
+                self.out.clear();
+                if self.options.count == Some(self.events) {
+                    return Ok(End::Count);
+                }
+            }
+        }
+    }
+
+    /// Prints what the kernel had recorded when the end was decided, and not what comes in meanwhile.
+    async fn drain(&mut self) -> io::Result<()> {
+        write(&self.out).await?;
+        self.out.clear();
+        let until = monotonic_ns();
+        while self.options.count != Some(self.events) && self.take()? {
+            write(&self.out).await?;
+            self.out.clear();
+            if monotonic_ns().saturating_sub(until) > 2_000_000_000 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a batch from the ring and turns it into lines. False when there was nothing to print.
+    fn take(&mut self) -> io::Result<bool> {
+        let mut records = self.tracer.take(&mut self.records);
+        self.tracer.flush_log();
+        let epoch_ns = epoch_ns();
+        let room = |events: u64| self.options.count.is_none_or(|count| events < count);
+        while room(self.events)
+            && let Some(record) = records.next(epoch_ns)
+        {
+            let Ok(mut event) = record else {
+                self.undecoded += 1;
+                continue;
+            };
+            self.owners.resolve(&mut event);
+            if passes(&event, self.options.pid, self.comm) {
+                self.view.write(&mut self.out, &Event::Socket(event));
+                self.events += 1;
+            }
+        }
+        let lost = self.tracer.lost()?;
+        if lost > self.lost {
+            let count = lost - self.lost;
+            self.lost = lost;
+            self.view.write(&mut self.out, &Event::Lost { time_ns: epoch_ns + monotonic_ns(), count });
+        }
+        Ok(!self.out.is_empty())
+    }
+}
+
+/// The filters that need what only user space knows: owners from /proc, and names.
+fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
+    let owner = event.owner.as_ref();
+    pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
+        && comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
+}
+
+async fn write(out: &[u8]) -> io::Result<()> {
+    let mut stdout = tokio::io::stdout();
+    stdout.write_all(out).await?;
+    stdout.flush().await
+}
+
+/// Notices that the reader of our standard output has gone, before there is anything to write to it.
+struct OutputGone(Option<AsyncFd<OwnedFd>>);
+
+impl OutputGone {
+    fn watch() -> Self {
+        // A file cannot be watched, and has no reader that could go.
+        let is_pipe = rustix::fs::fstat(io::stdout().as_fd())
+            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo);
+        Self(if is_pipe { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
+    }
+
+    async fn gone(&self) {
+        match &self.0 {
+            Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+fn clock_ns(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn monotonic_ns() -> u64 {
+    clock_ns(ClockId::Monotonic)
+}
+
+/// What `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`; asked anew for each batch, since the former may be set.
+fn epoch_ns() -> u64 {
+    clock_ns(ClockId::Realtime).saturating_sub(monotonic_ns())
 }

@@ -3,5 +3,7 @@
 pub mod locale;
 
 mod mounts;
+mod watch;
 
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
+pub use watch::watch;

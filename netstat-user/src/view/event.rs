@@ -1,0 +1,366 @@
+//! Events as text and as JSON Lines. This is a hot path: hundreds of thousands of lines a second.
+
+use super::{json, text};
+use crate::model::{Event, EventEnd, EventKind, SocketEvent};
+use std::net::IpAddr;
+
+/// Writes events. It keeps the date of the last second it wrote, which most events share.
+#[derive(Debug)]
+pub struct EventView {
+    json: bool,
+    second: Option<u64>,
+    date: Vec<u8>,
+}
+
+impl EventView {
+    /// A view in JSON Lines, or in text.
+    pub const fn new(json: bool) -> Self {
+        Self { json, second: None, date: Vec::new() }
+    }
+
+    /// Appends the line of an event.
+    pub fn write(&mut self, out: &mut Vec<u8>, event: &Event) {
+        match (event, self.json) {
+            (Event::Socket(event), true) => self.socket_json(out, event),
+            (Event::Socket(event), false) => self.socket_text(out, event),
+            (Event::Lost { count, .. }, true) => {
+                out.extend_from_slice(b"{\"event\":\"lost\",\"count\":");
+                number(out, *count);
+                out.extend_from_slice(b"}\n");
+            }
+            (Event::Lost { time_ns, count }, false) => {
+                self.time(out, *time_ns);
+                out.extend_from_slice(b" lost  ");
+                number(out, *count);
+                out.extend_from_slice(b" events: the ring buffer was full\n");
+            }
+        }
+    }
+
+    fn socket_json(&mut self, out: &mut Vec<u8>, event: &SocketEvent) {
+        out.extend_from_slice(b"{\"time\":\"");
+        self.time(out, event.time_ns);
+        out.extend_from_slice(b"\",\"event\":\"");
+        out.extend_from_slice(kind(&event.kind).as_bytes());
+        out.extend_from_slice(b"\",\"proto\":\"");
+        out.extend_from_slice(event.proto.name().as_bytes());
+        out.extend_from_slice(b"\",\"local\":");
+        end_json(out, event.local);
+        out.extend_from_slice(b",\"remote\":");
+        end_json(out, event.remote);
+        if let EventKind::State { old, new, in_state_ns } = event.kind {
+            out.extend_from_slice(b",\"old_state\":\"");
+            out.extend_from_slice(old.name().as_bytes());
+            out.extend_from_slice(b"\",\"new_state\":\"");
+            out.extend_from_slice(new.name().as_bytes());
+            out.push(b'"');
+            field(out, ",\"in_state_ns\":", in_state_ns);
+        }
+        field(out, ",\"pid\":", event.owner.map(|owner| owner.pid));
+        out.extend_from_slice(b",\"comm\":");
+        match &event.owner {
+            Some(owner) => string(out, owner.comm.as_bytes()),
+            None => out.extend_from_slice(b"null"),
+        }
+        field(out, ",\"uid\":", event.uid);
+        out.extend_from_slice(b",\"owner\":");
+        match event.owner {
+            Some(owner) => string(out, owner.grade.name().as_bytes()),
+            None => out.extend_from_slice(b"null"),
+        }
+        field(out, ",\"inode\":", event.inode);
+        field(out, ",\"cookie\":", event.cookie);
+        field(out, ",\"netns\":", event.netns);
+        if let EventKind::Close(totals) = &event.kind {
+            field(out, ",\"duration_ns\":", totals.duration_ns);
+            field(out, ",\"rx_bytes\":", totals.rx_bytes);
+            field(out, ",\"tx_bytes\":", totals.tx_bytes);
+            field(out, ",\"rtt_us\":", totals.rtt_us);
+            field(out, ",\"retransmits\":", totals.retransmits);
+            out.extend_from_slice(b",\"reason\":\"");
+            out.extend_from_slice(totals.reason.name().as_bytes());
+            out.push(b'"');
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    fn socket_text(&mut self, out: &mut Vec<u8>, event: &SocketEvent) {
+        self.time(out, event.time_ns);
+        out.push(b' ');
+        column(out, 5, |out| out.extend_from_slice(kind(&event.kind).as_bytes()));
+        column(out, 8, |out| out.extend_from_slice(event.proto.name().as_bytes()));
+        column(out, 23, |out| end_text(out, event.local));
+        column(out, 23, |out| end_text(out, event.remote));
+        match &event.kind {
+            EventKind::State { old, new, .. } => {
+                text::left(out, old.name().as_bytes(), 11);
+                out.extend_from_slice(b" -> ");
+                text::left(out, new.name().as_bytes(), 12);
+            }
+            EventKind::Close(totals) => text::left(out, totals.reason.name().as_bytes(), 27),
+            EventKind::Open => text::left(out, b"-", 27),
+        }
+        column(out, 22, |out| match &event.owner {
+            Some(owner) => {
+                number(out, owner.pid);
+                out.push(b'/');
+                out.extend_from_slice(&text::escape(owner.comm.as_bytes()));
+            }
+            None => out.push(b'-'),
+        });
+        text::left(out, event.owner.map_or("-", |owner| owner.grade.name()).as_bytes(), 9);
+        labelled(out, " uid=", event.uid);
+        labelled(out, " inode=", event.inode);
+        labelled(out, " cookie=", event.cookie);
+        labelled(out, " netns=", event.netns);
+        match &event.kind {
+            EventKind::State { in_state_ns, .. } => labelled(out, " in_state_ns=", *in_state_ns),
+            EventKind::Close(totals) => {
+                labelled(out, " duration_ns=", totals.duration_ns);
+                labelled(out, " rx_bytes=", totals.rx_bytes);
+                labelled(out, " tx_bytes=", totals.tx_bytes);
+                labelled(out, " rtt_us=", totals.rtt_us);
+                labelled(out, " retransmits=", totals.retransmits);
+            }
+            EventKind::Open => {}
+        }
+        out.push(b'\n');
+    }
+
+    /// RFC 3339 in UTC, with nanoseconds.
+    fn time(&mut self, out: &mut Vec<u8>, time_ns: u64) {
+        let second = time_ns / 1_000_000_000;
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.date = date(second);
+        }
+        out.extend_from_slice(&self.date);
+        let mut digits = [b'0'; 9];
+        let mut rest = time_ns % 1_000_000_000;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend_from_slice(&digits);
+        out.push(b'Z');
+    }
+}
+
+/// `2026-01-31T12:00:00.` of a second since the Unix epoch. The civil date is Howard Hinnant's `civil_from_days`.
+fn date(second: u64) -> Vec<u8> {
+    let (days, of_day) = (second / 86_400 + 719_468, second % 86_400);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.").into_bytes()
+}
+
+const fn kind(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Open => "open",
+        EventKind::State { .. } => "state",
+        EventKind::Close(_) => "close",
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn field(out: &mut Vec<u8>, key: &str, value: Option<impl itoa::Integer>) {
+    out.extend_from_slice(key.as_bytes());
+    match value {
+        Some(value) => number(out, value),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn labelled(out: &mut Vec<u8>, label: &str, value: Option<impl itoa::Integer>) {
+    out.extend_from_slice(label.as_bytes());
+    match value {
+        Some(value) => number(out, value),
+        None => out.push(b'-'),
+    }
+}
+
+/// Most names need no escape: they are looked through once and copied.
+fn string(out: &mut Vec<u8>, value: &[u8]) {
+    if value.iter().all(|&byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(value);
+        out.push(b'"');
+    } else {
+        json::string(out, value);
+    }
+}
+
+/// What `write` appends, padded with blanks to `width` bytes and one more.
+fn column(out: &mut Vec<u8>, width: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    let end = out.len().max(start + width) + 1;
+    out.resize(end, b' ');
+}
+
+fn address(out: &mut Vec<u8>, addr: IpAddr) {
+    use std::io::Write;
+    match addr {
+        IpAddr::V4(addr) => {
+            for (at, byte) in addr.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                number(out, byte);
+            }
+        }
+        // Writing to a vector cannot fail.
+        IpAddr::V6(addr) => drop(write!(out, "{addr}")),
+    }
+}
+
+fn end_json(out: &mut Vec<u8>, end: Option<EventEnd>) {
+    let Some(end) = end else { return out.extend_from_slice(b"null") };
+    out.extend_from_slice(b"{\"addr\":\"");
+    address(out, end.addr);
+    out.push(b'"');
+    field(out, ",\"port\":", end.port);
+    out.push(b'}');
+}
+
+fn end_text(out: &mut Vec<u8>, end: Option<EventEnd>) {
+    let Some(end) = end else { return out.push(b'-') };
+    address(out, end.addr);
+    out.push(b':');
+    match end.port {
+        Some(0) => out.push(b'*'),
+        Some(port) => number(out, port),
+        None => out.push(b'-'),
+    }
+}
+
+/// JSON Schema of the event lines.
+pub const SCHEMA: &str = include_str!("event.schema.json");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CloseReason, Comm, Grade, Owner, Proto, TcpState, Totals};
+
+    fn event(kind: EventKind) -> SocketEvent {
+        SocketEvent {
+            time_ns: 1_769_860_800_123_456_789,
+            kind,
+            proto: Proto::Tcp,
+            local: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) }),
+            remote: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(80) }),
+            owner: Some(Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Created }),
+            uid: Some(1000),
+            inode: Some(123),
+            cookie: Some(77),
+            netns: Some(4_026_531_840),
+        }
+    }
+
+    fn state() -> EventKind {
+        EventKind::State { old: TcpState::SynSent, new: TcpState::Established, in_state_ns: Some(35_120) }
+    }
+
+    fn line(json: bool, event: SocketEvent) -> String {
+        let mut out = Vec::new();
+        EventView::new(json).write(&mut out, &Event::Socket(event));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_contract_line() {
+        assert_eq!(
+            line(true, event(state())),
+            concat!(
+                r#"{"time":"2026-01-31T12:00:00.123456789Z","event":"state","proto":"tcp","local":{"addr":"127.0.0.1","port":47951},"#,
+                r#""remote":{"addr":"127.0.0.1","port":80},"old_state":"SYN_SENT","new_state":"ESTABLISHED","in_state_ns":35120,"#,
+                r#""pid":9940,"comm":"curl","uid":1000,"owner":"created","inode":123,"cookie":77,"netns":4026531840}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn unknown_is_null() {
+        let mut unknown = event(EventKind::Open);
+        (unknown.local, unknown.remote, unknown.owner) = (None, None, None);
+        (unknown.uid, unknown.inode, unknown.cookie, unknown.netns) = (None, None, None, None);
+        assert_eq!(
+            line(true, unknown),
+            concat!(
+                r#"{"time":"2026-01-31T12:00:00.123456789Z","event":"open","proto":"tcp","local":null,"remote":null,"pid":null,"#,
+                r#""comm":null,"uid":null,"owner":null,"inode":null,"cookie":null,"netns":null}"#,
+                "\n"
+            )
+        );
+        assert_eq!(
+            line(false, unknown),
+            "2026-01-31T12:00:00.123456789Z open  tcp      -                       -                       -\
+             \u{20}                         -                      -         uid=- inode=- cookie=- netns=-\n"
+        );
+    }
+
+    #[test]
+    fn totals_of_a_close() {
+        let totals = Totals {
+            duration_ns: Some(5),
+            rx_bytes: Some(11),
+            tx_bytes: None,
+            rtt_us: None,
+            retransmits: Some(0),
+            reason: CloseReason::ResetSent,
+        };
+        let json = line(true, event(EventKind::Close(totals)));
+        assert!(json.ends_with(
+            "\"netns\":4026531840,\"duration_ns\":5,\"rx_bytes\":11,\"tx_bytes\":null,\"rtt_us\":null,\"retransmits\":0,\
+             \"reason\":\"reset_sent\"}\n"
+        ));
+        assert!(!json.contains("_state"));
+        let text = line(false, event(EventKind::Close(totals)));
+        assert!(text.ends_with(" duration_ns=5 rx_bytes=11 tx_bytes=- rtt_us=- retransmits=0\n"), "{text}");
+    }
+
+    #[test]
+    fn names_cannot_break_a_line() {
+        let mut odd = event(state());
+        odd.owner = Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created });
+        assert!(line(true, odd).contains("\"comm\":\"a\\\"\\n\\u001b[2J\u{fffd}\""));
+        let mut out = Vec::new();
+        EventView::new(false).write(&mut out, &Event::Socket(odd));
+        assert_eq!(out.iter().filter(|byte| byte.is_ascii_control()).count(), 1, "only the end of the line");
+    }
+
+    #[test]
+    fn ports_and_addresses() {
+        let mut connecting = event(state());
+        connecting.local = Some(EventEnd { addr: "::ffff:1.2.3.4".parse().unwrap(), port: None });
+        connecting.remote = Some(EventEnd { addr: "2001:db8::1".parse().unwrap(), port: Some(0) });
+        assert!(line(true, connecting).contains(
+            "\"local\":{\"addr\":\"::ffff:1.2.3.4\",\"port\":null},\"remote\":{\"addr\":\"2001:db8::1\",\"port\":0}"
+        ));
+        assert!(
+            line(false, connecting)
+                .contains(" ::ffff:1.2.3.4:-        2001:db8::1:*           SYN_SENT    -> ESTABLISHED 9940/curl ")
+        );
+    }
+
+    #[test]
+    fn losses() {
+        let mut out = Vec::new();
+        EventView::new(true).write(&mut out, &Event::Lost { time_ns: 0, count: 12 });
+        EventView::new(false).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 });
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full\n"
+        );
+    }
+}
