@@ -1,6 +1,9 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
 pub mod net;
+mod rows;
+
+pub use rows::{Holder, Labels, Owners, SocketRow, Timer, UnixRow};
 
 use std::net::IpAddr;
 

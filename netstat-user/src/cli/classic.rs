@@ -1,16 +1,417 @@
-//! The classic command line: netstat's own options.
+//! The classic command line: netstat's own options, and ours beside them.
+//!
+//! [`definitions`] holds every option once, as clap arguments: the help text, the man page and the parser all read them
+//! from there. The parser is [`getopt`]'s, not clap's, because netstat's rules (operands ignored, prefixes, errors in
+//! the order of the words) are getopt_long's.
+
+mod definitions;
+mod getopt;
 
 use super::{Refusal, Request};
+use definitions::id;
+use getopt::{Getopt, Met};
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// A classic command line, resolved.
-#[derive(Debug, PartialEq)]
-pub struct Options {}
+/// A classic command line, as given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Protocol letters, before any default.
+    pub protocols: Protocols,
+    /// Families in the order given, repeats kept (`-x` is one of them); empty where none was named.
+    pub families: Vec<Family>,
+    /// `-g`: multicast groups, a table among the tables.
+    pub groups: bool,
+    /// `-2`, `-f`: Bluetooth sockets, in no build of Debian.
+    pub bluetooth: bool,
+    /// `-r`
+    pub route: bool,
+    /// `-i`
+    pub interfaces: bool,
+    /// `-s`
+    pub statistics: bool,
+    /// `-M`
+    pub masquerade: bool,
+    /// `-a`
+    pub all: bool,
+    /// `-l`
+    pub listening: bool,
+    /// What to leave as numbers.
+    pub numeric: Numeric,
+    /// `-N`
+    pub symbolic: bool,
+    /// How often `-e` was given.
+    pub extend: u32,
+    /// `-p`
+    pub programs: bool,
+    /// `-o`
+    pub timers: bool,
+    /// `-W`
+    pub wide: bool,
+    /// `-c`
+    pub continuous: bool,
+    /// `-v`
+    pub verbose: bool,
+    /// `-F`
+    pub fib: bool,
+    /// `-C`
+    pub cache: bool,
+    /// `--json`: one object per line instead of a table.
+    pub json: bool,
+    /// `--recent`: also the sockets closed within this time.
+    pub recent: Option<Duration>,
+    /// `--agent`, `--no-agent`: where rows come from.
+    pub agent: AgentChoice,
+    /// `--all-netns`
+    pub all_netns: bool,
+}
 
-/// Reads netstat's options.
+/// Which view a command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Tables of sockets and groups.
+    Tables,
+    /// `-r`
+    Routes,
+    /// `-i`
+    Interfaces,
+    /// `-s`
+    Statistics,
+    /// `-M`
+    Masquerade,
+}
+
+/// The protocol letters of the Internet tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the protocols")]
+pub struct Protocols {
+    pub tcp: bool,
+    pub sctp: bool,
+    pub udp: bool,
+    pub udplite: bool,
+    pub raw: bool,
+}
+
+impl Protocols {
+    /// Whether any letter was given.
+    pub const fn any(self) -> bool {
+        self.tcp || self.sctp || self.udp || self.udplite || self.raw
+    }
+}
+
+/// An address family of `-A`, `-4`, `-6`, `-x` and the long options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the families")]
+pub enum Family {
+    Inet,
+    Inet6,
+    Unix,
+    Ipx,
+    Ax25,
+    Netrom,
+    Ddp,
+    X25,
+    Rose,
+    Ash,
+    Econet,
+    Bluetooth,
+}
+
+impl Family {
+    /// The word `-A` takes, aliases included; exact, as in netstat.
+    fn parse(word: &[u8]) -> Option<Self> {
+        Some(match word {
+            b"inet" | b"ip" | b"tcpip" => Self::Inet,
+            b"inet6" | b"ip6" => Self::Inet6,
+            b"unix" => Self::Unix,
+            b"ipx" => Self::Ipx,
+            b"ax25" => Self::Ax25,
+            b"netrom" => Self::Netrom,
+            b"ddp" | b"appletalk" => Self::Ddp,
+            b"x25" => Self::X25,
+            b"rose" => Self::Rose,
+            b"ash" => Self::Ash,
+            b"econet" => Self::Econet,
+            b"bluetooth" => Self::Bluetooth,
+            _ => return None,
+        })
+    }
+
+    /// netstat's own name for it, as in its messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Inet6 => "inet6",
+            Self::Unix => "unix",
+            Self::Ipx => "ipx",
+            Self::Ax25 => "ax25",
+            Self::Netrom => "netrom",
+            Self::Ddp => "ddp",
+            Self::X25 => "x25",
+            Self::Rose => "rose",
+            Self::Ash => "ash",
+            Self::Econet => "ec",
+            Self::Bluetooth => "bluetooth",
+        }
+    }
+}
+
+/// What stays a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Numeric {
+    pub hosts: bool,
+    pub ports: bool,
+    pub users: bool,
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AgentChoice {
+    /// The agent where it answers on its usual path, else the kernel.
+    #[default]
+    Auto,
+    /// The agent behind this socket, or an error.
+    At(PathBuf),
+    /// The kernel.
+    Never,
+}
+
+/// Which sockets a table lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// `-a`, which beats `-l`.
+    All,
+    /// `-l`
+    Listening,
+    /// Neither: what has a peer.
+    Connected,
+}
+
+/// How much a table is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Not at all.
+    No,
+    /// By default: silently nothing where the kernel has no such table.
+    IfThere,
+    /// By name: a message and exit 1 where the kernel has no such table.
+    Asked,
+}
+
+/// The tables of one run, defaults resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// The protocols of the Internet table; none: no Internet table.
+    pub protocols: Protocols,
+    /// Whether a missing SCTP table is an error: `-S` was given.
+    pub sctp_asked: bool,
+    /// IPv4 files are read.
+    pub v4: bool,
+    /// IPv6 files are read.
+    pub v6: bool,
+    /// Multicast groups; only ever asked for.
+    pub groups: bool,
+    /// Sockets of the other families.
+    pub unix: Want,
+    #[allow(missing_docs, reason = "as unix")]
+    pub ipx: Want,
+    #[allow(missing_docs, reason = "as unix")]
+    pub ax25: Want,
+    #[allow(missing_docs, reason = "as unix")]
+    pub x25: Want,
+    #[allow(missing_docs, reason = "as unix")]
+    pub netrom: Want,
+    #[allow(missing_docs, reason = "as unix")]
+    pub rose: Want,
+    /// Bluetooth was asked for; no build has it.
+    pub bluetooth: bool,
+    /// The first family asked for that has routes or nothing at all, but no table of sockets.
+    pub tableless: Option<Family>,
+}
+
+impl Options {
+    /// The view, in netstat's precedence.
+    pub const fn view(&self) -> View {
+        if self.masquerade {
+            View::Masquerade
+        } else if self.statistics {
+            View::Statistics
+        } else if self.route {
+            View::Routes
+        } else if self.interfaces {
+            View::Interfaces
+        } else {
+            View::Tables
+        }
+    }
+
+    /// Which sockets the tables list.
+    pub const fn filter(&self) -> Filter {
+        if self.all {
+            Filter::All
+        } else if self.listening {
+            Filter::Listening
+        } else {
+            Filter::Connected
+        }
+    }
+
+    /// Whether a family was named, by whatever option.
+    pub fn has(&self, family: Family) -> bool {
+        self.families.contains(&family)
+    }
+
+    /// The tables to print where the view is [`View::Tables`].
+    pub fn tables(&self) -> Tables {
+        let (v4, v6) = (self.has(Family::Inet), self.has(Family::Inet6));
+        let bluetooth = self.bluetooth || self.has(Family::Bluetooth);
+        let tableless = self.families.iter().copied().find(|f| matches!(f, Family::Ddp | Family::Ash | Family::Econet));
+        let default = self.families.is_empty() && !self.protocols.any() && !self.groups && !bluetooth;
+        let internet = default || self.protocols.any() || ((v4 || v6) && !self.groups);
+        let every = Protocols { tcp: true, sctp: true, udp: true, udplite: true, raw: true };
+        let want = |family| match () {
+            () if self.has(family) => Want::Asked,
+            () if default => Want::IfThere,
+            () => Want::No,
+        };
+        Tables {
+            protocols: match internet {
+                true if self.protocols.any() => self.protocols,
+                true => every,
+                false => Protocols::default(),
+            },
+            sctp_asked: self.protocols.sctp,
+            v4: v4 || !v6,
+            v6: v6 || !v4,
+            groups: self.groups,
+            unix: want(Family::Unix),
+            ipx: want(Family::Ipx),
+            ax25: want(Family::Ax25),
+            x25: want(Family::X25),
+            netrom: want(Family::Netrom),
+            rose: want(Family::Rose),
+            bluetooth,
+            tableless,
+        }
+    }
+}
+
+/// Reads netstat's options; `argv` includes the program's name. Words are served in order, as getopt does: what stands
+/// after `--help` or after a wrong option is never looked at.
 ///
 /// # Errors
 /// A [`Refusal`] with netstat's exit code.
-pub fn parse(_argv: &[OsString]) -> Result<Request, Refusal> {
-    Ok(Request::Classic(Options {}))
+pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
+    let program = argv.first().map_or_else(|| "netstat-user".into(), |a| a.to_string_lossy());
+    let (netstats, ours) = (definitions::netstats(), definitions::ours());
+    let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default());
+    let mut given = Options::default();
+    let mut views = 0;
+    loop {
+        let met = match getopt.next() {
+            Ok(Some(met)) => met,
+            Ok(None) => break,
+            Err(error) => return Err(usage(&format!("{program}: {error}\n"))),
+        };
+        match met.id {
+            id::HELP => return Ok(Request::Print(definitions::help())),
+            id::VERSION => return Ok(Request::Print(definitions::version())),
+            // `-?` is a question mark to getopt: no message of its own.
+            id::QUESTION => return Err(usage("")),
+            id::CONTEXT => {
+                return Err(Refusal { message: "SELinux is not enabled on this machine.\n".into(), exit: 1 });
+            }
+            id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
+            _ => {}
+        }
+        take(&mut given, &met, &program)?;
+    }
+    if views > 1 {
+        return Err(usage(&format!("{program}: only one of -r, -i, -s and -M can be given, and only once\n")));
+    }
+    Ok(Request::Classic(given))
 }
+
+/// Notes one option.
+fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal> {
+    match met.id {
+        id::ROUTE => given.route = true,
+        id::INTERFACES => given.interfaces = true,
+        id::STATISTICS => given.statistics = true,
+        id::MASQUERADE => given.masquerade = true,
+        id::GROUPS => given.groups = true,
+        id::TCP => given.protocols.tcp = true,
+        id::SCTP => given.protocols.sctp = true,
+        id::UDP => given.protocols.udp = true,
+        id::UDPLITE => given.protocols.udplite = true,
+        id::RAW => given.protocols.raw = true,
+        id::L2CAP | id::RFCOMM => given.bluetooth = true,
+        id::ALL => given.all = true,
+        id::LISTENING => given.listening = true,
+        id::NUMERIC => given.numeric = Numeric { hosts: true, ports: true, users: true },
+        id::NUMERIC_HOSTS => given.numeric.hosts = true,
+        id::NUMERIC_PORTS => given.numeric.ports = true,
+        id::NUMERIC_USERS => given.numeric.users = true,
+        id::SYMBOLIC => given.symbolic = true,
+        id::EXTEND => given.extend += 1,
+        id::PROGRAMS => given.programs = true,
+        id::TIMERS => given.timers = true,
+        id::WIDE => given.wide = true,
+        id::CONTINUOUS => given.continuous = true,
+        id::VERBOSE => given.verbose = true,
+        id::FIB => given.fib = true,
+        id::CACHE => given.cache = true,
+        id::DEBUG => {}
+        id::PROTOCOL => {
+            for word in met.value.as_encoded_bytes().split(|&b| b == b',') {
+                let family = Family::parse(word).ok_or_else(|| Refusal {
+                    message: format!("Unknown address family `{}'.\n", String::from_utf8_lossy(word)),
+                    exit: 1,
+                })?;
+                given.families.push(family);
+            }
+        }
+        id::JSON => given.json = true,
+        id::ALL_NETNS => given.all_netns = true,
+        id::NO_AGENT => given.agent = AgentChoice::Never,
+        id::AGENT => given.agent = AgentChoice::At(met.value.into()),
+        id::RECENT => {
+            let recent = met.value.to_str().and_then(duration).ok_or_else(|| Refusal {
+                message: format!(
+                    "{program}: `{}' is no duration: write a number and ms, s, m or h, like 30s\n",
+                    met.value.to_string_lossy()
+                ),
+                exit: 3,
+            })?;
+            given.recent = Some(recent);
+        }
+        // What remains are the families with an option of their own, whose ids are their names.
+        family => given.families.extend(Family::parse(family.as_bytes())),
+    }
+    Ok(())
+}
+
+/// `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+/// A wrong command line: the reason, then how to write a right one.
+fn usage(reason: &str) -> Refusal {
+    Refusal { message: format!("{reason}{}", definitions::usage()), exit: 3 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Readers of /proc, each with an injectable root path, and the descriptor scan.
 
+pub mod fds;
 pub mod route;
 pub mod seed;
 pub mod snmp;

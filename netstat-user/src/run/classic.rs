@@ -1,12 +1,86 @@
-//! Runs the classic request.
+//! Runs the classic request: which views, in which order, how often, and what each one's outcome means.
 
-use crate::cli::classic::Options;
+mod groups;
+mod interfaces;
+mod internet;
+mod masquerade;
+mod output;
+mod packet_radio;
+mod route;
+mod session;
+mod statistics;
+mod unix;
+
+use crate::cli::classic::{Options, View};
+use session::Session;
 use std::io;
+use std::time::Duration;
+
+/// Pause of `-c` between two rounds.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn run(_options: &Options) -> io::Result<u8> {
+pub fn run(options: &Options) -> io::Result<u8> {
+    let mut session = Session::new(options);
+    loop {
+        let code = match options.view() {
+            View::Masquerade => masquerade::print(&mut session)?,
+            View::Statistics => statistics::print(&mut session)?,
+            View::Routes => route::print(&mut session)?,
+            View::Interfaces => interfaces::print(&mut session)?,
+            View::Tables => tables(&mut session)?,
+        };
+        session.out.flush()?;
+        if code != 0 || !options.continuous {
+            return Ok(code);
+        }
+        std::thread::sleep(PAUSE);
+        session.next_round();
+    }
+}
+
+/// A view over one session: prints itself and returns 0, or the exit code that ends the run.
+type Table = fn(&mut Session<'_>) -> io::Result<u8>;
+
+/// The tables of sockets and groups in netstat's order, up to the first that fails. Each decides by
+/// [`Session::tables`] whether it is wanted.
+fn tables(session: &mut Session<'_>) -> io::Result<u8> {
+    const ORDER: [Table; 9] = [
+        internet::print,
+        groups::print,
+        unix::print,
+        packet_radio::ipx,
+        packet_radio::ax25,
+        packet_radio::x25,
+        packet_radio::netrom,
+        packet_radio::rose,
+        unsupported,
+    ];
+    for print in ORDER {
+        let code = print(session)?;
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    Ok(0)
+}
+
+/// The families that were asked for and that no build or no kernel of today lists; last, as in netstat.
+fn unsupported(session: &mut Session<'_>) -> io::Result<u8> {
+    if let Some(family) = session.tables.tableless {
+        let name = family.name().to_ascii_uppercase();
+        session.out.note(format!("netstat: no support for `AF {name}' on this system.\n").as_bytes())?;
+        return Ok(1);
+    }
+    if session.tables.bluetooth {
+        session.out.note(
+            b"netstat: feature `AF BLUETOOTH' not supported.\n\
+              Please recompile `net-tools' with newer kernel source or full configuration.\n",
+        )?;
+        return Ok(1);
+    }
     Ok(0)
 }

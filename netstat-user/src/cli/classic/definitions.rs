@@ -1,0 +1,195 @@
+//! Every classic option once: the parser, `--help` and the man page read these.
+
+use clap::{Arg, ArgAction, Command};
+
+/// Names of the options inside the program. Families are named as `-A` takes them.
+pub mod id {
+    #![allow(missing_docs, reason = "the names are the options")]
+    pub const ROUTE: &str = "route";
+    pub const INTERFACES: &str = "interfaces";
+    pub const GROUPS: &str = "groups";
+    pub const STATISTICS: &str = "statistics";
+    pub const MASQUERADE: &str = "masquerade";
+    pub const TCP: &str = "tcp";
+    pub const SCTP: &str = "sctp";
+    pub const UDP: &str = "udp";
+    pub const UDPLITE: &str = "udplite";
+    pub const RAW: &str = "raw";
+    pub const L2CAP: &str = "l2cap";
+    pub const RFCOMM: &str = "rfcomm";
+    pub const ALL: &str = "all";
+    pub const LISTENING: &str = "listening";
+    pub const NUMERIC: &str = "numeric";
+    pub const NUMERIC_HOSTS: &str = "numeric-hosts";
+    pub const NUMERIC_PORTS: &str = "numeric-ports";
+    pub const NUMERIC_USERS: &str = "numeric-users";
+    pub const SYMBOLIC: &str = "symbolic";
+    pub const EXTEND: &str = "extend";
+    pub const PROGRAMS: &str = "programs";
+    pub const TIMERS: &str = "timers";
+    pub const WIDE: &str = "wide";
+    pub const CONTEXT: &str = "context";
+    pub const CONTINUOUS: &str = "continuous";
+    pub const VERBOSE: &str = "verbose";
+    pub const FIB: &str = "fib";
+    pub const CACHE: &str = "cache";
+    pub const DEBUG: &str = "debug";
+    pub const PROTOCOL: &str = "protocol";
+    pub const VERSION: &str = "version";
+    pub const HELP: &str = "help";
+    pub const QUESTION: &str = "question";
+    pub const JSON: &str = "json";
+    pub const RECENT: &str = "recent";
+    pub const AGENT: &str = "agent";
+    pub const NO_AGENT: &str = "no-agent";
+    pub const ALL_NETNS: &str = "all-netns";
+}
+
+const VIEWS: &str = "Views (default: tables of sockets)";
+const SOCKETS: &str = "Sockets";
+const FAMILIES: &str = "Address families";
+const FILTERS: &str = "Which sockets (default: those with a peer)";
+const COLUMNS: &str = "Columns";
+const NAMES: &str = "Names";
+const RUNNING: &str = "Running";
+const BEYOND: &str = "Beyond netstat";
+
+/// A flag whose long name is its id.
+fn flag(id: &'static str, short: Option<char>, heading: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(id).long(id).action(ArgAction::SetTrue).help_heading(heading).help(help);
+    match short {
+        Some(short) => arg.short(short),
+        None => arg,
+    }
+}
+
+/// netstat's options. Where a prefix fits several families, the first in this order is meant, as in netstat.
+pub fn netstats() -> Vec<Arg> {
+    vec![
+        flag(id::ROUTE, Some('r'), VIEWS, "The routing tables of the kernel"),
+        flag(
+            id::INTERFACES,
+            Some('i'),
+            VIEWS,
+            "The network interfaces and their counters; those that are up, all with -a",
+        ),
+        flag(id::GROUPS, Some('g'), VIEWS, "Multicast group memberships; may stand among tables of sockets"),
+        flag(id::STATISTICS, Some('s'), VIEWS, "The counters of each protocol; choose with -t -u -w -S and -6"),
+        flag(id::MASQUERADE, Some('M'), VIEWS, "Masqueraded connections, which no current kernel lists"),
+        flag(id::TCP, Some('t'), SOCKETS, "TCP sockets"),
+        flag(id::SCTP, Some('S'), SOCKETS, "SCTP endpoints and associations"),
+        flag(id::UDP, Some('u'), SOCKETS, "UDP sockets"),
+        flag(id::UDPLITE, Some('U'), SOCKETS, "UDP-Lite sockets"),
+        flag(id::RAW, Some('w'), SOCKETS, "Raw sockets; the port is the protocol number"),
+        flag(id::L2CAP, Some('2'), SOCKETS, "Bluetooth L2CAP sockets (not supported)"),
+        flag(id::RFCOMM, Some('f'), SOCKETS, "Bluetooth RFCOMM sockets (not supported)"),
+        Arg::new(id::PROTOCOL)
+            .short('A')
+            .long(id::PROTOCOL)
+            .action(ArgAction::Append)
+            .value_name("FAMILY[,FAMILY...]")
+            .help_heading(FAMILIES)
+            .help("Only these families, by the names of the options below"),
+        flag("inet", Some('4'), FAMILIES, "IPv4").aliases(["ip", "tcpip"]),
+        flag("inet6", Some('6'), FAMILIES, "IPv6"),
+        flag("unix", Some('x'), FAMILIES, "UNIX domain sockets"),
+        flag("ax25", None, FAMILIES, "Amateur radio AX.25"),
+        flag("netrom", None, FAMILIES, "Amateur radio NET/ROM"),
+        flag("rose", None, FAMILIES, "Amateur radio ROSE"),
+        flag("ipx", None, FAMILIES, "Novell IPX"),
+        flag("x25", None, FAMILIES, "CCITT X.25"),
+        flag("ddp", None, FAMILIES, "AppleTalk: has routes at most, no table of sockets").alias("appletalk"),
+        flag("bluetooth", None, FAMILIES, "Bluetooth (not supported)"),
+        flag(id::ALL, Some('a'), FILTERS, "Every socket, or every interface with -i"),
+        flag(id::LISTENING, Some('l'), FILTERS, "Only sockets that listen; -a overrules it"),
+        flag(
+            id::EXTEND,
+            Some('e'),
+            COLUMNS,
+            "More columns: user and inode; with -r and -i other forms, -ee still others",
+        )
+        .action(ArgAction::Count),
+        flag(id::PROGRAMS, Some('p'), COLUMNS, "The process that holds each socket: PID and program name"),
+        flag(id::TIMERS, Some('o'), COLUMNS, "Timers: seconds to expiry, retransmissions, unanswered probes"),
+        flag(id::WIDE, Some('W'), COLUMNS, "Addresses in full length, never cut"),
+        flag(id::CONTEXT, Some('Z'), COLUMNS, "SELinux security contexts; ends where SELinux is off"),
+        flag(id::NUMERIC, Some('n'), NAMES, "Numbers instead of host, port and user names"),
+        flag(id::NUMERIC_HOSTS, None, NAMES, "Numbers instead of host names"),
+        flag(id::NUMERIC_PORTS, None, NAMES, "Numbers instead of port names"),
+        flag(id::NUMERIC_USERS, None, NAMES, "Numbers instead of user names"),
+        flag(id::SYMBOLIC, Some('N'), NAMES, "Hardware names, with -r"),
+        flag(id::FIB, Some('F'), RUNNING, "With -r: the forwarding table, which is the default"),
+        flag(id::CACHE, Some('C'), RUNNING, "With -r: the routing cache, which current kernels keep empty"),
+        flag(id::CONTINUOUS, Some('c'), RUNNING, "Print again every second until interrupted"),
+        flag(id::VERBOSE, Some('v'), RUNNING, "Say on standard error which tables the kernel does not have"),
+        Arg::new(id::DEBUG)
+            .short('d')
+            .action(ArgAction::SetTrue)
+            .help_heading(RUNNING)
+            .help("Accepted, without effect"),
+        flag(id::VERSION, Some('V'), RUNNING, "The version"),
+        flag(id::HELP, Some('h'), RUNNING, "This help"),
+        Arg::new(id::QUESTION).short('?').action(ArgAction::SetTrue).hide(true),
+    ]
+}
+
+/// Our own options. A prefix means one of these only where it fits none of netstat's.
+pub fn ours() -> Vec<Arg> {
+    vec![
+        flag(id::JSON, None, BEYOND, "One JSON object per line instead of the view; unknown values are null"),
+        Arg::new(id::RECENT)
+            .long(id::RECENT)
+            .action(ArgAction::Set)
+            .value_name("DURATION")
+            .help_heading(BEYOND)
+            .help("Also the sockets closed within this time (ms, s, m or h; seconds without a unit); needs the agent"),
+        Arg::new(id::AGENT)
+            .long(id::AGENT)
+            .action(ArgAction::Set)
+            .value_name("PATH")
+            .help_heading(BEYOND)
+            .help("Ask the agent behind this socket, and fail where it does not answer"),
+        flag(id::NO_AGENT, None, BEYOND, "Read the kernel, whether an agent runs or not"),
+        flag(id::ALL_NETNS, None, BEYOND, "The sockets of every network namespace"),
+    ]
+}
+
+const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
+       netstat-user [OPTIONS] -r           routes
+       netstat-user [OPTIONS] -i           interfaces
+       netstat-user [OPTIONS] -s           statistics
+       netstat-user events [OPTIONS]       what happens to sockets, as it happens";
+
+/// The whole command, for help and manual.
+fn command() -> Command {
+    Command::new("netstat-user")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Which sockets exist, who owns them, and what happened to them")
+        .long_about(
+            "Which sockets exist, who owns them, and what happened to them. Without a verb, the options are those of \
+             net-tools' netstat, and so is every byte of the output. Letters combine (-tapen), options may stand \
+             anywhere, long options may be shortened, and other words are ignored. Without any option the sockets of \
+             every family are listed that have a peer.",
+        )
+        .override_usage(SYNOPSIS)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .after_help("Exit codes: 0 fine; 1 the kernel has no such table, or output failed; 3 a wrong command line.")
+        .args(netstats())
+        .args(ours())
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    command().render_help().to_string()
+}
+
+/// The line of `--version`.
+pub fn version() -> String {
+    concat!("netstat-user ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+}
+
+/// What a wrong command line gets.
+pub fn usage() -> String {
+    format!("usage: {SYNOPSIS}\n`netstat-user --help' describes every option\n")
+}

@@ -1,0 +1,141 @@
+//! getopt_long over clap's definitions: options anywhere, operands skipped, letters combined, prefixes of long names.
+
+use clap::Arg;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// One option, as met on the command line.
+#[derive(Debug)]
+pub struct Met<'a> {
+    /// The id of its definition.
+    pub id: &'a str,
+    /// Its value, empty where it takes none.
+    pub value: &'a OsStr,
+}
+
+/// What is wrong with a word; the texts are getopt's.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    #[error("invalid option -- '{0}'")]
+    Invalid(char),
+    #[error("option requires an argument -- '{0}'")]
+    ShortWithoutValue(char),
+    #[error("unrecognized option '--{0}'")]
+    Unrecognized(String),
+    #[error("option '--{0}' is ambiguous; possibilities:{1}")]
+    Ambiguous(String, String),
+    #[error("option '--{0}' doesn't allow an argument")]
+    UnwantedValue(String),
+    #[error("option '--{0}' requires an argument")]
+    LongWithoutValue(String),
+}
+
+/// The words still to read.
+pub struct Getopt<'a> {
+    /// netstat's options; their prefixes come first.
+    netstats: &'a [Arg],
+    ours: &'a [Arg],
+    words: std::slice::Iter<'a, OsString>,
+    /// What is left of a word of letters.
+    letters: &'a [u8],
+}
+
+impl<'a> Getopt<'a> {
+    /// Over the words after the program's name.
+    pub fn new(netstats: &'a [Arg], ours: &'a [Arg], words: &'a [OsString]) -> Self {
+        Self { netstats, ours, words: words.iter(), letters: &[] }
+    }
+
+    /// The next option, `None` after the last.
+    pub fn next(&mut self) -> Result<Option<Met<'a>>, Error> {
+        loop {
+            if let Some((&letter, rest)) = self.letters.split_first() {
+                self.letters = rest;
+                return self.short(letter).map(Some);
+            }
+            let Some(word) = self.words.next() else { return Ok(None) };
+            match word.as_bytes() {
+                b"--" => self.words = [].iter(),
+                [b'-', b'-', name @ ..] => return self.long(name).map(Some),
+                [b'-', letters @ ..] => self.letters = letters,
+                _ => {}
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'a Arg> + use<'a> {
+        self.netstats.iter().chain(self.ours)
+    }
+
+    fn short(&mut self, letter: u8) -> Result<Met<'a>, Error> {
+        let letter = char::from(letter);
+        let arg = self.all().find(|arg| arg.get_short() == Some(letter)).ok_or(Error::Invalid(letter))?;
+        let value = match (takes_value(arg), self.letters) {
+            (false, _) => OsStr::new(""),
+            (true, []) => self.words.next().ok_or(Error::ShortWithoutValue(letter))?,
+            (true, rest) => {
+                self.letters = &[];
+                OsStr::from_bytes(rest)
+            }
+        };
+        Ok(Met { id: arg.get_id().as_str(), value })
+    }
+
+    fn long(&mut self, word: &'a [u8]) -> Result<Met<'a>, Error> {
+        let (name, given) = match word.iter().position(|&b| b == b'=') {
+            Some(at) => (&word[..at], Some(OsStr::from_bytes(&word[at + 1..]))),
+            None => (word, None),
+        };
+        let printable = || String::from_utf8_lossy(name).into_owned();
+        let arg = self.find_long(name)?.ok_or_else(|| Error::Unrecognized(printable()))?;
+        let value = match (takes_value(arg), given) {
+            (false, None) => OsStr::new(""),
+            (false, Some(_)) => return Err(Error::UnwantedValue(arg.get_long().unwrap_or_default().to_owned())),
+            (true, Some(value)) => value,
+            (true, None) => self
+                .words
+                .next()
+                .ok_or_else(|| Error::LongWithoutValue(arg.get_long().unwrap_or_default().to_owned()))?,
+        };
+        Ok(Met { id: arg.get_id().as_str(), value })
+    }
+
+    /// The option with this name, or the only one with this prefix.
+    fn find_long(&self, name: &[u8]) -> Result<Option<&'a Arg>, Error> {
+        let exact = self.all().find(|arg| names(arg).any(|n| n.as_bytes() == name));
+        if exact.is_some() {
+            return Ok(exact);
+        }
+        for options in [self.netstats, self.ours] {
+            let fits = |arg: &&Arg| names(arg).any(|n| n.as_bytes().starts_with(name));
+            let mut fitting = options.iter().filter(fits);
+            let Some(first) = fitting.next() else { continue };
+            // The family options are one option to getopt: among themselves they are never ambiguous.
+            if fitting.all(|other| is_family(first) && is_family(other)) {
+                return Ok(Some(first));
+            }
+            let possible: Vec<&str> = options
+                .iter()
+                .filter(fits)
+                .filter_map(|arg| names(arg).find(|n| n.as_bytes().starts_with(name)))
+                .collect();
+            return Err(Error::Ambiguous(
+                String::from_utf8_lossy(name).into_owned(),
+                possible.iter().map(|n| format!(" '--{n}'")).collect(),
+            ));
+        }
+        Ok(None)
+    }
+}
+
+fn names(arg: &Arg) -> impl Iterator<Item = &str> {
+    arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default())
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    arg.get_action().takes_values()
+}
+
+fn is_family(arg: &Arg) -> bool {
+    super::Family::parse(arg.get_id().as_str().as_bytes()).is_some()
+}

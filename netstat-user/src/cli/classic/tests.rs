@@ -1,0 +1,124 @@
+use super::*;
+
+fn run(line: &str) -> Result<Request, Refusal> {
+    let argv: Vec<OsString> = std::iter::once("netstat").chain(line.split_whitespace()).map(Into::into).collect();
+    parse(&argv)
+}
+
+fn options(line: &str) -> Options {
+    match run(line) {
+        Ok(Request::Classic(options)) => options,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn refused(line: &str) -> (u8, String) {
+    match run(line) {
+        Err(refusal) => (refusal.exit, refusal.message.lines().next().unwrap().to_owned()),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn letters_combine_and_operands_are_skipped() {
+    let o = options("foo -tap 5 -en -");
+    assert!(o.protocols.tcp && o.all && o.programs && o.numeric.hosts && o.extend == 1);
+    assert_eq!(options("-- -r").view(), View::Tables);
+    assert!(options("-d").families.is_empty());
+}
+
+#[test]
+fn families_keep_their_order_and_repeats() {
+    use Family::{Econet, Inet, Inet6, Unix};
+    assert_eq!(
+        options("-6 -A inet,unix -4 --ip -Aip6 -x --protocol=econet").families,
+        [Inet6, Inet, Unix, Inet, Inet, Inet6, Unix, Econet]
+    );
+    assert_eq!(options("--tcpip").families, [Inet]);
+    assert_eq!(options("-A unix").families, options("--proto unix").families);
+}
+
+#[test]
+fn prefixes_are_getopts() {
+    assert!(options("--list").listening);
+    assert!(options("--prog").programs);
+    assert!(options("--al").all, "ours never make netstat's prefixes ambiguous");
+    assert!(options("--all-n").all_netns);
+    assert_eq!(options("--ine").families, [Family::Inet]);
+    assert_eq!(options("--x").families, [Family::X25]);
+    assert_eq!(options("--ap").families, [Family::Ddp]);
+    assert_eq!(refused("--tc").0, 3);
+    assert_eq!(
+        refused("--num").1,
+        "netstat: option '--num' is ambiguous; possibilities: '--numeric' '--numeric-hosts' '--numeric-ports' \
+         '--numeric-users'"
+    );
+}
+
+#[test]
+fn refusals_carry_netstats_codes_and_words() {
+    for (line, exit, message) in [
+        ("-q", 3, "netstat: invalid option -- 'q'"),
+        ("-c5", 3, "netstat: invalid option -- '5'"),
+        ("--ip6", 3, "netstat: unrecognized option '--ip6'"),
+        ("--all=3", 3, "netstat: option '--all' doesn't allow an argument"),
+        ("-A", 3, "netstat: option requires an argument -- 'A'"),
+        ("--protocol", 3, "netstat: option '--protocol' requires an argument"),
+        ("-A foo -q", 1, "Unknown address family `foo'."),
+        ("-A inet,", 1, "Unknown address family `'."),
+        ("-aZq", 1, "SELinux is not enabled on this machine."),
+        ("-rr", 3, "netstat: only one of -r, -i, -s and -M can be given, and only once"),
+        ("--recent soon", 3, "netstat: `soon' is no duration: write a number and ms, s, m or h, like 30s"),
+    ] {
+        assert_eq!(refused(line), (exit, message.to_owned()), "{line}");
+    }
+    assert_eq!(refused("-?").0, 3);
+}
+
+#[test]
+fn words_are_served_in_order() {
+    assert!(matches!(run("-h -A foo"), Ok(Request::Print(_))));
+    assert_eq!(refused("-A foo -h").0, 1);
+    assert!(matches!(run("--vers -q"), Ok(Request::Print(_))));
+}
+
+#[test]
+fn tables_default_like_netstat() {
+    let all = options("").tables();
+    assert!(all.protocols.raw && all.protocols.sctp && all.v4 && all.v6);
+    assert_eq!((all.unix, all.ipx, all.groups), (Want::IfThere, Want::IfThere, false));
+
+    let tcp = options("-t6x").tables();
+    assert!(tcp.protocols.tcp && !tcp.protocols.udp && tcp.v6 && !tcp.v4);
+    assert_eq!((tcp.unix, tcp.ax25), (Want::Asked, Want::No));
+
+    assert!(!options("-x").tables().protocols.any());
+    assert!(!options("-g -4").tables().protocols.any(), "netstat prints the Internet table here; that is a bug");
+    assert!(options("-tg").tables().protocols.tcp);
+    assert!(options("-4").tables().protocols.sctp && !options("-4").tables().sctp_asked);
+    assert_eq!(options("-A ash").tables().tableless, Some(Family::Ash));
+}
+
+#[test]
+fn durations() {
+    assert_eq!(options("--recent 500ms").recent, Some(Duration::from_millis(500)));
+    assert_eq!(options("--recent=2m").recent, Some(Duration::from_secs(120)));
+    assert_eq!(options("--recent 7").recent, Some(Duration::from_secs(7)));
+    assert_eq!(duration("99999999999999999999s"), None);
+    assert_eq!(duration("s"), None);
+}
+
+#[test]
+fn help_describes_every_option() {
+    let help = definitions::help();
+    for arg in definitions::netstats().iter().chain(&definitions::ours()).filter(|arg| !arg.is_hide_set()) {
+        let about = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty(), "{} has no description", arg.get_id());
+        if let Some(long) = arg.get_long() {
+            assert!(help.contains(&format!("--{long}")), "--{long} is not in --help");
+        }
+        if let Some(short) = arg.get_short() {
+            assert!(help.contains(&format!("-{short}")), "-{short} is not in --help");
+        }
+    }
+}

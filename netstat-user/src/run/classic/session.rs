@@ -1,0 +1,98 @@
+//! What the views of one run share.
+
+use super::output::Output;
+use crate::cli::classic::{Filter, Options, Tables};
+use crate::lang::Lang;
+use crate::model::Owners;
+use crate::proc::fds;
+use crate::view::Listed;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// The `-p` warning where some processes could be read.
+const NOT_ALL: &str = "(Not all processes could be identified, non-owned process info\n will not be shown, you would have to be root to see it all.)\n";
+/// The `-p` warning where none could.
+const NONE: &str = "(No info could be read for \"-p\": geteuid()=%d but you should be root.)\n";
+
+/// One classic run.
+pub struct Session<'a> {
+    /// The command line.
+    pub options: &'a Options,
+    /// Its tables, defaults resolved.
+    pub tables: Tables,
+    /// Where /proc is mounted.
+    pub proc: PathBuf,
+    /// The words of the user's language.
+    pub lang: Lang,
+    /// Standard output and error.
+    pub out: Output,
+    /// Rounds of `-c` before this one.
+    pub round: u64,
+    /// The descriptor scan of this round: one for all tables, as in netstat.
+    scan: Option<fds::Scan>,
+}
+
+impl From<Filter> for Listed {
+    fn from(filter: Filter) -> Self {
+        match filter {
+            Filter::All => Self::All,
+            Filter::Listening => Self::Listening,
+            Filter::Connected => Self::Connected,
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    /// A run over the machine's own /proc.
+    pub fn new(options: &'a Options) -> Self {
+        Self {
+            options,
+            tables: options.tables(),
+            proc: "/proc".into(),
+            lang: crate::run::locale::lang(),
+            out: Output::new(),
+            round: 0,
+            scan: None,
+        }
+    }
+
+    /// Forgets what was true in the last round.
+    pub fn next_round(&mut self) {
+        self.round += 1;
+        self.scan = None;
+    }
+
+    /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and
+    /// `--json` is there anything to look for.
+    pub fn start_scan(&mut self) {
+        if self.scan.is_none() && (self.options.programs || self.options.json) {
+            self.scan = Some(fds::Scan::start(&self.proc));
+        }
+    }
+
+    /// The processes that hold these sockets; nobody without `-p` or `--json`. Says once per round, as netstat does,
+    /// when other users' processes could not be read.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> io::Result<Owners> {
+        self.start_scan();
+        let Some(scan) = &mut self.scan else { return Ok(Owners::default()) };
+        let owners = scan.owners(inodes);
+        if self.options.programs && !scan.reported {
+            scan.reported = true;
+            // Without a /proc nobody's processes are refused.
+            let euid = std::fs::metadata(self.proc.join("self")).map_or(0, |own| own.uid());
+            let note = match scan.blind() {
+                fds::Blind::No => None,
+                fds::Blind::Partly => Some(self.lang.text(NOT_ALL).to_vec()),
+                fds::Blind::Wholly => Some(self.lang.fill(NONE, &[&euid])),
+            };
+            if let Some(note) = note {
+                self.out.note(&note)?;
+            }
+        }
+        Ok(owners)
+    }
+}
