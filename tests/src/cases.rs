@@ -117,6 +117,59 @@ const GROUPS: &[Group] = &[
             "-San", "-San4", "-Sanpe", "-Sl", "-S", "-SaW", "-anv", "-6anpeo", "-4anpeo", "-U6a", "-U4n", "-wn", "-un",
         ],
     },
+    // A kernel that has nothing, or no IPv6.
+    Group {
+        scene: Scene::Tree("absent"),
+        mask: Mask::None,
+        languages: TWO,
+        args: &[
+            "",
+            "-a",
+            "-t",
+            "-tu",
+            "-w",
+            "-U",
+            "-x",
+            "-xt",
+            "-M",
+            "-v",
+            "-S",
+            "-p",
+            "-tv",
+            "-4",
+            "-6",
+            "-g",
+            "--ax25",
+            "-A inet,ax25",
+        ],
+    },
+    Group {
+        scene: Scene::Tree("no-ipv6"),
+        mask: Mask::None,
+        languages: ENGLISH_ONLY,
+        args: &["", "-an", "-6an", "-tan", "-t6", "-t46", "-u6", "-w6", "-g", "-r", "-v", "-av"],
+    },
+    // Every flag a route can have, and numbers wider than their columns.
+    Group {
+        scene: Scene::Tree("routes"),
+        mask: Mask::None,
+        languages: TWO,
+        args: &[
+            "-r",
+            "-rn",
+            "-rne",
+            "-rnee",
+            "-rC",
+            "-rnCee",
+            "-rFC",
+            "-r -6",
+            "-rn -6",
+            "-rC -6",
+            "-rn -4 -6",
+            "-g",
+            "-gn",
+        ],
+    },
     // The zoo again, as it once was: nothing moves, nothing is masked.
     Group {
         scene: Scene::Tree("captured"),
@@ -384,6 +437,9 @@ fn singles() -> Vec<Case> {
         "--route --interfaces",
     ] {
         cases.push(Case::new(Sockets, args).own_words());
+    }
+    for args in ["-r", "-r -6", "-rC", "-i", "-ie", "-s", "-s -6", "-sS"] {
+        cases.push(Case::new(Tree("absent"), args).own_words());
     }
     // Other users: what they may not see, and how it is said.
     for args in ["-tanp", "-anp", "-xap", "-tan", "-uap", "-x", "-r", "-s", "-lp", "-tanpe"] {
