@@ -2,7 +2,7 @@
 
 use super::{Endpoint, Proto};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// One row of an Internet table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub struct Timer {
 }
 
 /// One row of the UNIX domain table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnixRow {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixRow<'a> {
     /// References the kernel holds.
     pub refcnt: u32,
     /// The kernel's flags: 0x10000 listens.
@@ -58,7 +58,7 @@ pub struct UnixRow {
     /// Inode of the socket, 0 for a connection not accepted yet.
     pub inode: u64,
     /// The whole path, or `@` and an abstract name; empty where there is none.
-    pub path: Vec<u8>,
+    pub path: &'a [u8],
 }
 
 /// A process that holds a socket open.
@@ -103,6 +103,8 @@ impl Owners {
 pub struct Labels {
     /// Host names.
     pub hosts: HashMap<IpAddr, Vec<u8>>,
+    /// Network names, by addresses without host bits.
+    pub networks: HashMap<Ipv4Addr, Vec<u8>>,
     /// Service names by the protocol they belong to (`tcp`, `udp`, `raw`) and port; for raw sockets protocol names.
     pub ports: HashMap<(&'static str, u16), Vec<u8>>,
     /// User names.

@@ -1,8 +1,8 @@
 //! System calls no well-kept crate wraps: the one user-side room with `unsafe`.
 
 pub mod locale;
-
 mod mounts;
+pub mod resolver;
 mod watch;
 
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};

@@ -1,1 +1,0 @@
-//! Host, service, user and network names, looked up before rendering.

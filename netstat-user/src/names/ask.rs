@@ -1,0 +1,123 @@
+//! Questions to the C library, several at once, on threads that nobody has to wait for.
+
+use crate::sys::resolver;
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Threads at most. A dead name server holds each for as long as the C library is patient, some 10 s.
+const THREADS: usize = 32;
+/// glibc's resolver is content with far less than the usual 2 MiB.
+const STACK: usize = 512 * 1024;
+
+/// What is asked; the order is the order of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Question {
+    /// Every service and every protocol.
+    Ports,
+    /// The name of a user.
+    User(u32),
+    /// The name of a network.
+    Network(Ipv4Addr),
+    /// The name of a host.
+    Host(IpAddr),
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The name, if it has one.
+    Name(Option<Vec<u8>>),
+    /// Services (protocol, port, name) and protocols (number, name).
+    Ports(Vec<(Vec<u8>, u16, Vec<u8>)>, Vec<(u16, Vec<u8>)>),
+}
+
+/// Who answers.
+pub type Resolver = fn(Question) -> Answer;
+
+/// Asks the C library.
+pub fn library(question: Question) -> Answer {
+    match question {
+        Question::Ports => Answer::Ports(resolver::services(), resolver::protocols()),
+        Question::User(uid) => Answer::Name(resolver::user(uid)),
+        Question::Network(address) => Answer::Name(resolver::network(address)),
+        Question::Host(address) => Answer::Name(resolver::host(address)),
+    }
+}
+
+/// Questions under way.
+#[derive(Debug)]
+pub struct Pool {
+    resolver: Resolver,
+    work: Arc<Mutex<Work>>,
+    answers: Receiver<(Question, Answer)>,
+    sender: Sender<(Question, Answer)>,
+    open: usize,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    questions: VecDeque<Question>,
+    threads: usize,
+}
+
+fn lock(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
+    work.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// Without any question yet.
+    pub fn new(resolver: Resolver) -> Self {
+        let (sender, answers) = mpsc::channel();
+        Self { resolver, work: Arc::default(), answers, sender, open: 0 }
+    }
+
+    /// Questions without an answer so far.
+    pub const fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Asks, without waiting.
+    pub fn ask(&mut self, questions: Vec<Question>) {
+        self.open += questions.len();
+        let mut work = lock(&self.work);
+        work.questions.extend(questions);
+        while work.threads < THREADS.min(work.questions.len()) {
+            let (resolver, shared, sender) = (self.resolver, Arc::clone(&self.work), self.sender.clone());
+            let thread = thread::Builder::new().name("names".to_owned()).stack_size(STACK);
+            if thread.spawn(move || answer(resolver, &shared, &sender)).is_err() {
+                break;
+            }
+            work.threads += 1;
+        }
+        if work.threads == 0 {
+            // Not one thread to be had: everything stays a number.
+            self.open -= work.questions.len();
+            work.questions.clear();
+        }
+    }
+
+    /// The next answer, `None` if none comes in time.
+    pub fn next(&mut self, timeout: Duration) -> Option<(Question, Answer)> {
+        let answer = self.answers.recv_timeout(timeout).ok()?;
+        self.open -= 1;
+        Some(answer)
+    }
+}
+
+/// What a thread does: answers until nothing is asked any more.
+fn answer(resolver: Resolver, work: &Mutex<Work>, sender: &Sender<(Question, Answer)>) {
+    loop {
+        let mut open = lock(work);
+        let Some(question) = open.questions.pop_front() else {
+            open.threads -= 1;
+            return;
+        };
+        drop(open);
+        // Nobody listens once the program is about to end.
+        let _ = sender.send((question, resolver(question)));
+    }
+}

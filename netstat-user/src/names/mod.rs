@@ -1,0 +1,344 @@
+//! Host, service, user and network names, looked up before rendering.
+//!
+//! A database that nsswitch.conf puts in a file is read there, once; everything else is asked of the C library, all at
+//! once. A name server that does not answer holds up one table, for [`STALL`], and none after it: what has no name by
+//! then stays a number until its name comes in.
+
+mod ask;
+mod files;
+
+use crate::model::Labels;
+use ask::{Answer, Pool, Question, Resolver};
+use files::Source;
+use std::collections::HashSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a table waits while no answer comes.
+const STALL: Duration = Duration::from_secs(3);
+/// How long a table waits in all while answers come.
+const WAIT: Duration = Duration::from_secs(10);
+/// Longest service name shown, as in netstat.
+const SERVICE_MAX: usize = 63;
+/// Where the "db" source has its databases: Debian's folder and the C library's own.
+const DB_FOLDERS: [&str; 2] = ["/var/lib/misc", "/var/db"];
+
+/// What a table needs names for. Numbers that have been asked before cost nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Addresses of hosts.
+    pub hosts: HashSet<IpAddr>,
+    /// Addresses of networks, without host bits.
+    pub networks: HashSet<Ipv4Addr>,
+    /// User ids.
+    pub users: HashSet<u32>,
+    /// Whether services and protocols are needed: all of them are read.
+    pub ports: bool,
+}
+
+/// The names found so far.
+#[derive(Debug)]
+pub struct Names {
+    etc: PathBuf,
+    stall: Duration,
+    labels: Labels,
+    asked: HashSet<Question>,
+    pool: Pool,
+    /// Whether a table has given up on questions that are still open.
+    given_up: bool,
+}
+
+impl Names {
+    /// The system's own names.
+    pub fn new() -> Self {
+        Self::with(PathBuf::from("/etc"), ask::library, STALL)
+    }
+
+    fn with(etc: PathBuf, resolver: Resolver, stall: Duration) -> Self {
+        let (labels, asked, pool) = (Labels::default(), HashSet::new(), Pool::new(resolver));
+        Self { etc, stall, labels, asked, pool, given_up: false }
+    }
+
+    /// The names found so far.
+    pub const fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Finds names. Returns when every question is answered or the wait is over.
+    pub fn look_up(&mut self, wanted: Wanted) {
+        let mut open: HashSet<Question> = wanted.hosts.into_iter().map(Question::Host).collect();
+        open.extend(wanted.networks.into_iter().map(Question::Network));
+        open.extend(wanted.users.into_iter().map(Question::User));
+        open.extend(wanted.ports.then_some(Question::Ports));
+        open.retain(|question| self.asked.insert(*question));
+        if !open.is_empty() {
+            self.read_files(&mut open);
+            let mut open: Vec<Question> = open.into_iter().collect();
+            open.sort_unstable();
+            self.pool.ask(open);
+        }
+        self.wait();
+    }
+
+    /// Takes the library's answers, and waits for them unless an earlier table has done so in vain.
+    fn wait(&mut self) {
+        let start = Instant::now();
+        while self.pool.open() > 0 {
+            let left = match self.given_up {
+                true => Duration::ZERO,
+                false => self.stall.min(WAIT.saturating_sub(start.elapsed())),
+            };
+            let Some((question, answer)) = self.pool.next(left) else {
+                self.given_up = true;
+                return;
+            };
+            self.take(question, answer);
+        }
+        self.given_up = false;
+    }
+
+    fn take(&mut self, question: Question, answer: Answer) {
+        match answer {
+            Answer::Name(None) => {}
+            Answer::Name(Some(name)) => self.name(question, &name),
+            Answer::Ports(services, protocols) => {
+                services.iter().for_each(|(protocol, port, name)| self.service(protocol, *port, name));
+                protocols.iter().for_each(|(number, name)| self.protocol(*number, name));
+            }
+        }
+    }
+
+    fn name(&mut self, question: Question, name: &[u8]) {
+        let name = name.to_vec();
+        drop(match question {
+            Question::Host(address) => self.labels.hosts.insert(address, name),
+            Question::Network(address) => self.labels.networks.insert(address, name),
+            Question::User(uid) => self.labels.users.insert(uid, name),
+            Question::Ports => None,
+        });
+    }
+
+    /// Of several services on one port netstat shows the last.
+    fn service(&mut self, protocol: &[u8], port: u16, name: &[u8]) {
+        let protocol = match protocol {
+            b"tcp" => "tcp",
+            b"udp" => "udp",
+            b"raw" => "raw",
+            _ => return,
+        };
+        self.labels.ports.insert((protocol, port), name[..name.len().min(SERVICE_MAX)].to_vec());
+    }
+
+    /// The "port" of a raw socket is its protocol.
+    fn protocol(&mut self, number: u16, name: &[u8]) {
+        self.service(b"raw", number, name);
+    }
+
+    /// Answers what the files answer, and takes it out of the questions.
+    fn read_files(&mut self, open: &mut HashSet<Question>) {
+        let nsswitch = self.file("nsswitch.conf");
+        if open.contains(&Question::Ports) && self.read_ports(&nsswitch) {
+            open.remove(&Question::Ports);
+        }
+        for database in [Database::Users, Database::Networks, Database::Hosts] {
+            self.read_database(database, &nsswitch, open);
+        }
+    }
+
+    /// Answers the questions of one database that its file answers, by the first entry of several.
+    fn read_database(&mut self, database: Database, nsswitch: &[u8], open: &mut HashSet<Question>) {
+        let source = files::source(nsswitch, database.nsswitch_name());
+        if source == Source::Library || !open.iter().any(|&question| database.is_of(question)) {
+            return;
+        }
+        let file = self.file(database.file());
+        for (question, name) in database.rows(&file) {
+            if open.remove(&question) {
+                self.name(question, name);
+            }
+        }
+        if source == Source::File {
+            open.retain(|&question| !database.is_of(question));
+        }
+    }
+
+    /// Reads services and protocols where both are in their files alone.
+    fn read_ports(&mut self, nsswitch: &[u8]) -> bool {
+        let alone = ["services", "protocols"].iter().all(|database| {
+            let has_db = DB_FOLDERS.iter().any(|folder| Path::new(folder).join(format!("{database}.db")).exists());
+            files::is_file_alone(nsswitch, database.as_bytes(), has_db)
+        });
+        if alone {
+            let (services, protocols) = (self.file("services"), self.file("protocols"));
+            files::services(&services).for_each(|(protocol, port, name)| self.service(protocol, port, name));
+            files::protocols(&protocols).for_each(|(number, name)| self.protocol(number, name));
+        }
+        alone
+    }
+
+    /// A file under /etc; what cannot be read has no names.
+    fn file(&self, name: &str) -> Vec<u8> {
+        fs::read(self.etc.join(name)).unwrap_or_default()
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A database with a line per name.
+#[derive(Clone, Copy, Debug)]
+enum Database {
+    Users,
+    Networks,
+    Hosts,
+}
+
+impl Database {
+    const fn nsswitch_name(self) -> &'static [u8] {
+        match self {
+            Self::Users => b"passwd",
+            Self::Networks => b"networks",
+            Self::Hosts => b"hosts",
+        }
+    }
+
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Users => "passwd",
+            Self::Networks => "networks",
+            Self::Hosts => "hosts",
+        }
+    }
+
+    const fn is_of(self, question: Question) -> bool {
+        matches!(
+            (self, question),
+            (Self::Users, Question::User(_))
+                | (Self::Networks, Question::Network(_))
+                | (Self::Hosts, Question::Host(_))
+        )
+    }
+
+    fn rows(self, file: &[u8]) -> Box<dyn Iterator<Item = (Question, &[u8])> + '_> {
+        match self {
+            Self::Users => Box::new(files::users(file).map(|(uid, name)| (Question::User(uid), name))),
+            Self::Networks => Box::new(files::networks(file).map(|(address, name)| (Question::Network(address), name))),
+            Self::Hosts => Box::new(files::hosts(file).map(|(address, name)| (Question::Host(address), name))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const NSSWITCH: &str =
+        "passwd: files systemd\nnetworks: files\nhosts: files dns\nservices: files\nprotocols: files\n";
+
+    struct Etc(PathBuf);
+
+    impl Etc {
+        fn new(name: &str, nsswitch: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("netstat-user-names-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            for (file, text) in [
+                ("nsswitch.conf", nsswitch),
+                ("passwd", "root:x:0:0::/:/bin/sh\n"),
+                ("networks", "loopback 127.0.0.0\n"),
+                ("hosts", "127.0.0.1 localhost\n127.0.0.1 second\n"),
+                ("services", "www 80/tcp\nhttp 80/tcp\nodd 1/raw\nquote 17/udp\nx 5/sctp\n"),
+                ("protocols", "icmp 1 ICMP\n"),
+            ] {
+                fs::write(folder.join(file), text).unwrap();
+            }
+            Self(folder)
+        }
+    }
+
+    impl Drop for Etc {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn wanted(hosts: &[&str], users: &[u32]) -> Wanted {
+        Wanted {
+            hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            networks: HashSet::from([Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(10, 0, 0, 0)]),
+            users: users.iter().copied().collect(),
+            ports: true,
+        }
+    }
+
+    fn fake(question: Question) -> Answer {
+        match question {
+            Question::Ports => Answer::Ports(vec![(b"tcp".to_vec(), 80, b"lib".to_vec())], vec![(6, b"tcp".to_vec())]),
+            Question::User(7) => Answer::Name(Some(b"seven".to_vec())),
+            Question::Host(IpAddr::V4(address)) if address.octets()[0] == 10 => {
+                Answer::Name(Some(address.to_string().replace('.', "-").into_bytes()))
+            }
+            _ => Answer::Name(None),
+        }
+    }
+
+    #[test]
+    fn files_first_then_the_library() {
+        let etc = Etc::new("first", NSSWITCH);
+        let mut names = Names::with(etc.0.clone(), fake, STALL);
+        names.look_up(wanted(&["127.0.0.1", "10.1.2.3", "11.1.2.3"], &[0, 7, 8]));
+        let labels = names.labels();
+        assert_eq!(labels.hosts[&"127.0.0.1".parse::<IpAddr>().unwrap()], b"localhost");
+        assert_eq!(labels.hosts[&"10.1.2.3".parse::<IpAddr>().unwrap()], b"10-1-2-3");
+        assert_eq!((labels.hosts.len(), labels.networks.len(), labels.users.len()), (2, 1, 2));
+        assert_eq!(labels.networks[&Ipv4Addr::new(127, 0, 0, 0)], b"loopback");
+        assert_eq!((labels.users[&0].as_slice(), labels.users[&7].as_slice()), (&b"root"[..], &b"seven"[..]));
+        let port = |protocol, number| labels.ports.get(&(protocol, number)).map(Vec::as_slice);
+        assert_eq!(port("tcp", 80), Some(&b"http"[..]));
+        assert_eq!(port("raw", 1), Some(&b"icmp"[..]));
+        assert_eq!((port("udp", 17), port("sctp", 5)), (Some(&b"quote"[..]), None));
+    }
+
+    #[test]
+    fn the_library_alone() {
+        let etc = Etc::new("alone", "hosts: dns files\n");
+        let mut names = Names::with(etc.0.clone(), fake, STALL);
+        names.look_up(wanted(&["127.0.0.1"], &[0]));
+        assert!(names.labels().hosts.is_empty() && names.labels().users.is_empty());
+        assert_eq!(names.labels().ports[&("tcp", 80)], b"lib");
+        assert_eq!(names.labels().ports[&("raw", 6)], b"tcp");
+    }
+
+    #[test]
+    fn a_dead_name_server_delays_one_table() {
+        fn slow(question: Question) -> Answer {
+            thread::sleep(Duration::from_millis(if question == Question::User(7) { 0 } else { 900 }));
+            fake(question)
+        }
+        let etc = Etc::new("dead", NSSWITCH);
+        let stall = Duration::from_millis(150);
+        let mut names = Names::with(etc.0.clone(), slow, stall);
+        let many: Vec<String> = (0..200).map(|last| format!("10.0.0.{last}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+
+        let start = Instant::now();
+        names.look_up(wanted(&many, &[7]));
+        assert!(start.elapsed() >= stall && start.elapsed() < 4 * stall, "{:?}", start.elapsed());
+        assert_eq!(names.labels().users[&7], b"seven");
+        assert!(names.labels().hosts.is_empty());
+
+        let start = Instant::now();
+        names.look_up(wanted(&["10.0.0.250"], &[]));
+        assert!(start.elapsed() < stall, "{:?}", start.elapsed());
+
+        // What comes late is shown in later tables.
+        thread::sleep(Duration::from_secs(1));
+        names.look_up(Wanted::default());
+        assert!(!names.labels().hosts.is_empty());
+    }
+}

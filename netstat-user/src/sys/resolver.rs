@@ -1,0 +1,167 @@
+//! The C library's resolver: nsswitch.conf decides who is asked. Every call here may block for as long as a name server
+//! takes; the callers put them on threads of their own.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::mem::{self, MaybeUninit};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+/// Largest buffer tried for one entry.
+const MOST: usize = 1 << 20;
+
+/// The enumerations keep their place in a global.
+static ENUMERATION: Mutex<()> = Mutex::new(());
+
+/// The name of a host, by getnameinfo(3).
+pub fn host(address: IpAddr) -> Option<Vec<u8>> {
+    // getnameinfo(3): NI_MAXHOST.
+    let mut name = [0 as c_char; 1025];
+    let mut ask = |address: *const libc::sockaddr, length: usize| {
+        // SAFETY: the callers below pass a socket address of `length` bytes; `name` has the length given; no service asked.
+        unsafe {
+            libc::getnameinfo(
+                address,
+                length as libc::socklen_t,
+                name.as_mut_ptr(),
+                name.len() as libc::socklen_t,
+                ptr::null_mut(),
+                0,
+                libc::NI_NAMEREQD,
+            )
+        }
+    };
+    let failed = match address {
+        IpAddr::V4(address) => {
+            let address = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: 0,
+                sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
+                sin_zero: [0; 8],
+            };
+            ask(ptr::from_ref(&address).cast(), mem::size_of_val(&address))
+        }
+        IpAddr::V6(address) => {
+            let address = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: 0,
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: address.octets() },
+                sin6_scope_id: 0,
+            };
+            ask(ptr::from_ref(&address).cast(), mem::size_of_val(&address))
+        }
+    };
+    // SAFETY: on success `name` holds a NUL-terminated string.
+    (failed == 0).then(|| unsafe { text(name.as_ptr()) })
+}
+
+/// The name of a network, by getnetbyaddr(3).
+pub fn network(address: Ipv4Addr) -> Option<Vec<u8>> {
+    with_buffer(|buffer| {
+        let mut entry = MaybeUninit::<libc::netent>::uninit();
+        let mut found = ptr::null_mut();
+        let mut h_errno = 0;
+        // SAFETY: all pointers are to live objects of the right type, and `buffer` has the length given.
+        let error = unsafe {
+            libc::getnetbyaddr_r(
+                address.into(),
+                libc::AF_INET,
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &mut found,
+                &mut h_errno,
+            )
+        };
+        // SAFETY: not null only where it points to `entry`, filled, its strings in `buffer`.
+        (error, unsafe { found.as_ref().map(|found: &libc::netent| text(found.n_name)) })
+    })
+}
+
+/// The name of a user, by getpwuid(3).
+pub fn user(uid: u32) -> Option<Vec<u8>> {
+    with_buffer(|buffer| {
+        let mut entry = MaybeUninit::<libc::passwd>::uninit();
+        let mut found = ptr::null_mut();
+        // SAFETY: all pointers are to live objects of the right type, and `buffer` has the length given.
+        let error = unsafe { libc::getpwuid_r(uid, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut found) };
+        // SAFETY: not null only where it points to `entry`, filled, its strings in `buffer`.
+        (error, unsafe { found.as_ref().map(|found| text(found.pw_name)) })
+    })
+}
+
+/// Calls with larger buffers while the entry does not fit.
+fn with_buffer(mut call: impl FnMut(&mut [c_char]) -> (c_int, Option<Vec<u8>>)) -> Option<Vec<u8>> {
+    let mut size = 1024;
+    loop {
+        match call(&mut vec![0; size]) {
+            (libc::ERANGE, _) if size < MOST => size *= 4,
+            (_, name) => return name,
+        }
+    }
+}
+
+/// Every service, by getservent(3): its protocol, its port and its name.
+pub fn services() -> Vec<(Vec<u8>, u16, Vec<u8>)> {
+    let _one = ENUMERATION.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = Vec::new();
+    // SAFETY: nothing else in this program enumerates services, and the lock keeps this function to itself; each entry is
+    // copied before the next is asked for. The port is in network order in the low half.
+    unsafe {
+        setservent(0);
+        while let Some(entry) = libc::getservent().as_ref() {
+            all.push((text(entry.s_proto), u16::from_be(entry.s_port as u16), text(entry.s_name)));
+        }
+        endservent();
+    }
+    all
+}
+
+/// Every protocol, by getprotoent(3): its number and its name.
+pub fn protocols() -> Vec<(u16, Vec<u8>)> {
+    let _one = ENUMERATION.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = Vec::new();
+    // SAFETY: as for the services.
+    unsafe {
+        setprotoent(0);
+        while let Some(entry) = getprotoent().as_ref() {
+            all.push((entry.p_proto as u16, text(entry.p_name)));
+        }
+        endprotoent();
+    }
+    all
+}
+
+unsafe extern "C" {
+    fn setservent(stay_open: c_int);
+    fn endservent();
+    fn setprotoent(stay_open: c_int);
+    fn getprotoent() -> *mut libc::protoent;
+    fn endprotoent();
+}
+
+/// # Safety
+/// `pointer` is null or a NUL-terminated string.
+unsafe fn text(pointer: *const c_char) -> Vec<u8> {
+    if pointer.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    unsafe { CStr::from_ptr(pointer) }.to_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_every_system_has() {
+        assert_eq!(user(0).unwrap(), b"root");
+        assert_eq!(user(0x7fff_fff1), None);
+        assert!(host(Ipv4Addr::LOCALHOST.into()).is_some());
+        assert!(services().contains(&(b"tcp".to_vec(), 22, b"ssh".to_vec())));
+        assert!(protocols().contains(&(6, b"tcp".to_vec())));
+        assert_eq!(network(Ipv4Addr::new(127, 0, 0, 0)).unwrap(), b"loopback");
+    }
+}
