@@ -1,6 +1,7 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
 pub mod net;
+pub mod packet_radio;
 mod rows;
 
 pub use rows::{Holder, Labels, Owners, SocketRow, Timer, UnixRow};

@@ -1,7 +1,9 @@
 //! Readers of /proc, each with an injectable root path, and the descriptor scan.
 
 pub mod fds;
+pub mod packet_radio;
 pub mod route;
 pub mod seed;
 pub mod snmp;
+pub mod unix;
 pub mod words;

@@ -1,6 +1,7 @@
 //! JSON Lines: one object per line, written as the values come.
 
 use std::fmt::Display;
+use std::io::Write;
 
 /// An object being written; [`Object::end`] closes it and its line.
 #[derive(Debug)]
@@ -43,6 +44,14 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A text, or `null`.
+    pub fn optional_string(&mut self, key: &str, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.string(key, value),
+            None => self.raw(key, "null"),
+        }
+    }
+
     /// A list of texts.
     pub fn strings<'b>(&mut self, key: &str, values: impl IntoIterator<Item = &'b [u8]>) {
         self.key(key);
@@ -56,6 +65,32 @@ impl<'a> Object<'a> {
         self.out.push(b']');
     }
 
+    /// Opens an object inside this one, to be closed with [`Object::close`].
+    pub fn object(&mut self, key: &str) -> Object<'_> {
+        self.key(key);
+        Object::begin(self.out)
+    }
+
+    /// A list of objects, each filled by `write`.
+    pub fn objects<T>(&mut self, key: &str, values: impl IntoIterator<Item = T>, write: impl Fn(&mut Object<'_>, T)) {
+        self.key(key);
+        self.out.push(b'[');
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            let mut object = Object::begin(self.out);
+            write(&mut object, value);
+            object.close();
+        }
+        self.out.push(b']');
+    }
+
+    /// Closes an object inside another.
+    pub fn close(self) {
+        self.out.push(b'}');
+    }
+
     /// Closes the object and its line.
     pub fn end(self) {
         self.out.extend_from_slice(b"}\n");
@@ -63,7 +98,8 @@ impl<'a> Object<'a> {
 
     fn raw(&mut self, key: &str, value: impl Display) {
         self.key(key);
-        self.out.extend_from_slice(value.to_string().as_bytes());
+        // Writing to memory does not fail.
+        let _ = write!(self.out, "{value}");
     }
 
     fn key(&mut self, key: &str) {
@@ -129,10 +165,16 @@ mod tests {
         object.optional("d", Some(2));
         object.strings("e", [b"p".as_slice(), b"q"]);
         object.strings("f", []);
+        object.optional_string("g", None);
+        let mut inner = object.object("h");
+        inner.optional_string("i", Some(b"j"));
+        inner.close();
+        object.objects("k", [1u8, 2], |object, value| object.number("l", value));
         object.end();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[]}\n"
+            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[],\
+             \"g\":null,\"h\":{\"i\":\"j\"},\"k\":[{\"l\":1},{\"l\":2}]}\n"
         );
     }
 

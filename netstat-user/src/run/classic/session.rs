@@ -1,9 +1,10 @@
 //! What the views of one run share.
 
 use super::output::Output;
-use crate::cli::classic::{Filter, Options, Tables};
+use crate::cli::classic::{Filter, Options, Tables, Want};
 use crate::lang::Lang;
 use crate::model::Owners;
+use crate::names::Names;
 use crate::proc::fds;
 use crate::view::Listed;
 use std::io;
@@ -27,6 +28,8 @@ pub struct Session<'a> {
     pub lang: Lang,
     /// Standard output and error.
     pub out: Output,
+    /// Host, port, user and network names, kept from round to round.
+    pub names: Names,
     /// Rounds of `-c` before this one.
     pub round: u64,
     /// The descriptor scan of this round: one for all tables, as in netstat.
@@ -52,6 +55,7 @@ impl<'a> Session<'a> {
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
             out: Output::new(),
+            names: Names::new(),
             round: 0,
             scan: None,
         }
@@ -94,5 +98,28 @@ impl<'a> Session<'a> {
             }
         }
         Ok(owners)
+    }
+
+    /// What it means that the kernel has no such table; `name` as in netstat's message. Returns the exit code that ends
+    /// the run, 0 where the table was not asked for by name.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn no_table(&mut self, name: &str, want: Want) -> io::Result<u8> {
+        let asked = want == Want::Asked;
+        if asked || self.options.verbose {
+            self.out.note(format!("netstat: no support for `{name}' on this system.\n").as_bytes())?;
+        }
+        Ok(u8::from(asked))
+    }
+
+    /// Says that a file of /proc could not be read, and returns the exit code that ends the run.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn unreadable(&mut self, file: &str, error: &io::Error) -> io::Result<u8> {
+        let path = self.proc.join(file);
+        self.out.note(format!("netstat-user: cannot read {}: {error}\n", path.display()).as_bytes())?;
+        Ok(1)
     }
 }

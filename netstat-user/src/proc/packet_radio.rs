@@ -1,0 +1,315 @@
+//! Readers of /proc/net/{ax25,nr,rose,x25,ipx}: columns between blanks, one row per line.
+//!
+//! A line that is not a row is [`Bogus`]: the tables say so where it stands, as netstat does.
+
+use super::words::hex;
+use crate::model::packet_radio::{Ax25Row, IpxEnd, IpxRow, NetromRow, Progress, RoseRow, X25Row};
+use std::path::Path;
+use std::{fs, io};
+
+/// A line that is not a row of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bogus;
+
+/// One line of a table.
+pub type Line<R> = Result<R, Bogus>;
+
+/// The table of a family: where it is, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the families")]
+pub enum Table {
+    Ipx,
+    Ax25,
+    X25,
+    Netrom,
+    Rose,
+}
+
+impl Table {
+    /// netstat's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipx => "AF IPX",
+            Self::Ax25 => "AF AX25",
+            Self::X25 => "AF X25",
+            Self::Netrom => "AF NETROM",
+            Self::Rose => "AF ROSE",
+        }
+    }
+
+    /// The file in /proc, as netstat names it.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Ipx => "net/ipx",
+            Self::Ax25 => "net/ax25",
+            Self::X25 => "net/x25",
+            Self::Netrom => "net/nr",
+            Self::Rose => "net/rose",
+        }
+    }
+
+    /// The table's bytes, `None` where this kernel has no such table.
+    ///
+    /// # Errors
+    /// Any failure to read a table that is there.
+    pub fn read(self, proc: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = proc.join(self.file());
+        // X.25 and IPX have been files, and folders with the table in "socket".
+        for file in [file.join("socket"), file] {
+            match fs::read(file) {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Rows of /proc/net/ax25, of today's kernels and of those before 2.1 (with a line of headings).
+pub fn ax25(table: &[u8]) -> impl Iterator<Item = Line<Ax25Row<'_>>> {
+    let old = table.starts_with(b"dest_addr");
+    lines(table, old).map(move |line| if old { old_ax25_row(line) } else { ax25_row(line) }.ok_or(Bogus))
+}
+
+/// `pointer device source dest,digi,… st vs vr va`, thirteen timers and limits, then `Snd-Q Rcv-Q inode` or stars.
+fn ax25_row(line: &[u8]) -> Option<Ax25Row<'_>> {
+    let mut words = Words(line);
+    words.next()?;
+    let (device, source, path) = (words.next()?, words.next()?, words.next()?);
+    let (dest, digipeaters) = path.split_at(path.iter().position(|&b| b == b',').unwrap_or(path.len()));
+    let (state, vs, vr) = (words.number()?, words.number()?, words.number()?);
+    words.skip(14);
+    let progress = Progress { state, vr, vs, ..words.queues() };
+    Some(Ax25Row { dest, source, digipeaters, device, progress })
+}
+
+/// `dest source device st vs vr va t1 t2 t3 idle n2 rtt window paclen Snd-Q Rcv-Q inode`, the last three maybe missing.
+fn old_ax25_row(line: &[u8]) -> Option<Ax25Row<'_>> {
+    let mut words = Words(line);
+    let (dest, source, device) = (words.next()?, words.next()?, words.next()?);
+    let (state, vs, vr) = (words.number()?, words.number()?, words.number()?);
+    words.skip(9);
+    let progress = Progress { state, vr, vs, ..words.queues() };
+    Some(Ax25Row { dest, source, digipeaters: b"", device, progress })
+}
+
+/// Rows of /proc/net/nr: `user dest source device my your st vs vr va t1 t2 t4 idle n2 wnd Snd-Q Rcv-Q inode`.
+pub fn netrom(table: &[u8]) -> impl Iterator<Item = Line<NetromRow<'_>>> {
+    lines(table, true).map(|line| netrom_row(line).ok_or(Bogus))
+}
+
+fn netrom_row(line: &[u8]) -> Option<NetromRow<'_>> {
+    let mut words = Words(line);
+    let (user, dest, source, device) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    words.skip(2);
+    let (state, vs, vr) = (words.number()?, words.number()?, words.number()?);
+    words.skip(7);
+    let progress = Progress { state, vr, vs, ..words.queues() };
+    progress.recv_q?;
+    Some(NetromRow { user, dest, source, device, progress })
+}
+
+/// Rows of /proc/net/rose: `dest call source call device lci neigh st vs vr va t t1 t2 t3 hb idle Snd-Q Rcv-Q inode`.
+pub fn rose(table: &[u8]) -> impl Iterator<Item = Line<RoseRow<'_>>> {
+    lines(table, true).map(|line| rose_row(line).ok_or(Bogus))
+}
+
+fn rose_row(line: &[u8]) -> Option<RoseRow<'_>> {
+    let mut words = Words(line);
+    let (dest, dest_call) = (words.next()?, words.next()?);
+    let (source, source_call, device) = (words.next()?, words.next()?, words.next()?);
+    let (lci, neighbour) = (words.hex()?, words.number()?);
+    let (state, vs, vr) = (words.number()?, words.number()?, words.number()?);
+    words.skip(7);
+    let progress = Progress { state, vr, vs, ..words.queues() };
+    Some(RoseRow { dest, dest_call, source, source_call, device, lci, neighbour, progress })
+}
+
+/// Rows of /proc/net/x25: `dest source device lci st vs vr va t t2 t21 t22 t23 Snd-Q Rcv-Q inode`.
+pub fn x25(table: &[u8]) -> impl Iterator<Item = Line<X25Row<'_>>> {
+    lines(table, true).map(|line| x25_row(line).ok_or(Bogus))
+}
+
+fn x25_row(line: &[u8]) -> Option<X25Row<'_>> {
+    let mut words = Words(line);
+    let (dest, source, device) = (words.next()?, words.next()?, words.next()?);
+    let lci = words.hex()?;
+    let (state, vs, vr) = (words.number()?, words.number()?, words.number()?);
+    words.skip(6);
+    let progress = Progress { state, vr, vs, ..words.queues() };
+    progress.recv_q?;
+    Some(X25Row { dest, source, device, lci, progress })
+}
+
+/// Rows of /proc/net/ipx/socket: `local remote Tx_Queue Rx_Queue state uid`, hex but for the last; an end is
+/// `network:node:port`, the other one may be `Not_Connected`.
+pub fn ipx(table: &[u8]) -> impl Iterator<Item = Line<IpxRow>> {
+    lines(table, true).map(|line| ipx_row(line).ok_or(Bogus))
+}
+
+fn ipx_row(line: &[u8]) -> Option<IpxRow> {
+    let mut words = Words(line);
+    let local = ipx_end(words.next()?)?;
+    let remote = match words.next()? {
+        b"Not_Connected" => None,
+        end => Some(ipx_end(end)?),
+    };
+    let (send_q, recv_q) = (words.hex()?.into(), words.hex()?.into());
+    Some(IpxRow { local, remote, send_q, recv_q, state: words.hex()?, uid: words.number()? })
+}
+
+fn ipx_end(text: &[u8]) -> Option<IpxEnd> {
+    let mut parts = text.split(|&b| b == b':');
+    let network = hex::<8>(parts.next()?)?;
+    let (high, low) = parts.next()?.split_at_checked(4)?;
+    let [_, _, a, b] = hex::<4>(high)?.to_be_bytes();
+    let [c, d, e, f] = hex::<8>(low)?.to_be_bytes();
+    let port = hex::<4>(parts.next()?)?.try_into().ok()?;
+    Some(IpxEnd { network, node: [a, b, c, d, e, f], port })
+}
+
+/// The lines of a table, without its headings if it has any.
+fn lines(table: &[u8], headings: bool) -> impl Iterator<Item = &[u8]> {
+    let table = table.strip_suffix(b"\n").unwrap_or(table);
+    table.split(|&b| b == b'\n').skip(usize::from(headings)).filter(|_| !table.is_empty())
+}
+
+/// The words of a line, taken off its front.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0.trim_ascii_start();
+        let (word, rest) = line.split_at(line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len()));
+        self.0 = rest;
+        (!word.is_empty()).then_some(word)
+    }
+
+    fn skip(&mut self, words: usize) {
+        for _ in 0..words {
+            self.next();
+        }
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        parse(self.next()?)
+    }
+
+    fn hex(&mut self) -> Option<u32> {
+        hex::<8>(self.next()?)
+    }
+
+    /// The `Snd-Q Rcv-Q inode` that end a line, nothing where they are stars or missing.
+    fn queues(&mut self) -> Progress {
+        let (send_q, recv_q) = (self.next().and_then(parse), self.next().and_then(parse));
+        Progress { send_q, recv_q, inode: self.next().and_then(parse), ..Progress::default() }
+    }
+}
+
+fn parse<N: std::str::FromStr>(word: &[u8]) -> Option<N> {
+    str::from_utf8(word).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ax25_with_and_without_a_socket() {
+        let table = b"00000000d0bc5f3a ax0 DL1ABC-1 * 0 0 0 0 0 10 0 3 0 0 0 0 0 10 5 2 256 * * *\n\
+            00000000d0bc5f3c ax1 DL1ABC-0* DL2DEF-0,RELAY-1*,WIDE-2 4 5 6 7 0 10 0 3 0 0 0 0 0 10 5 2 256 12 34 999\n\
+            00000000d0bc5f3c ax1 DL1ABC-0\n";
+        let rows: Vec<_> = ax25(table).collect();
+        let first = rows[0].clone().unwrap();
+        assert_eq!((first.dest, first.source, first.device), (&b"*"[..], &b"DL1ABC-1"[..], &b"ax0"[..]));
+        assert_eq!(first.progress, Progress::default());
+        let second = rows[1].clone().unwrap();
+        assert_eq!((second.dest, second.digipeaters), (&b"DL2DEF-0"[..], &b",RELAY-1*,WIDE-2"[..]));
+        let progress = Progress { state: 4, vr: 6, vs: 5, send_q: Some(12), recv_q: Some(34), inode: Some(999) };
+        assert_eq!(second.progress, progress);
+        assert_eq!(rows[2], Err(Bogus));
+        assert_eq!(rows.len(), 3);
+    }
+
+    #[test]
+    fn ax25_of_old() {
+        let table =
+            b"dest_addr src_addr  dev  st vs vr va    t1     t2     t3   idle  n2  rtt wnd paclen Snd-Q Rcv-Q inode\n\
+            DL2DEF-15 DL1ABC-15 ax0  3  5  6  7  00/10  00/03  00/30 00/0 00/10 05 2 256 12 34 5678\n\
+            *         DL1ABC-1  ax0  0  0  0  0  00/10  00/03  00/30 00/0 00/10 05 2 256\n";
+        let rows: Vec<_> = ax25(table).map(Result::unwrap).collect();
+        let progress = Progress { state: 3, vr: 6, vs: 5, send_q: Some(12), recv_q: Some(34), inode: Some(5678) };
+        assert_eq!(rows[0].progress, progress);
+        assert_eq!((rows[1].dest, rows[1].progress.recv_q), (&b"*"[..], None));
+    }
+
+    #[test]
+    fn netrom_rows() {
+        let table = b"user_addr dest_node src_node  dev    my  your  st  vs  vr  va    t1     t2     t4      idle   n2  wnd Snd-Q Rcv-Q inode\n\
+            DL1ABC-1  DL2DEF-8  DL1ABC-7  nr0  01/02 03/04  3   1   2   3   0/120   0/05   0/180   0/900   0/03   4    12    34 8902\n\
+            DL1ABC-1  DL2DEF-8  DL1ABC-7  nr0  01/02 03/04  3\n";
+        let rows: Vec<_> = netrom(table).collect();
+        let row = rows[0].clone().unwrap();
+        assert_eq!((row.user, row.dest, row.source), (&b"DL1ABC-1"[..], &b"DL2DEF-8"[..], &b"DL1ABC-7"[..]));
+        let progress = Progress { state: 3, vr: 2, vs: 1, send_q: Some(12), recv_q: Some(34), inode: Some(8902) };
+        assert_eq!(row.progress, progress);
+        assert_eq!(rows[1], Err(Bogus));
+    }
+
+    #[test]
+    fn channels_are_hexadecimal() {
+        let table = b"dest_addr  dest_call src_addr   src_call  dev   lci neigh st vs vr va   t  t1  t2  t3  hb    idle Snd-Q Rcv-Q inode\n\
+            2080123457 DL2DEF-1  2080123456 DL1ABC-1  rose0 00A 00012  3  1  2  3   0 200 180  180   5 000/000    10    20 4322\n";
+        let row = rose(table).next().unwrap().unwrap();
+        assert_eq!((row.dest, row.lci, row.neighbour), (&b"2080123457"[..], 10, 12));
+        assert_eq!((row.progress.send_q, row.progress.recv_q, row.progress.inode), (Some(10), Some(20), Some(4322)));
+
+        let table = b"dest_addr  src_addr   dev   lci st vs vr va   t  t2 t21 t22 t23 Snd-Q Rcv-Q inode\n\
+            *          1234567890 ???   000  0  0  0  0   0   3   0 200 180     0     0 7777\n\
+            234567890123456 1234567890 x25if 01F  3  1  2  3   0   3   0 200 180    11    22 7778\n";
+        let rows: Vec<_> = x25(table).map(Result::unwrap).collect();
+        assert_eq!((rows[0].dest, rows[0].lci), (&b"*"[..], 0));
+        assert_eq!((rows[1].dest, rows[1].lci, rows[1].progress.vr), (&b"234567890123456"[..], 31, 2));
+        assert_eq!(rows[1].progress.inode, Some(7778));
+    }
+
+    #[test]
+    fn ipx_rows() {
+        let table = b"Local_Address               Remote_Address              Tx_Queue  Rx_Queue  State  Uid\n\
+            12345678:0000000000A1:4003  Not_Connected               00000000  00000010  07     000\n\
+            12345678:0000000000A1:4004  00000002:0000000000B2:0451  00000020  00000000  01     1000\n\
+            12345678:FF0000000000A1:4004  Not_Connected 0 0 1 1\n";
+        let rows: Vec<_> = ipx(table).collect();
+        let local = IpxEnd { network: 0x1234_5678, node: [0, 0, 0, 0, 0, 0xa1], port: 0x4003 };
+        assert_eq!(rows[0], Ok(IpxRow { local, remote: None, send_q: 0, recv_q: 16, state: 7, uid: 0 }));
+        let remote = Some(IpxEnd { network: 2, node: [0, 0, 0, 0, 0, 0xb2], port: 0x451 });
+        let second = rows[1].unwrap();
+        assert_eq!((second.remote, second.send_q, second.state, second.uid), (remote, 32, 1, 1000));
+        assert_eq!(rows[2], Err(Bogus));
+    }
+
+    #[test]
+    fn no_rows_in_nothing() {
+        for table in [&b""[..], b"\n", b"headings\n", b"headings"] {
+            assert_eq!(netrom(table).count(), 0, "{table:?}");
+        }
+        assert_eq!(ax25(b"").count(), 0);
+    }
+
+    #[test]
+    fn absent_tables_and_both_places_of_x25() {
+        let root = std::env::temp_dir().join(format!("netstat-user-packet-radio-{}", std::process::id()));
+        fs::create_dir_all(root.join("net")).unwrap();
+        assert_eq!(Table::X25.read(&root).unwrap(), None);
+        fs::write(root.join("net/x25"), "old").unwrap();
+        assert_eq!(Table::X25.read(&root).unwrap().unwrap(), b"old");
+        fs::remove_file(root.join("net/x25")).unwrap();
+        fs::create_dir(root.join("net/x25")).unwrap();
+        fs::write(root.join("net/x25/socket"), "new").unwrap();
+        assert_eq!(Table::X25.read(&root).unwrap().unwrap(), b"new");
+        fs::remove_dir_all(root).unwrap();
+    }
+}
