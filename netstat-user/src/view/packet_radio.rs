@@ -91,9 +91,11 @@ pub fn x25_heading(out: &mut Vec<u8>) {
     out.extend(b"Dest         Source          Device  LCI  State        Vr/Vs  Send-Q  Recv-Q\n");
 }
 
-/// A row of the X.25 table; its states are never translated.
-pub fn x25(out: &mut Vec<u8>, row: &X25Row<'_>) {
-    for (text, width) in [(row.dest, 15), (row.source, 15), (row.device, 7)] {
+/// A row of the X.25 table; its states are never translated. netstat shows nine digits of the socket's own address: `cut`
+/// does so too.
+pub fn x25(out: &mut Vec<u8>, row: &X25Row<'_>, cut: bool) {
+    let source = if cut { &row.source[..row.source.len().min(9)] } else { row.source };
+    for (text, width) in [(row.dest, 15), (source, 15), (row.device, 7)] {
         left(out, &escape(text), width);
         out.push(b' ');
     }

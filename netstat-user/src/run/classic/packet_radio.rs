@@ -66,13 +66,15 @@ pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
         view::x25_heading(session.out.bytes());
     }
     let all = session.options.filter() == Filter::All;
+    // Of today's tables, which are folders, netstat shows nothing; there the address is whole.
+    let cut = session.proc.join(Table::X25.file()).is_file();
     let rows = reader::x25(&table).filter(|row| all || row.as_ref().is_ok_and(|row| row.lci != 0) || row.is_err());
     print(
         session,
         Table::X25,
         rows,
         |out, session, row| {
-            if session.options.json { view::x25_json(out, row) } else { view::x25(out, row) }
+            if session.options.json { view::x25_json(out, row) } else { view::x25(out, row, cut) }
         },
     )
 }
