@@ -6,11 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let outcome = match netstat_user::cli::parse(std::env::args_os()) {
         Ok(request) => netstat_user::run::run(request),
-        Err(refusal) => {
-            // Standard error may be closed; the exit code still says it all.
-            let _ = io::stderr().write_all(refusal.message.as_bytes());
-            Ok(refusal.exit)
-        }
+        Err(refusal) => Ok(netstat_user::run::refuse(&refusal)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

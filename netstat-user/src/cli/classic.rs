@@ -7,7 +7,7 @@
 mod definitions;
 mod getopt;
 
-use super::{Refusal, Request};
+use super::{Reason, Refusal, Request};
 use definitions::id;
 use getopt::{Getopt, Met};
 use std::ffi::OsString;
@@ -313,15 +313,16 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         let met = match getopt.next() {
             Ok(Some(met)) => met,
             Ok(None) => break,
-            Err(error) => return Err(usage(&format!("{program}: {error}\n"))),
+            Err(error) => return Err(usage(Some(error.reason(&program)))),
         };
         match met.id {
             id::HELP => return Ok(Request::Print(definitions::help())),
             id::VERSION => return Ok(Request::Print(definitions::version())),
             // `-?` is a question mark to getopt: no message of its own.
-            id::QUESTION => return Err(usage("")),
+            id::QUESTION => return Err(usage(None)),
             id::CONTEXT => {
-                return Err(Refusal { message: "SELinux is not enabled on this machine.\n".into(), exit: 1 });
+                let reason = Reason { text: "SELinux is not enabled on this machine.\n", values: vec![] };
+                return Err(refuse(reason, 1));
             }
             id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
             _ => {}
@@ -329,7 +330,8 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         take(&mut given, &met, &program)?;
     }
     if views > 1 {
-        return Err(usage(&format!("{program}: only one of -r, -i, -s and -M can be given, and only once\n")));
+        let text = "%s: only one of -r, -i, -s and -M can be given, and only once\n";
+        return Err(usage(Some(Reason { text, values: vec![program.into_owned()] })));
     }
     Ok(Request::Classic(given))
 }
@@ -366,9 +368,9 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::DEBUG => {}
         id::PROTOCOL => {
             for word in met.value.as_encoded_bytes().split(|&b| b == b',') {
-                let family = Family::parse(word).ok_or_else(|| Refusal {
-                    message: format!("Unknown address family `{}'.\n", String::from_utf8_lossy(word)),
-                    exit: 1,
+                let family = Family::parse(word).ok_or_else(|| {
+                    let values = vec![String::from_utf8_lossy(word).into_owned()];
+                    refuse(Reason { text: "Unknown address family `%s'.\n", values }, 1)
                 })?;
                 given.families.push(family);
             }
@@ -378,12 +380,9 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::NO_AGENT => given.agent = AgentChoice::Never,
         id::AGENT => given.agent = AgentChoice::At(met.value.into()),
         id::RECENT => {
-            let recent = met.value.to_str().and_then(duration).ok_or_else(|| Refusal {
-                message: format!(
-                    "{program}: `{}' is no duration: write a number and ms, s, m or h, like 30s\n",
-                    met.value.to_string_lossy()
-                ),
-                exit: 3,
+            let recent = met.value.to_str().and_then(duration).ok_or_else(|| {
+                let text = "%s: `%s' is no duration: write a number and ms, s, m or h, like 30s\n";
+                refuse(Reason { text, values: vec![program.to_owned(), met.value.to_string_lossy().into()] }, 3)
             })?;
             given.recent = Some(recent);
         }
@@ -409,8 +408,12 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A wrong command line: the reason, then how to write a right one.
-fn usage(reason: &str) -> Refusal {
-    Refusal { message: format!("{reason}{}", definitions::usage()), exit: 3 }
+fn usage(reason: Option<Reason>) -> Refusal {
+    Refusal { reason, message: definitions::usage().to_string(), exit: 3 }
+}
+
+const fn refuse(reason: Reason, exit: u8) -> Refusal {
+    Refusal { reason: Some(reason), message: String::new(), exit }
 }
 
 #[cfg(test)]

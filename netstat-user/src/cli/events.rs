@@ -181,7 +181,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     match options {
         Ok(options) => Ok(Request::Events(options)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
-        Err(error) => Err(Refusal { message: error.to_string(), exit: 2 }),
+        Err(error) => Err(Refusal { reason: None, message: error.to_string(), exit: 2 }),
     }
 }
 

@@ -19,10 +19,21 @@ pub enum Request {
 /// Why argv cannot be served: what to write to standard error, and the exit code.
 #[derive(Debug, PartialEq)]
 pub struct Refusal {
-    /// The message, newline included.
+    /// What is wrong, where there are words for it in other languages.
+    pub reason: Option<Reason>,
+    /// The message, or what follows the reason, newline included.
     pub message: String,
     /// 2 for our verbs, netstat's own codes for the classic views.
     pub exit: u8,
+}
+
+/// What is wrong, not yet in the reader's language.
+#[derive(Debug, PartialEq)]
+pub struct Reason {
+    /// The English text, newline included, with a `%` directive for each value.
+    pub text: &'static str,
+    /// The values.
+    pub values: Vec<String>,
 }
 
 /// Reads a whole command line, program name included. The first argument selects a verb only if it is exactly its name:

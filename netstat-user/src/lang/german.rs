@@ -55,7 +55,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("%s: error fetching interface information: %s\n", "%s: Fehler beim Auslesen der Schnittstelleninformation: %s\n"),
     ("%s: invalid option -- '%c'\n", "%s: Ungültige Option -- %c\n"),
     ("%s: option '%s%s' doesn't allow an argument\n", "%s: Die Option »%s%s« erlaubt kein Argument\n"),
-    ("%s: option '%s%s' is ambiguous; possibilities:", "%s: Die Option »%s%s« ist nicht eindeutig; möglich wären:"),
+    (
+        "%s: option '%s%s' is ambiguous; possibilities:%s\n",
+        "%s: Die Option »%s%s« ist nicht eindeutig; möglich wären:%s\n",
+    ),
     ("%s: option '%s%s' requires an argument\n", "%s: Die Option »%s%s« erfordert ein Argument\n"),
     ("%s: option requires an argument -- '%c'\n", "%s: Diese Option benötigt ein Argument -- »%c«\n"),
     ("%s: unrecognized option '%s%s'\n", "%s: Unbekannte Option »%s%s«\n"),

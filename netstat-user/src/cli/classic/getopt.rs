@@ -1,5 +1,6 @@
 //! getopt_long over clap's definitions: options anywhere, operands skipped, letters combined, prefixes of long names.
 
+use crate::cli::Reason;
 use clap::Arg;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -14,20 +15,37 @@ pub struct Met<'a> {
 }
 
 /// What is wrong with a word; the texts are getopt's.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq)]
 pub enum Error {
-    #[error("invalid option -- '{0}'")]
+    /// No such letter.
     Invalid(char),
-    #[error("option requires an argument -- '{0}'")]
+    /// A letter that takes a value stands last.
     ShortWithoutValue(char),
-    #[error("unrecognized option '--{0}'")]
+    /// No such long name.
     Unrecognized(String),
-    #[error("option '--{0}' is ambiguous; possibilities:{1}")]
+    /// A prefix of several names: they follow, each after a blank.
     Ambiguous(String, String),
-    #[error("option '--{0}' doesn't allow an argument")]
+    /// A value for an option that takes none.
     UnwantedValue(String),
-    #[error("option '--{0}' requires an argument")]
+    /// None for one that takes one.
     LongWithoutValue(String),
+}
+
+impl Error {
+    /// Why the program refuses its command line.
+    pub fn reason(self, program: &str) -> Reason {
+        let (text, values) = match self {
+            Self::Invalid(letter) => ("%s: invalid option -- '%c'\n", vec![letter.into()]),
+            Self::ShortWithoutValue(letter) => ("%s: option requires an argument -- '%c'\n", vec![letter.into()]),
+            Self::Unrecognized(name) => ("%s: unrecognized option '%s%s'\n", vec!["--".into(), name]),
+            Self::Ambiguous(name, names) => {
+                ("%s: option '%s%s' is ambiguous; possibilities:%s\n", vec!["--".into(), name, names])
+            }
+            Self::UnwantedValue(name) => ("%s: option '%s%s' doesn't allow an argument\n", vec!["--".into(), name]),
+            Self::LongWithoutValue(name) => ("%s: option '%s%s' requires an argument\n", vec!["--".into(), name]),
+        };
+        Reason { text, values: std::iter::once(program.to_owned()).chain(values).collect() }
+    }
 }
 
 /// The words still to read.

@@ -14,7 +14,11 @@ fn options(line: &str) -> Options {
 
 fn refused(line: &str) -> (u8, String) {
     match run(line) {
-        Err(refusal) => (refusal.exit, refusal.message.lines().next().unwrap().to_owned()),
+        Err(refusal) => {
+            let Reason { text, values } = refusal.reason.unwrap_or(Reason { text: "\n", values: vec![] });
+            let text = values.iter().fold(text.replace("%c", "%s"), |text, value| text.replacen("%s", value, 1));
+            (refusal.exit, text.strip_suffix('\n').unwrap().to_owned())
+        }
         other => panic!("{line}: {other:?}"),
     }
 }

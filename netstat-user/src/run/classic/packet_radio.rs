@@ -69,14 +69,9 @@ pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
     // Of today's tables, which are folders, netstat shows nothing; there the address is whole.
     let cut = session.proc.join(Table::X25.file()).is_file();
     let rows = reader::x25(&table).filter(|row| all || row.as_ref().is_ok_and(|row| row.lci != 0) || row.is_err());
-    print(
-        session,
-        Table::X25,
-        rows,
-        |out, session, row| {
-            if session.options.json { view::x25_json(out, row) } else { view::x25(out, row, cut) }
-        },
-    )
+    print(session, Table::X25, rows, |out, session, row| {
+        if session.options.json { view::x25_json(out, row) } else { view::x25(out, row, cut) }
+    })
 }
 
 /// The NET/ROM table; returns 0, or the exit code that ends the run.
