@@ -48,7 +48,9 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn unsupported(outcome: &Outcome) -> bool {
-    outcome.end == End::Exit(1) && outcome.stdout.is_empty() && has(&outcome.stderr, "not supported")
+    outcome.end == End::Exit(1)
+        && outcome.stdout.is_empty()
+        && (has(&outcome.stderr, "not supported") || has(&outcome.stderr, "no support"))
 }
 
 /// No byte of standard output may move a terminal's cursor or change its state.
