@@ -33,7 +33,8 @@ impl Selection {
     }
 }
 
-/// Where in a table the last line was printed: what follows it is indented alike, even in the next table.
+/// Where in a table the last line was printed: unknown counters after it are indented alike, even in the next table
+/// where net-tools does not know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Table,
@@ -54,20 +55,31 @@ impl Place {
 #[derive(Debug)]
 pub struct Printer<'a> {
     lang: &'a Lang,
+    select: Selection,
     place: Place,
 }
 
 impl<'a> Printer<'a> {
     /// A printer at the start of the output.
-    pub const fn new(lang: &'a Lang) -> Self {
-        Self { lang, place: Place::Table }
+    pub const fn new(lang: &'a Lang, select: Selection) -> Self {
+        Self { lang, select, place: Place::Table }
     }
 
-    /// One table: its heading, then a line for each counter that is to be shown.
+    /// One table, if it is selected: its heading, then a line for each counter that is to be shown.
     pub fn table(&mut self, out: &mut Vec<u8>, table: &CounterTable) {
+        let known = match sentences::known(&table.name) {
+            Some((_, sentences)) => {
+                // Even where it is not selected.
+                self.place = Place::Table;
+                sentences
+            }
+            None => &[],
+        };
+        if !self.select.takes(&table.name) {
+            return;
+        }
         out.extend_from_slice(&escape(&table.name));
         out.extend_from_slice(b":\n");
-        let known = sentences::known(&table.name).map_or(&[][..], |(_, sentences)| sentences);
         for counter in &table.counters {
             // Counters are unsigned; the only negative number is a setting, which is not shown.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two's complement, as strtoull")]
@@ -140,7 +152,7 @@ mod tests {
     }
 
     fn print(lang: &Lang, tables: &[CounterTable]) -> String {
-        let (mut out, mut printer) = (Vec::new(), Printer::new(lang));
+        let (mut out, mut printer) = (Vec::new(), Printer::new(lang, Selection::ALL));
         tables.iter().for_each(|table| printer.table(&mut out, table));
         String::from_utf8(out).unwrap()
     }
@@ -173,7 +185,7 @@ mod tests {
                 ],
             ),
             table("IcmpMsg", &[("InType3", 1), ("InType4", 0)]),
-            table("Tcp", &[("RtoAlgorithm", 1), ("MaxConn", -1), ("ActiveOpens", 0), ("New", 1)]),
+            table("Tcp", &[("New", 1), ("RtoAlgorithm", 1), ("MaxConn", -1), ("ActiveOpens", 0)]),
             table("IpExt", &[]),
         ];
         let english = "Icmp:
@@ -187,8 +199,8 @@ mod tests {
 IcmpMsg:
         InType3: 1
 Tcp:
-    0 active connection openings
     New: 1
+    0 active connection openings
 IpExt:
 ";
         assert_eq!(print(&Lang::ENGLISH, &tables), english);

@@ -67,6 +67,25 @@ impl<'a> Session<'a> {
         self.scan = None;
     }
 
+    /// The bytes of a file under /proc; where it cannot be read, says `failure` (in the user's language) and why, and
+    /// gives `None`.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn read(&mut self, path: &str, failure: &str) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(self.proc.join(path)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => {
+                let mut note = self.lang.text(failure).to_vec();
+                let reason = error.to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default();
+                note.extend_from_slice(format!(": {reason}\n").as_bytes());
+                self.out.note(&note)?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and
     /// `--json` is there anything to look for.
     pub fn start_scan(&mut self) {

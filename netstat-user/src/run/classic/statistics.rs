@@ -1,12 +1,78 @@
-//! The `statistics` view.
+//! The `statistics` view: /proc/net/snmp and its neighbours, as the options select them.
 
 use super::session::Session;
+use crate::cli::classic::Family;
+use crate::model::net::CounterTable;
+use crate::proc::snmp;
+use crate::view::statistics::{Printer, Selection, json};
 use std::io;
 
 /// Prints the counters of the protocols where they are wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(_session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+    let v6 = match session.options.families[..] {
+        [] | [Family::Inet] => false,
+        [Family::Inet6] => true,
+        ref families => {
+            // Standard output, as in netstat.
+            let names: Vec<_> = families.iter().map(|family| family.name()).collect();
+            let refusal = format!("netstat: No statistics support for specified address family: {}\n", names.join(","));
+            session.out.bytes().extend_from_slice(refusal.as_bytes());
+            return Ok(1);
+        }
+    };
+    let given = session.options.protocols;
+    let select = match given.any() {
+        true => Selection { tcp: given.tcp, udp: given.udp, raw: given.raw, sctp: given.sctp },
+        false => Selection::ALL,
+    };
+    let mut tables = Vec::new();
+    if v6 {
+        let Some(text) = session.read("net/snmp6", "cannot open /proc/net/snmp6")? else { return Ok(0) };
+        tables.extend(snmp::snmp6(&text));
+        // TCP counts both families together.
+        let (tcp, _) = snmp(session)?;
+        tables.extend(tcp.into_iter().filter(|table| table.name == b"Tcp"));
+    } else {
+        let (snmp, there) = snmp(session)?;
+        if !there {
+            return Ok(0);
+        }
+        tables.extend(snmp);
+        if let Ok(text) = std::fs::read(session.proc.join("net/netstat")) {
+            tables.extend(pairs(session, &text, "Problem while parsing /proc/net/netstat\n")?);
+        }
+        if let Ok(text) = std::fs::read(session.proc.join("net/sctp/snmp")) {
+            tables.push(snmp::sctp(&text));
+        }
+    }
+    let mut printer = Printer::new(&session.lang, select);
+    for table in &tables {
+        match session.options.json {
+            true if select.takes(&table.name) => json(session.out.bytes(), table),
+            true => {}
+            false => printer.table(session.out.bytes(), table),
+        }
+    }
     Ok(0)
+}
+
+/// The tables of /proc/net/snmp, and whether there is such a file.
+fn snmp(session: &mut Session<'_>) -> io::Result<(Vec<CounterTable>, bool)> {
+    match session.read("net/snmp", "cannot open /proc/net/snmp")? {
+        Some(text) => Ok((pairs(session, &text, "Problem while parsing /proc/net/snmp\n")?, true)),
+        None => Ok((Vec::new(), false)),
+    }
+}
+
+/// The tables of a file of line pairs; says so where it breaks off.
+fn pairs(session: &mut Session<'_>, text: &[u8], broken: &str) -> io::Result<Vec<CounterTable>> {
+    let pairs = snmp::pairs(text);
+    if pairs.broken {
+        let note = session.lang.text(broken).to_vec();
+        session.out.note(&note)?;
+    }
+    Ok(pairs.tables)
 }
