@@ -28,7 +28,7 @@ macro_rules! log {
 pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
     let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     log!(&ctx, "inet_sock_set_state", sk, old, new);
-    tcp::state::<Typed>(sk, old as u8, new as u8, None);
+    tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
     0
 }
 
@@ -36,39 +36,44 @@ pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
 pub fn state_raw_tp(ctx: RawTracePointContext) -> i32 {
     let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     log!(&ctx, "inet_sock_set_state", sk, old, new);
-    tcp::state::<Probed>(sk, old as u8, new as u8, None);
+    tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
     0
 }
 
+/// A field of a classic tracepoint's record, at an offset that the plan has checked in tracefs.
+#[inline(always)]
+fn field<T>(ctx: &TracePointContext, offset: usize) -> T {
+    // SAFETY: the verifier admits only loads inside the record.
+    unsafe { core::ptr::read_volatile(ctx.as_ptr().cast_const().byte_add(offset).cast()) }
+}
+
+/// The record is laid out as `include/trace/events/sock.h` has it since 5.6.
 #[tracepoint(name = "inet_sock_set_state", category = "sock")]
 pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
-    let _ = try_state_tracepoint(&ctx);
+    let (sk, old, new): (u64, i32, i32) = (field(&ctx, SKADDR), field(&ctx, 16), field(&ctx, 20));
+    log!(&ctx, "inet_sock_set_state", sk, old, new);
+    let given = if offset(Field::SkcFamily) == ABSENT {
+        let family: u16 = field(&ctx, 28);
+        let (laddr, raddr) = if family as u8 == AF_INET6 {
+            // Not aligned to eight bytes in every kernel's record: four words each.
+            (words(&ctx, 40), words(&ctx, 56))
+        } else {
+            ([u64::from(field::<u32>(&ctx, 32)), 0], [u64::from(field::<u32>(&ctx, 36)), 0])
+        };
+        let tuple = tcp::Tuple { laddr, raddr, lport: field(&ctx, 24), rport: field(&ctx, 26) };
+        tcp::Given { family, protocol: field(&ctx, 30), tuple }
+    } else {
+        tcp::Given::NOTHING
+    };
+    tcp::state::<Probed>(sk as Addr, old as u8, new as u8, given);
     0
 }
 
-/// The plan has checked that the record is laid out as `include/trace/events/sock.h` has it since 5.6.
+/// Sixteen bytes of a record.
 #[inline(always)]
-fn try_state_tracepoint(ctx: &TracePointContext) -> Result<(), i32> {
-    // SAFETY: offsets of the record the context points to.
-    let (sk, old, new) = unsafe { (ctx.read_at::<u64>(SKADDR)?, ctx.read_at::<i32>(16)?, ctx.read_at::<i32>(20)?) };
-    log!(ctx, "inet_sock_set_state", sk, old, new);
-    let given = if offset(Field::SkcFamily) == ABSENT {
-        // SAFETY: as above.
-        let (family, lport, rport, protocol) = unsafe {
-            (ctx.read_at::<u16>(28)?, ctx.read_at::<u16>(24)?, ctx.read_at::<u16>(26)?, ctx.read_at::<u16>(30)?)
-        };
-        // SAFETY: as above.
-        let (laddr, raddr) = if family as u8 == AF_INET6 {
-            unsafe { (ctx.read_at(40)?, ctx.read_at(56)?) }
-        } else {
-            unsafe { ([u64::from(ctx.read_at::<u32>(32)?), 0], [u64::from(ctx.read_at::<u32>(36)?), 0]) }
-        };
-        Some(tcp::Given { family, protocol, tuple: tcp::Tuple { laddr, raddr, lport, rport } })
-    } else {
-        None
-    };
-    tcp::state::<Probed>(sk as Addr, old as u8, new as u8, given);
-    Ok(())
+fn words(ctx: &TracePointContext, offset: usize) -> [u64; 2] {
+    let word = |at: usize| u64::from(field::<u32>(ctx, offset + at));
+    [word(0) | word(4) << 32, word(8) | word(12) << 32]
 }
 
 #[fentry(function = "tcp_set_state")]
@@ -76,7 +81,7 @@ pub fn state_fentry(ctx: FEntryContext) -> i32 {
     let (sk, new): (Addr, i32) = (ctx.arg(0), ctx.arg(1));
     let old = tcp::current_state::<Typed>(sk);
     log!(&ctx, "tcp_set_state", sk, old, new);
-    tcp::state::<Typed>(sk, old, new as u8, None);
+    tcp::state::<Typed>(sk, old, new as u8, tcp::Given::NOTHING);
     0
 }
 
@@ -85,7 +90,7 @@ pub fn state_kprobe(ctx: ProbeContext) -> u32 {
     if let (Some(sk), Some(new)) = (ctx.arg::<Addr>(0), ctx.arg::<i32>(1)) {
         let old = tcp::current_state::<Probed>(sk);
         log!(&ctx, "tcp_set_state", sk, old, new);
-        tcp::state::<Probed>(sk, old, new as u8, None);
+        tcp::state::<Probed>(sk, old, new as u8, tcp::Given::NOTHING);
     }
     0
 }
@@ -104,10 +109,7 @@ pub fn destroy_raw_tp(ctx: RawTracePointContext) -> i32 {
 
 #[tracepoint(name = "tcp_destroy_sock", category = "tcp")]
 pub fn destroy_tracepoint(ctx: TracePointContext) -> u32 {
-    // SAFETY: the plan has checked the format of the tracepoint.
-    if let Ok(sk) = unsafe { ctx.read_at::<u64>(SKADDR) } {
-        tcp::destroy::<Probed>(sk as Addr);
-    }
+    tcp::destroy::<Probed>(field::<u64>(&ctx, SKADDR) as Addr);
     0
 }
 
@@ -125,7 +127,9 @@ pub fn reset_raw_tp(ctx: RawTracePointContext) -> i32 {
 
 #[cgroup_sock(sock_create)]
 pub fn sock_create(ctx: SockContext) -> i32 {
-    debug!(&ctx, "sock_create sk={:x}", ctx.as_ptr() as u64);
+    // SAFETY: the verifier turns these into loads of the socket's own fields.
+    let (family, protocol) = unsafe { ((*ctx.sock).family, (*ctx.sock).protocol) };
+    debug!(&ctx, "sock_create family={} protocol={}", family, protocol);
     sock::create(ctx.sock);
     1
 }

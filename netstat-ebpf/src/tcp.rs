@@ -38,11 +38,18 @@ pub struct Tuple {
     pub rport: u16,
 }
 
-/// What a hook tells of its socket by itself, for kernels whose `struct sock` cannot be read.
+/// What a hook tells of its socket by itself, for kernels whose `struct sock` cannot be read. Not in an `Option`: of a `None` the
+/// compiler copies bytes it never wrote, which the verifier refuses.
 pub struct Given {
+    /// 0 if it tells nothing.
     pub family: u16,
     pub protocol: u16,
     pub tuple: Tuple,
+}
+
+impl Given {
+    pub const NOTHING: Self =
+        Self { family: 0, protocol: 0, tuple: Tuple { laddr: [0; 2], raddr: [0; 2], lport: 0, rport: 0 } };
 }
 
 impl Tuple {
@@ -68,12 +75,12 @@ impl Tuple {
 
 /// Body of the hooks on a TCP transition. `sk` still has the old state.
 #[inline(always)]
-pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Option<Given>) {
-    let (protocol, family) = match (M::get::<u16>(sk, Field::SkProtocol), M::get::<u16>(sk, Field::SkcFamily), &given) {
-        (Some(protocol), Some(family), _) => (protocol, family),
-        (_, _, Some(given)) => (given.protocol, given.family),
-        _ => return,
-    };
+pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
+    let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
+    let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family);
+    if family == 0 {
+        return;
+    }
     let v6 = family as u8 == AF_INET6;
     if protocol != IPPROTO_TCP || !wanted_proto(protocol, false, v6) {
         return;
@@ -117,7 +124,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Option<Given>) {
         r.flags |= HAS_UID;
     }
 
-    let tuple = Tuple::read::<M>(sk, v6).or(given.map(|given| given.tuple));
+    let tuple = Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None });
     if child {
         r.state_ns = time_ns;
         // Up to 6.12 the transition is announced before the child has its peer and its cookie: it is told with the next one.

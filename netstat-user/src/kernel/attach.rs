@@ -102,8 +102,14 @@ fn refused(error: &ProgramError) -> Refusal {
     Refusal::Kernel(match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let last = log.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("processed"));
-            format!("load: {io_error}{}{}", if last.is_some() { ": " } else { "" }, last.unwrap_or_default().trim())
+            log::debug!("verifier log:\n{log}");
+            // The complaint is the last line before the statistics.
+            let statistics =
+                |line: &&str| !["processed", "stack depth", "verification time"].iter().any(|s| line.starts_with(s));
+            match log.lines().rev().filter(|line| !line.trim().is_empty()).find(statistics) {
+                Some(complaint) => format!("load: {io_error}: {}", complaint.trim()),
+                None => format!("load: {io_error}"),
+            }
         }
         other => format!("attach: {}", causes(other)),
     })

@@ -10,9 +10,12 @@ use crate::{
     view::event::{EventView, SCHEMA},
 };
 use bytes::BytesMut;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::{FileType, fstat},
+    time::{ClockId, clock_gettime},
+};
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Write},
     os::{
         fd::{AsFd, OwnedFd},
@@ -183,6 +186,7 @@ struct Stream<'a> {
     owners: Owners,
     view: EventView,
     records: BytesMut,
+    output: Output,
     out: Vec<u8>,
     events: u64,
     lost: u64,
@@ -198,6 +202,7 @@ impl<'a> Stream<'a> {
             owners,
             view: EventView::new(options.json),
             records: BytesMut::new(),
+            output: Output::new()?,
             out: Vec::new(),
             events: 0,
             lost: 0,
@@ -257,7 +262,7 @@ impl<'a> Stream<'a> {
             while self.take()? {
                 tokio::select! {
                     biased;
-                    written = write(&self.out) => written?,
+                    written = self.output.write(&self.out) => written?,
                     end = &mut stop => {
                         // The write goes on with what it has; what the ring holds is left to the drain.
                         return Ok(end);
@@ -273,11 +278,11 @@ impl<'a> Stream<'a> {
 
     /// Prints what the kernel had recorded when the end was decided, and not what comes in meanwhile.
     async fn drain(&mut self) -> io::Result<()> {
-        write(&self.out).await?;
+        self.output.write(&self.out).await?;
         self.out.clear();
         let until = monotonic_ns();
         while self.options.count != Some(self.events) && self.take()? {
-            write(&self.out).await?;
+            self.output.write(&self.out).await?;
             self.out.clear();
             if monotonic_ns().saturating_sub(until) > 2_000_000_000 {
                 break;
@@ -322,10 +327,32 @@ fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
         && comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
 }
 
-async fn write(out: &[u8]) -> io::Result<()> {
-    let mut stdout = tokio::io::stdout();
-    stdout.write_all(out).await?;
-    stdout.flush().await
+/// Standard output. A file is written to at once; a pipe or a terminal may not be read for long, and so from another thread.
+struct Output {
+    file: Option<File>,
+    other: tokio::io::Stdout,
+}
+
+impl Output {
+    fn new() -> io::Result<Self> {
+        let is_file = stdout_type() == Some(FileType::RegularFile);
+        let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
+        Ok(Self { file, other: tokio::io::stdout() })
+    }
+
+    async fn write(&mut self, out: &[u8]) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) => file.write_all(out),
+            None => {
+                self.other.write_all(out).await?;
+                self.other.flush().await
+            }
+        }
+    }
+}
+
+fn stdout_type() -> Option<FileType> {
+    fstat(io::stdout()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
 }
 
 /// Notices that the reader of our standard output has gone, before there is anything to write to it.
@@ -334,9 +361,7 @@ struct OutputGone(Option<AsyncFd<OwnedFd>>);
 impl OutputGone {
     fn watch() -> Self {
         // A file cannot be watched, and has no reader that could go.
-        let is_pipe = rustix::fs::fstat(io::stdout().as_fd())
-            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo);
-        Self(if is_pipe { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
+        Self(if stdout_type() == Some(FileType::Fifo) { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
     }
 
     async fn gone(&self) {
