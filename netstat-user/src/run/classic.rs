@@ -34,7 +34,8 @@ pub fn run(options: &Options) -> io::Result<u8> {
             View::Tables => tables(&mut session)?,
         };
         session.out.flush()?;
-        if code != 0 || !options.continuous {
+        // netstat says its counters once, -c or not.
+        if code != 0 || !options.continuous || options.view() == View::Statistics {
             return Ok(code);
         }
         std::thread::sleep(PAUSE);
