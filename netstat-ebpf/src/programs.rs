@@ -17,17 +17,17 @@ use netstat_ebpf::{ABSENT, AF_INET6, Field};
 /// Offset of `skaddr` in the records of the classic tracepoints.
 const SKADDR: usize = 8;
 
-/// The debug line of a transition.
+/// The debug line of a transition. Not the socket's address: the verifier does not let a typed pointer be taken apart.
 macro_rules! log {
-    ($ctx:expr, $what:literal, $sk:expr, $old:expr, $new:expr) => {
-        debug!($ctx, "{} sk={:x} {}->{}", $what, $sk as u64, $old, $new)
+    ($ctx:expr, $what:literal, $old:expr, $new:expr) => {
+        debug!($ctx, "{} {}->{}", $what, $old, $new)
     };
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
     let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    log!(&ctx, "inet_sock_set_state", sk, old, new);
+    log!(&ctx, "inet_sock_set_state", old, new);
     tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
     0
 }
@@ -35,7 +35,7 @@ pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn state_raw_tp(ctx: RawTracePointContext) -> i32 {
     let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    log!(&ctx, "inet_sock_set_state", sk, old, new);
+    log!(&ctx, "inet_sock_set_state", old, new);
     tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
     0
 }
@@ -51,7 +51,7 @@ fn field<T>(ctx: &TracePointContext, offset: usize) -> T {
 #[tracepoint(name = "inet_sock_set_state", category = "sock")]
 pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
     let (sk, old, new): (u64, i32, i32) = (field(&ctx, SKADDR), field(&ctx, 16), field(&ctx, 20));
-    log!(&ctx, "inet_sock_set_state", sk, old, new);
+    log!(&ctx, "inet_sock_set_state", old, new);
     let given = if offset(Field::SkcFamily) == ABSENT {
         let family: u16 = field(&ctx, 28);
         let (laddr, raddr) = if family as u8 == AF_INET6 {
@@ -80,7 +80,7 @@ fn words(ctx: &TracePointContext, offset: usize) -> [u64; 2] {
 pub fn state_fentry(ctx: FEntryContext) -> i32 {
     let (sk, new): (Addr, i32) = (ctx.arg(0), ctx.arg(1));
     let old = tcp::current_state::<Typed>(sk);
-    log!(&ctx, "tcp_set_state", sk, old, new);
+    log!(&ctx, "tcp_set_state", old, new);
     tcp::state::<Typed>(sk, old, new as u8, tcp::Given::NOTHING);
     0
 }
@@ -89,7 +89,7 @@ pub fn state_fentry(ctx: FEntryContext) -> i32 {
 pub fn state_kprobe(ctx: ProbeContext) -> u32 {
     if let (Some(sk), Some(new)) = (ctx.arg::<Addr>(0), ctx.arg::<i32>(1)) {
         let old = tcp::current_state::<Probed>(sk);
-        log!(&ctx, "tcp_set_state", sk, old, new);
+        log!(&ctx, "tcp_set_state", old, new);
         tcp::state::<Probed>(sk, old, new as u8, tcp::Given::NOTHING);
     }
     0

@@ -2,7 +2,7 @@
 //!
 //! The kernel programs know who made or accepted a socket while they were there. For sockets older than that there is the scan of
 //! /proc: by inode; for the children of a listener that was scanned, by its port. What was once found for a socket stays with its
-//! cookie, since a closed socket loses its inode before its last events.
+//! cookie, or with its ends where the kernel has made no cookie, since a closed socket loses its inode before its last events.
 
 use crate::model::{Comm, EventEnd, EventKind, Grade, Owner, SocketEvent, TcpState};
 use std::{collections::HashMap, net::IpAddr};
@@ -16,11 +16,24 @@ struct Listener {
     comm: Comm,
 }
 
+/// What tells one socket from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    Cookie(u64),
+    Ends(Option<u32>, EventEnd, EventEnd),
+}
+
+/// The identities an event gives its socket.
+fn identities(event: &SocketEvent) -> impl Iterator<Item = Identity> {
+    let ends = event.local.zip(event.remote).map(|(local, remote)| Identity::Ends(event.netns, local, remote));
+    event.cookie.map(Identity::Cookie).into_iter().chain(ends)
+}
+
 /// The evidence gathered so far.
 #[derive(Debug, Default)]
 pub struct Owners {
     by_inode: HashMap<u64, (u32, Comm)>,
-    by_cookie: HashMap<u64, Owner>,
+    by_identity: HashMap<Identity, Owner>,
     /// Listeners by namespace and port.
     listeners: HashMap<(u32, u16), Vec<Listener>>,
 }
@@ -45,16 +58,18 @@ impl Owners {
         if event.owner.is_none() {
             event.owner = self.find(event);
             // Remembered while it lives: an orphan has no inode to look up.
-            if let (Some(owner), Some(cookie)) = (event.owner, event.cookie) {
-                self.by_cookie.insert(cookie, owner);
+            if let Some(owner) = event.owner {
+                self.by_identity.extend(identities(event).map(|identity| (identity, owner)));
             }
         }
         match event.kind {
             EventKind::State { new: TcpState::Listen, .. } => self.learn_listener(event),
             EventKind::State { old: TcpState::Listen, new: TcpState::Close, .. } => self.forget_listener(event),
             EventKind::Close(_) => {
-                if let Some(cookie) = event.cookie {
-                    self.by_cookie.remove(&cookie);
+                if !self.by_identity.is_empty() {
+                    for identity in identities(event) {
+                        self.by_identity.remove(&identity);
+                    }
                 }
                 if let Some(inode) = event.inode.filter(|&inode| inode != 0) {
                     self.by_inode.remove(&inode);
@@ -68,7 +83,7 @@ impl Owners {
         if let Some(&(pid, comm)) = event.inode.and_then(|inode| self.by_inode.get(&inode)) {
             return Some(Owner { pid, comm, grade: Grade::Scanned });
         }
-        if let Some(&owner) = event.cookie.and_then(|cookie| self.by_cookie.get(&cookie)) {
+        if let Some(&owner) = identities(event).find_map(|identity| self.by_identity.get(&identity)) {
             return Some(owner);
         }
         self.inherited(event)
@@ -178,6 +193,7 @@ mod tests {
         owners.listening(1, end("127.0.0.2", 80), 2);
         let child = |addr| SocketEvent {
             cookie: None,
+            remote: None,
             ..event(state(TcpState::Listen, TcpState::SynRecv), end(addr, 80), 0, 0)
         };
         assert_eq!(told(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
