@@ -7,6 +7,7 @@
 
 mod better;
 mod coverage;
+mod json;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use netstat_tests::cases;
@@ -47,6 +48,9 @@ fn main() {
         add(case.name(), case.scene, Box::new(move |theatre| case.compare(theatre)));
     }
     for item in better {
+        add(item.name(), item.scene(), Box::new(move |theatre| item.judge(theatre)));
+    }
+    for item in json::all() {
         add(item.name(), item.scene(), Box::new(move |theatre| item.judge(theatre)));
     }
     for item in coverage::all() {
