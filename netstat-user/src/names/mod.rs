@@ -5,7 +5,7 @@
 //! then stays a number until its name comes in.
 
 mod ask;
-mod files;
+pub mod files;
 
 use crate::model::Labels;
 use ask::{Answer, Pool, Question, Resolver};

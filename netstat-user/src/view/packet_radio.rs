@@ -1,12 +1,11 @@
 //! The AX.25, NET/ROM, ROSE, X.25 and IPX tables, and their JSON.
 
 use super::json::Object;
-use super::text::{escape, left};
+use super::text::{escape, left, put};
 use crate::lang::Lang;
 use crate::model::packet_radio::{Ax25Row, IpxEnd, IpxRow, NetromRow, Progress, RoseRow, X25Row};
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::Write;
 
 const AX25_STATES: [&str; 5] = ["LISTENING", "SABM SENT", "DISC SENT", "ESTABLISHED", "RECOVERY"];
 const NETROM_STATES: [&str; 4] = ["LISTENING", "CONN SENT", "DISC SENT", "ESTABLISHED"];
@@ -17,11 +16,6 @@ const X25_STATES: [&str; 6] = ["LISTENING", "SABM_SENT", "DISC_SENT", "ESTABLISH
 
 fn state(names: &[&'static str], number: u32) -> &'static str {
     usize::try_from(number).ok().and_then(|at| names.get(at)).copied().unwrap_or("UNKNOWN")
-}
-
-/// Writes to memory, which does not fail.
-macro_rules! put {
-    ($out:expr, $($format:tt)*) => { drop(write!($out, $($format)*)) };
 }
 
 /// A line of a table that could not be read, where it stood.

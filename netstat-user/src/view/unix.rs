@@ -2,10 +2,9 @@
 
 use super::Listed;
 use super::json::Object;
-use super::text::{escape, left};
+use super::text::{escape, left, put};
 use crate::lang::Lang;
 use crate::model::{Holder, UnixRow};
-use std::io::Write;
 
 /// The kernel's `SO_ACCEPTCON`, `SO_WAITDATA` and `SO_NOSPACE`. Today's kernels only ever show the first.
 const FLAGS: [(u32, &str); 3] = [(1 << 16, "ACC"), (1 << 17, "W"), (1 << 18, "N")];
@@ -34,8 +33,7 @@ pub fn heading(out: &mut Vec<u8>, lang: &Lang, listed: Listed, programs: bool) {
 /// One row; `holder` is there where the column of processes was asked for, and has one where a process holds the socket.
 pub fn row(out: &mut Vec<u8>, lang: &Lang, row: &UnixRow<'_>, holder: Option<Option<&Holder>>) {
     out.extend(b"unix  ");
-    // Writing to memory does not fail.
-    let _ = write!(out, "{:<6} ", row.refcnt);
+    put!(out, "{:<6} ", row.refcnt);
     let flags = out.len();
     out.extend(b"[ ");
     for (_, name) in FLAGS.iter().filter(|(bit, _)| row.flags & bit != 0) {
@@ -48,7 +46,7 @@ pub fn row(out: &mut Vec<u8>, lang: &Lang, row: &UnixRow<'_>, holder: Option<Opt
     left(out, lang.text(kind(row.kind).unwrap_or("UNKNOWN")), 10);
     out.push(b' ');
     left(out, lang.text(state(row).unwrap_or("UNKNOWN")), 13);
-    let _ = write!(out, " {:<8}", row.inode);
+    put!(out, " {:<8}", row.inode);
     if let Some(holder) = holder {
         super::program(out, holder);
     }
