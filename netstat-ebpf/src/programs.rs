@@ -6,9 +6,10 @@ use crate::{
 };
 use aya_ebpf::{
     EbpfContext,
-    macros::{btf_tracepoint, cgroup_sock, fentry, kprobe, raw_tracepoint, tracepoint},
+    macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fentry, kprobe, raw_tracepoint, tracepoint},
     programs::{
-        BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext, SockContext, TracePointContext,
+        BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext, SockAddrContext, SockContext,
+        TracePointContext,
     },
 };
 use aya_log_ebpf::debug;
@@ -138,4 +139,25 @@ pub fn sock_create(ctx: SockContext) -> i32 {
 pub fn sock_release(ctx: SockContext) -> i32 {
     sock::release(ctx.sock);
     1
+}
+
+#[cgroup_sock_addr(getpeername4)]
+pub fn accept4(ctx: SockAddrContext) -> i32 {
+    taken(&ctx);
+    1
+}
+
+#[cgroup_sock_addr(getpeername6)]
+pub fn accept6(ctx: SockAddrContext) -> i32 {
+    taken(&ctx);
+    1
+}
+
+#[inline(always)]
+fn taken(ctx: &SockAddrContext) {
+    // SAFETY: the verifier turns this into a load of the socket's address.
+    let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
+    if !sk.is_null() {
+        sock::take_over(sk.cast_const().cast());
+    }
 }

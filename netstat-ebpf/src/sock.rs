@@ -2,7 +2,7 @@
 
 use crate::{
     COUNTERS, EVENTS, LPORT, NETNS, PID, PORT, PROTOS, RPORT, SOCKETS, STATES, WAKE_BYTES, owner,
-    read::{Addr, Memory, Probed, offset},
+    read::{Addr, Memory, Probed, Typed, offset},
 };
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
@@ -309,13 +309,37 @@ pub fn create(ctx: *mut bpf_sock) {
     }
 }
 
-/// Body of `cgroup/sock_release`: the end of sockets that are not TCP (those end in `tcp_destroy_sock`).
+/// Body of the hooks that a process passes with a connection in hand: accept(2) that asks for the peer's address, getpeername(2),
+/// and the last close(2). The first of them makes an inherited connection the process's own.
 #[inline(always)]
-pub fn release(ctx: *mut bpf_sock) {
-    let Some(inet) = Inet::wanted(ctx) else { return };
-    if !inet.raw && inet.protocol == IPPROTO_TCP {
+pub fn take_over(sk: Addr) {
+    let r = recall::<Typed>(sk);
+    if r.is_null() {
         return;
     }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    let child = r.grade == Grade::None as u8 && r.created_ns != 0;
+    if r.sk == sk as u64
+        && (child || r.grade == Grade::Inherited as u8)
+        && let Some(process) = owner::current()
+    {
+        r.tgid = process.tgid;
+        r.comm = process.comm;
+        r.grade = Grade::Accepted as u8;
+    }
+}
+
+/// Body of `cgroup/sock_release`: the end of sockets that are not TCP. Those end in `tcp_destroy_sock`; for a connection that was
+/// accepted without a look at the peer, this is the first sight of whoever did.
+#[inline(always)]
+pub fn release(ctx: *mut bpf_sock) {
+    // SAFETY: the verifier turns these into loads of the socket's own fields.
+    if unsafe { (*ctx).protocol as u16 == IPPROTO_TCP && (*ctx).type_ != SOCK_RAW } {
+        take_over(ctx.cast_const().cast());
+        return;
+    }
+    let Some(inet) = Inet::wanted(ctx) else { return };
     let remembered = SOCKETS.get_ptr_mut(inet.sk as u64);
     let mut fresh;
     let r = match remembered {

@@ -10,7 +10,9 @@ use crate::{
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    programs::{CgroupAttachMode, CgroupSock, FEntry, KProbe, Program, ProgramError, RawTracePoint, TracePoint},
+    programs::{
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, KProbe, Program, ProgramError, RawTracePoint, TracePoint,
+    },
 };
 use netstat_ebpf::{ABSENT, ANY, FIELDS, globals, maps};
 use std::{error::Error, io};
@@ -223,9 +225,16 @@ fn try_attach(
             program.load().and_then(|()| program.attach(target, 0).map(drop))
         }
         Variant::Cgroup => {
-            let program: &mut CgroupSock = program(ebpf, name)?;
             let root = cgroup.ok_or_else(|| Refusal::NoCgroup(io::Error::from(io::ErrorKind::NotFound).to_string()))?;
-            program.load().and_then(|()| program.attach(root, CgroupAttachMode::Single).map(drop))
+            // A link lets others attach beside it whatever the mode; any other mode than this is refused with a link.
+            let mode = CgroupAttachMode::Single;
+            if matches!(hook, Hook::Accept4 | Hook::Accept6) {
+                let program: &mut CgroupSockAddr = program(ebpf, name)?;
+                program.load().and_then(|()| program.attach(root, mode).map(drop))
+            } else {
+                let program: &mut CgroupSock = program(ebpf, name)?;
+                program.load().and_then(|()| program.attach(root, mode).map(drop))
+            }
         }
     }
     .map_err(|error| refused(&error))

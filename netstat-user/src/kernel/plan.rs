@@ -12,6 +12,10 @@ pub enum Hook {
     Create,
     /// End of sockets that are not TCP.
     Release,
+    /// A process accepts an IPv4 connection.
+    Accept4,
+    /// A process accepts an IPv6 connection.
+    Accept6,
     /// End of TCP sockets.
     Destroy,
     /// Resets this host sends.
@@ -20,7 +24,8 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Release, Self::Destroy, Self::Reset, Self::State];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Release, Self::Accept4, Self::Accept6, Self::Destroy, Self::Reset, Self::State];
 
     /// The name shown to people.
     pub const fn name(self) -> &'static str {
@@ -28,6 +33,8 @@ impl Hook {
             Self::State => "tcp_state",
             Self::Create => "sock_create",
             Self::Release => "sock_release",
+            Self::Accept4 => "accept4",
+            Self::Accept6 => "accept6",
             Self::Destroy => "tcp_destroy_sock",
             Self::Reset => "tcp_send_reset",
         }
@@ -39,6 +46,7 @@ impl Hook {
             Self::State => "no TCP transitions",
             Self::Create => "no open events, and no owners of sockets made from now on",
             Self::Release => "no close events for sockets that are not TCP",
+            Self::Accept4 | Self::Accept6 => "accepted connections keep their listener's owner until they are closed",
             Self::Destroy => "no close events for TCP",
             Self::Reset => "the reason reset_sent is reported as closed",
         }
@@ -48,7 +56,7 @@ impl Hook {
     pub const fn variants(self) -> &'static [Variant] {
         match self {
             Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
-            Self::Create | Self::Release => &[Variant::Cgroup],
+            Self::Create | Self::Release | Self::Accept4 | Self::Accept6 => &[Variant::Cgroup],
             Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
             Self::Reset => &[Variant::TpBtf, Variant::RawTp],
         }
@@ -61,6 +69,8 @@ impl Hook {
             (Self::State, _) => "inet_sock_set_state",
             (Self::Create, _) => "sock_create",
             (Self::Release, _) => "sock_release",
+            (Self::Accept4, _) => "getpeername4",
+            (Self::Accept6, _) => "getpeername6",
             (Self::Destroy, _) => "tcp_destroy_sock",
             (Self::Reset, _) => "tcp_send_reset",
         }
@@ -76,6 +86,8 @@ impl Hook {
             (Self::State, _) => "state_kprobe",
             (Self::Create, _) => "sock_create",
             (Self::Release, _) => "sock_release",
+            (Self::Accept4, _) => "accept4",
+            (Self::Accept6, _) => "accept6",
             (Self::Destroy, Variant::TpBtf) => "destroy_tp_btf",
             (Self::Destroy, Variant::RawTp) => "destroy_raw_tp",
             (Self::Destroy, _) => "destroy_tracepoint",

@@ -128,13 +128,11 @@ fn start(options: &Options) -> Result<(Tracer, Owners), String> {
 fn wanted(options: &Options) -> Result<Wanted, String> {
     let protos = proto_bits(&options.proto);
     let tcp = options.proto.is_empty() || options.proto.iter().any(|proto| proto.is_tcp());
-    let others = options.proto.is_empty() || options.proto.iter().any(|proto| !proto.is_tcp());
     let hooks = Hook::ALL
         .into_iter()
         .filter(|hook| match hook {
-            Hook::Create => true,
-            Hook::Release => others,
-            Hook::State | Hook::Destroy | Hook::Reset => tcp,
+            Hook::Create | Hook::Release => true,
+            Hook::Accept4 | Hook::Accept6 | Hook::State | Hook::Destroy | Hook::Reset => tcp,
         })
         .collect();
     let netns = match options.netns {
