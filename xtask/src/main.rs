@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod digest;
 mod ebpf;
+mod fuzz;
 mod layers;
 mod sh;
 mod tally;
@@ -44,6 +45,12 @@ const COMMANDS: &[Command] = &[
         help: "build the kernel object and its digest under netstat-ebpf/prebuilt, installing the BPF toolchain where missing; \
            --verify builds and compares only",
         run: ebpf::run,
+    },
+    Command {
+        name: "fuzz",
+        args: "[SECONDS] [TARGET]",
+        help: "run each fuzz target for so long (60 s), seeded with real captures; installs cargo-fuzz where missing",
+        run: fuzz::run,
     },
     Command {
         name: "test",

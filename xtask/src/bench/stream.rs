@@ -255,16 +255,20 @@ impl Running {
     }
 }
 
-/// How many connections to the port reached ESTABLISHED at their client's end, by the lines of text or JSON.
+/// How many connections of ours to the port reached ESTABLISHED at their client's end, by the lines of text or JSON. Other
+/// namespaces may use the same port.
 fn connections_in(output: &Path, port: u16) -> Result<u64> {
+    let pid = std::process::id();
+    let text = [format!(":{port} "), format!(" {pid}/")];
+    let json = [format!("\"port\":{port}}}"), format!("\"pid\":{pid},")];
     let mut reader = BufReader::new(File::open(output)?);
-    let (text, json) = (format!(":{port} "), format!("\"port\":{port}}}"));
     let mut line = Vec::new();
     let mut found = 0;
     while reader.read_until(b'\n', &mut line)? > 0 {
         let shown = String::from_utf8_lossy(&line);
+        let all_of = |words: &[String]| words.iter().all(|word| shown.contains(word));
         let established = shown.contains("SYN_SENT") && shown.contains("ESTABLISHED");
-        found += u64::from(established && (shown.contains(&text) || shown.contains(&json)));
+        found += u64::from(established && (all_of(&text) || all_of(&json)));
         line.clear();
     }
     Ok(found)
