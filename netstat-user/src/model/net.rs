@@ -1,6 +1,6 @@
 //! Rows of the views beside the sockets: routes, interfaces, groups and counters.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One counter of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,4 +84,15 @@ pub struct Route6 {
     pub used: u32,
     /// `RTF_…`
     pub flags: u32,
+}
+
+/// A multicast group an interface listens to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The interface.
+    pub iface: Vec<u8>,
+    /// How many hold it there.
+    pub refs: i64,
+    /// The group.
+    pub group: IpAddr,
 }

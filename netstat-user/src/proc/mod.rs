@@ -1,6 +1,7 @@
 //! Readers of /proc, each with an injectable root path, and the descriptor scan.
 
 pub mod fds;
+pub mod igmp;
 pub mod packet_radio;
 pub mod route;
 pub mod seed;

@@ -1,6 +1,7 @@
 //! Rows in, bytes out: netstat tables, event text, JSON.
 
 pub mod event;
+pub mod groups;
 pub mod inet;
 pub mod json;
 pub mod packet_radio;

@@ -1,12 +1,13 @@
-//! The `masquerade` view.
+//! The `masquerade` view: /proc/net/ip_masquerade went with Linux 2.4, whose connection tracking replaced it.
 
 use super::session::Session;
 use std::io;
 
-/// Prints masqueraded connections where they are wanted; returns 0, or the exit code that ends the run.
+/// Says that the kernel has no such table; returns the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(_session: &mut Session<'_>) -> io::Result<u8> {
-    Ok(0)
+pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+    session.out.note(b"netstat: no support for `ip_masquerade' on this system.\n")?;
+    Ok(1)
 }

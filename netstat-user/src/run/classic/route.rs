@@ -151,7 +151,7 @@ fn table6(session: &mut Session<'_>, routes: &[Route6]) {
 }
 
 /// The name of an address where names are wanted and it has one, else its number.
-fn host(session: &Session<'_>, address: IpAddr) -> Vec<u8> {
+pub(super) fn host(session: &Session<'_>, address: IpAddr) -> Vec<u8> {
     let name = session.names.labels().hosts.get(&address).filter(|_| names_wanted(session));
     name.map_or_else(|| Cow::Owned(numeric(address).into_bytes()), |name| escape(name)).into_owned()
 }
