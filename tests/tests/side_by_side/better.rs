@@ -76,6 +76,14 @@ const TABLE: &[Better] = &[
     holds(Scene::Network, "-gn -6", "the IPv6 groups and no Internet table", |o| {
         !has(&o.stdout, "Active Internet") && has(&o.stdout, "ff02::fb") && o.end == End::Exit(0)
     }),
+    // netstat takes the IPv4 groups of every round but the first for IPv6 ones.
+    Better {
+        case: Case::new(Scene::Network, "-gnc").stop(1600),
+        expect: Expect::Holds("the same groups twice", |o| {
+            let (first, second) = o.stdout.split_at(o.stdout.len() / 2);
+            has(first, "239.1.2.3") && first == second
+        }),
+    },
     holds(Scene::LongName, "-i", "counters of a 15-character interface", |o| {
         let line = lines(&o.stdout).find(|line| line.starts_with(b"abcdefghijklmno")).unwrap_or_default();
         let sent = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(6);
