@@ -1,5 +1,5 @@
-//! What every target asserts of what is printed. Run one with
-//! `cargo +nightly fuzz run TARGET corpus/TARGET seeds/TARGET -- -max_total_time=60`; what it finds becomes a seed.
+//! What every target asserts of what is printed. `cargo xtask fuzz` runs them all; an input that breaks one is fixed, and
+//! kept below `corpus/TARGET`.
 
 /// A table of text: whole lines without control characters.
 ///

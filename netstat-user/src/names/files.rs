@@ -99,7 +99,13 @@ pub fn protocols(file: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 
 /// Lines without their comments.
 fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    file.split(|&b| b == b'\n').map(|line| &line[..line.iter().position(|&b| b == b'#').unwrap_or(line.len())])
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', file).chain([file.len()]);
+    ends.map(move |end| {
+        let line = &file[start..end];
+        start = end + 1;
+        &line[..memchr::memchr(b'#', line).unwrap_or(line.len())]
+    })
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {

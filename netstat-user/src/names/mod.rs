@@ -172,6 +172,8 @@ impl Names {
         });
         if alone {
             let (services, protocols) = (self.file("services"), self.file("protocols"));
+            // A line is some 30 bytes.
+            self.labels.ports.reserve((services.len() + protocols.len()) / 32);
             files::services(&services).for_each(|(protocol, port, name)| self.service(protocol, port, name));
             files::protocols(&protocols).for_each(|(number, name)| self.protocol(number, name));
         }
