@@ -24,6 +24,8 @@ pub enum Scene {
     Network,
     /// An interface whose name has all 15 characters.
     LongName,
+    /// Nothing but loopback, for a test that makes sockets while it looks.
+    Churn,
     /// A captured or hand-written /proc of `golden/`, by the name of its folder.
     Tree(&'static str),
 }
@@ -49,7 +51,7 @@ type Process<'a> = (&'a [&'a [u8]], Option<u32>, u16);
 
 /// All scenes.
 pub struct Theatre {
-    stages: [OnceLock<Stage>; 6],
+    stages: [OnceLock<Stage>; 7],
     trees: Mutex<Vec<(&'static str, &'static Stage)>>,
     folder: PathBuf,
     locale: PathBuf,
@@ -85,6 +87,7 @@ impl Theatre {
             Scene::BigUid => 3,
             Scene::Network => 4,
             Scene::LongName => 5,
+            Scene::Churn => 6,
             Scene::Tree(name) => return self.tree(name),
         };
         self.stages[index].get_or_init(|| {
@@ -131,6 +134,7 @@ impl Theatre {
                 Actor::start(&sandbox, &[b"biggest"], Some(u32::MAX - 1), "udp 127.0.0.1:7001", None)?,
             ]),
             Scene::Network => sandbox.netns().enter(network::zoo)?,
+            Scene::Churn => Keep::new(),
             Scene::LongName => sandbox.netns().enter(network::long_name)?,
             Scene::Tree(_) => unreachable!("trees have stages of their own"),
         };

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is a test")]
 
 mod better;
+mod churn;
 mod coverage;
 mod json;
 
@@ -57,6 +58,7 @@ fn main() {
     for item in json::all() {
         add(item.name(), item.scene(), Box::new(move |theatre| item.judge(theatre)));
     }
+    add("churn: netstat -tan: every socket once".into(), Scene::Churn, Box::new(churn::judge));
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(theatre);
     conclusion.exit();
