@@ -27,6 +27,14 @@ pub fn decimal(word: &[u8]) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
+/// A whole decimal number without sign, saturated at the end of 64 bits.
+pub fn unsigned(word: &[u8]) -> Option<u64> {
+    if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(word.iter().fold(0u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

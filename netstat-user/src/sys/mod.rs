@@ -1,5 +1,6 @@
 //! System calls no well-kept crate wraps: the one user-side room with `unsafe`.
 
+pub mod interfaces;
 pub mod locale;
 mod mounts;
 pub mod resolver;

@@ -3,6 +3,7 @@
 pub mod event;
 pub mod groups;
 pub mod inet;
+pub mod interfaces;
 pub mod json;
 pub mod packet_radio;
 pub mod route;
