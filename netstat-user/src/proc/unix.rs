@@ -35,26 +35,20 @@ pub struct Rows<'a> {
 pub fn parse(table: &[u8]) -> Rows<'_> {
     let mut rows = Vec::with_capacity(table.len() / 64);
     let mut bogus = 0;
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::with_capacity(table.len() / 64);
     let mut rest = after_line(table);
     while !rest.is_empty() {
-        let Some((address, row_rest)) = address(rest) else {
-            bogus += 1;
-            rest = after_line(rest);
-            continue;
-        };
-        let line = &row_rest[..line_length(row_rest)];
-        let Some((mut row, has_path)) = row(line) else {
-            bogus += 1;
-            rest = after_line(rest);
-            continue;
-        };
+        let parsed = address(rest).and_then(|(address, text)| Some((address, text, row(&text[..line_length(text)])?)));
         rest = after_line(rest);
+        let Some((address, text, (mut row, has_path))) = parsed else {
+            bogus += 1;
+            continue;
+        };
         if has_path {
-            let length = path_length(row_rest, row_rest.len() - rest.len());
-            let path = line.len() - row.path.len();
-            row.path = &row_rest[path..length];
-            rest = after_line(&row_rest[length..]);
+            let start = line_length(text) - row.path.len();
+            let end = path_end(text, text.len() - rest.len());
+            row.path = &text[start..end];
+            rest = after_line(&text[end..]);
         }
         // A connection not accepted yet has no inode; the address of all zeroes is what the kernel shows of it to
         // people it does not trust.
@@ -67,8 +61,8 @@ pub fn parse(table: &[u8]) -> Rows<'_> {
     Rows { rows, bogus }
 }
 
-/// Where a path ends that begins in the first line of `text`, `end` bytes long with its newline: before the next row.
-fn path_length(text: &[u8], mut end: usize) -> usize {
+/// Where a path ends that begins in the first line of `text`, which ends at `end` with its newline: before the next row.
+fn path_end(text: &[u8], mut end: usize) -> usize {
     while end < text.len() && address(&text[end..]).is_none() {
         end += line_length(&text[end..]) + 1;
     }
@@ -103,7 +97,7 @@ fn row(line: &[u8]) -> Option<(UnixRow<'_>, bool)> {
 
 /// Length of the first line without its newline.
 fn line_length(text: &[u8]) -> usize {
-    text.iter().position(|&b| b == b'\n').unwrap_or(text.len())
+    memchr::memchr(b'\n', text).unwrap_or(text.len())
 }
 
 fn after_line(text: &[u8]) -> &[u8] {
