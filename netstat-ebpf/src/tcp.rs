@@ -198,7 +198,10 @@ fn finish<M: Memory>(sk: Addr, r: &mut Remembered) {
         return;
     }
     add_totals::<M>(sk, tcp, r);
-    let error = M::get::<i32>(sk, Field::SkErr).unwrap_or_default();
+    let Some(error) = M::get::<i32>(sk, Field::SkErr) else {
+        r.reason = Reason::Unknown as u8;
+        return;
+    };
     let retransmits = M::get::<u8>(tcp, Field::IcskRetransmits).unwrap_or_default();
     r.reason = match error {
         ECONNREFUSED => Reason::Refused,
