@@ -4,7 +4,7 @@ pub mod net;
 pub mod packet_radio;
 mod rows;
 
-pub use rows::{Holder, Labels, Owners, SocketRow, Timer, UnixRow};
+pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
 
 use std::net::IpAddr;
 

@@ -2,6 +2,7 @@
 
 use super::{Endpoint, Proto};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One row of an Internet table.
@@ -16,9 +17,9 @@ pub struct SocketRow {
     /// The kernel's state number, as the table it was read from gives it.
     pub state: u8,
     /// Bytes received and not read yet; a listener's connections not accepted yet.
-    pub recv_q: u32,
+    pub recv_q: u64,
     /// Bytes sent and not acknowledged yet.
-    pub send_q: u32,
+    pub send_q: u64,
     /// User id of the socket.
     pub uid: u32,
     /// Inode of the socket, 0 where it has none.
@@ -39,9 +40,9 @@ pub struct Timer {
     /// Time to expiry in hundredths of a second.
     pub expires: u64,
     /// Retransmissions of the oldest segment.
-    pub retransmits: u32,
+    pub retransmits: u64,
     /// Probes not answered.
-    pub probes: u32,
+    pub probes: u64,
 }
 
 /// One row of the UNIX domain table.
@@ -74,27 +75,79 @@ pub struct Holder {
 #[derive(Clone, Debug, Default)]
 pub struct Owners {
     holders: Vec<Holder>,
-    by_inode: HashMap<u64, Vec<usize>>,
+    /// The first holder of each socket asked about, [`NOBODY`] before one is found. Nearly every socket has but one.
+    first: HashMap<u64, u32, InodeHash>,
+    /// The others, in order.
+    others: HashMap<u64, Vec<u32>, InodeHash>,
 }
 
-impl Owners {
-    /// Takes in a process and returns its number for [`Owners::add`].
-    pub fn holder(&mut self, holder: Holder) -> usize {
-        self.holders.push(holder);
-        self.holders.len() - 1
+/// The holder of a socket that has none.
+const NOBODY: u32 = u32::MAX;
+
+/// Hashes inode numbers, which the kernel hands out one after the other: no need for more than spreading them.
+type InodeHash = BuildHasherDefault<InodeHasher>;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct InodeHasher(u64);
+
+impl Hasher for InodeHasher {
+    fn finish(&self) -> u64 {
+        self.0
     }
 
-    /// Notes that the process holds the socket. Processes are noted in the order of /proc.
-    pub fn add(&mut self, inode: u64, holder: usize) {
-        let holders = self.by_inode.entry(inode).or_default();
-        if !holders.contains(&holder) {
-            holders.push(holder);
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 << 8 ^ u64::from(byte));
         }
     }
 
-    /// Every process that holds the socket, in the order of /proc: netstat prints the first.
+    fn write_u64(&mut self, inode: u64) {
+        // The table takes its place from the low bits and its tag from the high ones: mix both ways.
+        let spread = inode.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ spread >> 32;
+    }
+}
+
+impl Owners {
+    /// Asks about these sockets.
+    pub fn expect(&mut self, inodes: impl Iterator<Item = u64>) {
+        self.first.extend(inodes.map(|inode| (inode, NOBODY)));
+    }
+
+    /// Whether the socket was asked about.
+    pub fn expects(&self, inode: u64) -> bool {
+        self.first.contains_key(&inode)
+    }
+
+    /// Takes in a process and returns its number for [`Owners::add`].
+    pub fn holder(&mut self, holder: Holder) -> u32 {
+        self.holders.push(holder);
+        // There are fewer processes than pids, and those fit 22 bits.
+        (self.holders.len() - 1) as u32
+    }
+
+    /// Notes that the process holds the socket, if it was asked about. Processes are noted in the order of /proc.
+    pub fn add(&mut self, inode: u64, holder: u32) {
+        let Some(first) = self.first.get_mut(&inode) else { return };
+        if *first == NOBODY {
+            *first = holder;
+        } else if *first != holder {
+            let others = self.others.entry(inode).or_default();
+            if !others.contains(&holder) {
+                others.push(holder);
+            }
+        }
+    }
+
+    /// The process that netstat names: the first in the order of /proc.
+    pub fn first(&self, inode: u64) -> Option<&Holder> {
+        self.first.get(&inode).and_then(|&at| self.holders.get(at as usize))
+    }
+
+    /// Every process that holds the socket, in the order of /proc.
     pub fn of(&self, inode: u64) -> impl Iterator<Item = &Holder> {
-        self.by_inode.get(&inode).into_iter().flatten().filter_map(|&at| self.holders.get(at))
+        let others = self.others.get(&inode).into_iter().flatten();
+        self.first.get(&inode).into_iter().chain(others).filter_map(|&at| self.holders.get(at as usize))
     }
 }
 
@@ -109,4 +162,34 @@ pub struct Labels {
     pub ports: HashMap<(&'static str, u16), Vec<u8>>,
     /// User names.
     pub users: HashMap<u32, Vec<u8>>,
+}
+
+/// An SCTP endpoint or association. Either end may have several addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SctpRow {
+    /// The addresses of this end, the first one first; never empty.
+    pub local: Vec<IpAddr>,
+    /// The port of this end.
+    pub local_port: u16,
+    /// What only an association has.
+    pub peer: Option<SctpPeer>,
+    /// The kernel's state number of the socket, as for TCP.
+    pub state: u8,
+    /// User id of the socket.
+    pub uid: u32,
+    /// Inode of the socket.
+    pub inode: u64,
+}
+
+/// The other end of an SCTP association, and what is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SctpPeer {
+    /// Its addresses.
+    pub addrs: Vec<IpAddr>,
+    /// Its port.
+    pub port: u16,
+    /// Bytes received and not read yet.
+    pub recv_q: u64,
+    /// Bytes sent and not acknowledged yet.
+    pub send_q: u64,
 }

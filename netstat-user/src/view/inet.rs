@@ -1,7 +1,13 @@
-//! The Internet table of netstat.
+//! The Internet table of netstat, and its rows as JSON.
 
-use super::Listed;
+use super::json::Object;
+use super::{Listed, text};
 use crate::lang::Lang;
+use crate::model::{Endpoint, Holder, Labels, Proto, SocketRow, TcpState, Timer};
+use std::net::IpAddr;
+
+/// Room for an address and its port, the colon not counted, where they are not shown in full.
+const ADDRESS_WIDTH: usize = 22;
 
 /// The optional columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +18,21 @@ pub struct Columns {
     pub programs: bool,
     /// Timer.
     pub timers: bool,
+}
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Style<'a> {
+    /// The reader's language.
+    pub lang: &'a Lang,
+    /// The columns.
+    pub columns: Columns,
+    /// Whether addresses are printed in full, however long.
+    pub wide: bool,
+    /// Names of hosts, ports and users; what is not in here is printed as a number.
+    pub labels: &'a Labels,
+    /// Whether hosts are meant to be numbers: only then is the IPv6 wildcard written without brackets.
+    pub numeric_hosts: bool,
 }
 
 /// Title and column headings.
@@ -32,3 +53,213 @@ pub fn heading(out: &mut Vec<u8>, lang: &Lang, listed: Listed, columns: Columns)
     }
     out.push(b'\n');
 }
+
+/// Whether the table lists the socket: TCP goes by the remote port, the others by the remote address.
+pub fn is_listed(row: &SocketRow, listed: Listed) -> bool {
+    let has_peer = if row.proto.is_tcp() { row.remote.port != 0 } else { !row.remote.addr.is_unspecified() };
+    match listed {
+        Listed::All => true,
+        Listed::Listening => !has_peer,
+        Listed::Connected => has_peer,
+    }
+}
+
+/// One row.
+pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<&Holder>) {
+    text::left(out, proto_name(row.proto).as_bytes(), 5);
+    out.push(b' ');
+    text::right(out, row.recv_q, 6);
+    out.push(b' ');
+    text::right(out, row.send_q, 6);
+    out.push(b' ');
+    endpoint(out, style, row.proto, &row.local);
+    out.push(b' ');
+    endpoint(out, style, row.proto, &row.remote);
+    out.push(b' ');
+    let start = out.len();
+    state(out, style.lang, row);
+    text::pad(out, start, 11);
+    ending(out, style, row.uid, row.inode, holder);
+    if style.columns.timers {
+        out.push(b' ');
+        timer(out, style.lang, row);
+    }
+    out.push(b'\n');
+}
+
+/// The columns of user, inode and process, as far as they are wanted.
+pub fn ending(out: &mut Vec<u8>, style: Style<'_>, uid: u32, inode: u64, holder: Option<&Holder>) {
+    if style.columns.extend {
+        out.push(b' ');
+        let start = out.len();
+        match style.labels.users.get(&uid) {
+            Some(name) => out.extend_from_slice(&text::escape(name)),
+            None => text::number(out, uid),
+        }
+        text::pad(out, start, 10);
+        out.push(b' ');
+        let start = out.len();
+        text::number(out, inode);
+        text::pad(out, start, 10);
+    }
+    if style.columns.programs {
+        super::program(out, holder);
+    }
+}
+
+/// netstat's name for the protocol.
+const fn proto_name(proto: Proto) -> &'static str {
+    match proto {
+        Proto::UdpLite => "udpl",
+        Proto::UdpLite6 => "udpl6",
+        other => other.name(),
+    }
+}
+
+/// The key of the protocol's ports in [`Labels::ports`].
+const fn port_key(proto: Proto) -> &'static str {
+    match proto {
+        Proto::Tcp | Proto::Tcp6 => "tcp",
+        Proto::Udp | Proto::Udp6 | Proto::UdpLite | Proto::UdpLite6 => "udp",
+        Proto::Raw | Proto::Raw6 => "raw",
+    }
+}
+
+/// An address and its port, cut to the column if need be: the address first, the port only where it is a long name.
+fn endpoint(out: &mut Vec<u8>, style: Style<'_>, proto: Proto, end: &Endpoint) {
+    let start = out.len();
+    host(out, style, &end.addr);
+    let address = out.len() - start;
+    out.push(b':');
+    let port = out.len();
+    self::port(out, style.labels, port_key(proto), end.port);
+    let length = out.len() - port;
+    if !style.wide && address + length > ADDRESS_WIDTH {
+        let length = length.min(ADDRESS_WIDTH - 4);
+        let address = ADDRESS_WIDTH - length;
+        out.truncate(port + length);
+        out.drain(start + address..port - 1);
+    }
+    text::pad(out, start, ADDRESS_WIDTH + 1);
+}
+
+/// A port by the key of its protocol in [`Labels::ports`]: its name, its number, or a star for none.
+pub fn port(out: &mut Vec<u8>, labels: &Labels, key: &'static str, port: u16) {
+    match labels.ports.get(&(key, port)) {
+        _ if port == 0 => out.push(b'*'),
+        Some(name) => out.extend_from_slice(&text::escape(name)),
+        None => text::number(out, port),
+    }
+}
+
+/// An address: its name, or its number in full.
+pub fn host(out: &mut Vec<u8>, style: Style<'_>, addr: &IpAddr) {
+    match addr {
+        _ if style.labels.hosts.contains_key(addr) => {
+            out.extend_from_slice(&text::escape(&style.labels.hosts[addr]));
+        }
+        IpAddr::V4(v4) => {
+            let [first, rest @ ..] = v4.octets();
+            text::number(out, first);
+            for octet in rest {
+                out.push(b'.');
+                text::number(out, octet);
+            }
+        }
+        IpAddr::V6(v6) if v6.is_unspecified() && !style.numeric_hosts => out.extend_from_slice(b"[::]"),
+        IpAddr::V6(_) => out.extend_from_slice(text::numeric(*addr).as_bytes()),
+    }
+}
+
+/// The state column: of UDP only what differs from "not connected", of raw sockets the number itself.
+fn state(out: &mut Vec<u8>, lang: &Lang, row: &SocketRow) {
+    match (row.proto, TcpState::from_kernel(row.state)) {
+        (Proto::Raw | Proto::Raw6, _) => text::number(out, row.state),
+        (Proto::Tcp | Proto::Tcp6, Some(state)) => out.extend_from_slice(lang.text(state.name())),
+        (_, Some(TcpState::Established)) => out.extend_from_slice(lang.text("ESTABLISHED")),
+        (Proto::Tcp | Proto::Tcp6, None) if row.state == 0 => {}
+        (_, Some(TcpState::Close)) => {}
+        _ => out.extend_from_slice(lang.text("UNKNOWN")),
+    }
+}
+
+/// The timer column: name, time to expiry, retransmissions and probes.
+fn timer(out: &mut Vec<u8>, lang: &Lang, row: &SocketRow) {
+    let Timer { kind, expires, retransmits, probes } = row.timer;
+    // Datagrams are not sent again.
+    let retransmits = if row.proto.is_tcp() { retransmits } else { 0 };
+    if kind == 0 {
+        out.extend_from_slice(&lang.fill("off (0.00/%ld/%d)", &[&retransmits, &probes]));
+        return;
+    }
+    let point = String::from_utf8_lossy(lang.decimal_point());
+    let seconds = format!("{}{point}{:02}", expires / 100, expires % 100);
+    let filled = match (row.proto.is_tcp(), kind) {
+        (true, 1) => lang.fill("on (%2.2f/%ld/%d)", &[&seconds, &retransmits, &probes]),
+        (true, 2) => lang.fill("keepalive (%2.2f/%ld/%d)", &[&seconds, &retransmits, &probes]),
+        (true, 3) => lang.fill("timewait (%2.2f/%ld/%d)", &[&seconds, &retransmits, &probes]),
+        (true, 4) => lang.fill("probe (%2.2f/%ld/%d)", &[&seconds, &retransmits, &probes]),
+        (false, 1 | 2) => lang.fill("on%d (%2.2f/%ld/%d)", &[&kind, &seconds, &retransmits, &probes]),
+        _ => lang.fill("unkn-%d (%2.2f/%ld/%d)", &[&kind, &seconds, &retransmits, &probes]),
+    };
+    out.extend_from_slice(&filled);
+}
+
+/// One row as a JSON object on a line of its own, names as in `labels`, holders all of them.
+pub fn json<'a>(out: &mut Vec<u8>, row: &SocketRow, labels: &Labels, holders: impl IntoIterator<Item = &'a Holder>) {
+    let mut object = Object::begin(out);
+    object.string("proto", row.proto.name().as_bytes());
+    object.number("recv_q", row.recv_q);
+    object.number("send_q", row.send_q);
+    json_end(&mut object, "local", Some((row.local.addr, row.local.port)));
+    json_end(&mut object, "remote", Some((row.remote.addr, row.remote.port)));
+    let state = TcpState::from_kernel(row.state);
+    // A datagram socket that is not connected has no state to speak of.
+    let state = state.filter(|&state| row.proto.is_tcp() || state == TcpState::Established);
+    object.optional_string("state", state.map(|state| state.name().as_bytes()));
+    object.number("uid", row.uid);
+    object.optional_string("user", labels.users.get(&row.uid).map(Vec::as_slice));
+    object.number("inode", row.inode);
+    json_owners(&mut object, holders);
+    let mut timer = object.object("timer");
+    timer.optional_string("name", timer_name(row.timer.kind).map(str::as_bytes));
+    timer.optional("seconds", Some(format_args!("{}.{:02}", row.timer.expires / 100, row.timer.expires % 100)));
+    timer.number("retransmits", row.timer.retransmits);
+    timer.number("probes", row.timer.probes);
+    timer.close();
+    object.optional("netns", row.netns);
+    object.optional("cookie", row.cookie);
+    object.end();
+}
+
+/// One end as `{"addr":…,"port":…}`, or `null`.
+pub fn json_end(object: &mut Object<'_>, key: &str, end: Option<(IpAddr, u16)>) {
+    let Some((addr, port)) = end else { return object.optional(key, None::<u8>) };
+    let mut inner = object.object(key);
+    inner.string("addr", addr.to_string().as_bytes());
+    inner.number("port", port);
+    inner.close();
+}
+
+/// The processes that hold the socket, all of them.
+pub fn json_owners<'a>(object: &mut Object<'_>, holders: impl IntoIterator<Item = &'a Holder>) {
+    object.objects("owners", holders, |object, holder: &Holder| {
+        object.number("pid", holder.pid);
+        object.string("program", &holder.program);
+    });
+}
+
+/// netstat's word for a timer.
+const fn timer_name(kind: u32) -> Option<&'static str> {
+    Some(match kind {
+        0 => "off",
+        1 => "on",
+        2 => "keepalive",
+        3 => "timewait",
+        4 => "probe",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

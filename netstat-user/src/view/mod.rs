@@ -7,6 +7,7 @@ pub mod interfaces;
 pub mod json;
 pub mod packet_radio;
 pub mod route;
+pub mod sctp;
 pub mod statistics;
 pub mod text;
 pub mod unix;
@@ -26,15 +27,18 @@ pub enum Listed {
 
 /// A cell of the PID/Program column, blank before it: netstat's 19 bytes at most in a column of 20.
 pub fn program(out: &mut Vec<u8>, holder: Option<&Holder>) {
-    let mut text = Vec::from(b"-");
-    if let Some(holder) = holder {
-        text = holder.pid.to_string().into_bytes();
-        text.push(b'/');
-        text.extend_from_slice(&text::escape(&holder.program));
-        text.truncate(19);
-    }
     out.push(b' ');
-    text::left(out, &text, 20);
+    let start = out.len();
+    match holder {
+        Some(holder) => {
+            out.extend_from_slice(itoa::Buffer::new().format(holder.pid).as_bytes());
+            out.push(b'/');
+            out.extend_from_slice(&text::escape(&holder.program));
+            out.truncate(start + 19);
+        }
+        None => out.push(b'-'),
+    }
+    text::pad(out, start, 20);
 }
 
 impl Listed {

@@ -41,6 +41,26 @@ pub fn numeric(address: IpAddr) -> String {
     }
 }
 
+/// Fills what was written since `start` with blanks, up to `width` bytes.
+pub fn pad(out: &mut Vec<u8>, start: usize, width: usize) {
+    if out.len() < start + width {
+        out.resize(start + width, b' ');
+    }
+}
+
+/// `%{width}d`: a number on the right.
+pub fn right(out: &mut Vec<u8>, number: impl itoa::Integer, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number).as_bytes();
+    fill(out, width.saturating_sub(digits.len()));
+    out.extend_from_slice(digits);
+}
+
+/// A number, as short as it is.
+pub fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
 /// `%-{width}s`: bytes, not characters.
 pub fn left(out: &mut Vec<u8>, text: &[u8], width: usize) {
     out.extend_from_slice(text);
