@@ -47,13 +47,26 @@ struct Work {
     pids: Vec<u32>,
     /// The next of them to be looked at.
     next: AtomicUsize,
-    /// The rest of large processes: place in `pids`, descriptors from, to (exclusive).
-    shares: Mutex<Vec<(usize, u64, u64)>>,
+    /// The rest of large processes.
+    shares: Mutex<Vec<Share>>,
     /// Whether the kernel says how many descriptors a process has (`st_size`, from Linux 6.2).
     counted: bool,
     /// Whether a process without descriptors need not be opened. Who is not root must try: netstat's warnings tell of
     /// every refusal.
     skip_empty: bool,
+}
+
+/// Some descriptors of one process.
+#[derive(Clone, Copy)]
+struct Share {
+    /// Place of the process in [`Work::pids`].
+    place: usize,
+    /// The first descriptor.
+    from: u64,
+    /// The descriptor after the last.
+    to: u64,
+    /// How many descriptors the process has, 0 where the kernel does not say.
+    count: u64,
 }
 
 /// What a scan found.
@@ -143,48 +156,48 @@ impl Work {
         loop {
             // A share first: it is what keeps the other thread busy longest.
             let share = self.shares.lock().ok().and_then(|mut shares| shares.pop());
-            if let Some((place, from, to)) = share {
-                self.descriptors(&proc, place, from, to, &mut buffer, &mut found);
+            if let Some(share) = share {
+                self.descriptors(&proc, share, &mut buffer, &mut found);
                 continue;
             }
             let place = self.next.fetch_add(1, Ordering::Relaxed);
             if place >= self.pids.len() {
                 return found;
             }
-            self.descriptors(&proc, place, 0, u64::MAX, &mut buffer, &mut found);
+            self.process(&proc, place, &mut buffer, &mut found);
         }
     }
 
-    /// Reads the links of one process, or of a share of it.
-    fn descriptors(
-        &self,
-        proc: &OwnedFd,
-        place: usize,
-        from: u64,
-        mut to: u64,
-        buffer: &mut [MaybeUninit<u8>],
-        found: &mut Found,
-    ) {
-        let mut path = [0; 16];
-        let Some(path) = fd_path(self.pids[place], &mut path) else { return };
-        if self.counted && from == 0 {
-            // Kernel threads, half of all processes on an idle machine, have none.
-            let Ok(stat) = rustix::fs::statat(proc, path, AtFlags::empty()) else { return };
-            match u64::try_from(stat.st_size) {
-                Ok(0) if self.skip_empty => return,
-                Ok(count) if count > SHARE => {
-                    if let Ok(mut shares) = self.shares.lock() {
-                        let cuts = (SHARE..count).step_by(SHARE as usize);
-                        // Descriptor numbers may have gaps: the last share is open.
-                        shares.extend(
-                            cuts.map(|cut| (place, cut, if count - cut > SHARE { cut + SHARE } else { u64::MAX })),
-                        );
-                        to = SHARE;
-                    }
-                }
-                _ => {}
+    /// Reads the links of one process, and leaves all but the first share of a large one to whoever is free.
+    fn process(&self, proc: &OwnedFd, place: usize, buffer: &mut [MaybeUninit<u8>], found: &mut Found) {
+        let mut share = Share { place, from: 0, to: u64::MAX, count: 0 };
+        if self.counted {
+            let mut path = [0; 16];
+            let stat = fd_path(self.pids[place], &mut path)
+                .and_then(|path| rustix::fs::statat(proc, path, AtFlags::empty()).ok());
+            share.count = stat.and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or(0);
+            // Kernel threads, half of all processes on an idle machine, have no descriptors.
+            if share.count == 0 && self.skip_empty {
+                return;
+            }
+            if share.count > SHARE
+                && let Ok(mut shares) = self.shares.lock()
+            {
+                share.to = SHARE;
+                let rest = (SHARE..share.count).step_by(SHARE as usize);
+                shares.extend(rest.map(|from| {
+                    // Descriptor numbers may have gaps: the last share is open.
+                    Share { from, to: if share.count - from > SHARE { from + SHARE } else { u64::MAX }, ..share }
+                }));
             }
         }
+        self.descriptors(proc, share, buffer, found);
+    }
+
+    /// Reads the links of a share.
+    fn descriptors(&self, proc: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut Found) {
+        let mut path = [0; 16];
+        let Some(path) = fd_path(self.pids[share.place], &mut path) else { return };
         let dir = match open(proc, path, OFlags::DIRECTORY) {
             Ok(dir) => dir,
             Err(error) => {
@@ -192,21 +205,38 @@ impl Work {
                 return;
             }
         };
-        // The kernel's offset of descriptor N is N + 2 (`proc_readfd_common`).
-        if from > 0 && rustix::fs::seek(&dir, SeekFrom::Start(from + 2)).is_err() {
+        let mut target = [MaybeUninit::<u8>::uninit(); 64];
+        let mut take = |name: &CStr| {
+            let link = rustix::fs::readlinkat_raw(&dir, name, &mut target).map(|(link, _)| socket_inode(link));
+            match link {
+                Ok(Some(inode)) => found.links.push((share.place as u32, inode)),
+                // A gap in the numbers, or closed just now.
+                Err(Errno::NOENT) => return false,
+                _ => {}
+            }
+            true
+        };
+        // Descriptors are numbered without gaps most of the time: then there is no need to have them listed.
+        let mut next = share.from;
+        let mut name = [0; 24];
+        while next < share.to.min(share.count) && number_name(next, &mut name).is_some_and(&mut take) {
+            next += 1;
+        }
+        let whole = share.from == 0 && share.count > 0 && next == share.count;
+        if next == share.to || whole {
             return;
         }
-        let mut target = [MaybeUninit::<u8>::uninit(); 64];
+        // The kernel's offset of descriptor N is N + 2 (`proc_readfd_common`).
+        if next > 0 && rustix::fs::seek(&dir, SeekFrom::Start(next + 2)).is_err() {
+            return;
+        }
         let mut entries = RawDir::new(&dir, buffer);
         while let Some(Ok(entry)) = entries.next() {
             let Some(number) = decimal(entry.file_name().to_bytes()) else { continue };
-            if number >= to {
+            if number >= share.to {
                 return;
             }
-            let Ok((link, _)) = rustix::fs::readlinkat_raw(&dir, entry.file_name(), &mut target) else { continue };
-            if let Some(inode) = socket_inode(link) {
-                found.links.push((place as u32, inode));
-            }
+            take(entry.file_name());
         }
     }
 }
@@ -225,9 +255,17 @@ fn processes(root: &Path) -> Vec<u32> {
 
 /// `PID/fd`, for the system call as it is.
 fn fd_path(pid: u32, buffer: &mut [u8; 16]) -> Option<&CStr> {
-    let mut rest = buffer.as_mut_slice();
     // At most ten digits and four bytes: it always fits.
-    write!(rest, "{pid}/fd\0").ok()?;
+    write!(buffer.as_mut_slice(), "{pid}/fd\0").ok()?;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// A descriptor's name in its directory.
+fn number_name(number: u64, buffer: &mut [u8; 24]) -> Option<&CStr> {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number).as_bytes();
+    buffer[..digits.len()].copy_from_slice(digits);
+    buffer[digits.len()] = 0;
     CStr::from_bytes_until_nul(buffer).ok()
 }
 
@@ -275,6 +313,25 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn finds_the_sockets_of_a_process_with_gaps_and_shares() {
+        // This very process, made to have more descriptors than one share, and every tenth of them closed again.
+        let sockets: Vec<_> = (0..2500).map_while(|_| std::os::unix::net::UnixDatagram::unbound().ok()).collect();
+        let sockets: Vec<_> =
+            sockets.into_iter().enumerate().filter(|(at, _)| at % 10 != 3).map(|(_, socket)| socket).collect();
+        let inode = |fd: i32| std::fs::metadata(format!("/proc/self/fd/{fd}")).map(|file| file.ino());
+        let inodes: Vec<u64> = sockets.iter().map(|socket| inode(socket.as_raw_fd()).unwrap()).collect();
+        assert!(inodes.len() > 800, "only {} sockets could be made", inodes.len());
+
+        let mut scan = Scan::start(Path::new("/proc"));
+        let owners = scan.owners(inodes.iter().copied());
+        let missing = inodes.iter().filter(|&&inode| !owners.of(inode).any(|h| h.pid == std::process::id())).count();
+        assert_eq!(missing, 0);
+        assert!(owners.first(1).is_none());
+    }
 
     #[test]
     fn links() {

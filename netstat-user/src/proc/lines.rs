@@ -20,6 +20,8 @@ pub struct Lines {
     end: usize,
     /// Where the search for a newline goes on.
     searched: usize,
+    /// Reads that brought something.
+    reads: usize,
     /// Whether the file has ended.
     done: bool,
 }
@@ -30,8 +32,16 @@ impl Lines {
     /// # Errors
     /// The file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        Ok(Self { file, buffer: vec![0; CHUNK], start: 0, end: 0, searched: 0, done: false })
+        Ok(Self::new(File::open(path)?))
+    }
+
+    fn new(file: File) -> Self {
+        Self { file, buffer: vec![0; CHUNK], start: 0, end: 0, searched: 0, reads: 0, done: false }
+    }
+
+    /// How many reads brought something so far.
+    pub const fn reads(&self) -> usize {
+        self.reads
     }
 
     /// The next line without its newline, `None` at the end of the file.
@@ -75,6 +85,37 @@ impl Lines {
         };
         self.done = count == 0;
         self.end += count;
+        self.reads += usize::from(count > 0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn lines_of(content: &[u8]) -> Vec<Vec<u8>> {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let content = content.to_vec();
+        let writing = std::thread::spawn(move || writer.write_all(&content));
+        let file = File::from(std::os::fd::OwnedFd::from(reader));
+        let mut lines = Lines::new(file);
+        let mut found = Vec::new();
+        while let Some(line) = lines.line().unwrap() {
+            found.push(line.to_vec());
+        }
+        writing.join().unwrap().unwrap();
+        found
+    }
+
+    #[test]
+    fn lines_of_every_length() {
+        assert_eq!(lines_of(b""), Vec::<Vec<u8>>::new());
+        assert_eq!(lines_of(b"a\n\nb"), [&b"a"[..], b"", b"b"]);
+        let long = vec![b'x'; 3 * CHUNK + 7];
+        assert_eq!(lines_of(&[&long[..], b"\ny\n"].concat()), [&long[..], b"y"]);
+        let endless: usize = lines_of(&vec![b'z'; LONGEST + CHUNK]).iter().map(Vec::len).sum();
+        assert_eq!(endless, LONGEST + CHUNK);
     }
 }
