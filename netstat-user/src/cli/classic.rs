@@ -316,6 +316,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             Err(error) => return Err(usage(Some(error.reason(&program)))),
         };
         match met.id {
+            id::MAN => return Ok(Request::Print(definitions::man_page())),
             id::HELP => return Ok(Request::Print(definitions::help())),
             id::VERSION => return Ok(Request::Print(definitions::version())),
             // `-?` is a question mark to getopt: no message of its own.

@@ -37,6 +37,7 @@ pub mod id {
     pub const PROTOCOL: &str = "protocol";
     pub const VERSION: &str = "version";
     pub const HELP: &str = "help";
+    pub const MAN: &str = "man";
     pub const QUESTION: &str = "question";
     pub const JSON: &str = "json";
     pub const RECENT: &str = "recent";
@@ -151,6 +152,7 @@ pub fn ours() -> Vec<Arg> {
             .help("Ask the agent behind this socket, and fail where it does not answer"),
         flag(id::NO_AGENT, None, BEYOND, "Read the kernel, whether an agent runs or not"),
         flag(id::ALL_NETNS, None, BEYOND, "The sockets of every network namespace"),
+        flag(id::MAN, None, BEYOND, "This help as a manual page, in roff: netstat-user --man | man -l -"),
     ]
 }
 
@@ -192,4 +194,12 @@ pub fn version() -> String {
 /// What a wrong command line gets.
 pub fn usage() -> String {
     format!("usage: {SYNOPSIS}\n`netstat-user --help' describes every option\n")
+}
+
+/// The manual page, in roff.
+pub fn man_page() -> String {
+    let mut roff = Vec::new();
+    // Writing to memory does not fail.
+    let _ = clap_mangen::Man::new(command()).section("8").render(&mut roff);
+    String::from_utf8_lossy(&roff).into_owned()
 }

@@ -9,6 +9,7 @@ use crate::view::inet::{self, Columns, Style};
 use crate::view::{self, Listed};
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 
@@ -193,10 +194,14 @@ fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners) -> io::Res
         labels: session.names.labels(),
         numeric_hosts: options.numeric.hosts,
     };
+    // All of /proc/net is of the reader's own namespace.
+    let own = options.json.then(|| std::fs::metadata(session.proc.join("self/ns/net")).ok()).flatten();
+    let netns = own.and_then(|netns| u32::try_from(netns.ino()).ok());
     let out = session.out.bytes();
     for row in file.sockets() {
         if options.json {
-            inet::json(out, row, style.labels, owners.of(row.inode));
+            let row = SocketRow { netns: row.netns.or(netns), ..*row };
+            inet::json(out, &row, style.labels, owners.of(row.inode));
         } else {
             inet::row(out, style, row, owners.first(row.inode));
         }
