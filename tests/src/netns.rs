@@ -80,7 +80,10 @@ pub fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// `ip link set lo up` in the calling thread's namespace: one `RTM_NEWLINK` message and its acknowledgement.
-fn loopback_up() -> io::Result<()> {
+///
+/// # Errors
+/// When the kernel refuses; it needs `CAP_NET_ADMIN`.
+pub fn loopback_up() -> io::Result<()> {
     const LENGTH: u32 = 32;
     const RTM_NEWLINK: u16 = 16;
     const NLM_F_REQUEST_ACK: u16 = 1 | 4;

@@ -1,0 +1,264 @@
+//! Other processes: this binary again, under another name, another user, in other surroundings.
+//!
+//! An actor speaks JSON lines on its standard output: the [`Made`] of each socket it makes. It goes on when it reads a line.
+
+use crate::made::{self, Made};
+use crate::scale::patience;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{Resource, setrlimit};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+
+/// The first argument that makes this binary an actor.
+pub const FLAG: &str = "--actor";
+
+/// A folder of this run's own, readable by every user.
+pub fn scratch() -> &'static Path {
+    static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
+    SCRATCH.get_or_init(|| {
+        let path = std::env::temp_dir().join(format!("netstat-live-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    })
+}
+
+/// Forgets the folder; what is in it is links and copies.
+pub fn sweep() {
+    // A leftover folder in /tmp is no failure of the suite.
+    let _ = fs::remove_dir_all(scratch());
+}
+
+/// A copy of this binary that every user may run.
+fn everybodys_copy() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let path = scratch().join("live");
+        fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+        path
+    })
+}
+
+/// This binary as an actor of this name: the kernel calls a process by the last part of the path it was started by.
+pub fn named(name: &str, role: &str, arguments: &[&str]) -> Command {
+    let link = scratch().join(name);
+    if !link.exists() {
+        // Another thread may have been faster.
+        if let Err(error) = symlink(everybodys_copy(), &link) {
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        }
+    }
+    let mut command = Command::new(link);
+    command.arg(FLAG).arg(role).args(arguments);
+    command
+}
+
+/// A command line that first does `steps` to its own surroundings and then becomes the program that is to be appended.
+/// The steps: `hide=DIR` (an empty filesystem over it), `unmount=DIR`, `tracefs`, `notracefs`, `memlock=BYTES`, `netns=FILE`, `uncap=NUMBER` (a capability).
+pub fn prepared(steps: &[&str]) -> Command {
+    let mut command = named("live-prepare", "prepare", &[]);
+    command.args(steps).arg("--");
+    command
+}
+
+/// A running actor.
+pub struct Actor {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Actor {
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self { input: child.stdin.take(), output: BufReader::new(child.stdout.take().unwrap()), child }
+    }
+
+    /// The next thing it says.
+    pub fn hear<T: DeserializeOwned>(&mut self) -> T {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("an actor said {line:?}: {error}"))
+    }
+
+    /// Lets it go on.
+    pub fn nudge(&mut self) {
+        writeln!(self.input.as_mut().unwrap()).unwrap();
+    }
+
+    /// Lets it end, and waits for that.
+    pub fn end(mut self) {
+        drop(self.input.take());
+        let end = netstat_tests::command::wait(&mut self.child, patience()).unwrap();
+        assert_eq!(end, netstat_tests::command::End::Exit(0), "an actor failed");
+    }
+}
+
+fn say(what: &impl Serialize) {
+    let mut line = serde_json::to_vec(what).unwrap();
+    line.push(b'\n');
+    // One write: many actors may share the pipe, which keeps short writes whole.
+    io::stdout().lock().write_all(&line).unwrap();
+    io::stdout().flush().unwrap();
+}
+
+/// Waits for a nudge, or the end of the input.
+fn listen_up() -> bool {
+    io::stdin().lock().read_line(&mut String::new()).unwrap() > 0
+}
+
+/// Plays a role.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let argument = |index: usize| arguments.get(index).map(String::as_str).unwrap_or_default();
+    match argument(0) {
+        "visit" => visit(argument(1).parse().unwrap(), argument(2)),
+        "serve" => serve(),
+        "hold" => hold(argument(1)),
+        "thread" => from_a_thread(argument(1).parse().unwrap()),
+        "prepare" => {
+            let error = prepare(&arguments[1..]);
+            eprintln!("live-prepare: {error}");
+            return ExitCode::from(70);
+        }
+        role => panic!("no role {role}"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Connects, sends, says what it made, and is gone, all sockets still open.
+fn visit(to: SocketAddr, payload: &str) {
+    let mut stream = made::connect(Domain::for_address(to), to).unwrap();
+    stream.write_all(payload.as_bytes()).unwrap();
+    say(&Made::of(&stream));
+    std::process::exit(0);
+}
+
+/// Listens on IPv4 loopback, says the listener; at each nudge accepts one, echoes to its end, closes it, says what it was.
+fn serve() {
+    let listener = made::listener(made::Family::V4);
+    say(&Made::of(&listener));
+    while listen_up() {
+        let (mut stream, _) = listener.accept().unwrap();
+        let made = Made::accepted(&stream);
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        stream.write_all(&heard).unwrap();
+        drop(stream);
+        say(&made);
+    }
+}
+
+/// Makes sockets of several kinds, says them, and closes them at a nudge.
+fn hold(kind: &str) {
+    let sockets: Vec<Socket> = match kind {
+        "listener" => vec![made::listener(made::Family::V4).into()],
+        "udp" => vec![Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap()],
+        "pair" => {
+            let listener = made::listener(made::Family::V4);
+            let pair = made::Pair::new(made::Family::V4, &listener);
+            vec![pair.client.into(), pair.server.into(), listener.into()]
+        }
+        to => {
+            let to: SocketAddr = to.parse().unwrap();
+            vec![made::connect(Domain::for_address(to), to).unwrap().into()]
+        }
+    };
+    say(&sockets.iter().map(Made::of).collect::<Vec<_>>());
+    listen_up();
+}
+
+/// A thread with a name of its own makes the socket: the owner is the process all the same.
+fn from_a_thread(to: SocketAddr) {
+    let worker = thread::Builder::new().name("worker-thread".into());
+    let made = worker.spawn(move || {
+        let stream = made::connect(Domain::for_address(to), to).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        (Made::of(&stream), Made::of(&listener))
+    });
+    let (stream, listener) = made.unwrap().join().unwrap();
+    say(&vec![stream, listener]);
+}
+
+/// Does the steps, then becomes the program after `--`. Only a failure returns.
+fn prepare(arguments: &[String]) -> io::Error {
+    let Some(at) = arguments.iter().position(|argument| argument == "--") else {
+        return io::Error::other("no program");
+    };
+    for step in &arguments[..at] {
+        let (what, value) = step.split_once('=').unwrap_or((step, ""));
+        if let Err(error) = one_step(what, value) {
+            return io::Error::other(format!("{step}: {error}"));
+        }
+    }
+    Command::new(&arguments[at + 1]).args(&arguments[at + 2..]).exec()
+}
+
+fn one_step(what: &str, value: &str) -> io::Result<()> {
+    const NONE: Option<&str> = None;
+    let own_mounts = || -> io::Result<()> {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        Ok(mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?)
+    };
+    match what {
+        "hide" => {
+            own_mounts()?;
+            mount(Some("none"), value, Some("tmpfs"), MsFlags::empty(), NONE)?;
+        }
+        "unmount" => {
+            own_mounts()?;
+            umount2(value, MntFlags::MNT_DETACH)?;
+        }
+        "tracefs" => {
+            own_mounts()?;
+            mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), NONE)?;
+        }
+        "notracefs" => {
+            own_mounts()?;
+            for path in tracefs_mounts()? {
+                umount2(path.as_str(), MntFlags::MNT_DETACH)?;
+            }
+        }
+        "memlock" => {
+            let bytes = value.parse().map_err(io::Error::other)?;
+            setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes)?;
+        }
+        "netns" => setns(File::open(value)?, CloneFlags::CLONE_NEWNET)?,
+        "uncap" => uncap(value.parse().map_err(io::Error::other)?)?,
+        _ => return Err(io::Error::other("no such step")),
+    }
+    Ok(())
+}
+
+/// Takes a capability from this process and from what it becomes, root or not.
+fn uncap(number: u32) -> io::Result<()> {
+    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+    Ok(remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number))?)
+}
+
+/// Where tracefs and debugfs (which may hold it) are mounted.
+fn tracefs_mounts() -> io::Result<Vec<String>> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    Ok(fields
+        .filter(|fields| matches!(fields.get(2), Some(&("tracefs" | "debugfs"))))
+        .filter_map(|fields| fields.get(1).map(|path| path.to_string()))
+        .rev()
+        .collect())
+}
+
+/// A bound UDP address as a socket address.
+pub fn bound(domain: Domain, address: SocketAddr) -> Socket {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+    socket.bind(&SockAddr::from(address)).unwrap();
+    socket
+}

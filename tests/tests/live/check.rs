@@ -1,0 +1,436 @@
+//! The checks: what the stream says of a socket against what is true of it, and rules that hold for every stream.
+
+use crate::event::{End, Event, Kind, Totals};
+use crate::made::Made;
+use crate::tracer::Outcome;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// Clocks may be read some instructions apart, and wall-clock time may be slewed under a tracer.
+const CLOCK_SLACK_NS: u64 = 1_000_000;
+
+/// Every transition that Linux can announce for a socket (RFC 9293, and `tcp_done` from anywhere).
+fn legal(old: &str, new: &str) -> bool {
+    matches!(
+        (old, new),
+        ("CLOSE", "SYN_SENT" | "LISTEN")
+            | ("LISTEN", "SYN_RECV")
+            | ("SYN_SENT", "ESTABLISHED" | "SYN_RECV")
+            | ("SYN_RECV", "ESTABLISHED" | "FIN_WAIT1")
+            | ("ESTABLISHED", "FIN_WAIT1" | "CLOSE_WAIT")
+            | ("FIN_WAIT1", "FIN_WAIT2" | "CLOSING" | "TIME_WAIT")
+            | ("FIN_WAIT2" | "CLOSING", "TIME_WAIT")
+            | ("CLOSE_WAIT", "LAST_ACK")
+    ) || (new == "CLOSE" && old != "CLOSE")
+}
+
+/// Whether a transition belongs to what remains of a socket in TIME_WAIT, which outlives the socket itself.
+fn in_time_wait(kind: &Kind) -> bool {
+    matches!(kind, Kind::State { old, new, .. } if old == "TIME_WAIT" || new == "TIME_WAIT")
+}
+
+fn show(events: &[&Event]) -> String {
+    if events.is_empty() {
+        return "    nothing".to_owned();
+    }
+    events.iter().map(|event| format!("    {}", event.line)).collect::<Vec<_>>().join("\n")
+}
+
+fn complain(what: &str, failures: &[String]) {
+    if failures.is_empty() {
+        return;
+    }
+    let mut text = format!("{what}: {} wrong, the first:", failures.len());
+    for failure in failures.iter().take(3) {
+        text.push_str("\n  ");
+        text.push_str(failure);
+    }
+    panic!("{text}");
+}
+
+/// What holds for every stream, whoever made the sockets in it.
+pub fn stream(outcome: &Outcome) {
+    let mut sockets: HashMap<u64, Vec<&Event>> = HashMap::new();
+    let mut failures = Vec::new();
+    for event in &outcome.events {
+        let (from, to) = outcome.span_ns;
+        let slack = CLOCK_SLACK_NS * 50;
+        if event.time_ns + slack < from || event.time_ns > to + slack {
+            failures.push(format!("an event outside the time of the tracer ({from} to {to}): {}", event.line));
+        }
+        if let Some(cookie) = event.cookie {
+            sockets.entry(cookie).or_default().push(event);
+        }
+    }
+    // Events that were lost, or not asked for, leave gaps.
+    let gaps = !outcome.lost.is_empty() || outcome.command.contains("--state");
+    for events in sockets.values() {
+        if let Err(reason) = order(events, gaps) {
+            failures.push(format!("{reason}\n  seen:\n{}", show(events)));
+        }
+    }
+    complain("order of events", &failures);
+}
+
+/// The order of the events of one socket.
+fn order(events: &[&Event], gaps: bool) -> Result<(), String> {
+    let mut state: Option<&str> = None;
+    let mut closed = false;
+    // When the present state was entered.
+    let mut entered: Option<u64> = None;
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 && event.time_ns < events[index - 1].time_ns {
+            return Err("time runs backwards".into());
+        }
+        if closed && !in_time_wait(&event.kind) {
+            return Err("an event after the close".into());
+        }
+        match &event.kind {
+            Kind::Open if index > 0 => return Err("opened, but not as the first thing".into()),
+            Kind::Open => {
+                state = Some("CLOSE");
+                entered = Some(event.time_ns);
+            }
+            Kind::Close(_) => closed = true,
+            Kind::State { .. } if in_time_wait(&event.kind) => {}
+            Kind::State { old, new, in_state_ns } => {
+                if !legal(old, new) {
+                    return Err(format!("no socket goes from {old} to {new}"));
+                }
+                if !gaps && state.is_some_and(|state| state != old) {
+                    return Err(format!("it was in {}, and now it leaves {old}", state.unwrap_or_default()));
+                }
+                if let (Some(entered), Some(stayed), false) = (entered, in_state_ns, gaps) {
+                    let between = event.time_ns - entered;
+                    if between.abs_diff(*stayed) > CLOCK_SLACK_NS {
+                        return Err(format!("in_state_ns {stayed} of {old}, but the times say {between}"));
+                    }
+                }
+                state = Some(new);
+                entered = Some(event.time_ns);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What must be seen of one socket.
+#[derive(Clone, Debug)]
+pub struct Life {
+    pub made: Made,
+    /// The states it goes through, in words; any one of these ways.
+    pub paths: Vec<String>,
+    /// Any one of these ends.
+    pub reasons: Vec<&'static str>,
+    /// Payload received and sent; `None` where the protocol does not count.
+    pub bytes: Option<(u64, u64)>,
+    pub retransmits: Option<u64>,
+    /// It was there before the tracer.
+    pub scanned: bool,
+}
+
+impl Life {
+    /// The life of a TCP socket that goes through these states (words), and ends so.
+    pub fn tcp(made: &Made, path: &str, reason: &'static str) -> Self {
+        Self {
+            made: made.clone(),
+            paths: vec![path.to_owned()],
+            reasons: vec![reason],
+            bytes: Some((0, 0)),
+            retransmits: Some(0),
+            scanned: false,
+        }
+    }
+
+    /// The life of a socket that has no states: opened, closed.
+    pub fn stateless(made: &Made) -> Self {
+        Self { paths: vec![String::new()], bytes: None, retransmits: None, ..Self::tcp(made, "", "closed") }
+    }
+
+    /// With this much payload.
+    pub fn bytes(mut self, rx: u64, tx: u64) -> Self {
+        self.bytes = Some((rx, tx));
+        self
+    }
+
+    /// It may also go this way.
+    pub fn or_path(mut self, path: &str) -> Self {
+        self.paths.push(path.to_owned());
+        self
+    }
+
+    /// It was there before the tracer: its states begin with the one it was in.
+    pub fn scanned(mut self) -> Self {
+        self.scanned = true;
+        self
+    }
+}
+
+/// What a tracer can see at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sight {
+    /// The hook is on `tcp_set_state`, which listeners and new children do not pass.
+    pub blind_to_listen: bool,
+    /// The hook cannot ask for cookies: sockets are also known by their ports.
+    pub cookieless: bool,
+    /// The kernel's types are hidden: what takes them may be `null`.
+    pub typeless: bool,
+}
+
+impl Sight {
+    /// By the variant of the hook on TCP states.
+    pub fn of(variant: &str) -> Self {
+        Self {
+            blind_to_listen: matches!(variant, "fentry" | "kprobe"),
+            cookieless: variant != "tp_btf",
+            typeless: false,
+        }
+    }
+}
+
+/// Checks that each of these lives is in the stream, whole and right.
+pub fn lives(outcome: &Outcome, lives: &[Life]) {
+    lives_with(outcome, lives, Sight::default());
+}
+
+/// The same, for a tracer that may see less.
+pub fn lives_with(outcome: &Outcome, lives: &[Life], sight: Sight) {
+    assert!(outcome.lost.is_empty(), "events were lost: {:?}\n{outcome:?}", outcome.lost);
+    let book = Book::new(&outcome.events);
+    let mut failures = Vec::new();
+    for life in lives {
+        let events = book.of(&life.made);
+        if let Err(reason) = life.check(&events, sight) {
+            failures.push(format!(
+                "{}\n  {reason}\n  expected: {}{} and close ({}), bytes {:?}\n  seen:\n{}",
+                life.made.name(),
+                if life.made.child || life.scanned { "" } else { "open, " },
+                life.paths.join(" or "),
+                life.reasons.join(" or "),
+                life.bytes,
+                show(&events)
+            ));
+        }
+    }
+    complain(&format!("{} sockets, {}", lives.len(), outcome.ready), &failures);
+}
+
+/// The events of a stream by socket.
+pub struct Book<'a> {
+    by_cookie: HashMap<u64, Vec<&'a Event>>,
+    /// Events with ports, by namespace and ports.
+    by_ports: HashMap<(u64, u16, u16), Vec<&'a Event>>,
+}
+
+impl<'a> Book<'a> {
+    pub fn new(events: &'a [Event]) -> Self {
+        let mut book = Self { by_cookie: HashMap::new(), by_ports: HashMap::new() };
+        for event in events {
+            if let Some(cookie) = event.cookie {
+                book.by_cookie.entry(cookie).or_default().push(event);
+            }
+            let port = |end: Option<End>| end.and_then(|end| end.port);
+            if let (Some(local), Some(remote)) = (port(event.local), port(event.remote)) {
+                book.by_ports.entry((event.netns.unwrap_or(0), local, remote)).or_default().push(event);
+            }
+        }
+        book
+    }
+
+    /// What is said of a socket: by its cookie, else (a cookie nobody could ask for) by its ports.
+    pub fn of(&self, made: &Made) -> Vec<&'a Event> {
+        let mut events = self.by_cookie.get(&made.cookie).cloned().unwrap_or_default();
+        if let (Some(local), Some(remote)) = (made.local, made.remote) {
+            let ports = [made.netns, 0].map(|netns| self.by_ports.get(&(netns, local.port(), remote.port())));
+            let nameless = ports.into_iter().flatten().flatten();
+            let nameless = nameless.filter(|event| event.cookie.is_none() || made.cookie == 0);
+            events.extend(nameless);
+            events.sort_by_key(|event| event.time_ns);
+        }
+        events
+    }
+}
+
+impl Life {
+    fn check(&self, events: &[&Event], sight: Sight) -> Result<(), String> {
+        if events.is_empty() {
+            return Err("never seen".into());
+        }
+        let opens = events.iter().filter(|event| event.kind == Kind::Open).count();
+        if opens != usize::from(!self.made.child && !self.scanned) {
+            return Err(format!("opened {opens} times"));
+        }
+        self.check_path(events, sight)?;
+        for event in events {
+            self.check_identity(event, sight)?;
+            self.check_ends(event)?;
+        }
+        let closes: Vec<(&Event, &Totals)> = events
+            .iter()
+            .filter_map(|event| if let Kind::Close(totals) = &event.kind { Some((*event, totals)) } else { None })
+            .collect();
+        match closes[..] {
+            [(event, totals)] => self.check_totals(events, event, totals, sight),
+            _ => Err(format!("closed {} times", closes.len())),
+        }
+    }
+
+    fn check_path(&self, events: &[&Event], sight: Sight) -> Result<(), String> {
+        let steps: Vec<(&str, &str, Option<u64>)> = events
+            .iter()
+            .filter(|event| !in_time_wait(&event.kind))
+            .filter_map(|event| match &event.kind {
+                Kind::State { old, new, in_state_ns } => Some((old.as_str(), new.as_str(), *in_state_ns)),
+                _ => None,
+            })
+            .collect();
+        let seen: Vec<(&str, &str)> = steps.iter().map(|(old, new, _)| (*old, *new)).collect();
+        let wanted = |path: &str| {
+            let states: Vec<&str> = path.split_whitespace().collect();
+            let steps = states.windows(2).map(|pair| (pair[0], pair[1]));
+            let visible = steps
+                .filter(|step| !sight.blind_to_listen || !matches!(step, ("CLOSE", "LISTEN") | ("LISTEN", "SYN_RECV")));
+            visible.eq(seen.iter().map(|(old, new)| (*old, *new)))
+        };
+        if !self.paths.iter().any(|path| wanted(path)) {
+            let mut walked: Vec<&str> = seen.first().map(|(old, _)| *old).into_iter().collect();
+            walked.extend(seen.iter().map(|(_, new)| *new));
+            return Err(format!("its states were {}", walked.join(" ")));
+        }
+        for (index, (old, new, in_state_ns)) in steps.iter().enumerate() {
+            // What the tracer did not see beginning has no known length; all else has.
+            let unseen = index == 0 && (self.scanned || self.made.child);
+            if in_state_ns.is_none() && !unseen && !(index == 0 && sight.blind_to_listen) {
+                return Err(format!("in_state_ns is null from {old} to {new}"));
+            }
+            if in_state_ns.is_some() && index == 0 && self.scanned {
+                return Err(format!("in_state_ns is known from {old} to {new}, but {old} began before the tracer"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_identity(&self, event: &Event, sight: Sight) -> Result<(), String> {
+        let made = &self.made;
+        let unlike = |what: &str, seen: &dyn std::fmt::Debug, wanted: &dyn std::fmt::Debug| {
+            Err(format!("{what} is {seen:?}, not {wanted:?}, in {}", event.line))
+        };
+        if event.proto != made.proto {
+            return unlike("proto", &event.proto, &made.proto);
+        }
+        if event.netns != Some(made.netns) && !(sight.typeless && event.netns.is_none()) {
+            return unlike("netns", &event.netns, &made.netns);
+        }
+        if event.uid != Some(made.uid) && !(sight.typeless && event.uid.is_none()) {
+            return unlike("uid", &event.uid, &made.uid);
+        }
+        let cookieless = sight.cookieless || sight.typeless || made.cookie == 0;
+        if event.cookie != Some(made.cookie) && !(cookieless && (event.cookie.is_none() || made.cookie == 0)) {
+            return unlike("cookie", &event.cookie, &made.cookie);
+        }
+        if sight.typeless && made.child && event.pid.is_none() {
+            return Ok(());
+        }
+        if event.pid != Some(made.pid) || event.comm.as_deref() != Some(made.comm.as_str()) {
+            return unlike("owner", &(event.pid, &event.comm), &(made.pid, &made.comm));
+        }
+        let owner = event.owner.as_deref().unwrap_or_default();
+        let grades: &[&str] = match (self.scanned, made.child) {
+            (true, _) => &["scanned"],
+            (_, true) => &["inherited", "accepted", "scanned"],
+            _ => &["created"],
+        };
+        if !grades.contains(&owner) {
+            return unlike("owner", &owner, &grades);
+        }
+        let held = match &event.kind {
+            Kind::Open => true,
+            // What the process that holds it does to it, or asks for.
+            Kind::State { old, new, .. } => matches!(
+                (old.as_str(), new.as_str()),
+                ("CLOSE", "SYN_SENT" | "LISTEN") | ("ESTABLISHED", "FIN_WAIT1") | ("CLOSE_WAIT", "LAST_ACK")
+            ),
+            Kind::Close(_) => false,
+        };
+        let inode_fits = match event.inode {
+            Some(0) => !held || made.inode == 0,
+            Some(inode) => inode == made.inode,
+            None => sight.typeless,
+        };
+        if !inode_fits {
+            return unlike("inode", &event.inode, &made.inode);
+        }
+        Ok(())
+    }
+
+    fn check_ends(&self, event: &Event) -> Result<(), String> {
+        if event.kind == Kind::Open {
+            return match (event.local, event.remote) {
+                (None, None) => Ok(()),
+                _ => Err(format!("a socket has no addresses when it is opened: {}", event.line)),
+            };
+        }
+        let early = matches!(&event.kind, Kind::State { old, .. } if old == "CLOSE");
+        for (what, seen, wanted) in
+            [("local", event.local, self.made.local), ("remote", event.remote, self.made.remote)]
+        {
+            if !end_fits(seen, wanted, early && what == "local") {
+                return Err(format!("{what} is {seen:?}, not {wanted:?}, in {}", event.line));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_totals(&self, events: &[&Event], event: &Event, totals: &Totals, sight: Sight) -> Result<(), String> {
+        if !self.reasons.contains(&totals.reason.as_str()) {
+            return Err(format!("reason is {}", totals.reason));
+        }
+        match self.bytes {
+            Some(_) if sight.typeless && (totals.rx_bytes, totals.tx_bytes, totals.rtt_us) == (None, None, None) => {}
+            Some((rx, tx)) if (totals.rx_bytes, totals.tx_bytes) != (Some(rx), Some(tx)) => {
+                return Err(format!("received {:?} bytes and sent {:?}", totals.rx_bytes, totals.tx_bytes));
+            }
+            None if totals.rx_bytes == Some(0) || totals.tx_bytes == Some(0) => {
+                return Err("bytes are 0 where they are not counted".into());
+            }
+            _ => {}
+        }
+        let uncounted = sight.typeless && totals.retransmits.is_none();
+        if totals.retransmits != self.retransmits && !uncounted && self.retransmits.is_some() {
+            return Err(format!("retransmits is {:?}, not {:?}", totals.retransmits, self.retransmits));
+        }
+        let connected = self.paths.iter().all(|path| path.contains("ESTABLISHED"));
+        match totals.rtt_us {
+            Some(rtt) if !connected || rtt == 0 || rtt > 60_000_000 => return Err(format!("rtt_us is {rtt}")),
+            None if connected && !sight.typeless && self.bytes.is_some_and(|(_, tx)| tx > 0) => {
+                return Err("rtt_us is null".into());
+            }
+            _ => {}
+        }
+        match totals.duration_ns {
+            None if self.scanned => {}
+            Some(_) if self.scanned => return Err("duration_ns is known, but it began before the tracer".into()),
+            Some(duration) => {
+                let between = event.time_ns - events[0].time_ns;
+                if between.abs_diff(duration) > CLOCK_SLACK_NS {
+                    return Err(format!("duration_ns is {duration}, but the times say {between}"));
+                }
+            }
+            None => return Err("duration_ns is null".into()),
+        }
+        Ok(())
+    }
+}
+
+/// Whether an end is the one we know: port 0 means that we do not know the port, `None` that there is none.
+fn end_fits(seen: Option<End>, wanted: Option<SocketAddr>, early: bool) -> bool {
+    let Some(wanted) = wanted.filter(|end| end.port() != 0 || !end.ip().is_unspecified()) else {
+        return End::is_blank(seen);
+    };
+    let Some(End { addr, port }) = seen else { return false };
+    let port_fits = match port {
+        None => early || wanted.port() == 0,
+        Some(port) => wanted.port() == 0 || port == wanted.port(),
+    };
+    addr == Some(wanted.ip()) && port_fits
+}

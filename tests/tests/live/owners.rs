@@ -1,0 +1,177 @@
+//! Whose a socket is: never whoever happened to be on the CPU.
+
+use crate::actor::{self, Actor};
+use crate::check::{self, Life};
+use crate::lives::{ACTIVE_CLIENT, LISTENED, PASSIVE_SERVER};
+use crate::made::{self, Family, Made};
+use crate::runner::{Done, Test};
+use crate::tracer::Tracer;
+use netstat_tests::netns::NetNs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::process::CommandExt;
+
+pub const TESTS: &[Test] = &[
+    ("owners::each_end_has_its_own_process", each_end_has_its_own_process),
+    ("owners::a_thread_speaks_for_its_process", a_thread_speaks_for_its_process),
+    ("owners::other_users", other_users),
+    ("owners::other_namespaces", other_namespaces),
+    ("owners::sockets_that_were_there_before", sockets_that_were_there_before),
+    ("owners::processes_that_were_there_before", processes_that_were_there_before),
+];
+
+fn each_end_has_its_own_process() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let mut server = Actor::start(actor::named("the-server", "serve", &[]));
+    let listens: Made = server.hear();
+    assert_eq!(listens.comm, "the-server");
+    let to = listens.local.unwrap();
+    let mut lives = vec![Life::tcp(&listens, LISTENED, "closed")];
+    for number in 0..20 {
+        let mut client = Actor::start(actor::named("the-client", "hold", &[&to.to_string()]));
+        let made = client.hear::<Vec<Made>>().remove(0);
+        assert_eq!(made.comm, "the-client");
+        if number % 2 == 0 {
+            // Accepted while the client lives.
+            server.nudge();
+        }
+        client.end();
+        if number % 2 == 1 {
+            // Accepted when it is long gone.
+            server.nudge();
+        }
+        lives.push(Life::tcp(&made, ACTIVE_CLIENT, "closed"));
+        lives.push(Life::tcp(&server.hear(), PASSIVE_SERVER, "closed"));
+    }
+    server.end();
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+/// Connects an actor to a listener of ours, hears of all it made, and ends it and the accepted connection.
+fn visited_by(command: impl FnOnce(&str) -> std::process::Command) -> (Vec<Made>, Made) {
+    let listener = made::listener(Family::V4);
+    let mut actor = Actor::start(command(&listener.local_addr().unwrap().to_string()));
+    let made = actor.hear();
+    let (mut server, _) = listener.accept().unwrap();
+    let accepted = Made::accepted(&server);
+    actor.end();
+    server.read_to_end(&mut Vec::new()).unwrap();
+    (made, accepted)
+}
+
+fn a_thread_speaks_for_its_process() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let (made, accepted) = visited_by(|to| actor::named("the-leader", "thread", &[to]));
+    assert_eq!(made[0].comm, "the-leader");
+    let lives = [
+        Life::tcp(&made[0], ACTIVE_CLIENT, "closed"),
+        Life::tcp(&made[1], LISTENED, "closed"),
+        Life::tcp(&accepted, PASSIVE_SERVER, "closed"),
+    ];
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+fn other_users() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let (made, accepted) = visited_by(|to| {
+        let mut command = actor::named("somebody", "hold", &[to]);
+        command.uid(12345);
+        command
+    });
+    assert_eq!((made[0].uid, accepted.uid), (12345, 0));
+    let lives = [Life::tcp(&made[0], ACTIVE_CLIENT, "closed"), Life::tcp(&accepted, PASSIVE_SERVER, "closed")];
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+fn other_namespaces() -> Done {
+    let mut tracer = Tracer::start(&[]);
+    let mut lives = Vec::new();
+    let here = NetNs::current().unwrap().inode().unwrap();
+    for _ in 0..3 {
+        let namespace = NetNs::new().unwrap();
+        namespace.enter(|| {
+            let (made, accepted) = visited_by(|to| actor::named("elsewhere", "hold", &[to]));
+            assert!(made[0].netns != here && made[0].netns == accepted.netns);
+            lives.push(Life::tcp(&made[0], ACTIVE_CLIENT, "closed"));
+            lives.push(Life::tcp(&accepted, PASSIVE_SERVER, "closed"));
+            let udp = actor::bound(socket2::Domain::IPV4, "127.0.0.1:0".parse().unwrap());
+            lives.push(Life::stateless(&Made::of(&udp)));
+        });
+    }
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+fn sockets_that_were_there_before() -> Done {
+    let listener = made::listener(Family::V4);
+    let old = made::Pair::new(Family::V4, &listener);
+    let udp = actor::bound(socket2::Domain::IPV6, "[::1]:0".parse().unwrap());
+    let listens = Made::of(&listener);
+
+    let mut tracer = Tracer::start(&[]);
+    let mut lives =
+        vec![Life::stateless(&Made::of(&udp)).scanned(), Life::tcp(&listens, "LISTEN CLOSE", "closed").scanned()];
+    drop(udp);
+    // A new connection of an old listener.
+    let new = made::Pair::new(Family::V4, &listener);
+    drop(listener);
+    for (mut pair, scanned) in [(old, true), (new, false)] {
+        pair.client.write_all(b"last words").unwrap();
+        pair.client.shutdown(Shutdown::Write).unwrap();
+        pair.server.read_to_end(&mut Vec::new()).unwrap();
+        drop((pair.server, pair.client));
+        let (client, server) = (&pair.client_made, &pair.server_made);
+        if scanned {
+            lives.push(Life::tcp(client, "ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE", "closed").bytes(0, 10).scanned());
+            // Its child was old as well: it counts as a socket of its own.
+            let server = Made { child: false, ..server.clone() };
+            lives.push(Life::tcp(&server, "ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE", "closed").bytes(10, 0).scanned());
+        } else {
+            lives.push(Life::tcp(client, ACTIVE_CLIENT, "closed").bytes(0, 10));
+            lives.push(Life::tcp(server, PASSIVE_SERVER, "closed").bytes(10, 0));
+        }
+    }
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+fn processes_that_were_there_before() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut actors: Vec<Actor> = Vec::new();
+    let mut made: Vec<(&str, Made)> = Vec::new();
+    for kind in ["listener", "udp", "pair"] {
+        // In this namespace, and in another.
+        for elsewhere in [false, true] {
+            let start = || Actor::start(actor::named(&format!("old-{kind}"), "hold", &[kind]));
+            let mut actor = if elsewhere { namespace.enter(start) } else { start() };
+            made.extend(actor.hear::<Vec<Made>>().into_iter().map(|made| (kind, made)));
+            actors.push(actor);
+        }
+    }
+    let mut tracer = Tracer::start(&[]);
+    for actor in actors {
+        actor.end();
+    }
+    let lives: Vec<Life> = made
+        .iter()
+        .map(|(kind, made)| match (*kind, made.remote) {
+            ("udp", _) => Life::stateless(made),
+            (_, None) => Life::tcp(made, "LISTEN CLOSE", "closed"),
+            // The kernel closes the descriptors of a process that ends one by one, the client's first.
+            (_, Some(_)) => Life::tcp(made, "ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE", "closed")
+                .or_path("ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE"),
+        })
+        .map(Life::scanned)
+        .collect();
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}

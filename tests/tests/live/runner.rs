@@ -1,0 +1,94 @@
+//! Runs the tests one after the other: they share the machine's loopback interface, its CPUs and its event stream.
+
+use crate::scale;
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::panic;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a test that did not fail ended.
+pub enum Done {
+    /// All it looks for was there.
+    Passed,
+    /// It cannot run here, for this reason.
+    Skipped(String),
+}
+
+/// A test: its name and what it does. It fails by panicking.
+pub type Test = (&'static str, fn() -> Done);
+
+/// The test that runs now, and since when.
+type Running = Arc<Mutex<Option<(&'static str, Instant)>>>;
+
+/// What tests found worth telling besides passing or failing.
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Prints this line once the tests are through: their own lines stay whole.
+pub fn note(line: String) {
+    NOTES.lock().unwrap().push(line);
+}
+
+fn print_notes() {
+    for line in NOTES.lock().unwrap().drain(..) {
+        println!("{line}");
+    }
+}
+
+/// Runs the tests that the arguments of libtest select.
+pub fn run(mut arguments: Arguments, tests: &[Test]) -> ExitCode {
+    arguments.test_threads = Some(1);
+    let running = Running::default();
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let trials = tests.iter().map(|&(name, test)| {
+        let (running, times) = (running.clone(), times.clone());
+        Trial::ignorable_test(name, move || {
+            let start = Instant::now();
+            *running.lock().unwrap() = Some((name, start));
+            let done = test();
+            times.lock().unwrap().push((start.elapsed(), name));
+            Ok(match done {
+                Done::Passed => Completion::Completed,
+                Done::Skipped(reason) => Completion::ignored_with(reason),
+            })
+        })
+    });
+    let trials = trials.collect();
+    watch(running);
+    // What the test itself panics with is in the report; what a thread of it does would be lost.
+    panic::set_hook(Box::new(|info| {
+        if thread::current().name() != Some("main") {
+            let at = info.location().map(ToString::to_string).unwrap_or_default();
+            eprintln!("\n{at}: {}", info.payload_as_str().unwrap_or("panicked"));
+        }
+    }));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    print_notes();
+    let mut times = std::mem::take(&mut *times.lock().unwrap());
+    times.sort_by(|a, b| b.cmp(a));
+    let slowest = times.iter().take(10).map(|(took, name)| format!("{name} {:.1} s", took.as_secs_f64()));
+    println!("slowest: {}", slowest.collect::<Vec<_>>().join(", "));
+    conclusion.exit_code()
+}
+
+/// Ends the run, saying which test it was, when one hangs: nobody else would, where nobody looks on.
+fn watch(running: Running) {
+    let limit = scale::patience() * 10;
+    thread::spawn(move || {
+        loop {
+            thread::sleep(Duration::from_millis(500));
+            if let Some((name, start)) = *running.lock().unwrap()
+                && start.elapsed() > limit
+            {
+                print_notes();
+                println!("FAILED\n\n{name} still runs after {} s", limit.as_secs());
+                println!(
+                    "\ntest result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in {}s",
+                    limit.as_secs()
+                );
+                std::process::exit(101);
+            }
+        }
+    });
+}

@@ -1,0 +1,280 @@
+//! `netstat-user events` as a child process, and its stream as it comes.
+
+use crate::event::{self, Event, Line};
+use crate::made::Made;
+use crate::scale::patience;
+use crate::{actor, check};
+use netstat_tests::command::{self, End};
+use netstat_tests::programs;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A running `netstat-user events --json`.
+pub struct Tracer {
+    child: Child,
+    command: String,
+    /// The readiness line.
+    pub ready: String,
+    lines: mpsc::Receiver<String>,
+    stderr: JoinHandle<Vec<String>>,
+    seen: Seen,
+    started_ns: u64,
+}
+
+/// What a tracer has said so far.
+#[derive(Default)]
+struct Seen {
+    raw: Vec<String>,
+    events: Vec<Event>,
+    lost: Vec<u64>,
+    bad: Vec<String>,
+    closed: HashSet<u64>,
+    json: bool,
+}
+
+/// All that a tracer said, and how it ended.
+pub struct Outcome {
+    pub command: String,
+    pub end: End,
+    pub ready: String,
+    /// Standard output, line by line.
+    pub raw: Vec<String>,
+    pub events: Vec<Event>,
+    /// The counts of the `lost` lines.
+    pub lost: Vec<u64>,
+    /// Standard error, line by line.
+    pub stderr: Vec<String>,
+    /// When the tracer was started and when it had ended, in nanoseconds since the epoch.
+    pub span_ns: (u64, u64),
+}
+
+pub fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+/// `netstat-user events ARGS`, not yet started.
+pub fn events(args: &[&str]) -> Command {
+    let mut command = Command::new(programs::netstat_user());
+    command.arg("events").args(args);
+    command
+}
+
+/// The same, started by an actor that first does `steps` to its own surroundings (see [`actor`]).
+pub fn events_after(steps: &[&str], args: &[&str]) -> Command {
+    let mut command = actor::prepared(steps);
+    command.arg(programs::netstat_user()).arg("events").args(args);
+    command
+}
+
+impl Tracer {
+    /// Starts `events --json ARGS` and waits until it says that it traces.
+    pub fn start(args: &[&str]) -> Self {
+        Self::spawn(events(&[&["--json"], args].concat()))
+    }
+
+    /// Starts a command like those of [`events`] and waits until it says that it traces.
+    pub fn spawn(command: Command) -> Self {
+        Self::try_spawn(command).unwrap_or_else(|outcome| panic!("not tracing: {outcome:?}"))
+    }
+
+    /// The same, with the outcome if it ends instead of tracing.
+    pub fn try_spawn(mut command: Command) -> Result<Self, Box<Outcome>> {
+        let started_ns = now_ns();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = each_line(child.stdout.take().unwrap());
+        let (say_ready, ready) = mpsc::channel();
+        let pipe = child.stderr.take().unwrap();
+        let stderr = thread::spawn(move || {
+            let mut all = Vec::new();
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                if line.contains("tracing:") {
+                    // Nobody waits for a second one.
+                    let _ = say_ready.send(line.clone());
+                }
+                all.push(line);
+            }
+            all
+        });
+        let json = command.get_args().any(|argument| argument == "--json");
+        let mut tracer = Self {
+            child,
+            command: format!("{command:?}"),
+            ready: String::new(),
+            lines,
+            stderr,
+            seen: Seen { json, ..Seen::default() },
+            started_ns,
+        };
+        match ready.recv_timeout(patience()) {
+            Ok(line) => {
+                tracer.ready = line;
+                Ok(tracer)
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Box::new(tracer.ended())),
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = tracer.child.kill();
+                panic!("no readiness line within {:?}: {:?}", patience(), tracer.ended());
+            }
+        }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Reads on until `enough` says so; false if that did not come in time.
+    pub fn wait(&mut self, mut enough: impl FnMut(&[Event]) -> bool) -> bool {
+        let deadline = Instant::now() + patience();
+        while !enough(&self.seen.events) {
+            // Look again only now and then: what is looked for may be costly to find.
+            let pause = Instant::now() + Duration::from_millis(20);
+            loop {
+                let left = pause.saturating_duration_since(Instant::now());
+                match self.lines.recv_timeout(left) {
+                    Ok(line) => self.seen.take(line),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return enough(&self.seen.events),
+                }
+            }
+            if Instant::now() > deadline {
+                return enough(&self.seen.events);
+            }
+        }
+        true
+    }
+
+    /// Reads what has come by now, and whether that is enough.
+    pub fn wait_briefly(&mut self, enough: impl FnOnce(&[Event]) -> bool) -> bool {
+        while let Ok(line) = self.lines.try_recv() {
+            self.seen.take(line);
+        }
+        enough(&self.seen.events)
+    }
+
+    /// Reads on until so many lines have come; false if they did not in time.
+    pub fn wait_lines(&mut self, lines: usize) -> bool {
+        let deadline = Instant::now() + patience();
+        while self.seen.raw.len() < lines {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.take(line),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads on until the close of every one of these sockets has come. What is still missing at the deadline is left for
+    /// the checks, which say what they expected.
+    pub fn wait_closed<'a>(&mut self, made: impl IntoIterator<Item = &'a Made>) {
+        // A cookie that nobody could ask for is no use to wait for.
+        let mut open: Vec<u64> = made.into_iter().map(|made| made.cookie).filter(|&cookie| cookie != 0).collect();
+        let deadline = Instant::now() + patience();
+        loop {
+            open.retain(|cookie| !self.seen.closed.contains(cookie));
+            if open.is_empty() || Instant::now() > deadline {
+                return;
+            }
+            match self.lines.recv_timeout(Duration::from_millis(100)) {
+                Ok(line) => self.seen.take(line),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            while let Ok(line) = self.lines.try_recv() {
+                self.seen.take(line);
+            }
+        }
+    }
+
+    /// SIGINT, and all it still says; it must end with exit code 0.
+    pub fn finish(self) -> Outcome {
+        self.signal(Signal::SIGINT);
+        let outcome = self.ended();
+        assert_eq!(outcome.end, End::Exit(0), "after SIGINT: {outcome:?}");
+        outcome
+    }
+
+    /// Waits for the end by itself.
+    pub fn ended(mut self) -> Outcome {
+        let deadline = Instant::now() + patience();
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.seen.take(line);
+        }
+        let end = command::wait(&mut self.child, deadline.saturating_duration_since(Instant::now())).unwrap();
+        let stderr = self.stderr.join().unwrap();
+        let seen = self.seen;
+        let outcome = Outcome {
+            command: self.command,
+            end,
+            ready: self.ready,
+            raw: seen.raw,
+            events: seen.events,
+            lost: seen.lost,
+            stderr,
+            span_ns: (self.started_ns, now_ns()),
+        };
+        assert!(
+            seen.bad.is_empty(),
+            "{} lines are not as the contract says, the first: {}\n{outcome:?}",
+            seen.bad.len(),
+            seen.bad[0]
+        );
+        check::stream(&outcome);
+        outcome
+    }
+}
+
+impl Seen {
+    fn take(&mut self, line: String) {
+        if self.json {
+            match event::parse(&line) {
+                Ok(Line::Event(event)) => {
+                    if let (event::Kind::Close(_), Some(cookie)) = (&event.kind, event.cookie) {
+                        self.closed.insert(cookie);
+                    }
+                    self.events.push(*event);
+                }
+                Ok(Line::Lost(count)) => self.lost.push(count),
+                Err(reason) => self.bad.push(format!("{reason}: {line}")),
+            }
+        }
+        self.raw.push(line);
+    }
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} ended with {:?}", self.command, self.end)?;
+        writeln!(f, "{} lines on stdout, the last:", self.raw.len())?;
+        for line in self.raw.iter().rev().take(6).rev() {
+            writeln!(f, "  {line}")?;
+        }
+        writeln!(f, "stderr:")?;
+        for line in self.stderr.iter().rev().take(12).rev() {
+            writeln!(f, "  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+fn each_line(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::with_capacity(1 << 20, pipe).split(b'\n').map_while(Result::ok) {
+            if send.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
