@@ -262,7 +262,7 @@ impl<'a> Stream<'a> {
                     biased;
                     written = self.output.write(&self.out) => written?,
                     end = &mut stop => {
-                        // The write goes on with what it has; what the ring holds is left to the drain.
+                        // The write, and what the ring holds, are left to the drain.
                         return Ok(end);
                     }
                 }
@@ -329,23 +329,30 @@ fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
 struct Output {
     file: Option<File>,
     other: tokio::io::Stdout,
+    /// Bytes of the batch being written that are out, or taken by the other thread.
+    taken: usize,
 }
 
 impl Output {
     fn new() -> io::Result<Self> {
         let is_file = stdout_type() == Some(FileType::RegularFile);
         let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
-        Ok(Self { file, other: tokio::io::stdout() })
+        Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
     }
 
+    /// Writes a batch. If this is broken off, the next call must be with the same batch, and goes on where this was.
     async fn write(&mut self, out: &[u8]) -> io::Result<()> {
         match &mut self.file {
-            Some(file) => file.write_all(out),
+            Some(file) => file.write_all(out)?,
             None => {
-                self.other.write_all(out).await?;
-                self.other.flush().await
+                while self.taken < out.len() {
+                    self.taken += self.other.write(&out[self.taken..]).await?;
+                }
+                self.other.flush().await?;
+                self.taken = 0;
             }
         }
+        Ok(())
     }
 }
 
