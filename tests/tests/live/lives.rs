@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("lives::reset_by_either_end", reset_by_either_end),
     ("lives::reset_by_closing_with_unread_data", reset_by_closing_with_unread_data),
     ("lives::half_closed_both_ways", half_closed_both_ways),
+    ("lives::closed_after_shutdown", closed_after_shutdown),
     ("lives::refused", refused),
     ("lives::connect_times_out", connect_times_out),
     ("lives::established_times_out", established_times_out),
@@ -178,6 +179,20 @@ fn half_closed_both_ways() -> Done {
             lives.push(Life::tcp(&server_made, ACTIVE_SERVER, "closed").bytes(10, 0));
         }
         lives
+    });
+    Done::Passed
+}
+
+/// Closing what has been shut down before is no transition, although the kernel announces one from a state to itself.
+fn closed_after_shutdown() -> Done {
+    traced(&[], || {
+        let listener = made::listener(Family::V4);
+        let Pair { client, mut server, client_made, server_made } = Pair::new(Family::V4, &listener);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(drain(&mut server), 0);
+        drop(client);
+        drop(server);
+        vec![Life::tcp(&client_made, ACTIVE_CLIENT, "closed"), Life::tcp(&server_made, PASSIVE_SERVER, "closed")]
     });
     Done::Passed
 }
