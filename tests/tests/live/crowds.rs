@@ -7,6 +7,7 @@ use crate::made::{self, Family, Made, Pair};
 use crate::runner::{Done, Test};
 use crate::scale::count;
 use crate::tracer::Tracer;
+use netstat_tests::netns::NetNs;
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
@@ -18,9 +19,9 @@ use std::thread;
 
 pub const TESTS: &[Test] = &[
     ("crowds::thousands_of_connections", thousands_of_connections),
-    ("crowds::processes_that_exit_at_once", processes_that_exit_at_once),
+    ("crowds::processes_that_exit_at_once", || NetNs::new().unwrap().enter(processes_that_exit_at_once)),
     ("crowds::thousands_open_at_the_same_time", thousands_open_at_the_same_time),
-    ("crowds::drained_after_sigint", drained_after_sigint),
+    ("crowds::drained_after_sigint", || NetNs::new().unwrap().enter(drained_after_sigint)),
     ("crowds::thousands_of_udp_sockets", thousands_of_udp_sockets),
 ];
 
@@ -65,7 +66,7 @@ fn thousands_of_connections() -> Done {
 /// Stopped at once after the last socket is closed: what the kernel has recorded by then is still told.
 fn drained_after_sigint() -> Done {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let tracer = Tracer::start(&["--proto", "udp,tcp"]);
+        let tracer = Tracer::start(&["--proto", "udp,tcp", "--netns", "self"]);
         let listener = made::listener(Family::V4);
         let mut lives = Vec::new();
         for _ in 0..count(500) {
@@ -82,7 +83,7 @@ fn drained_after_sigint() -> Done {
 }
 
 fn processes_that_exit_at_once() -> Done {
-    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let mut tracer = Tracer::start(&["--proto", "tcp", "--netns", "self"]);
     let listener = made::listener(Family::V4);
     let to: SocketAddr = listener.local_addr().unwrap();
     let visitors = count(1500);

@@ -41,11 +41,13 @@ pub const ACTIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED FIN_WAIT1 FIN_WAIT2
 pub const PASSIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE";
 pub const BROKEN_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE";
 
-/// Runs `work`, which makes sockets and has closed them when it returns, under a tracer with these arguments, and checks
-/// that their lives are all there.
-pub fn traced(arguments: &[&str], work: impl FnOnce() -> Vec<Life>) {
-    let mut tracer = Tracer::start(arguments);
-    let lives = work();
+/// Runs `work`, which makes sockets and has closed them when it returns, in a namespace of its own, under a tracer of that
+/// namespace with these arguments, and checks that their lives are all there.
+pub fn traced(arguments: &[&str], work: impl FnOnce() -> Vec<Life> + Send) {
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let mut tracer = Tracer::start(&[arguments, &["--netns", &number]].concat());
+    let lives = namespace.enter(work);
     tracer.wait_closed(lives.iter().map(|life| &life.made));
     check::lives(&tracer.finish(), &lives);
 }
@@ -243,56 +245,76 @@ fn retransmitted() -> u64 {
 
 fn connect_times_out() -> Done {
     traced(&[], || {
-        NetNs::new().unwrap().enter(|| {
-            let mut lives = Vec::new();
-            for family in [Family::V4, Family::V6] {
-                let listener = made::listener(family);
-                go_deaf(SockRef::from(&listener));
-                let to = family.address(listener.local_addr().unwrap().port());
-                let socket = tcp(Domain::for_address(to));
-                socket.set_tcp_user_timeout(Some(Duration::from_millis(1200))).unwrap();
-                let before = retransmitted();
-                let (made, error) = attempt(&socket, to);
-                assert_eq!(error, ErrorKind::TimedOut);
-                let mut life = Life::tcp(&made, "CLOSE SYN_SENT CLOSE", "timed_out");
-                life.retransmits = Some(retransmitted() - before);
-                lives.push(life);
-            }
-            lives
-        })
+        let mut lives = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let listener = made::listener(family);
+            go_deaf(SockRef::from(&listener));
+            let to = family.address(listener.local_addr().unwrap().port());
+            let socket = tcp(Domain::for_address(to));
+            socket.set_tcp_user_timeout(Some(Duration::from_millis(1200))).unwrap();
+            let before = retransmitted();
+            let (made, error) = attempt(&socket, to);
+            assert_eq!(error, ErrorKind::TimedOut);
+            let mut life = Life::tcp(&made, "CLOSE SYN_SENT CLOSE", "timed_out");
+            life.retransmits = Some(retransmitted() - before);
+            lives.push(life);
+        }
+        lives
     });
     Done::Passed
 }
 
 fn established_times_out() -> Done {
     traced(&["--proto", "tcp"], || {
-        NetNs::new().unwrap().enter(|| {
-            let listener = made::listener(Family::V4);
-            let Pair { mut client, server, client_made, server_made } = Pair::new(Family::V4, &listener);
-            go_deaf(SockRef::from(&server));
-            SockRef::from(&client).set_tcp_user_timeout(Some(Duration::from_millis(300))).unwrap();
-            let before = retransmitted();
-            client.write_all(b"into the void").unwrap();
-            assert_eq!(client.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::TimedOut);
-            let again = retransmitted() - before;
-            assert!(again > 0);
-            drop(client);
-            // The other end knows nothing of it, and its reset finds nobody.
-            reset(server);
-            let mut gone = Life::tcp(&client_made, BROKEN_CLIENT, "timed_out").bytes(0, 13);
-            gone.retransmits = Some(again);
-            vec![gone, Life::tcp(&server_made, BROKEN_SERVER, "reset_sent")]
-        })
+        let listener = made::listener(Family::V4);
+        let Pair { mut client, server, client_made, server_made } = Pair::new(Family::V4, &listener);
+        go_deaf(SockRef::from(&server));
+        SockRef::from(&client).set_tcp_user_timeout(Some(Duration::from_millis(300))).unwrap();
+        let before = retransmitted();
+        client.write_all(b"into the void").unwrap();
+        assert_eq!(client.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::TimedOut);
+        let again = retransmitted() - before;
+        assert!(again > 0);
+        drop(client);
+        // The other end knows nothing of it, and its reset finds nobody.
+        reset(server);
+        let mut gone = Life::tcp(&client_made, BROKEN_CLIENT, "timed_out").bytes(0, 13);
+        gone.retransmits = Some(again);
+        vec![gone, Life::tcp(&server_made, BROKEN_SERVER, "reset_sent")]
     });
     Done::Passed
 }
 
 fn simultaneous_close() -> Done {
-    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = Tracer::start(&["--netns", &namespace.inode().unwrap().to_string()]);
+    let lives = namespace.enter(|| close_from_both_ends(count(400)));
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    let outcome = tracer.finish();
+    check::lives(&outcome, &lives);
+    let book = check::Book::new(&outcome.events);
+    let closing = |life: &Life| {
+        let events = book.of(&life.made);
+        events.iter().any(|event| matches!(&event.kind, Kind::State { new, .. } if new == "CLOSING"))
+    };
+    let mut together = 0;
+    for ends in lives.chunks(2) {
+        assert_eq!(closing(&ends[0]), closing(&ends[1]), "one end alone was CLOSING: {}", ends[0].made.name());
+        together += usize::from(closing(&ends[0]));
+    }
+    runner::note(format!(
+        "simultaneous close: {together} of {} connections were CLOSING at both ends",
+        lives.len() / 2
+    ));
+    Done::Passed
+}
+
+/// Connections whose ends are shut down by two threads at the same time.
+fn close_from_both_ends(connections: usize) -> Vec<Life> {
     let listener = made::listener(Family::V4);
     let mut lives = Vec::new();
     let crossed = "ESTABLISHED FIN_WAIT1 CLOSING CLOSE";
-    for _ in 0..count(400) {
+    for _ in 0..connections {
         let Pair { client, server, client_made, server_made } = Pair::new(Family::V4, &listener);
         let (ready, both) = (Barrier::new(2), [client, server]);
         thread::scope(|scope| {
@@ -312,24 +334,7 @@ fn simultaneous_close() -> Done {
         let server = Life::tcp(&server_made, ACTIVE_SERVER, "closed");
         lives.push(server.or_path(PASSIVE_SERVER).or_path(&format!("LISTEN SYN_RECV {crossed}")));
     }
-    tracer.wait_closed(lives.iter().map(|life| &life.made));
-    let outcome = tracer.finish();
-    check::lives(&outcome, &lives);
-    let book = check::Book::new(&outcome.events);
-    let closing = |life: &Life| {
-        let events = book.of(&life.made);
-        events.iter().any(|event| matches!(&event.kind, Kind::State { new, .. } if new == "CLOSING"))
-    };
-    let mut together = 0;
-    for ends in lives.chunks(2) {
-        assert_eq!(closing(&ends[0]), closing(&ends[1]), "one end alone was CLOSING: {}", ends[0].made.name());
-        together += usize::from(closing(&ends[0]));
-    }
-    runner::note(format!(
-        "simultaneous close: {together} of {} connections were CLOSING at both ends",
-        lives.len() / 2
-    ));
-    Done::Passed
+    lives
 }
 
 fn listeners_and_sockets_that_never_connect() -> Done {

@@ -190,7 +190,8 @@ impl Tracer {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            while let Ok(line) = self.lines.try_recv() {
+            // As much as there is, but not for ever: somebody else may make sockets faster than they are read here.
+            for line in self.lines.try_iter().take(10_000) {
                 self.seen.take(line);
             }
         }
@@ -207,7 +208,10 @@ impl Tracer {
     /// Waits for the end by itself.
     pub fn ended(mut self) -> Outcome {
         let deadline = Instant::now() + patience();
-        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        while let left = deadline.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+            && let Ok(line) = self.lines.recv_timeout(left)
+        {
             self.seen.take(line);
         }
         let end = command::wait(&mut self.child, deadline.saturating_duration_since(Instant::now())).unwrap();
