@@ -76,6 +76,10 @@ impl Tuple {
 /// Body of the hooks on a TCP transition. `sk` still has the old state.
 #[inline(always)]
 pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
+    // `tcp_close` announces where a socket that was shut down before already is.
+    if old == new {
+        return;
+    }
     let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
     let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family);
     if family == 0 {
