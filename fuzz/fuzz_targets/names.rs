@@ -11,7 +11,7 @@ fuzz_target!(|file: &[u8]| {
     }
     assert!(files::hosts(file).all(|(_, name)| !name.is_empty()));
     assert!(files::networks(file).all(|(_, name)| !name.is_empty()));
-    assert!(files::users(file).all(|(_, name)| !name.is_empty()));
+    assert!(files::users(file).all(|(_, name)| !name.contains(&b':')));
     assert!(files::services(file).all(|(_, _, name)| !name.is_empty()));
     assert!(files::protocols(file).all(|(_, name)| !name.is_empty()));
 });

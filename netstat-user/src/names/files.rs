@@ -74,7 +74,7 @@ pub fn users(file: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
         let mut fields = line.trim_ascii_start().split(|&b| b == b':');
         let (name, uid) = (fields.next()?, fields.nth(1)?);
         // Entries of the "compat" source.
-        (!matches!(name.first(), None | Some(b'+' | b'-'))).then_some((parse(uid)?, name))
+        (!matches!(name.first(), Some(b'+' | b'-'))).then_some((parse(uid)?, name))
     })
 }
 
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn other_lines() {
         let names: Vec<_> = users(b"root:x:0:0:::\n+nis:x:5::\n:x:6:\nbad:x:-1:\nlast:x:4294967295").collect();
-        assert_eq!(names, [(0, &b"root"[..]), (u32::MAX, b"last")]);
+        assert_eq!(names, [(0, &b"root"[..]), (6, b""), (u32::MAX, b"last")]);
         let names: Vec<_> = services(b"ssh\t22/tcp # x\nwww 80/tcp http\nnone\nbig 70000/udp\ndns 53/udp").collect();
         assert_eq!(names, [(&b"tcp"[..], 22, &b"ssh"[..]), (b"tcp", 80, b"www"), (b"udp", 53, b"dns")]);
         let names: Vec<_> = protocols(b"ip 0 IP\nicmp 1\nx\n").collect();

@@ -136,7 +136,8 @@ fn endpoint(out: &mut Vec<u8>, style: Style<'_>, proto: Proto, end: &Endpoint) {
     let length = out.len() - port;
     if !style.wide && address + length > ADDRESS_WIDTH {
         let length = length.min(ADDRESS_WIDTH - 4);
-        let address = ADDRESS_WIDTH - length;
+        // An address may be shorter than what a long port leaves it.
+        let address = address.min(ADDRESS_WIDTH - length);
         out.truncate(port + length);
         out.drain(start + address..port - 1);
     }

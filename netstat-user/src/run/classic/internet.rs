@@ -142,8 +142,8 @@ fn wanted(session: &Session<'_>, files: &[Read]) -> Wanted {
     let users = !options.numeric.users && (options.extend > 0 || options.json);
     wanted.ports = !options.numeric.ports && !options.json;
     let hosts = !options.numeric.hosts && !options.json;
-    // netstat never asks for the wildcard, nor for IPv4 in IPv6's clothes.
-    let named = |addr: &IpAddr| hosts && !addr.is_unspecified() && addr.to_canonical() == *addr;
+    // netstat never asks for the wildcard. IPv4 in IPv6's clothes is asked for in them, and seldom has a name.
+    let named = |addr: &IpAddr| hosts && !addr.is_unspecified();
     for file in files {
         for row in file.sockets() {
             wanted.hosts.extend([row.local.addr, row.remote.addr].iter().filter(|addr| named(addr)));
