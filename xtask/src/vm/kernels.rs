@@ -14,7 +14,7 @@ pub const SERIES: &[&str] = &["6.1", "6.12"];
 pub enum Flavour {
     /// Small: few drivers, no AX.25 family.
     Cloud,
-    /// Every module Debian builds. No suite asks for it yet.
+    /// Every module Debian builds.
     Full,
 }
 

@@ -27,8 +27,10 @@ struct Suite {
     limit: u64,
 }
 
-const SUITES: &[Suite] =
-    &[Suite { test: "live", series: &["6.1", "6.12"], flavour: Flavour::Cloud, modules: &[], limit: 420 }];
+const SUITES: &[Suite] = &[
+    Suite { test: "live", series: &["6.1", "6.12"], flavour: Flavour::Cloud, modules: &[], limit: 420 },
+    Suite { test: "packet_radio", series: &["6.1"], flavour: Flavour::Full, modules: &["ax25", "netrom"], limit: 120 },
+];
 
 /// What the emulated kernels said.
 #[derive(Default)]
