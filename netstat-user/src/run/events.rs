@@ -86,7 +86,7 @@ impl log::Log for DebugLog {
     fn flush(&self) {}
 }
 
-/// Attaches the probes, learns who holds the sockets that are there already, and says that it is ready.
+/// Attaches the probes, and learns who holds the sockets that are there already.
 fn start(options: &Options) -> Result<(Tracer, Owners), String> {
     let tracer = Tracer::start(&wanted(options)?).map_err(|error| error.to_string())?;
     let mut owners = Owners::default();
@@ -109,6 +109,11 @@ fn start(options: &Options) -> Result<(Tracer, Owners), String> {
         }
         Err(error) => complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}")),
     }
+    Ok((tracer, owners))
+}
+
+/// Says what is traced, by which variant of each hook, and what is not.
+fn say_ready(tracer: &Tracer) {
     let mut ready = String::from("tracing:");
     for hook in &tracer.coverage().hooks {
         match hook.variant {
@@ -122,7 +127,6 @@ fn start(options: &Options) -> Result<(Tracer, Owners), String> {
         }
     }
     let _ = writeln!(io::stderr(), "{ready}");
-    Ok((tracer, owners))
 }
 
 fn wanted(options: &Options) -> Result<Wanted, String> {
@@ -230,6 +234,8 @@ impl<'a> Stream<'a> {
     /// Prints events until there is a reason to end.
     async fn follow(&mut self) -> io::Result<End> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        // Who waits for this may send a signal at once.
+        say_ready(&self.tracer);
         let ring = sys::watch(&self.tracer, Interest::READABLE)?;
         let reader = OutputGone::watch();
         let mut tick = tokio::time::interval(TICK);
