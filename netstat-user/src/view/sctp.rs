@@ -28,13 +28,20 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SctpRow, holder: Option<&H
         text::pad(out, start, 20);
         // Of an association only the first address comes with its port.
         let with_port = line == 0 || row.peer.is_none();
+        let start = out.len();
         address(out, style, row.local.get(line), with_port.then_some(row.local_port));
-        out.push(b' ');
-        address(out, style, remote.get(line), row.peer.as_ref().filter(|_| line == 0).map(|peer| peer.port));
+        // An endpoint has the columns of both addresses for its own.
+        if row.peer.is_some() {
+            out.push(b' ');
+            address(out, style, remote.get(line), row.peer.as_ref().filter(|_| line == 0).map(|peer| peer.port));
+        } else {
+            text::pad(out, start, 2 * ADDRESS_WIDTH + 1);
+        }
         out.push(b' ');
         let start = out.len();
         if let Some(state) = TcpState::from_kernel(row.state).filter(|_| line == 0) {
-            out.extend_from_slice(style.lang.text(state.name()));
+            // Not translated, whatever other tables say.
+            out.extend_from_slice(state.name().as_bytes());
         }
         text::pad(out, start, 11);
     }

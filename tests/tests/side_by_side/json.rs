@@ -26,7 +26,7 @@ const INTERNET: &[&str] = &[
 const UNIX: &[&str] = &["proto", "refcnt", "flags", "type", "state", "inode", "owners", "path"];
 
 fn socket(line: &str) -> bool {
-    ["tcp", "udp", "raw", "unix "].iter().any(|proto| line.starts_with(proto))
+    ["tcp", "sctp", "udp", "raw", "unix "].iter().any(|proto| line.starts_with(proto))
 }
 
 fn no_heading(line: &str) -> bool {
