@@ -60,7 +60,6 @@ const GROUPS: &[Group] = &[
             "--all --numeric-ports",
             "--all --numeric-users --extend",
             "--tcp --list",
-            "--tc --al --prog",
             "--all --wide --numeric",
             "--inet",
             "--inet --all -n",
@@ -429,6 +428,7 @@ fn singles() -> Vec<Case> {
         "-r -x",
         "--route --interfaces",
         "--interfaces=eth1",
+        "--tc --al --prog",
     ] {
         cases.push(Case::new(Sockets, args).own_words());
     }
@@ -466,7 +466,7 @@ fn singles() -> Vec<Case> {
         &[("LANG", "C.UTF-8"), ("LC_MESSAGES", "de_DE.UTF-8")],
         &[("LANG", "C.UTF-8"), ("LANGUAGE", "de")],
         &[("LANG", "de_DE.UTF-8"), ("LANGUAGE", "en")],
-        &[("LANG", "de_DE.UTF-8"), ("LANGUAGE", "fr:de")],
+        &[("LANG", "de_DE.UTF-8"), ("LANGUAGE", "xx:de")],
         &[("LANG", "de_DE.ISO-8859-1"), ("LC_CTYPE", "de_DE.UTF-8")],
         &[("LANG", "de_DE.utf8")],
         &[("LANG", "de_AT.UTF-8")],
