@@ -39,6 +39,7 @@ impl Tally {
     ///
     /// - libtest's `test result: ok. 3 passed; 0 failed; 1 ignored; …`. A test that finds it cannot run here prints
     ///   `skipped: REASON` and returns; libtest counts it as passed, this as skipped. (It takes `--show-output` to be seen.)
+    /// - a suite that cannot run at all: `SUITE: skipped: REASON`, counted as one.
     /// - a suite with a runner of its own: a line `3 passed, 0 failed, 1 skipped`.
     pub fn of(output: &str) -> Self {
         let mut sum = Self::default();
@@ -57,6 +58,9 @@ impl Tally {
             } else if line.starts_with("skipped: ") && !counted {
                 counted = true;
                 skips += 1;
+            } else if line.contains(": skipped: ") && !line.starts_with("test ") {
+                // A whole suite that says so; it counts no tests.
+                sum += Self::SKIPPED;
             } else if let Some(own) = Self::parse(line) {
                 sum += own;
             }
@@ -101,8 +105,9 @@ test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out
 150 passed, 1 failed, 4 skipped
 12 passed, 1 failed
+golden files: skipped: nothing captured
 ";
-        assert_eq!(Tally::of(output), Tally { passed: 157, failed: 3, skipped: 6 });
+        assert_eq!(Tally::of(output), Tally { passed: 157, failed: 3, skipped: 7 });
     }
 
     #[test]
