@@ -92,7 +92,7 @@ fn ask(kernel: &Interfaces, name: Vec<u8>) -> Option<Interface> {
 const AF_INET: u16 = 2;
 
 /// Reads /proc/net/dev: names and their traffic. Numbers that are missing are 0.
-fn traffic(text: &[u8]) -> Vec<(Vec<u8>, Traffic)> {
+pub fn traffic(text: &[u8]) -> Vec<(Vec<u8>, Traffic)> {
     text.split(|&b| b == b'\n').skip(2).filter_map(interface).collect()
 }
 
@@ -123,7 +123,7 @@ fn interface(line: &[u8]) -> Option<(Vec<u8>, Traffic)> {
 }
 
 /// Reads /proc/net/if_inet6: interfaces and their addresses, in the file's order.
-fn inet6(text: &[u8]) -> Vec<(Vec<u8>, Inet6Address)> {
+pub fn inet6(text: &[u8]) -> Vec<(Vec<u8>, Inet6Address)> {
     text.split(|&b| b == b'\n').filter_map(address).collect()
 }
 
