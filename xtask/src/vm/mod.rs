@@ -28,7 +28,7 @@ struct Suite {
 }
 
 const SUITES: &[Suite] = &[
-    Suite { test: "live", series: &["6.1", "6.12"], flavour: Flavour::Cloud, modules: &[], limit: 420 },
+    Suite { test: "live", series: &["6.1", "6.12"], flavour: Flavour::Cloud, modules: &[], limit: 900 },
     Suite { test: "packet_radio", series: &["6.1"], flavour: Flavour::Full, modules: &["ax25", "netrom"], limit: 120 },
 ];
 
