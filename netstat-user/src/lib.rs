@@ -6,21 +6,25 @@
 //! it reads the table from here):
 //!
 //! ```text
-//! room     may import          what it is
-//! model    -                   plain data: Proto, TcpState, Endpoint, Owner, Event, table rows
-//! sys      -                   system calls no well-kept crate wraps; the one user-side room with `unsafe`
-//! lang     -                   English and German words, by locale
-//! cli      model               argv → Request; no I/O
-//! kernel   model sys           all of aya: load, attach plan, offsets from BTF, decode, ring reads
-//! proc     model sys           readers of /proc and the descriptor scan
-//! owner    model               merges ownership evidence and keeps its grade
-//! names    model sys           host, service, user and network names, looked up before rendering
-//! view     model lang          rows in, bytes out: netstat tables, event text, JSON
+//! room     may import                  what it is
+//! model    -                           plain data: Proto, TcpState, Endpoint, Owner, Event, table rows
+//! sys      -                           system calls no well-kept crate wraps; the one user-side room with `unsafe`
+//! lang     -                           English and German words, by locale
+//! cli      model                       argv → Request; no I/O
+//! kernel   model sys                   all of aya: load, attach plan, offsets from BTF, decode, ring reads
+//! proc     model sys                   readers of /proc and the descriptor scan
+//! table    model                       the live table: fold(seed | event | resync, now)
+//! query    model                       the agent's language: length-limited frames, requests and answers
+//! agent    model table owner query sys  run(listener, shutdown, source): the live table, its clients, its readers
+//! owner    model                       merges ownership evidence and keeps its grade
+//! names    model sys                   host, service, user and network names, looked up before rendering
+//! view     model lang                  rows in, bytes out: netstat tables, event text, JSON
 //! ```
 //!
 //! `lib.rs`, `main.rs` and the files of `run/` wire the rooms together and see all of them; only `main.rs` exits the process.
 //! `kernel` alone sees `aya` and `netstat_ebpf`. `sys` alone holds user-side `unsafe`, each block with its `SAFETY:` line.
 
+pub mod agent;
 pub mod cli;
 pub mod kernel;
 pub mod lang;
@@ -28,6 +32,8 @@ pub mod model;
 pub mod names;
 pub mod owner;
 pub mod proc;
+pub mod query;
 pub mod run;
 pub mod sys;
+pub mod table;
 pub mod view;

@@ -1,9 +1,11 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
+mod live;
 pub mod net;
 pub mod packet_radio;
 mod rows;
 
+pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
 
 use std::net::IpAddr;

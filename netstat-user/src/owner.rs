@@ -53,6 +53,18 @@ impl Owners {
         }
     }
 
+    /// Takes over what a later look at the machine found, in place of what the last one did. What was learnt of single sockets stays.
+    pub fn renew(&mut self, later: Self) {
+        self.by_inode = later.by_inode;
+        self.listeners = later.listeners;
+    }
+
+    /// The process that was found to hold the socket.
+    pub fn holder(&self, inode: u64) -> Option<Owner> {
+        let &(pid, comm) = self.by_inode.get(&inode)?;
+        Some(Owner { pid, comm, grade: Grade::Scanned })
+    }
+
     /// Fills in the owner of an event that the kernel programs could not tell, and learns from the event.
     pub fn resolve(&mut self, event: &mut SocketEvent) {
         if event.owner.is_none() {

@@ -1,5 +1,6 @@
 //! argv → [`Request`]: what was asked for, validated, with no I/O.
 
+pub mod agent;
 pub mod classic;
 pub mod events;
 
@@ -10,6 +11,8 @@ use std::ffi::OsString;
 pub enum Request {
     /// netstat's own views: no verb given.
     Classic(classic::Options),
+    /// `agent`: the live table, kept and served.
+    Agent(agent::Options),
     /// `events`: the stream of what happens to sockets.
     Events(events::Options),
     /// Text to print on standard output, and then exit 0 (`--help`, `--version`, `events --schema`).
@@ -44,6 +47,7 @@ pub struct Reason {
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     match argv.get(1).and_then(|a| a.to_str()) {
+        Some("agent") => agent::parse(&argv[1..]),
         Some("events") => events::parse(&argv[1..]),
         _ => classic::parse(&argv),
     }

@@ -95,6 +95,34 @@ impl Scan {
         Self { work, helper, found: None, reported: false }
     }
 
+    /// A scan that somebody else has made, by process and inode in the order of /proc.
+    pub fn of(root: &Path, links: impl Iterator<Item = (u32, u64)>) -> Self {
+        let mut pids = Vec::new();
+        let mut found = Found::default();
+        for (pid, inode) in links {
+            if pids.last() != Some(&pid) {
+                pids.push(pid);
+            }
+            found.links.push((pids.len() as u32 - 1, inode));
+        }
+        let work = Work {
+            root: root.to_path_buf(),
+            pids,
+            next: AtomicUsize::new(usize::MAX / 2),
+            shares: Mutex::new(Vec::new()),
+            counted: false,
+            skip_empty: false,
+        };
+        Self { work: Arc::new(work), helper: None, found: Some(found), reported: false }
+    }
+
+    /// Every link that was found: process and inode, in the order of /proc.
+    pub fn links(&mut self) -> impl Iterator<Item = (u32, u64)> {
+        self.found();
+        let (pids, found) = (&self.work.pids, self.found.as_ref());
+        found.into_iter().flat_map(|found| &found.links).map(|&(place, inode)| (pids[place as usize], inode))
+    }
+
     /// What was found; the calling thread takes its part of the work that is left.
     fn found(&mut self) -> &Found {
         let Self { work, helper, found, .. } = self;

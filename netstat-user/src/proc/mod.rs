@@ -6,6 +6,7 @@ pub mod fds;
 pub mod igmp;
 pub mod inet;
 pub mod lines;
+pub mod netns;
 pub mod packet_radio;
 pub mod route;
 pub mod sctp;

@@ -3,7 +3,7 @@
 use crate::{
     cli::events::{Netns, Options, Probe},
     kernel::{Hook, Tracer, Variant, Wanted, proto_bits},
-    model::{Comm, Event, SocketEvent},
+    model::{Comm, Coverage, Event, SocketEvent},
     owner::Owners,
     proc::seed,
     sys,
@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
 }
 
 /// One line on standard error. If that is closed, there is nobody to tell.
-fn complain(message: &str) {
+pub fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "netstat-user: {message}");
 }
 
@@ -112,10 +112,10 @@ fn start(options: &Options) -> Result<(Tracer, Owners), String> {
     Ok((tracer, owners))
 }
 
-/// Says what is traced, by which variant of each hook, and what is not.
-fn say_ready(tracer: &Tracer) {
+/// Says which hooks are attached, in one line, and which are not and why, in one line each.
+pub fn report(coverage: &Coverage) {
     let mut ready = String::from("tracing:");
-    for hook in &tracer.coverage().hooks {
+    for hook in &coverage.hooks {
         match hook.variant {
             Some(variant) => ready.push_str(&format!(" {}={variant}", hook.hook)),
             None => {
@@ -235,7 +235,7 @@ impl<'a> Stream<'a> {
     async fn follow(&mut self) -> io::Result<End> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Who waits for this may send a signal at once.
-        say_ready(&self.tracer);
+        report(self.tracer.coverage());
         let ring = sys::watch(&self.tracer, Interest::READABLE)?;
         let reader = OutputGone::watch();
         let mut tick = tokio::time::interval(TICK);
@@ -388,11 +388,12 @@ fn clock_ns(clock: ClockId) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-fn monotonic_ns() -> u64 {
+/// `CLOCK_MONOTONIC`, in nanoseconds.
+pub fn monotonic_ns() -> u64 {
     clock_ns(ClockId::Monotonic)
 }
 
 /// What `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`; asked anew for each batch, since the former may be set.
-fn epoch_ns() -> u64 {
+pub fn epoch_ns() -> u64 {
     clock_ns(ClockId::Realtime).saturating_sub(monotonic_ns())
 }

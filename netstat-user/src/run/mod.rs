@@ -1,5 +1,6 @@
 //! Where the rooms are wired together: one file per verb, each from a request to an outcome.
 
+pub mod agent;
 pub mod classic;
 pub mod events;
 pub mod locale;
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 pub fn run(request: Request) -> io::Result<u8> {
     match request {
         Request::Classic(options) => classic::run(&options),
+        Request::Agent(options) => agent::run(&options),
         Request::Events(options) => events::run(&options),
         Request::Print(text) => {
             io::stdout().lock().write_all(text.as_bytes())?;

@@ -3,8 +3,10 @@
 pub mod interfaces;
 pub mod locale;
 mod mounts;
+mod peer;
 pub mod resolver;
 mod watch;
 
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
+pub use peer::peer_groups;
 pub use watch::watch;

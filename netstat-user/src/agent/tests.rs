@@ -1,0 +1,226 @@
+use super::*;
+use crate::model::{EventEnd, EventKind, Proto, TcpState};
+use crate::query::{MAX_ANSWER, Request, next_frame};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// A kernel that tells what it is told to.
+#[derive(Clone, Default)]
+struct Fake {
+    told: Arc<Mutex<Vec<SocketEvent>>>,
+    lost: Arc<AtomicU64>,
+    listed: Arc<AtomicU64>,
+}
+
+impl Source for Fake {
+    fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool> {
+        let mut told = self.told.lock().unwrap();
+        events.append(&mut told);
+        Ok(false)
+    }
+
+    fn ready(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
+    fn lost(&self) -> io::Result<u64> {
+        Ok(self.lost.load(Ordering::SeqCst))
+    }
+
+    fn status(&self) -> Status {
+        Status { buffer: 42, ..Status::default() }
+    }
+
+    fn coverage(&self) -> CoverageRows {
+        CoverageRows::default()
+    }
+
+    fn now_ns(&self) -> u64 {
+        1
+    }
+}
+
+impl Lists for Fake {
+    fn list(&self) -> Lookup {
+        self.listed.fetch_add(1, Ordering::SeqCst);
+        Lookup::default()
+    }
+
+    fn holders(&self) -> Vec<Link> {
+        (0..40_000).map(|inode| Link { inode, pid: 7 }).collect()
+    }
+}
+
+fn event(cookie: u64) -> SocketEvent {
+    let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
+    SocketEvent {
+        time_ns: 1,
+        kind: EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None },
+        proto: Proto::Tcp,
+        local: end(cookie as u16),
+        remote: end(80),
+        owner: None,
+        uid: None,
+        inode: None,
+        cookie: Some(cookie),
+        netns: Some(1),
+    }
+}
+
+/// Runs `test` beside an agent over a fake kernel, then stops the agent.
+fn with_agent<F: Future<Output = ()>>(
+    clients: usize,
+    test: impl FnOnce(PathBuf, Fake, mpsc::Sender<Signal>) -> F,
+) -> Status {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+    let path = std::env::temp_dir().join(format!("netstat-user-agent-{}-{number}", std::process::id()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = runtime.block_on(async {
+        let listener = UnixListener::bind(&path).unwrap();
+        let (signals, receiver) = mpsc::channel(1);
+        let admission = Admission { uid: rustix::process::geteuid().as_raw(), gid: None, everyone: false };
+        let limits = Limits { recent_ns: u64::MAX, recent_count: 10 };
+        let settings = Settings { limits, clients, poll: Duration::from_secs(60), pidns: 9 };
+        let fake = Fake::default();
+        let agent = run(listener, admission, receiver, fake.clone(), fake.clone(), settings, || {});
+        let test = async {
+            test(path.clone(), fake, signals.clone()).await;
+            signals.send(Signal::Stop).await.unwrap();
+        };
+        tokio::join!(agent, test).0.unwrap()
+    });
+    let _ = std::fs::remove_file(path);
+    status
+}
+
+use std::path::PathBuf;
+
+struct Asking {
+    stream: UnixStream,
+    arrived: BytesMut,
+}
+
+impl Asking {
+    async fn new(path: &PathBuf, request: &Request) -> Self {
+        let mut out = BytesMut::new();
+        request.encode(&mut out);
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.write_all(&out).await.unwrap();
+        Self { stream, arrived: BytesMut::new() }
+    }
+
+    async fn next(&mut self) -> Option<Answer> {
+        loop {
+            if let Some(body) = next_frame(&mut self.arrived, MAX_ANSWER).unwrap() {
+                return Some(Answer::decode(body).unwrap());
+            }
+            if self.stream.read_buf(&mut self.arrived).await.unwrap() == 0 {
+                return None;
+            }
+        }
+    }
+
+    async fn all(mut self) -> Vec<Answer> {
+        let mut all = Vec::new();
+        while let Some(answer) = self.next().await {
+            all.push(answer);
+        }
+        all
+    }
+}
+
+const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None };
+
+#[test]
+fn queries_are_answered() {
+    let status = with_agent(4, async |path, fake, _| {
+        fake.told.lock().unwrap().push(event(5));
+        let table = Asking::new(&path, &TABLE).await.all().await;
+        assert_eq!(table.first(), Some(&Answer::Begin(9)));
+        assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
+        let holders = Asking::new(&path, &Request::Holders).await.all().await;
+        let links: usize = holders.iter().map(|a| if let Answer::Links(links) = a { links.len() } else { 0 }).sum();
+        assert_eq!((links, holders.last()), (40_000, Some(&Answer::End)));
+        let status = Asking::new(&path, &Request::Status).await.all().await;
+        assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
+    });
+    assert_eq!(status.live, 1);
+}
+
+#[test]
+fn garbage_is_refused_and_too_many_clients_too() {
+    with_agent(1, async |path, _, _| {
+        for garbage in [&[0xff; 64][..], &[2, 0, 0, 0, 77, 1], &[1, 0, 0, 0, 1], &[3, 0, 0, 0, 1, 1, 1]] {
+            let mut stream = UnixStream::connect(&path).await.unwrap();
+            stream.write_all(garbage).await.unwrap();
+            let asking = Asking { stream, arrived: BytesMut::new() };
+            assert!(matches!(asking.all().await[..], [Answer::Refused(_)]));
+        }
+        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        reader.next().await.unwrap();
+        let refused = Asking::new(&path, &TABLE).await.all().await;
+        assert!(matches!(&refused[..], [Answer::Refused(reason)] if reason.contains("too many clients")));
+    });
+}
+
+#[test]
+fn readers_get_what_they_want_and_are_told_of_losses() {
+    with_agent(4, async |path, fake, _| {
+        let filter = EventFilter { lport: Some(6), ..EventFilter::default() };
+        let mut reader = Asking::new(&path, &Request::Events(filter)).await;
+        while reader.next().await.unwrap() != Answer::End {}
+        fake.told.lock().unwrap().extend([event(5), event(6)]);
+        assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
+        let listed = fake.listed.load(Ordering::SeqCst);
+        fake.lost.store(3, Ordering::SeqCst);
+        assert_eq!(reader.next().await, Some(Answer::Lost { time_ns: 1, count: 3 }));
+        while fake.listed.load(Ordering::SeqCst) == listed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+#[test]
+fn a_stalled_reader_is_dropped_with_the_exact_count() {
+    let status = with_agent(4, async |path, fake, _| {
+        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        while reader.next().await.unwrap() != Answer::End {}
+        const SENT: u64 = 200_000;
+        for batch in 0..20 {
+            fake.told.lock().unwrap().extend((0..SENT / 20).map(|number| event(batch * SENT + number)));
+            tokio::time::sleep(TICK_READ * 4).await;
+        }
+        let mut got = 0;
+        loop {
+            match reader.next().await.unwrap() {
+                Answer::Event(_) => got += 1,
+                Answer::Dropped(missed) => {
+                    assert_eq!(got + missed, SENT);
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(got > 0 && got < SENT);
+        assert_eq!(reader.next().await, None);
+        // Until the agent has noted it.
+        tokio::time::sleep(TICK).await;
+    });
+    assert_eq!(status.dropped_readers, 1);
+}
+
+#[test]
+fn a_hangup_sets_the_table_right() {
+    with_agent(4, async |_, fake, signals| {
+        while fake.listed.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        signals.send(Signal::Resync).await.unwrap();
+        while fake.listed.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}

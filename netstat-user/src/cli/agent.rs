@@ -1,0 +1,113 @@
+//! The command line of `agent`.
+
+use super::events::{duration, size};
+use super::{Refusal, Request};
+use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// Where the agent answers unless told otherwise.
+pub const SOCKET: &str = "/run/netstat-user/agent.sock";
+
+/// Keep the table of all sockets of all network namespaces, who owns them and what became of them, and answer queries on a local socket.
+///
+/// Runs in the foreground. Tells systemd when it is ready ($NOTIFY_SOCKET). SIGHUP sets the table right from the kernel's lists, as
+/// happens by itself after a loss; SIGTERM and SIGINT end it.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "netstat-user agent", bin_name = "netstat-user agent", disable_version_flag = true)]
+#[command(after_help = "Exit codes: 0 fine; 1 failed; 2 usage.")]
+pub struct Options {
+    /// Path of the socket
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub socket: PathBuf,
+
+    /// Mode of the socket, in octal: 660 lets its group ask, 666 everyone
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = mode)]
+    pub mode: u32,
+
+    /// Group of the socket, by name or number; its members are served where the mode lets them
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// How long closed sockets are kept for --recent
+    #[arg(long, value_name = "DUR", default_value = "10m", value_parser = duration)]
+    pub recent: Duration,
+
+    /// How many closed sockets are kept at most
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    pub recent_count: usize,
+
+    /// How many clients are served at a time
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clients)]
+    pub clients: usize,
+
+    /// How often the table is compared with the kernel's lists although no event was lost
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration)]
+    pub poll: Duration,
+
+    /// Size of the kernel's ring buffer, rounded up to a power of two: 64K, 16M (4 KiB to 1 GiB)
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
+    pub buffer: u32,
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("expected an octal mode such as 660".into()),
+    }
+}
+
+fn clients(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(clients @ 1..=65_536) => Ok(clients),
+        _ => Err("expected a number from 1 to 65536".into()),
+    }
+}
+
+/// The definition that `--help` and the man page are made from.
+pub fn command() -> clap::Command {
+    Options::command()
+}
+
+/// Reads the options of `agent`; `argv` begins with the verb.
+///
+/// # Errors
+/// A [`Refusal`] with exit code 2.
+pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
+    match command().try_get_matches_from(argv).and_then(|matches| Options::from_arg_matches(&matches)) {
+        Ok(options) => Ok(Request::Agent(options)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
+        Err(error) => Err(Refusal { reason: None, message: error.to_string(), exit: 2 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(line: &str) -> Result<Options, u8> {
+        let argv: Vec<OsString> = std::iter::once("agent").chain(line.split_whitespace()).map(Into::into).collect();
+        match parse(&argv) {
+            Ok(Request::Agent(options)) => Ok(options),
+            Ok(_) => Err(0),
+            Err(refusal) => Err(refusal.exit),
+        }
+    }
+
+    #[test]
+    fn reads_options() {
+        let options =
+            agent("--socket /x --mode 0660 --group 7 --recent 5s --recent-count 0 --clients 3 --poll 1m").unwrap();
+        assert_eq!((options.socket.to_str(), options.mode), (Some("/x"), 0o660));
+        assert_eq!((options.recent, options.recent_count, options.clients), (Duration::from_secs(5), 0, 3));
+        assert_eq!(agent("").unwrap().socket, PathBuf::from(SOCKET));
+        for line in ["--mode 8", "--mode 1777", "--recent 0", "--clients 0", "--buffer 1", "operand", "--nonsense"] {
+            assert_eq!(agent(line), Err(2), "{line}");
+        }
+        assert_eq!(agent("--help"), Err(0));
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,46 @@
+//! Rows of the live table: sockets as the kernel's events and lists tell of them, and what remains of those that ended.
+
+use super::{EventEnd, Owner, Proto, TcpState, Totals};
+
+/// A socket that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveSocket {
+    /// Protocol and family.
+    pub proto: Proto,
+    /// The TCP state; of other protocols `Established` where connected and `Close` where not, as in the kernel's lists.
+    pub state: TcpState,
+    /// The socket's own end, `None` while it has none.
+    pub local: Option<EventEnd>,
+    /// The other end, `None` while the socket has no addresses at all.
+    pub remote: Option<EventEnd>,
+    /// Inode number of the network namespace.
+    pub netns: Option<u32>,
+    /// User id, in the initial user namespace.
+    pub uid: Option<u32>,
+    /// Inode of the socket, 0 where it has none.
+    pub inode: u64,
+    /// Socket cookie.
+    pub cookie: Option<u64>,
+    /// The owning process.
+    pub owner: Option<Owner>,
+    /// When it was made, in nanoseconds since the Unix epoch; `None` if it was there before the tracer.
+    pub since_ns: Option<u64>,
+}
+
+impl LiveSocket {
+    /// Whether the kernel lists it in /proc/net: TCP from its first state to its last, other protocols once they are bound.
+    pub const fn is_listed(&self) -> bool {
+        if self.proto.is_tcp() { !matches!(self.state, TcpState::Close) } else { self.local.is_some() }
+    }
+}
+
+/// A socket that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedSocket {
+    /// The socket as it was last known; its state is the one it was left in.
+    pub socket: LiveSocket,
+    /// When the kernel destroyed it, in nanoseconds since the Unix epoch.
+    pub closed_ns: u64,
+    /// What it did in its life, and why it ended.
+    pub totals: Totals,
+}

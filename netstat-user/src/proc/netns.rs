@@ -1,0 +1,76 @@
+//! Network namespaces: which there are, what they are called, and how to look into them.
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Where iproute2 keeps the names of namespaces: files on which they are mounted.
+pub const NAMES: &str = "/run/netns";
+
+/// A network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its inode number, as in the link /proc/PID/ns/net.
+    pub inode: u32,
+    /// Its name in [`NAMES`], if it has one.
+    pub name: Option<Vec<u8>>,
+    /// A process in it, if there is one.
+    pub pid: Option<u32>,
+}
+
+/// Every namespace that a process is in or that has a name, by inode number.
+pub fn all(root: &Path, names: &Path) -> Vec<Namespace> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(inode) = fs::metadata(entry.path().join("ns/net")).map(|ns| ns.ino() as u32) else { continue };
+        found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
+    }
+    for entry in fs::read_dir(names).into_iter().flatten().flatten() {
+        let Ok(inode) = entry.path().metadata().map(|ns| ns.ino() as u32) else { continue };
+        let namespace = found.entry(inode).or_insert(Namespace { inode, name: None, pid: None });
+        namespace.name.get_or_insert_with(|| entry.file_name().as_bytes().to_vec());
+    }
+    found.into_values().collect()
+}
+
+impl Namespace {
+    /// Runs `f` with a root below which `net/` is this namespace's: that of a process in it, or of a thread that enters it.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered: it has gone, or for want of privilege.
+    pub fn within<T: Send>(&self, root: &Path, names: &Path, f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
+        if let Some(pid) = self.pid {
+            return Ok(f(&root.join(pid.to_string())));
+        }
+        let name = self.name.as_deref().unwrap_or_default();
+        let file = File::open(names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Ok(f(&root.join("thread-self")))
+            });
+            inside.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_is_there_and_can_be_looked_into() {
+        let (root, names) = (Path::new("/proc"), Path::new(NAMES));
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino() as u32;
+        let all = all(root, names);
+        let own = all.iter().find(|namespace| namespace.inode == own).unwrap();
+        let read = own.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
+        assert!(read.unwrap().starts_with(b"  sl"));
+    }
+}

@@ -1,0 +1,331 @@
+//! Requests and answers as bytes, and back.
+
+use super::{Answer, CoverageRows, EventFilter, HookRow, Link, QueryError, Request, Status, VERSION, frame};
+use crate::model::{
+    CloseReason, ClosedSocket, Comm, EventEnd, EventKind, Grade, LiveSocket, Owner, Proto, SocketEvent, TcpState,
+    Totals,
+};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::net::IpAddr;
+
+const REASONS: [CloseReason; 6] = [
+    CloseReason::Closed,
+    CloseReason::ResetReceived,
+    CloseReason::ResetSent,
+    CloseReason::Refused,
+    CloseReason::TimedOut,
+    CloseReason::Unknown,
+];
+const GRADES: [Grade; 4] = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
+
+type Read<T> = Result<T, QueryError>;
+
+/// A type that can be written to a frame and read from one.
+trait Wire: Sized {
+    fn put(&self, out: &mut BytesMut);
+    fn get(body: &mut Bytes) -> Read<Self>;
+}
+
+macro_rules! numbers {
+    ($($number:ty, $put:ident, $get:ident;)+) => {$(
+        impl Wire for $number {
+            fn put(&self, out: &mut BytesMut) {
+                out.$put(*self);
+            }
+
+            fn get(body: &mut Bytes) -> Read<Self> {
+                body.$get().map_err(|_| QueryError::Garbage)
+            }
+        }
+    )+};
+}
+
+numbers! {
+    u8, put_u8, try_get_u8;
+    u16, put_u16_le, try_get_u16_le;
+    u32, put_u32_le, try_get_u32_le;
+    u64, put_u64_le, try_get_u64_le;
+}
+
+impl Wire for bool {
+    fn put(&self, out: &mut BytesMut) {
+        u8::from(*self).put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        match u8::get(body)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(QueryError::Garbage),
+        }
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn put(&self, out: &mut BytesMut) {
+        self.is_some().put(out);
+        if let Some(value) = self {
+            value.put(out);
+        }
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Ok(if bool::get(body)? { Some(T::get(body)?) } else { None })
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn put(&self, out: &mut BytesMut) {
+        (self.len() as u32).put(out);
+        self.iter().for_each(|value| value.put(out));
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        // Collected as they come: a length that lies asks for no memory.
+        (0..u32::get(body)?).map(|_| T::get(body)).collect()
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn put(&self, out: &mut BytesMut) {
+        self.0.put(out);
+        self.1.put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Ok((A::get(body)?, B::get(body)?))
+    }
+}
+
+impl Wire for String {
+    fn put(&self, out: &mut BytesMut) {
+        (self.len() as u32).put(out);
+        out.put_slice(self.as_bytes());
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        let len = u32::get(body)? as usize;
+        if len > body.len() {
+            return Err(QueryError::Garbage);
+        }
+        Ok(String::from_utf8_lossy(&body.split_to(len)).into_owned())
+    }
+}
+
+/// One of a list of values, by its place.
+fn one_of<T: Copy>(all: &[T], body: &mut Bytes) -> Read<T> {
+    all.get(usize::from(u8::get(body)?)).copied().ok_or(QueryError::Garbage)
+}
+
+fn place<T: PartialEq>(all: &[T], value: &T) -> u8 {
+    // Every value is in its list.
+    all.iter().position(|other| other == value).unwrap_or(0) as u8
+}
+
+macro_rules! places {
+    ($($kind:ty, $all:expr;)+) => {$(
+        impl Wire for $kind {
+            fn put(&self, out: &mut BytesMut) {
+                place(&$all, self).put(out);
+            }
+
+            fn get(body: &mut Bytes) -> Read<Self> {
+                one_of(&$all, body)
+            }
+        }
+    )+};
+}
+
+places! {
+    Proto, Proto::ALL;
+    TcpState, TcpState::ALL;
+    CloseReason, REASONS;
+    Grade, GRADES;
+}
+
+impl Wire for IpAddr {
+    fn put(&self, out: &mut BytesMut) {
+        match self {
+            Self::V4(addr) => {
+                out.put_u8(4);
+                out.put_slice(&addr.octets());
+            }
+            Self::V6(addr) => {
+                out.put_u8(6);
+                out.put_slice(&addr.octets());
+            }
+        }
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Ok(match u8::get(body)? {
+            4 => array::<4>(body)?.into(),
+            6 => array::<16>(body)?.into(),
+            _ => return Err(QueryError::Garbage),
+        })
+    }
+}
+
+fn array<const N: usize>(body: &mut Bytes) -> Read<[u8; N]> {
+    let mut bytes = [0; N];
+    body.try_copy_to_slice(&mut bytes).map_err(|_| QueryError::Garbage)?;
+    Ok(bytes)
+}
+
+impl Wire for Comm {
+    fn put(&self, out: &mut BytesMut) {
+        let mut padded = [0; 16];
+        padded[..self.as_bytes().len()].copy_from_slice(self.as_bytes());
+        out.put_slice(&padded);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Ok(Self::new(&array::<16>(body)?))
+    }
+}
+
+/// Structures: their fields in order.
+macro_rules! records {
+    ($($record:ident { $($field:ident),+ })+) => {$(
+        impl Wire for $record {
+            fn put(&self, out: &mut BytesMut) {
+                $(self.$field.put(out);)+
+            }
+
+            fn get(body: &mut Bytes) -> Read<Self> {
+                Ok(Self { $($field: Wire::get(body)?),+ })
+            }
+        }
+    )+};
+}
+
+records! {
+    EventEnd { addr, port }
+    Owner { pid, comm, grade }
+    Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason }
+    SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
+    LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns }
+    ClosedSocket { socket, closed_ns, totals }
+    EventFilter { protos, states, port, lport, rport, netns }
+    Link { inode, pid }
+    HookRow { hook, without, variant, refused }
+    CoverageRows { hooks }
+    Status {
+        pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill
+    }
+}
+
+impl Wire for EventKind {
+    fn put(&self, out: &mut BytesMut) {
+        match self {
+            Self::Open => out.put_u8(0),
+            Self::State { old, new, in_state_ns } => {
+                out.put_u8(1);
+                old.put(out);
+                new.put(out);
+                in_state_ns.put(out);
+            }
+            Self::Close(totals) => {
+                out.put_u8(2);
+                totals.put(out);
+            }
+        }
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Ok(match u8::get(body)? {
+            0 => Self::Open,
+            1 => Self::State { old: Wire::get(body)?, new: Wire::get(body)?, in_state_ns: Wire::get(body)? },
+            2 => Self::Close(Wire::get(body)?),
+            _ => return Err(QueryError::Garbage),
+        })
+    }
+}
+
+/// The version and the tag of a body; then nothing may be left once `read` is through.
+fn whole<T>(mut body: Bytes, read: impl FnOnce(u8, &mut Bytes) -> Read<T>) -> Read<T> {
+    match u8::get(&mut body)? {
+        VERSION => {}
+        other => return Err(QueryError::Version(other)),
+    }
+    let tag = u8::get(&mut body)?;
+    let value = read(tag, &mut body)?;
+    if body.has_remaining() { Err(QueryError::Garbage) } else { Ok(value) }
+}
+
+impl Request {
+    /// Appends the request as a frame.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Holders => frame(out, 1, |_| {}),
+            Self::Table { live, recent_ns, netns } => frame(out, 2, |out| {
+                live.put(out);
+                recent_ns.put(out);
+                netns.put(out);
+            }),
+            Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
+            Self::Status => frame(out, 4, |_| {}),
+        }
+    }
+
+    /// Reads the body of a frame.
+    ///
+    /// # Errors
+    /// A [`QueryError`] for whatever no client writes.
+    pub fn decode(body: Bytes) -> Result<Self, QueryError> {
+        whole(body, |tag, body| {
+            Ok(match tag {
+                1 => Self::Holders,
+                2 => Self::Table { live: Wire::get(body)?, recent_ns: Wire::get(body)?, netns: Wire::get(body)? },
+                3 => Self::Events(Wire::get(body)?),
+                4 => Self::Status,
+                _ => return Err(QueryError::Garbage),
+            })
+        })
+    }
+}
+
+impl Answer {
+    /// Appends the answer as a frame.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Begin(pidns) => frame(out, 1, |out| pidns.put(out)),
+            Self::Links(links) => frame(out, 2, |out| links.put(out)),
+            Self::Live(socket) => frame(out, 3, |out| socket.put(out)),
+            Self::Closed(closed) => frame(out, 4, |out| closed.put(out)),
+            Self::Event(event) => frame(out, 5, |out| event.put(out)),
+            Self::Lost { time_ns, count } => frame(out, 6, |out| {
+                time_ns.put(out);
+                count.put(out);
+            }),
+            Self::Dropped(count) => frame(out, 7, |out| count.put(out)),
+            Self::Status(status) => frame(out, 8, |out| status.put(out)),
+            Self::Coverage(coverage) => frame(out, 9, |out| coverage.put(out)),
+            Self::End => frame(out, 10, |_| {}),
+            Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
+        }
+    }
+
+    /// Reads the body of a frame.
+    ///
+    /// # Errors
+    /// A [`QueryError`] for whatever no agent writes.
+    pub fn decode(body: Bytes) -> Result<Self, QueryError> {
+        whole(body, |tag, body| {
+            Ok(match tag {
+                1 => Self::Begin(Wire::get(body)?),
+                2 => Self::Links(Wire::get(body)?),
+                3 => Self::Live(Wire::get(body)?),
+                4 => Self::Closed(Wire::get(body)?),
+                5 => Self::Event(Wire::get(body)?),
+                6 => Self::Lost { time_ns: Wire::get(body)?, count: Wire::get(body)? },
+                7 => Self::Dropped(Wire::get(body)?),
+                8 => Self::Status(Wire::get(body)?),
+                9 => Self::Coverage(Wire::get(body)?),
+                10 => Self::End,
+                11 => Self::Refused(Wire::get(body)?),
+                _ => return Err(QueryError::Garbage),
+            })
+        })
+    }
+}

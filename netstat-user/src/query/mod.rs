@@ -1,0 +1,220 @@
+//! The agent's language: length-limited frames, and the requests and answers in them. Pure: no sockets here.
+//!
+//! A frame is the length of its body (u32, little-endian), then the body: a byte of [`VERSION`], a byte that says what it is, and the
+//! fields in their order. Numbers are little-endian; what may be unknown has a byte before it, 0 or 1; texts and lists have their
+//! length before them. A client sends one request per connection and reads answers until [`Answer::End`], an
+//! [`Answer::Refused`], or the end of the connection.
+
+mod codec;
+
+use crate::model::{ClosedSocket, Coverage, LiveSocket, Proto, SocketEvent, TcpState};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The version of the language. Another one is refused.
+pub const VERSION: u8 = 1;
+/// Longest body of a request, in bytes.
+pub const MAX_REQUEST: usize = 4 << 10;
+/// Longest body of an answer, in bytes.
+pub const MAX_ANSWER: usize = 1 << 20;
+
+/// Why bytes are no frame.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum QueryError {
+    /// A body longer than the limit.
+    #[error("a frame of {0} bytes is longer than allowed")]
+    Length(usize),
+    /// Another version of the language.
+    #[error("version {0} of the query language is not understood, this program speaks version {VERSION}")]
+    Version(u8),
+    /// A body that ends too early, or holds what no side writes.
+    #[error("a frame that cannot be understood")]
+    Garbage,
+}
+
+/// Which sockets a subscriber of events wants; empty and `None` are no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Protocols.
+    pub protos: Vec<Proto>,
+    /// States entered; then neither open nor close events.
+    pub states: Vec<TcpState>,
+    /// Port at either end.
+    pub port: Option<u16>,
+    /// Local port.
+    pub lport: Option<u16>,
+    /// Remote port.
+    pub rport: Option<u16>,
+    /// Inode of the network namespace.
+    pub netns: Option<u32>,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Which processes hold which sockets at this moment.
+    Holders,
+    /// The live table, set right from the kernel's lists first, and what ended of late.
+    Table {
+        /// Whether live sockets are wanted.
+        live: bool,
+        /// Also the sockets that ended within this time, in nanoseconds; 0: none.
+        recent_ns: u64,
+        /// Inode of the network namespace, `None` for all.
+        netns: Option<u32>,
+    },
+    /// What happens from now on.
+    Events(EventFilter),
+    /// How the agent is.
+    Status,
+}
+
+/// One holder of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Inode of the socket.
+    pub inode: u64,
+    /// Thread-group id, in the agent's PID namespace.
+    pub pid: u32,
+}
+
+/// How the agent is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Its process id.
+    pub pid: u32,
+    /// Nanoseconds since the epoch when it began to trace.
+    pub since_ns: u64,
+    /// Live sockets known.
+    pub live: u64,
+    /// Closed sockets kept.
+    pub recent: u64,
+    /// Events folded.
+    pub events: u64,
+    /// Events lost since it began.
+    pub lost: u64,
+    /// Sockets the kernel programs could not remember.
+    pub forgotten: u64,
+    /// Times the table was set right from the kernel's lists.
+    pub resyncs: u64,
+    /// Sockets those had to add, remove or change, the first one left out.
+    pub corrected: u64,
+    /// Clients connected.
+    pub clients: u64,
+    /// Readers of events dropped because they were too slow.
+    pub dropped_readers: u64,
+    /// Size of the ring buffer, in bytes.
+    pub buffer: u64,
+    /// Most bytes of records found in the ring buffer at a time.
+    pub peak_fill: u64,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The request is served from here on. Holds the inode of the agent's PID namespace, whose process numbers it gives.
+    Begin(u64),
+    /// Some of the holders, in the order of /proc.
+    Links(Vec<Link>),
+    /// A live socket.
+    Live(LiveSocket),
+    /// A socket that ended.
+    Closed(ClosedSocket),
+    /// Something happened.
+    Event(SocketEvent),
+    /// The kernel had no room for so many records.
+    Lost {
+        /// Nanoseconds since the epoch.
+        time_ns: u64,
+        /// How many.
+        count: u64,
+    },
+    /// This reader was too slow: so many events are missing from here on, and the connection ends.
+    Dropped(u64),
+    /// How the agent is.
+    Status(Status),
+    /// What is traced and what is not.
+    Coverage(CoverageRows),
+    /// The answer is complete.
+    End,
+    /// The request is not served, and why.
+    Refused(String),
+}
+
+/// What the tracer sees, in words of its own lifetime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoverageRows {
+    /// One row per hook.
+    pub hooks: Vec<HookRow>,
+}
+
+/// One hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookRow {
+    /// Name of the hook.
+    pub hook: String,
+    /// What is missing without it.
+    pub without: String,
+    /// The variant attached.
+    pub variant: Option<String>,
+    /// Variants refused, with causes.
+    pub refused: Vec<(String, String)>,
+}
+
+impl From<&Coverage> for CoverageRows {
+    fn from(coverage: &Coverage) -> Self {
+        let row = |hook: &crate::model::HookCoverage| HookRow {
+            hook: hook.hook.into(),
+            without: hook.without.into(),
+            variant: hook.variant.map(Into::into),
+            refused: hook.refused.iter().map(|(variant, cause)| ((*variant).into(), cause.clone())).collect(),
+        };
+        Self { hooks: coverage.hooks.iter().map(row).collect() }
+    }
+}
+
+impl EventFilter {
+    /// Whether the event is wanted.
+    pub fn passes(&self, event: &SocketEvent) -> bool {
+        use crate::model::EventKind;
+        let port = |end: Option<crate::model::EventEnd>| end.and_then(|end| end.port);
+        let (local, remote) = (port(event.local), port(event.remote));
+        (self.protos.is_empty() || self.protos.contains(&event.proto))
+            && (self.states.is_empty()
+                || matches!(event.kind, EventKind::State { new, .. } if self.states.contains(&new)))
+            && self.port.is_none_or(|port| local == Some(port) || remote == Some(port))
+            && self.lport.is_none_or(|port| local == Some(port))
+            && self.rport.is_none_or(|port| remote == Some(port))
+            && self.netns.is_none_or(|netns| event.netns == Some(netns))
+    }
+}
+
+/// Takes the next whole body out of what has arrived; `None` while it is not whole.
+///
+/// # Errors
+/// [`QueryError::Length`]: the rest of the stream means nothing then.
+pub fn next_frame(arrived: &mut BytesMut, max: usize) -> Result<Option<Bytes>, QueryError> {
+    let Some(head) = arrived.first_chunk::<4>() else { return Ok(None) };
+    let len = u32::from_le_bytes(*head) as usize;
+    if len > max {
+        return Err(QueryError::Length(len));
+    }
+    if arrived.len() < 4 + len {
+        return Ok(None);
+    }
+    arrived.advance(4);
+    Ok(Some(arrived.split_to(len).freeze()))
+}
+
+/// Writes a frame whose body `write` appends.
+fn frame(out: &mut BytesMut, tag: u8, write: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_u32_le(0);
+    out.put_u8(VERSION);
+    out.put_u8(tag);
+    write(out);
+    let len = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests;

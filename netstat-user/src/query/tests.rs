@@ -1,0 +1,138 @@
+use super::*;
+use crate::model::{CloseReason, Comm, EventEnd, EventKind, Grade, Owner, Totals};
+use proptest::prelude::*;
+
+fn socket() -> LiveSocket {
+    LiveSocket {
+        proto: Proto::Tcp6,
+        state: TcpState::CloseWait,
+        local: Some(EventEnd { addr: "::ffff:1.2.3.4".parse().unwrap(), port: None }),
+        remote: Some(EventEnd { addr: [10, 0, 0, 1].into(), port: Some(443) }),
+        netns: Some(4_026_531_840),
+        uid: None,
+        inode: 77,
+        cookie: Some(u64::MAX),
+        owner: Some(Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited }),
+        since_ns: Some(5),
+    }
+}
+
+fn totals() -> Totals {
+    Totals {
+        duration_ns: Some(1),
+        rx_bytes: None,
+        tx_bytes: Some(3),
+        rtt_us: Some(4),
+        retransmits: None,
+        reason: CloseReason::TimedOut,
+    }
+}
+
+fn event(kind: EventKind) -> SocketEvent {
+    let LiveSocket { proto, local, remote, owner, uid, cookie, netns, .. } = socket();
+    SocketEvent { time_ns: 9, kind, proto, local, remote, owner, uid, inode: Some(0), cookie, netns }
+}
+
+fn answers() -> Vec<Answer> {
+    let hook = HookRow {
+        hook: "tcp_state".into(),
+        without: "nothing".into(),
+        variant: None,
+        refused: vec![("tp_btf".into(), "no BTF".into())],
+    };
+    let state = EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None };
+    vec![
+        Answer::Begin(1),
+        Answer::Links(vec![Link { inode: 1, pid: 2 }, Link { inode: 3, pid: 4 }]),
+        Answer::Live(socket()),
+        Answer::Closed(ClosedSocket { socket: socket(), closed_ns: 8, totals: totals() }),
+        Answer::Event(event(EventKind::Open)),
+        Answer::Event(event(state)),
+        Answer::Event(event(EventKind::Close(totals()))),
+        Answer::Lost { time_ns: 1, count: 2 },
+        Answer::Dropped(3),
+        Answer::Status(Status { pid: 1, peak_fill: 9, ..Status::default() }),
+        Answer::Coverage(CoverageRows { hooks: vec![hook] }),
+        Answer::End,
+        Answer::Refused("no".into()),
+    ]
+}
+
+fn requests() -> Vec<Request> {
+    let filter = EventFilter {
+        protos: vec![Proto::Raw6],
+        states: vec![TcpState::Listen],
+        port: Some(0),
+        lport: None,
+        rport: Some(65_535),
+        netns: Some(1),
+    };
+    vec![
+        Request::Holders,
+        Request::Table { live: true, recent_ns: 5, netns: None },
+        Request::Events(filter),
+        Request::Status,
+    ]
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let mut stream = BytesMut::new();
+    answers().iter().for_each(|answer| answer.encode(&mut stream));
+    for answer in answers() {
+        let body = next_frame(&mut stream, MAX_ANSWER).unwrap().unwrap();
+        assert_eq!(Answer::decode(body), Ok(answer));
+    }
+    requests().iter().for_each(|request| request.encode(&mut stream));
+    for request in requests() {
+        let body = next_frame(&mut stream, MAX_REQUEST).unwrap().unwrap();
+        assert_eq!(Request::decode(body), Ok(request));
+    }
+    assert!(stream.is_empty());
+}
+
+#[test]
+fn a_frame_is_taken_only_when_it_is_whole() {
+    let mut whole = BytesMut::new();
+    Answer::Live(socket()).encode(&mut whole);
+    for len in 0..whole.len() {
+        let mut cut = BytesMut::from(&whole[..len]);
+        assert_eq!(next_frame(&mut cut, MAX_ANSWER), Ok(None));
+        assert_eq!(cut.len(), len);
+    }
+    let mut huge = BytesMut::from(&u32::MAX.to_le_bytes()[..]);
+    assert_eq!(next_frame(&mut huge, MAX_ANSWER), Err(QueryError::Length(u32::MAX as usize)));
+}
+
+#[test]
+fn another_version_is_told_so() {
+    assert_eq!(Request::decode(Bytes::from_static(&[9, 1])), Err(QueryError::Version(9)));
+    assert_eq!(Request::decode(Bytes::from_static(&[VERSION])), Err(QueryError::Garbage));
+    assert_eq!(Request::decode(Bytes::from_static(&[VERSION, 1, 0])), Err(QueryError::Garbage));
+}
+
+#[test]
+fn filters() {
+    let mut filter = EventFilter { lport: Some(1), ..EventFilter::default() };
+    let mut opened = event(EventKind::Open);
+    assert!(EventFilter::default().passes(&opened));
+    assert!(!filter.passes(&opened));
+    opened.local = Some(EventEnd { addr: [1, 1, 1, 1].into(), port: Some(1) });
+    assert!(filter.passes(&opened));
+    filter.states.push(TcpState::Listen);
+    assert!(!filter.passes(&opened), "open enters no state");
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), tag in 0u8..14) {
+        let mut stream = BytesMut::from(&bytes[..]);
+        while let Ok(Some(body)) = next_frame(&mut stream, 200) {
+            let _ = Request::decode(body.clone());
+            let _ = Answer::decode(body);
+        }
+        let body = Bytes::from([&[VERSION, tag], &bytes[..]].concat());
+        let _ = Request::decode(body.clone());
+        let _ = Answer::decode(body);
+    }
+}

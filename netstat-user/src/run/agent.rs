@@ -1,0 +1,320 @@
+//! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
+
+use super::events::{complain, epoch_ns, monotonic_ns, report};
+use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
+use crate::cli::agent::Options;
+use crate::kernel::{Tracer, Wanted};
+use crate::model::{Comm, EventEnd, Proto, SocketEvent, TcpState};
+use crate::owner::Owners;
+use crate::proc::{fds, inet, netns};
+use crate::query::{CoverageRows, Link, Status};
+use crate::sys;
+use crate::table::{Limits, Listing};
+use bytes::BytesMut;
+use rustix::fs::Mode;
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::{Interest, unix::AsyncFd};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Serves the request and returns the exit code.
+///
+/// # Errors
+/// The runtime's; what goes wrong otherwise is said on standard error.
+pub fn run(options: &Options) -> io::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // From here on a signal ends the agent in order, also while it still begins.
+    let signals = runtime.block_on(async { signals() })?;
+    let outcome = (|| -> Result<_, String> {
+        let group = options.group.as_deref().map(group).transpose()?;
+        let bound = Bound::new(&options.socket, options.mode, group)?;
+        let wanted = Wanted { ring_bytes: options.buffer, ..Wanted::default() };
+        let tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
+        report(tracer.coverage());
+        Ok((bound, tracer, group))
+    })();
+    match outcome {
+        Ok((bound, tracer, group)) => {
+            let served = runtime.block_on(serve(options, bound, tracer, group, signals));
+            // A look at /proc that nobody waits for any more must not hold up the end.
+            runtime.shutdown_background();
+            match served {
+                Ok(status) => complain(&format!("agent: {} events, {} lost", status.events, status.lost)),
+                Err(error) => {
+                    complain(&format!("agent: {error}"));
+                    return Ok(1);
+                }
+            }
+            Ok(0)
+        }
+        Err(message) => {
+            complain(&message);
+            Ok(1)
+        }
+    }
+}
+
+async fn serve(
+    options: &Options,
+    mut bound: Bound,
+    tracer: Tracer,
+    group: Option<u32>,
+    signals: mpsc::Receiver<Signal>,
+) -> io::Result<Status> {
+    let listener = bound.listener.take().ok_or(io::ErrorKind::NotConnected)?;
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let admission =
+        Admission { uid: rustix::process::geteuid().as_raw(), gid: group, everyone: options.mode & 0o002 != 0 };
+    let settings = Settings {
+        limits: Limits { recent_ns: options.recent.as_nanos() as u64, recent_count: options.recent_count },
+        clients: options.clients,
+        poll: options.poll,
+        pidns: fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino()),
+    };
+    let path = options.socket.display();
+    let ready = || {
+        let _ = writeln!(io::stderr(), "agent: serving {path}");
+        if let Err(error) = notify(b"READY=1") {
+            complain(&format!("agent: cannot tell $NOTIFY_SOCKET: {error}"));
+        }
+    };
+    let source = Traced::new(tracer, options.buffer)?;
+    let status = agent::run(listener, admission, signals, source, Machine::new(), settings, ready).await;
+    // The service manager may have gone.
+    let _ = notify(b"STOPPING=1");
+    status
+}
+
+/// SIGHUP, SIGTERM and SIGINT as the agent's signals.
+fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+    let (sender, receiver) = mpsc::channel(4);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        loop {
+            let signal = tokio::select! {
+                _ = hangup.recv() => Signal::Resync,
+                _ = terminate.recv() => Signal::Stop,
+                _ = interrupt.recv() => Signal::Stop,
+            };
+            if sender.send(signal).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// A datagram to the service manager (`sd_notify(3)`), if there is one.
+fn notify(message: &[u8]) -> io::Result<()> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(&path)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(message, &address).map(drop)
+}
+
+/// A group by number, or by name in /etc/group.
+fn group(name: &str) -> Result<u32, String> {
+    if let Ok(gid) = name.parse() {
+        return Ok(gid);
+    }
+    let groups = fs::read("/etc/group").map_err(|error| format!("/etc/group: {error}"))?;
+    let found = groups.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        (fields.next()? == name.as_bytes()).then(|| std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()).flatten()
+    });
+    found.ok_or_else(|| format!("there is no group '{name}' in /etc/group: give its number"))
+}
+
+/// The socket's file, removed at the end.
+struct Bound {
+    listener: Option<UnixListener>,
+    path: PathBuf,
+    /// Device and inode of the file we made: another agent's is left alone.
+    made: Option<(u64, u64)>,
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+impl Bound {
+    fn new(path: &Path, mode: u32, group: Option<u32>) -> Result<Self, String> {
+        let said = |error: io::Error| format!("agent: {}: {error}", path.display());
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(|error| format!("agent: {}: {error}", parent.display()))?;
+        }
+        if let Ok(file) = fs::symlink_metadata(path) {
+            if !file.file_type().is_socket() {
+                return Err(format!("agent: {} is there and is no socket: give another --socket", path.display()));
+            }
+            if UnixStream::connect(path).is_ok() {
+                return Err(format!(
+                    "agent: another agent answers on {}: stop it, or give another --socket",
+                    path.display()
+                ));
+            }
+            fs::remove_file(path).map_err(said)?;
+        }
+        // Nobody gets in before the mode is set.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = listener.map_err(said)?;
+        let bound = Self { listener: Some(listener), path: path.into(), made: identity(path) };
+        chown(path, None, group).map_err(said)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(said)?;
+        Ok(bound)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.made.is_some() && identity(&self.path) == self.made {
+            // What cannot be removed is replaced by the next agent.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The kernel programs as the agent's source.
+struct Traced {
+    tracer: Tracer,
+    ring: AsyncFd<OwnedFd>,
+    records: BytesMut,
+    buffer: u64,
+    /// Bytes of records taken since the ring was last empty, and the most there ever were.
+    pending: u64,
+    peak: AtomicU64,
+}
+
+/// Bytes that a record takes in the ring at least, its header included.
+const RECORD: u64 = 112;
+
+impl Traced {
+    fn new(tracer: Tracer, buffer: u32) -> io::Result<Self> {
+        let ring = sys::watch(&tracer, Interest::READABLE)?;
+        let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
+        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak })
+    }
+}
+
+impl Source for Traced {
+    fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool> {
+        let mut records = self.tracer.take(&mut self.records);
+        let epoch_ns = epoch_ns();
+        let before = events.len();
+        let more = !records.is_empty();
+        while let Some(record) = records.next(epoch_ns) {
+            // What cannot be understood is of another build's programs; the next listing shows what it told.
+            events.extend(record.ok());
+        }
+        self.pending = if more { self.pending + (events.len() - before) as u64 * RECORD } else { 0 };
+        self.peak.fetch_max(self.pending.min(self.buffer), Ordering::Relaxed);
+        Ok(more)
+    }
+
+    async fn ready(&self) {
+        match self.ring.readable().await {
+            Ok(mut ready) => ready.clear_ready(),
+            // The tick looks all the same.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn lost(&self) -> io::Result<u64> {
+        self.tracer.lost()
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            forgotten: self.tracer.forgotten().unwrap_or(0),
+            buffer: self.buffer,
+            peak_fill: self.peak.load(Ordering::Relaxed),
+            ..Status::default()
+        }
+    }
+
+    fn coverage(&self) -> CoverageRows {
+        self.tracer.coverage().into()
+    }
+
+    fn now_ns(&self) -> u64 {
+        epoch_ns() + monotonic_ns()
+    }
+}
+
+/// /proc, of every network namespace.
+struct Machine {
+    root: PathBuf,
+    names: PathBuf,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { root: "/proc".into(), names: netns::NAMES.into() }
+    }
+
+    fn rows(&self, listing: &mut Listing) {
+        for namespace in netns::all(&self.root, &self.names) {
+            // One that has gone meanwhile has no sockets.
+            let _ = namespace.within(&self.root, &self.names, |root| {
+                for proto in Proto::ALL {
+                    let Ok(table) = inet::read(root, proto, |_| true) else { continue };
+                    let inside = |mut row: crate::model::SocketRow| {
+                        row.netns = Some(namespace.inode);
+                        (row, None)
+                    };
+                    listing.rows.extend(table.rows.into_iter().map(inside));
+                }
+            });
+        }
+    }
+
+    fn comm(&self, pid: u32) -> Comm {
+        let comm = fs::read(self.root.join(pid.to_string()).join("comm")).unwrap_or_default();
+        Comm::new(comm.strip_suffix(b"\n").unwrap_or(&comm))
+    }
+}
+
+impl Lists for Machine {
+    fn list(&self) -> Lookup {
+        let mut scan = fds::Scan::start(&self.root);
+        let mut listing = Listing { protos: Proto::ALL.to_vec(), ..Listing::default() };
+        self.rows(&mut listing);
+        let mut owners = Owners::default();
+        let mut named = (0, Comm::default());
+        for (pid, inode) in scan.links() {
+            if named.0 != pid {
+                named = (pid, self.comm(pid));
+            }
+            owners.scanned(inode, pid, named.1);
+        }
+        if scan.blind() == fds::Blind::No {
+            listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
+        }
+        for (row, owner) in &mut listing.rows {
+            *owner = owners.holder(row.inode);
+            if let Some(netns) = row.netns.filter(|_| row.proto.is_tcp() && row.state == TcpState::Listen as u8) {
+                let local = EventEnd { addr: row.local.addr, port: Some(row.local.port) };
+                owners.listening(netns, local, row.inode);
+            }
+        }
+        Lookup { listing, owners }
+    }
+
+    fn holders(&self) -> Vec<Link> {
+        fds::Scan::start(&self.root).links().map(|(pid, inode)| Link { inode, pid }).collect()
+    }
+}
