@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{EventEnd, EventKind, Proto, TcpState};
 use crate::query::{MAX_ANSWER, Request, next_frame};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,8 +96,6 @@ fn with_agent<F: Future<Output = ()>>(
     let _ = std::fs::remove_file(path);
     status
 }
-
-use std::path::PathBuf;
 
 struct Asking {
     stream: UnixStream,
@@ -206,8 +205,13 @@ fn a_stalled_reader_is_dropped_with_the_exact_count() {
         }
         assert!(got > 0 && got < SENT);
         assert_eq!(reader.next().await, None);
-        // Until the agent has noted it.
-        tokio::time::sleep(TICK).await;
+        // The agent notes it a little later.
+        loop {
+            let status = Asking::new(&path, &Request::Status).await.all().await;
+            if matches!(&status[1], Answer::Status(status) if status.dropped_readers == 1) {
+                break;
+            }
+        }
     });
     assert_eq!(status.dropped_readers, 1);
 }
