@@ -4,6 +4,7 @@
 
 use crate::made::{self, Made};
 use crate::scale::patience;
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
@@ -220,7 +221,11 @@ fn one_step(what: &str, value: &str) -> io::Result<()> {
         }
         "tracefs" => {
             own_mounts()?;
-            mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), NONE)?;
+            match mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), NONE) {
+                // It is there already.
+                Ok(()) | Err(Errno::EBUSY) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         "notracefs" => {
             own_mounts()?;
