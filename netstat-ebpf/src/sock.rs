@@ -14,6 +14,9 @@ use netstat_ebpf::{
     NO_LPORT, RAW, Reason, Record, UNKNOWN_NS, counter, proto_bit,
 };
 
+/// `TCP_CLOSE` of `include/net/tcp_states.h`: the state every socket begins in.
+const CLOSE: u8 = 7;
+
 /// `SOCK_RAW` of `include/linux/net.h`.
 const SOCK_RAW: u32 = 3;
 
@@ -49,7 +52,9 @@ pub struct Remembered {
     pub reason: u8,
     pub family: u8,
     pub protocol: u16,
-    pub pad: u16,
+    /// The TCP state it was told to enter last, 0 if none was.
+    pub state: u8,
+    pub pad: u8,
 }
 
 /// [`Remembered::flags`]: totals of a finished connection are in.
@@ -84,6 +89,7 @@ impl Remembered {
             reason: Reason::Closed as u8,
             family: 0,
             protocol: 0,
+            state: 0,
             pad: 0,
         }
     }
@@ -288,6 +294,7 @@ pub fn create(ctx: *mut bpf_sock) {
     let time_ns = now();
     fresh.created_ns = time_ns;
     fresh.state_ns = time_ns;
+    fresh.state = CLOSE;
     // SAFETY: the context is the one this program was called with.
     fresh.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
     if fresh.flags & HAS_UID == 0 {

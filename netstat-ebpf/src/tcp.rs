@@ -155,14 +155,19 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
 
     if r.flags & UNTOLD != 0 {
         r.flags &= !UNTOLD;
+        r.state = SYN_RECV;
         tell(r, inode, LISTEN, SYN_RECV, r.state_ns, 0);
     }
-    let in_state_ns = match (child, r.state_ns) {
-        (true, _) => 0,
-        (false, 0) => UNKNOWN_NS,
-        (false, since) => time_ns - since,
+    let in_state_ns = if child {
+        0
+    } else if r.state_ns == 0 || r.state != old {
+        // Older than the tracer, or a transition between was not seen: some do not pass `tcp_set_state`.
+        UNKNOWN_NS
+    } else {
+        time_ns - r.state_ns
     };
     r.state_ns = time_ns;
+    r.state = new;
     tell(r, inode, old, new, time_ns, in_state_ns);
 
     // Children inherit what is kept with the listener itself.
