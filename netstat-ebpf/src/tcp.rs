@@ -109,7 +109,8 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
 
     // A child begins its life here: as a clone of what is kept with its listener, or with nothing known.
     let child = old == LISTEN && new == SYN_RECV;
-    if child || r.sk != sk as u64 {
+    // Hooks that do not see that see it leave `SYN_RECV` first, in the same softirq.
+    if child || r.sk != sk as u64 || known.is_null() && old == SYN_RECV {
         let inherited = !known.is_null() && r.sk != sk as u64 && r.grade != Grade::None as u8;
         let (tgid, comm) = (r.tgid, r.comm);
         *r = Remembered::unknown(sk as u64);

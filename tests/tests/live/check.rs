@@ -335,17 +335,21 @@ impl Life {
         if sight.typeless && made.child && event.pid.is_none() {
             return Ok(());
         }
-        if event.pid != Some(made.pid) || event.comm.as_deref() != Some(made.comm.as_str()) {
-            return unlike("owner", &(event.pid, &event.comm), &(made.pid, &made.comm));
-        }
-        let owner = event.owner.as_deref().unwrap_or_default();
-        let grades: &[&str] = match (self.scanned, made.child) {
-            (true, _) => &["scanned"],
-            (_, true) => &["inherited", "accepted", "scanned"],
-            _ => &["created"],
-        };
-        if !grades.contains(&owner) {
-            return unlike("owner", &owner, &grades);
+        // A listener that was not seen to listen leaves its children nothing; nobody may be named who is not the owner, though.
+        let ownerless = sight.blind_to_listen && made.child && event.owner.is_none() && event.pid.is_none();
+        if !ownerless {
+            if event.pid != Some(made.pid) || event.comm.as_deref() != Some(made.comm.as_str()) {
+                return unlike("owner", &(event.pid, &event.comm), &(made.pid, &made.comm));
+            }
+            let owner = event.owner.as_deref().unwrap_or_default();
+            let grades: &[&str] = match (self.scanned, made.child) {
+                (true, _) => &["scanned"],
+                (_, true) => &["inherited", "accepted", "scanned"],
+                _ => &["created"],
+            };
+            if !grades.contains(&owner) {
+                return unlike("owner", &owner, &grades);
+            }
         }
         let held = match &event.kind {
             Kind::Open => true,
