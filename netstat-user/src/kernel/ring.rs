@@ -109,6 +109,11 @@ impl AsFd for Tracer {
 }
 
 impl Records {
+    /// Whether the ring may hold more than this batch had room for.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= BATCH
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
