@@ -53,6 +53,8 @@ pub enum Grade {
     Accepted = 2,
     /// The owner of the listener.
     Inherited = 3,
+    /// The first process found to hold the socket, which is older than the tracer.
+    Scanned = 4,
 }
 
 impl TryFrom<u8> for Grade {
@@ -64,6 +66,7 @@ impl TryFrom<u8> for Grade {
             1 => Self::Created,
             2 => Self::Accepted,
             3 => Self::Inherited,
+            4 => Self::Scanned,
             other => return Err(other),
         })
     }
@@ -113,6 +116,10 @@ pub const RAW: u8 = 1 << 2;
 pub const HAS_UID: u8 = 1 << 3;
 /// [`Record::flags`]: `inode` is known (0 then means that the socket has none).
 pub const HAS_INODE: u8 = 1 << 4;
+
+/// [`Record::flags`] of a child's first transition after its birth: `in_state_ns` before it, the child left its listener
+/// (`LISTEN` → `SYN_RECV`). Nearly always both happen in one go, and are told in one record.
+pub const BORN: u8 = 1 << 5;
 
 /// [`Record::in_state_ns`] and [`CloseRecord::duration_ns`] of a socket that was there before the tracer.
 pub const UNKNOWN_NS: u64 = u64::MAX;
@@ -277,6 +284,32 @@ fields! {
     TaskThreadPid = "task_struct"."thread_pid",
     /// `unsigned int`.
     PidLevel = "pid"."level",
+    /// `pid_t`: the thread group.
+    TaskTgid = "task_struct"."tgid",
+    /// `struct files_struct *`.
+    TaskFiles = "task_struct"."files",
+    /// `struct fdtable *`.
+    FilesFdt = "files_struct"."fdt",
+    /// `struct file **`.
+    FdtableFd = "fdtable"."fd",
+    /// `void *`: of a socket's file, its `struct socket *`.
+    FilePrivateData = "file"."private_data",
+    /// `struct sock *`.
+    SocketSk = "socket"."sk",
+    /// `void (*)(struct timer_list *)`.
+    TimerFunction = "timer_list"."function",
+    /// `unsigned long`, in jiffies.
+    TimerExpires = "timer_list"."expires",
+    /// `struct timer_list`.
+    TwTimer = "inet_timewait_sock"."tw_timer",
+    /// `unsigned char`: `TCP_FIN_WAIT2` or `TCP_TIME_WAIT`, where `skc_state` is always the latter.
+    TwSubstate = "inet_timewait_sock"."tw_substate",
+    /// `struct timer_list`.
+    ReqTimer = "request_sock"."rsk_timer",
+    /// `u8`; the byte after it holds `syncookie:1, num_timeout:7`, which BTF gives no byte offset.
+    ReqNumRetrans = "request_sock"."num_retrans",
+    /// `struct sock *`, the listener.
+    ReqListener = "sock_common"."skc_listener",
     /// `struct upid[]`.
     PidNumbers = "pid"."numbers",
     /// `int`.
@@ -315,6 +348,14 @@ pub mod globals {
     pub const PIDNS: &str = "PIDNS";
     /// `u32`: pending bytes from which a record wakes the reader.
     pub const WAKE_BYTES: &str = "WAKE_BYTES";
+    /// `u64`: address of `tw_timer_handler`, 0 if unknown.
+    pub const TW_TIMER: &str = "TW_TIMER";
+    /// `u64`: address of `reqsk_timer_handler`, 0 if unknown.
+    pub const REQ_TIMER: &str = "REQ_TIMER";
+    /// `u64`: where `inet_twsk_deschedule_put` begins, and where the next function does.
+    pub const DESCHEDULE: &str = "DESCHEDULE";
+    /// See [`DESCHEDULE`].
+    pub const DESCHEDULE_END: &str = "DESCHEDULE_END";
     /// `u8`: aya-log's own level, 0 for silence.
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 }
@@ -337,13 +378,11 @@ pub mod maps {
     pub const EVENTS: &str = "EVENTS";
     /// Per-CPU counters, see [`counter`](super::counter).
     pub const COUNTERS: &str = "COUNTERS";
-    /// What is remembered of each live socket, by address of its `struct sock`.
-    pub const SOCKETS: &str = "SOCKETS";
 }
 
 /// Indices of the per-CPU counters.
 pub mod counter {
-    /// Records lost because the ring buffer was full.
+    /// Events lost because the ring buffer was full.
     pub const LOST: u32 = 0;
     /// Sockets not remembered because the map was full or the kernel had no memory.
     pub const FORGOTTEN: u32 = 1;

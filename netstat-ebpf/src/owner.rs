@@ -3,9 +3,10 @@
 use crate::{
     PIDNS,
     read::{Addr, Memory, Probed, offset},
+    remembered::Remembered,
 };
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task};
-use netstat_ebpf::{ABSENT, Field};
+use netstat_ebpf::{ABSENT, Field, Grade};
 
 /// Levels of nested PID namespaces looked at; the kernel's own limit is 32 (`MAX_PID_NS_LEVEL`).
 const LEVELS: usize = 32;
@@ -14,7 +15,17 @@ const LEVELS: usize = 32;
 #[derive(Clone, Copy)]
 pub struct Process {
     pub tgid: u32,
-    pub comm: [u8; 16],
+    pub comm: [u64; 2],
+}
+
+impl Process {
+    /// Makes it the owner.
+    #[inline(always)]
+    pub fn own(&self, r: &mut Remembered, grade: Grade) {
+        r.tgid = self.tgid;
+        r.comm = self.comm;
+        r.grade = grade as u8;
+    }
 }
 
 /// The current process, `None` if the reader's PID namespace does not hold it.
@@ -26,11 +37,30 @@ pub fn current() -> Option<Process> {
     let comm = match (leader, offset(Field::TaskComm)) {
         (Some(leader), at) if at != ABSENT => Probed::at(leader.wrapping_add(at as usize)),
         // Without BTF the leader cannot be found: the thread's own name is the nearest there is.
-        _ => bpf_get_current_comm().unwrap_or_default(),
+        _ => words(bpf_get_current_comm().unwrap_or_default()),
     };
     let pidns = PIDNS.load();
     let tgid = if pidns == 0 { (bpf_get_current_pid_tgid() >> 32) as u32 } else { number_in(leader?, pidns)? };
     Some(Process { tgid, comm })
+}
+
+/// A thread-group leader, `None` if the reader's PID namespace does not hold it.
+#[inline(always)]
+pub fn leader(task: Addr, tgid: u32) -> Option<Process> {
+    let at = offset(Field::TaskComm);
+    if at == ABSENT {
+        return None;
+    }
+    let pidns = PIDNS.load();
+    let tgid = if pidns == 0 { tgid } else { number_in(task, pidns)? };
+    Some(Process { tgid, comm: Probed::at(task.wrapping_add(at as usize)) })
+}
+
+/// Sixteen bytes as two words.
+#[inline(always)]
+pub fn words(bytes: [u8; 16]) -> [u64; 2] {
+    // SAFETY: any sixteen bytes are two words.
+    unsafe { core::mem::transmute(bytes) }
 }
 
 /// The number of a task in a PID namespace, by `task->thread_pid->numbers`.

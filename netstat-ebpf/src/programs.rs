@@ -1,15 +1,16 @@
 //! Entry points: one thin wrapper per hook and attach variant.
 
 use crate::{
+    accept, mini, prime,
     read::{Addr, Probed, Typed, offset},
     sock, tcp,
 };
 use aya_ebpf::{
     EbpfContext,
-    macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fentry, kprobe, raw_tracepoint, tracepoint},
+    macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fentry, fexit, kprobe, raw_tracepoint, tracepoint},
     programs::{
-        BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext, SockAddrContext, SockContext,
-        TracePointContext,
+        BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext, SockAddrContext,
+        SockContext, TracePointContext,
     },
 };
 use aya_log_ebpf::debug;
@@ -158,6 +159,88 @@ fn taken(ctx: &SockAddrContext) {
     // SAFETY: the verifier turns this into a load of the socket's address.
     let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
     if !sk.is_null() {
-        sock::take_over(sk.cast_const().cast());
+        accept::with_address(sk.cast_const().cast());
     }
+}
+
+/// `inet_csk_accept(sk, arg)`, since 6.10.
+#[fexit(function = "inet_csk_accept")]
+pub fn accept_fexit2(ctx: FExitContext) -> i32 {
+    accept::take_over(ctx.arg(2));
+    0
+}
+
+/// `inet_csk_accept(sk, flags, err, kern)`, before.
+#[fexit(function = "inet_csk_accept")]
+pub fn accept_fexit4(ctx: FExitContext) -> i32 {
+    accept::take_over(ctx.arg(4));
+    0
+}
+
+/// Attached to the exit of accept(2) and of accept4(2), whose records have what they return at the same offset.
+#[tracepoint(name = "sys_exit_accept", category = "syscalls")]
+pub fn accept_syscall(ctx: TracePointContext) -> u32 {
+    let returned: i64 = field(&ctx, 16);
+    if returned >= 0 {
+        accept::returned(returned as u64);
+    }
+    0
+}
+
+#[btf_tracepoint(function = "timer_start")]
+pub fn timer_start(ctx: BtfTracePointContext) -> i32 {
+    mini::timer_start(ctx.arg(0));
+    0
+}
+
+#[btf_tracepoint(function = "timer_cancel")]
+pub fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
+    mini::timer_cancel(ctx.as_ptr(), ctx.arg(0));
+    0
+}
+
+#[btf_tracepoint(function = "timer_expire_exit")]
+pub fn timer_done(ctx: BtfTracePointContext) -> i32 {
+    mini::timer_done(ctx.arg(0));
+    0
+}
+
+/// `kfree_skb(skb, location, reason, rx_sk)`, since 6.11: a segment for a minisocket ends here.
+#[btf_tracepoint(function = "kfree_skb")]
+pub fn segment_tp_btf(ctx: BtfTracePointContext) -> i32 {
+    mini::segment(ctx.arg(3));
+    0
+}
+
+#[fexit(function = "tcp_timewait_state_process")]
+pub fn segment_fexit(ctx: FExitContext) -> i32 {
+    mini::segment(ctx.arg(0));
+    0
+}
+
+#[btf_tracepoint(function = "tcp_retransmit_synack")]
+pub fn synack_again(ctx: BtfTracePointContext) -> i32 {
+    mini::synack_again(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
+#[repr(C)]
+pub struct TaskFile {
+    meta: *const u8,
+    task: Addr,
+    fd: u32,
+    pad: u32,
+    file: Addr,
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub extern "C" fn prime_task_file(ctx: *const TaskFile) -> i32 {
+    // SAFETY: the kernel hands over a context of this shape.
+    let (task, file) = unsafe { ((*ctx).task, (*ctx).file) };
+    if !task.is_null() && !file.is_null() {
+        prime::held(task, file);
+    }
+    0
 }

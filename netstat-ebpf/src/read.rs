@@ -1,7 +1,7 @@
 //! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the two ways a program may look:
 //! [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does not.
 
-use crate::{OFFSETS, sock::Remembered};
+use crate::{OFFSETS, kept::Listener};
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel,
     generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
@@ -30,11 +30,11 @@ pub trait Memory {
     /// The socket cookie, made if the program type can; 0 if there is none.
     fn cookie(sk: Addr) -> u64;
 
-    /// What is remembered with the socket itself (listeners and what was cloned from them), null if nothing.
-    fn kept(sk: Addr) -> *mut Remembered;
+    /// What is kept with the socket itself (a listener, or what a child has of its), null if nothing.
+    fn kept(sk: Addr) -> *mut Listener;
 
-    /// Keeps a copy with the socket itself, so that children inherit it. False where that cannot be.
-    fn keep(sk: Addr, remembered: *const Remembered) -> bool;
+    /// Keeps a copy with the socket itself, so that children inherit it, where that can be.
+    fn keep(sk: Addr, listener: &Listener);
 
     /// Reads a field, `None` if this kernel has it not.
     #[inline(always)]
@@ -109,13 +109,13 @@ impl Memory for Typed {
     }
 
     #[inline(always)]
-    fn kept(sk: Addr) -> *mut Remembered {
+    fn kept(sk: Addr) -> *mut Listener {
         crate::KEPT.get(sk)
     }
 
     #[inline(always)]
-    fn keep(sk: Addr, remembered: *const Remembered) -> bool {
-        !crate::KEPT.get_or_insert(sk, remembered).is_null()
+    fn keep(sk: Addr, listener: &Listener) {
+        crate::KEPT.put(sk, listener);
     }
 }
 
@@ -141,12 +141,10 @@ impl Memory for Probed {
     }
 
     #[inline(always)]
-    fn kept(_sk: Addr) -> *mut Remembered {
+    fn kept(_sk: Addr) -> *mut Listener {
         core::ptr::null_mut()
     }
 
     #[inline(always)]
-    fn keep(_sk: Addr, _remembered: *const Remembered) -> bool {
-        false
-    }
+    fn keep(_sk: Addr, _listener: &Listener) {}
 }

@@ -1,8 +1,9 @@
-//! What is remembered of each socket, and the hooks of its creation and, where it is not TCP, its end.
+//! Telling what happens to sockets, and the hooks of their creation and, where they are not TCP, their end.
 
 use crate::{
-    COUNTERS, EVENTS, LPORT, NETNS, PID, PORT, PROTOS, RPORT, SOCKETS, STATES, WAKE_BYTES, owner,
-    read::{Addr, Memory, Probed, Typed, offset},
+    EVENTS, LPORT, NETNS, PID, PORT, PROTOS, RPORT, STATES, WAKE_BYTES, accept, owner,
+    read::{Addr, Memory, Probed, offset},
+    remembered::{Remembered, count, forget, or_scratch, recall, remember_as},
 };
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
@@ -10,8 +11,8 @@ use aya_ebpf::{
     maps::ring_buf::RingBufEntry,
 };
 use netstat_ebpf::{
-    ABSENT, AF_INET6, ANY, CloseRecord, Field, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, IPPROTO_TCP, Kind,
-    NO_LPORT, RAW, Reason, Record, UNKNOWN_NS, counter, proto_bit,
+    ABSENT, AF_INET6, ANY, BORN, CloseRecord, Field, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, IPPROTO_TCP,
+    Kind, NO_LPORT, RAW, Reason, Record, UNKNOWN_NS, counter, proto_bit,
 };
 
 /// `TCP_CLOSE` of `include/net/tcp_states.h`: the state every socket begins in.
@@ -19,107 +20,6 @@ const CLOSE: u8 = 7;
 
 /// `SOCK_RAW` of `include/linux/net.h`.
 const SOCK_RAW: u32 = 3;
-
-/// What is remembered of a live socket.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Remembered {
-    /// Address of the socket this belongs to: a child's clone still names its listener here.
-    pub sk: u64,
-    /// When it was created, 0 if before the tracer.
-    pub created_ns: u64,
-    /// When it entered its present state, 0 if before the tracer.
-    pub state_ns: u64,
-    /// Cookie, 0 if not known yet.
-    pub cookie: u64,
-    /// Payload bytes received and sent on connections that are over.
-    pub rx_bytes: u64,
-    pub tx_bytes: u64,
-    pub rtt_us: u32,
-    pub retransmits: u32,
-    /// Owner; `grade` tells whether there is one.
-    pub tgid: u32,
-    pub uid: u32,
-    pub netns: u32,
-    pub lport: u16,
-    pub rport: u16,
-    pub comm: [u8; 16],
-    pub laddr: [u64; 2],
-    pub raddr: [u64; 2],
-    /// `HAS_TUPLE`, `HAS_UID`, `RAW` of the ABI, and the marks below.
-    pub flags: u8,
-    pub grade: u8,
-    pub reason: u8,
-    pub family: u8,
-    pub protocol: u16,
-    /// The TCP state it was told to enter last, 0 if none was.
-    pub state: u8,
-    pub pad: u8,
-}
-
-/// [`Remembered::flags`]: totals of a finished connection are in.
-pub const COUNTED: u8 = 1 << 5;
-/// [`Remembered::flags`]: this end sent a reset.
-pub const SENT_RESET: u8 = 1 << 6;
-/// [`Remembered::flags`]: a child whose first transition is still to be told, since the kernel had not filled it in.
-pub const UNTOLD: u8 = 1 << 7;
-
-impl Remembered {
-    /// A socket nothing is known of.
-    pub const fn unknown(sk: u64) -> Self {
-        Self {
-            sk,
-            created_ns: 0,
-            state_ns: 0,
-            cookie: 0,
-            rx_bytes: 0,
-            tx_bytes: 0,
-            rtt_us: 0,
-            retransmits: 0,
-            tgid: 0,
-            uid: 0,
-            netns: 0,
-            lport: 0,
-            rport: 0,
-            comm: [0; 16],
-            laddr: [0; 2],
-            raddr: [0; 2],
-            flags: 0,
-            grade: Grade::None as u8,
-            reason: Reason::Closed as u8,
-            family: 0,
-            protocol: 0,
-            state: 0,
-            pad: 0,
-        }
-    }
-}
-
-/// What is remembered of a socket, null if nothing.
-#[inline(always)]
-pub fn recall<M: Memory>(sk: Addr) -> *mut Remembered {
-    let kept = M::kept(sk);
-    if kept.is_null() { SOCKETS.get_ptr_mut(sk as u64).unwrap_or(core::ptr::null_mut()) } else { kept }
-}
-
-/// Starts to remember a socket; null, and counted, if there is no room.
-#[inline(always)]
-pub fn remember(remembered: &Remembered) -> *mut Remembered {
-    if SOCKETS.insert(remembered.sk, remembered, 0).is_err() {
-        count(counter::FORGOTTEN);
-        return core::ptr::null_mut();
-    }
-    SOCKETS.get_ptr_mut(remembered.sk).unwrap_or(core::ptr::null_mut())
-}
-
-/// Adds one to a per-CPU counter.
-#[inline(always)]
-pub fn count(index: u32) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(index) {
-        // SAFETY: the counter is this CPU's own.
-        unsafe { *counter += 1 };
-    }
-}
 
 /// The time, in nanoseconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
@@ -153,6 +53,12 @@ pub fn wanted_ports(lport: u16, rport: u16) -> bool {
     (PORT.load() == ANY || PORT.load() == lport || PORT.load() == rport)
         && (LPORT.load() == ANY || LPORT.load() == lport)
         && (RPORT.load() == ANY || RPORT.load() == rport)
+}
+
+/// Whether transitions into a state are wanted.
+#[inline(always)]
+pub fn wanted_state(state: u8) -> bool {
+    STATES.load() == ANY || STATES.load() & (1 << state) != 0
 }
 
 /// Whether an `Open` or a `Close` is wanted at all.
@@ -198,7 +104,7 @@ pub fn record(kind: Kind, r: &Remembered, time_ns: u64, inode: Option<u64>) -> R
         pid: r.tgid,
         lport: r.lport,
         rport: r.rport,
-        comm: r.comm,
+        comm: bytes(r.comm),
         laddr: bytes(r.laddr),
         raddr: bytes(r.raddr),
     }
@@ -206,9 +112,30 @@ pub fn record(kind: Kind, r: &Remembered, time_ns: u64, inode: Option<u64>) -> R
 
 /// Two words as they lie in memory.
 #[inline(always)]
-pub fn bytes(words: [u64; 2]) -> [u8; 16] {
+fn bytes(words: [u64; 2]) -> [u8; 16] {
     // SAFETY: any sixteen bytes are a byte array.
     unsafe { core::mem::transmute(words) }
+}
+
+/// Tells a transition; `marks` are added to the record's flags.
+#[inline(always)]
+pub fn tell_state(r: &Remembered, inode: Option<u64>, old: u8, new: u8, time_ns: u64, in_state_ns: u64, marks: u8) {
+    if !wanted_state(new) || !wanted_owner(r) || !wanted_ports(r.lport, r.rport) {
+        return;
+    }
+    let entry = reserve::<Record>();
+    if entry.is_none() && marks & BORN != 0 {
+        // It would have told of two transitions.
+        count(counter::LOST);
+    }
+    if let Some(mut entry) = entry {
+        let written = entry.write(record(Kind::State, r, time_ns, inode));
+        written.flags |= marks;
+        written.old_state = old;
+        written.new_state = new;
+        written.in_state_ns = in_state_ns;
+        submit(entry);
+    }
 }
 
 /// Tells the end of a socket.
@@ -260,19 +187,16 @@ impl Inet {
 
     /// What there is to remember of it before anything happened to it.
     #[inline(always)]
-    fn fresh(&self) -> Remembered {
-        let mut fresh = Remembered::unknown(self.sk as u64);
-        fresh.family = self.family;
-        fresh.protocol = self.protocol;
-        fresh.netns = self.netns.unwrap_or(0);
+    fn describe(&self, ctx: *mut bpf_sock, r: &mut Remembered) {
+        r.family = self.family;
+        r.protocol = self.protocol;
+        r.netns = self.netns.unwrap_or(0);
         if self.raw {
-            fresh.flags |= RAW;
+            r.flags |= RAW;
         }
-        if let Some(uid) = Probed::get(self.sk, Field::SkUid) {
-            fresh.uid = uid;
-            fresh.flags |= HAS_UID;
-        }
-        fresh
+        r.learn_uid::<Probed>(self.sk);
+        // SAFETY: the context is the one this program was called with.
+        r.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
     }
 
     /// Inode by way of `struct socket_alloc`: at creation there is no file yet.
@@ -290,24 +214,21 @@ impl Inet {
 #[inline(always)]
 pub fn create(ctx: *mut bpf_sock) {
     let Some(inet) = Inet::wanted(ctx) else { return };
-    let mut fresh = inet.fresh();
+    let mut fresh = Remembered::NOTHING;
+    inet.describe(ctx, &mut fresh);
     let time_ns = now();
     fresh.created_ns = time_ns;
     fresh.state_ns = time_ns;
     fresh.state = CLOSE;
-    // SAFETY: the context is the one this program was called with.
-    fresh.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
     if fresh.flags & HAS_UID == 0 {
         // SAFETY: takes nothing, returns a number.
         fresh.uid = unsafe { bpf_get_current_uid_gid() } as u32;
         fresh.flags |= HAS_UID;
     }
     if let Some(process) = owner::current() {
-        fresh.tgid = process.tgid;
-        fresh.comm = process.comm;
-        fresh.grade = Grade::Created as u8;
+        process.own(&mut fresh, Grade::Created);
     }
-    remember(&fresh);
+    remember_as(inet.sk, &fresh);
     if wanted_ends() && wanted_owner(&fresh) && wanted_ports(0, 0) {
         if let Some(mut entry) = reserve::<Record>() {
             entry.write(record(Kind::Open, &fresh, time_ns, inet.inode()));
@@ -316,49 +237,26 @@ pub fn create(ctx: *mut bpf_sock) {
     }
 }
 
-/// Body of the hooks that a process passes with a connection in hand: accept(2) that asks for the peer's address, getpeername(2),
-/// and the last close(2). The first of them makes an inherited connection the process's own.
+/// Body of `cgroup/sock_release`: the end of sockets that are not TCP. Those end in `tcp_destroy_sock`; for a connection that was
+/// accepted where no hook could see it, this is the first sight of whoever did.
 #[inline(always)]
-pub fn take_over(sk: Addr) {
-    let r = recall::<Typed>(sk);
+pub fn release(ctx: *mut bpf_sock) {
+    // SAFETY: the verifier turns these into loads of the socket's own fields.
+    if unsafe { (*ctx).protocol as u16 == IPPROTO_TCP && (*ctx).type_ != SOCK_RAW } {
+        accept::take_over(ctx.cast_const().cast());
+        return;
+    }
+    let Some(inet) = Inet::wanted(ctx) else { return };
+    let known = recall(inet.sk);
+    let r = or_scratch(known);
     if r.is_null() {
         return;
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
-    let child = r.grade == Grade::None as u8 && r.created_ns != 0;
-    if r.sk == sk as u64
-        && (child || r.grade == Grade::Inherited as u8)
-        && let Some(process) = owner::current()
-    {
-        r.tgid = process.tgid;
-        r.comm = process.comm;
-        r.grade = Grade::Accepted as u8;
+    if known.is_null() {
+        inet.describe(ctx, r);
     }
-}
-
-/// Body of `cgroup/sock_release`: the end of sockets that are not TCP. Those end in `tcp_destroy_sock`; for a connection that was
-/// accepted without a look at the peer, this is the first sight of whoever did.
-#[inline(always)]
-pub fn release(ctx: *mut bpf_sock) {
-    // SAFETY: the verifier turns these into loads of the socket's own fields.
-    if unsafe { (*ctx).protocol as u16 == IPPROTO_TCP && (*ctx).type_ != SOCK_RAW } {
-        take_over(ctx.cast_const().cast());
-        return;
-    }
-    let Some(inet) = Inet::wanted(ctx) else { return };
-    let remembered = SOCKETS.get_ptr_mut(inet.sk as u64);
-    let mut fresh;
-    let r = match remembered {
-        // SAFETY: the map's values live as long as the program runs.
-        Some(remembered) => unsafe { &mut *remembered },
-        None => {
-            fresh = inet.fresh();
-            // SAFETY: the context is the one this program was called with.
-            fresh.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
-            &mut fresh
-        }
-    };
     let v6 = inet.family == AF_INET6;
     if let (Some(laddr), Some(raddr), Some(lport), Some(rport)) = (
         Probed::address(inet.sk, v6, Field::SkcRcvSaddr, Field::SkcV6RcvSaddr),
@@ -370,8 +268,7 @@ pub fn release(ctx: *mut bpf_sock) {
         r.flags |= HAS_TUPLE;
     }
     tell_close(r, inet.inode(), false, Reason::Closed);
-    if remembered.is_some() {
-        // Nothing is left to do if it has gone meanwhile.
-        let _ = SOCKETS.remove(inet.sk as u64);
+    if !known.is_null() {
+        forget(inet.sk);
     }
 }

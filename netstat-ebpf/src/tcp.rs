@@ -1,22 +1,20 @@
 //! The life of TCP sockets: transitions, resets, the end.
 
 use crate::{
-    STATES,
+    PENDING, REQ_TIMER,
+    kept::Listener,
+    mini,
     read::{Addr, Memory},
-    sock::{
-        COUNTED, Remembered, SENT_RESET, UNTOLD, now, recall, record, remember, reserve, submit, tell_close,
-        wanted_netns, wanted_owner, wanted_ports, wanted_proto,
-    },
+    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
+    sock::{now, tell_close, tell_state, wanted_netns, wanted_proto, wanted_state},
 };
-use netstat_ebpf::{
-    AF_INET6, ANY, Field, Grade, HAS_TUPLE, HAS_UID, IPPROTO_TCP, Kind, NO_LPORT, Reason, Record, UNKNOWN_NS,
-};
+use netstat_ebpf::{AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
 
 /// States of `include/net/tcp_states.h` that the bodies look at.
-const SYN_SENT: u8 = 2;
-const SYN_RECV: u8 = 3;
-const CLOSE: u8 = 7;
-const LISTEN: u8 = 10;
+pub const SYN_SENT: u8 = 2;
+pub const SYN_RECV: u8 = 3;
+pub const CLOSE: u8 = 7;
+pub const LISTEN: u8 = 10;
 
 /// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
 const EPIPE: i32 = 32;
@@ -55,7 +53,7 @@ impl Given {
 impl Tuple {
     /// The ends as `struct sock` has them now.
     #[inline(always)]
-    fn read<M: Memory>(sk: Addr, v6: bool) -> Option<Self> {
+    pub fn read<M: Memory>(sk: Addr, v6: bool) -> Option<Self> {
         let mut tuple = Self {
             laddr: M::address(sk, v6, Field::SkcRcvSaddr, Field::SkcV6RcvSaddr)?,
             raddr: M::address(sk, v6, Field::SkcDaddr, Field::SkcV6Daddr)?,
@@ -93,51 +91,34 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if !wanted_netns(netns) {
         return;
     }
-    let time_ns = now();
-    let mut scratch;
-    let known = recall::<M>(sk);
-    let mut r = known;
+    // A child begins its life here: in the same softirq nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
+    // its cookie yet. It is told then.
+    if old == LISTEN && new == SYN_RECV {
+        born::<M>(sk);
+        if let Some(pending) = PENDING.get_ptr_mut(0) {
+            // SAFETY: the value is this CPU's own.
+            unsafe { (*pending).child = sk as u64 };
+        }
+        return;
+    }
+    let mut r = recall(sk);
     if r.is_null() {
-        scratch = Remembered::unknown(sk as u64);
-        r = remember(&scratch);
+        // Hooks that do not see the birth see the child leave `SYN_RECV` first, in the same softirq.
+        r = if old == SYN_RECV { born::<M>(sk) } else { remember(sk) };
+        r = or_scratch(r);
         if r.is_null() {
-            r = &raw mut scratch;
-        }
-    }
-    // SAFETY: a value of a map, or the scratch of this call.
-    let r = unsafe { &mut *r };
-
-    // A child begins its life here: as a clone of what is kept with its listener, or with nothing known.
-    let child = old == LISTEN && new == SYN_RECV;
-    // Hooks that do not see that see it leave `SYN_RECV` first, in the same softirq.
-    if child || r.sk != sk as u64 || known.is_null() && old == SYN_RECV {
-        let inherited = !known.is_null() && r.sk != sk as u64 && r.grade != Grade::None as u8;
-        let (tgid, comm) = (r.tgid, r.comm);
-        *r = Remembered::unknown(sk as u64);
-        r.created_ns = time_ns;
-        if inherited {
-            r.tgid = tgid;
-            r.comm = comm;
-            r.grade = Grade::Inherited as u8;
-        }
-    }
-    r.family = family as u8;
-    r.protocol = protocol;
-    r.netns = netns.unwrap_or(0);
-    if let Some(uid) = M::get(sk, Field::SkUid) {
-        r.uid = uid;
-        r.flags |= HAS_UID;
-    }
-
-    let tuple = Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None });
-    if child {
-        r.state_ns = time_ns;
-        // Up to 6.12 the transition is announced before the child has its peer and its cookie: it is told with the next one.
-        if tuple.as_ref().is_none_or(|tuple| tuple.rport == 0) {
-            r.flags |= UNTOLD;
             return;
         }
     }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    let time_ns = now();
+    r.family = family as u8;
+    r.protocol = protocol;
+    r.netns = netns.unwrap_or(0);
+    r.learn_uid::<M>(sk);
+
+    let tuple = Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None });
     if let Some(mut tuple) = tuple {
         if tuple.lport == 0 && new != SYN_SENT && new != LISTEN {
             // The port has been given back: the copy, or the field that keeps it longest.
@@ -154,43 +135,57 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     }
     let inode = M::inode(sk);
 
+    let mut marks = 0;
     if r.flags & UNTOLD != 0 {
         r.flags &= !UNTOLD;
-        r.state = SYN_RECV;
-        tell(r, inode, LISTEN, SYN_RECV, r.state_ns, 0);
+        if !wanted_state(SYN_RECV) {
+        } else if wanted_state(new) {
+            marks = BORN;
+        } else {
+            tell_state(r, inode, LISTEN, SYN_RECV, r.state_ns, 0, 0);
+        }
     }
-    let in_state_ns = if child {
-        0
-    } else if r.state_ns == 0 || r.state != old {
+    let in_state_ns = if r.state_ns == 0 || r.state != old {
         // Older than the tracer, or a transition between was not seen: some do not pass `tcp_set_state`.
         UNKNOWN_NS
     } else {
         time_ns - r.state_ns
     };
+    let entered_ns = if in_state_ns == UNKNOWN_NS { 0 } else { r.state_ns };
     r.state_ns = time_ns;
     r.state = new;
-    tell(r, inode, old, new, time_ns, in_state_ns);
+    tell_state(r, inode, old, new, time_ns, in_state_ns, marks);
 
-    // Children inherit what is kept with the listener itself.
-    if new == LISTEN && M::keep(sk, r) {
-        let _ = crate::SOCKETS.remove(sk as u64);
+    if new == CLOSE {
+        mini::time_wait(r, old, entered_ns);
+    }
+    // Where the end of its request does not tell a child its listener, the kernel hands down what is kept with that. It costs more.
+    if REQ_TIMER.load() == 0 && new == LISTEN && r.grade != Grade::None as u8 {
+        M::keep(sk, &Listener { sk: sk as u64, comm: r.comm, tgid: r.tgid, pad: 0 });
     }
 }
 
-/// Tells a transition.
+/// Begins to remember a child. Null where there is no room.
 #[inline(always)]
-fn tell(r: &Remembered, inode: Option<u64>, old: u8, new: u8, time_ns: u64, in_state_ns: u64) {
-    if (STATES.load() != ANY && STATES.load() & (1 << new) == 0) || !wanted_owner(r) || !wanted_ports(r.lport, r.rport)
-    {
-        return;
+fn born<M: Memory>(sk: Addr) -> *mut Remembered {
+    let r = remember(sk);
+    if !r.is_null() {
+        // SAFETY: a value of a map.
+        let r = unsafe { &mut *r };
+        r.created_ns = now();
+        r.state_ns = r.created_ns;
+        r.state = SYN_RECV;
+        r.flags = UNTOLD;
+        let kept = if REQ_TIMER.load() == 0 { M::kept(sk) } else { core::ptr::null_mut() };
+        if !kept.is_null() {
+            // SAFETY: a value of the map.
+            let kept = unsafe { &*kept };
+            r.tgid = kept.tgid;
+            r.comm = kept.comm;
+            r.grade = Grade::Inherited as u8;
+        }
     }
-    if let Some(mut entry) = reserve::<Record>() {
-        let written = entry.write(record(Kind::State, r, time_ns, inode));
-        written.old_state = old;
-        written.new_state = new;
-        written.in_state_ns = in_state_ns;
-        submit(entry);
-    }
+    r
 }
 
 /// `inet_sport`: still there when `skc_num` has been given back.
@@ -252,76 +247,68 @@ pub fn send_reset<M: Memory>(sk: Addr) {
     if sk.is_null() {
         return;
     }
-    let r = recall::<M>(sk);
+    let r = recall(sk);
     if !r.is_null() {
         // SAFETY: a value of a map.
-        let r = unsafe { &mut *r };
-        // A clone that no transition has made its own yet speaks for its listener.
-        if r.sk == sk as u64 {
-            r.flags |= SENT_RESET;
-        }
+        unsafe { (*r).flags |= SENT_RESET };
     }
 }
 
 /// Body of the hooks on `tcp_destroy_sock`: the end of a TCP socket.
 #[inline(always)]
 pub fn destroy<M: Memory>(sk: Addr) {
-    let known = recall::<M>(sk);
-    let mut scratch;
-    let r = if known.is_null() {
-        scratch = Remembered::unknown(sk as u64);
-        &mut scratch
-    } else {
-        // SAFETY: a value of a map.
-        unsafe { &mut *known }
-    };
-    if r.sk == sk as u64 {
-        let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
-        let v6 = family == AF_INET6;
-        let netns = M::netns(sk);
-        let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
-        let wanted = wanted_proto(protocol, false, v6) && wanted_netns(netns);
-        if family != 0 && protocol == IPPROTO_TCP && wanted {
-            r.family = family;
-            r.protocol = protocol;
-            r.netns = netns.unwrap_or(r.netns);
-            if let Some(uid) = M::get(sk, Field::SkUid) {
-                r.uid = uid;
-                r.flags |= HAS_UID;
-            }
-            if r.flags & HAS_TUPLE == 0
-                && let Some(mut tuple) = Tuple::read::<M>(sk, v6)
-            {
-                if tuple.lport == 0 {
-                    tuple.lport = kept_port::<M>(sk);
-                }
-                (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
-                r.flags |= HAS_TUPLE;
-            }
-            if r.cookie == 0 {
-                r.cookie = M::cookie(sk);
-            }
-            if r.flags & COUNTED == 0 {
-                let tcp = M::tcp_sock(sk);
-                if !tcp.is_null() {
-                    add_totals::<M>(sk, tcp, r);
-                }
-            }
-            let reason = match r.reason {
-                reason if reason == Reason::ResetReceived as u8 => Reason::ResetReceived,
-                reason if reason == Reason::Refused as u8 => Reason::Refused,
-                reason if reason == Reason::TimedOut as u8 => Reason::TimedOut,
-                _ if r.flags & SENT_RESET != 0 => Reason::ResetSent,
-                reason if reason == Reason::Unknown as u8 => Reason::Unknown,
-                _ => Reason::Closed,
-            };
-            tell_close(r, M::inode(sk), r.flags & COUNTED != 0, reason);
+    let known = recall(sk);
+    let r = or_scratch(known);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    tell_end::<M>(sk, unsafe { &mut *r });
+    if !known.is_null() {
+        forget(sk);
+    }
+}
+
+#[inline(always)]
+fn tell_end<M: Memory>(sk: Addr, r: &mut Remembered) {
+    let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
+    let v6 = family == AF_INET6;
+    let netns = M::netns(sk);
+    let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
+    if family == 0 || protocol != IPPROTO_TCP || !wanted_proto(protocol, false, v6) || !wanted_netns(netns) {
+        return;
+    }
+    r.family = family;
+    r.protocol = protocol;
+    r.netns = netns.unwrap_or(r.netns);
+    r.learn_uid::<M>(sk);
+    if r.flags & HAS_TUPLE == 0
+        && let Some(mut tuple) = Tuple::read::<M>(sk, v6)
+    {
+        if tuple.lport == 0 {
+            tuple.lport = kept_port::<M>(sk);
+        }
+        (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
+        r.flags |= HAS_TUPLE;
+    }
+    if r.cookie == 0 {
+        r.cookie = M::cookie(sk);
+    }
+    if r.flags & COUNTED == 0 {
+        let tcp = M::tcp_sock(sk);
+        if !tcp.is_null() {
+            add_totals::<M>(sk, tcp, r);
         }
     }
-    // What is kept with the socket goes with it; the map's entry is ours to remove, if there is one.
-    if !known.is_null() && M::kept(sk).is_null() {
-        let _ = crate::SOCKETS.remove(sk as u64);
-    }
+    let reason = match r.reason {
+        reason if reason == Reason::ResetReceived as u8 => Reason::ResetReceived,
+        reason if reason == Reason::Refused as u8 => Reason::Refused,
+        reason if reason == Reason::TimedOut as u8 => Reason::TimedOut,
+        _ if r.flags & SENT_RESET != 0 => Reason::ResetSent,
+        reason if reason == Reason::Unknown as u8 => Reason::Unknown,
+        _ => Reason::Closed,
+    };
+    tell_close(r, M::inode(sk), r.flags & COUNTED != 0, reason);
 }
 
 /// The state a socket is in, for hooks that are told only the new one.

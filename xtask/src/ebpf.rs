@@ -119,6 +119,8 @@ fn build() -> Result<Vec<u8>> {
     let flags = [
         format!("-Clinker={}", linker.display()),
         "-Clink-arg=--btf".to_owned(),
+        // Otherwise every copy and every zeroing of a few bytes is a call of a loop over bytes.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
         format!("--remap-path-prefix={}=/src", root.display()),
         format!("--remap-path-prefix={}=/cargo", cargo_home().display()),
     ];

@@ -2,7 +2,8 @@
 
 use super::{
     facts::{self, Gathered},
-    plan::{self, Hook, Refusal, Types, Variant},
+    plan::{self, Facts, Hook, Refusal, Variant},
+    prime,
 };
 use crate::{
     model::{Coverage, HookCoverage},
@@ -11,7 +12,8 @@ use crate::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, KProbe, Program, ProgramError, RawTracePoint, TracePoint,
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint,
+        TracePoint,
     },
 };
 use netstat_ebpf::{ABSENT, ANY, FIELDS, globals, maps};
@@ -100,7 +102,8 @@ pub fn causes(error: &dyn Error) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-fn refused(error: &ProgramError) -> Refusal {
+/// Why the kernel refused a program.
+pub fn refused(error: &ProgramError) -> Refusal {
     Refusal::Kernel(match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
@@ -127,10 +130,13 @@ pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage), AttachError> {
         return Err(AttachError::Capabilities(missing));
     }
     let Gathered { facts, cgroup } = facts::gather();
-    let mut ebpf = load(wanted, facts.types.as_ref().ok())?;
+    let mut ebpf = load(wanted, &facts)?;
     let btf = Btf::from_sys_fs().ok();
     let mut coverage = Coverage::default();
     for &hook in &wanted.hooks {
+        if plan::is_needless(hook, &coverage) {
+            continue;
+        }
         let forced = wanted.forced.filter(|_| hook == Hook::State);
         let mut covered =
             HookCoverage { hook: hook.name(), without: hook.without(), variant: None, refused: Vec::new() };
@@ -153,12 +159,14 @@ pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage), AttachError> {
         }
         coverage.hooks.push(covered);
     }
+    coverage.hooks.push(prime::prime(&mut ebpf, btf.as_ref()));
     Ok((ebpf, coverage))
 }
 
-fn load(wanted: &Wanted, types: Option<&Types>) -> Result<Ebpf, AttachError> {
+fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
     const NOTHING: [u32; FIELDS] = [ABSENT; FIELDS];
-    let offsets = types.map_or(&NOTHING, |types| &types.offsets);
+    let offsets = facts.types.as_ref().map_or(&NOTHING, |types| &types.offsets);
+    let symbols = facts.symbols.as_ref().copied().unwrap_or_default();
     let pidns = sys::pid_namespace_if_nested();
     let wake_bytes = (wanted.ring_bytes / 8).min(1 << 20);
     let log_level: u8 = if wanted.debug { 4 } else { 0 };
@@ -177,6 +185,14 @@ fn load(wanted: &Wanted, types: Option<&Types>) -> Result<Ebpf, AttachError> {
         (globals::NETNS, &wanted.netns),
         (globals::PIDNS, &pidns),
         (globals::WAKE_BYTES, &wake_bytes),
+    ] {
+        loader.override_global(name, value, true);
+    }
+    for (name, value) in [
+        (globals::TW_TIMER, &symbols.tw_timer),
+        (globals::REQ_TIMER, &symbols.req_timer),
+        (globals::DESCHEDULE, &symbols.deschedule),
+        (globals::DESCHEDULE_END, &symbols.deschedule_end),
     ] {
         loader.override_global(name, value, true);
     }
@@ -215,6 +231,21 @@ fn try_attach(
             let category = hook.classic().map_or("", |(category, _)| category);
             let load = program.load();
             load.and_then(|()| sys::with_tracefs(|_| program.attach(category, target).map(drop))?)
+        }
+        Variant::Syscall => {
+            let program: &mut TracePoint = program(ebpf, name)?;
+            let load = program.load();
+            load.and_then(|()| {
+                sys::with_tracefs(|_| {
+                    ["sys_exit_accept", "sys_exit_accept4"]
+                        .into_iter()
+                        .try_for_each(|exit| program.attach("syscalls", exit).map(drop))
+                })?
+            })
+        }
+        Variant::Fexit | Variant::Fexit4 => {
+            let program: &mut FExit = program(ebpf, name)?;
+            program.load(target, btf.ok_or_else(no_btf)?).and_then(|()| program.attach().map(drop))
         }
         Variant::Fentry => {
             let program: &mut FEntry = program(ebpf, name)?;

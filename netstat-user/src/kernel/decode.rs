@@ -25,11 +25,20 @@ const fn tag(what: &'static str) -> impl Fn(u8) -> DecodeError {
     move |tag| DecodeError::Tag { what, tag: tag as u16 }
 }
 
+/// What one record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// A connection that came in has left its listener (`LISTEN` → `SYN_RECV`), before the event.
+    pub birth: Option<SocketEvent>,
+    /// What happened.
+    pub event: SocketEvent,
+}
+
 /// Reads one record. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`.
 ///
 /// # Errors
 /// A [`DecodeError`]; nothing of the record is to be believed then.
-pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<SocketEvent, DecodeError> {
+pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
     let len = bytes.len();
     if len < size_of::<abi::Record>() {
         return Err(DecodeError::Length(len));
@@ -76,6 +85,7 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<SocketEvent, DecodeErro
         abi::Grade::Created => Some(Grade::Created),
         abi::Grade::Accepted => Some(Grade::Accepted),
         abi::Grade::Inherited => Some(Grade::Inherited),
+        abi::Grade::Scanned => Some(Grade::Scanned),
     };
     let kind = match kind {
         abi::Kind::Open => EventKind::Open,
@@ -107,7 +117,7 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<SocketEvent, DecodeErro
             })
         }
     };
-    Ok(SocketEvent {
+    let event = SocketEvent {
         time_ns: epoch_ns.wrapping_add(time_ns),
         kind,
         proto,
@@ -118,7 +128,14 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<SocketEvent, DecodeErro
         inode: (flags & abi::HAS_INODE != 0).then_some(inode),
         cookie: (cookie != 0).then_some(cookie),
         netns: (netns != 0).then_some(netns),
-    })
+    };
+    let birth = |event: SocketEvent| SocketEvent {
+        time_ns: event.time_ns.saturating_sub(known(in_state_ns).unwrap_or(0)),
+        kind: EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, in_state_ns: Some(0) },
+        ..event
+    };
+    let born = flags & abi::BORN != 0 && matches!(event.kind, EventKind::State { .. });
+    Ok(Told { birth: born.then(|| birth(event)), event })
 }
 
 fn array(bytes: &mut &[u8]) -> [u8; 16] {
@@ -173,7 +190,7 @@ mod tests {
 
     #[test]
     fn reads_every_field() {
-        let event = decode(&close(), 5).unwrap();
+        let event = decode(&close(), 5).unwrap().event;
         assert_eq!(event.time_ns, 1_005);
         assert_eq!(event.proto, Proto::Tcp);
         assert_eq!(event.local.unwrap(), EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) });
@@ -198,13 +215,29 @@ mod tests {
     }
 
     #[test]
+    fn a_birth_is_told_before_the_first_transition() {
+        let mut b = close()[..size_of::<abi::Record>()].to_vec();
+        (b[0], b[1], b[2]) = (2, 3, 1);
+        b[5] |= abi::BORN;
+        b[16..24].copy_from_slice(&400u64.to_ne_bytes());
+        let Told { birth: Some(birth), event } = decode(&b, 0).unwrap() else { panic!("no birth") };
+        assert_eq!((birth.time_ns, event.time_ns), (600, 1_000));
+        let kind = |old, new, ns| EventKind::State { old, new, in_state_ns: Some(ns) };
+        assert_eq!(birth.kind, kind(TcpState::Listen, TcpState::SynRecv, 0));
+        assert_eq!(event.kind, kind(TcpState::SynRecv, TcpState::Established, 400));
+        assert_eq!((birth.cookie, birth.owner, birth.remote), (event.cookie, event.owner, event.remote));
+        b[5] &= !abi::BORN;
+        assert_eq!(decode(&b, 0).unwrap().birth, None);
+    }
+
+    #[test]
     fn unknown_is_none() {
         let mut b = close();
         b[3] = 0;
         b[5] = 0;
         b[24..32].fill(0);
         b[141 - 4] = 0;
-        let event = decode(&b, 0).unwrap();
+        let event = decode(&b, 0).unwrap().event;
         assert_eq!((event.local, event.remote, event.owner, event.uid, event.inode, event.cookie), Default::default());
         assert!(matches!(
             event.kind,

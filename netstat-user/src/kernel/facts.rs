@@ -3,6 +3,7 @@
 use super::{
     btf::Btf,
     plan::{Facts, Hook, Types},
+    symbols,
 };
 use crate::sys;
 use std::{
@@ -41,10 +42,13 @@ pub fn missing_capabilities() -> Vec<&'static str> {
 /// Asks the kernel.
 pub fn gather() -> Gathered {
     let cgroup = cgroup_root();
+    // Each takes a while in the kernel: side by side.
+    let symbols = std::thread::spawn(|| symbols::find(Path::new(symbols::KALLSYMS)));
     let facts = Facts {
         types: types(),
         tracefs: sys::with_tracefs(check_formats).and_then(|checked| checked).map_err(|error| error.to_string()),
         cgroup: cgroup.as_ref().map(|_| ()).map_err(ToString::to_string),
+        symbols: symbols.join().unwrap_or_else(|_| Err("they could not be looked up".into())),
     };
     Gathered { facts, cgroup: cgroup.ok() }
 }

@@ -8,7 +8,9 @@ pub mod btf;
 pub mod decode;
 mod facts;
 pub mod plan;
+mod prime;
 mod ring;
+mod symbols;
 
 pub use attach::{AttachError, Wanted};
 pub use plan::{Hook, Variant};

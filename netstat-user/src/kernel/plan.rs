@@ -1,6 +1,7 @@
 //! Which variant of each hook to try, from what the kernel offers: pure, so that every kernel's answer can be tested anywhere.
 
 use super::btf::Btf;
+use crate::model::Coverage;
 use netstat_ebpf::{ABSENT, FIELDS, Field};
 
 /// A place in the kernel the programs listen at.
@@ -12,20 +13,45 @@ pub enum Hook {
     Create,
     /// End of sockets that are not TCP.
     Release,
-    /// A process accepts an IPv4 connection.
+    /// A process accepts a connection.
+    Accept,
+    /// A process accepts an IPv4 connection and asks for its peer's address.
     Accept4,
-    /// A process accepts an IPv6 connection.
+    /// The same, IPv6.
     Accept6,
     /// End of TCP sockets.
     Destroy,
     /// Resets this host sends.
     Reset,
+    /// A connection request is answered again.
+    Synack,
+    /// A timer starts: TIME_WAIT begins, a connection request goes on.
+    TimerStart,
+    /// A timer ends: so does TIME_WAIT, or a connection request.
+    TimerCancel,
+    /// The function of a timer has returned: a connection request may be gone.
+    TimerDone,
+    /// A segment comes for what remains of a connection.
+    Segment,
 }
 
 impl Hook {
     /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Release, Self::Accept4, Self::Accept6, Self::Destroy, Self::Reset, Self::State];
+    pub const ALL: [Self; 13] = [
+        Self::Create,
+        Self::Release,
+        Self::Accept,
+        Self::Accept4,
+        Self::Accept6,
+        Self::Destroy,
+        Self::Reset,
+        Self::TimerDone,
+        Self::TimerCancel,
+        Self::TimerStart,
+        Self::Segment,
+        Self::Synack,
+        Self::State,
+    ];
 
     /// The name shown to people.
     pub const fn name(self) -> &'static str {
@@ -33,10 +59,16 @@ impl Hook {
             Self::State => "tcp_state",
             Self::Create => "sock_create",
             Self::Release => "sock_release",
+            Self::Accept => "accept",
             Self::Accept4 => "accept4",
             Self::Accept6 => "accept6",
             Self::Destroy => "tcp_destroy_sock",
             Self::Reset => "tcp_send_reset",
+            Self::Synack => "tcp_retransmit_synack",
+            Self::TimerStart => "timer_start",
+            Self::TimerCancel => "timer_cancel",
+            Self::TimerDone => "timer_expire_exit",
+            Self::Segment => "time_wait_segment",
         }
     }
 
@@ -46,9 +78,20 @@ impl Hook {
             Self::State => "no TCP transitions",
             Self::Create => "no open events, and no owners of sockets made from now on",
             Self::Release => "no close events for sockets that are not TCP",
-            Self::Accept4 | Self::Accept6 => "accepted connections keep their listener's owner until they are closed",
+            Self::Accept => {
+                "connections accepted without asking for the peer's address keep their listener's owner until they are closed"
+            }
+            Self::Accept4 | Self::Accept6 => {
+                "connections accepted by way of io_uring keep their listener's owner until they are closed"
+            }
             Self::Destroy => "no close events for TCP",
             Self::Reset => "the reason reset_sent is reported as closed",
+            Self::Synack => "connection requests have no cookie",
+            Self::TimerStart | Self::TimerCancel => "no TIME_WAIT, and no connection requests that wait",
+            Self::TimerDone => "no end of connection requests that are given up",
+            Self::Segment => {
+                "a connection that its process has closed enters TIME_WAIT unseen when the peer closes within two seconds"
+            }
         }
     }
 
@@ -57,6 +100,9 @@ impl Hook {
         match self {
             Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
             Self::Create | Self::Release | Self::Accept4 | Self::Accept6 => &[Variant::Cgroup],
+            Self::Accept => &[Variant::Fexit, Variant::Fexit4, Variant::Syscall],
+            Self::Synack | Self::TimerStart | Self::TimerCancel | Self::TimerDone => &[Variant::TpBtf],
+            Self::Segment => &[Variant::TpBtf, Variant::Fexit],
             Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
             Self::Reset => &[Variant::TpBtf, Variant::RawTp],
         }
@@ -69,10 +115,18 @@ impl Hook {
             (Self::State, _) => "inet_sock_set_state",
             (Self::Create, _) => "sock_create",
             (Self::Release, _) => "sock_release",
+            (Self::Accept, Variant::Syscall) => "sys_exit_accept",
+            (Self::Accept, _) => "inet_csk_accept",
             (Self::Accept4, _) => "getpeername4",
             (Self::Accept6, _) => "getpeername6",
             (Self::Destroy, _) => "tcp_destroy_sock",
             (Self::Reset, _) => "tcp_send_reset",
+            (Self::Synack, _) => "tcp_retransmit_synack",
+            (Self::TimerStart, _) => "timer_start",
+            (Self::TimerCancel, _) => "timer_cancel",
+            (Self::TimerDone, _) => "timer_expire_exit",
+            (Self::Segment, Variant::TpBtf) => "kfree_skb",
+            (Self::Segment, _) => "tcp_timewait_state_process",
         }
     }
 
@@ -86,6 +140,9 @@ impl Hook {
             (Self::State, _) => "state_kprobe",
             (Self::Create, _) => "sock_create",
             (Self::Release, _) => "sock_release",
+            (Self::Accept, Variant::Fexit) => "accept_fexit2",
+            (Self::Accept, Variant::Fexit4) => "accept_fexit4",
+            (Self::Accept, _) => "accept_syscall",
             (Self::Accept4, _) => "accept4",
             (Self::Accept6, _) => "accept6",
             (Self::Destroy, Variant::TpBtf) => "destroy_tp_btf",
@@ -93,6 +150,12 @@ impl Hook {
             (Self::Destroy, _) => "destroy_tracepoint",
             (Self::Reset, Variant::TpBtf) => "reset_tp_btf",
             (Self::Reset, _) => "reset_raw_tp",
+            (Self::Synack, _) => "synack_again",
+            (Self::TimerStart, _) => "timer_start",
+            (Self::TimerCancel, _) => "timer_cancel",
+            (Self::TimerDone, _) => "timer_done",
+            (Self::Segment, Variant::TpBtf) => "segment_tp_btf",
+            (Self::Segment, _) => "segment_fexit",
         }
     }
 
@@ -100,7 +163,8 @@ impl Hook {
     const fn tracepoint_args(self) -> usize {
         match self {
             Self::State => 3,
-            Self::Reset => 2,
+            Self::Reset | Self::Synack => 2,
+            Self::Segment => 4,
             _ => 1,
         }
     }
@@ -141,6 +205,12 @@ pub enum Variant {
     Tracepoint,
     /// Function entry by trampoline.
     Fentry,
+    /// Return of a function by trampoline.
+    Fexit,
+    /// The same, of the function as it was up to 6.9, with four arguments.
+    Fexit4,
+    /// Classic tracepoints at the exit of system calls.
+    Syscall,
     /// Function entry by breakpoint.
     Kprobe,
     /// Program of the cgroup2 root.
@@ -155,6 +225,9 @@ impl Variant {
             Self::RawTp => "raw_tp",
             Self::Tracepoint => "tracepoint",
             Self::Fentry => "fentry",
+            Self::Fexit => "fexit",
+            Self::Fexit4 => "fexit4",
+            Self::Syscall => "syscall",
             Self::Kprobe => "kprobe",
             Self::Cgroup => "cgroup",
         }
@@ -173,6 +246,9 @@ pub enum Refusal {
     /// tracefs cannot be read.
     #[error("needs tracefs: {0}")]
     NoTracefs(String),
+    /// The addresses of kernel functions are not known.
+    #[error("needs the addresses of kernel functions: {0}")]
+    NoSymbols(String),
     /// There is no cgroup2 hierarchy.
     #[error("needs a cgroup2 hierarchy: {0}")]
     NoCgroup(String),
@@ -205,8 +281,11 @@ impl Types {
                     Variant::TpBtf | Variant::RawTp | Variant::Tracepoint => {
                         btf.tracepoint_args(target).is_some_and(|args| args >= hook.tracepoint_args())
                     }
-                    Variant::Fentry | Variant::Kprobe => btf.function_args(target) == Some(2),
-                    Variant::Cgroup => true,
+                    // Only the first argument is looked at.
+                    Variant::Fexit if hook == Hook::Segment => btf.function_args(target).is_some(),
+                    Variant::Fentry | Variant::Kprobe | Variant::Fexit => btf.function_args(target) == Some(2),
+                    Variant::Fexit4 => btf.function_args(target) == Some(4),
+                    Variant::Cgroup | Variant::Syscall => true,
                 };
                 if fits {
                     known.push((hook, variant));
@@ -235,6 +314,29 @@ pub struct Facts {
     pub tracefs: Result<(), String>,
     /// Whether there is a cgroup2 root to attach to, or why not.
     pub cgroup: Result<(), String>,
+    /// Where the kernel's own functions are, or why that is not known.
+    pub symbols: Result<Symbols, String>,
+}
+
+/// Addresses of kernel functions, by which the programs know a timer's purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Symbols {
+    /// `tw_timer_handler`.
+    pub tw_timer: u64,
+    /// `reqsk_timer_handler`.
+    pub req_timer: u64,
+    /// `inet_twsk_deschedule_put`.
+    pub deschedule: u64,
+    /// Whatever follows that.
+    pub deschedule_end: u64,
+}
+
+/// Whether a hook would tell nothing that another one does not tell better already, as covered.
+pub fn is_needless(hook: Hook, coverage: &Coverage) -> bool {
+    let exact = [Variant::Fexit.name(), Variant::Fexit4.name()];
+    let accept = coverage.hooks.iter().find(|covered| covered.hook == Hook::Accept.name());
+    matches!(hook, Hook::Accept4 | Hook::Accept6)
+        && accept.and_then(|accept| accept.variant).is_some_and(|variant| exact.contains(&variant))
 }
 
 /// The variants of a hook, best first, each with why it is not worth trying. `forced` leaves only that one.
@@ -246,12 +348,17 @@ pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(Va
 fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
     match (variant, &facts.types) {
         (Variant::Cgroup, _) => facts.cgroup.as_ref().err().cloned().map(Refusal::NoCgroup),
-        (Variant::Tracepoint, _) if facts.tracefs.is_err() => {
+        (Variant::Tracepoint | Variant::Syscall, _) if facts.tracefs.is_err() => {
             facts.tracefs.as_ref().err().cloned().map(Refusal::NoTracefs)
         }
         // The classic tracepoint carries what it needs; without BTF its record is all there is.
         (Variant::Tracepoint, Err(_)) => None,
         (_, Err(cause)) => Some(Refusal::NoBtf(cause.clone())),
+        _ if facts.symbols.is_err()
+            && matches!(hook, Hook::TimerStart | Hook::TimerCancel | Hook::TimerDone | Hook::Segment) =>
+        {
+            facts.symbols.as_ref().err().cloned().map(Refusal::NoSymbols)
+        }
         (_, Ok(types)) => (!types.known.contains(&(hook, variant))).then(|| Refusal::Prototype(hook.target(variant))),
     }
 }
@@ -275,7 +382,8 @@ mod tests {
             .into_iter()
             .flat_map(|hook| hook.variants().iter().map(move |&variant| (hook, variant)))
             .collect();
-        let facts = Facts { types: types(&everything), tracefs: Ok(()), cgroup: Ok(()) };
+        let facts =
+            Facts { types: types(&everything), tracefs: Ok(()), cgroup: Ok(()), symbols: Ok(Symbols::default()) };
         assert_eq!(usable(Hook::State, &facts, None), ["tp_btf", "raw_tp", "tracepoint", "fentry", "kprobe"]);
         assert_eq!(usable(Hook::State, &facts, Some(Variant::Kprobe)), ["kprobe"]);
         assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
@@ -284,7 +392,8 @@ mod tests {
 
     #[test]
     fn without_btf_only_the_classic_tracepoint_is_left() {
-        let facts = Facts { types: Err("hidden".into()), tracefs: Ok(()), cgroup: Ok(()) };
+        let facts =
+            Facts { types: Err("hidden".into()), tracefs: Ok(()), cgroup: Ok(()), symbols: Ok(Symbols::default()) };
         assert_eq!(usable(Hook::State, &facts, None), ["tracepoint"]);
         assert_eq!(usable(Hook::Reset, &facts, None), Vec::<&str>::new());
         assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
@@ -293,7 +402,12 @@ mod tests {
     #[test]
     fn a_prototype_the_programs_do_not_know_is_not_tried() {
         let known = [(Hook::State, Variant::Fentry)];
-        let facts = Facts { types: types(&known), tracefs: Err("gone".into()), cgroup: Err("none".into()) };
+        let facts = Facts {
+            types: types(&known),
+            tracefs: Err("gone".into()),
+            cgroup: Err("none".into()),
+            symbols: Err("hidden".into()),
+        };
         assert_eq!(usable(Hook::State, &facts, None), ["fentry"]);
         assert_eq!(usable(Hook::Release, &facts, None), Vec::<&str>::new());
         let all = candidates(Hook::State, &facts, None);

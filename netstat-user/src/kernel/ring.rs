@@ -2,7 +2,7 @@
 
 use super::{
     attach::{self, AttachError, Wanted},
-    decode::{DecodeError, decode},
+    decode::{DecodeError, Told, decode},
 };
 use crate::model::{Coverage, SocketEvent};
 use aya::{
@@ -31,7 +31,12 @@ pub struct Tracer {
 }
 
 /// Records taken from the ring, each behind its length.
-pub struct Records(Bytes);
+pub struct Records {
+    bytes: Bytes,
+    /// What the record read last tells besides what was returned for it.
+    more: Option<SocketEvent>,
+    full: bool,
+}
 
 impl Tracer {
     /// Loads the programs and attaches them.
@@ -70,7 +75,8 @@ impl Tracer {
             buffer.extend_from_slice(&(record.len() as u32).to_ne_bytes());
             buffer.extend_from_slice(&record);
         }
-        Records(buffer.split().freeze())
+        let bytes = buffer.split().freeze();
+        Records { full: bytes.len() >= BATCH, bytes, more: None }
     }
 
     /// Writes the programs' debug log to the process's logger.
@@ -110,23 +116,32 @@ impl AsFd for Tracer {
 
 impl Records {
     /// Whether the ring may hold more than this batch had room for.
-    pub fn is_full(&self) -> bool {
-        self.0.len() >= BATCH
+    pub const fn is_full(&self) -> bool {
+        self.full
     }
 
-    /// Whether there is none.
+    /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty() && self.more.is_none()
     }
 
-    /// Decodes the next record.
+    /// Decodes what comes next.
     pub fn next(&mut self, epoch_ns: u64) -> Option<Result<SocketEvent, DecodeError>> {
-        if self.0.len() < size_of::<u32>() {
+        if let Some(event) = self.more.take() {
+            return Some(Ok(event));
+        }
+        if self.bytes.len() < size_of::<u32>() {
             return None;
         }
-        let len = (self.0.get_u32_ne() as usize).min(self.0.len());
-        let event = decode(&self.0[..len], epoch_ns);
-        self.0.advance(len);
-        Some(event)
+        let len = (self.bytes.get_u32_ne() as usize).min(self.bytes.len());
+        let told = decode(&self.bytes[..len], epoch_ns);
+        self.bytes.advance(len);
+        Some(told.map(|Told { birth, event }| match birth {
+            Some(birth) => {
+                self.more = Some(event);
+                birth
+            }
+            None => event,
+        }))
     }
 }

@@ -137,7 +137,7 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
         .into_iter()
         .filter(|hook| match hook {
             Hook::Create | Hook::Release => true,
-            Hook::Accept4 | Hook::Accept6 | Hook::State | Hook::Destroy | Hook::Reset => tcp,
+            _ => tcp,
         })
         .collect();
     let netns = match options.netns {

@@ -25,7 +25,7 @@ fn legal(old: &str, new: &str) -> bool {
 }
 
 /// Whether a transition belongs to what remains of a socket in TIME_WAIT, which outlives the socket itself.
-fn in_time_wait(kind: &Kind) -> bool {
+pub fn in_time_wait(kind: &Kind) -> bool {
     matches!(kind, Kind::State { old, new, .. } if old == "TIME_WAIT" || new == "TIME_WAIT")
 }
 

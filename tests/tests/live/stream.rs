@@ -81,9 +81,9 @@ fn losses_of_tcp_are_counted_exactly() -> Done {
             // open, SYN_SENT, CLOSE, close.
             attempt(&tcp(Domain::IPV4), closed);
             made += 4;
-            // Both ends of a connection: seven of the client, six of the child.
+            // Both ends of a connection: eight of the client, TIME_WAIT among them, six of the child.
             client_closes_first(Pair::new(Family::V4, &listener), b"?", b"!");
-            made += 13;
+            made += 14;
         }
         // The listener, and the one whose port it was: open, LISTEN, CLOSE, close.
         made + 8

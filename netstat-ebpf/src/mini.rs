@@ -1,0 +1,387 @@
+//! What there is of a TCP connection besides its `struct sock`: TIME_WAIT minisockets after it, connection requests before it. Both are
+//! known by the address of the minisocket, and told as further transitions of the connection, with its cookie.
+//!
+//! No tracepoint tells of them. Their timers do: a minisocket's is started when it begins, and cancelled, or runs out, at its end. A
+//! request is told when it outlives its first timer or its SYN-ACK is sent again: the others become a connection, or nothing, at once,
+//! and that connection tells of them.
+
+use crate::{
+    DESCHEDULE, DESCHEDULE_END, PENDING, REQ_TIMER, TW_TIMER,
+    read::{Addr, Memory, Probed, Typed, offset},
+    remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember, remember_as},
+    sock::{now, tell_state, wanted_netns, wanted_proto},
+    tcp::{CLOSE, LISTEN, SYN_RECV, Tuple},
+};
+use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_jiffies64};
+use netstat_ebpf::{ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, IPPROTO_TCP, UNKNOWN_NS};
+
+const FIN_WAIT2: u8 = 5;
+const TIME_WAIT: u8 = 6;
+
+/// What one hook leaves for the next on the same processor.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Pending {
+    /// A minisocket that has begun: the transition to CLOSE of the socket it stands for follows at once (`tcp_time_wait`).
+    pub tw: u64,
+    /// A child that has been made: the end of the request it was follows at once (`inet_csk_complete_hashdance`).
+    pub child: u64,
+    /// Thread that took a connection over on its way out of accept(2).
+    pub accepted: u64,
+}
+
+#[inline(always)]
+fn pending() -> Option<&'static mut Pending> {
+    // SAFETY: the value is this CPU's own, and no hook of ours interrupts another on it.
+    PENDING.get_ptr_mut(0).map(|pending| unsafe { &mut *pending })
+}
+
+/// What a timer belongs to.
+enum Of {
+    TimeWait(Addr),
+    Request(Addr),
+}
+
+/// The minisocket a timer is part of. `timer` is typed.
+#[inline(always)]
+fn owner_of(timer: Addr) -> Option<Of> {
+    let function: u64 = Typed::get(timer, Field::TimerFunction)?;
+    if function == 0 {
+        return None;
+    }
+    if function == TW_TIMER.load() {
+        Some(Of::TimeWait(timer.wrapping_sub(offset(Field::TwTimer) as usize)))
+    } else if function == REQ_TIMER.load() {
+        Some(Of::Request(timer.wrapping_sub(offset(Field::ReqTimer) as usize)))
+    } else {
+        None
+    }
+}
+
+/// Body of the hook on `timer_start`.
+#[inline(always)]
+pub fn timer_start(timer: Addr) {
+    match owner_of(timer) {
+        Some(Of::TimeWait(tw)) => time_wait_started(tw),
+        Some(Of::Request(req)) => request_goes_on(req),
+        None => {}
+    }
+}
+
+#[inline(always)]
+fn time_wait_started(tw: Addr) {
+    let r = recall(tw);
+    if r.is_null() {
+        if let Some(pending) = pending() {
+            pending.tw = tw as u64;
+        }
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    moved(tw, r);
+}
+
+/// Body of the hooks that a segment for a minisocket passes. Its timer is set anew then, but that is silent where it stays in its
+/// slot of the timer wheel (`__mod_timer`), two seconds wide.
+#[inline(always)]
+pub fn segment(tw: Addr) {
+    if tw.is_null() {
+        return;
+    }
+    let r = recall(tw);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    if r.mini != 0 {
+        moved(tw, r);
+    }
+}
+
+/// Tells that the FIN that was waited for in FIN_WAIT2 has come, if it has.
+#[inline(always)]
+fn moved(tw: Addr, r: &mut Remembered) {
+    let state = substate(tw);
+    if r.state != state {
+        step(r, state);
+    }
+}
+
+/// The transition to CLOSE of a socket that was in `old` since `entered_ns` has been told. What remains of it follows: it goes on to
+/// TIME_WAIT now, or stays in FIN_WAIT2 until the peer's FIN comes.
+#[inline(always)]
+pub fn time_wait(r: &Remembered, old: u8, entered_ns: u64) {
+    let Some(pending) = pending() else { return };
+    let tw = pending.tw as Addr;
+    if tw.is_null() {
+        return;
+    }
+    pending.tw = 0;
+    let same = Probed::get(tw, Field::SkcNum) == Some(r.lport)
+        && Probed::get::<u16>(tw, Field::SkcDport).map(u16::from_be) == Some(r.rport);
+    if !same {
+        return;
+    }
+    remember_as(tw, r);
+    let mini = or_scratch(recall(tw));
+    if mini.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let mini = unsafe { &mut *mini };
+    mini.mini = 1;
+    mini.state = old;
+    mini.state_ns = entered_ns;
+    if substate(tw) == TIME_WAIT {
+        step(mini, TIME_WAIT);
+    }
+}
+
+/// The state of a TIME_WAIT minisocket.
+#[inline(always)]
+fn substate(tw: Addr) -> u8 {
+    if Probed::get::<u8>(tw, Field::TwSubstate) == Some(FIN_WAIT2) { FIN_WAIT2 } else { TIME_WAIT }
+}
+
+/// Tells that a minisocket enters a state.
+#[inline(always)]
+fn step(r: &mut Remembered, new: u8) {
+    let time_ns = now();
+    let in_state_ns = if r.state_ns == 0 { UNKNOWN_NS } else { time_ns - r.state_ns };
+    tell_state(r, Some(0), r.state, new, time_ns, in_state_ns, 0);
+    r.state = new;
+    r.state_ns = time_ns;
+}
+
+/// Body of the hook on `timer_cancel`, which fires also when a timer has run out and its function is about to be called.
+#[inline(always)]
+pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
+    let Some(of) = owner_of(timer) else { return };
+    let Some(expires) = Typed::get::<u64>(timer, Field::TimerExpires) else { return };
+    // SAFETY: takes nothing, returns a number.
+    let over = unsafe { bpf_jiffies64() }.wrapping_sub(expires) as i64 >= 0;
+    match of {
+        Of::TimeWait(tw) => time_wait_stopped(ctx, tw, over),
+        Of::Request(req) => request_stopped(req, over),
+    }
+}
+
+#[inline(always)]
+fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
+    let known = recall(tw);
+    let r = or_scratch(known);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    let state = substate(tw);
+    // A timer that is set anew is cancelled first: then nobody does away with the minisocket.
+    if !over && !descheduled(ctx) {
+        return;
+    }
+    if known.is_null() {
+        if !describe(tw, r) {
+            return;
+        }
+        r.state = state;
+    }
+    if r.state != state {
+        // Not seen when it happened.
+        step(r, state);
+        r.state_ns = 0;
+    }
+    // Of FIN_WAIT2 its socket has said that it was left.
+    if state == TIME_WAIT {
+        step(r, CLOSE);
+    }
+    forget(tw);
+}
+
+/// Whether `inet_twsk_deschedule_put` is among the callers: of those that stop the timer before it runs out, the one that means the end.
+#[inline(always)]
+fn descheduled(ctx: *mut core::ffi::c_void) -> bool {
+    const FRAMES: usize = 8;
+    let mut frames = [0u64; FRAMES];
+    // SAFETY: the length is that of the array.
+    unsafe { bpf_get_stack(ctx, frames.as_mut_ptr().cast(), (FRAMES * 8) as u32, 0) };
+    frames.iter().any(|&frame| frame >= DESCHEDULE.load() && frame < DESCHEDULE_END.load())
+}
+
+/// Fills in what a minisocket knows of itself; false if it is not wanted.
+#[inline(always)]
+fn describe(mini: Addr, r: &mut Remembered) -> bool {
+    let Some(family) = Probed::get::<u16>(mini, Field::SkcFamily) else { return false };
+    let v6 = family as u8 == AF_INET6;
+    let netns = Probed::netns(mini);
+    if !wanted_proto(IPPROTO_TCP, false, v6) || !wanted_netns(netns) {
+        return false;
+    }
+    r.family = family as u8;
+    r.protocol = IPPROTO_TCP;
+    r.netns = netns.unwrap_or(0);
+    r.cookie = Probed::cookie(mini);
+    if let Some(tuple) = Tuple::read::<Probed>(mini, v6) {
+        (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
+        r.flags |= HAS_TUPLE;
+    }
+    true
+}
+
+/// A request that is worth telling begins to be remembered; null if it is not wanted, or told already.
+#[inline(always)]
+fn request(req: Addr) -> *mut Remembered {
+    if !recall(req).is_null() {
+        return core::ptr::null_mut();
+    }
+    let r = or_scratch(remember(req));
+    if r.is_null() {
+        return r;
+    }
+    // SAFETY: a value of a map.
+    if !describe(req, unsafe { &mut *r }) {
+        forget(req);
+        return core::ptr::null_mut();
+    }
+    r
+}
+
+/// Tells the beginning of a request.
+#[inline(always)]
+fn begin(r: &mut Remembered) {
+    let time_ns = now();
+    r.created_ns = time_ns;
+    r.state_ns = time_ns;
+    r.state = SYN_RECV;
+    tell_state(r, Some(0), LISTEN, SYN_RECV, time_ns, 0, 0);
+}
+
+/// Body of the hook on `tcp_retransmit_synack`: the one place where a request can be given a cookie, which its connection takes over.
+#[inline(always)]
+pub fn synack_again(sk: Addr, req: Addr) {
+    let r = request(req);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    r.cookie = Typed::cookie(req);
+    r.learn_uid::<Typed>(sk);
+    inherit(r, req);
+    begin(r);
+}
+
+/// The timer of a request is started: the first time it may still be over at once.
+#[inline(always)]
+fn request_goes_on(req: Addr) {
+    let retrans = offset(Field::ReqNumRetrans);
+    if retrans == ABSENT || Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1 == 0 {
+        return;
+    }
+    let known = recall(req);
+    if !known.is_null() {
+        // SAFETY: a value of a map.
+        unsafe { (*known).flags &= !UNTOLD };
+        return;
+    }
+    let r = request(req);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    inherit(r, req);
+    if let Some(listener) = Probed::follow(req, Field::ReqListener) {
+        r.learn_uid::<Probed>(listener);
+    }
+    begin(r);
+}
+
+#[inline(always)]
+fn request_stopped(req: Addr, over: bool) {
+    let child = child_of(req);
+    let told = recall(req);
+    if !child.is_null() {
+        // SAFETY: a value of a map.
+        let child = unsafe { &mut *child };
+        inherit(child, req);
+        if !told.is_null() {
+            // The connection goes on from where the request was.
+            // SAFETY: a value of a map.
+            let told = unsafe { &*told };
+            child.flags &= !UNTOLD;
+            child.state_ns = told.state_ns;
+            child.created_ns = told.created_ns;
+            forget(req);
+        }
+        return;
+    }
+    if told.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let told = unsafe { &mut *told };
+    if over {
+        // Its function drops it, or starts the timer again.
+        told.flags |= UNTOLD;
+        return;
+    }
+    step(told, CLOSE);
+    forget(req);
+}
+
+/// The child that a request has just become; null if it has not.
+#[inline(always)]
+fn child_of(req: Addr) -> *mut Remembered {
+    let Some(pending) = pending() else { return core::ptr::null_mut() };
+    let child = pending.child as Addr;
+    if child.is_null() {
+        return core::ptr::null_mut();
+    }
+    pending.child = 0;
+    // Both ports at once: `skc_portpair`.
+    if Probed::get::<u32>(child, Field::SkcDport) == Probed::get::<u32>(req, Field::SkcDport) {
+        recall(child)
+    } else {
+        core::ptr::null_mut()
+    }
+}
+
+/// Gives a connection the owner of its listener, until somebody accepts it.
+#[inline(always)]
+fn inherit(r: &mut Remembered, req: Addr) {
+    let Some(listener) = Probed::follow(req, Field::ReqListener) else { return };
+    let owner = recall(listener);
+    if owner.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let owner = unsafe { &*owner };
+    if owner.grade != Grade::None as u8 {
+        r.tgid = owner.tgid;
+        r.comm = owner.comm;
+        r.grade = Grade::Inherited as u8;
+    }
+}
+
+/// Body of the hook on `timer_expire_exit`: a request whose timer ran out and was not started again is gone. Its memory may be, too.
+#[inline(always)]
+pub fn timer_done(timer: Addr) {
+    let at = offset(Field::ReqTimer);
+    if at == ABSENT {
+        return;
+    }
+    let req = timer.wrapping_sub(at as usize);
+    let r = recall(req);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    if r.flags & UNTOLD != 0 && r.state == SYN_RECV {
+        step(r, CLOSE);
+        forget(req);
+    }
+}
