@@ -352,10 +352,14 @@ pub mod globals {
     pub const TW_TIMER: &str = "TW_TIMER";
     /// `u64`: address of `reqsk_timer_handler`, 0 if unknown.
     pub const REQ_TIMER: &str = "REQ_TIMER";
-    /// `u64`: where `inet_twsk_deschedule_put` begins, and where the next function does.
-    pub const DESCHEDULE: &str = "DESCHEDULE";
-    /// See [`DESCHEDULE`].
-    pub const DESCHEDULE_END: &str = "DESCHEDULE_END";
+    /// `u64`: where `__mod_timer` begins, and where the next function does.
+    pub const MOD_TIMER: &str = "MOD_TIMER";
+    /// See [`MOD_TIMER`].
+    pub const MOD_TIMER_END: &str = "MOD_TIMER_END";
+    /// `u64`: the same of `mod_timer_pending`, which may hold the former.
+    pub const MOD_PENDING: &str = "MOD_PENDING";
+    /// See [`MOD_PENDING`].
+    pub const MOD_PENDING_END: &str = "MOD_PENDING_END";
     /// `u8`: aya-log's own level, 0 for silence.
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 }

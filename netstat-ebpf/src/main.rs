@@ -87,8 +87,10 @@ mod object {
         WAKE_BYTES: u32 = 1 << 20,
         TW_TIMER: u64 = 0,
         REQ_TIMER: u64 = 0,
-        DESCHEDULE: u64 = 0,
-        DESCHEDULE_END: u64 = 0,
+        MOD_TIMER: u64 = 0,
+        MOD_TIMER_END: u64 = 0,
+        MOD_PENDING: u64 = 0,
+        MOD_PENDING_END: u64 = 0,
     }
 
     #[unsafe(link_section = "license")]

@@ -6,7 +6,7 @@
 //! and that connection tells of them.
 
 use crate::{
-    DESCHEDULE, DESCHEDULE_END, PENDING, REQ_TIMER, TW_TIMER,
+    MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, PENDING, REQ_TIMER, TW_TIMER,
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember, remember_as},
     sock::{now, tell_state, wanted_netns, wanted_proto},
@@ -26,6 +26,11 @@ pub struct Pending {
     pub tw: u64,
     /// A child that has been made: the end of the request it was follows at once (`inet_csk_complete_hashdance`).
     pub child: u64,
+    /// The listener of a request that has ended with no child seen, and both its ports: where the hook does not see a child being made
+    /// (`tcp_set_state`), its first transition follows at once.
+    pub listener: u64,
+    pub ports: u32,
+    pub pad: u32,
     /// Thread that took a connection over on its way out of accept(2).
     pub accepted: u64,
 }
@@ -164,7 +169,7 @@ pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
     let over = unsafe { bpf_jiffies64() }.wrapping_sub(expires) as i64 >= 0;
     match of {
         Of::TimeWait(tw) => time_wait_stopped(ctx, tw, over),
-        Of::Request(req) => request_stopped(req, over),
+        Of::Request(req) => request_stopped(ctx, req, over),
     }
 }
 
@@ -178,8 +183,8 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
     let state = substate(tw);
-    // A timer that is set anew is cancelled first: then nobody does away with the minisocket.
-    if !over && !descheduled(ctx) {
+    // A segment for it sets its timer anew.
+    if !over && is_set_anew(ctx) {
         return;
     }
     if known.is_null() {
@@ -200,14 +205,18 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
     forget(tw);
 }
 
-/// Whether `inet_twsk_deschedule_put` is among the callers: of those that stop the timer before it runs out, the one that means the end.
+/// Whether a timer is cancelled only to be started again (`mod_timer_pending`): that is among the callers then.
 #[inline(always)]
-fn descheduled(ctx: *mut core::ffi::c_void) -> bool {
+fn is_set_anew(ctx: *mut core::ffi::c_void) -> bool {
     const FRAMES: usize = 8;
     let mut frames = [0u64; FRAMES];
     // SAFETY: the length is that of the array.
     unsafe { bpf_get_stack(ctx, frames.as_mut_ptr().cast(), (FRAMES * 8) as u32, 0) };
-    frames.iter().any(|&frame| frame >= DESCHEDULE.load() && frame < DESCHEDULE_END.load())
+    let within = |frame, from, to| frame >= from && frame < to;
+    frames.iter().any(|&frame| {
+        within(frame, MOD_TIMER.load(), MOD_TIMER_END.load())
+            || within(frame, MOD_PENDING.load(), MOD_PENDING_END.load())
+    })
 }
 
 /// Fills in what a minisocket knows of itself; false if it is not wanted.
@@ -269,7 +278,7 @@ pub fn synack_again(sk: Addr, req: Addr) {
     let r = unsafe { &mut *r };
     r.cookie = Typed::cookie(req);
     r.learn_uid::<Typed>(sk);
-    inherit(r, req);
+    inherit(r, Probed::follow(req, Field::ReqListener));
     begin(r);
 }
 
@@ -292,21 +301,28 @@ fn request_goes_on(req: Addr) {
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
-    inherit(r, req);
-    if let Some(listener) = Probed::follow(req, Field::ReqListener) {
+    let listener = Probed::follow(req, Field::ReqListener);
+    inherit(r, listener);
+    if let Some(listener) = listener {
         r.learn_uid::<Probed>(listener);
     }
     begin(r);
 }
 
 #[inline(always)]
-fn request_stopped(req: Addr, over: bool) {
+fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
     let child = child_of(req);
+    if child.is_null()
+        && let Some(pending) = pending()
+    {
+        pending.listener = Probed::get(req, Field::ReqListener).unwrap_or_default();
+        pending.ports = ports(req);
+    }
     let told = recall(req);
     if !child.is_null() {
         // SAFETY: a value of a map.
         let child = unsafe { &mut *child };
-        inherit(child, req);
+        inherit(child, Probed::follow(req, Field::ReqListener));
         if !told.is_null() {
             // The connection goes on from where the request was.
             // SAFETY: a value of a map.
@@ -328,8 +344,11 @@ fn request_stopped(req: Addr, over: bool) {
         told.flags |= UNTOLD;
         return;
     }
-    step(told, CLOSE);
-    forget(req);
+    // So does the peer's SYN when it comes again.
+    if !is_set_anew(ctx) {
+        step(told, CLOSE);
+        forget(req);
+    }
 }
 
 /// The child that a request has just become; null if it has not.
@@ -341,18 +360,30 @@ fn child_of(req: Addr) -> *mut Remembered {
         return core::ptr::null_mut();
     }
     pending.child = 0;
-    // Both ports at once: `skc_portpair`.
-    if Probed::get::<u32>(child, Field::SkcDport) == Probed::get::<u32>(req, Field::SkcDport) {
-        recall(child)
-    } else {
-        core::ptr::null_mut()
+    if ports(child) == ports(req) { recall(child) } else { core::ptr::null_mut() }
+}
+
+/// Both ports at once: `skc_portpair`.
+#[inline(always)]
+fn ports(sk: Addr) -> u32 {
+    Probed::get(sk, Field::SkcDport).unwrap_or_default()
+}
+
+/// Gives a child that was not seen being made the owner of its listener.
+#[inline(always)]
+pub fn inherit_late(r: &mut Remembered, sk: Addr) {
+    let Some(pending) = pending() else { return };
+    let listener = pending.listener as Addr;
+    pending.listener = 0;
+    if !listener.is_null() && pending.ports == ports(sk) {
+        inherit(r, Some(listener));
     }
 }
 
 /// Gives a connection the owner of its listener, until somebody accepts it.
 #[inline(always)]
-fn inherit(r: &mut Remembered, req: Addr) {
-    let Some(listener) = Probed::follow(req, Field::ReqListener) else { return };
+fn inherit(r: &mut Remembered, listener: Option<Addr>) {
+    let Some(listener) = listener else { return };
     let owner = recall(listener);
     if owner.is_null() {
         return;

@@ -104,10 +104,14 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     let mut r = recall(sk);
     if r.is_null() {
         // Hooks that do not see the birth see the child leave `SYN_RECV` first, in the same softirq.
-        r = if old == SYN_RECV { born::<M>(sk) } else { remember(sk) };
-        r = or_scratch(r);
+        let late = old == SYN_RECV;
+        r = or_scratch(if late { born::<M>(sk) } else { remember(sk) });
         if r.is_null() {
             return;
+        }
+        if late {
+            // SAFETY: a value of a map.
+            mini::inherit_late(unsafe { &mut *r }, sk);
         }
     }
     // SAFETY: a value of a map.

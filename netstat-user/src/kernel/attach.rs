@@ -191,8 +191,10 @@ fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
     for (name, value) in [
         (globals::TW_TIMER, &symbols.tw_timer),
         (globals::REQ_TIMER, &symbols.req_timer),
-        (globals::DESCHEDULE, &symbols.deschedule),
-        (globals::DESCHEDULE_END, &symbols.deschedule_end),
+        (globals::MOD_TIMER, &symbols.mod_timer.0),
+        (globals::MOD_TIMER_END, &symbols.mod_timer.1),
+        (globals::MOD_PENDING, &symbols.mod_pending.0),
+        (globals::MOD_PENDING_END, &symbols.mod_pending.1),
     ] {
         loader.override_global(name, value, true);
     }

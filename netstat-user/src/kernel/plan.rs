@@ -325,10 +325,10 @@ pub struct Symbols {
     pub tw_timer: u64,
     /// `reqsk_timer_handler`.
     pub req_timer: u64,
-    /// `inet_twsk_deschedule_put`.
-    pub deschedule: u64,
-    /// Whatever follows that.
-    pub deschedule_end: u64,
+    /// `__mod_timer`, and what follows it; empty where the kernel has it in its callers.
+    pub mod_timer: (u64, u64),
+    /// `mod_timer_pending`, and what follows it.
+    pub mod_pending: (u64, u64),
 }
 
 /// Whether a hook would tell nothing that another one does not tell better already, as covered.

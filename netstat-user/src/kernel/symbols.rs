@@ -16,35 +16,35 @@ pub fn find(path: &Path) -> Result<Symbols, String> {
 }
 
 fn read(text: &[u8]) -> Result<Symbols, String> {
-    let mut symbols = Symbols::default();
-    for found in memchr::memmem::find_iter(text, b"tw_timer_handler\n") {
-        take(text, found, b"tw_timer_handler", &mut symbols.tw_timer);
-    }
-    for found in memchr::memmem::find_iter(text, b"reqsk_timer_handler\n") {
-        take(text, found, b"reqsk_timer_handler", &mut symbols.req_timer);
-    }
-    for found in memchr::memmem::find_iter(text, b"inet_twsk_deschedule_put\n") {
-        take(text, found, b"inet_twsk_deschedule_put", &mut symbols.deschedule);
-    }
-    let Symbols { tw_timer, req_timer, deschedule, .. } = symbols;
-    if [tw_timer, req_timer, deschedule].contains(&0) {
+    let (tw_timer, req_timer) = (find_in(text, b"tw_timer_handler"), find_in(text, b"reqsk_timer_handler"));
+    let mod_pending = find_in(text, b"mod_timer_pending");
+    let (Some(tw_timer), Some(req_timer), Some(mod_pending)) = (tw_timer, req_timer, mod_pending) else {
         return Err("addresses are hidden: set kernel.kptr_restrict to 1 or 0, or grant cap_syslog".into());
+    };
+    let mod_timer = find_in(text, b"__mod_timer");
+    // The function that follows each is the nearest above it.
+    let (mut pending_end, mut timer_end) = (u64::MAX, u64::MAX);
+    for at in text.split(|&byte| byte == b'\n').filter_map(address) {
+        if at > mod_pending {
+            pending_end = pending_end.min(at);
+        }
+        if mod_timer.is_some_and(|start| at > start) {
+            timer_end = timer_end.min(at);
+        }
     }
-    let lines = text.split(|&byte| byte == b'\n');
-    let next = lines.filter_map(address).filter(|&at| at > deschedule).min();
-    symbols.deschedule_end = next.unwrap_or(deschedule + 256);
-    Ok(symbols)
+    let mod_timer = mod_timer.map_or((0, 0), |start| (start, timer_end));
+    Ok(Symbols { tw_timer, req_timer, mod_timer, mod_pending: (mod_pending, pending_end) })
 }
 
-/// Takes the address of the line that ends with a name at `found`, if the whole name is that.
-fn take(text: &[u8], found: usize, name: &[u8], into: &mut u64) {
-    let start = memchr::memrchr(b'\n', &text[..found]).map_or(0, |newline| newline + 1);
-    let line = &text[start..found + name.len()];
-    if line.rsplit(|&byte| byte == b' ').next() == Some(name)
-        && let Some(at) = address(line)
-    {
-        *into = at;
-    }
+/// The address of the line whose name is just that; `None` if there is none, or it is hidden.
+fn find_in(text: &[u8], name: &[u8]) -> Option<u64> {
+    let ends = memchr::memmem::find_iter(text, name).map(|found| found + name.len());
+    let lines = ends.filter(|&end| matches!(text.get(end), Some(b'\n') | None)).map(|end| {
+        let start = memchr::memrchr(b'\n', &text[..end]).map_or(0, |newline| newline + 1);
+        &text[start..end]
+    });
+    let mut whole = lines.filter(|line| line.rsplit(|&byte| byte == b' ').next() == Some(name));
+    whole.find_map(address).filter(|&at| at != 0)
 }
 
 fn address(line: &[u8]) -> Option<u64> {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "ffffffff81000010 t __pfx_tw_timer_handler\nffffffff81000020 t tw_timer_handler\n\
-        ffffffff81000040 T inet_twsk_deschedule_put\nffffffff81000090 t reqsk_timer_handler\n\
+        ffffffff81000040 T mod_timer_pending\nffffffff81000090 t reqsk_timer_handler\n\
         ffffffff81000070 T next\nffffffffc0000000 t other\t[module]\n";
 
     #[test]
@@ -65,7 +65,10 @@ mod tests {
         let symbols = read(TEXT.as_bytes()).unwrap();
         assert_eq!(symbols.tw_timer, 0xffff_ffff_8100_0020);
         assert_eq!(symbols.req_timer, 0xffff_ffff_8100_0090);
-        assert_eq!((symbols.deschedule, symbols.deschedule_end), (0xffff_ffff_8100_0040, 0xffff_ffff_8100_0070));
+        assert_eq!(symbols.mod_pending, (0xffff_ffff_8100_0040, 0xffff_ffff_8100_0070));
+        assert_eq!(symbols.mod_timer, (0, 0), "a part of its callers");
+        let more = format!("{TEXT}ffffffff81000060 t __mod_timer\n");
+        assert_eq!(read(more.as_bytes()).unwrap().mod_timer, (0xffff_ffff_8100_0060, 0xffff_ffff_8100_0070));
     }
 
     #[test]

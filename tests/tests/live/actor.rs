@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -125,6 +125,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "visit" => visit(argument(1).parse().unwrap(), argument(2)),
         "serve" => serve(),
         "hold" => hold(argument(1)),
+        "accept" => accept(argument(1).parse().unwrap(), argument(2)),
         "thread" => from_a_thread(argument(1).parse().unwrap()),
         "prepare" => {
             let error = prepare(&arguments[1..]);
@@ -156,6 +157,23 @@ fn serve() {
         stream.write_all(&heard).unwrap();
         drop(stream);
         say(&made);
+    }
+}
+
+/// A worker: at each nudge accepts a connection from a listener of its parent without asking who it is from, says it, reads to its end,
+/// and closes it.
+fn accept(listener: i32, how: &str) {
+    let parent = rustix::process::getppid().unwrap();
+    let parent = rustix::process::pidfd_open(parent, rustix::process::PidfdFlags::empty()).unwrap();
+    let listener = rustix::process::pidfd_getfd(parent, listener, rustix::process::PidfdGetfdFlags::empty()).unwrap();
+    while listen_up() {
+        let accepted = match how {
+            "accept" => rustix::net::accept(&listener),
+            _ => rustix::net::accept_with(&listener, rustix::net::SocketFlags::CLOEXEC),
+        };
+        let mut stream = TcpStream::from(accepted.unwrap());
+        say(&Made::accepted(&stream));
+        stream.read_to_end(&mut Vec::new()).unwrap();
     }
 }
 

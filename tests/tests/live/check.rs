@@ -173,7 +173,7 @@ impl Life {
 /// What a tracer can see at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sight {
-    /// The hook is on `tcp_set_state`, which listeners and new children do not pass.
+    /// The hook is on `tcp_set_state`, which sockets that begin to listen do not pass.
     pub blind_to_listen: bool,
     /// The hook cannot ask for cookies: sockets are also known by their ports.
     pub cookieless: bool,
@@ -292,8 +292,7 @@ impl Life {
         let wanted = |path: &str| {
             let states: Vec<&str> = path.split_whitespace().collect();
             let steps = states.windows(2).map(|pair| (pair[0], pair[1]));
-            let visible = steps
-                .filter(|step| !sight.blind_to_listen || !matches!(step, ("CLOSE", "LISTEN") | ("LISTEN", "SYN_RECV")));
+            let visible = steps.filter(|step| !sight.blind_to_listen || *step != ("CLOSE", "LISTEN"));
             visible.eq(seen.iter().map(|(old, new)| (*old, *new)))
         };
         if !self.paths.iter().any(|path| wanted(path)) {
@@ -335,21 +334,17 @@ impl Life {
         if sight.typeless && made.child && event.pid.is_none() {
             return Ok(());
         }
-        // A listener that was not seen to listen leaves its children nothing; nobody may be named who is not the owner, though.
-        let ownerless = sight.blind_to_listen && made.child && event.owner.is_none() && event.pid.is_none();
-        if !ownerless {
-            if event.pid != Some(made.pid) || event.comm.as_deref() != Some(made.comm.as_str()) {
-                return unlike("owner", &(event.pid, &event.comm), &(made.pid, &made.comm));
-            }
-            let owner = event.owner.as_deref().unwrap_or_default();
-            let grades: &[&str] = match (self.scanned, made.child) {
-                (true, _) => &["scanned"],
-                (_, true) => &["inherited", "accepted", "scanned"],
-                _ => &["created"],
-            };
-            if !grades.contains(&owner) {
-                return unlike("owner", &owner, &grades);
-            }
+        if event.pid != Some(made.pid) || event.comm.as_deref() != Some(made.comm.as_str()) {
+            return unlike("owner", &(event.pid, &event.comm), &(made.pid, &made.comm));
+        }
+        let owner = event.owner.as_deref().unwrap_or_default();
+        let grades: &[&str] = match (self.scanned, made.child) {
+            (true, _) => &["scanned"],
+            (_, true) => &["inherited", "accepted"],
+            _ => &["created"],
+        };
+        if !grades.contains(&owner) {
+            return unlike("owner", &owner, &grades);
         }
         let held = match &event.kind {
             Kind::Open => true,

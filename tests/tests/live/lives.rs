@@ -229,7 +229,7 @@ fn refused() -> Done {
 }
 
 /// A classic BPF program that drops every packet: what is sent to such a socket goes nowhere.
-fn go_deaf(socket: SockRef<'_>) {
+pub fn go_deaf(socket: SockRef<'_>) {
     const BPF_RET_K: u16 = 0x06;
     socket.attach_filter(&[SockFilter::new(BPF_RET_K, 0, 0, 0)]).unwrap();
 }

@@ -17,6 +17,7 @@ mod made;
 mod matrix;
 mod owners;
 mod places;
+mod remains;
 mod runner;
 mod scale;
 mod stream;
@@ -41,10 +42,11 @@ fn main() -> ExitCode {
         println!("{reason}");
         return ExitCode::FAILURE;
     }
-    let modules: [&[Test]; 9] = [
+    let modules: [&[Test]; 10] = [
         lives::TESTS,
         crowds::TESTS,
         owners::TESTS,
+        remains::TESTS,
         filters::TESTS,
         endings::TESTS,
         stream::TESTS,

@@ -2,17 +2,22 @@
 
 use crate::actor::{self, Actor};
 use crate::check::{self, Life};
+use crate::event::Kind;
 use crate::lives::{ACTIVE_CLIENT, LISTENED, PASSIVE_SERVER};
 use crate::made::{self, Family, Made};
 use crate::runner::{Done, Test};
+use crate::scale::count;
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
+use socket2::Domain;
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 
 pub const TESTS: &[Test] = &[
     ("owners::each_end_has_its_own_process", each_end_has_its_own_process),
+    ("owners::whoever_accepts", whoever_accepts),
     ("owners::a_thread_speaks_for_its_process", a_thread_speaks_for_its_process),
     ("owners::other_users", other_users),
     ("owners::other_namespaces", other_namespaces),
@@ -46,6 +51,40 @@ fn each_end_has_its_own_process() -> Done {
     server.end();
     tracer.wait_closed(lives.iter().map(|life| &life.made));
     check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+/// Workers of one listener, who do not ask for the peer's address: from accept on a connection is theirs.
+fn whoever_accepts() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let listener = made::listener(Family::V4);
+    let number = listener.as_raw_fd().to_string();
+    let mut workers = [("worker-one", "accept"), ("worker-two", "accept4")]
+        .map(|(name, how)| Actor::start(actor::named(name, "accept", &[&number, how])));
+    let mut accepted: Vec<Made> = Vec::new();
+    for _ in 0..count(100) {
+        for worker in &mut workers {
+            worker.nudge();
+            let client = made::connect(Domain::IPV4, listener.local_addr().unwrap()).unwrap();
+            accepted.push(worker.hear());
+            drop(client);
+        }
+    }
+    workers.into_iter().for_each(Actor::end);
+    tracer.wait_closed(&accepted);
+    let outcome = tracer.finish();
+    let book = check::Book::new(&outcome.events);
+    let own = std::process::id();
+    for made in &accepted {
+        for event in book.of(made) {
+            let before = matches!(&event.kind, Kind::State { old, .. } if old == "LISTEN" || old == "SYN_RECV");
+            let wanted = if before { (own, "inherited") } else { (made.pid, "accepted") };
+            let seen = (event.pid.unwrap_or(0), event.owner.as_deref().unwrap_or_default());
+            assert_eq!(seen, wanted, "{}", event.line);
+            assert!(before || event.comm.as_deref() == Some(made.comm.as_str()), "{}", event.line);
+        }
+    }
+    assert!(accepted.iter().all(|made| book.of(made).len() >= 6), "a whole life each");
     Done::Passed
 }
 

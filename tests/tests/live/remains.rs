@@ -1,0 +1,188 @@
+//! What there is of a connection besides its socket: TIME_WAIT after it, a request that waits before it.
+
+use crate::check;
+use crate::event::{Event, Kind};
+use crate::lives::{client_closes_first, go_deaf};
+use crate::made::{self, Family, Made, Pair, tcp};
+use crate::runner::{Done, Test};
+use crate::scale::count;
+use crate::tracer::{Outcome, Tracer};
+use netstat_tests::netns::NetNs;
+use socket2::{Domain, SockAddr, SockRef, Socket};
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+pub const TESTS: &[Test] = &[
+    ("remains::time_wait_begins_once", time_wait_begins_once),
+    ("remains::time_wait_ends_with_its_namespace", time_wait_ends_with_its_namespace),
+    ("remains::a_request_that_waits_becomes_its_connection", a_request_that_waits_becomes_its_connection),
+    ("remains::a_request_that_is_given_up_ends", a_request_that_is_given_up_ends),
+];
+
+/// The transitions of a socket, by its cookie.
+fn steps(events: &[Event], cookie: u64) -> Vec<(&Event, &str, &str)> {
+    let mine = events.iter().filter(|event| event.cookie == Some(cookie));
+    mine.filter_map(|event| match &event.kind {
+        Kind::State { old, new, .. } => Some((event, old.as_str(), new.as_str())),
+        _ => None,
+    })
+    .collect()
+}
+
+fn traced(namespace: &NetNs) -> Tracer {
+    Tracer::start(&["--proto", "tcp,tcp6", "--netns", &namespace.inode().unwrap().to_string()])
+}
+
+/// The client closes, and the server so much later.
+fn server_lingers(pair: Pair, by: Duration) -> Made {
+    let Pair { client, mut server, client_made, .. } = pair;
+    drop(client);
+    server.read_to_end(&mut Vec::new()).unwrap();
+    thread::sleep(by);
+    client_made
+}
+
+fn is_time_wait(step: &(&Event, &str, &str)) -> bool {
+    step.2 == "TIME_WAIT"
+}
+
+fn time_wait_begins_once() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace);
+    let clients: Vec<Made> = namespace.enter(|| {
+        let mut clients = Vec::new();
+        for family in Family::ALL {
+            let listener = made::listener(family);
+            for _ in 0..count(200) {
+                clients.push(client_closes_first(Pair::new(family, &listener), b"", b"")[0].made.clone());
+            }
+            // Long enough for the socket to be gone, and what remains of it to wait for the peer in FIN_WAIT2; too short, and long
+            // enough, for the timer of that to move.
+            for by in [50, 100, 2500] {
+                clients.push(server_lingers(Pair::new(family, &listener), Duration::from_millis(by)));
+            }
+        }
+        clients
+    });
+    let begun =
+        |events: &[Event], made: &Made| steps(events, made.cookie).iter().filter(|step| is_time_wait(step)).count();
+    tracer.wait(|events| clients.iter().all(|made| begun(events, made) > 0));
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    for made in &clients {
+        let steps = steps(&outcome.events, made.cookie);
+        let waits: Vec<_> = steps.iter().filter(|step| is_time_wait(step)).collect();
+        let [(event, old, _)] = waits[..] else { panic!("{} times in TIME_WAIT: {steps:?}", waits.len()) };
+        assert!(matches!(*old, "FIN_WAIT1" | "FIN_WAIT2" | "CLOSING"), "from {old}: {}", event.line);
+        assert_eq!((event.pid, event.owner.as_deref()), (Some(made.pid), Some("created")), "{}", event.line);
+        assert_eq!(event.comm.as_deref(), Some(made.comm.as_str()), "{}", event.line);
+        assert_eq!(event.local.and_then(|end| end.port), made.local.map(|end| end.port()), "{}", event.line);
+        assert_eq!(event.inode, Some(0), "{}", event.line);
+        assert!(matches!(event.kind, Kind::State { in_state_ns: Some(_), .. }), "{}", event.line);
+    }
+    Done::Passed
+}
+
+fn time_wait_ends_with_its_namespace() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace);
+    let clients: Vec<Made> = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let pairs = (0..count(100)).map(|_| Pair::new(Family::V4, &listener));
+        pairs.map(|pair| client_closes_first(pair, b"", b"")[0].made.clone()).collect()
+    });
+    let over = |events: &[Event], made: &Made| steps(events, made.cookie).iter().any(|step| step.1 == "TIME_WAIT");
+    tracer.wait(|events| clients.iter().all(|made| steps(events, made.cookie).iter().any(is_time_wait)));
+    assert!(!tracer.wait_briefly(|events| clients.iter().any(|made| over(events, made))), "over before its time");
+    drop(namespace);
+    tracer.wait(|events| clients.iter().all(|made| over(events, made)));
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    for made in &clients {
+        let steps = steps(&outcome.events, made.cookie);
+        let [.., (began, _, "TIME_WAIT"), (ended, "TIME_WAIT", "CLOSE")] = steps[..] else { panic!("{steps:?}") };
+        let Kind::State { in_state_ns: Some(stayed), .. } = ended.kind else { panic!("how long? {}", ended.line) };
+        let between = ended.time_ns - began.time_ns;
+        assert!(between.abs_diff(stayed) < 1_000_000, "{stayed}, not {between}: {}", ended.line);
+        assert_eq!((ended.pid, ended.owner.as_deref()), (Some(made.pid), Some("created")), "{}", ended.line);
+    }
+    Done::Passed
+}
+
+/// A client that begins to connect but hears nothing.
+fn deaf_client(listener: &TcpListener) -> Socket {
+    let client = tcp(Domain::IPV4);
+    go_deaf(SockRef::from(&client));
+    client.set_nonblocking(true).unwrap();
+    let to = SockAddr::from(Family::V4.address(listener.local_addr().unwrap().port()));
+    let error = client.connect(&to).expect_err("connected at once");
+    assert!(error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(nix::libc::EINPROGRESS), "{error}");
+    client
+}
+
+/// The request that waits at a listener.
+fn request<'a>(events: &'a [Event], listener: &Made) -> Option<&'a Event> {
+    let port = listener.local.map(|end| end.port());
+    events.iter().find(|event| {
+        let begins = matches!(&event.kind, Kind::State { old, new, .. } if old == "LISTEN" && new == "SYN_RECV");
+        begins && event.local.and_then(|end| end.port) == port
+    })
+}
+
+fn check_request(outcome: &Outcome, listens: &Made) -> Event {
+    check::stream(outcome);
+    let event = request(&outcome.events, listens).expect("no request");
+    assert_eq!((event.pid, event.owner.as_deref()), (Some(listens.pid), Some("inherited")), "{}", event.line);
+    assert!(event.cookie.is_some() && event.inode == Some(0), "{}", event.line);
+    event.clone()
+}
+
+fn a_request_that_waits_becomes_its_connection() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace);
+    let (listener, client, listens) = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let (client, listens) = (deaf_client(&listener), Made::of(&listener));
+        (listener, client, listens)
+    });
+    tracer.wait(|events| request(events, &listens).is_some());
+    SockRef::from(&client).detach_filter().unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let accepted = Made::accepted(&server);
+    drop((server, client, listener));
+    tracer.wait_closed([&accepted, &listens]);
+    let outcome = tracer.finish();
+    let begun = check_request(&outcome, &listens);
+    assert_eq!(begun.cookie, Some(accepted.cookie), "the connection has the cookie of its request");
+    let steps = steps(&outcome.events, accepted.cookie);
+    let [(_, "LISTEN", "SYN_RECV"), (established, "SYN_RECV", "ESTABLISHED"), ..] = steps[..] else {
+        panic!("{steps:?}")
+    };
+    let Kind::State { in_state_ns: Some(stayed), .. } = established.kind else { panic!("{}", established.line) };
+    let between = established.time_ns - begun.time_ns;
+    assert!(between.abs_diff(stayed) < 1_000_000, "{stayed}, not {between}: {}", established.line);
+    Done::Passed
+}
+
+fn a_request_that_is_given_up_ends() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace);
+    let (_listener, listens) = namespace.enter(|| {
+        fs::write("/proc/sys/net/ipv4/tcp_synack_retries", "1").unwrap();
+        let listener = made::listener(Family::V4);
+        let listens = Made::of(&listener);
+        drop(deaf_client(&listener));
+        (listener, listens)
+    });
+    let ends = |events: &[Event]| {
+        let cookie = request(events, &listens).and_then(|event| event.cookie);
+        cookie.is_some_and(|cookie| steps(events, cookie).iter().any(|step| (step.1, step.2) == ("SYN_RECV", "CLOSE")))
+    };
+    tracer.wait(ends);
+    let outcome = tracer.finish();
+    check_request(&outcome, &listens);
+    Done::Passed
+}
