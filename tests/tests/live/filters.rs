@@ -9,6 +9,7 @@ use crate::runner::{Done, Test};
 use crate::tracer::{Outcome, Tracer, events};
 use netstat_tests::netns::NetNs;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 
 pub const TESTS: &[Test] = &[
@@ -138,9 +139,11 @@ impl Ends {
     /// Connects and closes; the listener, the client, the child.
     fn live(self) -> [Made; 3] {
         self.client.connect(&self.listener.local_addr().unwrap().into()).unwrap();
-        let (server, _) = self.listener.accept().unwrap();
+        let (mut server, _) = self.listener.accept().unwrap();
         let made = [Made::of(&self.listener), Made::of(&self.client), Made::accepted(&server)];
         drop(self.client);
+        // One end after the other, and not both at once.
+        server.read_to_end(&mut Vec::new()).unwrap();
         drop(server);
         drop(self.listener);
         // Another connection, of other ports.
