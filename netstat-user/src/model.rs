@@ -4,9 +4,11 @@ mod live;
 pub mod net;
 pub mod packet_radio;
 mod rows;
+mod tables;
 
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
+pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};
 
 use std::net::IpAddr;
 

@@ -2,7 +2,8 @@
 
 use super::feed::{Feed, Next};
 use super::{Ask, CHUNK, Lists};
-use crate::query::{Answer, MAX_REQUEST, QueryError, Request, next_frame};
+use crate::model::{NamespaceTables, RowsWanted};
+use crate::query::{Answer, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
@@ -43,21 +44,21 @@ pub fn serve<L: Lists>(
     stream: UnixStream,
     admission: &Admission,
     clients: &Arc<Semaphore>,
-    pidns: u64,
+    place: Place,
     asks: mpsc::Sender<Ask>,
     lists: Arc<L>,
 ) {
-    let place = Arc::clone(clients).try_acquire_owned();
+    let room = Arc::clone(clients).try_acquire_owned();
     let admitted = admission.admits(&stream);
     tokio::spawn(async move {
         let mut client = Client { stream, asks };
         // A client that goes in the middle is its own affair.
-        let _ = match place {
+        let _ = match room {
             _ if !admitted => {
                 client.refuse("this user may not ask: see --mode and --group of netstat-user agent").await
             }
             Err(_) => client.refuse("too many clients: try again, or start the agent with a larger --clients").await,
-            Ok(_place) => client.serve(pidns, lists).await,
+            Ok(_room) => client.serve(place, lists).await,
         };
     });
 }
@@ -115,17 +116,20 @@ impl Client {
         .await
     }
 
-    async fn serve<L: Lists>(&mut self, pidns: u64, lists: Arc<L>) -> io::Result<()> {
+    async fn serve<L: Lists>(&mut self, place: Place, lists: Arc<L>) -> io::Result<()> {
         let request = match self.request().await? {
             Ok(request) => request,
             Err(error) => return self.refuse(&error.to_string()).await,
         };
         let mut begin = BytesMut::new();
-        Answer::Begin(pidns).encode(&mut begin);
+        Answer::Begin(place).encode(&mut begin);
         self.send(&begin).await?;
         match request {
             Request::Holders => {
                 let links = tokio::task::spawn_blocking(move || lists.holders()).await.map_err(io::Error::other)?;
+                let Some(links) = links else {
+                    return self.refuse("the agent may not look into every process: run it as root").await;
+                };
                 let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
                 links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
                 Answer::End.encode(&mut out);
@@ -133,6 +137,10 @@ impl Client {
                     self.send(chunk).await?;
                 }
                 Ok(())
+            }
+            Request::Rows { wanted, netns, recorded } => {
+                let peer = self.stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
+                self.rows(lists, wanted, netns, peer, recorded).await
             }
             Request::Table { live, recent_ns, netns } => {
                 let (answer, mut chunks) = mpsc::channel::<Bytes>(1);
@@ -163,6 +171,30 @@ impl Client {
                 outcome
             }
         }
+    }
+
+    async fn rows<L: Lists>(
+        &mut self,
+        lists: Arc<L>,
+        wanted: RowsWanted,
+        netns: Option<u32>,
+        peer: Option<u32>,
+        recorded: bool,
+    ) -> io::Result<()> {
+        let read = tokio::task::spawn_blocking(move || lists.tables(&wanted, netns, peer));
+        let Some(mut spaces) = read.await.map_err(io::Error::other)? else {
+            return self.refuse("the agent cannot find the network namespace").await;
+        };
+        if recorded {
+            let (answer, named) = oneshot::channel();
+            self.ask(Ask::Recorded { spaces, answer }).await?;
+            spaces = named.await.map_err(io::Error::other)?;
+        }
+        let encoded = tokio::task::spawn_blocking(move || tables(&spaces)).await.map_err(io::Error::other)?;
+        for chunk in encoded.chunks(CHUNK) {
+            self.send(chunk).await?;
+        }
+        Ok(())
     }
 
     async fn ask(&self, ask: Ask) -> io::Result<()> {
@@ -196,4 +228,32 @@ impl Client {
             return patient(writer.write_all(&last)).await;
         }
     }
+}
+
+/// The frames of tables.
+fn tables(spaces: &[NamespaceTables]) -> BytesMut {
+    let mut out = BytesMut::new();
+    for space in spaces {
+        Answer::Namespace { netns: space.netns.unwrap_or(0), name: space.name.clone() }.encode(&mut out);
+        for &(proto, ref table) in &space.tables {
+            let table = match table {
+                Ok(table) => table,
+                Err(error) => {
+                    let errno = error.raw_os_error().map_or(0, i32::unsigned_abs);
+                    Answer::NoTable { proto, errno }.encode(&mut out);
+                    continue;
+                }
+            };
+            let mut recorded = table.recorded.iter().copied().peekable();
+            for (number, rows) in table.rows.chunks(ROWS).enumerate() {
+                let first = (number * ROWS) as u32;
+                let mine = std::iter::from_fn(|| recorded.next_if(|(at, _)| *at < first + rows.len() as u32));
+                let recorded = mine.map(|(at, owner)| (at - first, owner)).collect();
+                Answer::Rows { proto, rows: rows.to_vec(), recorded }.encode(&mut out);
+            }
+            Answer::TableEnd { proto, bogus: table.bogus as u64 }.encode(&mut out);
+        }
+    }
+    Answer::End.encode(&mut out);
+    out
 }

@@ -8,9 +8,9 @@ mod feed;
 
 pub use client::Admission;
 
-use crate::model::{Event, LiveSocket, SocketEvent};
+use crate::model::{Event, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
 use crate::owner::Owners;
-use crate::query::{Answer, CoverageRows, EventFilter, Link, Status};
+use crate::query::{Answer, CoverageRows, EventFilter, Link, Place, Status};
 use crate::table::{Limits, Listing, Table};
 use bytes::{Bytes, BytesMut};
 use feed::Feed;
@@ -62,8 +62,12 @@ pub trait Lists: Send + Sync + 'static {
     /// Everything the kernel lists, in every namespace that can be reached, and who holds it.
     fn list(&self) -> Lookup;
 
-    /// Which processes hold which sockets, in the order of /proc.
-    fn holders(&self) -> Vec<Link>;
+    /// Which processes hold which sockets, in the order of /proc; `None` where not every process can be looked into.
+    fn holders(&self) -> Option<Vec<Link>>;
+
+    /// The kernel's tables as they are: of a namespace by its inode number, or of all of them. `None` where the namespace cannot be
+    /// found; `peer` is the process that asks, which may be the only one in it.
+    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, peer: Option<u32>) -> Option<Vec<NamespaceTables>>;
 }
 
 /// What a look at the kernel's lists found.
@@ -84,8 +88,8 @@ pub struct Settings {
     pub clients: usize,
     /// How often the table is compared with the kernel's lists although nothing was lost.
     pub poll: Duration,
-    /// Inode of this process's PID namespace.
-    pub pidns: u64,
+    /// Where this process's numbers are true.
+    pub place: Place,
 }
 
 /// What happens besides queries and events.
@@ -111,6 +115,11 @@ enum Ask {
     },
     Status {
         answer: oneshot::Sender<Bytes>,
+    },
+    /// Whom events recorded as the owners of rows that nobody holds.
+    Recorded {
+        spaces: Vec<NamespaceTables>,
+        answer: oneshot::Sender<Vec<NamespaceTables>>,
     },
     /// A reader of events has been dropped.
     ReaderDropped,
@@ -192,12 +201,12 @@ pub async fn run<S: Source, L: Lists>(
             accepted = listener.accept() => {
                 // Out of descriptors, or a client that has gone already: neither is the end of the agent.
                 if let Ok((stream, _)) = accepted {
-                    client::serve(stream, &admission, &agent.clients, settings.pidns, asks.clone(), Arc::clone(&agent.lists));
+                    client::serve(stream, &admission, &agent.clients, settings.place, asks.clone(), Arc::clone(&agent.lists));
                 } else {
                     tokio::time::sleep(TICK).await;
                 }
             }
-            ask = asked.recv() => if let Some(ask) = ask { agent.ask(ask) },
+            ask = asked.recv() => if let Some(ask) = ask { agent.ask(ask)? },
             () = agent.source.ready() => agent.drain(false)?,
             _ = tick.tick() => agent.drain(false)?,
             () = tokio::time::sleep_until(due), if want || poll_at == due => {}
@@ -281,12 +290,18 @@ impl<S: Source, L: Lists> Agent<S, L> {
         Ok(())
     }
 
-    fn ask(&mut self, ask: Ask) {
+    fn ask(&mut self, ask: Ask) -> io::Result<()> {
         match ask {
-            Ask::Table { .. } => self.waiting.push(ask),
+            Ask::Table { live: true, .. } => self.waiting.push(ask),
             Ask::ReaderDropped => self.status.dropped_readers += 1,
+            Ask::Table { .. } | Ask::Recorded { .. } => {
+                // What the kernel has recorded until now is part of the answer.
+                self.drain(true)?;
+                self.answer(ask);
+            }
             other => self.answer(other),
         }
+        Ok(())
     }
 
     fn answer(&mut self, ask: Ask) {
@@ -315,6 +330,15 @@ impl<S: Source, L: Lists> Agent<S, L> {
                 // The client may have gone.
                 let _ = answer.send(out.freeze());
             }
+            Ask::Recorded { mut spaces, answer } => {
+                for space in &mut spaces {
+                    let Some(netns) = space.netns else { continue };
+                    for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
+                        table.recorded = self.table.recorded(netns, &table.rows);
+                    }
+                }
+                let _ = answer.send(spaces);
+            }
             Ask::ReaderDropped => {}
         }
     }
@@ -337,6 +361,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
         if recent_ns > 0 {
             let recent = self.table.recent(now, recent_ns).filter(|closed| wanted(&closed.socket));
             recent.for_each(|closed| put(Answer::Closed(*closed)));
+            put(Answer::Since(self.table.forgotten_ns().max(self.status.since_ns)));
         }
         put(Answer::End);
         chunks

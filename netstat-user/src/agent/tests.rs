@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{EventEnd, EventKind, Proto, TcpState};
+use crate::model::{Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketRow, SocketTable, TcpState, Timer};
 use crate::query::{MAX_ANSWER, Request, next_frame};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -49,10 +49,21 @@ impl Lists for Fake {
         Lookup::default()
     }
 
-    fn holders(&self) -> Vec<Link> {
-        (0..40_000).map(|inode| Link { inode, pid: 7 }).collect()
+    fn holders(&self) -> Option<Vec<Link>> {
+        Some((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
+    }
+
+    /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
+    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, _: Option<u32>) -> Option<Vec<NamespaceTables>> {
+        let rows = (1..=10_000).map(row).filter(|row| wanted.keeps(row)).collect();
+        let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
+        let missing = io::Error::from_raw_os_error(2);
+        let tables = vec![(Proto::Tcp, Ok(table)), (Proto::Udp, Err(missing))];
+        (netns != Some(2)).then(|| vec![NamespaceTables { netns: Some(1), name: Some(b"blue".to_vec()), tables }])
     }
 }
+
+const PLACE: Place = Place { pidns: 9, userns: 10 };
 
 fn event(cookie: u64) -> SocketEvent {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
@@ -70,6 +81,24 @@ fn event(cookie: u64) -> SocketEvent {
     }
 }
 
+/// The row of what remains of the socket of [`event`].
+fn row(port: u16) -> SocketRow {
+    let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
+    SocketRow {
+        proto: Proto::Tcp,
+        local: end(port),
+        remote: end(80),
+        state: 6,
+        recv_q: 0,
+        send_q: 0,
+        uid: 0,
+        inode: 0,
+        timer: Timer::default(),
+        cookie: None,
+        netns: None,
+    }
+}
+
 /// Runs `test` beside an agent over a fake kernel, then stops the agent.
 fn with_agent<F: Future<Output = ()>>(
     clients: usize,
@@ -84,7 +113,7 @@ fn with_agent<F: Future<Output = ()>>(
         let (signals, receiver) = mpsc::channel(1);
         let admission = Admission { uid: rustix::process::geteuid().as_raw(), gid: None, everyone: false };
         let limits = Limits { recent_ns: u64::MAX, recent_count: 10 };
-        let settings = Settings { limits, clients, poll: Duration::from_secs(60), pidns: 9 };
+        let settings = Settings { limits, clients, poll: Duration::from_secs(60), place: PLACE };
         let fake = Fake::default();
         let agent = run(listener, admission, receiver, fake.clone(), fake.clone(), settings, || {});
         let test = async {
@@ -138,7 +167,7 @@ fn queries_are_answered() {
     let status = with_agent(4, async |path, fake, _| {
         fake.told.lock().unwrap().push(event(5));
         let table = Asking::new(&path, &TABLE).await.all().await;
-        assert_eq!(table.first(), Some(&Answer::Begin(9)));
+        assert_eq!(table.first(), Some(&Answer::Begin(PLACE)));
         assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
         let holders = Asking::new(&path, &Request::Holders).await.all().await;
         let links: usize = holders.iter().map(|a| if let Answer::Links(links) = a { links.len() } else { 0 }).sum();
@@ -147,6 +176,37 @@ fn queries_are_answered() {
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
     });
     assert_eq!(status.live, 1);
+}
+
+#[test]
+fn tables_come_with_the_owners_that_events_recorded() {
+    with_agent(4, async |path, fake, _| {
+        let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created };
+        fake.told.lock().unwrap().extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
+        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp], peer: Some(true) };
+        let rows = |recorded, netns| Request::Rows { wanted: wanted.clone(), netns: Some(netns), recorded };
+        for with_owners in [false, true] {
+            let all = Asking::new(&path, &rows(with_owners, 1)).await.all().await;
+            assert_eq!(all[1], Answer::Namespace { netns: 1, name: Some(b"blue".to_vec()) });
+            let (mut got, mut owned) = (Vec::<SocketRow>::new(), Vec::new());
+            for answer in &all {
+                if let Answer::Rows { rows, recorded, .. } = answer {
+                    owned.extend(recorded.iter().map(|(at, owner)| (rows[*at as usize].local.port, owner.pid)));
+                    got.extend(rows);
+                }
+            }
+            assert_eq!(got, (1..=10_000).map(row).collect::<Vec<_>>());
+            assert_eq!(owned, if with_owners { vec![(5000, 3), (9000, 3)] } else { vec![] });
+            let end = [
+                Answer::TableEnd { proto: Proto::Tcp, bogus: 3 },
+                Answer::NoTable { proto: Proto::Udp, errno: 2 },
+                Answer::End,
+            ];
+            assert_eq!(all[all.len() - 3..], end);
+        }
+        let gone = Asking::new(&path, &rows(false, 2)).await.all().await;
+        assert!(matches!(&gone[1..], [Answer::Refused(reason)] if reason.contains("namespace")));
+    });
 }
 
 #[test]

@@ -23,12 +23,43 @@ pub struct Namespace {
     pub pid: Option<u32>,
 }
 
-/// Every namespace that a process is in or that has a name, by inode number.
-pub fn all(root: &Path, names: &Path) -> Vec<Namespace> {
-    let mut found = BTreeMap::new();
+/// Inode number of the namespace a process is in.
+///
+/// # Errors
+/// The process has gone, or may not be looked at.
+pub fn of(root: &Path, pid: u32) -> io::Result<u32> {
+    fs::metadata(root.join(pid.to_string()).join("ns/net")).map(|namespace| namespace.ino() as u32)
+}
+
+/// Inode number of the namespace of the process that asks.
+///
+/// # Errors
+/// No /proc, or one of another PID namespace.
+pub fn own(root: &Path) -> io::Result<u32> {
+    fs::metadata(root.join("self/ns/net")).map(|namespace| namespace.ino() as u32)
+}
+
+/// The namespaces that could be found.
+#[derive(Debug)]
+pub struct Found {
+    /// By inode number.
+    pub namespaces: Vec<Namespace>,
+    /// Whether processes were refused, whose namespaces may be others.
+    pub refused: bool,
+}
+
+/// Every namespace that a process is in or that has a name.
+pub fn all(root: &Path, names: &Path) -> Found {
+    let (mut found, mut refused) = (BTreeMap::new(), false);
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(inode) = fs::metadata(entry.path().join("ns/net")).map(|ns| ns.ino() as u32) else { continue };
+        let inode = match of(root, pid) {
+            Ok(inode) => inode,
+            Err(error) => {
+                refused |= error.kind() == io::ErrorKind::PermissionDenied;
+                continue;
+            }
+        };
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
     }
     for entry in fs::read_dir(names).into_iter().flatten().flatten() {
@@ -36,7 +67,7 @@ pub fn all(root: &Path, names: &Path) -> Vec<Namespace> {
         let namespace = found.entry(inode).or_insert(Namespace { inode, name: None, pid: None });
         namespace.name.get_or_insert_with(|| entry.file_name().as_bytes().to_vec());
     }
-    found.into_values().collect()
+    Found { namespaces: found.into_values().collect(), refused }
 }
 
 impl Namespace {
@@ -69,7 +100,7 @@ mod tests {
         let (root, names) = (Path::new("/proc"), Path::new(NAMES));
         let own = fs::metadata("/proc/self/ns/net").unwrap().ino() as u32;
         let all = all(root, names);
-        let own = all.iter().find(|namespace| namespace.inode == own).unwrap();
+        let own = all.namespaces.iter().find(|namespace| namespace.inode == own).unwrap();
         let read = own.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
         assert!(read.unwrap().starts_with(b"  sl"));
     }

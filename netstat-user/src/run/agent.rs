@@ -1,12 +1,13 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
 use super::events::{complain, epoch_ns, monotonic_ns, report};
+use super::{remote, source};
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
 use crate::cli::agent::Options;
 use crate::kernel::{Tracer, Wanted};
-use crate::model::{Comm, EventEnd, Proto, SocketEvent, TcpState};
+use crate::model::{Comm, EventEnd, NamespaceTables, Proto, RowsWanted, SocketEvent, SocketRow, TcpState};
 use crate::owner::Owners;
-use crate::proc::{fds, inet, netns};
+use crate::proc::{fds, netns};
 use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
 use crate::table::{Limits, Listing};
@@ -78,7 +79,7 @@ async fn serve(
         limits: Limits { recent_ns: options.recent.as_nanos() as u64, recent_count: options.recent_count },
         clients: options.clients,
         poll: options.poll,
-        pidns: fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino()),
+        place: remote::place(),
     };
     let path = options.socket.display();
     let ready = || {
@@ -255,7 +256,7 @@ impl Source for Traced {
     }
 }
 
-/// /proc, of every network namespace.
+/// The kernel's lists, of every network namespace.
 struct Machine {
     root: PathBuf,
     names: PathBuf,
@@ -266,19 +267,17 @@ impl Machine {
         Self { root: "/proc".into(), names: netns::NAMES.into() }
     }
 
-    fn rows(&self, listing: &mut Listing) {
-        for namespace in netns::all(&self.root, &self.names) {
-            // One that has gone meanwhile has no sockets.
-            let _ = namespace.within(&self.root, &self.names, |root| {
-                for proto in Proto::ALL {
-                    let Ok(table) = inet::read(root, proto, |_| true) else { continue };
-                    let inside = |mut row: crate::model::SocketRow| {
-                        row.netns = Some(namespace.inode);
-                        (row, None)
-                    };
-                    listing.rows.extend(table.rows.into_iter().map(inside));
-                }
-            });
+    fn namespaces(&self) -> Vec<netns::Namespace> {
+        netns::all(&self.root, &self.names).namespaces
+    }
+
+    /// The namespace with this inode: the agent's own, that of the process that asks, or whichever there is.
+    fn namespace(&self, inode: u32, peer: Option<u32>) -> Option<netns::Namespace> {
+        let mut near = std::iter::once(std::process::id()).chain(peer);
+        let name = None;
+        match near.find(|pid| netns::of(&self.root, *pid).is_ok_and(|its| its == inode)) {
+            Some(pid) => Some(netns::Namespace { inode, name, pid: Some(pid) }),
+            None => self.namespaces().into_iter().find(|namespace| namespace.inode == inode),
         }
     }
 
@@ -290,9 +289,13 @@ impl Machine {
 
 impl Lists for Machine {
     fn list(&self) -> Lookup {
-        let mut scan = fds::Scan::start(&self.root);
-        let mut listing = Listing { protos: Proto::ALL.to_vec(), ..Listing::default() };
-        self.rows(&mut listing);
+        let mut scan = source::holders(&self.root);
+        let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
+        let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
+        for space in source::everywhere(&self.root, self.namespaces(), &wanted) {
+            let rows = space.tables.into_iter().filter_map(|(_, table)| table.ok()).flat_map(|table| table.rows);
+            listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
+        }
         let mut owners = Owners::default();
         let mut named = (0, Comm::default());
         for (pid, inode) in scan.links() {
@@ -314,7 +317,18 @@ impl Lists for Machine {
         Lookup { listing, owners }
     }
 
-    fn holders(&self) -> Vec<Link> {
-        fds::Scan::start(&self.root).links().map(|(pid, inode)| Link { inode, pid }).collect()
+    fn holders(&self) -> Option<Vec<Link>> {
+        let mut scan = source::holders(&self.root);
+        let links = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
+        (scan.blind() == fds::Blind::No).then_some(links)
+    }
+
+    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, peer: Option<u32>) -> Option<Vec<NamespaceTables>> {
+        let namespaces = match netns {
+            Some(inode) => vec![self.namespace(inode, peer)?],
+            None => self.namespaces(),
+        };
+        let spaces = source::everywhere(&self.root, namespaces, wanted);
+        (netns.is_none() || !spaces.is_empty()).then_some(spaces)
     }
 }

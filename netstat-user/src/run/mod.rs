@@ -4,6 +4,8 @@ pub mod agent;
 pub mod classic;
 pub mod events;
 pub mod locale;
+mod remote;
+pub mod source;
 
 use crate::cli::{Refusal, Request};
 use std::fmt::Display;

@@ -146,6 +146,13 @@ impl EventView {
     }
 }
 
+/// A time in nanoseconds since the Unix epoch, as in the lines of events.
+pub fn timestamp(time_ns: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(30);
+    EventView::new(true).time(&mut out, time_ns);
+    out
+}
+
 /// `2026-01-31T12:00:00.` of a second since the Unix epoch. The civil date is Howard Hinnant's `civil_from_days`.
 fn date(second: u64) -> Vec<u8> {
     let (days, of_day) = (second / 86_400 + 719_468, second % 86_400);

@@ -143,15 +143,28 @@ pub fn ours() -> Vec<Arg> {
             .action(ArgAction::Set)
             .value_name("DURATION")
             .help_heading(BEYOND)
-            .help("Also the sockets closed within this time (ms, s, m or h; seconds without a unit); needs the agent"),
+            .help(
+                "Also the Internet sockets closed within this time (ms, s, m or h; seconds without a unit), after those of \
+                 their protocol: in state CLOSE, with -p the process they belonged to, and in columns of their own why they \
+                 ended, how long ago, and how long they lived; needs the agent",
+            ),
         Arg::new(id::AGENT)
             .long(id::AGENT)
             .action(ArgAction::Set)
             .value_name("PATH")
             .help_heading(BEYOND)
-            .help("Ask the agent behind this socket, and fail where it does not answer"),
+            .help(
+                "Ask the agent behind this socket; where it does not answer, say so and read the kernel. Without this \
+                 option the agent on /run/netstat-user/agent.sock is asked if one is there. The table is the same",
+            ),
         flag(id::NO_AGENT, None, BEYOND, "Read the kernel, whether an agent runs or not"),
-        flag(id::ALL_NETNS, None, BEYOND, "The sockets of every network namespace"),
+        flag(
+            id::ALL_NETNS,
+            None,
+            BEYOND,
+            "The sockets of every network namespace, and the namespace of each by its name in /run/netns, else by its \
+             inode number",
+        ),
         flag(id::MAN, None, BEYOND, "This help as a manual page, in roff: netstat-user --man | man -l -"),
     ]
 }

@@ -24,13 +24,13 @@ fn sample(proto: Proto, local: &str, remote: &str, state: u8) -> SocketRow {
 fn line(row: &SocketRow, columns: Columns, labels: &Labels, wide: bool, numeric_hosts: bool, lang: &Lang) -> String {
     let mut out = Vec::new();
     let holder = Holder { pid: 77, program: b"a\x1b[0mvery-long-program-name".to_vec() };
-    super::row(&mut out, Style { lang, columns, wide, labels, numeric_hosts }, row, Some(&holder));
+    super::row(&mut out, Style { lang, columns, wide, labels, numeric_hosts }, row, Some(&holder), &Beyond::default());
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn rows_like_netstats() {
-    let all = Columns { extend: true, programs: true, timers: true };
+    let all = Columns { extend: true, programs: true, timers: true, ..Columns::default() };
     let row = sample(Proto::Tcp, "127.0.0.1/80", "10.1.2.3/65535", 1);
     let (none, english) = (Labels::default(), Lang::ENGLISH);
     assert_eq!(
@@ -80,7 +80,7 @@ fn states_by_protocol() {
 fn listed_by_port_or_by_address() {
     let tcp = sample(Proto::Tcp, "1.1.1.1/1", "1.1.1.1/0", 10);
     let udp = SocketRow { proto: Proto::Udp, ..tcp };
-    let listed = |row, listed| is_listed(row, listed);
+    let listed = |row: &SocketRow, listed: Listed| listed.peer().is_none_or(|peer| peer == row.has_peer());
     assert!(listed(&tcp, Listed::Listening) && !listed(&tcp, Listed::Connected) && listed(&tcp, Listed::All));
     assert!(!listed(&udp, Listed::Listening) && listed(&udp, Listed::Connected));
 }
@@ -90,7 +90,7 @@ fn json_rows() {
     let row = sample(Proto::Udp6, "::ffff:1.2.3.4/53", "::/0", 7);
     let mut out = Vec::new();
     let holders = [Holder { pid: 1, program: b"a".to_vec() }, Holder { pid: 2, program: b"b\n".to_vec() }];
-    json(&mut out, &row, &Labels::default(), &holders);
+    json(&mut out, &row, &Labels::default(), &holders, &Beyond::default());
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "{\"proto\":\"udp6\",\"recv_q\":1,\"send_q\":1234567,\"local\":{\"addr\":\"::ffff:1.2.3.4\",\"port\":53},\
