@@ -1,7 +1,8 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
 use super::events::{complain, epoch_ns, monotonic_ns, report};
-use super::{remote, source};
+use super::remote;
+use super::source::Source as Kernel;
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
 use crate::cli::agent::Options;
 use crate::kernel::{Tracer, Wanted};
@@ -258,13 +259,15 @@ impl Source for Traced {
 
 /// The kernel's lists, of every network namespace.
 struct Machine {
+    kernel: Kernel,
     root: PathBuf,
     names: PathBuf,
 }
 
 impl Machine {
     fn new() -> Self {
-        Self { root: "/proc".into(), names: netns::NAMES.into() }
+        let root = PathBuf::from("/proc");
+        Self { kernel: Kernel::new(&root), root, names: netns::NAMES.into() }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {
@@ -289,10 +292,10 @@ impl Machine {
 
 impl Lists for Machine {
     fn list(&self) -> Lookup {
-        let mut scan = source::holders(&self.root);
+        let mut scan = self.kernel.holders();
         let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
-        for space in source::everywhere(&self.root, self.namespaces(), &wanted) {
+        for space in self.kernel.of(self.namespaces(), &wanted) {
             let rows = space.tables.into_iter().filter_map(|(_, table)| table.ok()).flat_map(|table| table.rows);
             listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
         }
@@ -318,7 +321,7 @@ impl Lists for Machine {
     }
 
     fn holders(&self) -> Option<Vec<Link>> {
-        let mut scan = source::holders(&self.root);
+        let mut scan = self.kernel.holders();
         let links = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
         (scan.blind() == fds::Blind::No).then_some(links)
     }
@@ -328,7 +331,7 @@ impl Lists for Machine {
             Some(inode) => vec![self.namespace(inode, peer)?],
             None => self.namespaces(),
         };
-        let spaces = source::everywhere(&self.root, namespaces, wanted);
+        let spaces = self.kernel.of(namespaces, wanted);
         (netns.is_none() || !spaces.is_empty()).then_some(spaces)
     }
 }

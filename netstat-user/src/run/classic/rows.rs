@@ -8,7 +8,6 @@ use crate::proc::{fds, netns};
 use crate::query::{Answer, Request};
 use crate::run::events::{epoch_ns, monotonic_ns};
 use crate::run::remote::{AskError, Asking};
-use crate::run::source;
 use crate::view::text::span;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,10 +46,9 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
     session.start_scan();
     Ok(if session.options.all_netns {
         let namespaces = session.spaces()?.into_iter().filter_map(|space| space.namespace).collect();
-        source::everywhere(&session.proc, namespaces, wanted)
+        session.source.of(namespaces, wanted)
     } else {
-        let tables = source::tables(&session.proc, wanted);
-        vec![NamespaceTables { netns: own.ok(), name: None, tables }]
+        vec![NamespaceTables { netns: own.ok(), name: None, tables: session.source.own(wanted) }]
     })
 }
 

@@ -7,7 +7,7 @@ use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::fds;
 use crate::proc::netns::{self, Namespace};
-use crate::run::source;
+use crate::run::source::Source;
 use crate::view::Listed;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -30,6 +30,8 @@ pub struct Session<'a> {
     pub tables: Tables,
     /// Where /proc is mounted.
     pub proc: PathBuf,
+    /// Where the kernel's rows are read.
+    pub source: Source,
     /// The words of the user's language.
     pub lang: Lang,
     /// Standard output and error.
@@ -80,6 +82,7 @@ impl<'a> Session<'a> {
         Self {
             options,
             tables: options.tables(),
+            source: Source::new(Path::new("/proc")),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
             out: Output::new(),
@@ -120,7 +123,7 @@ impl<'a> Session<'a> {
     /// `--json` is there anything to look for.
     pub fn start_scan(&mut self) {
         if self.scan.is_none() && self.wants_holders() {
-            self.scan = Some(source::holders(&self.proc));
+            self.scan = Some(self.source.holders());
         }
     }
 
