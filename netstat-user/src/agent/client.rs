@@ -16,6 +16,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reader of events that is to be dropped may take for what waits for it, so that it can be told.
+const STALL: Duration = Duration::from_secs(60);
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
 
@@ -201,25 +203,40 @@ impl Client {
         self.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    async fn stream_events(&mut self, feed: &Feed, ready: &[u8]) -> io::Result<()> {
+    async fn stream_events(&mut self, feed: &Arc<Feed>, ready: &[u8]) -> io::Result<()> {
         self.send(ready).await?;
-        let (reader, mut writer) = self.stream.split();
-        let gone = async {
-            // A reader of events says nothing more: whatever comes, or the end, means that it has gone.
-            let mut byte = [0];
-            let mut reader = reader;
+        let Self { stream, asks } = self;
+        let (reader, mut writer) = stream.split();
+        // A reader of events says nothing more. When it ends its side, or says something all the same, it wants what has been
+        // recorded, and no more; one that has gone is noticed when it is written to.
+        let finished = async {
+            let (mut reader, mut byte) = (reader, [0]);
             let _ = reader.read(&mut byte).await;
         };
-        tokio::pin!(gone);
+        tokio::pin!(finished);
+        let mut finishing = false;
         loop {
             let next = tokio::select! {
                 next = feed.next() => next,
-                () = &mut gone => return Ok(()),
+                () = &mut finished, if !finishing => {
+                    finishing = true;
+                    asks.send(Ask::Finish(Arc::clone(feed))).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+                    continue;
+                }
             };
             let mut last = BytesMut::new();
             match next {
                 Next::Chunk(chunk) => {
-                    patient(writer.write_all(&chunk)).await?;
+                    let write = writer.write_all(&chunk);
+                    tokio::pin!(write);
+                    loop {
+                        match tokio::time::timeout(STALL, &mut write).await {
+                            Ok(written) => break written?,
+                            // Nothing is missing yet: it may take its time.
+                            Err(_) if !feed.is_full() => {}
+                            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+                        }
+                    }
                     continue;
                 }
                 Next::Dropped(count) => Answer::Dropped(count).encode(&mut last),

@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(20);
 const TICK_READ: Duration = Duration::from_millis(5);
 /// Pause after a listing that was asked for by a loss, so that a flood cannot keep the agent at reading lists.
 const RESYNC_PAUSE: Duration = Duration::from_millis(500);
+/// How long clients may take for the last of their answers.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes of an answer gathered before they are handed to the client.
 const CHUNK: usize = 256 << 10;
 
@@ -121,6 +123,8 @@ enum Ask {
         spaces: Vec<NamespaceTables>,
         answer: oneshot::Sender<Vec<NamespaceTables>>,
     },
+    /// A reader of events wants those that have been recorded, and no more.
+    Finish(Arc<Feed>),
     /// A reader of events has been dropped.
     ReaderDropped,
 }
@@ -227,7 +231,13 @@ pub async fn run<S: Source, L: Lists>(
     }
     agent.drain(true)?;
     agent.feeds.iter().for_each(|(_, feed)| feed.end());
-    Ok(agent.status())
+    let status = agent.status();
+    // Who waits for the table has no answer to come; who is being answered, or told the end of the events, takes it.
+    drop((asked, listener));
+    agent.waiting.clear();
+    let all = u32::try_from(settings.clients).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(FAREWELL, agent.clients.acquire_many(all)).await;
+    Ok(status)
 }
 
 impl<S: Source, L: Lists> Agent<S, L> {
@@ -294,6 +304,10 @@ impl<S: Source, L: Lists> Agent<S, L> {
         match ask {
             Ask::Table { live: true, .. } => self.waiting.push(ask),
             Ask::ReaderDropped => self.status.dropped_readers += 1,
+            Ask::Finish(feed) => {
+                self.drain(true)?;
+                feed.end();
+            }
             Ask::Table { .. } | Ask::Recorded { .. } => {
                 // What the kernel has recorded until now is part of the answer.
                 self.drain(true)?;
@@ -339,7 +353,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
                 }
                 let _ = answer.send(spaces);
             }
-            Ask::ReaderDropped => {}
+            Ask::Finish(_) | Ask::ReaderDropped => {}
         }
     }
 

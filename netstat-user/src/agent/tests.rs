@@ -277,6 +277,18 @@ fn a_stalled_reader_is_dropped_with_the_exact_count() {
 }
 
 #[test]
+fn a_reader_that_wants_no_more_gets_what_was_recorded() {
+    with_agent(4, async |path, fake, _| {
+        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        while reader.next().await.unwrap() != Answer::End {}
+        fake.told.lock().unwrap().extend([event(1), event(2)]);
+        reader.stream.shutdown().await.unwrap();
+        let rest = reader.all().await;
+        assert!(matches!(rest[..], [Answer::Event(_), Answer::Event(last), Answer::End] if last.cookie == Some(2)));
+    });
+}
+
+#[test]
 fn a_hangup_sets_the_table_right() {
     with_agent(4, async |_, fake, signals| {
         while fake.listed.load(Ordering::SeqCst) == 0 {

@@ -13,6 +13,7 @@ mod ring;
 mod symbols;
 
 pub use attach::{AttachError, Wanted};
+pub use facts::missing_capabilities;
 pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
 

@@ -35,7 +35,7 @@ use tokio::{
 const TICK: Duration = Duration::from_millis(5);
 
 /// Exit code of a run that lost events, with `--strict`.
-const LOST: u8 = 3;
+pub const LOST: u8 = 3;
 
 /// Serves the request and returns the exit code.
 ///
@@ -49,6 +49,9 @@ pub fn run(options: &Options) -> io::Result<u8> {
     if options.debug {
         // Only the first logger counts; there is no other.
         let _ = log::set_logger(&DebugLog).map(|()| log::set_max_level(log::LevelFilter::Trace));
+    }
+    if let Some(code) = super::subscribe::run(options)? {
+        return Ok(code);
     }
     match start(options) {
         Ok((tracer, owners)) => {
@@ -140,14 +143,7 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
             _ => tcp,
         })
         .collect();
-    let netns = match options.netns {
-        None => None,
-        Some(Netns::Inode(inode)) => Some(inode),
-        Some(Netns::Own) => {
-            let own = fs::metadata("/proc/self/ns/net").map_err(|error| format!("/proc/self/ns/net: {error}"))?;
-            Some(own.ino() as u32)
-        }
-    };
+    let netns = netns(options)?;
     let everything = Wanted::default();
     Ok(Wanted {
         hooks,
@@ -169,6 +165,18 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
         netns: netns.unwrap_or(everything.netns),
         debug: options.debug,
     })
+}
+
+/// Inode of the namespace asked for.
+pub fn netns(options: &Options) -> Result<Option<u32>, String> {
+    match options.netns {
+        None => Ok(None),
+        Some(Netns::Inode(inode)) => Ok(Some(inode)),
+        Some(Netns::Own) => {
+            let own = fs::metadata("/proc/self/ns/net").map_err(|error| format!("/proc/self/ns/net: {error}"))?;
+            Ok(Some(own.ino() as u32))
+        }
+    }
 }
 
 /// Why the stream ends.
@@ -330,14 +338,14 @@ impl<'a> Stream<'a> {
 }
 
 /// The filters that need what only user space knows: owners from /proc, and names.
-fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
+pub fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
     let owner = event.owner.as_ref();
     pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
         && comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
 }
 
 /// Standard output. A file is written to at once; a pipe or a terminal may not be read for long, and so from another thread.
-struct Output {
+pub struct Output {
     file: Option<File>,
     other: tokio::io::Stdout,
     /// Bytes of the batch being written that are out, or taken by the other thread.
@@ -345,14 +353,21 @@ struct Output {
 }
 
 impl Output {
-    fn new() -> io::Result<Self> {
+    /// The process's standard output.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn new() -> io::Result<Self> {
         let is_file = stdout_type() == Some(FileType::RegularFile);
         let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
         Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
     }
 
     /// Writes a batch. If this is broken off, the next call must be with the same batch, and goes on where this was.
-    async fn write(&mut self, out: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// A failure to write.
+    pub async fn write(&mut self, out: &[u8]) -> io::Result<()> {
         match &mut self.file {
             Some(file) => file.write_all(out)?,
             None => {
@@ -372,15 +387,17 @@ fn stdout_type() -> Option<FileType> {
 }
 
 /// Notices that the reader of our standard output has gone, before there is anything to write to it.
-struct OutputGone(Option<AsyncFd<OwnedFd>>);
+pub struct OutputGone(Option<AsyncFd<OwnedFd>>);
 
 impl OutputGone {
-    fn watch() -> Self {
+    /// Begins to watch.
+    pub fn watch() -> Self {
         // A file cannot be watched, and has no reader that could go.
         Self(if stdout_type() == Some(FileType::Fifo) { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
     }
 
-    async fn gone(&self) {
+    /// Returns once it has gone.
+    pub async fn gone(&self) {
         match &self.0 {
             Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
             _ => std::future::pending().await,

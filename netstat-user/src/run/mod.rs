@@ -6,6 +6,7 @@ pub mod events;
 pub mod locale;
 mod remote;
 pub mod source;
+mod subscribe;
 
 use crate::cli::{Refusal, Request};
 use std::fmt::Display;

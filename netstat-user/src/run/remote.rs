@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// How long the agent may take to begin its answer, and to send a part of it. One that is alive does both at once; one that hangs must
 /// not take a table with it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a full queue of clients is waited for.
 const QUEUE: Duration = Duration::from_millis(500);
 /// Bytes read at a time.
@@ -108,6 +108,12 @@ impl Asking {
     pub fn close(mut self) {
         // All has been said; a connection that breaks is closed too.
         let _ = self.reader.read(&mut [0]);
+    }
+
+    /// The connection, to be read on by other means, and what of it has been read already.
+    pub fn into_parts(self) -> (UnixStream, BytesMut) {
+        let read = BytesMut::from(self.reader.buffer());
+        (self.reader.into_inner(), read)
     }
 }
 

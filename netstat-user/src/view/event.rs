@@ -32,7 +32,7 @@ impl EventView {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
-                out.extend_from_slice(b" events: the ring buffer was full\n");
+                out.extend_from_slice(b" events: no room was left for them\n");
             }
         }
     }
@@ -367,7 +367,7 @@ mod tests {
         EventView::new(false).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 });
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full\n"
+            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: no room was left for them\n"
         );
     }
 }

@@ -136,7 +136,8 @@ fn ask(
     wanted: &RowsWanted,
     netns: Option<u32>,
 ) -> Result<Vec<NamespaceTables>, AskError> {
-    // Who may not look into every process is shown by the agent no more than by the kernel.
+    // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
+    // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     let theirs = session.wants_holders() && sees_every_process();
     let recorded = session.options.json;
     let mut rows = Asking::new(path, &Request::Rows { wanted: wanted.clone(), netns, recorded })?;
@@ -144,9 +145,6 @@ fn ask(
         return Err(AskError::Elsewhere);
     }
     let holders = if theirs { Asking::new(path, &Request::Holders).ok() } else { None };
-    if session.wants_holders() && holders.is_none() {
-        session.start_scan();
-    }
     let spaces = spaces(&mut rows, wanted);
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
     if let Some(links) = holders.and_then(|holders| links(holders).ok()) {
