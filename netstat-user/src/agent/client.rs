@@ -3,7 +3,7 @@
 use super::feed::{Feed, Next};
 use super::{Ask, CHUNK, Lists};
 use crate::model::{NamespaceTables, RowsWanted};
-use crate::query::{Answer, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
+use crate::query::{Answer, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
@@ -156,6 +156,19 @@ impl Client {
                 let (answer, status) = oneshot::channel();
                 self.ask(Ask::Status { answer }).await?;
                 self.send(&status.await.map_err(io::Error::other)?).await
+            }
+            Request::Health => {
+                let checks = tokio::task::spawn_blocking(move || lists.checks()).await.map_err(io::Error::other)?;
+                let (answer, programs) = oneshot::channel();
+                self.ask(Ask::Programs { answer }).await?;
+                let programs = programs.await.map_err(io::Error::other)?;
+                let mut out = BytesMut::new();
+                Answer::Health(Health { checks, programs }).encode(&mut out);
+                // The end comes with the status.
+                let (answer, status) = oneshot::channel();
+                self.ask(Ask::Status { answer }).await?;
+                out.extend_from_slice(&status.await.map_err(io::Error::other)?);
+                self.send(&out).await
             }
             Request::Events(filter) => {
                 let (feed, mine) = oneshot::channel();

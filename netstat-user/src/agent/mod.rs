@@ -8,7 +8,7 @@ mod feed;
 
 pub use client::Admission;
 
-use crate::model::{Event, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
+use crate::model::{Check, Event, LiveSocket, NamespaceTables, ProgramHealth, RowsWanted, SocketEvent};
 use crate::owner::Owners;
 use crate::query::{Answer, CoverageRows, EventFilter, Link, Place, Status};
 use crate::table::{Limits, Listing, Table};
@@ -55,6 +55,9 @@ pub trait Source {
     /// What is traced, and what is not.
     fn coverage(&self) -> CoverageRows;
 
+    /// How the kernel programs fare.
+    fn programs(&self) -> Vec<ProgramHealth>;
+
     /// Nanoseconds since the Unix epoch.
     fn now_ns(&self) -> u64;
 }
@@ -66,6 +69,9 @@ pub trait Lists: Send + Sync + 'static {
 
     /// Which processes hold which sockets, in the order of /proc; `None` where not every process can be looked into.
     fn holders(&self) -> Option<Vec<Link>>;
+
+    /// What tracing depends on here.
+    fn checks(&self) -> Vec<Check>;
 
     /// The kernel's tables as they are: of a namespace by its inode number, or of all of them. `None` where the namespace cannot be
     /// found; `peer` is the process that asks, which may be the only one in it.
@@ -117,6 +123,9 @@ enum Ask {
     },
     Status {
         answer: oneshot::Sender<Bytes>,
+    },
+    Programs {
+        answer: oneshot::Sender<Vec<ProgramHealth>>,
     },
     /// Whom events recorded as the owners of rows that nobody holds.
     Recorded {
@@ -353,6 +362,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
                 }
                 let _ = answer.send(spaces);
             }
+            Ask::Programs { answer } => drop(answer.send(self.source.programs())),
             Ask::Finish(_) | Ask::ReaderDropped => {}
         }
     }

@@ -38,6 +38,10 @@ impl Source for Fake {
         CoverageRows::default()
     }
 
+    fn programs(&self) -> Vec<ProgramHealth> {
+        vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }]
+    }
+
     fn now_ns(&self) -> u64 {
         1
     }
@@ -51,6 +55,10 @@ impl Lists for Fake {
 
     fn holders(&self) -> Option<Vec<Link>> {
         Some((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        vec![Check::ok("btf", "there")]
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
@@ -174,6 +182,10 @@ fn queries_are_answered() {
         assert_eq!((links, holders.last()), (40_000, Some(&Answer::End)));
         let status = Asking::new(&path, &Request::Status).await.all().await;
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
+        let health = Asking::new(&path, &Request::Health).await.all().await;
+        assert!(matches!(&health[1], Answer::Health(health)
+            if health.checks == fake.checks() && health.programs == Source::programs(&fake)));
+        assert!(matches!(health[2..], [Answer::Status(_), Answer::Coverage(_), Answer::End]));
     });
     assert_eq!(status.live, 1);
 }

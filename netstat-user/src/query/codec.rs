@@ -1,11 +1,11 @@
 //! Requests and answers as bytes, and back.
 
 use super::{
-    Answer, CoverageRows, EventFilter, HookRow, Link, Place, QueryError, Request, Status, VERSION, frame, rows,
+    Answer, CoverageRows, EventFilter, Health, HookRow, Link, Place, QueryError, Request, Status, VERSION, frame, rows,
 };
 use crate::model::{
-    CloseReason, ClosedSocket, Comm, EventEnd, EventKind, Grade, LiveSocket, Owner, Proto, RowsWanted, SocketEvent,
-    TcpState, Totals,
+    Check, CloseReason, ClosedSocket, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner, ProgramHealth, Proto,
+    RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
@@ -143,6 +143,7 @@ places! {
     TcpState, TcpState::ALL;
     CloseReason, REASONS;
     Grade, GRADES;
+    Level, Level::ALL;
 }
 
 impl Wire for IpAddr {
@@ -214,6 +215,9 @@ records! {
     Link { inode, pid }
     HookRow { hook, without, variant, refused }
     CoverageRows { hooks }
+    Check { name, level, found, mend }
+    ProgramHealth { name, runs, missed }
+    Health { checks, programs }
     Status {
         pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill
     }
@@ -269,6 +273,7 @@ impl Request {
             }),
             Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
             Self::Status => frame(out, 4, |_| {}),
+            Self::Health => frame(out, 6, |_| {}),
             Self::Rows { wanted, netns, recorded } => frame(out, 5, |out| {
                 wanted.put(out);
                 netns.put(out);
@@ -288,6 +293,7 @@ impl Request {
                 2 => Self::Table { live: Wire::get(body)?, recent_ns: Wire::get(body)?, netns: Wire::get(body)? },
                 3 => Self::Events(Wire::get(body)?),
                 4 => Self::Status,
+                6 => Self::Health,
                 5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: Wire::get(body)? },
                 _ => return Err(QueryError::Garbage),
             })
@@ -313,6 +319,7 @@ impl Answer {
             Self::Coverage(coverage) => frame(out, 9, |out| coverage.put(out)),
             Self::End => frame(out, 10, |_| {}),
             Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
+            Self::Health(health) => frame(out, 17, |out| health.put(out)),
             Self::Since(time_ns) => frame(out, 16, |out| time_ns.put(out)),
             Self::Namespace { netns, name } => frame(out, 12, |out| {
                 netns.put(out);
@@ -359,6 +366,7 @@ impl Answer {
                     body.advance(took);
                     Self::Rows { proto, rows, recorded: Wire::get(body)? }
                 }
+                17 => Self::Health(Wire::get(body)?),
                 16 => Self::Since(Wire::get(body)?),
                 14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
                 15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },

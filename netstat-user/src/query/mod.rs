@@ -8,7 +8,10 @@
 mod codec;
 mod rows;
 
-use crate::model::{ClosedSocket, Coverage, LiveSocket, Owner, Proto, RowsWanted, SocketEvent, SocketRow, TcpState};
+use crate::model::{
+    Check, ClosedSocket, Coverage, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow,
+    TcpState,
+};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The version of the language. Another one is refused.
@@ -76,6 +79,8 @@ pub enum Request {
     Events(EventFilter),
     /// How the agent is.
     Status,
+    /// How the agent is, and what hinders it.
+    Health,
 }
 
 /// Where an agent's numbers are true: process numbers are those of its PID namespace, user numbers those of its user namespace.
@@ -185,6 +190,8 @@ pub enum Answer {
     Status(Status),
     /// What is traced and what is not.
     Coverage(CoverageRows),
+    /// What hinders tracing, and how the programs fare.
+    Health(Health),
     /// The answer is complete.
     End,
     /// The request is not served, and why.
@@ -196,6 +203,15 @@ pub enum Answer {
 pub struct CoverageRows {
     /// One row per hook.
     pub hooks: Vec<HookRow>,
+}
+
+/// What tracing depends on, where the agent runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// What was looked at.
+    pub checks: Vec<Check>,
+    /// The programs in the kernel.
+    pub programs: Vec<ProgramHealth>,
 }
 
 /// One hook.

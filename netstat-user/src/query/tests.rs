@@ -84,6 +84,10 @@ fn answers() -> Vec<Answer> {
         Answer::Rows { proto: Proto::Tcp, rows: rows(Proto::Tcp), recorded: vec![(1, owner())] },
         Answer::Rows { proto: Proto::Raw6, rows: rows(Proto::Raw6), recorded: Vec::new() },
         Answer::Since(7),
+        Answer::Health(Health {
+            checks: vec![Check::ok("a", "b"), Check::amiss("c", crate::model::Level::Bad, "d", "e")],
+            programs: vec![ProgramHealth { name: "p".into(), runs: Some((1, 2)), missed: None }],
+        }),
         Answer::TableEnd { proto: Proto::Udp, bogus: 3 },
         Answer::NoTable { proto: Proto::UdpLite6, errno: 2 },
     ]
@@ -103,6 +107,7 @@ fn requests() -> Vec<Request> {
         Request::Table { live: true, recent_ns: 5, netns: None },
         Request::Events(filter),
         Request::Status,
+        Request::Health,
         Request::Rows {
             wanted: RowsWanted { protos: Proto::ALL.to_vec(), peer: Some(true) },
             netns: Some(7),

@@ -5,8 +5,10 @@ use super::remote;
 use super::source::Source as Kernel;
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
 use crate::cli::agent::Options;
-use crate::kernel::{Tracer, Wanted};
-use crate::model::{Comm, EventEnd, NamespaceTables, Proto, RowsWanted, SocketEvent, SocketRow, TcpState};
+use crate::kernel::{self, Tracer, Wanted};
+use crate::model::{
+    Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow, TcpState,
+};
 use crate::owner::Owners;
 use crate::proc::{fds, netns};
 use crate::query::{CoverageRows, Link, Status};
@@ -252,6 +254,10 @@ impl Source for Traced {
         self.tracer.coverage().into()
     }
 
+    fn programs(&self) -> Vec<ProgramHealth> {
+        self.tracer.programs()
+    }
+
     fn now_ns(&self) -> u64 {
         epoch_ns() + monotonic_ns()
     }
@@ -324,6 +330,10 @@ impl Lists for Machine {
         let mut scan = self.kernel.holders();
         let links = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
         (scan.blind() == fds::Blind::No).then_some(links)
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        kernel::checks()
     }
 
     fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, peer: Option<u32>) -> Option<Vec<NamespaceTables>> {

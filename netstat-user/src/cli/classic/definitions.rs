@@ -1,5 +1,6 @@
 //! Every classic option once: the parser, `--help` and the man page read these.
 
+use crate::cli::{agent, doctor, events};
 use clap::{Arg, ArgAction, Command};
 
 /// Names of the options inside the program. Families are named as `-A` takes them.
@@ -173,7 +174,9 @@ const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
        netstat-user [OPTIONS] -r           routes
        netstat-user [OPTIONS] -i           interfaces
        netstat-user [OPTIONS] -s           statistics
-       netstat-user events [OPTIONS]       what happens to sockets, as it happens";
+       netstat-user events [OPTIONS]       what happens to sockets, as it happens
+       netstat-user agent [OPTIONS]        keep the table of all sockets, and serve it
+       netstat-user doctor [OPTIONS]       what can be traced here, and what mends the rest";
 
 /// The whole command, for help and manual.
 fn command() -> Command {
@@ -214,5 +217,23 @@ pub fn man_page() -> String {
     let mut roff = Vec::new();
     // Writing to memory does not fail.
     let _ = clap_mangen::Man::new(command()).section("8").render(&mut roff);
-    String::from_utf8_lossy(&roff).into_owned()
+    let mut page = String::from_utf8_lossy(&roff).into_owned();
+    for verb in [events::command(), agent::command(), doctor::command()] {
+        page.push_str(&verb_sections(verb));
+    }
+    page
+}
+
+/// The sections of a verb: those of a page of its own, one level down.
+fn verb_sections(verb: Command) -> String {
+    let title = verb.get_name().to_uppercase();
+    let (page, mut roff) = (clap_mangen::Man::new(verb), Vec::new());
+    let _ = page.render_description_section(&mut roff);
+    let _ = page.render_options_section(&mut roff);
+    let _ = page.render_extra_section(&mut roff);
+    let sections = String::from_utf8_lossy(&roff);
+    // Each section brings roff's own preamble.
+    let lines = sections.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "));
+    let lines: Vec<String> = lines.map(|line| line.replacen(".SH ", ".SS ", 1)).collect();
+    format!(".SH \"{title}\"\n{}\n", lines.join("\n"))
 }
