@@ -3,8 +3,7 @@
 use super::Tracer;
 use super::facts::{self, Gathered};
 use crate::model::{Check, Level, ProgramHealth};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Capabilities beyond those that tracing needs, with their numbers in `include/uapi/linux/capability.h`, and what is missing without.
@@ -46,7 +45,15 @@ pub fn checks() -> Vec<Check> {
             "mount -t tracefs tracefs /sys/kernel/tracing",
         ),
     });
-    checks.push(kallsyms());
+    checks.push(match &facts.symbols {
+        Ok(_) => Check::ok("kallsyms", "the kernel functions that are looked for have their addresses"),
+        Err(cause) => Check::amiss(
+            "kallsyms",
+            Level::Note,
+            format!("{cause}: TIME_WAIT and connection requests are in the tables, and not in the events"),
+            "sysctl -w kernel.kptr_restrict=1",
+        ),
+    });
     checks
 }
 
@@ -73,31 +80,6 @@ fn beside() -> impl Iterator<Item = Check> {
             Check::amiss(name, Level::Note, format!("not held: {without}"), mend)
         }
     })
-}
-
-/// Whether the addresses of kernel symbols are shown: of the first few hundred symbols, any.
-fn kallsyms() -> Check {
-    let mut beginning = Vec::new();
-    let read = File::open("/proc/kallsyms").and_then(|file| file.take(64 << 10).read_to_end(&mut beginning));
-    let shown = beginning.split(|&byte| byte == b'\n').any(|line| {
-        let mut address = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
-        address.any(|&digit| digit != b'0')
-    });
-    match read {
-        Ok(_) if shown => Check::ok("kallsyms", "addresses of kernel symbols are shown"),
-        Ok(_) => Check::amiss(
-            "kallsyms",
-            Level::Note,
-            "addresses of kernel symbols are hidden: TIME_WAIT and requests are looked up in the kernel's lists",
-            "sysctl -w kernel.kptr_restrict=1",
-        ),
-        Err(error) => Check::amiss(
-            "kallsyms",
-            Level::Note,
-            format!("{error}: TIME_WAIT and requests are looked up in the kernel's lists"),
-            "boot a kernel built with CONFIG_KALLSYMS=y",
-        ),
-    }
 }
 
 impl Tracer {

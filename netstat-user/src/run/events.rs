@@ -5,7 +5,10 @@ use crate::{
     kernel::{Hook, Tracer, Variant, Wanted, proto_bits},
     model::{Comm, Coverage, Event, SocketEvent},
     owner::Owners,
-    proc::seed,
+    proc::{
+        netns::{NAMES, Names},
+        seed,
+    },
     sys,
     view::event::{EventView, SCHEMA},
 };
@@ -21,6 +24,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::MetadataExt},
     },
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -196,6 +200,7 @@ struct Stream<'a> {
     tracer: Tracer,
     owners: Owners,
     view: EventView,
+    names: Names,
     records: BytesMut,
     output: Output,
     out: Vec<u8>,
@@ -212,6 +217,7 @@ impl<'a> Stream<'a> {
             tracer,
             owners,
             view: EventView::new(options.json),
+            names: Names::new(Path::new(NAMES)),
             records: BytesMut::new(),
             output: Output::new()?,
             out: Vec::new(),
@@ -313,6 +319,7 @@ impl<'a> Stream<'a> {
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();
+        self.names.refresh();
         let room = |events: u64| self.options.count.is_none_or(|count| events < count);
         while room(self.events)
             && let Some(record) = records.next(epoch_ns)
@@ -323,7 +330,8 @@ impl<'a> Stream<'a> {
             };
             self.owners.resolve(&mut event);
             if passes(&event, self.options.pid, self.comm) {
-                self.view.write(&mut self.out, &Event::Socket(event));
+                let netns = self.names.of(event.netns);
+                self.view.write(&mut self.out, &Event::Socket(event), netns);
                 self.events += 1;
             }
         }
@@ -331,7 +339,7 @@ impl<'a> Stream<'a> {
         if lost > self.lost {
             let count = lost - self.lost;
             self.lost = lost;
-            self.view.write(&mut self.out, &Event::Lost { time_ns: epoch_ns + monotonic_ns(), count });
+            self.view.write(&mut self.out, &Event::Lost { time_ns: epoch_ns + monotonic_ns(), count }, None);
         }
         Ok(more)
     }

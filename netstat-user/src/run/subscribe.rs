@@ -6,6 +6,7 @@ use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::kernel;
 use crate::model::{Comm, Event};
+use crate::proc::netns::{NAMES, Names};
 use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
 use crate::view::event::EventView;
 use bytes::BytesMut;
@@ -180,6 +181,7 @@ struct Stream<'a> {
     /// Whether the agent's process and user numbers are ours.
     here: bool,
     view: EventView,
+    names: Names,
     output: Output,
     out: Vec<u8>,
     events: u64,
@@ -199,6 +201,7 @@ impl<'a> Stream<'a> {
             arrived,
             here,
             view: EventView::new(options.json),
+            names: Names::new(Path::new(NAMES)),
             output: Output::new()?,
             out: Vec::new(),
             events: 0,
@@ -241,6 +244,7 @@ impl<'a> Stream<'a> {
     /// Turns the whole frames that have arrived into lines; false where there is none.
     fn take(&mut self) -> bool {
         let mut any = false;
+        self.names.refresh();
         while self.end.is_none() {
             let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {
                 Ok(None) => break,
@@ -254,7 +258,8 @@ impl<'a> Stream<'a> {
                         (event.owner, event.uid) = (None, None);
                     }
                     if passes(&event, self.options.pid, self.comm) {
-                        self.view.write(&mut self.out, &Event::Socket(event));
+                        let netns = self.names.of(event.netns);
+                        self.view.write(&mut self.out, &Event::Socket(event), netns);
                         self.events += 1;
                     }
                     if self.options.count == Some(self.events) {
@@ -278,6 +283,6 @@ impl<'a> Stream<'a> {
 
     fn lose(&mut self, time_ns: u64, count: u64) {
         self.lost += count;
-        self.view.write(&mut self.out, &Event::Lost { time_ns, count });
+        self.view.write(&mut self.out, &Event::Lost { time_ns, count }, None);
     }
 }

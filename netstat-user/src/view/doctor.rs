@@ -60,7 +60,7 @@ impl Report {
             let missed = program.missed.map_or("missed runs unknown".into(), |missed| format!("{missed} runs missed"));
             let runs = program.runs.map(|(runs, ns)| format!(", {runs} runs of {} ns", ns / runs.max(1)));
             out.extend_from_slice(b"       ");
-            text::left(out, &text::escape(program.name.as_bytes()), 20);
+            text::left(out, &text::escape(program.name.as_bytes()), 22);
             out.push(b' ');
             out.extend_from_slice(missed.as_bytes());
             out.extend_from_slice(runs.unwrap_or_default().as_bytes());
@@ -117,7 +117,7 @@ fn finding(out: &mut Vec<u8>, check: &Check) {
     out.extend_from_slice(b"  ");
     text::left(out, check.level.name().as_bytes(), 4);
     out.push(b' ');
-    text::left(out, &text::escape(check.name.as_bytes()), 20);
+    text::left(out, &text::escape(check.name.as_bytes()), 22);
     out.push(b' ');
     out.extend_from_slice(&text::escape(check.found.as_bytes()));
     out.push(b'\n');
@@ -173,9 +173,9 @@ mod tests {
         report().text(&mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "the agent on /x\n\nHooks\n  ok   tcp_state            tp_btf\n  note accept4              not traced\n         \
+            "the agent on /x\n\nHooks\n  ok   tcp_state              tp_btf\n  note accept4                not traced\n         \
              fentry refused: load: no\\n\n         to mend it: mount it\n\nWhat tracing depends on, and how it went\n  \
-             ok   btf                  there\n\nPrograms in the kernel\n       p                    missed runs unknown, 2 \
+             ok   btf                    there\n\nPrograms in the kernel\n       p                      missed runs unknown, 2 \
              runs of 5 ns\n\nNothing essential is missing.\n"
         );
     }
