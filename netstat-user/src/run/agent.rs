@@ -22,7 +22,7 @@ use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{Interest, unix::AsyncFd};
@@ -163,13 +163,20 @@ impl Bound {
             if !file.file_type().is_socket() {
                 return Err(format!("agent: {} is there and is no socket: give another --socket", path.display()));
             }
-            if UnixStream::connect(path).is_ok() {
-                return Err(format!(
-                    "agent: another agent answers on {}: stop it, or give another --socket",
-                    path.display()
-                ));
+            match remote::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                // One that is too busy to take another client is there too.
+                _ => {
+                    return Err(format!(
+                        "agent: another agent answers on {}: stop it, or give another --socket",
+                        path.display()
+                    ));
+                }
             }
-            fs::remove_file(path).map_err(said)?;
+            // Not what somebody else has put there meanwhile.
+            if identity(path) == Some((file.dev(), file.ino())) {
+                fs::remove_file(path).map_err(said)?;
+            }
         }
         // Nobody gets in before the mode is set.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));

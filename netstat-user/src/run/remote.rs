@@ -118,7 +118,10 @@ impl Asking {
 }
 
 /// Connects without waiting for an agent that hangs with a full queue of clients, as connect(2) would for ever.
-fn connect(path: &Path) -> io::Result<UnixStream> {
+///
+/// # Errors
+/// The kernel's: `ConnectionRefused` where there is a socket and nobody behind it, `WouldBlock` where the queue stays full.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
