@@ -1,12 +1,16 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
+mod health;
 mod live;
 pub mod net;
 pub mod packet_radio;
 mod rows;
+mod tables;
 
+pub use health::{Check, Level, ProgramHealth};
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
+pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};
 
 use std::net::IpAddr;
 

@@ -10,6 +10,8 @@
 //!
 //! A live socket takes [`Table::ROW_BYTES`] and at most 40 bytes of index; one that ended takes [`Table::CLOSED_BYTES`].
 
+mod recorded;
+
 use crate::model::{
     CloseReason, ClosedSocket, Endpoint, EventEnd, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow,
     TcpState, Totals,
@@ -75,6 +77,8 @@ pub struct Table {
     by_inode: HashTable<u32>,
     by_ends: HashTable<u32>,
     closed: VecDeque<ClosedSocket>,
+    /// When the last of the closed sockets that have been forgotten had ended.
+    forgotten_ns: u64,
     /// Number of the listing that is being read or was read last.
     listing: u32,
     /// What ended while a listing is being read, so that it is not taken for new.
@@ -132,6 +136,7 @@ impl Table {
             by_inode: HashTable::new(),
             by_ends: HashTable::new(),
             closed: VecDeque::new(),
+            forgotten_ns: 0,
             listing: 0,
             gone_inodes: HashSet::new(),
             gone_ends: HashSet::new(),
@@ -171,10 +176,21 @@ impl Table {
         self.closed.len()
     }
 
+    /// When the last of the closed sockets ended that are not kept any more, in nanoseconds since the epoch; 0 where all are.
+    pub const fn forgotten_ns(&self) -> u64 {
+        self.forgotten_ns
+    }
+
     /// Forgets closed sockets that are too old.
     pub fn expire(&mut self, now_ns: u64) {
         while self.closed.front().is_some_and(|c| now_ns.saturating_sub(c.closed_ns) > self.limits.recent_ns) {
-            self.closed.pop_front();
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(closed) = self.closed.pop_front() {
+            self.forgotten_ns = self.forgotten_ns.max(closed.closed_ns);
         }
     }
 
@@ -249,10 +265,11 @@ impl Table {
 
     fn keep(&mut self, closed: ClosedSocket) {
         if self.limits.recent_count == 0 {
+            self.forgotten_ns = self.forgotten_ns.max(closed.closed_ns);
             return;
         }
         while self.closed.len() >= self.limits.recent_count {
-            self.closed.pop_front();
+            self.forget_first();
         }
         self.expire(closed.closed_ns);
         self.closed.push_back(closed);
@@ -334,19 +351,7 @@ impl Table {
     }
 
     fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, correction: &mut Correction) {
-        let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
-        let socket = LiveSocket {
-            proto: row.proto,
-            state: TcpState::from_kernel(row.state).unwrap_or(TcpState::Close),
-            local: Some(end(row.local)),
-            remote: Some(end(row.remote)),
-            netns: row.netns,
-            uid: Some(row.uid),
-            inode: row.inode,
-            cookie: row.cookie,
-            owner,
-            since_ns: None,
-        };
+        let socket = listed_socket(row, owner);
         let identity = Identity::of(&socket);
         let Some(at) = self.find(&identity) else {
             let connected = row.proto.is_tcp() && row.remote.port != 0;
@@ -479,6 +484,23 @@ impl Table {
         if let Some(ends) = identity.ends {
             drop_from(&mut self.by_ends, self.hasher.hash_one(ends));
         }
+    }
+}
+
+/// A socket of which only its row in the kernel's list is known, and who holds it.
+fn listed_socket(row: &SocketRow, owner: Option<Owner>) -> LiveSocket {
+    let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
+    LiveSocket {
+        proto: row.proto,
+        state: TcpState::from_kernel(row.state).unwrap_or(TcpState::Close),
+        local: Some(end(row.local)),
+        remote: Some(end(row.remote)),
+        netns: row.netns,
+        uid: Some(row.uid),
+        inode: row.inode,
+        cookie: row.cookie,
+        owner,
+        since_ns: None,
     }
 }
 

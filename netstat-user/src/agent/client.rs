@@ -2,7 +2,8 @@
 
 use super::feed::{Feed, Next};
 use super::{Ask, CHUNK, Lists};
-use crate::query::{Answer, MAX_REQUEST, QueryError, Request, next_frame};
+use crate::model::{NamespaceTables, RowsWanted};
+use crate::query::{Answer, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
@@ -15,6 +16,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reader of events that is to be dropped may take for what waits for it, so that it can be told.
+const STALL: Duration = Duration::from_secs(60);
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
 
@@ -43,21 +46,21 @@ pub fn serve<L: Lists>(
     stream: UnixStream,
     admission: &Admission,
     clients: &Arc<Semaphore>,
-    pidns: u64,
+    place: Place,
     asks: mpsc::Sender<Ask>,
     lists: Arc<L>,
 ) {
-    let place = Arc::clone(clients).try_acquire_owned();
+    let room = Arc::clone(clients).try_acquire_owned();
     let admitted = admission.admits(&stream);
     tokio::spawn(async move {
         let mut client = Client { stream, asks };
         // A client that goes in the middle is its own affair.
-        let _ = match place {
+        let _ = match room {
             _ if !admitted => {
                 client.refuse("this user may not ask: see --mode and --group of netstat-user agent").await
             }
             Err(_) => client.refuse("too many clients: try again, or start the agent with a larger --clients").await,
-            Ok(_place) => client.serve(pidns, lists).await,
+            Ok(_room) => client.serve(place, lists).await,
         };
     });
 }
@@ -115,17 +118,20 @@ impl Client {
         .await
     }
 
-    async fn serve<L: Lists>(&mut self, pidns: u64, lists: Arc<L>) -> io::Result<()> {
+    async fn serve<L: Lists>(&mut self, place: Place, lists: Arc<L>) -> io::Result<()> {
         let request = match self.request().await? {
             Ok(request) => request,
             Err(error) => return self.refuse(&error.to_string()).await,
         };
         let mut begin = BytesMut::new();
-        Answer::Begin(pidns).encode(&mut begin);
+        Answer::Begin(place).encode(&mut begin);
         self.send(&begin).await?;
         match request {
             Request::Holders => {
                 let links = tokio::task::spawn_blocking(move || lists.holders()).await.map_err(io::Error::other)?;
+                let Some(links) = links else {
+                    return self.refuse("the agent may not look into every process: run it as root").await;
+                };
                 let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
                 links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
                 Answer::End.encode(&mut out);
@@ -133,6 +139,10 @@ impl Client {
                     self.send(chunk).await?;
                 }
                 Ok(())
+            }
+            Request::Rows { wanted, netns, recorded } => {
+                let peer = self.stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
+                self.rows(lists, wanted, netns, peer, recorded).await
             }
             Request::Table { live, recent_ns, netns } => {
                 let (answer, mut chunks) = mpsc::channel::<Bytes>(1);
@@ -146,6 +156,19 @@ impl Client {
                 let (answer, status) = oneshot::channel();
                 self.ask(Ask::Status { answer }).await?;
                 self.send(&status.await.map_err(io::Error::other)?).await
+            }
+            Request::Health => {
+                let checks = tokio::task::spawn_blocking(move || lists.checks()).await.map_err(io::Error::other)?;
+                let (answer, programs) = oneshot::channel();
+                self.ask(Ask::Programs { answer }).await?;
+                let programs = programs.await.map_err(io::Error::other)?;
+                let mut out = BytesMut::new();
+                Answer::Health(Health { checks, programs }).encode(&mut out);
+                // The end comes with the status.
+                let (answer, status) = oneshot::channel();
+                self.ask(Ask::Status { answer }).await?;
+                out.extend_from_slice(&status.await.map_err(io::Error::other)?);
+                self.send(&out).await
             }
             Request::Events(filter) => {
                 let (feed, mine) = oneshot::channel();
@@ -165,29 +188,68 @@ impl Client {
         }
     }
 
+    async fn rows<L: Lists>(
+        &mut self,
+        lists: Arc<L>,
+        wanted: RowsWanted,
+        netns: Option<u32>,
+        peer: Option<u32>,
+        recorded: bool,
+    ) -> io::Result<()> {
+        let read = tokio::task::spawn_blocking(move || lists.tables(&wanted, netns, peer));
+        let Some(mut spaces) = read.await.map_err(io::Error::other)? else {
+            return self.refuse("the agent cannot find the network namespace").await;
+        };
+        if recorded {
+            let (answer, named) = oneshot::channel();
+            self.ask(Ask::Recorded { spaces, answer }).await?;
+            spaces = named.await.map_err(io::Error::other)?;
+        }
+        let encoded = tokio::task::spawn_blocking(move || tables(&spaces)).await.map_err(io::Error::other)?;
+        for chunk in encoded.chunks(CHUNK) {
+            self.send(chunk).await?;
+        }
+        Ok(())
+    }
+
     async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    async fn stream_events(&mut self, feed: &Feed, ready: &[u8]) -> io::Result<()> {
+    async fn stream_events(&mut self, feed: &Arc<Feed>, ready: &[u8]) -> io::Result<()> {
         self.send(ready).await?;
-        let (reader, mut writer) = self.stream.split();
-        let gone = async {
-            // A reader of events says nothing more: whatever comes, or the end, means that it has gone.
-            let mut byte = [0];
-            let mut reader = reader;
+        let Self { stream, asks } = self;
+        let (reader, mut writer) = stream.split();
+        // A reader of events says nothing more. When it ends its side, or says something all the same, it wants what has been
+        // recorded, and no more; one that has gone is noticed when it is written to.
+        let finished = async {
+            let (mut reader, mut byte) = (reader, [0]);
             let _ = reader.read(&mut byte).await;
         };
-        tokio::pin!(gone);
+        tokio::pin!(finished);
+        let mut finishing = false;
         loop {
             let next = tokio::select! {
                 next = feed.next() => next,
-                () = &mut gone => return Ok(()),
+                () = &mut finished, if !finishing => {
+                    finishing = true;
+                    asks.send(Ask::Finish(Arc::clone(feed))).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+                    continue;
+                }
             };
             let mut last = BytesMut::new();
             match next {
                 Next::Chunk(chunk) => {
-                    patient(writer.write_all(&chunk)).await?;
+                    let write = writer.write_all(&chunk);
+                    tokio::pin!(write);
+                    loop {
+                        match tokio::time::timeout(STALL, &mut write).await {
+                            Ok(written) => break written?,
+                            // Nothing is missing yet: it may take its time.
+                            Err(_) if !feed.is_full() => {}
+                            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+                        }
+                    }
                     continue;
                 }
                 Next::Dropped(count) => Answer::Dropped(count).encode(&mut last),
@@ -196,4 +258,32 @@ impl Client {
             return patient(writer.write_all(&last)).await;
         }
     }
+}
+
+/// The frames of tables.
+fn tables(spaces: &[NamespaceTables]) -> BytesMut {
+    let mut out = BytesMut::new();
+    for space in spaces {
+        Answer::Namespace { netns: space.netns.unwrap_or(0), name: space.name.clone() }.encode(&mut out);
+        for &(proto, ref table) in &space.tables {
+            let table = match table {
+                Ok(table) => table,
+                Err(error) => {
+                    let errno = error.raw_os_error().map_or(0, i32::unsigned_abs);
+                    Answer::NoTable { proto, errno }.encode(&mut out);
+                    continue;
+                }
+            };
+            let mut recorded = table.recorded.iter().copied().peekable();
+            for (number, rows) in table.rows.chunks(ROWS).enumerate() {
+                let first = (number * ROWS) as u32;
+                let mine = std::iter::from_fn(|| recorded.next_if(|(at, _)| *at < first + rows.len() as u32));
+                let recorded = mine.map(|(at, owner)| (at - first, owner)).collect();
+                Answer::Rows { proto, rows: rows.to_vec(), recorded }.encode(&mut out);
+            }
+            Answer::TableEnd { proto, bogus: table.bogus as u64 }.encode(&mut out);
+        }
+    }
+    Answer::End.encode(&mut out);
+    out
 }

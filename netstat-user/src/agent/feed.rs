@@ -45,9 +45,13 @@ impl Feed {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts frames that hold `events` events into the queue, or counts these where there is no room. False once the reader is gone.
+    /// Puts frames that hold `events` events into the queue, or counts these where there is no room. False once the reader is gone, or
+    /// wants no more.
     fn push(&self, chunk: Bytes, events: u64) -> bool {
         let mut queue = self.lock();
+        if queue.ended || queue.gone {
+            return false;
+        }
         if queue.missed > 0 || queue.bytes + chunk.len() > ROOM {
             queue.missed += events;
         } else {
@@ -55,7 +59,17 @@ impl Feed {
             queue.chunks.push_back(chunk);
         }
         self.news.notify_one();
-        !queue.gone
+        true
+    }
+
+    fn is_over(&self) -> bool {
+        let queue = self.lock();
+        queue.gone || queue.ended
+    }
+
+    /// Whether events found no room.
+    pub fn is_full(&self) -> bool {
+        self.lock().missed > 0
     }
 
     /// What comes next; waits for it.
@@ -103,7 +117,7 @@ pub fn publish(feeds: &mut Vec<(EventFilter, Arc<Feed>)>, batch: &[SocketEvent])
             Answer::Event(*event).encode(&mut out);
             count += 1;
         }
-        if count == 0 { !feed.lock().gone } else { feed.push(out.freeze(), count) }
+        if count == 0 { !feed.is_over() } else { feed.push(out.freeze(), count) }
     });
 }
 

@@ -8,9 +8,9 @@ mod feed;
 
 pub use client::Admission;
 
-use crate::model::{Event, LiveSocket, SocketEvent};
+use crate::model::{Check, Event, LiveSocket, NamespaceTables, ProgramHealth, RowsWanted, SocketEvent};
 use crate::owner::Owners;
-use crate::query::{Answer, CoverageRows, EventFilter, Link, Status};
+use crate::query::{Answer, CoverageRows, EventFilter, Link, Place, Status};
 use crate::table::{Limits, Listing, Table};
 use bytes::{Bytes, BytesMut};
 use feed::Feed;
@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(20);
 const TICK_READ: Duration = Duration::from_millis(5);
 /// Pause after a listing that was asked for by a loss, so that a flood cannot keep the agent at reading lists.
 const RESYNC_PAUSE: Duration = Duration::from_millis(500);
+/// How long clients may take for the last of their answers.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes of an answer gathered before they are handed to the client.
 const CHUNK: usize = 256 << 10;
 
@@ -53,6 +55,9 @@ pub trait Source {
     /// What is traced, and what is not.
     fn coverage(&self) -> CoverageRows;
 
+    /// How the kernel programs fare.
+    fn programs(&self) -> Vec<ProgramHealth>;
+
     /// Nanoseconds since the Unix epoch.
     fn now_ns(&self) -> u64;
 }
@@ -62,8 +67,15 @@ pub trait Lists: Send + Sync + 'static {
     /// Everything the kernel lists, in every namespace that can be reached, and who holds it.
     fn list(&self) -> Lookup;
 
-    /// Which processes hold which sockets, in the order of /proc.
-    fn holders(&self) -> Vec<Link>;
+    /// Which processes hold which sockets, in the order of /proc; `None` where not every process can be looked into.
+    fn holders(&self) -> Option<Vec<Link>>;
+
+    /// What tracing depends on here.
+    fn checks(&self) -> Vec<Check>;
+
+    /// The kernel's tables as they are: of a namespace by its inode number, or of all of them. `None` where the namespace cannot be
+    /// found; `peer` is the process that asks, which may be the only one in it.
+    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, peer: Option<u32>) -> Option<Vec<NamespaceTables>>;
 }
 
 /// What a look at the kernel's lists found.
@@ -84,8 +96,8 @@ pub struct Settings {
     pub clients: usize,
     /// How often the table is compared with the kernel's lists although nothing was lost.
     pub poll: Duration,
-    /// Inode of this process's PID namespace.
-    pub pidns: u64,
+    /// Where this process's numbers are true.
+    pub place: Place,
 }
 
 /// What happens besides queries and events.
@@ -112,6 +124,16 @@ enum Ask {
     Status {
         answer: oneshot::Sender<Bytes>,
     },
+    Programs {
+        answer: oneshot::Sender<Vec<ProgramHealth>>,
+    },
+    /// Whom events recorded as the owners of rows that nobody holds.
+    Recorded {
+        spaces: Vec<NamespaceTables>,
+        answer: oneshot::Sender<Vec<NamespaceTables>>,
+    },
+    /// A reader of events wants those that have been recorded, and no more.
+    Finish(Arc<Feed>),
     /// A reader of events has been dropped.
     ReaderDropped,
 }
@@ -192,12 +214,12 @@ pub async fn run<S: Source, L: Lists>(
             accepted = listener.accept() => {
                 // Out of descriptors, or a client that has gone already: neither is the end of the agent.
                 if let Ok((stream, _)) = accepted {
-                    client::serve(stream, &admission, &agent.clients, settings.pidns, asks.clone(), Arc::clone(&agent.lists));
+                    client::serve(stream, &admission, &agent.clients, settings.place, asks.clone(), Arc::clone(&agent.lists));
                 } else {
                     tokio::time::sleep(TICK).await;
                 }
             }
-            ask = asked.recv() => if let Some(ask) = ask { agent.ask(ask) },
+            ask = asked.recv() => if let Some(ask) = ask { agent.ask(ask)? },
             () = agent.source.ready() => agent.drain(false)?,
             _ = tick.tick() => agent.drain(false)?,
             () = tokio::time::sleep_until(due), if want || poll_at == due => {}
@@ -218,7 +240,13 @@ pub async fn run<S: Source, L: Lists>(
     }
     agent.drain(true)?;
     agent.feeds.iter().for_each(|(_, feed)| feed.end());
-    Ok(agent.status())
+    let status = agent.status();
+    // Who waits for the table has no answer to come; who is being answered, or told the end of the events, takes it.
+    drop((asked, listener));
+    agent.waiting.clear();
+    let all = u32::try_from(settings.clients).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(FAREWELL, agent.clients.acquire_many(all)).await;
+    Ok(status)
 }
 
 impl<S: Source, L: Lists> Agent<S, L> {
@@ -281,12 +309,22 @@ impl<S: Source, L: Lists> Agent<S, L> {
         Ok(())
     }
 
-    fn ask(&mut self, ask: Ask) {
+    fn ask(&mut self, ask: Ask) -> io::Result<()> {
         match ask {
-            Ask::Table { .. } => self.waiting.push(ask),
+            Ask::Table { live: true, .. } => self.waiting.push(ask),
             Ask::ReaderDropped => self.status.dropped_readers += 1,
+            Ask::Finish(feed) => {
+                self.drain(true)?;
+                feed.end();
+            }
+            Ask::Table { .. } | Ask::Recorded { .. } => {
+                // What the kernel has recorded until now is part of the answer.
+                self.drain(true)?;
+                self.answer(ask);
+            }
             other => self.answer(other),
         }
+        Ok(())
     }
 
     fn answer(&mut self, ask: Ask) {
@@ -315,7 +353,17 @@ impl<S: Source, L: Lists> Agent<S, L> {
                 // The client may have gone.
                 let _ = answer.send(out.freeze());
             }
-            Ask::ReaderDropped => {}
+            Ask::Recorded { mut spaces, answer } => {
+                for space in &mut spaces {
+                    let Some(netns) = space.netns else { continue };
+                    for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
+                        table.recorded = self.table.recorded(netns, &table.rows);
+                    }
+                }
+                let _ = answer.send(spaces);
+            }
+            Ask::Programs { answer } => drop(answer.send(self.source.programs())),
+            Ask::Finish(_) | Ask::ReaderDropped => {}
         }
     }
 
@@ -337,6 +385,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
         if recent_ns > 0 {
             let recent = self.table.recent(now, recent_ns).filter(|closed| wanted(&closed.socket));
             recent.for_each(|closed| put(Answer::Closed(*closed)));
+            put(Answer::Since(self.table.forgotten_ns().max(self.status.since_ns)));
         }
         put(Answer::End);
         chunks

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{EventEnd, EventKind, Proto, TcpState};
+use crate::model::{Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketRow, SocketTable, TcpState, Timer};
 use crate::query::{MAX_ANSWER, Request, next_frame};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -38,6 +38,10 @@ impl Source for Fake {
         CoverageRows::default()
     }
 
+    fn programs(&self) -> Vec<ProgramHealth> {
+        vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }]
+    }
+
     fn now_ns(&self) -> u64 {
         1
     }
@@ -49,10 +53,25 @@ impl Lists for Fake {
         Lookup::default()
     }
 
-    fn holders(&self) -> Vec<Link> {
-        (0..40_000).map(|inode| Link { inode, pid: 7 }).collect()
+    fn holders(&self) -> Option<Vec<Link>> {
+        Some((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        vec![Check::ok("btf", "there")]
+    }
+
+    /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
+    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, _: Option<u32>) -> Option<Vec<NamespaceTables>> {
+        let rows = (1..=10_000).map(row).filter(|row| wanted.keeps(row)).collect();
+        let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
+        let missing = io::Error::from_raw_os_error(2);
+        let tables = vec![(Proto::Tcp, Ok(table)), (Proto::Udp, Err(missing))];
+        (netns != Some(2)).then(|| vec![NamespaceTables { netns: Some(1), name: Some(b"blue".to_vec()), tables }])
     }
 }
+
+const PLACE: Place = Place { pidns: 9, userns: 10 };
 
 fn event(cookie: u64) -> SocketEvent {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
@@ -70,6 +89,24 @@ fn event(cookie: u64) -> SocketEvent {
     }
 }
 
+/// The row of what remains of the socket of [`event`].
+fn row(port: u16) -> SocketRow {
+    let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
+    SocketRow {
+        proto: Proto::Tcp,
+        local: end(port),
+        remote: end(80),
+        state: 6,
+        recv_q: 0,
+        send_q: 0,
+        uid: 0,
+        inode: 0,
+        timer: Timer::default(),
+        cookie: None,
+        netns: None,
+    }
+}
+
 /// Runs `test` beside an agent over a fake kernel, then stops the agent.
 fn with_agent<F: Future<Output = ()>>(
     clients: usize,
@@ -84,7 +121,7 @@ fn with_agent<F: Future<Output = ()>>(
         let (signals, receiver) = mpsc::channel(1);
         let admission = Admission { uid: rustix::process::geteuid().as_raw(), gid: None, everyone: false };
         let limits = Limits { recent_ns: u64::MAX, recent_count: 10 };
-        let settings = Settings { limits, clients, poll: Duration::from_secs(60), pidns: 9 };
+        let settings = Settings { limits, clients, poll: Duration::from_secs(60), place: PLACE };
         let fake = Fake::default();
         let agent = run(listener, admission, receiver, fake.clone(), fake.clone(), settings, || {});
         let test = async {
@@ -138,15 +175,50 @@ fn queries_are_answered() {
     let status = with_agent(4, async |path, fake, _| {
         fake.told.lock().unwrap().push(event(5));
         let table = Asking::new(&path, &TABLE).await.all().await;
-        assert_eq!(table.first(), Some(&Answer::Begin(9)));
+        assert_eq!(table.first(), Some(&Answer::Begin(PLACE)));
         assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
         let holders = Asking::new(&path, &Request::Holders).await.all().await;
         let links: usize = holders.iter().map(|a| if let Answer::Links(links) = a { links.len() } else { 0 }).sum();
         assert_eq!((links, holders.last()), (40_000, Some(&Answer::End)));
         let status = Asking::new(&path, &Request::Status).await.all().await;
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
+        let health = Asking::new(&path, &Request::Health).await.all().await;
+        assert!(matches!(&health[1], Answer::Health(health)
+            if health.checks == fake.checks() && health.programs == Source::programs(&fake)));
+        assert!(matches!(health[2..], [Answer::Status(_), Answer::Coverage(_), Answer::End]));
     });
     assert_eq!(status.live, 1);
+}
+
+#[test]
+fn tables_come_with_the_owners_that_events_recorded() {
+    with_agent(4, async |path, fake, _| {
+        let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created };
+        fake.told.lock().unwrap().extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
+        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp], peer: Some(true) };
+        let rows = |recorded, netns| Request::Rows { wanted: wanted.clone(), netns: Some(netns), recorded };
+        for with_owners in [false, true] {
+            let all = Asking::new(&path, &rows(with_owners, 1)).await.all().await;
+            assert_eq!(all[1], Answer::Namespace { netns: 1, name: Some(b"blue".to_vec()) });
+            let (mut got, mut owned) = (Vec::<SocketRow>::new(), Vec::new());
+            for answer in &all {
+                if let Answer::Rows { rows, recorded, .. } = answer {
+                    owned.extend(recorded.iter().map(|(at, owner)| (rows[*at as usize].local.port, owner.pid)));
+                    got.extend(rows);
+                }
+            }
+            assert_eq!(got, (1..=10_000).map(row).collect::<Vec<_>>());
+            assert_eq!(owned, if with_owners { vec![(5000, 3), (9000, 3)] } else { vec![] });
+            let end = [
+                Answer::TableEnd { proto: Proto::Tcp, bogus: 3 },
+                Answer::NoTable { proto: Proto::Udp, errno: 2 },
+                Answer::End,
+            ];
+            assert_eq!(all[all.len() - 3..], end);
+        }
+        let gone = Asking::new(&path, &rows(false, 2)).await.all().await;
+        assert!(matches!(&gone[1..], [Answer::Refused(reason)] if reason.contains("namespace")));
+    });
 }
 
 #[test]
@@ -214,6 +286,18 @@ fn a_stalled_reader_is_dropped_with_the_exact_count() {
         }
     });
     assert_eq!(status.dropped_readers, 1);
+}
+
+#[test]
+fn a_reader_that_wants_no_more_gets_what_was_recorded() {
+    with_agent(4, async |path, fake, _| {
+        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        while reader.next().await.unwrap() != Answer::End {}
+        fake.told.lock().unwrap().extend([event(1), event(2)]);
+        reader.stream.shutdown().await.unwrap();
+        let rest = reader.all().await;
+        assert!(matches!(rest[..], [Answer::Event(_), Answer::Event(last), Answer::End] if last.cookie == Some(2)));
+    });
 }
 
 #[test]

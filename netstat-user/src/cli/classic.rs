@@ -172,7 +172,7 @@ pub enum AgentChoice {
     /// The agent where it answers on its usual path, else the kernel.
     #[default]
     Auto,
-    /// The agent behind this socket, or an error.
+    /// The agent behind this socket; where it does not answer that is said, and the kernel is read.
     At(PathBuf),
     /// The kernel.
     Never,
@@ -334,7 +334,28 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         let text = "%s: only one of -r, -i, -s and -M can be given, and only once\n";
         return Err(usage(Some(Reason { text, values: vec![program.into_owned()] })));
     }
+    beyond(&given, &program)?;
     Ok(Request::Classic(given))
+}
+
+/// Refuses those of our own options that could have no effect.
+fn beyond(given: &Options, program: &str) -> Result<(), Refusal> {
+    let tables = given.tables();
+    let sockets = given.view() == View::Tables;
+    let others = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose];
+    let text = match () {
+        () if given.recent.is_some() && given.agent == AgentChoice::Never => {
+            "%s: --recent asks the agent: it cannot be given with --no-agent\n"
+        }
+        () if given.recent.is_some() && !(sockets && tables.protocols.any()) => {
+            "%s: --recent lists Internet sockets: it can be given with -t, -u, -U, -w, or with none of the families and views\n"
+        }
+        () if given.all_netns && (!sockets || tables.groups || others.contains(&Want::Asked)) => {
+            "%s: --all-netns lists Internet and UNIX sockets: it cannot be given with other families and views\n"
+        }
+        () => return Ok(()),
+    };
+    Err(usage(Some(Reason { text, values: vec![program.to_owned()] })))
 }
 
 /// Notes one option.

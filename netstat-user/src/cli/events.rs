@@ -3,7 +3,7 @@
 use super::{Refusal, Request};
 use crate::model::{Proto, TcpState};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
@@ -66,6 +66,11 @@ pub struct Options {
     /// Size of the kernel's ring buffer, rounded up to a power of two: 64K, 16M (4 KiB to 1 GiB)
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
     pub buffer: u32,
+
+    /// Read the stream of the agent behind this socket: no privilege is needed but the socket's. Without this option that is done where
+    /// the privilege to trace is missing and an agent answers on /run/netstat-user/agent.sock
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["probe", "buffer", "debug"])]
+    pub agent: Option<PathBuf>,
 
     /// Exit with 3 if events were lost
     #[arg(long)]
@@ -216,6 +221,7 @@ mod tests {
         assert_eq!(options.duration, Some(Duration::from_millis(1500)));
         assert_eq!(options.probe, Probe::RawTp);
         assert_eq!(options.buffer, 8192);
+        assert_eq!(events("--agent /x --strict --pid 7").unwrap().agent, Some(PathBuf::from("/x")));
     }
 
     #[test]
@@ -237,6 +243,9 @@ mod tests {
             "--buffer 1",
             "--buffer 2G",
             "--buffer 9999999999999999999G",
+            "--agent x --buffer 1M",
+            "--agent x --probe raw_tp",
+            "--agent",
             "--nonsense",
             "operand",
         ] {

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod classic;
+pub mod doctor;
 pub mod events;
 
 use std::ffi::OsString;
@@ -13,6 +14,8 @@ pub enum Request {
     Classic(classic::Options),
     /// `agent`: the live table, kept and served.
     Agent(agent::Options),
+    /// `doctor`: how well sockets can be traced here.
+    Doctor(doctor::Options),
     /// `events`: the stream of what happens to sockets.
     Events(events::Options),
     /// Text to print on standard output, and then exit 0 (`--help`, `--version`, `events --schema`).
@@ -48,6 +51,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
     let argv: Vec<OsString> = argv.into_iter().collect();
     match argv.get(1).and_then(|a| a.to_str()) {
         Some("agent") => agent::parse(&argv[1..]),
+        Some("doctor") => doctor::parse(&argv[1..]),
         Some("events") => events::parse(&argv[1..]),
         _ => classic::parse(&argv),
     }

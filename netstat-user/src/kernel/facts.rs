@@ -27,9 +27,14 @@ pub struct Gathered {
     pub cgroup: Option<OwnedFd>,
 }
 
+/// The effective capabilities, a bit each.
+pub fn effective_capabilities() -> u64 {
+    procfs::process::Process::myself().and_then(|me| me.status()).map_or(0, |status| status.capeff)
+}
+
 /// Names of the capabilities this process lacks for tracing.
 pub fn missing_capabilities() -> Vec<&'static str> {
-    let effective = procfs::process::Process::myself().and_then(|me| me.status()).map_or(0, |status| status.capeff);
+    let effective = effective_capabilities();
     let has = |number: u32| effective >> number & 1 == 1;
     // CAP_SYS_ADMIN stood for the first two before Linux 5.8, and still does.
     NEEDED

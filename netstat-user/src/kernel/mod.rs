@@ -7,12 +7,15 @@ pub mod attach;
 pub mod btf;
 pub mod decode;
 mod facts;
+mod health;
 pub mod plan;
 mod prime;
 mod ring;
 mod symbols;
 
 pub use attach::{AttachError, Wanted};
+pub use facts::missing_capabilities;
+pub use health::checks;
 pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
 

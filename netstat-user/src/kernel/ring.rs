@@ -27,7 +27,7 @@ pub struct Tracer {
     coverage: Coverage,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Owns the programs and their links.
-    _ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
 }
 
 /// Records taken from the ring, each behind its length.
@@ -57,7 +57,7 @@ impl Tracer {
             counters: counters.ok_or(AttachError::Lacks(maps::COUNTERS))?,
             coverage,
             log,
-            _ebpf: ebpf,
+            ebpf,
         })
     }
 

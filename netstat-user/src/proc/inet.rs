@@ -2,22 +2,13 @@
 
 use super::cursor::Cursor;
 use super::lines::Lines;
-use crate::model::{Endpoint, Proto, SocketRow, Timer};
+use crate::model::{Endpoint, Proto, SocketRow, SocketTable, Timer};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-
-/// What one file held.
-#[derive(Debug, Default)]
-pub struct Table {
-    /// Its rows, in the kernel's order (that of its hash tables).
-    pub rows: Vec<SocketRow>,
-    /// Lines that are no row and were left out.
-    pub bogus: usize,
-}
 
 /// The file of a protocol, under the root of /proc.
 pub const fn file(proto: Proto) -> &'static str {
@@ -37,8 +28,8 @@ pub const fn file(proto: Proto) -> &'static str {
 ///
 /// # Errors
 /// The file could not be read; `NotFound` where the kernel has no such protocol.
-pub fn read(root: &Path, proto: Proto, keep: impl Fn(&SocketRow) -> bool) -> io::Result<Table> {
-    let mut table = Table::default();
+pub fn read(root: &Path, proto: Proto, keep: impl Fn(&SocketRow) -> bool) -> io::Result<SocketTable> {
+    let mut table = SocketTable::default();
     let mut lines = Lines::open(&root.join(file(proto)))?;
     let mut heading = true;
     while let Some(line) = lines.line()? {

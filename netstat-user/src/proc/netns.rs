@@ -1,13 +1,14 @@
 //! Network namespaces: which there are, what they are called, and how to look into them.
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Where iproute2 keeps the names of namespaces: files on which they are mounted.
 pub const NAMES: &str = "/run/netns";
@@ -23,20 +24,94 @@ pub struct Namespace {
     pub pid: Option<u32>,
 }
 
-/// Every namespace that a process is in or that has a name, by inode number.
-pub fn all(root: &Path, names: &Path) -> Vec<Namespace> {
-    let mut found = BTreeMap::new();
+/// Inode number of the namespace a process is in.
+///
+/// # Errors
+/// The process has gone, or may not be looked at.
+pub fn of(root: &Path, pid: u32) -> io::Result<u32> {
+    fs::metadata(root.join(pid.to_string()).join("ns/net")).map(|namespace| namespace.ino() as u32)
+}
+
+/// Inode number of the namespace of the process that asks.
+///
+/// # Errors
+/// No /proc, or one of another PID namespace.
+pub fn own(root: &Path) -> io::Result<u32> {
+    fs::metadata(root.join("self/ns/net")).map(|namespace| namespace.ino() as u32)
+}
+
+/// The namespaces that could be found.
+#[derive(Debug)]
+pub struct Found {
+    /// By inode number.
+    pub namespaces: Vec<Namespace>,
+    /// Whether processes were refused, whose namespaces may be others.
+    pub refused: bool,
+}
+
+/// Every namespace that a process is in or that has a name.
+pub fn all(root: &Path, names: &Path) -> Found {
+    let (mut found, mut refused) = (BTreeMap::new(), false);
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(inode) = fs::metadata(entry.path().join("ns/net")).map(|ns| ns.ino() as u32) else { continue };
+        let inode = match of(root, pid) {
+            Ok(inode) => inode,
+            Err(error) => {
+                refused |= error.kind() == io::ErrorKind::PermissionDenied;
+                continue;
+            }
+        };
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
     }
-    for entry in fs::read_dir(names).into_iter().flatten().flatten() {
-        let Ok(inode) = entry.path().metadata().map(|ns| ns.ino() as u32) else { continue };
-        let namespace = found.entry(inode).or_insert(Namespace { inode, name: None, pid: None });
-        namespace.name.get_or_insert_with(|| entry.file_name().as_bytes().to_vec());
+    for (inode, name) in named(names) {
+        found.entry(inode).or_insert(Namespace { inode, name: None, pid: None }).name.get_or_insert(name);
     }
-    found.into_values().collect()
+    Found { namespaces: found.into_values().collect(), refused }
+}
+
+/// The names of namespaces, looked up as they are met.
+#[derive(Debug)]
+pub struct Names {
+    folder: PathBuf,
+    /// What was found; `None` for a namespace that had no name.
+    known: HashMap<u32, Option<Vec<u8>>>,
+    looked: Instant,
+}
+
+impl Names {
+    /// How long what was found is believed.
+    const TRUST: Duration = Duration::from_secs(1);
+
+    /// The names in a folder, [`NAMES`] as a rule.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.into(), known: HashMap::new(), looked: Instant::now() }
+    }
+
+    /// Forgets what may not be true any more. Call it now and then: once for a batch of events.
+    pub fn refresh(&mut self) {
+        if self.looked.elapsed() > Self::TRUST {
+            self.known.clear();
+        }
+    }
+
+    /// The name of the namespace with this inode number.
+    pub fn of(&mut self, netns: Option<u32>) -> Option<&[u8]> {
+        let inode = netns?;
+        if !self.known.contains_key(&inode) {
+            self.known.extend(named(&self.folder).map(|(inode, name)| (inode, Some(name))));
+            self.known.entry(inode).or_insert(None);
+            self.looked = Instant::now();
+        }
+        self.known.get(&inode)?.as_deref()
+    }
+}
+
+/// Inode number and name of every namespace in the folder of names.
+fn named(folder: &Path) -> impl Iterator<Item = (u32, Vec<u8>)> {
+    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+        let inode = entry.path().metadata().ok()?.ino() as u32;
+        Some((inode, entry.file_name().as_bytes().to_vec()))
+    })
 }
 
 impl Namespace {
@@ -65,11 +140,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_are_looked_up_as_they_are_met() {
+        let folder = std::env::temp_dir().join(format!("netstat-user-names-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("blue"), "").unwrap();
+        let blue = fs::metadata(folder.join("blue")).unwrap().ino() as u32;
+        let mut names = Names::new(&folder);
+        assert_eq!(names.of(None), None);
+        assert_eq!(names.of(Some(0)), None);
+        assert_eq!(names.of(Some(blue)), Some(b"blue".as_slice()));
+        assert_eq!(Names::new(Path::new("/nonexistent")).of(Some(blue)), None);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn our_own_is_there_and_can_be_looked_into() {
         let (root, names) = (Path::new("/proc"), Path::new(NAMES));
         let own = fs::metadata("/proc/self/ns/net").unwrap().ino() as u32;
         let all = all(root, names);
-        let own = all.iter().find(|namespace| namespace.inode == own).unwrap();
+        let own = all.namespaces.iter().find(|namespace| namespace.inode == own).unwrap();
         let read = own.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
         assert!(read.unwrap().starts_with(b"  sl"));
     }

@@ -1,9 +1,11 @@
 //! Requests and answers as bytes, and back.
 
-use super::{Answer, CoverageRows, EventFilter, HookRow, Link, QueryError, Request, Status, VERSION, frame};
+use super::{
+    Answer, CoverageRows, EventFilter, Health, HookRow, Link, Place, QueryError, Request, Status, VERSION, frame, rows,
+};
 use crate::model::{
-    CloseReason, ClosedSocket, Comm, EventEnd, EventKind, Grade, LiveSocket, Owner, Proto, SocketEvent, TcpState,
-    Totals,
+    Check, CloseReason, ClosedSocket, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner, ProgramHealth, Proto,
+    RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
@@ -141,6 +143,7 @@ places! {
     TcpState, TcpState::ALL;
     CloseReason, REASONS;
     Grade, GRADES;
+    Level, Level::ALL;
 }
 
 impl Wire for IpAddr {
@@ -201,6 +204,8 @@ macro_rules! records {
 
 records! {
     EventEnd { addr, port }
+    Place { pidns, userns }
+    RowsWanted { protos, peer }
     Owner { pid, comm, grade }
     Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason }
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
@@ -210,6 +215,9 @@ records! {
     Link { inode, pid }
     HookRow { hook, without, variant, refused }
     CoverageRows { hooks }
+    Check { name, level, found, mend }
+    ProgramHealth { name, runs, missed }
+    Health { checks, programs }
     Status {
         pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill
     }
@@ -265,6 +273,12 @@ impl Request {
             }),
             Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
             Self::Status => frame(out, 4, |_| {}),
+            Self::Health => frame(out, 6, |_| {}),
+            Self::Rows { wanted, netns, recorded } => frame(out, 5, |out| {
+                wanted.put(out);
+                netns.put(out);
+                recorded.put(out);
+            }),
         }
     }
 
@@ -279,6 +293,8 @@ impl Request {
                 2 => Self::Table { live: Wire::get(body)?, recent_ns: Wire::get(body)?, netns: Wire::get(body)? },
                 3 => Self::Events(Wire::get(body)?),
                 4 => Self::Status,
+                6 => Self::Health,
+                5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: Wire::get(body)? },
                 _ => return Err(QueryError::Garbage),
             })
         })
@@ -289,7 +305,7 @@ impl Answer {
     /// Appends the answer as a frame.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Begin(pidns) => frame(out, 1, |out| pidns.put(out)),
+            Self::Begin(place) => frame(out, 1, |out| place.put(out)),
             Self::Links(links) => frame(out, 2, |out| links.put(out)),
             Self::Live(socket) => frame(out, 3, |out| socket.put(out)),
             Self::Closed(closed) => frame(out, 4, |out| closed.put(out)),
@@ -303,6 +319,25 @@ impl Answer {
             Self::Coverage(coverage) => frame(out, 9, |out| coverage.put(out)),
             Self::End => frame(out, 10, |_| {}),
             Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
+            Self::Health(health) => frame(out, 17, |out| health.put(out)),
+            Self::Since(time_ns) => frame(out, 16, |out| time_ns.put(out)),
+            Self::Namespace { netns, name } => frame(out, 12, |out| {
+                netns.put(out);
+                name.put(out);
+            }),
+            Self::Rows { proto, rows, recorded } => frame(out, 13, |out| {
+                proto.put(out);
+                rows::put(out, rows);
+                recorded.put(out);
+            }),
+            Self::TableEnd { proto, bogus } => frame(out, 14, |out| {
+                proto.put(out);
+                bogus.put(out);
+            }),
+            Self::NoTable { proto, errno } => frame(out, 15, |out| {
+                proto.put(out);
+                errno.put(out);
+            }),
         }
     }
 
@@ -324,6 +359,17 @@ impl Answer {
                 9 => Self::Coverage(Wire::get(body)?),
                 10 => Self::End,
                 11 => Self::Refused(Wire::get(body)?),
+                12 => Self::Namespace { netns: Wire::get(body)?, name: Wire::get(body)? },
+                13 => {
+                    let proto = Wire::get(body)?;
+                    let (rows, took) = rows::get(body, proto)?;
+                    body.advance(took);
+                    Self::Rows { proto, rows, recorded: Wire::get(body)? }
+                }
+                17 => Self::Health(Wire::get(body)?),
+                16 => Self::Since(Wire::get(body)?),
+                14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
+                15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },
                 _ => return Err(QueryError::Garbage),
             })
         })

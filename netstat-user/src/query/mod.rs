@@ -6,8 +6,12 @@
 //! [`Answer::Refused`], or the end of the connection.
 
 mod codec;
+mod rows;
 
-use crate::model::{ClosedSocket, Coverage, LiveSocket, Proto, SocketEvent, TcpState};
+use crate::model::{
+    Check, ClosedSocket, Coverage, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow,
+    TcpState,
+};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The version of the language. Another one is refused.
@@ -51,8 +55,17 @@ pub struct EventFilter {
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Which processes hold which sockets at this moment.
+    /// Which processes hold which sockets at this moment. Refused where the agent may not look into every process.
     Holders,
+    /// The kernel's own tables at this moment, queues and timers included.
+    Rows {
+        /// Which rows.
+        wanted: RowsWanted,
+        /// Inode of the network namespace, `None` for all.
+        netns: Option<u32>,
+        /// Whether the owners are wanted that events recorded for rows nobody holds.
+        recorded: bool,
+    },
     /// The live table, set right from the kernel's lists first, and what ended of late.
     Table {
         /// Whether live sockets are wanted.
@@ -66,6 +79,17 @@ pub enum Request {
     Events(EventFilter),
     /// How the agent is.
     Status,
+    /// How the agent is, and what hinders it.
+    Health,
+}
+
+/// Where an agent's numbers are true: process numbers are those of its PID namespace, user numbers those of its user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Inode of the PID namespace.
+    pub pidns: u64,
+    /// Inode of the user namespace.
+    pub userns: u64,
 }
 
 /// One holder of a socket.
@@ -111,14 +135,46 @@ pub struct Status {
 /// What the agent answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The request is served from here on. Holds the inode of the agent's PID namespace, whose process numbers it gives.
-    Begin(u64),
+    /// The request is served from here on.
+    Begin(Place),
+    /// The tables that follow are of this network namespace.
+    Namespace {
+        /// Its inode number.
+        netns: u32,
+        /// Its name in /run/netns, if it has one.
+        name: Option<Vec<u8>>,
+    },
+    /// Rows of one protocol, in the kernel's order; more may follow. Their `netns` is not set.
+    Rows {
+        /// The protocol.
+        proto: Proto,
+        /// The rows.
+        rows: Vec<SocketRow>,
+        /// Owners that events recorded for rows nobody holds, by place in `rows`.
+        recorded: Vec<(u32, Owner)>,
+    },
+    /// All rows of the protocol have been sent.
+    TableEnd {
+        /// The protocol.
+        proto: Proto,
+        /// Lines of the kernel's table that are no rows.
+        bogus: u64,
+    },
+    /// The protocol's table could not be read.
+    NoTable {
+        /// The protocol.
+        proto: Proto,
+        /// The kernel's error number, 0 where it was none of the kernel's.
+        errno: u32,
+    },
     /// Some of the holders, in the order of /proc.
     Links(Vec<Link>),
     /// A live socket.
     Live(LiveSocket),
     /// A socket that ended.
     Closed(ClosedSocket),
+    /// Since when, in nanoseconds since the epoch, every socket that ended is known; before, only those that were told.
+    Since(u64),
     /// Something happened.
     Event(SocketEvent),
     /// The kernel had no room for so many records.
@@ -134,6 +190,8 @@ pub enum Answer {
     Status(Status),
     /// What is traced and what is not.
     Coverage(CoverageRows),
+    /// What hinders tracing, and how the programs fare.
+    Health(Health),
     /// The answer is complete.
     End,
     /// The request is not served, and why.
@@ -145,6 +203,15 @@ pub enum Answer {
 pub struct CoverageRows {
     /// One row per hook.
     pub hooks: Vec<HookRow>,
+}
+
+/// What tracing depends on, where the agent runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// What was looked at.
+    pub checks: Vec<Check>,
+    /// The programs in the kernel.
+    pub programs: Vec<ProgramHealth>,
 }
 
 /// One hook.
@@ -187,6 +254,10 @@ impl EventFilter {
             && self.netns.is_none_or(|netns| event.netns == Some(netns))
     }
 }
+
+/// Most rows in one frame, so that the longest fit [`MAX_ANSWER`] with an owner each.
+pub const ROWS: usize = 4096;
+const _: () = assert!(ROWS * (rows::LONGEST + 32) < MAX_ANSWER);
 
 /// Takes the next whole body out of what has arrived; `None` while it is not whole.
 ///

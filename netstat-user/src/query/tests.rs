@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{CloseReason, Comm, EventEnd, EventKind, Grade, Owner, Totals};
+use crate::model::{CloseReason, Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Timer, Totals};
 use proptest::prelude::*;
 
 fn socket() -> LiveSocket {
@@ -12,7 +12,7 @@ fn socket() -> LiveSocket {
         uid: None,
         inode: 77,
         cookie: Some(u64::MAX),
-        owner: Some(Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited }),
+        owner: Some(owner()),
         since_ns: Some(5),
     }
 }
@@ -33,6 +33,30 @@ fn event(kind: EventKind) -> SocketEvent {
     SocketEvent { time_ns: 9, kind, proto, local, remote, owner, uid, inode: Some(0), cookie, netns }
 }
 
+fn owner() -> Owner {
+    Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited }
+}
+
+/// A row of which nothing is known but what every row has, and one that has everything.
+fn rows(proto: Proto) -> Vec<SocketRow> {
+    let addr = |v4: [u8; 4], v6: &str| if proto.is_v6() { v6.parse().unwrap() } else { v4.into() };
+    let bare = SocketRow {
+        proto,
+        local: Endpoint { addr: addr([127, 0, 0, 1], "::ffff:1.2.3.4"), port: 80 },
+        remote: Endpoint { addr: addr([0; 4], "::"), port: 0 },
+        state: 10,
+        recv_q: 0,
+        send_q: 0,
+        uid: u32::MAX,
+        inode: 0,
+        timer: Timer::default(),
+        cookie: None,
+        netns: None,
+    };
+    let timer = Timer { kind: 4, expires: u64::MAX, retransmits: 7, probes: 1 };
+    vec![bare, SocketRow { state: 255, recv_q: 1, send_q: u64::MAX, inode: 9, timer, cookie: Some(0), ..bare }]
+}
+
 fn answers() -> Vec<Answer> {
     let hook = HookRow {
         hook: "tcp_state".into(),
@@ -42,7 +66,7 @@ fn answers() -> Vec<Answer> {
     };
     let state = EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None };
     vec![
-        Answer::Begin(1),
+        Answer::Begin(Place { pidns: 1, userns: u64::MAX }),
         Answer::Links(vec![Link { inode: 1, pid: 2 }, Link { inode: 3, pid: 4 }]),
         Answer::Live(socket()),
         Answer::Closed(ClosedSocket { socket: socket(), closed_ns: 8, totals: totals() }),
@@ -55,6 +79,17 @@ fn answers() -> Vec<Answer> {
         Answer::Coverage(CoverageRows { hooks: vec![hook] }),
         Answer::End,
         Answer::Refused("no".into()),
+        Answer::Namespace { netns: 4_026_531_840, name: Some(b"blue\xff".to_vec()) },
+        Answer::Namespace { netns: 1, name: None },
+        Answer::Rows { proto: Proto::Tcp, rows: rows(Proto::Tcp), recorded: vec![(1, owner())] },
+        Answer::Rows { proto: Proto::Raw6, rows: rows(Proto::Raw6), recorded: Vec::new() },
+        Answer::Since(7),
+        Answer::Health(Health {
+            checks: vec![Check::ok("a", "b"), Check::amiss("c", crate::model::Level::Bad, "d", "e")],
+            programs: vec![ProgramHealth { name: "p".into(), runs: Some((1, 2)), missed: None }],
+        }),
+        Answer::TableEnd { proto: Proto::Udp, bogus: 3 },
+        Answer::NoTable { proto: Proto::UdpLite6, errno: 2 },
     ]
 }
 
@@ -72,6 +107,12 @@ fn requests() -> Vec<Request> {
         Request::Table { live: true, recent_ns: 5, netns: None },
         Request::Events(filter),
         Request::Status,
+        Request::Health,
+        Request::Rows {
+            wanted: RowsWanted { protos: Proto::ALL.to_vec(), peer: Some(true) },
+            netns: Some(7),
+            recorded: true,
+        },
     ]
 }
 
@@ -125,7 +166,7 @@ fn filters() {
 
 proptest! {
     #[test]
-    fn garbage_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), tag in 0u8..14) {
+    fn garbage_is_refused_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), tag in 0u8..18) {
         let mut stream = BytesMut::from(&bytes[..]);
         while let Ok(Some(body)) = next_frame(&mut stream, 200) {
             let _ = Request::decode(body.clone());

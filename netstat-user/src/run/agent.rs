@@ -1,12 +1,16 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
 use super::events::{complain, epoch_ns, monotonic_ns, report};
+use super::remote;
+use super::source::Source as Kernel;
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
 use crate::cli::agent::Options;
-use crate::kernel::{Tracer, Wanted};
-use crate::model::{Comm, EventEnd, Proto, SocketEvent, TcpState};
+use crate::kernel::{self, Tracer, Wanted};
+use crate::model::{
+    Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow, TcpState,
+};
 use crate::owner::Owners;
-use crate::proc::{fds, inet, netns};
+use crate::proc::{fds, netns};
 use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
 use crate::table::{Limits, Listing};
@@ -18,7 +22,7 @@ use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{Interest, unix::AsyncFd};
@@ -78,7 +82,7 @@ async fn serve(
         limits: Limits { recent_ns: options.recent.as_nanos() as u64, recent_count: options.recent_count },
         clients: options.clients,
         poll: options.poll,
-        pidns: fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino()),
+        place: remote::place(),
     };
     let path = options.socket.display();
     let ready = || {
@@ -159,13 +163,20 @@ impl Bound {
             if !file.file_type().is_socket() {
                 return Err(format!("agent: {} is there and is no socket: give another --socket", path.display()));
             }
-            if UnixStream::connect(path).is_ok() {
-                return Err(format!(
-                    "agent: another agent answers on {}: stop it, or give another --socket",
-                    path.display()
-                ));
+            match remote::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                // One that is too busy to take another client is there too.
+                _ => {
+                    return Err(format!(
+                        "agent: another agent answers on {}: stop it, or give another --socket",
+                        path.display()
+                    ));
+                }
             }
-            fs::remove_file(path).map_err(said)?;
+            // Not what somebody else has put there meanwhile.
+            if identity(path) == Some((file.dev(), file.ino())) {
+                fs::remove_file(path).map_err(said)?;
+            }
         }
         // Nobody gets in before the mode is set.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
@@ -250,35 +261,39 @@ impl Source for Traced {
         self.tracer.coverage().into()
     }
 
+    fn programs(&self) -> Vec<ProgramHealth> {
+        self.tracer.programs()
+    }
+
     fn now_ns(&self) -> u64 {
         epoch_ns() + monotonic_ns()
     }
 }
 
-/// /proc, of every network namespace.
+/// The kernel's lists, of every network namespace.
 struct Machine {
+    kernel: Kernel,
     root: PathBuf,
     names: PathBuf,
 }
 
 impl Machine {
     fn new() -> Self {
-        Self { root: "/proc".into(), names: netns::NAMES.into() }
+        let root = PathBuf::from("/proc");
+        Self { kernel: Kernel::new(&root), root, names: netns::NAMES.into() }
     }
 
-    fn rows(&self, listing: &mut Listing) {
-        for namespace in netns::all(&self.root, &self.names) {
-            // One that has gone meanwhile has no sockets.
-            let _ = namespace.within(&self.root, &self.names, |root| {
-                for proto in Proto::ALL {
-                    let Ok(table) = inet::read(root, proto, |_| true) else { continue };
-                    let inside = |mut row: crate::model::SocketRow| {
-                        row.netns = Some(namespace.inode);
-                        (row, None)
-                    };
-                    listing.rows.extend(table.rows.into_iter().map(inside));
-                }
-            });
+    fn namespaces(&self) -> Vec<netns::Namespace> {
+        netns::all(&self.root, &self.names).namespaces
+    }
+
+    /// The namespace with this inode: the agent's own, that of the process that asks, or whichever there is.
+    fn namespace(&self, inode: u32, peer: Option<u32>) -> Option<netns::Namespace> {
+        let mut near = std::iter::once(std::process::id()).chain(peer);
+        let name = None;
+        match near.find(|pid| netns::of(&self.root, *pid).is_ok_and(|its| its == inode)) {
+            Some(pid) => Some(netns::Namespace { inode, name, pid: Some(pid) }),
+            None => self.namespaces().into_iter().find(|namespace| namespace.inode == inode),
         }
     }
 
@@ -290,9 +305,13 @@ impl Machine {
 
 impl Lists for Machine {
     fn list(&self) -> Lookup {
-        let mut scan = fds::Scan::start(&self.root);
-        let mut listing = Listing { protos: Proto::ALL.to_vec(), ..Listing::default() };
-        self.rows(&mut listing);
+        let mut scan = self.kernel.holders();
+        let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
+        let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
+        for space in self.kernel.of(self.namespaces(), &wanted) {
+            let rows = space.tables.into_iter().filter_map(|(_, table)| table.ok()).flat_map(|table| table.rows);
+            listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
+        }
         let mut owners = Owners::default();
         let mut named = (0, Comm::default());
         for (pid, inode) in scan.links() {
@@ -314,7 +333,22 @@ impl Lists for Machine {
         Lookup { listing, owners }
     }
 
-    fn holders(&self) -> Vec<Link> {
-        fds::Scan::start(&self.root).links().map(|(pid, inode)| Link { inode, pid }).collect()
+    fn holders(&self) -> Option<Vec<Link>> {
+        let mut scan = self.kernel.holders();
+        let links = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
+        (scan.blind() == fds::Blind::No).then_some(links)
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        kernel::checks()
+    }
+
+    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, peer: Option<u32>) -> Option<Vec<NamespaceTables>> {
+        let namespaces = match netns {
+            Some(inode) => vec![self.namespace(inode, peer)?],
+            None => self.namespaces(),
+        };
+        let spaces = self.kernel.of(namespaces, wanted);
+        (netns.is_none() || !spaces.is_empty()).then_some(spaces)
     }
 }

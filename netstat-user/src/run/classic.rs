@@ -7,6 +7,7 @@ mod masquerade;
 mod output;
 mod packet_radio;
 mod route;
+mod rows;
 mod session;
 mod statistics;
 mod unix;

@@ -5,7 +5,10 @@ use crate::{
     kernel::{Hook, Tracer, Variant, Wanted, proto_bits},
     model::{Comm, Coverage, Event, SocketEvent},
     owner::Owners,
-    proc::seed,
+    proc::{
+        netns::{NAMES, Names},
+        seed,
+    },
     sys,
     view::event::{EventView, SCHEMA},
 };
@@ -21,6 +24,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::MetadataExt},
     },
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -35,7 +39,7 @@ use tokio::{
 const TICK: Duration = Duration::from_millis(5);
 
 /// Exit code of a run that lost events, with `--strict`.
-const LOST: u8 = 3;
+pub const LOST: u8 = 3;
 
 /// Serves the request and returns the exit code.
 ///
@@ -49,6 +53,9 @@ pub fn run(options: &Options) -> io::Result<u8> {
     if options.debug {
         // Only the first logger counts; there is no other.
         let _ = log::set_logger(&DebugLog).map(|()| log::set_max_level(log::LevelFilter::Trace));
+    }
+    if let Some(code) = super::subscribe::run(options)? {
+        return Ok(code);
     }
     match start(options) {
         Ok((tracer, owners)) => {
@@ -140,14 +147,7 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
             _ => tcp,
         })
         .collect();
-    let netns = match options.netns {
-        None => None,
-        Some(Netns::Inode(inode)) => Some(inode),
-        Some(Netns::Own) => {
-            let own = fs::metadata("/proc/self/ns/net").map_err(|error| format!("/proc/self/ns/net: {error}"))?;
-            Some(own.ino() as u32)
-        }
-    };
+    let netns = netns(options)?;
     let everything = Wanted::default();
     Ok(Wanted {
         hooks,
@@ -171,6 +171,18 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
     })
 }
 
+/// Inode of the namespace asked for.
+pub fn netns(options: &Options) -> Result<Option<u32>, String> {
+    match options.netns {
+        None => Ok(None),
+        Some(Netns::Inode(inode)) => Ok(Some(inode)),
+        Some(Netns::Own) => {
+            let own = fs::metadata("/proc/self/ns/net").map_err(|error| format!("/proc/self/ns/net: {error}"))?;
+            Ok(Some(own.ino() as u32))
+        }
+    }
+}
+
 /// Why the stream ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -188,6 +200,7 @@ struct Stream<'a> {
     tracer: Tracer,
     owners: Owners,
     view: EventView,
+    names: Names,
     records: BytesMut,
     output: Output,
     out: Vec<u8>,
@@ -204,6 +217,7 @@ impl<'a> Stream<'a> {
             tracer,
             owners,
             view: EventView::new(options.json),
+            names: Names::new(Path::new(NAMES)),
             records: BytesMut::new(),
             output: Output::new()?,
             out: Vec::new(),
@@ -305,6 +319,7 @@ impl<'a> Stream<'a> {
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();
+        self.names.refresh();
         let room = |events: u64| self.options.count.is_none_or(|count| events < count);
         while room(self.events)
             && let Some(record) = records.next(epoch_ns)
@@ -315,7 +330,8 @@ impl<'a> Stream<'a> {
             };
             self.owners.resolve(&mut event);
             if passes(&event, self.options.pid, self.comm) {
-                self.view.write(&mut self.out, &Event::Socket(event));
+                let netns = self.names.of(event.netns);
+                self.view.write(&mut self.out, &Event::Socket(event), netns);
                 self.events += 1;
             }
         }
@@ -323,21 +339,21 @@ impl<'a> Stream<'a> {
         if lost > self.lost {
             let count = lost - self.lost;
             self.lost = lost;
-            self.view.write(&mut self.out, &Event::Lost { time_ns: epoch_ns + monotonic_ns(), count });
+            self.view.write(&mut self.out, &Event::Lost { time_ns: epoch_ns + monotonic_ns(), count }, None);
         }
         Ok(more)
     }
 }
 
 /// The filters that need what only user space knows: owners from /proc, and names.
-fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
+pub fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
     let owner = event.owner.as_ref();
     pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
         && comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
 }
 
 /// Standard output. A file is written to at once; a pipe or a terminal may not be read for long, and so from another thread.
-struct Output {
+pub struct Output {
     file: Option<File>,
     other: tokio::io::Stdout,
     /// Bytes of the batch being written that are out, or taken by the other thread.
@@ -345,14 +361,21 @@ struct Output {
 }
 
 impl Output {
-    fn new() -> io::Result<Self> {
+    /// The process's standard output.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn new() -> io::Result<Self> {
         let is_file = stdout_type() == Some(FileType::RegularFile);
         let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
         Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
     }
 
     /// Writes a batch. If this is broken off, the next call must be with the same batch, and goes on where this was.
-    async fn write(&mut self, out: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// A failure to write.
+    pub async fn write(&mut self, out: &[u8]) -> io::Result<()> {
         match &mut self.file {
             Some(file) => file.write_all(out)?,
             None => {
@@ -372,15 +395,17 @@ fn stdout_type() -> Option<FileType> {
 }
 
 /// Notices that the reader of our standard output has gone, before there is anything to write to it.
-struct OutputGone(Option<AsyncFd<OwnedFd>>);
+pub struct OutputGone(Option<AsyncFd<OwnedFd>>);
 
 impl OutputGone {
-    fn watch() -> Self {
+    /// Begins to watch.
+    pub fn watch() -> Self {
         // A file cannot be watched, and has no reader that could go.
         Self(if stdout_type() == Some(FileType::Fifo) { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
     }
 
-    async fn gone(&self) {
+    /// Returns once it has gone.
+    pub async fn gone(&self) {
         match &self.0 {
             Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
             _ => std::future::pending().await,

@@ -2,8 +2,12 @@
 
 pub mod agent;
 pub mod classic;
+pub mod doctor;
 pub mod events;
 pub mod locale;
+mod remote;
+pub mod source;
+mod subscribe;
 
 use crate::cli::{Refusal, Request};
 use std::fmt::Display;
@@ -17,6 +21,7 @@ pub fn run(request: Request) -> io::Result<u8> {
     match request {
         Request::Classic(options) => classic::run(&options),
         Request::Agent(options) => agent::run(&options),
+        Request::Doctor(options) => doctor::run(&options),
         Request::Events(options) => events::run(&options),
         Request::Print(text) => {
             io::stdout().lock().write_all(text.as_bytes())?;

@@ -86,6 +86,7 @@ fn a_closed_socket_is_kept_with_its_owner_within_both_bounds() {
     assert_eq!((closed.socket.owner, closed.socket.inode), (owner(7), 104), "as it was before it ended");
     table.expire(1_023);
     assert_eq!(table.recent_len(), 2, "the age bounds");
+    assert_eq!(table.forgotten_ns(), 22, "and it is known since when all are there");
 }
 
 #[test]
@@ -361,4 +362,24 @@ proptest! {
         let unlisted = run.table.live().filter(|socket| !socket.is_listed()).count();
         prop_assert!(lost || unlisted <= run.kernel.sockets.len());
     }
+}
+
+#[test]
+fn what_remains_of_a_socket_is_still_its_owners() {
+    let mut table = Table::new(LIMITS);
+    let orphan = state(TcpState::Established, TcpState::FinWait1);
+    table.event(&SocketEvent { owner: owner(7), ..event(1, orphan, 0) });
+    table.event(&SocketEvent { owner: owner(8), ..event(2, EventKind::Close(TOTALS), 0) });
+    table.event(&SocketEvent { owner: owner(9), ..event(3, EventKind::Close(TOTALS), 0) });
+    table.event(&SocketEvent { owner: None, ..event(4, state(TcpState::Listen, TcpState::SynRecv), 0) });
+    let rows = [
+        row(1, Proto::Tcp, TcpState::FinWait1, 0),
+        row(2, Proto::Tcp, TcpState::TimeWait, 0),
+        row(3, Proto::Tcp, TcpState::SynRecv, 0),
+        row(4, Proto::Tcp, TcpState::SynRecv, 0),
+        row(2, Proto::Tcp, TcpState::Established, 77),
+    ];
+    let pids = |netns| table.recorded(netns, &rows).into_iter().map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>();
+    assert_eq!(pids(1), [(0, 7), (1, 8)], "a request is a new connection, and what has an inode is held");
+    assert_eq!(pids(2), []);
 }

@@ -18,11 +18,11 @@ impl EventView {
         Self { json, second: None, date: Vec::new() }
     }
 
-    /// Appends the line of an event.
-    pub fn write(&mut self, out: &mut Vec<u8>, event: &Event) {
+    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one.
+    pub fn write(&mut self, out: &mut Vec<u8>, event: &Event, netns: Option<&[u8]>) {
         match (event, self.json) {
-            (Event::Socket(event), true) => self.socket_json(out, event),
-            (Event::Socket(event), false) => self.socket_text(out, event),
+            (Event::Socket(event), true) => self.socket_json(out, event, netns),
+            (Event::Socket(event), false) => self.socket_text(out, event, netns),
             (Event::Lost { count, .. }, true) => {
                 out.extend_from_slice(b"{\"event\":\"lost\",\"count\":");
                 number(out, *count);
@@ -32,12 +32,12 @@ impl EventView {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
-                out.extend_from_slice(b" events: the ring buffer was full\n");
+                out.extend_from_slice(b" events: no room was left for them\n");
             }
         }
     }
 
-    fn socket_json(&mut self, out: &mut Vec<u8>, event: &SocketEvent) {
+    fn socket_json(&mut self, out: &mut Vec<u8>, event: &SocketEvent, netns: Option<&[u8]>) {
         out.extend_from_slice(b"{\"time\":\"");
         self.time(out, event.time_ns);
         out.extend_from_slice(b"\",\"event\":\"");
@@ -71,6 +71,10 @@ impl EventView {
         field(out, ",\"inode\":", event.inode);
         field(out, ",\"cookie\":", event.cookie);
         field(out, ",\"netns\":", event.netns);
+        if let Some(name) = netns {
+            out.extend_from_slice(b",\"netns_name\":");
+            string(out, name);
+        }
         if let EventKind::Close(totals) = &event.kind {
             field(out, ",\"duration_ns\":", totals.duration_ns);
             field(out, ",\"rx_bytes\":", totals.rx_bytes);
@@ -84,7 +88,7 @@ impl EventView {
         out.extend_from_slice(b"}\n");
     }
 
-    fn socket_text(&mut self, out: &mut Vec<u8>, event: &SocketEvent) {
+    fn socket_text(&mut self, out: &mut Vec<u8>, event: &SocketEvent, netns: Option<&[u8]>) {
         self.time(out, event.time_ns);
         out.push(b' ');
         column(out, 5, |out| out.extend_from_slice(kind(&event.kind).as_bytes()));
@@ -113,6 +117,10 @@ impl EventView {
         labelled(out, " inode=", event.inode);
         labelled(out, " cookie=", event.cookie);
         labelled(out, " netns=", event.netns);
+        if let Some(name) = netns {
+            out.extend_from_slice(b" netns_name=");
+            out.extend_from_slice(&text::escape(name));
+        }
         match &event.kind {
             EventKind::State { in_state_ns, .. } => labelled(out, " in_state_ns=", *in_state_ns),
             EventKind::Close(totals) => {
@@ -144,6 +152,13 @@ impl EventView {
         out.extend_from_slice(&digits);
         out.push(b'Z');
     }
+}
+
+/// A time in nanoseconds since the Unix epoch, as in the lines of events.
+pub fn timestamp(time_ns: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(30);
+    EventView::new(true).time(&mut out, time_ns);
+    out
 }
 
 /// `2026-01-31T12:00:00.` of a second since the Unix epoch. The civil date is Howard Hinnant's `civil_from_days`.
@@ -272,7 +287,7 @@ mod tests {
 
     fn line(json: bool, event: SocketEvent) -> String {
         let mut out = Vec::new();
-        EventView::new(json).write(&mut out, &Event::Socket(event));
+        EventView::new(json).write(&mut out, &Event::Socket(event), None);
         String::from_utf8(out).unwrap()
     }
 
@@ -287,6 +302,17 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_namespace_is_named_where_it_has_a_name() {
+        let named = |json| {
+            let mut out = Vec::new();
+            EventView::new(json).write(&mut out, &Event::Socket(event(EventKind::Open)), Some(b"a\"b\n"));
+            String::from_utf8(out).unwrap()
+        };
+        assert!(named(true).ends_with(",\"netns\":4026531840,\"netns_name\":\"a\\\"b\\n\"}\n"), "{}", named(true));
+        assert!(named(false).ends_with(" netns=4026531840 netns_name=a\"b\\n\n"), "{}", named(false));
     }
 
     #[test]
@@ -335,7 +361,7 @@ mod tests {
         odd.owner = Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created });
         assert!(line(true, odd).contains("\"comm\":\"a\\\"\\n\\u001b[2J\u{fffd}\""));
         let mut out = Vec::new();
-        EventView::new(false).write(&mut out, &Event::Socket(odd));
+        EventView::new(false).write(&mut out, &Event::Socket(odd), None);
         assert_eq!(out.iter().filter(|byte| byte.is_ascii_control()).count(), 1, "only the end of the line");
     }
 
@@ -356,11 +382,11 @@ mod tests {
     #[test]
     fn losses() {
         let mut out = Vec::new();
-        EventView::new(true).write(&mut out, &Event::Lost { time_ns: 0, count: 12 });
-        EventView::new(false).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 });
+        EventView::new(true).write(&mut out, &Event::Lost { time_ns: 0, count: 12 }, None);
+        EventView::new(false).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 }, None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full\n"
+            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: no room was left for them\n"
         );
     }
 }

@@ -1,9 +1,12 @@
 //! The Internet table of netstat, and its rows as JSON.
 
+pub mod beyond;
+
 use super::json::Object;
 use super::{Listed, text};
 use crate::lang::Lang;
-use crate::model::{Endpoint, Holder, Labels, Proto, SocketRow, TcpState, Timer};
+use crate::model::{Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
+use beyond::Beyond;
 use std::net::IpAddr;
 
 /// Room for an address and its port, the colon not counted, where they are not shown in full.
@@ -18,6 +21,10 @@ pub struct Columns {
     pub programs: bool,
     /// Timer.
     pub timers: bool,
+    /// Network namespace: ours.
+    pub netns: bool,
+    /// How sockets ended: ours.
+    pub ended: bool,
 }
 
 /// How rows are printed.
@@ -51,21 +58,12 @@ pub fn heading(out: &mut Vec<u8>, lang: &Lang, listed: Listed, columns: Columns)
     if columns.timers {
         out.extend_from_slice(lang.text(" Timer"));
     }
+    beyond::heading(out, columns);
     out.push(b'\n');
 }
 
-/// Whether the table lists the socket: TCP goes by the remote port, the others by the remote address.
-pub fn is_listed(row: &SocketRow, listed: Listed) -> bool {
-    let has_peer = if row.proto.is_tcp() { row.remote.port != 0 } else { !row.remote.addr.is_unspecified() };
-    match listed {
-        Listed::All => true,
-        Listed::Listening => !has_peer,
-        Listed::Connected => has_peer,
-    }
-}
-
 /// One row.
-pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<&Holder>) {
+pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<&Holder>, beyond: &Beyond<'_>) {
     text::left(out, proto_name(row.proto).as_bytes(), 5);
     out.push(b' ');
     text::right(out, row.recv_q, 6);
@@ -82,8 +80,12 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<
     ending(out, style, row.uid, row.inode, holder);
     if style.columns.timers {
         out.push(b' ');
+    }
+    let start = out.len();
+    if style.columns.timers {
         timer(out, style.lang, row);
     }
+    beyond::cells(out, style, beyond, start);
     out.push(b'\n');
 }
 
@@ -207,13 +209,19 @@ fn timer(out: &mut Vec<u8>, lang: &Lang, row: &SocketRow) {
 }
 
 /// One row as a JSON object on a line of its own, names as in `labels`, holders all of them.
-pub fn json<'a>(out: &mut Vec<u8>, row: &SocketRow, labels: &Labels, holders: impl IntoIterator<Item = &'a Holder>) {
+pub fn json<'a>(
+    out: &mut Vec<u8>,
+    row: &SocketRow,
+    labels: &Labels,
+    holders: impl IntoIterator<Item = &'a Holder>,
+    beyond: &Beyond<'_>,
+) {
     let mut object = Object::begin(out);
     object.string("proto", row.proto.name().as_bytes());
     object.number("recv_q", row.recv_q);
     object.number("send_q", row.send_q);
-    json_end(&mut object, "local", Some((row.local.addr, row.local.port)));
-    json_end(&mut object, "remote", Some((row.remote.addr, row.remote.port)));
+    json_end(&mut object, "local", Some((row.local.addr, Some(row.local.port))));
+    json_end(&mut object, "remote", Some((row.remote.addr, Some(row.remote.port))));
     let state = TcpState::from_kernel(row.state);
     // A datagram socket that is not connected has no state to speak of.
     let state = state.filter(|&state| row.proto.is_tcp() || state == TcpState::Established);
@@ -221,32 +229,46 @@ pub fn json<'a>(out: &mut Vec<u8>, row: &SocketRow, labels: &Labels, holders: im
     object.number("uid", row.uid);
     object.optional_string("user", labels.users.get(&row.uid).map(Vec::as_slice));
     object.number("inode", row.inode);
-    json_owners(&mut object, holders);
+    json_owners(&mut object, holders, beyond.recorded);
     let mut timer = object.object("timer");
     timer.optional_string("name", timer_name(row.timer.kind).map(str::as_bytes));
     timer.optional("seconds", Some(format_args!("{}.{:02}", row.timer.expires / 100, row.timer.expires % 100)));
     timer.number("retransmits", row.timer.retransmits);
     timer.number("probes", row.timer.probes);
     timer.close();
-    object.optional("netns", row.netns);
+    match beyond.netns {
+        Some(netns) => beyond::json_netns(&mut object, netns),
+        None => object.optional("netns", row.netns),
+    }
     object.optional("cookie", row.cookie);
     object.end();
 }
 
 /// One end as `{"addr":…,"port":…}`, or `null`.
-pub fn json_end(object: &mut Object<'_>, key: &str, end: Option<(IpAddr, u16)>) {
+pub fn json_end(object: &mut Object<'_>, key: &str, end: Option<(IpAddr, Option<u16>)>) {
     let Some((addr, port)) = end else { return object.optional(key, None::<u8>) };
     let mut inner = object.object(key);
     inner.string("addr", addr.to_string().as_bytes());
-    inner.number("port", port);
+    inner.optional("port", port);
     inner.close();
 }
 
-/// The processes that hold the socket, all of them.
-pub fn json_owners<'a>(object: &mut Object<'_>, holders: impl IntoIterator<Item = &'a Holder>) {
-    object.objects("owners", holders, |object, holder: &Holder| {
-        object.number("pid", holder.pid);
-        object.string("program", &holder.program);
+/// The processes that hold the socket, all of them; if there is none, the one that events recorded as its owner, with how that is known.
+pub fn json_owners<'a>(
+    object: &mut Object<'_>,
+    holders: impl IntoIterator<Item = &'a Holder>,
+    recorded: Option<&Owner>,
+) {
+    let mut holders = holders.into_iter().peekable();
+    let recorded = recorded.filter(|_| holders.peek().is_none());
+    let holders = holders.map(|holder| (holder.pid, holder.program.as_slice(), None));
+    let recorded = recorded.map(|owner| (owner.pid, owner.comm.as_bytes(), Some(owner.grade)));
+    object.objects("owners", holders.chain(recorded), |object, (pid, program, grade)| {
+        object.number("pid", pid);
+        object.string("program", program);
+        if let Some(grade) = grade {
+            object.string("owner", grade.name().as_bytes());
+        }
     });
 }
 

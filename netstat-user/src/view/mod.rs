@@ -1,5 +1,6 @@
 //! Rows in, bytes out: netstat tables, event text, JSON.
 
+pub mod doctor;
 pub mod event;
 pub mod groups;
 pub mod inet;
@@ -42,6 +43,15 @@ pub fn program(out: &mut Vec<u8>, holder: Option<&Holder>) {
 }
 
 impl Listed {
+    /// Whether a listed socket has a peer; `None` where both are listed.
+    pub const fn peer(self) -> Option<bool> {
+        match self {
+            Self::All => None,
+            Self::Listening => Some(false),
+            Self::Connected => Some(true),
+        }
+    }
+
     /// The end of a table's title.
     pub const fn suffix(self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! The SCTP rows of the Internet table: a line per address, the columns at its end on the last line only.
 
+use super::inet::beyond::{self, Beyond};
 use super::inet::{self, Style};
 use super::json::Object;
 use super::text;
@@ -10,7 +11,7 @@ use std::net::IpAddr;
 const ADDRESS_WIDTH: usize = 23;
 
 /// One endpoint or association.
-pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SctpRow, holder: Option<&Holder>) {
+pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SctpRow, holder: Option<&Holder>, beyond: &Beyond<'_>) {
     let remote = row.peer.as_ref().map_or(&[][..], |peer| &peer.addrs);
     for line in 0..row.local.len().max(remote.len()).max(1) {
         if line > 0 {
@@ -49,6 +50,8 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SctpRow, holder: Option<&H
     if style.columns.timers {
         out.push(b' ');
     }
+    let start = out.len();
+    beyond::cells(out, style, beyond, start);
     out.push(b'\n');
 }
 
@@ -66,21 +69,30 @@ fn address(out: &mut Vec<u8>, style: Style<'_>, addr: Option<&IpAddr>, port: Opt
 
 /// One endpoint or association as a JSON object: `local` and `remote` are the first addresses, `local_addrs` and
 /// `remote_addrs` all of them.
-pub fn json<'a>(out: &mut Vec<u8>, row: &SctpRow, labels: &Labels, holders: impl IntoIterator<Item = &'a Holder>) {
+pub fn json<'a>(
+    out: &mut Vec<u8>,
+    row: &SctpRow,
+    labels: &Labels,
+    holders: impl IntoIterator<Item = &'a Holder>,
+    beyond: &Beyond<'_>,
+) {
     let texts = |addrs: &[IpAddr]| addrs.iter().map(ToString::to_string).collect::<Vec<_>>();
     let remote = row.peer.as_ref();
     let mut object = Object::begin(out);
     object.string("proto", b"sctp");
     object.optional("recv_q", remote.map(|peer| peer.recv_q));
     object.optional("send_q", remote.map(|peer| peer.send_q));
-    inet::json_end(&mut object, "local", row.local.first().map(|&addr| (addr, row.local_port)));
-    inet::json_end(&mut object, "remote", remote.and_then(|peer| Some((*peer.addrs.first()?, peer.port))));
+    inet::json_end(&mut object, "local", row.local.first().map(|&addr| (addr, Some(row.local_port))));
+    inet::json_end(&mut object, "remote", remote.and_then(|peer| Some((*peer.addrs.first()?, Some(peer.port)))));
     object.strings("local_addrs", texts(&row.local).iter().map(String::as_bytes));
     object.strings("remote_addrs", remote.map_or(Vec::new(), |peer| texts(&peer.addrs)).iter().map(String::as_bytes));
     object.optional_string("state", TcpState::from_kernel(row.state).map(|state| state.name().as_bytes()));
     object.number("uid", row.uid);
     object.optional_string("user", labels.users.get(&row.uid).map(Vec::as_slice));
     object.number("inode", row.inode);
-    inet::json_owners(&mut object, holders);
+    inet::json_owners(&mut object, holders, None);
+    if let Some(netns) = beyond.netns {
+        beyond::json_netns(&mut object, netns);
+    }
     object.end();
 }

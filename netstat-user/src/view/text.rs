@@ -71,6 +71,18 @@ fn fill(out: &mut Vec<u8>, blanks: usize) {
     out.resize(out.len() + blanks, b' ');
 }
 
+/// A span of time for people, in nanoseconds: three digits, or two units.
+pub fn span(ns: u64) -> String {
+    let (micros, seconds) = (ns / 1_000, ns / 1_000_000_000);
+    match ns {
+        0..1_000_000 => format!("{micros}us"),
+        1_000_000..1_000_000_000 => format!("{}.{}ms", micros / 1_000, micros / 100 % 10),
+        1_000_000_000..60_000_000_000 => format!("{seconds}.{:02}s", micros / 10_000 % 100),
+        60_000_000_000..3_600_000_000_000 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +105,24 @@ mod tests {
             ("2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1"),
         ] {
             assert_eq!(numeric(address.parse().unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn spans() {
+        for (ns, text) in [
+            (0, "0us"),
+            (999_999, "999us"),
+            (1_000_000, "1.0ms"),
+            (999_999_999, "999.9ms"),
+            (1_000_000_000, "1.00s"),
+            (59_999_999_999, "59.99s"),
+            (60_000_000_000, "1m00s"),
+            (3_599_999_999_999, "59m59s"),
+            (3_600_000_000_000, "1h00m"),
+            (u64::MAX, "5124095h34m"),
+        ] {
+            assert_eq!(span(ns), text);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The table of UNIX domain sockets, and its JSON.
 
 use super::Listed;
+use super::inet::beyond::{self, Netns};
 use super::json::Object;
 use super::text::{escape, left, put};
 use crate::lang::Lang;
@@ -20,18 +21,28 @@ pub const fn is_listed(row: &UnixRow<'_>, listed: Listed) -> bool {
 }
 
 /// Title and column headings.
-pub fn heading(out: &mut Vec<u8>, lang: &Lang, listed: Listed, programs: bool) {
+pub fn heading(out: &mut Vec<u8>, lang: &Lang, listed: Listed, programs: bool, netns: bool) {
     out.extend(lang.text("Active UNIX domain sockets "));
     out.extend(lang.text(listed.suffix()));
     out.extend(b"\nProto RefCnt Flags       Type       State         I-Node  ");
     if programs {
         out.extend(b" PID/Program name    ");
     }
+    if netns {
+        out.extend(b" Netns          ");
+    }
     out.extend(lang.text(" Path\n"));
 }
 
-/// One row; `holder` is there where the column of processes was asked for, and has one where a process holds the socket.
-pub fn row(out: &mut Vec<u8>, lang: &Lang, row: &UnixRow<'_>, holder: Option<Option<&Holder>>) {
+/// One row; `holder` is there where the column of processes was asked for, and has one where a process holds the socket; `netns` is
+/// there where every namespace is listed.
+pub fn row(
+    out: &mut Vec<u8>,
+    lang: &Lang,
+    row: &UnixRow<'_>,
+    holder: Option<Option<&Holder>>,
+    netns: Option<Netns<'_>>,
+) {
     out.extend(b"unix  ");
     put!(out, "{:<6} ", row.refcnt);
     let flags = out.len();
@@ -50,13 +61,24 @@ pub fn row(out: &mut Vec<u8>, lang: &Lang, row: &UnixRow<'_>, holder: Option<Opt
     if let Some(holder) = holder {
         super::program(out, holder);
     }
+    if let Some(netns) = netns {
+        out.push(b' ');
+        let start = out.len();
+        beyond::netns(out, netns);
+        super::text::pad(out, start, 15);
+    }
     out.push(b' ');
     out.extend_from_slice(&escape(row.path));
     out.push(b'\n');
 }
 
 /// The row as JSON, with every process that holds the socket.
-pub fn json<'a>(out: &mut Vec<u8>, row: &UnixRow<'_>, holders: impl IntoIterator<Item = &'a Holder>) {
+pub fn json<'a>(
+    out: &mut Vec<u8>,
+    row: &UnixRow<'_>,
+    holders: impl IntoIterator<Item = &'a Holder>,
+    netns: Option<Netns<'_>>,
+) {
     let mut object = Object::begin(out);
     object.string("proto", b"unix");
     object.number("refcnt", row.refcnt);
@@ -69,6 +91,9 @@ pub fn json<'a>(out: &mut Vec<u8>, row: &UnixRow<'_>, holders: impl IntoIterator
         object.string("program", &holder.program);
     });
     object.optional_string("path", (!row.path.is_empty()).then_some(row.path));
+    if let Some(netns) = netns {
+        beyond::json_netns(&mut object, netns);
+    }
     object.end();
 }
 
@@ -113,9 +138,9 @@ mod tests {
 
     fn table(lang: &Lang, listed: Listed, holder: Option<Option<&Holder>>) -> String {
         let mut out = Vec::new();
-        heading(&mut out, lang, listed, holder.is_some());
+        heading(&mut out, lang, listed, holder.is_some(), false);
         for line in ROWS.iter().filter(|line| is_listed(line, listed)) {
-            row(&mut out, lang, line, holder);
+            row(&mut out, lang, line, holder, None);
         }
         String::from_utf8_lossy(&out).into_owned()
     }
@@ -169,9 +194,9 @@ mod tests {
     fn json_rows() {
         let holders = [Holder { pid: 7, program: b"a".to_vec() }, Holder { pid: 9, program: b"b".to_vec() }];
         let mut out = Vec::new();
-        json(&mut out, &ROWS[0], &holders);
-        json(&mut out, &ROWS[2], []);
-        json(&mut out, &ROWS[6], []);
+        json(&mut out, &ROWS[0], &holders, None);
+        json(&mut out, &ROWS[2], [], None);
+        json(&mut out, &ROWS[6], [], None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"proto\":\"unix\",\"refcnt\":2,\"flags\":[\"ACC\"],\"type\":\"STREAM\",\"state\":\"LISTENING\",\

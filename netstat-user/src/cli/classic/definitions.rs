@@ -1,5 +1,6 @@
 //! Every classic option once: the parser, `--help` and the man page read these.
 
+use crate::cli::{agent, doctor, events};
 use clap::{Arg, ArgAction, Command};
 
 /// Names of the options inside the program. Families are named as `-A` takes them.
@@ -143,15 +144,28 @@ pub fn ours() -> Vec<Arg> {
             .action(ArgAction::Set)
             .value_name("DURATION")
             .help_heading(BEYOND)
-            .help("Also the sockets closed within this time (ms, s, m or h; seconds without a unit); needs the agent"),
+            .help(
+                "Also the Internet sockets closed within this time (ms, s, m or h; seconds without a unit), after those of \
+                 their protocol: in state CLOSE, with -p the process they belonged to, and in columns of their own why they \
+                 ended, how long ago, and how long they lived; needs the agent",
+            ),
         Arg::new(id::AGENT)
             .long(id::AGENT)
             .action(ArgAction::Set)
             .value_name("PATH")
             .help_heading(BEYOND)
-            .help("Ask the agent behind this socket, and fail where it does not answer"),
+            .help(
+                "Ask the agent behind this socket; where it does not answer, say so and read the kernel. Without this \
+                 option the agent on /run/netstat-user/agent.sock is asked if one is there. The table is the same",
+            ),
         flag(id::NO_AGENT, None, BEYOND, "Read the kernel, whether an agent runs or not"),
-        flag(id::ALL_NETNS, None, BEYOND, "The sockets of every network namespace"),
+        flag(
+            id::ALL_NETNS,
+            None,
+            BEYOND,
+            "The sockets of every network namespace, and the namespace of each by its name in /run/netns, else by its \
+             inode number",
+        ),
         flag(id::MAN, None, BEYOND, "This help as a manual page, in roff: netstat-user --man | man -l -"),
     ]
 }
@@ -160,7 +174,9 @@ const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
        netstat-user [OPTIONS] -r           routes
        netstat-user [OPTIONS] -i           interfaces
        netstat-user [OPTIONS] -s           statistics
-       netstat-user events [OPTIONS]       what happens to sockets, as it happens";
+       netstat-user events [OPTIONS]       what happens to sockets, as it happens
+       netstat-user agent [OPTIONS]        keep the table of all sockets, and serve it
+       netstat-user doctor [OPTIONS]       what can be traced here, and what mends the rest";
 
 /// The whole command, for help and manual.
 fn command() -> Command {
@@ -201,5 +217,23 @@ pub fn man_page() -> String {
     let mut roff = Vec::new();
     // Writing to memory does not fail.
     let _ = clap_mangen::Man::new(command()).section("8").render(&mut roff);
-    String::from_utf8_lossy(&roff).into_owned()
+    let mut page = String::from_utf8_lossy(&roff).into_owned();
+    for verb in [events::command(), agent::command(), doctor::command()] {
+        page.push_str(&verb_sections(verb));
+    }
+    page
+}
+
+/// The sections of a verb: those of a page of its own, one level down.
+fn verb_sections(verb: Command) -> String {
+    let title = verb.get_name().to_uppercase();
+    let (page, mut roff) = (clap_mangen::Man::new(verb), Vec::new());
+    let _ = page.render_description_section(&mut roff);
+    let _ = page.render_options_section(&mut roff);
+    let _ = page.render_extra_section(&mut roff);
+    let sections = String::from_utf8_lossy(&roff);
+    // Each section brings roff's own preamble.
+    let lines = sections.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "));
+    let lines: Vec<String> = lines.map(|line| line.replacen(".SH ", ".SS ", 1)).collect();
+    format!(".SH \"{title}\"\n{}\n", lines.join("\n"))
 }

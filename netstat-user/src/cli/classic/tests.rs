@@ -127,3 +127,17 @@ fn help_and_manual_describe_every_option() {
         }
     }
 }
+
+#[test]
+fn ours_are_refused_where_they_could_have_no_effect() {
+    for line in ["--recent 5", "-t --recent 5", "-x -t --recent 5", "--all-netns", "-x --all-netns", "-6 --all-netns"] {
+        options(line);
+    }
+    for line in ["-r --recent 5", "-x --recent 5", "-g --recent 5", "--recent 5 --no-agent"] {
+        assert!(refused(line).1.contains(": --recent "), "{line}");
+    }
+    for line in ["-i --all-netns", "-s --all-netns", "-g --all-netns", "-t -A ax25 --all-netns"] {
+        let (exit, reason) = refused(line);
+        assert!(exit == 3 && reason.contains(": --all-netns "), "{line}: {reason}");
+    }
+}

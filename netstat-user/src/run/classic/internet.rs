@@ -1,17 +1,20 @@
 //! The Internet table: tcp, sctp, udp, udplite and raw sockets of both families under one header.
 
+use super::rows;
 use super::session::Session;
 use crate::cli::classic::{Filter, Want};
-use crate::model::{Owners, Proto, SctpRow, SocketRow};
+use crate::model::{
+    ClosedSocket, Holder, NamespaceTables, Owners, Proto, ProtoTable, RowsWanted, SctpRow, SocketRow, SocketTable,
+};
 use crate::names::Wanted;
 use crate::proc::{inet as sockets, sctp};
+use crate::run::events::{epoch_ns, monotonic_ns};
+use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
 use crate::view::{self, Listed};
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::thread;
 
 /// What one file of a protocol held, or why it could not be read.
 struct Read {
@@ -21,14 +24,21 @@ struct Read {
     file: &'static str,
     /// Whether netstat passes over the file in silence where it is missing: the IPv6 half of a protocol.
     optional: bool,
+    /// Inode number of the network namespace, `None` where it is not known.
+    netns: Option<u32>,
     rows: io::Result<Rows>,
 }
 
 /// Rows, and the number of lines that were none.
 enum Rows {
-    Sockets(sockets::Table),
+    Sockets(SocketTable),
     Sctp(sctp::Table),
+    /// Sockets that ended, from the agent: their rows in the table, and what is known beyond.
+    Closed(Vec<SocketRow>, Vec<ClosedSocket>),
 }
+
+/// Names of network namespaces, by inode number.
+type Namespaces = HashMap<u32, Vec<u8>>;
 
 /// Prints the Internet table where it is wanted; returns 0, or the exit code that ends the run.
 ///
@@ -38,8 +48,8 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     if !session.tables.protocols.any() {
         return Ok(0);
     }
-    session.start_scan();
-    let files = read(session);
+    let mut namespaces = Namespaces::new();
+    let Some(files) = read(session, &mut namespaces)? else { return Ok(1) };
     let wanted = wanted(session, &files);
     session.names.look_up(wanted);
     let inodes = files.iter().flat_map(Read::inodes);
@@ -49,7 +59,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
         inet::heading(session.out.bytes(), &session.lang, listed, columns);
     }
     for file in files {
-        let code = print_file(session, file, &owners)?;
+        let code = print_file(session, file, &owners, &namespaces)?;
         if code != 0 {
             return Ok(code);
         }
@@ -61,6 +71,7 @@ impl Read {
     fn sockets(&self) -> &[SocketRow] {
         match &self.rows {
             Ok(Rows::Sockets(table)) => &table.rows,
+            Ok(Rows::Closed(rows, _)) => rows,
             _ => &[],
         }
     }
@@ -72,68 +83,102 @@ impl Read {
         }
     }
 
+    /// The inodes of the sockets that live.
     fn inodes(&self) -> impl Iterator<Item = u64> {
-        self.sockets().iter().map(|row| row.inode).chain(self.sctp().iter().map(|row| row.inode))
+        let living = if matches!(self.rows, Ok(Rows::Closed(..))) { &[] } else { self.sockets() };
+        living.iter().map(|row| row.inode).chain(self.sctp().iter().map(|row| row.inode))
     }
 }
 
-/// Reads every file the table is made of, in netstat's order. The two large ones are read side by side.
-fn read(session: &Session<'_>) -> Vec<Read> {
-    let tables = session.tables;
-    let protocols = tables.protocols;
-    let listed: Listed = session.options.filter().into();
-    let root = session.proc.as_path();
-    let keep = |row: &SocketRow| inet::is_listed(row, listed);
+/// Reads every file the table is made of, in netstat's order, and with them the sockets that ended. `None` where these cannot be had.
+fn read(session: &mut Session<'_>, names: &mut Namespaces) -> io::Result<Option<Vec<Read>>> {
+    let (tables, filter) = (session.tables, session.options.filter());
+    let (protocols, listed) = (tables.protocols, Listed::from(filter));
+    let mut wanted = RowsWanted { protos: Vec::new(), peer: listed.peer() };
+    for (letter, v4, v6) in [
+        (protocols.tcp, Proto::Tcp, Proto::Tcp6),
+        (protocols.udp, Proto::Udp, Proto::Udp6),
+        (protocols.udplite, Proto::UdpLite, Proto::UdpLite6),
+        (protocols.raw, Proto::Raw, Proto::Raw6),
+    ] {
+        let halves = [(v4, tables.v4), (v6, tables.v6)];
+        wanted.protos.extend(halves.into_iter().filter(|&(_, half)| letter && half).map(|(proto, _)| proto));
+    }
+    let mut closed = match session.options.recent {
+        None => Vec::new(),
+        Some(within) => match rows::recent(session, within)? {
+            Some(closed) => closed,
+            None => return Ok(None),
+        },
+    };
+    closed.retain(|closed| wanted.keeps(&beyond::row(closed)) && is_listed(closed, filter));
+    let mut spaces = rows::read(session, &wanted)?;
+    names.extend(spaces.iter().filter_map(|space| Some((space.netns?, space.name.clone()?))));
     let mut files = Vec::new();
-    if protocols.tcp {
-        let [v4, v6] = read_both(root, tables.v4, tables.v6, keep);
-        files.extend(v4.map(|rows| of_file("tcp", Proto::Tcp, rows)));
-        files.extend(v6.map(|rows| of_file("tcp", Proto::Tcp6, rows)));
+    for &proto in wanted.protos.iter().filter(|proto| proto.is_tcp()) {
+        add(&mut files, proto, &mut spaces, &mut closed);
     }
     // There is but one pair of files for SCTP, and it counts as IPv4.
     if protocols.sctp && tables.v4 {
-        let mut add = |file, table: io::Result<sctp::Table>| {
-            files.push(Read { name: "sctp", file, optional: false, rows: table.map(Rows::Sctp) });
+        sctp_files(session, filter, names, &mut files)?;
+    }
+    for &proto in wanted.protos.iter().filter(|proto| !proto.is_tcp()) {
+        add(&mut files, proto, &mut spaces, &mut closed);
+    }
+    Ok(Some(files))
+}
+
+/// Whether a table lists the socket although it ended: with -l only what had a port to listen on.
+fn is_listed(closed: &ClosedSocket, filter: Filter) -> bool {
+    filter != Filter::Listening || closed.socket.local.is_some_and(|local| local.port.is_some_and(|port| port != 0))
+}
+
+/// Adds the next table of each namespace, and the sockets of the protocol that ended, oldest first.
+fn add(files: &mut Vec<Read>, proto: Proto, spaces: &mut [NamespaceTables], closed: &mut Vec<ClosedSocket>) {
+    let (file, optional) = (sockets::file(proto), proto.is_v6());
+    let name = match proto {
+        Proto::Tcp | Proto::Tcp6 => "tcp",
+        Proto::Udp | Proto::Udp6 => "udp",
+        Proto::UdpLite | Proto::UdpLite6 => "udplite",
+        Proto::Raw | Proto::Raw6 => "raw",
+    };
+    for space in spaces {
+        let mine = |table: &mut ProtoTable| {
+            (table.0 == proto).then(|| std::mem::replace(&mut table.1, Ok(SocketTable::default())))
         };
-        if session.options.filter() != Filter::Connected {
-            add("net/sctp/eps", sctp::endpoints(root));
-        }
-        if session.options.filter() != Filter::Listening {
-            add("net/sctp/assocs", sctp::associations(root));
+        if let Some(rows) = space.tables.iter_mut().find_map(mine) {
+            files.push(Read { name, file, optional, netns: space.netns, rows: rows.map(Rows::Sockets) });
         }
     }
-    for (wanted, name, v4, v6) in [
-        (protocols.udp, "udp", Proto::Udp, Proto::Udp6),
-        (protocols.udplite, "udplite", Proto::UdpLite, Proto::UdpLite6),
-        (protocols.raw, "raw", Proto::Raw, Proto::Raw6),
-    ] {
-        let halves = [(v4, tables.v4), (v6, tables.v6)];
-        for (proto, _) in halves.into_iter().filter(|&(_, half)| wanted && half) {
-            files.push(of_file(name, proto, sockets::read(root, proto, keep)));
-        }
+    let ended: Vec<_> = closed.extract_if(.., |closed| closed.socket.proto == proto).collect();
+    if !ended.is_empty() {
+        let rows = Rows::Closed(ended.iter().map(beyond::row).collect(), ended);
+        files.push(Read { name, file, optional, netns: None, rows: Ok(rows) });
     }
-    files
 }
 
-fn of_file(name: &'static str, proto: Proto, rows: io::Result<sockets::Table>) -> Read {
-    Read { name, file: sockets::file(proto), optional: proto.is_v6(), rows: rows.map(Rows::Sockets) }
-}
-
-/// Reads the TCP tables that are wanted. Each costs a walk over the kernel's whole hash table, however few sockets there
-/// are, and so they are read at the same time.
-fn read_both(
-    root: &Path,
-    v4: bool,
-    v6: bool,
-    keep: impl Fn(&SocketRow) -> bool + Sync,
-) -> [Option<io::Result<sockets::Table>>; 2] {
-    let read = |proto| sockets::read(root, proto, &keep);
-    thread::scope(|scope| {
-        let other = (v4 && v6).then(|| thread::Builder::new().spawn_scoped(scope, || read(Proto::Tcp6)).ok()).flatten();
-        let first = v4.then(|| read(Proto::Tcp));
-        let second = other.and_then(|other| other.join().ok());
-        [first, second.or_else(|| v6.then(|| read(Proto::Tcp6)))]
-    })
+/// Reads the SCTP tables of the reader's namespace, or of all of them.
+fn sctp_files(
+    session: &mut Session<'_>,
+    filter: Filter,
+    names: &mut Namespaces,
+    files: &mut Vec<Read>,
+) -> io::Result<()> {
+    for space in session.spaces()? {
+        let mut add = |file, table: io::Result<sctp::Table>| {
+            let netns = space.namespace.as_ref().map(|namespace| namespace.inode);
+            files.push(Read { name: "sctp", file, optional: false, netns, rows: table.map(Rows::Sctp) });
+        };
+        let read = |root: &std::path::Path| {
+            let endpoints = (filter != Filter::Connected).then(|| sctp::endpoints(root));
+            (endpoints, (filter != Filter::Listening).then(|| sctp::associations(root)))
+        };
+        let Ok((endpoints, associations)) = space.within(read) else { continue };
+        endpoints.into_iter().for_each(|table| add("net/sctp/eps", table));
+        associations.into_iter().for_each(|table| add("net/sctp/assocs", table));
+        names.extend(space.namespace.and_then(|namespace| Some((namespace.inode, namespace.name?))));
+    }
+    Ok(())
 }
 
 /// The names the rows need.
@@ -160,14 +205,21 @@ fn wanted(session: &Session<'_>, files: &[Read]) -> Wanted {
 
 fn columns(session: &Session<'_>) -> Columns {
     let options = session.options;
-    Columns { extend: options.extend > 0, programs: options.programs, timers: options.timers }
+    Columns {
+        extend: options.extend > 0,
+        programs: options.programs,
+        timers: options.timers,
+        netns: options.all_netns,
+        ended: options.recent.is_some(),
+    }
 }
 
 /// Prints the rows of a file, or says what is wrong with it.
-fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners) -> io::Result<u8> {
+fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners, namespaces: &Namespaces) -> io::Result<u8> {
     let options = session.options;
     let (bogus, what) = match &file.rows {
         Ok(Rows::Sockets(table)) => (table.bogus, file.name),
+        Ok(Rows::Closed(..)) => (0, file.name),
         Ok(Rows::Sctp(table)) if file.file.ends_with("eps") => (table.bogus, "sctp eps"),
         Ok(Rows::Sctp(table)) => (table.bogus, "sctp assoc"),
         Err(error) => {
@@ -194,23 +246,54 @@ fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners) -> io::Res
         labels: session.names.labels(),
         numeric_hosts: options.numeric.hosts,
     };
-    // All of /proc/net is of the reader's own namespace.
-    let own = options.json.then(|| std::fs::metadata(session.proc.join("self/ns/net")).ok()).flatten();
-    let netns = own.and_then(|netns| u32::try_from(netns.ino()).ok());
+    let netns = |inode: Option<u32>| {
+        let name = inode.and_then(|inode| namespaces.get(&inode)).map(Vec::as_slice);
+        options.all_netns.then_some(Netns { inode, name })
+    };
     let out = session.out.bytes();
-    for row in file.sockets() {
-        if options.json {
-            let row = SocketRow { netns: row.netns.or(netns), ..*row };
-            inet::json(out, &row, style.labels, owners.of(row.inode));
-        } else {
-            inet::row(out, style, row, owners.first(row.inode));
+    let beyond = Beyond { netns: netns(file.netns), ..Beyond::default() };
+    match &file.rows {
+        Ok(Rows::Closed(rows, closed)) => {
+            let now_ns = epoch_ns() + monotonic_ns();
+            for (row, closed) in rows.iter().zip(closed) {
+                let netns = netns(row.netns);
+                if options.json {
+                    let user = closed.socket.uid.and_then(|uid| style.labels.users.get(&uid)).map(Vec::as_slice);
+                    beyond::json(out, closed, user, netns);
+                } else {
+                    let owner = closed
+                        .socket
+                        .owner
+                        .map(|owner| Holder { pid: owner.pid, program: owner.comm.as_bytes().to_vec() });
+                    inet::row(
+                        out,
+                        style,
+                        row,
+                        owner.as_ref(),
+                        &Beyond { netns, ended: Some((closed, now_ns)), recorded: None },
+                    );
+                }
+            }
+        }
+        Ok(Rows::Sockets(table)) if options.json => {
+            let mut recorded = table.recorded.iter().peekable();
+            for (at, row) in table.rows.iter().enumerate() {
+                let recorded = recorded.next_if(|(place, _)| *place as usize == at).map(|(_, owner)| owner);
+                let row = SocketRow { netns: row.netns.or(file.netns), ..*row };
+                inet::json(out, &row, style.labels, owners.of(row.inode), &Beyond { recorded, ..beyond });
+            }
+        }
+        _ => {
+            for row in file.sockets() {
+                inet::row(out, style, row, owners.first(row.inode), &beyond);
+            }
         }
     }
     for row in file.sctp() {
         if options.json {
-            view::sctp::json(out, row, style.labels, owners.of(row.inode));
+            view::sctp::json(out, row, style.labels, owners.of(row.inode), &beyond);
         } else {
-            view::sctp::row(out, style, row, owners.first(row.inode));
+            view::sctp::row(out, style, row, owners.first(row.inode), &beyond);
         }
     }
     Ok(0)

@@ -6,15 +6,21 @@ use crate::lang::Lang;
 use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::fds;
+use crate::proc::netns::{self, Namespace};
+use crate::run::source::Source;
 use crate::view::Listed;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The `-p` warning where some processes could be read.
 const NOT_ALL: &str = "(Not all processes could be identified, non-owned process info\n will not be shown, you would have to be root to see it all.)\n";
 /// The `-p` warning where none could.
 const NONE: &str = "(No info could be read for \"-p\": geteuid()=%d but you should be root.)\n";
+
+/// The `--all-netns` warning where processes could not be asked for theirs.
+const NOT_ALL_NAMESPACES: &[u8] =
+    b"(Not all network namespaces could be found, you would have to be root to see them all.)\n";
 
 /// One classic run.
 pub struct Session<'a> {
@@ -24,6 +30,8 @@ pub struct Session<'a> {
     pub tables: Tables,
     /// Where /proc is mounted.
     pub proc: PathBuf,
+    /// Where the kernel's rows are read.
+    pub source: Source,
     /// The words of the user's language.
     pub lang: Lang,
     /// Standard output and error.
@@ -34,6 +42,8 @@ pub struct Session<'a> {
     pub round: u64,
     /// The descriptor scan of this round: one for all tables, as in netstat.
     scan: Option<fds::Scan>,
+    /// Whether it has been said in this round that not all namespaces can be found.
+    told_of_namespaces: bool,
 }
 
 impl From<Filter> for Listed {
@@ -46,18 +56,40 @@ impl From<Filter> for Listed {
     }
 }
 
+/// A place to read tables from: the reader's own namespace, or one of all of them.
+pub struct Space {
+    /// The namespace, `None` for the reader's own.
+    pub namespace: Option<Namespace>,
+    proc: PathBuf,
+}
+
+impl Space {
+    /// Runs `f` with a root below which `net/` is that of the namespace.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered.
+    pub fn within<T: Send>(&self, f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
+        match &self.namespace {
+            None => Ok(f(&self.proc)),
+            Some(namespace) => namespace.within(&self.proc, Path::new(netns::NAMES), f),
+        }
+    }
+}
+
 impl<'a> Session<'a> {
     /// A run over the machine's own /proc.
     pub fn new(options: &'a Options) -> Self {
         Self {
             options,
             tables: options.tables(),
+            source: Source::new(Path::new("/proc")),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
             out: Output::new(),
             names: Names::new(),
             round: 0,
             scan: None,
+            told_of_namespaces: false,
         }
     }
 
@@ -65,6 +97,7 @@ impl<'a> Session<'a> {
     pub fn next_round(&mut self) {
         self.round += 1;
         self.scan = None;
+        self.told_of_namespaces = false;
     }
 
     /// The bytes of a file under /proc; where it cannot be read, says `failure` (in the user's language) and why, and
@@ -89,9 +122,39 @@ impl<'a> Session<'a> {
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and
     /// `--json` is there anything to look for.
     pub fn start_scan(&mut self) {
-        if self.scan.is_none() && (self.options.programs || self.options.json) {
-            self.scan = Some(fds::Scan::start(&self.proc));
+        if self.scan.is_none() && self.wants_holders() {
+            self.scan = Some(self.source.holders());
         }
+    }
+
+    /// The reader's own namespace, or with `--all-netns` all of them. Says once per round when there may be others.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn spaces(&mut self) -> io::Result<Vec<Space>> {
+        let proc = &self.proc;
+        if !self.options.all_netns {
+            return Ok(vec![Space { namespace: None, proc: proc.clone() }]);
+        }
+        let found = netns::all(proc, Path::new(netns::NAMES));
+        let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
+        let spaces = found.namespaces.into_iter().map(space).collect();
+        // A container's root is refused what root of the machine runs, and that is no matter of being root.
+        let refused = found.refused && !rustix::process::geteuid().is_root();
+        if refused && !std::mem::replace(&mut self.told_of_namespaces, true) {
+            self.out.note(NOT_ALL_NAMESPACES)?;
+        }
+        Ok(spaces)
+    }
+
+    /// Whether the processes that hold sockets are shown.
+    pub const fn wants_holders(&self) -> bool {
+        self.options.programs || self.options.json
+    }
+
+    /// Takes a scan that somebody else has made for that of this round.
+    pub fn scanned(&mut self, scan: fds::Scan) {
+        self.scan = Some(scan);
     }
 
     /// The processes that hold these sockets; nobody without `-p` or `--json`. Says once per round, as netstat does,

@@ -4,6 +4,7 @@ use super::session::Session;
 use crate::cli::classic::Want;
 use crate::proc::unix;
 use crate::view;
+use crate::view::inet::beyond::Netns;
 use std::io;
 
 /// Prints the UNIX domain sockets where they are wanted; returns 0, or the exit code that ends the run.
@@ -15,34 +16,55 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
         return Ok(0);
     }
     session.start_scan();
-    let table = unix::read(&session.proc);
-    let unix::Rows { mut rows, bogus } = unix::parse(match &table {
-        Ok(Some(table)) => table,
-        Ok(None) | Err(_) => b"",
-    });
-    if bogus > 0 {
-        let warning = session.lang.text("warning, got bogus unix line.\n").to_vec();
-        session.out.note(&warning)?;
+    let mut tables = Vec::new();
+    for space in session.spaces()? {
+        match space.within(unix::read) {
+            Ok(table) => tables.push((space.namespace, table)),
+            // The namespace has gone meanwhile.
+            Err(_) => continue,
+        }
     }
-    let listed = session.options.filter().into();
-    rows.retain(|row| view::unix::is_listed(row, listed));
-    let owners = session.owners(rows.iter().map(|row| row.inode))?;
+    let mut spaces = Vec::with_capacity(tables.len());
+    for (namespace, table) in &tables {
+        let unix::Rows { mut rows, bogus } = unix::parse(match table {
+            Ok(Some(table)) => table,
+            Ok(None) | Err(_) => b"",
+        });
+        if bogus > 0 {
+            let warning = session.lang.text("warning, got bogus unix line.\n").to_vec();
+            session.out.note(&warning)?;
+        }
+        let listed = session.options.filter().into();
+        rows.retain(|row| view::unix::is_listed(row, listed));
+        let netns =
+            namespace.as_ref().map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
+        spaces.push((netns, rows));
+    }
+    let owners = session.owners(spaces.iter().flat_map(|(_, rows)| rows).map(|row| row.inode))?;
     let out = session.out.bytes();
-    if session.options.json {
-        for row in &rows {
-            view::unix::json(out, row, owners.of(row.inode));
-        }
-    } else {
-        let programs = session.options.programs;
-        view::unix::heading(out, &session.lang, listed, programs);
-        for row in &rows {
-            let holder = programs.then(|| owners.of(row.inode).next());
-            view::unix::row(out, &session.lang, row, holder);
+    if !session.options.json {
+        let (listed, options) = (session.options.filter().into(), session.options);
+        view::unix::heading(out, &session.lang, listed, options.programs, options.all_netns);
+    }
+    for (netns, rows) in &spaces {
+        for row in rows {
+            if session.options.json {
+                view::unix::json(out, row, owners.of(row.inode), *netns);
+            } else {
+                let holder = session.options.programs.then(|| owners.of(row.inode).next());
+                view::unix::row(out, &session.lang, row, holder, *netns);
+            }
         }
     }
-    match table {
-        Ok(Some(_)) => Ok(0),
-        Ok(None) => session.no_table("AF UNIX", session.tables.unix),
-        Err(error) => session.unreadable("net/unix", &error),
+    for (_, table) in tables {
+        let code = match table {
+            Ok(Some(_)) => 0,
+            Ok(None) => session.no_table("AF UNIX", session.tables.unix)?,
+            Err(error) => session.unreadable("net/unix", &error)?,
+        };
+        if code != 0 {
+            return Ok(code);
+        }
     }
+    Ok(0)
 }

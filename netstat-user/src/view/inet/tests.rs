@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::{CloseReason, ClosedSocket, Comm, EventEnd, Grade, LiveSocket, Totals};
 use std::collections::HashMap;
 
 fn sample(proto: Proto, local: &str, remote: &str, state: u8) -> SocketRow {
@@ -24,13 +25,13 @@ fn sample(proto: Proto, local: &str, remote: &str, state: u8) -> SocketRow {
 fn line(row: &SocketRow, columns: Columns, labels: &Labels, wide: bool, numeric_hosts: bool, lang: &Lang) -> String {
     let mut out = Vec::new();
     let holder = Holder { pid: 77, program: b"a\x1b[0mvery-long-program-name".to_vec() };
-    super::row(&mut out, Style { lang, columns, wide, labels, numeric_hosts }, row, Some(&holder));
+    super::row(&mut out, Style { lang, columns, wide, labels, numeric_hosts }, row, Some(&holder), &Beyond::default());
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn rows_like_netstats() {
-    let all = Columns { extend: true, programs: true, timers: true };
+    let all = Columns { extend: true, programs: true, timers: true, ..Columns::default() };
     let row = sample(Proto::Tcp, "127.0.0.1/80", "10.1.2.3/65535", 1);
     let (none, english) = (Labels::default(), Lang::ENGLISH);
     assert_eq!(
@@ -80,7 +81,7 @@ fn states_by_protocol() {
 fn listed_by_port_or_by_address() {
     let tcp = sample(Proto::Tcp, "1.1.1.1/1", "1.1.1.1/0", 10);
     let udp = SocketRow { proto: Proto::Udp, ..tcp };
-    let listed = |row, listed| is_listed(row, listed);
+    let listed = |row: &SocketRow, listed: Listed| listed.peer().is_none_or(|peer| peer == row.has_peer());
     assert!(listed(&tcp, Listed::Listening) && !listed(&tcp, Listed::Connected) && listed(&tcp, Listed::All));
     assert!(!listed(&udp, Listed::Listening) && listed(&udp, Listed::Connected));
 }
@@ -90,7 +91,7 @@ fn json_rows() {
     let row = sample(Proto::Udp6, "::ffff:1.2.3.4/53", "::/0", 7);
     let mut out = Vec::new();
     let holders = [Holder { pid: 1, program: b"a".to_vec() }, Holder { pid: 2, program: b"b\n".to_vec() }];
-    json(&mut out, &row, &Labels::default(), &holders);
+    json(&mut out, &row, &Labels::default(), &holders, &Beyond::default());
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "{\"proto\":\"udp6\",\"recv_q\":1,\"send_q\":1234567,\"local\":{\"addr\":\"::ffff:1.2.3.4\",\"port\":53},\
@@ -98,4 +99,90 @@ fn json_rows() {
          \"owners\":[{\"pid\":1,\"program\":\"a\"},{\"pid\":2,\"program\":\"b\\n\"}],\
          \"timer\":{\"name\":\"on\",\"seconds\":19.88,\"retransmits\":2,\"probes\":3},\"netns\":null,\"cookie\":null}\n"
     );
+}
+
+/// A socket that ended a second and a half before time 9.5 s, after 103 microseconds.
+fn closed(netns: Option<u32>) -> ClosedSocket {
+    let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port });
+    let socket = LiveSocket {
+        proto: Proto::Tcp,
+        state: TcpState::Close,
+        local: end(None),
+        remote: end(Some(81)),
+        netns,
+        uid: Some(1000),
+        inode: 0,
+        cookie: Some(5),
+        owner: Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created }),
+        since_ns: None,
+    };
+    let totals = Totals {
+        duration_ns: Some(103_000),
+        rx_bytes: Some(0),
+        tx_bytes: Some(9),
+        rtt_us: None,
+        retransmits: Some(1),
+        reason: CloseReason::Refused,
+    };
+    ClosedSocket { socket, closed_ns: 8_000_000_000, totals }
+}
+
+#[test]
+fn what_ended_stands_in_netstats_columns_and_in_its_own() {
+    let columns = Columns { extend: true, programs: true, timers: true, netns: true, ended: true };
+    let (labels, lang) = (Labels::default(), Lang::ENGLISH);
+    let style = Style { lang: &lang, columns, wide: false, labels: &labels, numeric_hosts: true };
+    let (closed, mut out) = (closed(Some(3)), Vec::new());
+    let netns = Some(beyond::Netns { inode: Some(3), name: Some(b"blue\n") });
+    heading(&mut out, &lang, Listed::All, columns);
+    let holder = Holder { pid: 7, program: b"curl".to_vec() };
+    let ended = Some((&closed, 9_500_000_000));
+    super::row(&mut out, style, &beyond::row(&closed), Some(&holder), &Beyond { netns, ended, recorded: None });
+    let living = SocketRow { send_q: 0, ..sample(Proto::Tcp, "127.0.0.1/80", "0.0.0.0/0", 10) };
+    super::row(&mut out, style, &living, None, &Beyond { netns, ..Beyond::default() });
+    let text = String::from_utf8(out).unwrap();
+    let lines: Vec<_> = text.lines().skip(1).map(|line| &line[68..]).collect();
+    assert_eq!(
+        lines,
+        [
+            "State       User       Inode      PID/Program name     Timer                  Netns           Ended          \
+             Ago       Lived",
+            "CLOSE       1000       0          7/curl               off (0.00/0/0)         blue\\n          refused        \
+             1.50s     103us",
+            "LISTEN      1000       42         -                    on (19.88/2/3)         blue\\n",
+        ]
+    );
+}
+
+#[test]
+fn what_ended_as_json() {
+    let line = |closed: &ClosedSocket, netns| {
+        let mut out = Vec::new();
+        beyond::json(&mut out, closed, Some(b"u"), netns);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(
+        line(&closed(Some(3)), None),
+        "{\"proto\":\"tcp\",\"recv_q\":null,\"send_q\":null,\"local\":{\"addr\":\"127.0.0.1\",\"port\":null},\
+         \"remote\":{\"addr\":\"127.0.0.1\",\"port\":81},\"state\":\"CLOSE\",\"uid\":1000,\"user\":\"u\",\"inode\":null,\
+         \"owners\":[{\"pid\":7,\"program\":\"curl\",\"owner\":\"created\"}],\"timer\":null,\"netns\":3,\"cookie\":5,\
+         \"event\":\"close\",\"time\":\"1970-01-01T00:00:08.000000000Z\",\"pid\":7,\"comm\":\"curl\",\"owner\":\"created\",\
+         \"duration_ns\":103000,\"rx_bytes\":0,\"tx_bytes\":9,\"rtt_us\":null,\"retransmits\":1,\"reason\":\"refused\"}\n"
+    );
+    let netns = Some(beyond::Netns { inode: Some(3), name: None });
+    assert!(line(&closed(Some(3)), netns).contains("\"netns\":3,\"netns_name\":null,"));
+}
+
+#[test]
+fn a_recorded_owner_is_named_with_its_grade_where_nobody_holds_the_socket() {
+    let row = sample(Proto::Tcp, "127.0.0.1/80", "127.0.0.1/81", 6);
+    let owner = Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Accepted };
+    let owners = |holders: &[Holder]| {
+        let mut out = Vec::new();
+        json(&mut out, &row, &Labels::default(), holders, &Beyond { recorded: Some(&owner), ..Beyond::default() });
+        let line = String::from_utf8(out).unwrap();
+        line[line.find("\"owners\"").unwrap()..line.find(",\"timer\"").unwrap()].to_owned()
+    };
+    assert_eq!(owners(&[]), "\"owners\":[{\"pid\":7,\"program\":\"curl\",\"owner\":\"accepted\"}]");
+    assert_eq!(owners(&[Holder { pid: 1, program: b"x".to_vec() }]), "\"owners\":[{\"pid\":1,\"program\":\"x\"}]");
 }

@@ -1,0 +1,62 @@
+//! How well the tracer sees, and what hinders it.
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Something could be better, and what is shown is right all the same.
+    Note,
+    /// Something essential is missing.
+    Bad,
+}
+
+impl Level {
+    /// Every level, mildest first.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Note, Self::Bad];
+
+    /// The word in text and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// How it is.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// The line that mends it.
+    pub mend: Option<String>,
+}
+
+impl Check {
+    /// Something as it should be.
+    pub fn ok(name: &str, found: impl Into<String>) -> Self {
+        Self { name: name.into(), level: Level::Ok, found: found.into(), mend: None }
+    }
+
+    /// Something that is not, and what mends it.
+    pub fn amiss(name: &str, level: Level, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name: name.into(), level, found: found.into(), mend: Some(mend.into()) }
+    }
+}
+
+/// One kernel program that is loaded, as the kernel counts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramHealth {
+    /// Its name.
+    pub name: String,
+    /// Times it ran, and the nanoseconds that took; `None` while the kernel does not count (`kernel.bpf_stats_enabled`).
+    pub runs: Option<(u64, u64)>,
+    /// Times the kernel did not run it, because it ran already on that processor; `None` before Linux 5.12.
+    pub missed: Option<u64>,
+}

@@ -1,0 +1,52 @@
+//! The kernel's tables of Internet sockets, as whoever reads them hands them on.
+
+use super::{Owner, Proto, SocketRow};
+use std::io;
+
+/// What the kernel lists of one protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SocketTable {
+    /// Its rows, in the kernel's order (that of its hash tables).
+    pub rows: Vec<SocketRow>,
+    /// Lines that are no row and were left out.
+    pub bogus: usize,
+    /// Owners that events recorded for rows nobody holds, by place in `rows`, in order; only an agent knows them.
+    pub recorded: Vec<(u32, Owner)>,
+}
+
+/// A protocol's table, or why it could not be read: `NotFound` where the kernel has no such protocol.
+pub type ProtoTable = (Proto, io::Result<SocketTable>);
+
+/// The tables of one network namespace.
+#[derive(Debug)]
+pub struct NamespaceTables {
+    /// Inode number of the namespace, `None` where whoever read them cannot tell.
+    pub netns: Option<u32>,
+    /// Its name in /run/netns, if it has one.
+    pub name: Option<Vec<u8>>,
+    /// Its tables, in the order they were asked for.
+    pub tables: Vec<ProtoTable>,
+}
+
+/// Which rows are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowsWanted {
+    /// Of these protocols.
+    pub protos: Vec<Proto>,
+    /// Only those with a peer, or only those without; `None`: all.
+    pub peer: Option<bool>,
+}
+
+impl RowsWanted {
+    /// Whether a row is wanted, given that its protocol is.
+    pub fn keeps(&self, row: &SocketRow) -> bool {
+        self.peer.is_none_or(|peer| peer == row.has_peer())
+    }
+}
+
+impl SocketRow {
+    /// Whether the socket has a peer, as netstat's filters see it: TCP by the remote port, the others by the remote address.
+    pub fn has_peer(&self) -> bool {
+        if self.proto.is_tcp() { self.remote.port != 0 } else { !self.remote.addr.is_unspecified() }
+    }
+}

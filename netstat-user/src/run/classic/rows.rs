@@ -1,0 +1,227 @@
+//! Where the rows of this run come from: the agent where one answers, else the kernel.
+
+use super::session::Session;
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::AgentChoice;
+use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
+use crate::proc::{fds, netns};
+use crate::query::{Answer, Request};
+use crate::run::events::{epoch_ns, monotonic_ns};
+use crate::run::remote::{AskError, Asking};
+use crate::view::text::span;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`, of `include/uapi/linux/capability.h`.
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_DAC_READ_SEARCH: u32 = 2;
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// The tables that are wanted: of the reader's own namespace, or of all of them. With them begins, beside whatever the caller does
+/// next, the look for the processes that hold sockets, where that is wanted.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<NamespaceTables>> {
+    let own = netns::own(&session.proc);
+    let (path, told) = match &session.options.agent {
+        AgentChoice::Never => (None, None),
+        AgentChoice::Auto => (Some(PathBuf::from(SOCKET)), None),
+        AgentChoice::At(path) => (Some(path.clone()), Some(path.display().to_string())),
+    };
+    // Where there is no telling which namespace the reader is in, there is nothing to ask for.
+    if let Some(path) = path.filter(|_| own.is_ok() && !wanted.protos.is_empty()) {
+        let netns = own.as_ref().ok().copied().filter(|_| !session.options.all_netns);
+        match ask(session, &path, wanted, netns) {
+            Ok(spaces) => return Ok(spaces),
+            Err(error) => {
+                if let Some(path) = told.filter(|_| session.round == 0) {
+                    let note = format!("netstat-user: agent {path}: {error}; reading the kernel instead\n");
+                    session.out.note(note.as_bytes())?;
+                }
+            }
+        }
+    }
+    session.start_scan();
+    Ok(if session.options.all_netns {
+        let namespaces = session.spaces()?.into_iter().filter_map(|space| space.namespace).collect();
+        session.source.of(namespaces, wanted)
+    } else {
+        vec![NamespaceTables { netns: own.ok(), name: None, tables: session.source.own(wanted) }]
+    })
+}
+
+/// The sockets that ended within this time, oldest first, in the namespaces that are wanted. `None` where no agent tells: it has been
+/// said then.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<Vec<ClosedSocket>>> {
+    let path = match &session.options.agent {
+        AgentChoice::At(path) => path.as_path(),
+        AgentChoice::Auto | AgentChoice::Never => Path::new(SOCKET),
+    };
+    let netns = match netns::own(&session.proc) {
+        _ if session.options.all_netns => Ok(None),
+        own => own.map(Some),
+    };
+    let asked = netns.map_err(AskError::from).and_then(|netns| History::ask(path, within, netns));
+    let mut notes = Vec::new();
+    let closed = match asked {
+        Ok(history) => {
+            let now_ns = epoch_ns() + monotonic_ns();
+            let known_ns = now_ns.saturating_sub(history.since_ns);
+            if u128::from(known_ns) < within.as_nanos() {
+                notes.push(format!("it knows all that closed within {}, and not all before", span(known_ns)));
+            }
+            let mut closed = history.closed;
+            if !history.here {
+                notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
+                for ClosedSocket { socket, .. } in &mut closed {
+                    (socket.owner, socket.uid) = (None, None);
+                }
+            }
+            Some(closed)
+        }
+        Err(error) => {
+            let socket = match path == Path::new(SOCKET) {
+                true => String::new(),
+                false => format!(" --socket {}", path.display()),
+            };
+            notes.push(format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"));
+            None
+        }
+    };
+    for note in notes.iter().filter(|_| session.round == 0 || closed.is_none()) {
+        session.out.note(format!("netstat-user: agent {}: {note}\n", path.display()).as_bytes())?;
+    }
+    Ok(closed)
+}
+
+/// What the agent knows of sockets that ended.
+struct History {
+    /// Oldest first.
+    closed: Vec<ClosedSocket>,
+    /// Since when, in nanoseconds since the epoch, all of them are known.
+    since_ns: u64,
+    /// Whether the agent's process and user numbers are ours.
+    here: bool,
+}
+
+impl History {
+    fn ask(path: &Path, within: Duration, netns: Option<u32>) -> Result<Self, AskError> {
+        // None at all may be wanted, and then is the time since which they are known.
+        let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
+        let mut history = Self { closed: Vec::new(), since_ns: 0, here: answers.is_here() };
+        loop {
+            match answers.next()? {
+                Answer::Closed(socket) => history.closed.push(socket),
+                Answer::Since(since_ns) => history.since_ns = since_ns,
+                Answer::End => break,
+                _ => return Err(AskError::OffTopic),
+            }
+        }
+        history.closed.reverse();
+        answers.close();
+        Ok(history)
+    }
+}
+
+/// Asks the agent for the rows, and at the same time for the holders.
+fn ask(
+    session: &mut Session<'_>,
+    path: &Path,
+    wanted: &RowsWanted,
+    netns: Option<u32>,
+) -> Result<Vec<NamespaceTables>, AskError> {
+    // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
+    // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
+    let theirs = session.wants_holders() && sees_every_process();
+    let recorded = session.options.json;
+    let mut rows = Asking::new(path, &Request::Rows { wanted: wanted.clone(), netns, recorded })?;
+    if !rows.is_here() {
+        return Err(AskError::Elsewhere);
+    }
+    let holders = if theirs { Asking::new(path, &Request::Holders).ok() } else { None };
+    let spaces = spaces(&mut rows, wanted);
+    // Where the agent cannot say who holds what, the scan begins when it is asked for.
+    if let Some(links) = holders.and_then(|holders| links(holders).ok()) {
+        session.scanned(fds::Scan::of(&session.proc, links.into_iter()));
+    }
+    let spaces = spaces?;
+    rows.close();
+    Ok(spaces)
+}
+
+/// Puts the answers together again.
+fn spaces(answers: &mut Asking, wanted: &RowsWanted) -> Result<Vec<NamespaceTables>, AskError> {
+    let mut spaces: Vec<NamespaceTables> = Vec::new();
+    // The table whose rows come.
+    let mut table = SocketTable::default();
+    loop {
+        let answer = answers.next()?;
+        if let Answer::Namespace { netns, name } = answer {
+            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
+            continue;
+        }
+        if answer == Answer::End {
+            let whole = spaces.iter().all(|space| space.tables.len() == wanted.protos.len());
+            return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
+        }
+        let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
+        let expected = wanted.protos.get(space.tables.len()).copied();
+        match answer {
+            Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
+                let before = table.rows.len() as u32;
+                table.recorded.extend(recorded.into_iter().map(|(at, owner)| (before + at, owner)));
+                if before == 0 {
+                    table.rows = rows;
+                } else {
+                    table.rows.extend(rows);
+                }
+            }
+            Answer::TableEnd { proto, bogus } if expected == Some(proto) => {
+                table.bogus = bogus as usize;
+                space.tables.push((proto, Ok(std::mem::take(&mut table))));
+            }
+            Answer::NoTable { proto, errno } if expected == Some(proto) => {
+                let error = match errno {
+                    0 => io::ErrorKind::Other.into(),
+                    errno => io::Error::from_raw_os_error(errno.cast_signed()),
+                };
+                space.tables.push((proto, Err(error)));
+            }
+            _ => return Err(AskError::OffTopic),
+        }
+    }
+}
+
+/// Process and inode of every link, in the order of /proc.
+fn links(mut answers: Asking) -> Result<Vec<(u32, u64)>, AskError> {
+    if !answers.is_here() {
+        return Err(AskError::Elsewhere);
+    }
+    let mut all = Vec::new();
+    loop {
+        match answers.next()? {
+            Answer::Links(links) => all.extend(links.into_iter().map(|link| (link.pid, link.inode))),
+            Answer::End => {
+                answers.close();
+                return Ok(all);
+            }
+            _ => return Err(AskError::OffTopic),
+        }
+    }
+}
+
+/// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.
+fn sees_every_process() -> bool {
+    let status = procfs::process::Process::myself().and_then(|me| me.status());
+    let has = |effective: u64, capability: u32| effective >> capability & 1 == 1;
+    status.is_ok_and(|status| {
+        let reads = has(status.capeff, CAP_DAC_OVERRIDE) || has(status.capeff, CAP_DAC_READ_SEARCH);
+        reads && has(status.capeff, CAP_SYS_PTRACE)
+    })
+}

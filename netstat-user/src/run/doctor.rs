@@ -1,0 +1,228 @@
+//! `doctor`: what the agent says of itself, or what a short trial of one's own shows.
+
+use super::remote::{AskError, Asking, place};
+use crate::cli::agent::SOCKET;
+use crate::cli::doctor::Options;
+use crate::kernel::{self, AttachError, Tracer, Wanted};
+use crate::model::{Check, Level};
+use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
+use crate::view::doctor::{HookFinding, Report};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Hooks without which whole kinds of events or all owners are missing.
+const ESSENTIAL: [&str; 4] = ["tcp_state", "sock_create", "sock_release", "tcp_destroy_sock"];
+/// Buffer of the trial: nothing is read from it.
+const TRIAL_BUFFER: u32 = 64 << 10;
+
+/// Serves the request and returns the exit code.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn run(options: &Options) -> io::Result<u8> {
+    let path = options.agent.as_deref().unwrap_or(Path::new(SOCKET));
+    let asked = if options.no_agent { None } else { Some(ask(path)) };
+    let report = match asked {
+        Some(Ok((status, coverage, health))) => of_agent(path, &status, &coverage, health),
+        Some(Err(error)) if options.agent.is_some() => {
+            let check = Check::amiss("agent", Level::Bad, format!("{}: {error}", path.display()), way_in(path, &error));
+            Report { source: "No agent answers".into(), checks: vec![check], ..Report::default() }
+        }
+        other => trial(other.and_then(Result::err).as_ref()),
+    };
+    let mut out = Vec::new();
+    if options.json {
+        report.json(&mut out);
+    } else {
+        report.text(&mut out);
+    }
+    io::stdout().lock().write_all(&out)?;
+    Ok(u8::from(report.verdict() == Level::Bad))
+}
+
+fn ask(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
+    let mut answers = Asking::new(path, &Request::Health)?;
+    let mut all = (Status::default(), CoverageRows::default(), Health::default());
+    loop {
+        match answers.next()? {
+            Answer::Status(status) => all.0 = status,
+            Answer::Coverage(coverage) => all.1 = coverage,
+            Answer::Health(health) => all.2 = health,
+            Answer::End => return Ok(all),
+            _ => return Err(AskError::OffTopic),
+        }
+    }
+}
+
+fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Health) -> Report {
+    let mut checks = health.checks;
+    checks.extend(of_status(status));
+    checks.extend(missed(&health.programs));
+    Report {
+        source: format!("The agent on {}, process {}", path.display(), status.pid),
+        hooks: coverage.hooks.iter().map(hook).collect(),
+        checks,
+        programs: health.programs,
+    }
+}
+
+/// What the agent has counted.
+fn of_status(status: &Status) -> Vec<Check> {
+    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, .. } = *status;
+    let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
+    let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
+    let full = peak_fill > buffer / 2;
+    let mut checks = vec![
+        Check::ok("table", format!("{live} sockets, {recent} that ended of late, {events} events so far")),
+        if full { Check::amiss("buffer", Level::Note, fill, larger(buffer)) } else { Check::ok("buffer", fill) },
+        match lost {
+            0 => Check::ok("lost", "no event"),
+            lost => {
+                let found = format!("{lost} events; the table has been set right from the kernel's lists since");
+                Check::amiss("lost", Level::Note, found, larger(buffer))
+            }
+        },
+        Check::ok(
+            "resyncs",
+            format!("{} looks at the kernel's lists, {} sockets set right", status.resyncs, status.corrected),
+        ),
+    ];
+    if forgotten > 0 {
+        let found = format!(
+            "{forgotten} sockets found no room in the kernel's memory of them: their events lack owner and times"
+        );
+        checks.push(Check::amiss("forgotten", Level::Note, found, "restart the agent once there are fewer sockets"));
+    }
+    if status.dropped_readers > 0 {
+        let found =
+            format!("{} readers of events were too slow, and were told what they missed", status.dropped_readers);
+        checks.push(Check::amiss("readers", Level::Note, found, "let them filter: --proto, --port, --state, --netns"));
+    }
+    checks
+}
+
+fn missed(programs: &[crate::model::ProgramHealth]) -> Option<Check> {
+    let missed: u64 = programs.iter().filter_map(|program| program.missed).sum();
+    (missed > 0).then(|| {
+        let found = format!("the kernel left out {missed} runs of the programs, as they ran already on the processor");
+        Check::amiss(
+            "missed",
+            Level::Note,
+            found,
+            "kill -HUP the agent: it sets its table right from the kernel's lists",
+        )
+    })
+}
+
+/// Attaches the programs for a moment.
+fn trial(no_agent: Option<&AskError>) -> Report {
+    let mut report = Report { source: "A trial of our own".into(), checks: kernel::checks(), ..Report::default() };
+    if place().pidns == 0 {
+        report.checks.push(Check::amiss(
+            "proc",
+            Level::Bad,
+            "/proc is not that of this PID namespace",
+            "mount -t proc proc /proc",
+        ));
+    }
+    match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
+        // It has been said what is missing.
+        Err(AttachError::Capabilities(_)) => {}
+        Ok(tracer) => {
+            report.hooks = CoverageRows::from(tracer.coverage()).hooks.iter().map(hook).collect();
+            report.programs = tracer.programs();
+        }
+        Err(error) => {
+            let mend = mend(&[(String::new(), error.to_string())]);
+            report.checks.push(Check::amiss("tracing", Level::Bad, error.to_string(), mend));
+        }
+    }
+    if let Some(error) = no_agent {
+        let found = format!("{SOCKET}: {error}: --recent cannot be served");
+        report.checks.push(Check::amiss("agent", Level::Note, found, way_in(Path::new(SOCKET), error)));
+    }
+    report
+}
+
+/// How to get an answer on a path.
+fn way_in(path: &Path, error: &AskError) -> String {
+    let socket = match path == Path::new(SOCKET) {
+        true => String::new(),
+        false => format!(" --socket {}", path.display()),
+    };
+    let access = match error {
+        AskError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => " --mode 660 --group GROUP",
+        AskError::Refused(_) => " --mode 660 --group GROUP",
+        _ => "",
+    };
+    format!("as root: netstat-user agent{socket}{access}")
+}
+
+fn hook(row: &HookRow) -> HookFinding {
+    let check = match &row.variant {
+        Some(variant) => Check::ok(&row.hook, variant.clone()),
+        None => {
+            let level = if ESSENTIAL.contains(&row.hook.as_str()) { Level::Bad } else { Level::Note };
+            Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend(&row.refused))
+        }
+    };
+    HookFinding { check, variant: row.variant.clone(), refused: row.refused.clone() }
+}
+
+/// What mends the causes of refusals, as they are worded by the kernel room.
+fn mend(refused: &[(String, String)]) -> &'static str {
+    let says = |word: &str| refused.iter().any(|(_, cause)| cause.contains(word));
+    match () {
+        () if says("setcap") => "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM",
+        () if says("cgroup2") => "mount -t cgroup2 none /sys/fs/cgroup",
+        () if says("needs the kernel's BTF") => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+        () if says("addresses of kernel functions") => "sysctl -w kernel.kptr_restrict=1",
+        () if says("not permitted") => "see whether the kernel is locked down: cat /sys/kernel/security/lockdown",
+        () if says("this kernel has no") => "boot a newer kernel",
+        () => "netstat-user events --debug shows the kernel's own words",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(hook: &str, variant: Option<&str>, cause: &str) -> HookRow {
+        let refused = vec![("x".to_owned(), cause.to_owned())];
+        HookRow { hook: hook.into(), without: "nothing".into(), variant: variant.map(Into::into), refused }
+    }
+
+    #[test]
+    fn a_hook_is_essential_or_not_and_each_cause_has_its_mend() {
+        let level = |row: &HookRow| hook(row).check.level;
+        assert_eq!(level(&row("tcp_state", Some("raw_tp"), "load: no")), Level::Ok);
+        assert_eq!(level(&row("sock_create", None, "needs a cgroup2 hierarchy: none")), Level::Bad);
+        assert_eq!(level(&row("tcp_send_reset", None, "this kernel has no x")), Level::Note);
+        for (cause, word) in [
+            ("needs a cgroup2 hierarchy: none", "mount -t cgroup2"),
+            ("needs the kernel's BTF: gone", "CONFIG_DEBUG_INFO_BTF"),
+            ("needs the addresses of kernel functions: hidden", "kptr_restrict"),
+            ("load: Operation not permitted (os error 1)", "lockdown"),
+            ("tracing needs cap_bpf: run as root, or grant it: setcap …", "setcap"),
+            ("this kernel has no x as the programs know it", "newer"),
+            ("load: Invalid argument", "--debug"),
+        ] {
+            let mend = hook(&row("tcp_state", None, cause)).check.mend.unwrap();
+            assert!(mend.contains(word), "{cause}: {mend}");
+        }
+    }
+
+    #[test]
+    fn what_the_agent_counted_is_judged() {
+        let found = |status: &Status, name: &str| {
+            of_status(status).into_iter().find(|check| check.name == name).map(|check| (check.level, check.mend))
+        };
+        let well = Status { buffer: 16 << 20, peak_fill: 1 << 20, ..Status::default() };
+        assert!(of_status(&well).iter().all(|check| check.level == Level::Ok));
+        let full = Status { lost: 3, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
+        let larger = Some("start the agent with --buffer 64M".to_owned());
+        assert_eq!(found(&full, "lost"), Some((Level::Note, larger.clone())));
+        assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
+        assert!(found(&full, "readers").is_some() && found(&full, "forgotten").is_some());
+    }
+}

@@ -1,0 +1,138 @@
+//! The client's side of the agent's socket: one request, and its answers as they come.
+
+use crate::query::{Answer, MAX_ANSWER, Place, QueryError, Request};
+use bytes::{Bytes, BytesMut};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long the agent may take to begin its answer, and to send a part of it. One that is alive does both at once; one that hangs must
+/// not take a table with it.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a full queue of clients is waited for.
+const QUEUE: Duration = Duration::from_millis(500);
+/// Bytes read at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Why the agent did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody is behind the socket, or may be asked, or the connection broke.
+    #[error("{}", said(.0))]
+    Io(#[from] io::Error),
+    /// It refused, and said why.
+    #[error("{0}")]
+    Refused(String),
+    /// What it said is of another language.
+    #[error("{0}")]
+    Query(#[from] QueryError),
+    /// It said something else than it was asked.
+    #[error("it speaks of something else than it was asked")]
+    OffTopic,
+    /// Its process or user numbers are not the ones that this process sees.
+    #[error("it runs in another PID or user namespace, where processes and users have other numbers")]
+    Elsewhere,
+}
+
+/// The kernel's words without the number.
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it does not answer in time".into(),
+        io::ErrorKind::UnexpectedEof => "it has ended".into(),
+        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+    }
+}
+
+/// Where this process's numbers are true; zeroes where that cannot be told.
+pub fn place() -> Place {
+    let inode = |namespace: &str| fs::metadata(Path::new("/proc/self/ns").join(namespace)).map_or(0, |ns| ns.ino());
+    Place { pidns: inode("pid"), userns: inode("user") }
+}
+
+/// A request that is being answered.
+pub struct Asking {
+    reader: BufReader<UnixStream>,
+    place: Place,
+}
+
+impl Asking {
+    /// Asks the agent behind `path`.
+    ///
+    /// # Errors
+    /// It does not begin to answer.
+    pub fn new(path: &Path, request: &Request) -> Result<Self, AskError> {
+        let mut stream = connect(path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut out = BytesMut::new();
+        request.encode(&mut out);
+        stream.write_all(&out)?;
+        let reader = BufReader::with_capacity(BUFFER, stream);
+        let mut asking = Self { reader, place: Place { pidns: 0, userns: 0 } };
+        match asking.next()? {
+            Answer::Begin(place) => asking.place = place,
+            _ => return Err(AskError::OffTopic),
+        }
+        Ok(asking)
+    }
+
+    /// Whether the agent's process and user numbers are ours.
+    pub fn is_here(&self) -> bool {
+        self.place == place() && self.place.pidns != 0 && self.place.userns != 0
+    }
+
+    /// The next answer.
+    ///
+    /// # Errors
+    /// A refusal is one.
+    pub fn next(&mut self) -> Result<Answer, AskError> {
+        let mut head = [0; 4];
+        self.reader.read_exact(&mut head)?;
+        let len = u32::from_le_bytes(head) as usize;
+        if len > MAX_ANSWER {
+            return Err(QueryError::Length(len).into());
+        }
+        let mut body = vec![0; len];
+        self.reader.read_exact(&mut body)?;
+        match Answer::decode(Bytes::from(body))? {
+            Answer::Refused(reason) => Err(AskError::Refused(reason)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Waits until the agent has closed its side: only then does the kernel no longer list the connection.
+    pub fn close(mut self) {
+        // All has been said; a connection that breaks is closed too.
+        let _ = self.reader.read(&mut [0]);
+    }
+
+    /// The connection, to be read on by other means, and what of it has been read already.
+    pub fn into_parts(self) -> (UnixStream, BytesMut) {
+        let read = BytesMut::from(self.reader.buffer());
+        (self.reader.into_inner(), read)
+    }
+}
+
+/// Connects without waiting for an agent that hangs with a full queue of clients, as connect(2) would for ever.
+///
+/// # Errors
+/// The kernel's: `ConnectionRefused` where there is a socket and nobody behind it, `WouldBlock` where the queue stays full.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let until = Instant::now() + QUEUE;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            outcome => break outcome?,
+        }
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}

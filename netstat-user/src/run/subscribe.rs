@@ -1,0 +1,288 @@
+//! `events` from the agent: its frames become lines, with no privilege but the socket's.
+
+use super::events::{LOST, Output, OutputGone, complain, epoch_ns, monotonic_ns, netns, passes};
+use super::remote::{AskError, Asking, PATIENCE};
+use crate::cli::agent::SOCKET;
+use crate::cli::events::{Options, Probe};
+use crate::kernel;
+use crate::model::{Comm, Event};
+use crate::proc::netns::{NAMES, Names};
+use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::view::event::EventView;
+use bytes::BytesMut;
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+/// Bytes taken from the agent at a time.
+const BATCH: usize = 256 << 10;
+
+/// Serves the request from the agent, where it was asked for, or where this process may not trace and an agent answers. Returns the exit
+/// code; `None` where the caller is to trace by itself.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn run(options: &Options) -> io::Result<Option<u8>> {
+    let path = match &options.agent {
+        Some(path) => path.as_path(),
+        // What belongs to a tracer of one's own was asked for, or it may be had.
+        None if options.debug || options.probe != Probe::Auto || kernel::missing_capabilities().is_empty() => {
+            return Ok(None);
+        }
+        None => Path::new(SOCKET),
+    };
+    let filter = match filter(options) {
+        Ok(filter) => filter,
+        Err(message) => {
+            complain(&message);
+            return Ok(Some(1));
+        }
+    };
+    match Asking::new(path, &Request::Events(filter)) {
+        Ok(asking) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let outcome = runtime.block_on(follow(options, path, asking));
+            // A write that nobody reads must not hold up the end.
+            runtime.shutdown_background();
+            outcome.map(Some)
+        }
+        Err(_) if options.agent.is_none() => Ok(None),
+        Err(error) => {
+            complain(&format!("agent {}: {error}", path.display()));
+            Ok(Some(1))
+        }
+    }
+}
+
+fn filter(options: &Options) -> Result<EventFilter, String> {
+    Ok(EventFilter {
+        protos: options.proto.clone(),
+        states: options.state.clone(),
+        port: options.port,
+        lport: options.lport,
+        rport: options.rport,
+        netns: netns(options)?,
+    })
+}
+
+/// How the stream ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// As it was asked to.
+    Asked,
+    /// Nobody reads our output any more.
+    Closed,
+    /// The agent ended it, and why.
+    Broken(String),
+}
+
+async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Result<u8> {
+    let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let here = asking.is_here();
+    if !here {
+        if options.pid.is_some() {
+            say(&format!("{}: --pid cannot be served", AskError::Elsewhere));
+            return Ok(1);
+        }
+        say(&format!("{}; owners and users are left out", AskError::Elsewhere));
+    }
+    match begin(&mut asking) {
+        Ok(coverage) => report(&coverage, path),
+        Err(error) => {
+            say(&error.to_string());
+            return Ok(1);
+        }
+    }
+    let (stream, arrived) = asking.into_parts();
+    stream.set_nonblocking(true)?;
+    let end_of_ours = stream.try_clone()?;
+    let mut stream = Stream::new(options, UnixStream::from_std(stream)?, arrived, here)?;
+    let reader = OutputGone::watch();
+    let deadline = options.duration.map(|duration| tokio::time::Instant::now() + duration);
+    let stop = async {
+        let time_is_up = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => End::Asked,
+            _ = terminate.recv() => End::Asked,
+            () = time_is_up => End::Asked,
+            () = reader.gone() => End::Closed,
+        }
+    };
+    tokio::pin!(stop);
+    let end = loop {
+        tokio::select! {
+            biased;
+            end = &mut stop, if !stream.stopping => match end {
+                // The agent sends what was recorded until now, and ends.
+                End::Asked => {
+                    stream.stopping = true;
+                    let _ = end_of_ours.shutdown(Shutdown::Write);
+                }
+                other => break other,
+            },
+            end = stream.next() => if let Some(end) = end? {
+                break if stream.stopping && end == End::Broken(ENDED.into()) { End::Asked } else { end };
+            },
+        }
+    };
+    stream.finish().await?;
+    let _ = writeln!(io::stderr(), "netstat-user: {} events, {} lost", stream.events, stream.lost);
+    let code = match &end {
+        End::Broken(why) => {
+            say(why);
+            1
+        }
+        End::Asked | End::Closed => 0,
+    };
+    Ok(if options.strict && stream.lost > 0 { LOST } else { code })
+}
+
+/// What the agent says before the first event.
+fn begin(asking: &mut Asking) -> Result<CoverageRows, AskError> {
+    let mut coverage = CoverageRows::default();
+    loop {
+        match asking.next()? {
+            Answer::Coverage(rows) => coverage = rows,
+            Answer::Status(_) => {}
+            Answer::End => return Ok(coverage),
+            _ => return Err(AskError::OffTopic),
+        }
+    }
+}
+
+/// The line that scripts wait for, with the agent's hooks.
+fn report(coverage: &CoverageRows, path: &Path) {
+    let mut ready = String::from("tracing:");
+    for hook in &coverage.hooks {
+        ready.push_str(&format!(" {}={}", hook.hook, hook.variant.as_deref().unwrap_or("none")));
+    }
+    let _ = writeln!(io::stderr(), "{ready} agent={}", path.display());
+}
+
+/// Why a stream ends that the agent has ended in order.
+const ENDED: &str = "it has ended";
+
+struct Stream<'a> {
+    options: &'a Options,
+    comm: Option<Comm>,
+    stream: UnixStream,
+    arrived: BytesMut,
+    /// Whether the agent's process and user numbers are ours.
+    here: bool,
+    view: EventView,
+    names: Names,
+    output: Output,
+    out: Vec<u8>,
+    events: u64,
+    lost: u64,
+    /// Whether the agent has been told that no more is wanted.
+    stopping: bool,
+    /// The end that has arrived, once the lines before it are written.
+    end: Option<End>,
+}
+
+impl<'a> Stream<'a> {
+    fn new(options: &'a Options, stream: UnixStream, arrived: BytesMut, here: bool) -> io::Result<Self> {
+        Ok(Self {
+            options,
+            comm: options.comm.as_ref().map(|name| Comm::new(name.as_bytes())),
+            stream,
+            arrived,
+            here,
+            view: EventView::new(options.json),
+            names: Names::new(Path::new(NAMES)),
+            output: Output::new()?,
+            out: Vec::new(),
+            events: 0,
+            lost: 0,
+            stopping: false,
+            end: None,
+        })
+    }
+
+    /// Writes the lines of what arrives next; returns the end, once it has come. May be broken off and called again.
+    async fn next(&mut self) -> io::Result<Option<End>> {
+        self.finish().await?;
+        if let Some(end) = self.end.take() {
+            return Ok(Some(end));
+        }
+        if self.arrived.len() < 4 || !self.take() {
+            self.arrived.reserve(BATCH);
+            let read = self.stream.read_buf(&mut self.arrived);
+            // An agent that hangs must not hold up the end.
+            let read = match self.stopping {
+                true => timeout(PATIENCE, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+                false => read.await,
+            };
+            match read {
+                Ok(0) => self.end = Some(End::Broken("it has gone".into())),
+                Ok(_) => drop(self.take()),
+                Err(error) => self.end = Some(End::Broken(AskError::from(error).to_string())),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the lines that wait.
+    async fn finish(&mut self) -> io::Result<()> {
+        self.output.write(&self.out).await?;
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Turns the whole frames that have arrived into lines; false where there is none.
+    fn take(&mut self) -> bool {
+        let mut any = false;
+        self.names.refresh();
+        while self.end.is_none() {
+            let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {
+                Ok(None) => break,
+                Ok(Some(body)) => Answer::decode(body),
+                Err(error) => Err(error),
+            };
+            any = true;
+            match answer {
+                Ok(Answer::Event(mut event)) => {
+                    if !self.here {
+                        (event.owner, event.uid) = (None, None);
+                    }
+                    if passes(&event, self.options.pid, self.comm) {
+                        let netns = self.names.of(event.netns);
+                        self.view.write(&mut self.out, &Event::Socket(event), netns);
+                        self.events += 1;
+                    }
+                    if self.options.count == Some(self.events) {
+                        self.end = Some(End::Asked);
+                    }
+                }
+                Ok(Answer::Lost { time_ns, count }) => self.lose(time_ns, count),
+                Ok(Answer::Dropped(count)) => {
+                    self.lose(epoch_ns() + monotonic_ns(), count);
+                    self.end = Some(End::Broken(format!(
+                        "this reader was too slow: the agent dropped it, and {count} events are missing at the end"
+                    )));
+                }
+                Ok(Answer::End) => self.end = Some(End::Broken(ENDED.into())),
+                Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.to_string())),
+                Err(error) => self.end = Some(End::Broken(error.to_string())),
+            }
+        }
+        any
+    }
+
+    fn lose(&mut self, time_ns: u64, count: u64) {
+        self.lost += count;
+        self.view.write(&mut self.out, &Event::Lost { time_ns, count }, None);
+    }
+}
