@@ -18,10 +18,10 @@ impl EventView {
         Self { json, second: None, date: Vec::new() }
     }
 
-    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one.
+    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for the text form.
     pub fn write(&mut self, out: &mut Vec<u8>, event: &Event, netns: Option<&[u8]>) {
         match (event, self.json) {
-            (Event::Socket(event), true) => self.socket_json(out, event, netns),
+            (Event::Socket(event), true) => self.socket_json(out, event),
             (Event::Socket(event), false) => self.socket_text(out, event, netns),
             (Event::Lost { count, .. }, true) => {
                 out.extend_from_slice(b"{\"event\":\"lost\",\"count\":");
@@ -37,7 +37,7 @@ impl EventView {
         }
     }
 
-    fn socket_json(&mut self, out: &mut Vec<u8>, event: &SocketEvent, netns: Option<&[u8]>) {
+    fn socket_json(&mut self, out: &mut Vec<u8>, event: &SocketEvent) {
         out.extend_from_slice(b"{\"time\":\"");
         self.time(out, event.time_ns);
         out.extend_from_slice(b"\",\"event\":\"");
@@ -71,10 +71,6 @@ impl EventView {
         field(out, ",\"inode\":", event.inode);
         field(out, ",\"cookie\":", event.cookie);
         field(out, ",\"netns\":", event.netns);
-        if let Some(name) = netns {
-            out.extend_from_slice(b",\"netns_name\":");
-            string(out, name);
-        }
         if let EventKind::Close(totals) = &event.kind {
             field(out, ",\"duration_ns\":", totals.duration_ns);
             field(out, ",\"rx_bytes\":", totals.rx_bytes);
@@ -311,7 +307,7 @@ mod tests {
             EventView::new(json).write(&mut out, &Event::Socket(event(EventKind::Open)), Some(b"a\"b\n"));
             String::from_utf8(out).unwrap()
         };
-        assert!(named(true).ends_with(",\"netns\":4026531840,\"netns_name\":\"a\\\"b\\n\"}\n"), "{}", named(true));
+        assert!(named(true).ends_with(",\"netns\":4026531840}\n"), "the fields of JSON are fixed: {}", named(true));
         assert!(named(false).ends_with(" netns=4026531840 netns_name=a\"b\\n\n"), "{}", named(false));
     }
 
