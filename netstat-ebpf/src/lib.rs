@@ -217,6 +217,8 @@ macro_rules! fields {
     };
 }
 
+pub mod snapshot;
+
 fields! {
     /// `__be32`.
     SkcDaddr = "sock_common"."skc_daddr",

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the kernel object: a rustc with a prebuilt `core` for `bpfel-unknown-none`, and the LLVM it was built with.
+/// Builds the kernel objects: a rustc with a prebuilt `core` for `bpfel-unknown-none`, and the LLVM it was built with.
 pub const BPF: &[&str] = &[
     "rustc-web",
     "cargo-web",

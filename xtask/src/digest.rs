@@ -1,11 +1,11 @@
-//! What the committed kernel object was built from: `netstat-ebpf/prebuilt/sources.sha256`.
+//! What the committed kernel objects were built from: `netstat-ebpf/prebuilt/sources.sha256`.
 //!
 //! The file is in the format of sha256sum(1), one line per source, sorted:
 //!
 //! - every file of `netstat-ebpf/src`, and `netstat-ebpf/Cargo.toml`;
 //! - `Cargo.toml#profile`: the release profile and the bpf profile that inherits from it;
-//! - `Cargo.lock#netstat-ebpf`: name, version and checksum of every package the object is linked from;
-//! - `netstat-ebpf/prebuilt/netstat-ebpf.o`: the object itself, so that neither is committed without the other.
+//! - `Cargo.lock#netstat-ebpf`: name, version and checksum of every package the objects are linked from;
+//! - `netstat-ebpf/prebuilt/*.o`: the objects themselves, so that neither is committed without the other.
 //!
 //! A first comment line names the compilers; they are no part of the comparison.
 
@@ -16,22 +16,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The committed object, from the top of the workspace.
-pub const OBJECT: &str = "netstat-ebpf/prebuilt/netstat-ebpf.o";
+/// A committed object.
+pub struct Object {
+    /// The bin target of netstat-ebpf.
+    pub bin: &'static str,
+    /// The file, from the top of the workspace.
+    pub path: &'static str,
+}
+
+/// The committed objects: the tracer, and the iterators behind large tables.
+pub const OBJECTS: [Object; 2] = [
+    Object { bin: "netstat-ebpf", path: "netstat-ebpf/prebuilt/netstat-ebpf.o" },
+    Object { bin: "netstat-iter", path: "netstat-ebpf/prebuilt/netstat-iter.o" },
+];
 /// The committed digests, from the top of the workspace.
 pub const DIGESTS: &str = "netstat-ebpf/prebuilt/sources.sha256";
 
 /// Lower-case hexadecimal digest by name of source.
 type Digests = BTreeMap<String, String>;
 
-/// Fails, naming what differs, unless the committed object and the sources are those the digests were taken of.
+/// Fails, naming what differs, unless the committed objects and the sources are those the digests were taken of.
 pub fn check() -> Result<()> {
     let text = fs::read_to_string(sh::root().join(DIGESTS))
         .with_context(|| format!("cannot read {DIGESTS}; `cargo xtask ebpf` writes it"))?;
     let changes = differences(&parse(&text)?, &current(sh::root())?);
     if !changes.is_empty() {
         bail!(
-            "the committed kernel object is not built from these sources; run `cargo xtask ebpf`: {}",
+            "the committed kernel objects are not built from these sources; run `cargo xtask ebpf`: {}",
             changes.join(", ")
         );
     }
@@ -44,7 +55,7 @@ pub fn built_by() -> Result<String> {
     Ok(text.lines().find_map(|line| line.strip_prefix("# built by ")).unwrap_or_default().to_owned())
 }
 
-/// Writes the digests of the sources and of the object as they are now.
+/// Writes the digests of the sources and of the objects as they are now.
 pub fn write(built_by: &str) -> Result<()> {
     let mut text = format!("# built by {built_by}\n");
     for (name, hex) in current(sh::root())? {
@@ -59,7 +70,8 @@ fn current(root: &Path) -> Result<Digests> {
         let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         digests.insert(name.to_owned(), hex);
     };
-    let mut files = vec!["netstat-ebpf/Cargo.toml".to_owned(), OBJECT.to_owned()];
+    let mut files = vec!["netstat-ebpf/Cargo.toml".to_owned()];
+    files.extend(OBJECTS.map(|object| object.path.to_owned()));
     files_below(root, "netstat-ebpf/src", &mut files)?;
     for name in &files {
         add(name, &fs::read(root.join(name)).with_context(|| format!("cannot read {name}"))?);
@@ -84,7 +96,7 @@ fn files_below(root: &Path, dir: &str, files: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The two profiles that decide how the object is compiled, without their comments.
+/// The two profiles that decide how the objects are compiled, without their comments.
 fn profiles(manifest: &str) -> Result<String> {
     let manifest: toml::Table = manifest.parse().context("cannot parse Cargo.toml")?;
     let mut text = String::new();

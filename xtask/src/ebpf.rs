@@ -1,4 +1,4 @@
-//! `cargo xtask ebpf`: builds the kernel object that is committed, the same bytes from any folder.
+//! `cargo xtask ebpf`: builds the kernel objects that are committed, the same bytes from any folder.
 //!
 //! Rust's own distribution has no `core` for `bpfel-unknown-none`; Debian's rustc-web has one, prebuilt, so that no nightly
 //! toolchain is needed. bpf-linker must be linked against the LLVM of that rustc.
@@ -21,16 +21,19 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         _ => bail!("ebpf takes nothing but --verify"),
     };
     install()?;
-    let object = build()?;
     if verify_only {
-        same_as_committed(&object)?;
+        same_as_committed()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let path = sh::root().join(digest::OBJECT);
-    fs::create_dir_all(path.parent().expect("a file in a folder"))?;
-    fs::write(&path, &object).with_context(|| format!("cannot write {}", path.display()))?;
+    for object in &digest::OBJECTS {
+        let bytes = build(object)?;
+        let path = sh::root().join(object.path);
+        fs::create_dir_all(path.parent().expect("a file in a folder"))?;
+        fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}: {} bytes", object.path, bytes.len());
+    }
     digest::write(&compilers()?)?;
-    println!("{}: {} bytes, and {}", digest::OBJECT, object.len(), digest::DIGESTS);
+    println!("{}", digest::DIGESTS);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -42,26 +45,28 @@ pub enum Verified {
     Unknown(String),
 }
 
-/// Rebuilds and compares, where the compilers that built the committed object are here. Installs nothing.
+/// Rebuilds and compares, where the compilers that built the committed objects are here. Installs nothing.
 pub fn verify() -> Result<Verified> {
     if !Path::new(RUSTC).exists() || linker().is_none() || !apt::missing(apt::BPF).is_empty() {
         return Ok(Verified::Unknown("the BPF toolchain is not installed; `cargo xtask ebpf` installs it".to_owned()));
     }
     let (here, there) = (compilers()?, digest::built_by()?);
     if here != there {
-        return Ok(Verified::Unknown(format!("the committed object was built by {there}, here is {here}")));
+        return Ok(Verified::Unknown(format!("the committed objects were built by {there}, here is {here}")));
     }
-    same_as_committed(&build()?)?;
+    same_as_committed()?;
     Ok(Verified::Same)
 }
 
-fn same_as_committed(object: &[u8]) -> Result<()> {
-    let committed =
-        fs::read(sh::root().join(digest::OBJECT)).with_context(|| format!("cannot read {}", digest::OBJECT))?;
-    if committed != object {
-        bail!("{} is not what these sources build; run `cargo xtask ebpf` and commit the result", digest::OBJECT);
+fn same_as_committed() -> Result<()> {
+    for object in &digest::OBJECTS {
+        let (path, built) = (object.path, build(object)?);
+        let committed = fs::read(sh::root().join(path)).with_context(|| format!("cannot read {path}"))?;
+        if committed != built {
+            bail!("{path} is not what these sources build; run `cargo xtask ebpf` and commit the result");
+        }
+        println!("{path}: a rebuild gives the same {} bytes", built.len());
     }
-    println!("{}: a rebuild gives the same {} bytes", digest::OBJECT, object.len());
     Ok(())
 }
 
@@ -110,12 +115,12 @@ fn plain(command: &mut Command) -> &mut Command {
     command
 }
 
-/// The object's bytes: programs, maps and BTF, no debug sections.
-fn build() -> Result<Vec<u8>> {
+/// An object's bytes: programs, maps and BTF, no debug sections.
+fn build(object: &digest::Object) -> Result<Vec<u8>> {
     let root = sh::root();
     let target_dir = root.join("target/bpf");
     let linker = linker().context("bpf-linker is not installed")?;
-    // BTF line info records source paths; without the maps the object would differ from folder to folder.
+    // BTF line info records source paths; without the maps an object would differ from folder to folder.
     let flags = [
         format!("-Clinker={}", linker.display()),
         "-Clink-arg=--btf".to_owned(),
@@ -131,16 +136,16 @@ fn build() -> Result<Vec<u8>> {
         .env("RUSTC", RUSTC)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_TARGET_DIR", &target_dir)
-        .args(["build", "--locked", "--package", "netstat-ebpf", "--bin", "netstat-ebpf"])
+        .args(["build", "--locked", "--package", "netstat-ebpf", "--bin", object.bin])
         .args(["--profile", "bpf", "--target", TARGET]);
     sh::run(&mut cargo)?;
-    let built = target_dir.join(TARGET).join("bpf/netstat-ebpf");
-    let stripped = target_dir.join("netstat-ebpf.o");
+    let built = target_dir.join(TARGET).join("bpf").join(object.bin);
+    let stripped = target_dir.join(object.bin).with_extension("o");
     let objcopy = PathBuf::from(LLVM).join("bin/llvm-objcopy");
     sh::run(Command::new(objcopy).arg("--strip-debug").arg(&built).arg(&stripped))?;
-    let object = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
-    if !object.windows(5).any(|name| name == b".BTF\0") {
-        bail!("the object has no BTF: is {} a bpf-linker that knows --btf?", linker.display());
+    let bytes = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
+    if !bytes.windows(5).any(|name| name == b".BTF\0") {
+        bail!("{} has no BTF: is {} a bpf-linker that knows --btf?", object.bin, linker.display());
     }
-    Ok(object)
+    Ok(bytes)
 }

@@ -42,7 +42,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "ebpf",
         args: "[--verify]",
-        help: "build the kernel object and its digest under netstat-ebpf/prebuilt, installing the BPF toolchain where missing; \
+        help: "build the kernel objects and their digest under netstat-ebpf/prebuilt, installing the BPF toolchain where missing; \
            --verify builds and compares only",
         run: ebpf::run,
     },

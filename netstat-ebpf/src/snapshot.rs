@@ -1,0 +1,215 @@
+//! The ABI of the iterator programs (`iter.rs`): what they write for each socket and each descriptor, and the fields they read.
+
+/// `TCP_TIME_WAIT` of `net/tcp_states.h`: the state of every timewait minisocket; the real one is its substate.
+pub const TCP_TIME_WAIT: u8 = 6;
+/// `TCP_LISTEN`.
+pub const TCP_LISTEN: u8 = 10;
+/// `TCP_NEW_SYN_RECV`: the state of a request socket, which /proc shows as `TCP_SYN_RECV`.
+pub const TCP_NEW_SYN_RECV: u8 = 12;
+/// `TCP_SYN_RECV`.
+pub const TCP_SYN_RECV: u8 = 3;
+
+/// A row of an Internet table, its numbers as /proc computes them (`get_tcp4_sock` and its like).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct SocketRecord {
+    /// Socket cookie; the kernel makes one for a socket that had none.
+    pub cookie: u64,
+    /// Inode of the socket, 0 if it has none.
+    pub inode: u64,
+    /// Jiffies until the timer fires, 0 if none runs or it is late.
+    pub expires: u64,
+    /// Local address in network order; IPv4 in the first four bytes.
+    pub laddr: [u64; 2],
+    /// Remote address, likewise.
+    pub raddr: [u64; 2],
+    /// Bytes received and not read yet; a listener's connections not accepted yet.
+    pub recv_q: u32,
+    /// Bytes sent and not acknowledged yet.
+    pub send_q: u32,
+    /// The user id /proc shows: that of the reader's user namespace.
+    pub uid: u32,
+    /// Local port, host byte order.
+    pub lport: u16,
+    /// Remote port, host byte order.
+    pub rport: u16,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u8,
+    /// The state /proc shows.
+    pub state: u8,
+    /// 0 none, 1 retransmission, 2 keepalive, 3 TIME_WAIT, 4 zero-window probe.
+    pub timer: u8,
+    /// Retransmissions of the oldest segment.
+    pub retransmits: u8,
+    /// Probes not answered.
+    pub probes: u32,
+}
+
+/// A UDP socket, and its place in the hash table that /proc lists: since Linux 6.6 the iterator walks another one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct UdpRecord {
+    /// The row.
+    pub socket: SocketRecord,
+    /// Names the socket among those of one walk: the address of its node in the table.
+    pub node: u64,
+    /// The `node` that follows in the slot, 0 after the last, [`NO_ORDER`] where the walk is in /proc's order.
+    pub next: u64,
+    /// The slot, where there is an order to be made.
+    pub slot: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// [`UdpRecord::next`]: the records come in the order of /proc.
+pub const NO_ORDER: u64 = u64::MAX;
+
+/// A descriptor of a process that is a socket.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct HolderRecord {
+    /// Inode of the socket.
+    pub inode: u64,
+    /// Thread-group id, as the initial PID namespace numbers it.
+    pub pid: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+const _: () = {
+    assert!(size_of::<SocketRecord>() == 80 && align_of::<SocketRecord>() == 8);
+    assert!(size_of::<UdpRecord>() == 104 && align_of::<UdpRecord>() == 8);
+    assert!(size_of::<HolderRecord>() == 16 && align_of::<HolderRecord>() == 8);
+};
+
+fields! {
+    /// `unsigned short`.
+    SkcFamily = "sock_common"."skc_family",
+    /// `unsigned char`.
+    SkcState = "sock_common"."skc_state",
+    /// `__be32`.
+    SkcDaddr = "sock_common"."skc_daddr",
+    /// `__be32`.
+    SkcRcvSaddr = "sock_common"."skc_rcv_saddr",
+    /// `__be16`.
+    SkcDport = "sock_common"."skc_dport",
+    /// `__u16`, host order.
+    SkcNum = "sock_common"."skc_num",
+    /// `struct in6_addr`.
+    SkcV6Daddr = "sock_common"."skc_v6_daddr",
+    /// `struct in6_addr`.
+    SkcV6RcvSaddr = "sock_common"."skc_v6_rcv_saddr",
+    /// `struct net *`.
+    SkcNet = "sock_common"."skc_net",
+    /// `struct hlist_node`.
+    SkcNode = "sock_common"."skc_node",
+    /// `unsigned long`: the inode, since Linux 6.17.
+    SkIno = "sock"."sk_ino",
+    /// `struct socket *`.
+    SkSocket = "sock"."sk_socket",
+    /// `u32`.
+    SkAckBacklog = "sock"."sk_ack_backlog",
+    /// A struct that begins with `atomic_t rmem_alloc`.
+    SkBacklog = "sock"."sk_backlog",
+    /// `refcount_t`, one more than the bytes.
+    SkWmemAlloc = "sock"."sk_wmem_alloc",
+    /// `struct timer_list`: TCP's keepalive timer, before there was one of that name.
+    SkTimer = "sock"."sk_timer",
+    /// `struct timer_list`, since Linux 6.19 in place of `icsk_retransmit_timer`.
+    TcpRetransmitTimer = "sock"."tcp_retransmit_timer",
+    /// `struct inode`, behind the `struct socket` of the same allocation.
+    SocketAllocInode = "socket_alloc"."vfs_inode",
+    /// `unsigned long`.
+    InodeIno = "inode"."i_ino",
+    /// `__be16`.
+    InetSport = "inet_sock"."inet_sport",
+    /// `__u8`, `ICSK_TIME_…`.
+    IcskPending = "inet_connection_sock"."icsk_pending",
+    /// `unsigned long`, before Linux 6.15 (then the retransmission timer's `expires`).
+    IcskTimeout = "inet_connection_sock"."icsk_timeout",
+    /// `struct timer_list`.
+    IcskRetransmitTimer = "inet_connection_sock"."icsk_retransmit_timer",
+    /// `struct timer_list`, since Linux 6.19 in place of `sk_timer`.
+    IcskKeepaliveTimer = "inet_connection_sock"."icsk_keepalive_timer",
+    /// `__u8`.
+    IcskRetransmits = "inet_connection_sock"."icsk_retransmits",
+    /// `__u8`.
+    IcskProbesOut = "inet_connection_sock"."icsk_probes_out",
+    /// `u32`.
+    TcpRcvNxt = "tcp_sock"."rcv_nxt",
+    /// `u32`.
+    TcpCopiedSeq = "tcp_sock"."copied_seq",
+    /// `u32`.
+    TcpWriteSeq = "tcp_sock"."write_seq",
+    /// `u32`.
+    TcpSndUna = "tcp_sock"."snd_una",
+    /// `unsigned char`.
+    TwSubstate = "inet_timewait_sock"."tw_substate",
+    /// `struct timer_list`.
+    TwTimer = "inet_timewait_sock"."tw_timer",
+    /// `u8`; the byte behind it is `syncookie:1, num_timeout:7`.
+    ReqNumRetrans = "request_sock"."num_retrans",
+    /// `struct timer_list`.
+    ReqTimer = "request_sock"."rsk_timer",
+    /// `struct hlist_node`.
+    TimerEntry = "timer_list"."entry",
+    /// `unsigned long`.
+    TimerExpires = "timer_list"."expires",
+    /// `struct hlist_node *`.
+    HlistNext = "hlist_node"."next",
+    /// `struct hlist_node **`, null while in no list.
+    HlistPprev = "hlist_node"."pprev",
+    /// `int`.
+    UdpForwardDeficit = "udp_sock"."forward_deficit",
+    /// `struct netns_ipv4`.
+    NetIpv4 = "net"."ipv4",
+    /// `u32`.
+    NetHashMix = "net"."hash_mix",
+    /// `struct udp_table *`, since Linux 6.2.
+    Ipv4UdpTable = "netns_ipv4"."udp_table",
+    /// `unsigned int`.
+    UdpTableMask = "udp_table"."mask",
+    /// `int`.
+    TaskPid = "task_struct"."pid",
+    /// `int`.
+    TaskTgid = "task_struct"."tgid",
+    /// `struct inode *`.
+    FileInode = "file"."f_inode",
+}
+
+/// Number of entries of the offsets table.
+pub const FIELDS: usize = Field::ALL.len();
+
+/// Name of the read-only global: `[u32; FIELDS]`, an offset in bytes per [`Field`], or [`ABSENT`](super::ABSENT).
+pub const OFFSETS: &str = "OFFSETS";
+
+/// An iterator program: its name in the object, and the kernel function whose arguments its context is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// TCP sockets of one network namespace: [`SocketRecord`]s.
+    Tcp,
+    /// UDP sockets of one network namespace: [`UdpRecord`]s.
+    Udp,
+    /// Sockets held by processes: [`HolderRecord`]s.
+    Holders,
+}
+
+impl Program {
+    /// Name of the program in the object.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp_rows",
+            Self::Udp => "udp_rows",
+            Self::Holders => "holders",
+        }
+    }
+
+    /// Name of the function in the kernel's BTF that the program attaches to.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Tcp => "bpf_iter_tcp",
+            Self::Udp => "bpf_iter_udp",
+            Self::Holders => "bpf_iter_task_file",
+        }
+    }
+}
