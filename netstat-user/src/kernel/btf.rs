@@ -149,6 +149,11 @@ impl<'a> Btf<'a> {
         (kind == KIND_PTR && proto_kind == KIND_FUNC_PROTO).then(|| vlen.saturating_sub(1))
     }
 
+    /// The number of a kernel function among the types, `None` if there is none of that name.
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        self.find(KIND_FUNC, name)
+    }
+
     /// Number of arguments of a kernel function, `None` if there is none of that name.
     pub fn function_args(&self, name: &str) -> Option<usize> {
         let (_, _, proto, _) = self.head(self.find(KIND_FUNC, name)?)?;
