@@ -11,6 +11,7 @@ mod health;
 pub mod plan;
 mod prime;
 mod ring;
+pub mod snapshot;
 mod symbols;
 
 pub use attach::{AttachError, Wanted};
@@ -18,6 +19,7 @@ pub use facts::missing_capabilities;
 pub use health::checks;
 pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
+pub use snapshot::Iterators;
 
 /// The kernel programs' filter for these protocols; all of them if none is named.
 pub fn proto_bits(protos: &[crate::model::Proto]) -> u32 {
