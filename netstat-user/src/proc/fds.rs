@@ -35,10 +35,15 @@ const SHARE: u64 = 1024;
 pub struct Scan {
     work: Arc<Work>,
     helper: Option<JoinHandle<Found>>,
+    /// A look at the same by other means, under way.
+    other: Option<JoinHandle<Option<Links>>>,
     found: Option<Found>,
     /// Whether the user was told about [`Scan::blind`].
     pub reported: bool,
 }
+
+/// Process and inode of every link, in the order of /proc.
+type Links = Vec<(u32, u64)>;
 
 /// What the threads of a scan share.
 struct Work {
@@ -92,7 +97,16 @@ impl Scan {
         });
         let theirs = Arc::clone(&work);
         let helper = std::thread::Builder::new().spawn(move || theirs.run()).ok();
-        Self { work, helper, found: None, reported: false }
+        Self { work, helper, other: None, found: None, reported: false }
+    }
+
+    /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
+    /// Where it finds `None`, the processes are read after all.
+    pub fn start_with(root: &Path, look: impl FnOnce() -> Option<Links> + Send + 'static) -> Self {
+        match std::thread::Builder::new().spawn(look) {
+            Ok(other) => Self { other: Some(other), ..Self::of(root, std::iter::empty()) },
+            Err(_) => Self::start(root),
+        }
     }
 
     /// A scan that somebody else has made, by process and inode in the order of /proc.
@@ -113,7 +127,7 @@ impl Scan {
             counted: false,
             skip_empty: false,
         };
-        Self { work: Arc::new(work), helper: None, found: Some(found), reported: false }
+        Self { work: Arc::new(work), helper: None, other: None, found: Some(found), reported: false }
     }
 
     /// Every link that was found: process and inode, in the order of /proc.
@@ -125,6 +139,13 @@ impl Scan {
 
     /// What was found; the calling thread takes its part of the work that is left.
     fn found(&mut self) -> &Found {
+        if let Some(other) = self.other.take() {
+            let root = self.work.root.clone();
+            *self = match other.join() {
+                Ok(Some(links)) => Self::of(&root, links.into_iter()),
+                _ => Self::start(&root),
+            };
+        }
         let Self { work, helper, found, .. } = self;
         found.get_or_insert_with(|| {
             let mut found = work.run();
@@ -152,6 +173,7 @@ impl Scan {
     pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> Owners {
         let mut owners = Owners::default();
         owners.expect(inodes.filter(|&inode| inode != 0));
+        self.found();
         let work = Arc::clone(&self.work);
         // The process at hand: its place, and its number once it has been named, `None` where it is gone.
         let mut named: Option<(u32, Option<u32>)> = None;
@@ -359,6 +381,20 @@ mod tests {
         let missing = inodes.iter().filter(|&&inode| !owners.of(inode).any(|h| h.pid == std::process::id())).count();
         assert_eq!(missing, 0);
         assert!(owners.first(1).is_none());
+    }
+
+    #[test]
+    fn other_means_come_first() {
+        let mut scan = Scan::start_with(Path::new("/nonexistent"), || Some(vec![(7, 70), (7, 71), (9, 70)]));
+        assert_eq!(scan.blind(), Blind::No);
+        assert_eq!(scan.links().collect::<Vec<_>>(), [(7, 70), (7, 71), (9, 70)]);
+
+        let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
+        let mut scan = Scan::start_with(Path::new("/proc"), || None);
+        assert_eq!(scan.owners(std::iter::once(inode)).first(inode).unwrap().pid, std::process::id());
+        let mut found = Scan::start_with(Path::new("/proc"), move || Some(vec![(std::process::id(), inode)]));
+        assert_eq!(found.owners(std::iter::once(inode)).first(inode).unwrap().pid, std::process::id());
     }
 
     #[test]

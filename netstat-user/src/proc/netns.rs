@@ -114,6 +114,31 @@ fn named(folder: &Path) -> impl Iterator<Item = (u32, Vec<u8>)> {
     })
 }
 
+/// Runs `f` in the namespace whose `net/` is below `within`, which is `root` or a folder of a process or thread in it: on the calling
+/// thread where that is there already, else on one that enters it.
+///
+/// # Errors
+/// The namespace cannot be entered: it has gone, or for want of privilege.
+pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let own = fs::metadata(root.join("thread-self/ns/net"))?.ino();
+    let there = if within == root { root.join("self") } else { within.into() }.join("ns/net");
+    if fs::metadata(&there)?.ino() == own {
+        return Ok(f());
+    }
+    enter(&File::open(there)?, f)
+}
+
+/// Runs `f` on a thread that enters the namespace.
+fn enter<T: Send>(file: &File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok(f())
+        });
+        inside.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
+    })
+}
+
 impl Namespace {
     /// Runs `f` with a root below which `net/` is this namespace's: that of a process in it, or of a thread that enters it.
     ///
@@ -125,13 +150,7 @@ impl Namespace {
         }
         let name = self.name.as_deref().unwrap_or_default();
         let file = File::open(names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Ok(f(&root.join("thread-self")))
-            });
-            inside.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
-        })
+        enter(&file, || f(&root.join("thread-self")))
     }
 }
 
