@@ -29,6 +29,7 @@ struct Suite {
 
 const SUITES: &[Suite] = &[
     Suite { test: "live", series: &["6.1", "6.12"], flavour: Flavour::Cloud, modules: &[], limit: 900 },
+    Suite { test: "snapshot", series: &["6.1", "6.12"], flavour: Flavour::Cloud, modules: &["veth"], limit: 300 },
     Suite { test: "packet_radio", series: &["6.1"], flavour: Flavour::Full, modules: &["ax25", "netrom"], limit: 120 },
 ];
 

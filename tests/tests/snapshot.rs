@@ -1,0 +1,388 @@
+//! Tables from the kernel's iterators against tables from /proc: the same rows in the same order, the same holders.
+//!
+//! Needs root, `ip` and nothing else, so that it also runs in an initramfs under emulation.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use netstat_tests::netns::NetNs;
+use netstat_tests::programs::{net_tools, netstat_user};
+use netstat_tests::sandbox::{Invocation, Sandbox};
+use netstat_tests::zoo::actor::Actor;
+use netstat_tests::zoo::peer::Sink;
+use netstat_tests::zoo::{Keep, tcp, udp};
+use netstat_user::kernel::Iterators;
+use netstat_user::kernel::snapshot::{Transport, sees_all_processes};
+use netstat_user::model::{Proto, SocketRow, Timer};
+use netstat_user::proc::{fds, inet};
+use nix::sched::{CloneFlags, unshare};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The argument with which this executable says only whether it sees all processes.
+const SEES: &str = "--sees-all-processes";
+
+fn main() {
+    netstat_tests::zoo::actor::serve_if_asked();
+    if std::env::args().nth(1).is_some_and(|first| first == SEES) {
+        println!("{}", sees_all_processes(Path::new("/proc")));
+        return;
+    }
+    let mut arguments = Arguments::from_args();
+    // They share the processor, of which an emulated machine has but one.
+    arguments.test_threads = Some(1);
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("snapshot: skipped: it needs root, to load kernel programs and to make namespaces");
+    }
+    raise_limit();
+    let tests: [(&str, fn()); 9] = [
+        ("every_tcp_state_and_timer", every_tcp_state_and_timer),
+        ("every_kind_of_udp_socket", every_kind_of_udp_socket),
+        ("udp_sockets_that_share_a_port", udp_sockets_that_share_a_port),
+        ("listeners_that_share_a_port", listeners_that_share_a_port),
+        ("more_than_one_read", more_than_one_read),
+        ("one_row_per_socket_while_they_come_and_go", one_row_per_socket_while_they_come_and_go),
+        ("holders_in_the_order_of_proc", holders_in_the_order_of_proc),
+        ("not_from_inside_a_pid_namespace", not_from_inside_a_pid_namespace),
+        ("the_same_bytes_as_net_tools", the_same_bytes_as_net_tools),
+    ];
+    let trial = |(name, test): (&str, fn())| {
+        let run = move || {
+            test();
+            Ok::<(), Failed>(())
+        };
+        Trial::test(name, run).with_ignored_flag(!root)
+    };
+    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
+}
+
+/// As many descriptors as may be had: a small system gives a process but 4096.
+fn raise_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard).max(1 << 16);
+    // A root without CAP_SYS_RESOURCE has what it has.
+    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err()
+        && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// A fraction on an emulated machine.
+fn scaled(count: usize) -> usize {
+    let scale = std::env::var("NETSTAT_TEST_SCALE").ok().map_or(1.0, |text| text.parse::<f64>().unwrap());
+    (count as f64 * scale) as usize
+}
+
+fn iterators() -> &'static Iterators {
+    static LOADED: OnceLock<Iterators> = OnceLock::new();
+    LOADED.get_or_init(|| Iterators::load().unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// The calling thread's namespace as /proc lists it, each family's file in its order.
+fn listed(transport: Transport) -> [Vec<SocketRow>; 2] {
+    let protos = match transport {
+        Transport::Tcp => [Proto::Tcp, Proto::Tcp6],
+        Transport::Udp => [Proto::Udp, Proto::Udp6],
+    };
+    protos.map(|proto| inet::read(Path::new("/proc/thread-self"), proto, |_| true).unwrap().rows)
+}
+
+fn walked(transport: Transport) -> [Vec<SocketRow>; 2] {
+    let rows = iterators().sockets(transport, |_| true).unwrap();
+    [rows.v4, rows.v6]
+}
+
+/// Without what only the iterator knows, and what moves with time.
+fn still(row: &SocketRow) -> SocketRow {
+    SocketRow { cookie: None, netns: None, timer: Timer { expires: 0, ..row.timer }, ..*row }
+}
+
+/// The rows of both sources, which must agree. Timers run, and retransmissions happen: the walk is between two readings of /proc, and
+/// is done again until nothing happened meanwhile.
+fn agreed(transport: Transport) -> Vec<SocketRow> {
+    let netns = u32::try_from(NetNs::current().unwrap().inode().unwrap()).unwrap();
+    let shape = |rows: &[Vec<SocketRow>; 2]| rows.iter().flatten().map(still).collect::<Vec<_>>();
+    for _ in 0..200 {
+        let (before, between, after) = (listed(transport), walked(transport), listed(transport));
+        let expires =
+            |rows: &[Vec<SocketRow>; 2]| rows.iter().flatten().map(|row| row.timer.expires).collect::<Vec<_>>();
+        // Acknowledgements and data set a timer anew.
+        let quiet = shape(&before) == shape(&after)
+            && expires(&before).iter().zip(expires(&after)).all(|(&before, after)| after <= before);
+        if !quiet {
+            continue;
+        }
+        let (seen, wanted) = (shape(&between), shape(&before));
+        assert_eq!(seen.len(), wanted.len(), "{transport:?}: the number of rows");
+        for (at, (seen, wanted)) in seen.iter().zip(&wanted).enumerate() {
+            assert_eq!(seen, wanted, "{transport:?}: row {at}");
+        }
+        for ((before, between), after) in expires(&before).into_iter().zip(expires(&between)).zip(expires(&after)) {
+            assert!((after..=before).contains(&between), "{transport:?}: {after} ≤ {between} ≤ {before}");
+        }
+        let rows = between.concat();
+        assert!(rows.iter().all(|row| row.netns == Some(netns)), "the namespace");
+        let cookies: HashSet<_> = rows.iter().filter_map(|row| row.cookie).collect();
+        assert_eq!(cookies.len(), rows.len(), "a cookie for each socket");
+        return rows;
+    }
+    panic!("{transport:?}: the table never stood still");
+}
+
+fn every_tcp_state_and_timer() {
+    NetNs::new().unwrap().enter(|| {
+        let sink = Sink::new().unwrap();
+        let _zoo: Keep = tcp::zoo(&sink).unwrap();
+        let rows = agreed(Transport::Tcp);
+        let states: BTreeSet<u8> = rows.iter().map(|row| row.state).collect();
+        // All but CLOSE, which no table lists.
+        assert_eq!(states, (1..=11).filter(|&state| state != 7).collect());
+        let timers: BTreeSet<u32> = rows.iter().map(|row| row.timer.kind).collect();
+        assert_eq!(timers, (0..=4).collect());
+        let some = |what: &str, is: fn(&SocketRow) -> bool| assert!(rows.iter().any(is), "no row with {what}");
+        some("a receive queue", |row| row.state == 1 && row.recv_q > 0);
+        some("a send queue", |row| row.state == 1 && row.send_q > 0);
+        some("a backlog", |row| row.state == 10 && row.recv_q > 0);
+        some("an owner's inode", |row| row.inode > 0);
+        some("no owner", |row| row.state == 4 && row.inode == 0);
+        some("a mapped address", |row| row.proto == Proto::Tcp6 && row.remote.addr.to_canonical().is_ipv4());
+
+        // Segments and requests that nobody acknowledges are sent again.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let rows = agreed(Transport::Tcp);
+            let again = |state| rows.iter().any(|row| row.state == state && row.timer.retransmits > 0);
+            if again(1) && again(3) && rows.iter().any(|row| row.timer.probes > 0) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "nothing was sent again");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+}
+
+fn every_kind_of_udp_socket() {
+    NetNs::new().unwrap().enter(|| {
+        let _sink = Sink::new().unwrap();
+        let _zoo: Keep = udp::zoo().unwrap();
+        let rows = agreed(Transport::Udp);
+        assert!(rows.iter().any(|row| row.recv_q > 0), "waiting data");
+        assert!(rows.iter().any(|row| row.state == 1) && rows.iter().any(|row| row.state == 7), "both states");
+        assert!(rows.iter().any(|row| row.proto == Proto::Udp6), "IPv6");
+    });
+}
+
+/// A socket that lets others have its address too.
+fn sharing(kind: Type, at: &str) -> Socket {
+    let at: SocketAddr = at.parse().unwrap();
+    let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let socket = Socket::new(Domain::for_address(at), kind, Some(protocol)).unwrap();
+    if at.is_ipv6() {
+        socket.set_only_v6(true).unwrap();
+    }
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&at.into()).unwrap();
+    socket
+}
+
+/// The kernel keeps one chain per port for /proc, and others by address and port for the iterator.
+fn udp_sockets_that_share_a_port() {
+    NetNs::new().unwrap().enter(|| {
+        let mut sockets = Vec::new();
+        for round in 0..4 {
+            for port in [53, 5353, 53 + 256, 53 + 1024] {
+                for address in ["127.0.0.1", "0.0.0.0", "127.0.0.2", "[::1]", "[::]"] {
+                    sockets.push(sharing(Type::DGRAM, &format!("{address}:{port}")));
+                }
+            }
+            // Gaps in the chains.
+            sockets.remove(round * 7);
+        }
+        let many: Vec<_> = (0..scaled(3000)).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        assert_eq!(agreed(Transport::Udp).len(), sockets.len() + many.len());
+    });
+}
+
+fn listeners_that_share_a_port() {
+    NetNs::new().unwrap().enter(|| {
+        let mut listeners = Vec::new();
+        for _ in 0..5 {
+            for address in ["127.0.0.1:80", "0.0.0.0:80", "[::1]:80", "[::]:80", "127.0.0.1:8080"] {
+                let listener = sharing(Type::STREAM, address);
+                listener.listen(3).unwrap();
+                listeners.push(listener);
+            }
+        }
+        assert_eq!(agreed(Transport::Tcp).len(), listeners.len());
+    });
+}
+
+/// Connected pairs over one listener.
+fn pairs(count: usize) -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let ends = (0..count).flat_map(|_| {
+        let client = TcpStream::connect(to).unwrap();
+        [client, listener.accept().unwrap().0]
+    });
+    let ends = ends.collect();
+    (listener, ends)
+}
+
+fn more_than_one_read() {
+    let namespace = NetNs::new().unwrap();
+    let elsewhere = NetNs::new().unwrap();
+    let _other = elsewhere.enter(|| pairs(3));
+    namespace.enter(|| {
+        // 32 KiB hold 409 records.
+        let held = pairs(scaled(4000).max(450));
+        assert_eq!(agreed(Transport::Tcp).len(), 1 + held.1.len());
+        let listening = iterators().sockets(Transport::Tcp, |row| row.state == 10).unwrap();
+        assert_eq!((listening.v4.len(), listening.v6.len()), (1, 0));
+    });
+    assert_eq!(elsewhere.enter(|| agreed(Transport::Tcp)).len(), 7);
+}
+
+fn one_row_per_socket_while_they_come_and_go() {
+    NetNs::new().unwrap().enter(|| {
+        let held = pairs(scaled(2000).max(450));
+        let expected: HashSet<SocketAddr> = held.1.iter().map(|end| end.local_addr().unwrap()).collect();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let to = listener.local_addr().unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    let client = TcpStream::connect(to).unwrap();
+                    drop((client, listener.accept().unwrap()));
+                }
+            });
+            for _ in 0..scaled(60).max(5) {
+                let rows = iterators().sockets(Transport::Tcp, |_| true).unwrap();
+                let cookies: HashSet<_> = rows.v4.iter().map(|row| row.cookie.unwrap()).collect();
+                let doubled = rows.v4.len() - cookies.len();
+                let seen: HashSet<_> =
+                    rows.v4.iter().map(|row| SocketAddr::new(row.local.addr, row.local.port)).collect();
+                let missing = expected.difference(&seen).count();
+                if doubled + missing > 0 {
+                    stop.store(true, Ordering::Relaxed);
+                    panic!("{doubled} twice, {missing} missing");
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    });
+}
+
+/// What both sources say of these processes, in their order.
+fn holders_in_the_order_of_proc() {
+    let sandbox = Sandbox::new().unwrap();
+    let shared = sandbox.netns().enter(|| tcp::listener("127.0.0.1:7999", 1)).unwrap();
+    let folder = std::env::temp_dir().join(format!("netstat-snapshot-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("actor.sock");
+    let script = format!("unix {}\nlisten 127.0.0.1:7001\nudp 127.0.0.1:7001\nudp [::1]:7001", path.display());
+    let actors = [
+        Actor::start(&sandbox, &[b"one"], None, &script, Some(&shared)).unwrap(),
+        Actor::start(&sandbox, &[b"two"], Some(65_534), "", Some(&shared)).unwrap(),
+        Actor::start(&sandbox, &[b"three"], None, "listen [::1]:7002", None).unwrap(),
+    ];
+    // Sockets in no table: not bound, and of families without one. And one held twice.
+    let unbound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let twice: OwnedFd = unbound.try_clone().unwrap().into();
+    let netlink = Socket::new(Domain::from(nix::libc::AF_NETLINK), Type::RAW, Some(Protocol::from(0))).unwrap();
+    let pair = std::os::unix::net::UnixStream::pair().unwrap();
+
+    // A thread with descriptors of its own: what it opens is nobody's in /proc.
+    let (tell, told) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let loner = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FILES).unwrap();
+        let alone = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        let link = std::fs::read_link(format!("/proc/thread-self/fd/{}", alone.as_raw_fd())).unwrap();
+        tell.send(link).unwrap();
+        let _ = ended.recv();
+    });
+    let alone: u64 =
+        told.recv().unwrap().to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+
+    let of_ours = |links: Vec<(u32, u64)>| -> Vec<(u32, u64)> {
+        let ours: Vec<u32> = actors.iter().map(Actor::pid).chain([std::process::id()]).collect();
+        links.into_iter().filter(|(pid, _)| ours.contains(pid)).collect()
+    };
+    assert!(sees_all_processes(Path::new("/proc")));
+    let walked = of_ours(iterators().holders().unwrap());
+    let scanned = of_ours(fds::Scan::start(Path::new("/proc")).links().collect());
+    assert_eq!(walked, scanned);
+    let count = |fd: i32| {
+        use std::os::unix::fs::MetadataExt;
+        let inode = std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap().ino();
+        walked.iter().filter(|&&(_, held)| held == inode).count()
+    };
+    assert_eq!(count(shared.as_raw_fd()), 3, "a socket of three processes");
+    assert_eq!((count(unbound.as_raw_fd()), count(twice.as_raw_fd())), (2, 2), "a socket held twice");
+    assert_eq!((count(netlink.as_raw_fd()), count(pair.0.as_raw_fd())), (1, 1), "sockets of other families");
+    assert!(!walked.iter().any(|&(_, inode)| inode == alone), "a thread's own socket");
+    drop(end);
+    loner.join().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+fn not_from_inside_a_pid_namespace() {
+    // The children of this thread are in a PID namespace of their own, and see the outer one's /proc.
+    let inside = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWPID).unwrap();
+        Command::new(std::env::current_exe().unwrap()).arg(SEES).output().unwrap()
+    });
+    assert_eq!(inside.join().unwrap().stdout, b"false\n");
+    let outside = Command::new(std::env::current_exe().unwrap()).arg(SEES).output().unwrap();
+    assert_eq!(outside.stdout, b"true\n");
+    use std::os::unix::process::CommandExt;
+    let nobody = Command::new("/proc/self/exe").arg(SEES).uid(65_534).gid(65_534).output();
+    // Where the folder of this executable is closed to others there is nothing to run.
+    if let Ok(nobody) = nobody {
+        assert_eq!(nobody.stdout, b"false\n");
+    }
+}
+
+/// A table large enough that the program takes it from the iterators, with and without the right to; where there is one, net-tools'.
+fn the_same_bytes_as_net_tools() {
+    let sandbox = Sandbox::new().unwrap();
+    let held = sandbox.netns().enter(|| pairs(2500));
+    let print = |program: &Path, options: &str, uid: Option<u32>| -> io::Result<Vec<u8>> {
+        let invocation = Invocation {
+            args: vec![options.into()],
+            env: vec![("LC_ALL".into(), "C".into())],
+            uid,
+            ..Invocation::default()
+        };
+        let outcome = sandbox.run(program, &invocation, None, Duration::from_secs(120))?;
+        Ok(outcome.stdout)
+    };
+    let lines = |text: &[u8]| text.iter().filter(|&&byte| byte == b'\n').count();
+    for options in ["-tan", "-tanpe", "-tulnp", "-xanp"] {
+        let ours = print(netstat_user(), options, None).unwrap();
+        if options.starts_with("-tan") {
+            assert_eq!(lines(&ours), 2 + 1 + held.1.len(), "{options}");
+        }
+        if let Some(netstat) = net_tools() {
+            let theirs = print(netstat, options, None).unwrap();
+            assert!(ours == theirs, "{options}: {} bytes of ours, {} of netstat's", ours.len(), theirs.len());
+        }
+    }
+    let (root, nobody) = (print(netstat_user(), "-tan", None), print(netstat_user(), "-tan", Some(65_534)));
+    // The binary may lie where others cannot run it.
+    if let Ok(nobody) = nobody {
+        assert!(root.unwrap() == nobody, "the same table from /proc");
+    }
+}
