@@ -44,7 +44,7 @@ fn main() {
         println!("snapshot: skipped: it needs root, to load kernel programs and to make namespaces");
     }
     raise_limit();
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("every_tcp_state_and_timer", every_tcp_state_and_timer),
         ("every_kind_of_udp_socket", every_kind_of_udp_socket),
         ("udp_sockets_that_share_a_port", udp_sockets_that_share_a_port),
@@ -54,6 +54,7 @@ fn main() {
         ("holders_in_the_order_of_proc", holders_in_the_order_of_proc),
         ("not_from_inside_a_pid_namespace", not_from_inside_a_pid_namespace),
         ("the_same_bytes_as_net_tools", the_same_bytes_as_net_tools),
+        ("namespaces_elsewhere", namespaces_elsewhere),
     ];
     let trial = |(name, test): (&str, fn())| {
         let run = move || {
@@ -385,4 +386,29 @@ fn the_same_bytes_as_net_tools() {
     if let Ok(nobody) = nobody {
         assert!(root.unwrap() == nobody, "the same table from /proc");
     }
+}
+
+/// A large table of another namespace. Only iterators know cookies: that they are there says which source was used.
+fn namespaces_elsewhere() {
+    let (here, there) = (Sandbox::new().unwrap(), Sandbox::new().unwrap());
+    let held = there.netns().enter(|| pairs(2500));
+    // A namespace without a name is found by a process in it.
+    let _inhabitant = Actor::start(&there, &[b"inhabitant"], None, "", None).unwrap();
+    let few = here.netns().enter(|| pairs(1));
+    let print = |sandbox: &Sandbox, more: &[&str]| {
+        let args = ["--no-agent", "--json", "-tan"].iter().chain(more).map(Into::into).collect();
+        let invocation = Invocation { args, ..Invocation::default() };
+        let outcome = sandbox.run(netstat_user(), &invocation, None, Duration::from_secs(120)).unwrap();
+        String::from_utf8(outcome.stdout).unwrap()
+    };
+    let known = |text: &str, sandbox: &Sandbox| {
+        let netns = format!("\"netns\":{},", sandbox.netns().inode().unwrap());
+        let rows: Vec<_> = text.lines().filter(|line| line.contains(&netns)).collect();
+        (rows.len(), rows.iter().filter(|row| !row.contains("\"cookie\":null")).count())
+    };
+    let whole = 1 + held.1.len();
+    assert_eq!(known(&print(&there, &[]), &there), (whole, whole), "from inside");
+    let all = print(&here, &["--all-netns"]);
+    assert_eq!(known(&all, &there), (whole, whole), "from outside");
+    assert_eq!(known(&all, &here).0, 1 + few.1.len(), "one's own");
 }
