@@ -65,8 +65,16 @@ impl Asking {
     /// # Errors
     /// It does not begin to answer.
     pub fn new(path: &Path, request: &Request) -> Result<Self, AskError> {
+        Self::within(PATIENCE, path, request)
+    }
+
+    /// Asks the agent behind `path`, which is to begin its answer within this time.
+    ///
+    /// # Errors
+    /// As [`Asking::new`].
+    pub fn within(patience: Duration, path: &Path, request: &Request) -> Result<Self, AskError> {
         let mut stream = connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut out = BytesMut::new();
         request.encode(&mut out);
@@ -77,6 +85,7 @@ impl Asking {
             Answer::Begin(place) => asking.place = place,
             _ => return Err(AskError::OffTopic),
         }
+        asking.reader.get_ref().set_read_timeout(Some(PATIENCE))?;
         Ok(asking)
     }
 

@@ -18,6 +18,9 @@ const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_SYS_PTRACE: u32 = 19;
 
+/// How long an agent may take to begin its answer: the kernel has the same rows.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The tables that are wanted: of the reader's own namespace, or of all of them. With them begins, beside whatever the caller does
 /// next, the look for the processes that hold sockets, where that is wanted.
 ///
@@ -140,11 +143,12 @@ fn ask(
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     let theirs = session.wants_holders() && sees_every_process();
     let recorded = session.options.json;
-    let mut rows = Asking::new(path, &Request::Rows { wanted: wanted.clone(), netns, recorded })?;
+    let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
+    let mut rows = Asking::within(PATIENCE, path, &request)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = if theirs { Asking::new(path, &Request::Holders).ok() } else { None };
+    let holders = if theirs { Asking::within(PATIENCE, path, &Request::Holders).ok() } else { None };
     let spaces = spaces(wanted, || rows.next());
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
     if let Some(links) = holders.and_then(|holders| links(holders).ok()) {
