@@ -11,8 +11,8 @@ fuzz_target!(|table: &[u8]| {
     let rows = parse(table).rows;
     let (mut text, mut lines) = (Vec::new(), Vec::new());
     for socket in &rows {
-        row(&mut text, &Lang::ENGLISH, socket, Some(None));
-        json(&mut lines, socket, []);
+        row(&mut text, &Lang::ENGLISH, socket, Some(None), None);
+        json(&mut lines, socket, [], None);
     }
     assert_table(&text, rows.len());
     assert_json(&lines, rows.len());

@@ -65,8 +65,16 @@ impl Asking {
     /// # Errors
     /// It does not begin to answer.
     pub fn new(path: &Path, request: &Request) -> Result<Self, AskError> {
+        Self::within(PATIENCE, path, request)
+    }
+
+    /// Asks the agent behind `path`, which is to begin its answer within this time.
+    ///
+    /// # Errors
+    /// As [`Asking::new`].
+    pub fn within(patience: Duration, path: &Path, request: &Request) -> Result<Self, AskError> {
         let mut stream = connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut out = BytesMut::new();
         request.encode(&mut out);
@@ -77,6 +85,7 @@ impl Asking {
             Answer::Begin(place) => asking.place = place,
             _ => return Err(AskError::OffTopic),
         }
+        asking.reader.get_ref().set_read_timeout(Some(PATIENCE))?;
         Ok(asking)
     }
 
@@ -135,4 +144,70 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(false)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// The path of an agent that reads one request and gives `answer`.
+    fn agent(answer: BytesMut) -> PathBuf {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let path = std::env::temp_dir().join(format!("netstat-user-asking-{}-{number}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4];
+            stream.read_exact(&mut head).unwrap();
+            stream.read_exact(&mut vec![0; u32::from_le_bytes(head) as usize]).unwrap();
+            stream.write_all(&answer).unwrap();
+        });
+        path
+    }
+
+    fn frames(answers: &[Answer]) -> BytesMut {
+        let mut out = BytesMut::new();
+        answers.iter().for_each(|answer| answer.encode(&mut out));
+        out
+    }
+
+    fn ask(answer: BytesMut) -> Result<Asking, String> {
+        let path = agent(answer);
+        let asked = Asking::new(&path, &Request::Status).map_err(|error| error.to_string());
+        fs::remove_file(path).unwrap();
+        asked
+    }
+
+    #[test]
+    fn answers_come_one_by_one_until_the_connection_ends() {
+        let mut asking = ask(frames(&[Answer::Begin(place()), Answer::Since(7), Answer::End])).unwrap();
+        assert!(asking.is_here());
+        assert_eq!(asking.next().unwrap(), Answer::Since(7));
+        assert_eq!(asking.next().unwrap(), Answer::End);
+        assert_eq!(asking.next().unwrap_err().to_string(), "it has ended");
+        asking.close();
+    }
+
+    #[test]
+    fn an_agent_elsewhere_is_known_for_one() {
+        let Place { pidns, userns } = place();
+        for elsewhere in [Place { pidns: pidns + 1, userns }, Place { pidns, userns: userns + 1 }] {
+            assert!(!ask(frames(&[Answer::Begin(elsewhere)])).unwrap().is_here());
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_answer_is_an_error() {
+        let why = |answer: BytesMut| ask(answer).err().unwrap();
+        assert_eq!(why(frames(&[Answer::Refused("too many".into())])), "too many");
+        assert_eq!(why(frames(&[Answer::End])), "it speaks of something else than it was asked");
+        assert_eq!(why(BytesMut::new()), "it has ended");
+        assert!(why(BytesMut::from(&[2, 0, 0, 0, 77, 1][..])).starts_with("version 77 "));
+        assert!(why(BytesMut::from(&[0xff; 64][..])).ends_with("longer than allowed"));
+        assert!(Asking::new(Path::new("/nonexistent/agent"), &Request::Status).is_err());
+    }
 }

@@ -18,6 +18,9 @@ const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_SYS_PTRACE: u32 = 19;
 
+/// How long an agent may take to begin its answer: the kernel has the same rows.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The tables that are wanted: of the reader's own namespace, or of all of them. With them begins, beside whatever the caller does
 /// next, the look for the processes that hold sockets, where that is wanted.
 ///
@@ -140,12 +143,13 @@ fn ask(
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     let theirs = session.wants_holders() && sees_every_process();
     let recorded = session.options.json;
-    let mut rows = Asking::new(path, &Request::Rows { wanted: wanted.clone(), netns, recorded })?;
+    let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
+    let mut rows = Asking::within(PATIENCE, path, &request)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = if theirs { Asking::new(path, &Request::Holders).ok() } else { None };
-    let spaces = spaces(&mut rows, wanted);
+    let holders = if theirs { Asking::within(PATIENCE, path, &Request::Holders).ok() } else { None };
+    let spaces = spaces(wanted, || rows.next());
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
     if let Some(links) = holders.and_then(|holders| links(holders).ok()) {
         session.scanned(fds::Scan::of(&session.proc, links.into_iter()));
@@ -156,12 +160,15 @@ fn ask(
 }
 
 /// Puts the answers together again.
-fn spaces(answers: &mut Asking, wanted: &RowsWanted) -> Result<Vec<NamespaceTables>, AskError> {
+fn spaces(
+    wanted: &RowsWanted,
+    mut next: impl FnMut() -> Result<Answer, AskError>,
+) -> Result<Vec<NamespaceTables>, AskError> {
     let mut spaces: Vec<NamespaceTables> = Vec::new();
     // The table whose rows come.
     let mut table = SocketTable::default();
     loop {
-        let answer = answers.next()?;
+        let answer = next()?;
         if let Answer::Namespace { netns, name } = answer {
             spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
             continue;
@@ -224,4 +231,69 @@ fn sees_every_process() -> bool {
         let reads = has(status.capeff, CAP_DAC_OVERRIDE) || has(status.capeff, CAP_DAC_READ_SEARCH);
         reads && has(status.capeff, CAP_SYS_PTRACE)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow, Timer};
+
+    fn row(proto: Proto, inode: u64) -> SocketRow {
+        let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
+        SocketRow {
+            proto,
+            local: end,
+            remote: end,
+            state: 1,
+            recv_q: 0,
+            send_q: 0,
+            uid: 0,
+            inode,
+            timer: Timer::default(),
+            cookie: None,
+            netns: None,
+        }
+    }
+
+    fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
+        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp6], peer: None };
+        let mut answers = answers.into_iter();
+        spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
+    }
+
+    fn tables() -> Vec<Answer> {
+        let owner = Owner { pid: 7, comm: Comm::new(b"x"), grade: Grade::Created };
+        let part = |rows: [u64; 2], at| Answer::Rows {
+            proto: Proto::Tcp,
+            rows: rows.map(|inode| row(Proto::Tcp, inode)).to_vec(),
+            recorded: vec![(at, owner)],
+        };
+        vec![
+            Answer::Namespace { netns: 5, name: Some(b"blue".to_vec()) },
+            part([1, 0], 1),
+            part([0, 4], 0),
+            Answer::TableEnd { proto: Proto::Tcp, bogus: 2 },
+            Answer::NoTable { proto: Proto::Udp6, errno: 2 },
+        ]
+    }
+
+    #[test]
+    fn the_parts_of_a_table_are_put_together() {
+        let spaces = read([tables(), vec![Answer::End]].concat()).unwrap();
+        let [NamespaceTables { netns: Some(5), name: Some(_), tables }] = &spaces[..] else { panic!("{spaces:?}") };
+        let tcp = tables[0].1.as_ref().unwrap();
+        assert_eq!(tcp.rows.iter().map(|row| row.inode).collect::<Vec<_>>(), [1, 0, 0, 4]);
+        assert_eq!((tcp.bogus, tcp.recorded.iter().map(|(at, _)| *at).collect::<Vec<_>>()), (2, vec![1, 2]));
+        assert_eq!(tables[1].1.as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_not_whole_or_not_asked_for_is_no_table() {
+        let all = tables();
+        assert!(read(all[..4].iter().cloned().chain([Answer::End]).collect()).is_err(), "a table is missing");
+        assert!(read(all[1..].to_vec()).is_err(), "rows of no namespace");
+        let other = Answer::TableEnd { proto: Proto::Raw, bogus: 0 };
+        assert!(read([&all[..1], &[other]].concat()).is_err(), "another protocol");
+        assert!(read(all).is_err(), "no end");
+    }
 }
