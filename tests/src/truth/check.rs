@@ -1,8 +1,8 @@
 //! The checks: what the stream says of a socket against what is true of it, and rules that hold for every stream.
 
-use crate::event::{End, Event, Kind, Totals};
-use crate::made::Made;
-use crate::tracer::Outcome;
+use crate::truth::event::{End, Event, Kind, Totals};
+use crate::truth::made::Made;
+use crate::truth::tracer::Outcome;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
