@@ -247,7 +247,13 @@ impl Table {
         let found = if old == TcpState::TimeWait { self.find_mini(&identity) } else { self.find(&identity) };
         let Some(at) = found else {
             match old {
-                TcpState::TimeWait | TcpState::SynRecv => self.note_gone(&identity, old == TcpState::TimeWait),
+                TcpState::TimeWait => self.note_gone(&identity, true),
+                TcpState::SynRecv => self.note_gone(&identity, false),
+                // Of an orphan, or of what remains of it: the end of an orphan is told with all there is to know.
+                TcpState::FinWait2 if event.inode == Some(0) => {
+                    self.note_gone(&identity, true);
+                    self.note_gone(&identity, false);
+                }
                 _ => drop(self.learn(event, TcpState::Close)),
             }
             return;
