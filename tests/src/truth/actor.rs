@@ -85,6 +85,10 @@ impl Actor {
         Self { input: child.stdin.take(), output: BufReader::new(child.stdout.take().unwrap()), child }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next thing it says.
     pub fn hear<T: DeserializeOwned>(&mut self) -> T {
         let mut line = String::new();
