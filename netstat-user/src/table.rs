@@ -36,6 +36,8 @@ pub struct Listing {
     pub rows: Vec<(SocketRow, Option<Owner>)>,
     /// The protocols that were read.
     pub protos: Vec<Proto>,
+    /// The network namespaces that were read, `None` if all that there are: of the sockets of another one nothing is known.
+    pub spaces: Option<HashSet<u32>>,
     /// Every inode that a process holds, if all processes could be looked at: tells whether a socket that is in no list lives.
     pub held: Option<HashSet<u64>>,
 }
@@ -51,6 +53,9 @@ pub struct Correction {
     pub changed: u64,
 }
 
+/// Listings that a socket nobody holds, in a namespace that cannot be read, outlives without an event.
+const UNSEEN: u32 = 10;
+
 /// What two sockets that live at a time do not share, unless they listen or are not connected.
 type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
 
@@ -62,7 +67,7 @@ struct Slot {
     touched: u32,
     /// The last listing that it was in.
     listed: u32,
-    /// Whether what lives is a minisocket: what remains of a connection in TIME_WAIT, or in FIN_WAIT2 without its owner.
+    /// Whether what lives is a minisocket: what remains of a connection in TIME_WAIT.
     mini: bool,
 }
 
@@ -210,9 +215,7 @@ impl Table {
             EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, .. }
                 if event.cookie.is_none() || event.remote.is_none_or(|remote| remote.port.unwrap_or(0) == 0) => {}
             EventKind::State { old, new: TcpState::Close, .. } => self.closing(event, old),
-            // Only a minisocket goes on from CLOSE to these; and in TIME_WAIT there is nothing else.
-            EventKind::State { old: TcpState::Close, new: new @ TcpState::FinWait2, .. }
-            | EventKind::State { new: new @ TcpState::TimeWait, .. } => self.remains(event, new),
+            EventKind::State { new: TcpState::TimeWait, .. } => self.remains(event),
             EventKind::State { new, .. } => {
                 let at = self.learn(event, new);
                 if let Some(socket) = at.and_then(|at| self.slots[at].socket.as_mut())
@@ -225,13 +228,15 @@ impl Table {
         }
     }
 
-    /// A minisocket begins, or goes on from FIN_WAIT2 to TIME_WAIT.
-    fn remains(&mut self, event: &SocketEvent, state: TcpState) {
+    /// What remains of a connection is in TIME_WAIT, before or after its socket is closed and destroyed. In FIN_WAIT2, where it may have
+    /// waited without its owner, it was not told of.
+    fn remains(&mut self, event: &SocketEvent) {
         let identity = Identity::of_event(event);
-        let begins = matches!(event.kind, EventKind::State { old: TcpState::Close, .. });
-        let at = if begins { None } else { self.find_mini(&identity) };
-        let Some(at) = at.or_else(|| self.find(&identity)).or_else(|| self.insert_blank(event)) else { return };
-        self.take_over(at, event, state);
+        let Some(at) = self.find_mini(&identity).or_else(|| self.find(&identity)).or_else(|| self.insert_blank(event))
+        else {
+            return;
+        };
+        self.take_over(at, event, TcpState::TimeWait);
         self.unindex(at);
         let slot = &mut self.slots[at];
         slot.mini = true;
@@ -264,7 +269,7 @@ impl Table {
             TcpState::TimeWait => true,
             TcpState::SynRecv => nobodys,
             // One that only a listing told of may be either: if a socket is destroyed after this, that is told with all there is to know.
-            TcpState::FinWait2 => nobodys && (mini || socket.cookie.is_none()),
+            TcpState::FinWait2 => nobodys && socket.cookie.is_none(),
             _ => false,
         };
         if ends {
@@ -368,6 +373,14 @@ impl Table {
                 continue;
             }
             let held = |held: &HashSet<u64>| socket.inode != 0 && held.contains(&socket.inode);
+            let read = |spaces: &HashSet<u32>| socket.netns.is_none_or(|netns| spaces.contains(&netns));
+            if !listing.spaces.as_ref().is_none_or(read) {
+                // What a process holds is there, and what nobody holds does not stay for long.
+                let forgotten = self.listing - touched.max(listed) > UNSEEN;
+                if !forgotten || listing.held.as_ref().is_none_or(held) {
+                    continue;
+                }
+            }
             if !socket.is_listed() && listing.held.as_ref().is_none_or(held) {
                 continue;
             }
@@ -439,7 +452,7 @@ impl Table {
             let newer = slot.touched == self.listing;
             if !newer && known.state != socket.state {
                 known.state = socket.state;
-                slot.mini = socket.state == TcpState::TimeWait || slot.mini && socket.state == TcpState::FinWait2;
+                slot.mini = socket.state == TcpState::TimeWait;
                 correction.changed += 1;
             }
             if !newer || known.local.is_none_or(|local| local.port.is_none()) || !known.proto.is_tcp() {

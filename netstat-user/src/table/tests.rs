@@ -66,7 +66,7 @@ fn owner(pid: u32) -> Option<Owner> {
 
 fn listing(rows: Vec<SocketRow>) -> Listing {
     let rows = rows.into_iter().map(|row| (row, None)).collect();
-    Listing { rows, protos: Proto::ALL.to_vec(), held: None }
+    Listing { rows, protos: Proto::ALL.to_vec(), spaces: None, held: None }
 }
 
 #[test]
@@ -105,38 +105,36 @@ fn what_remains_in_time_wait_outlives_the_socket() {
     assert_eq!(table.recent_len(), 1, "told once");
 }
 
-/// As the kernel programs tell it: the socket goes to CLOSE, and what remains of it goes on from there with its cookie.
+/// As the kernel programs tell it: the socket goes to CLOSE, and what remains of it goes on with its cookie from where that was.
 #[test]
-fn a_minisocket_may_begin_before_or_after_the_socket_is_destroyed() {
+fn what_remains_may_begin_before_or_after_the_socket_is_destroyed() {
     for destroyed_first in [false, true] {
-        for remains in [TcpState::TimeWait, TcpState::FinWait2] {
-            let mut table = Table::new(LIMITS);
-            table.event(&SocketEvent { owner: owner(7), ..event(1, state(TcpState::FinWait1, TcpState::FinWait2), 0) });
-            table.event(&event(1, state(TcpState::FinWait2, TcpState::Close), 0));
-            let mut last = [event(1, EventKind::Close(TOTALS), 0), event(1, state(TcpState::Close, remains), 0)];
-            if !destroyed_first {
-                last.reverse();
-            }
-            last.iter().for_each(|event| table.event(event));
-            let left: Vec<_> = table.live().map(|socket| (socket.state, socket.cookie)).collect();
-            assert_eq!(left, [(remains, Some(2))], "destroyed first: {destroyed_first}");
-            assert_eq!(table.recent_len(), 1);
-            if remains == TcpState::FinWait2 {
-                table.event(&event(1, state(TcpState::FinWait2, TcpState::TimeWait), 0));
-                assert_eq!(table.live().next().unwrap().state, TcpState::TimeWait);
-            }
-            table.event(&event(1, state(TcpState::TimeWait, TcpState::Close), 0));
-            assert_eq!((table.len(), table.recent_len()), (0, 1), "told once");
+        let mut table = Table::new(LIMITS);
+        table.event(&SocketEvent { owner: owner(7), ..event(1, state(TcpState::FinWait1, TcpState::FinWait2), 0) });
+        table.event(&event(1, state(TcpState::FinWait2, TcpState::Close), 0));
+        let close = event(1, EventKind::Close(TOTALS), 0);
+        let mut last = [close, event(1, state(TcpState::FinWait2, TcpState::TimeWait), 0)];
+        if !destroyed_first {
+            last.reverse();
         }
+        last.iter().for_each(|event| table.event(event));
+        let left: Vec<_> = table.live().map(|socket| (socket.state, socket.cookie)).collect();
+        assert_eq!(left, [(TcpState::TimeWait, Some(2))], "destroyed first: {destroyed_first}");
+        assert_eq!(table.recent_len(), 1);
+        table.event(&event(1, state(TcpState::TimeWait, TcpState::Close), 0));
+        assert_eq!((table.len(), table.recent_len()), (0, 1), "told once");
     }
 }
 
+/// What waits in FIN_WAIT2 without its owner is known from listings alone, until it is over.
 #[test]
 fn a_fin_that_never_comes_ends_what_remains() {
     let mut table = Table::new(LIMITS);
     table.event(&event(1, state(TcpState::FinWait2, TcpState::Close), 0));
-    table.event(&event(1, state(TcpState::Close, TcpState::FinWait2), 0));
     table.event(&event(1, EventKind::Close(TOTALS), 0));
+    table.begin_listing();
+    table.listing(&listing(vec![row(1, Proto::Tcp, TcpState::FinWait2, 0)]), 50);
+    assert_eq!(table.len(), 1);
     table.event(&event(1, state(TcpState::FinWait2, TcpState::Close), 0));
     assert_eq!((table.len(), table.recent_len()), (0, 1));
 }
@@ -152,6 +150,26 @@ fn a_connection_that_is_over_but_held_is_not_ended_by_a_listing() {
     assert_eq!((left, table.recent_len()), (vec![(TcpState::Close, 9)], 0));
     table.event(&event(1, EventKind::Close(TOTALS), 0));
     assert_eq!((table.len(), table.recent_len()), (0, 1), "told once");
+}
+
+#[test]
+fn a_namespace_that_was_not_read_keeps_its_sockets() {
+    let mut table = Table::new(LIMITS);
+    table.event(&event(1, state(TcpState::SynSent, TcpState::Established), 9));
+    table.event(&event(2, state(TcpState::FinWait2, TcpState::TimeWait), 0));
+    let elsewhere = || Listing {
+        spaces: Some(HashSet::from_iter([2])),
+        held: Some(HashSet::from_iter([9])),
+        ..listing(Vec::new())
+    };
+    for round in 0..2 * UNSEEN {
+        table.begin_listing();
+        table.listing(&elsewhere(), 50);
+        assert_eq!(table.len(), if round < UNSEEN { 2 } else { 1 }, "what nobody holds goes after a while");
+    }
+    table.begin_listing();
+    table.listing(&Listing { spaces: Some(HashSet::from_iter([1])), ..listing(Vec::new()) }, 50);
+    assert!(table.is_empty());
 }
 
 #[test]

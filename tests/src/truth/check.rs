@@ -29,16 +29,15 @@ pub fn in_time_wait(kind: &Kind) -> bool {
     matches!(kind, Kind::State { old, new, .. } if old == "TIME_WAIT" || new == "TIME_WAIT")
 }
 
-/// Those events of a socket, in order, that are not of what remains of it in TIME_WAIT, or in FIN_WAIT2 without its owner: that begins
-/// with the socket's own CLOSE, and may outlive it.
+/// Those events of a socket, in order, that are not of what remains of it in TIME_WAIT, or in FIN_WAIT2 without its owner: that goes on
+/// after the socket's own CLOSE, from the state it was in.
 pub fn without_remains<'a, 'b>(events: &'b [&'a Event]) -> impl Iterator<Item = &'a Event> + use<'a, 'b> {
-    let mut remains = false;
+    let mut closed = false;
     events.iter().copied().filter(move |event| {
         let Kind::State { old, new, .. } = &event.kind else { return true };
-        let begins = old == "CLOSE" && (new == "FIN_WAIT2" || new == "TIME_WAIT");
-        let goes_on = remains && (old == "TIME_WAIT" || old == "FIN_WAIT2");
-        remains = (remains || begins) && new != "CLOSE";
-        !begins && !goes_on
+        let remains = closed && (old == "FIN_WAIT1" || old == "FIN_WAIT2" || old == "CLOSING" || old == "TIME_WAIT");
+        closed = closed && old != "CLOSE" || new == "CLOSE";
+        !remains
     })
 }
 

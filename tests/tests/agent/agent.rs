@@ -1,6 +1,6 @@
 //! `netstat-user agent` as a child process, asked by its own language and by the command line.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use netstat_tests::command::{self, End};
 use netstat_tests::programs;
 use netstat_tests::truth::actor;
@@ -198,7 +198,7 @@ impl Reader {
     pub fn next(&mut self) -> io::Result<Option<Answer>> {
         loop {
             if let Some(body) = next_frame(&mut self.arrived, MAX_ANSWER).map_err(io::Error::other)? {
-                return Answer::decode(Bytes::from(body)).map(Some).map_err(io::Error::other);
+                return Answer::decode(body).map(Some).map_err(io::Error::other);
             }
             let mut chunk = [0; 64 << 10];
             match self.stream.read(&mut chunk)? {

@@ -1,7 +1,9 @@
 //! Ground truth of owners: who accepted, who was handed a socket, who had it before there was an agent.
 
 use crate::cast::{HANDFUL, WAYS};
-use crate::connections::{ACTIVE_CLIENT, BROKEN_CLIENT, LISTENED, PASSIVE_SERVER, drain, listener, reset};
+use crate::connections::{
+    ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_CLIENT, LISTENED, PASSIVE_CLIENT, PASSIVE_SERVER, drain, listener, reset,
+};
 use crate::stage::{Stage, play, play_after};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor::{self, Actor};
@@ -145,21 +147,21 @@ fn every_end(pairs: &[Pair]) -> Vec<Made> {
     pairs.iter().flat_map(|pair| [pair.client_made.clone(), pair.server_made.clone()]).collect()
 }
 
-/// Whoever holds them last closes them, the clients first; whose they were stays as it was told at first.
-fn lives_of(listens: &Made, pairs: &[Made]) -> Vec<Life> {
-    let closed_first = |path: &str| path.to_owned();
+/// Whoever holds them last closes them, in any order; whose they were stays as it was told at first.
+fn lives_of(listens: &Made, ends: &[Made]) -> Vec<Life> {
     let mut lives = vec![Life::tcp(listens, LISTENED, "closed")];
-    for pair in pairs.chunks(2) {
-        // A process that ends closes its descriptors in the order of their numbers.
-        lives.push(Life::tcp(&pair[0], &closed_first(ACTIVE_CLIENT), "closed"));
-        lives.push(Life::tcp(&pair[1], PASSIVE_SERVER, "closed").accepted_from(listens));
+    for pair in ends.chunks(2) {
+        lives.push(Life::tcp(&pair[0], ACTIVE_CLIENT, "closed").or_path(PASSIVE_CLIENT));
+        let server = Life::tcp(&pair[1], PASSIVE_SERVER, "closed").or_path(ACTIVE_SERVER);
+        lives.push(server.accepted_from(listens));
     }
     lives
 }
 
 fn own_name() -> (u32, String) {
-    let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
-    (std::process::id(), comm.trim_end().to_owned())
+    // netstat shows the name it was started by, in full.
+    let path = std::env::args().next().unwrap();
+    (std::process::id(), path.rsplit('/').next().unwrap_or_default().to_owned())
 }
 
 fn inherited_by_a_child() -> Done {
@@ -340,6 +342,8 @@ pub fn other_namespaces() -> Done {
     let mut lives = Vec::new();
     let spaces: Vec<NetNs> = (0..4).map(|_| NetNs::new().unwrap()).collect();
     let mut open = Vec::new();
+    let at_home = |space: &NetNs| space.enter(|| Actor::start(actor::named("inhabitant", "keep", &[])));
+    let inhabitants: Vec<Actor> = spaces.iter().map(at_home).collect();
     for space in &spaces {
         open.push(space.enter(|| shared(count(150))));
     }
@@ -360,5 +364,6 @@ pub fn other_namespaces() -> Done {
     tracer.wait_closed(lives.iter().map(|life| &life.made));
     check::lives(&tracer.finish(), &lives);
     agent.stop();
+    inhabitants.into_iter().for_each(Actor::end);
     Done::Passed
 }

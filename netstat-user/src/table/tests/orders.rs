@@ -85,7 +85,7 @@ fn life(id: u16, life: Life) -> Vec<Step> {
                 step(tcp(FinWait2, 0), to(FinWait1, FinWait2, 0)),
                 halfway(step(tcp(TimeWait, 0), None)),
                 halfway(step(tcp(TimeWait, 0), to(FinWait2, Close, 0))),
-                step(tcp(TimeWait, 0), to(Close, TimeWait, 0)),
+                step(tcp(TimeWait, 0), to(FinWait2, TimeWait, 0)),
                 step(tcp(TimeWait, 0), close),
                 step(vec![], to(TimeWait, Close, 0)),
             ],
@@ -96,9 +96,8 @@ fn life(id: u16, life: Life) -> Vec<Step> {
                 step(tcp(FinWait1, 0), to(Established, FinWait1, inode)),
                 step(tcp(FinWait2, 0), to(FinWait1, FinWait2, 0)),
                 halfway(step(tcp(FinWait2, 0), to(FinWait2, Close, 0))),
-                // Here the socket is destroyed before what remains of it is told.
-                halfway(step(tcp(FinWait2, 0), close)),
-                step(tcp(FinWait2, 0), to(Close, FinWait2, 0)),
+                // What remains of it is not told yet.
+                step(tcp(FinWait2, 0), close),
                 match fin {
                     true => step(tcp(TimeWait, 0), to(FinWait2, TimeWait, 0)),
                     false => step(vec![], to(FinWait2, Close, 0)),
@@ -117,7 +116,7 @@ fn life(id: u16, life: Life) -> Vec<Step> {
                     held(step(tcp(FinWait1, inode), to(Established, FinWait1, inode))),
                     held(step(tcp(FinWait2, inode), to(FinWait1, FinWait2, inode))),
                     halfway(held(step(tcp(TimeWait, 0), to(FinWait2, Close, inode)))),
-                    held(step(tcp(TimeWait, 0), to(Close, TimeWait, 0))),
+                    held(step(tcp(TimeWait, 0), to(FinWait2, TimeWait, 0))),
                     held(step(both(SynSent, inode), port(to(Close, SynSent, inode)))),
                     held(step(both(Established, inode), port(to(SynSent, Established, inode)))),
                     held(step(both(Established, inode)[1..].to_vec(), to(TimeWait, Close, 0))),
@@ -206,21 +205,26 @@ impl Kernel {
 /// What a table and a kernel are compared by.
 type Known = (Proto, EventEnd, EventEnd, TcpState, u64);
 
+fn told(proto: Proto, state: TcpState, inode: u64) -> bool {
+    proto.is_tcp() && (state != TcpState::FinWait2 || inode != 0)
+}
+
 fn sorted(mut rows: Vec<Known>) -> Vec<Known> {
     rows.sort_by_key(|row| (row.0, row.1.port, row.3));
     rows
 }
 
-/// Of sockets that are told of alone: TCP, and without inodes, which an accept gives untold.
+/// Of `all`, or of what is told by events alone: TCP, but not what waits in FIN_WAIT2 without its owner; and without inodes, which an
+/// accept gives untold.
 fn known(table: &Table, all: bool) -> Vec<Known> {
-    let listed = table.live().filter(|s| s.is_listed() && (all || s.proto.is_tcp()));
+    let listed = table.live().filter(|s| s.is_listed() && (all || told(s.proto, s.state, s.inode)));
     let row = |s: &LiveSocket| (s.proto, s.local.unwrap(), s.remote.unwrap(), s.state, if all { s.inode } else { 0 });
     sorted(listed.map(row).collect())
 }
 
 fn listed(kernel: &Kernel, all: bool) -> Vec<Known> {
     let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
-    let rows = kernel.rows().filter(|row| all || row.proto.is_tcp());
+    let rows = kernel.rows().filter(|row| all || told(row.proto, TcpState::from_kernel(row.state).unwrap(), row.inode));
     let row = |row: SocketRow| {
         let inode = if all { row.inode } else { 0 };
         (row.proto, end(row.local), end(row.remote), TcpState::from_kernel(row.state).unwrap(), inode)
@@ -328,7 +332,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_of_events_and_listings_ends_in_the_kernels_own_list(
