@@ -36,6 +36,8 @@ pub struct Listing {
     pub rows: Vec<(SocketRow, Option<Owner>)>,
     /// The protocols that were read.
     pub protos: Vec<Proto>,
+    /// The network namespaces that were read, `None` if all that there are: of the sockets of another one nothing is known.
+    pub spaces: Option<HashSet<u32>>,
     /// Every inode that a process holds, if all processes could be looked at: tells whether a socket that is in no list lives.
     pub held: Option<HashSet<u64>>,
 }
@@ -51,6 +53,9 @@ pub struct Correction {
     pub changed: u64,
 }
 
+/// Listings that a socket nobody holds, in a namespace that cannot be read, outlives without an event.
+const UNSEEN: u32 = 10;
+
 /// What two sockets that live at a time do not share, unless they listen or are not connected.
 type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
 
@@ -62,8 +67,8 @@ struct Slot {
     touched: u32,
     /// The last listing that it was in.
     listed: u32,
-    /// Whether its end is in the history already: what lives is a TIME_WAIT minisocket.
-    ended: bool,
+    /// Whether what lives is a minisocket: what remains of a connection in TIME_WAIT.
+    mini: bool,
 }
 
 /// The table.
@@ -84,6 +89,8 @@ pub struct Table {
     /// What ended while a listing is being read, so that it is not taken for new.
     gone_inodes: HashSet<u64>,
     gone_ends: HashSet<Ends>,
+    /// The same of minisockets: one may outlive its socket, and be older than the tracer.
+    gone_minis: HashSet<Ends>,
     reading: bool,
 }
 
@@ -140,6 +147,7 @@ impl Table {
             listing: 0,
             gone_inodes: HashSet::new(),
             gone_ends: HashSet::new(),
+            gone_minis: HashSet::new(),
             reading: false,
         }
     }
@@ -207,6 +215,7 @@ impl Table {
             EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, .. }
                 if event.cookie.is_none() || event.remote.is_none_or(|remote| remote.port.unwrap_or(0) == 0) => {}
             EventKind::State { old, new: TcpState::Close, .. } => self.closing(event, old),
+            EventKind::State { new: TcpState::TimeWait, .. } => self.remains(event),
             EventKind::State { new, .. } => {
                 let at = self.learn(event, new);
                 if let Some(socket) = at.and_then(|at| self.slots[at].socket.as_mut())
@@ -219,23 +228,57 @@ impl Table {
         }
     }
 
+    /// What remains of a connection is in TIME_WAIT, before or after its socket is closed and destroyed. In FIN_WAIT2, where it may have
+    /// waited without its owner, it was not told of.
+    fn remains(&mut self, event: &SocketEvent) {
+        let identity = Identity::of_event(event);
+        let Some(at) = self.find_mini(&identity).or_else(|| self.find(&identity)).or_else(|| self.insert_blank(event))
+        else {
+            return;
+        };
+        self.take_over(at, event, TcpState::TimeWait);
+        self.unindex(at);
+        let slot = &mut self.slots[at];
+        slot.mini = true;
+        if let Some(socket) = &mut slot.socket {
+            socket.inode = 0;
+        }
+        self.index(at);
+    }
+
     /// A transition to CLOSE: of the socket itself, whose destruction follows, or of a minisocket, which is the end.
     fn closing(&mut self, event: &SocketEvent, old: TcpState) {
-        match self.find(&Identity::of_event(event)) {
-            Some(at) => {
-                let Slot { socket: Some(socket), ended, .. } = self.slots[at] else { return };
-                let request = old == TcpState::SynRecv && socket.inode == 0 && socket.state == TcpState::SynRecv;
-                if old == TcpState::TimeWait || request {
-                    self.remove(at);
-                } else if socket.state == TcpState::TimeWait && !ended {
-                    // The socket goes, what remains of it in TIME_WAIT stays.
-                    self.slots[at].touched = self.listing;
-                } else {
-                    self.learn(event, TcpState::Close);
+        let identity = Identity::of_event(event);
+        let found = if old == TcpState::TimeWait { self.find_mini(&identity) } else { self.find(&identity) };
+        let Some(at) = found else {
+            match old {
+                TcpState::TimeWait => self.note_gone(&identity, true),
+                TcpState::SynRecv => self.note_gone(&identity, false),
+                // Of an orphan, or of what remains of it: the end of an orphan is told with all there is to know.
+                TcpState::FinWait2 if event.inode == Some(0) => {
+                    self.note_gone(&identity, true);
+                    self.note_gone(&identity, false);
                 }
+                _ => drop(self.learn(event, TcpState::Close)),
             }
-            None if matches!(old, TcpState::TimeWait | TcpState::SynRecv) => self.note_gone(&Identity::of_event(event)),
-            None => drop(self.learn(event, TcpState::Close)),
+            return;
+        };
+        let Slot { socket: Some(socket), mini, .. } = self.slots[at] else { return };
+        let nobodys = socket.inode == 0 && socket.state == old;
+        let ends = match old {
+            TcpState::TimeWait => true,
+            TcpState::SynRecv => nobodys,
+            // One that only a listing told of may be either: if a socket is destroyed after this, that is told with all there is to know.
+            TcpState::FinWait2 => nobodys && socket.cookie.is_none(),
+            _ => false,
+        };
+        if ends {
+            self.remove(at);
+        } else if mini {
+            // The socket goes, what remains of it stays.
+            self.slots[at].touched = self.listing;
+        } else {
+            self.learn(event, TcpState::Close);
         }
     }
 
@@ -249,17 +292,9 @@ impl Table {
         merge(&mut socket, event, true);
         self.keep(ClosedSocket { socket, closed_ns: event.time_ns, totals });
         match found {
-            Some(at) if socket.state == TcpState::TimeWait && !self.slots[at].ended => {
-                self.unindex(at);
-                if let Some(socket) = &mut self.slots[at].socket {
-                    socket.inode = 0;
-                }
-                self.slots[at].ended = true;
-                self.slots[at].touched = self.listing;
-                self.index(at);
-            }
+            Some(at) if self.slots[at].mini => self.slots[at].touched = self.listing,
             Some(at) => drop(self.remove(at)),
-            None => self.note_gone(&identity),
+            None => self.note_gone(&identity, false),
         }
     }
 
@@ -277,30 +312,44 @@ impl Table {
 
     /// Finds or makes the socket of an event and takes over what the event says. `None` where the event gives no identity.
     fn learn(&mut self, event: &SocketEvent, state: TcpState) -> Option<usize> {
+        let mut found = self.find(&Identity::of_event(event));
+        if let Some(at) = found.filter(|&at| self.slots[at].mini && state != TcpState::Close) {
+            if self.slots[at].socket.is_some_and(|socket| socket.cookie.is_some()) {
+                // The socket is used again, and what remains of its last connection is nobody's.
+                self.unindex(at);
+                if let Some(socket) = &mut self.slots[at].socket {
+                    socket.cookie = None;
+                }
+                self.index(at);
+                found = None;
+            } else {
+                // A new connection of the same ends, in place of what was left of the old one.
+                self.remove(at);
+                found = None;
+            }
+        }
+        let at = found.or_else(|| self.insert_blank(event))?;
+        self.take_over(at, event, state);
+        Some(at)
+    }
+
+    /// A place for the socket of an event that is not known yet; `None` where the event gives no identity.
+    fn insert_blank(&mut self, event: &SocketEvent) -> Option<usize> {
         let identity = Identity::of_event(event);
-        let at = match self.find(&identity) {
-            Some(at) => at,
-            None if identity.cookie.is_none() && identity.inode == 0 && identity.ends.is_none() => return None,
-            None => self.insert(blank(event)),
-        };
+        let nameless = identity.cookie.is_none() && identity.inode == 0 && identity.ends.is_none();
+        (!nameless).then(|| self.insert(blank(event)))
+    }
+
+    /// Takes over what an event says of a socket.
+    fn take_over(&mut self, at: usize, event: &SocketEvent, state: TcpState) {
         self.unindex(at);
         let slot = &mut self.slots[at];
         slot.touched = self.listing;
         if let Some(socket) = &mut slot.socket {
-            // A new connection of the same ends, in place of what was left of the old one.
-            if slot.ended && !matches!(state, TcpState::TimeWait | TcpState::Close) {
-                slot.ended = false;
-                socket.owner = None;
-                socket.since_ns = None;
-            }
             merge(socket, event, state == TcpState::Close);
             socket.state = state;
-            if state == TcpState::TimeWait {
-                socket.inode = 0;
-            }
         }
         self.index(at);
-        Some(at)
     }
 
     /// Begins to read the kernel's lists. Call [`Table::listing`] with what was read.
@@ -309,6 +358,7 @@ impl Table {
         self.reading = true;
         self.gone_inodes.clear();
         self.gone_ends.clear();
+        self.gone_minis.clear();
     }
 
     /// Folds in what the kernel listed since [`Table::begin_listing`].
@@ -318,19 +368,32 @@ impl Table {
             self.listed(row, *owner, &mut correction);
         }
         for at in 0..self.slots.len() {
-            let Slot { socket: Some(socket), touched, listed, ended } = self.slots[at] else { continue };
+            let Slot { socket: Some(socket), touched, listed, mini } = self.slots[at] else { continue };
             if touched == self.listing || listed == self.listing || !listing.protos.contains(&socket.proto) {
                 continue;
             }
-            let there = !socket.is_listed()
-                && listing.held.as_ref().is_none_or(|held| socket.inode != 0 && held.contains(&socket.inode));
-            if there {
+            let held = |held: &HashSet<u64>| socket.inode != 0 && held.contains(&socket.inode);
+            let read = |spaces: &HashSet<u32>| socket.netns.is_none_or(|netns| spaces.contains(&netns));
+            if !listing.spaces.as_ref().is_none_or(read) {
+                // What a process holds is there, and what nobody holds does not stay for long.
+                let forgotten = self.listing - touched.max(listed) > UNSEEN;
+                if !forgotten || listing.held.as_ref().is_none_or(held) {
+                    continue;
+                }
+            }
+            if !socket.is_listed() && listing.held.as_ref().is_none_or(held) {
+                continue;
+            }
+            if listing.held.as_ref().is_some_and(held) {
+                // Nobody told of its end, and it has not ended: it is in no list any more.
+                correction.changed += 1;
+                self.unlist(at);
                 continue;
             }
             correction.removed += 1;
             self.remove(at);
             // Minisockets end without a close: the socket that they were, or never became, has been told of.
-            let mini = ended || socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv);
+            let mini = mini || socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv);
             if !mini {
                 let duration_ns = socket.since_ns.map(|since| now_ns.saturating_sub(since));
                 let totals = Totals {
@@ -347,7 +410,20 @@ impl Table {
         self.reading = false;
         self.gone_inodes.clear();
         self.gone_ends.clear();
+        self.gone_minis.clear();
         correction
+    }
+
+    /// A socket that lives on in no list: a connection that is over, or one that has given back its port.
+    fn unlist(&mut self, at: usize) {
+        self.unindex(at);
+        if let Some(socket) = &mut self.slots[at].socket {
+            socket.state = TcpState::Close;
+            if !socket.proto.is_tcp() {
+                (socket.local, socket.remote) = (None, None);
+            }
+        }
+        self.index(at);
     }
 
     fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, correction: &mut Correction) {
@@ -355,11 +431,15 @@ impl Table {
         let identity = Identity::of(&socket);
         let Some(at) = self.find(&identity) else {
             let connected = row.proto.is_tcp() && row.remote.port != 0;
+            let sock = |ends| socket.state != TcpState::TimeWait && self.gone_ends.contains(ends);
+            let mini = |ends| socket.inode == 0 && self.gone_minis.contains(ends);
             let gone = socket.inode != 0 && self.gone_inodes.contains(&socket.inode)
-                || (connected || socket.inode == 0) && identity.ends.is_some_and(|ends| self.gone_ends.contains(&ends));
+                || (connected || socket.inode == 0)
+                    && identity.ends.as_ref().is_some_and(|ends| sock(ends) || mini(ends));
             if !gone {
                 let at = self.insert(socket);
                 self.slots[at].listed = self.listing;
+                self.slots[at].mini = socket.state == TcpState::TimeWait;
                 correction.added += 1;
             }
             return;
@@ -372,6 +452,7 @@ impl Table {
             let newer = slot.touched == self.listing;
             if !newer && known.state != socket.state {
                 known.state = socket.state;
+                slot.mini = socket.state == TcpState::TimeWait;
                 correction.changed += 1;
             }
             if !newer || known.local.is_none_or(|local| local.port.is_none()) || !known.proto.is_tcp() {
@@ -389,6 +470,16 @@ impl Table {
             known.owner = known.owner.or(owner);
         }
         self.index(at);
+    }
+
+    /// The slot of a minisocket: of several with one cookie, the one with these ends.
+    fn find_mini(&self, identity: &Identity) -> Option<usize> {
+        let mini = |at: &u32| {
+            let slot = &self.slots[*at as usize];
+            slot.mini && slot.socket.as_ref().is_some_and(|s| Identity::of(s).ends == identity.ends && identity.fits(s))
+        };
+        let by_ends = identity.ends.and_then(|ends| self.by_ends.find(self.hash(ends), mini)).map(|&at| at as usize);
+        by_ends.or_else(|| self.find(identity).filter(|&at| self.slots[at].mini))
     }
 
     /// The socket's slot: by cookie, by inode, by its ends.
@@ -415,7 +506,7 @@ impl Table {
     }
 
     fn insert(&mut self, socket: LiveSocket) -> usize {
-        let slot = Slot { socket: Some(socket), touched: 0, listed: 0, ended: false };
+        let slot = Slot { socket: Some(socket), touched: 0, listed: 0, mini: false };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;
@@ -434,16 +525,17 @@ impl Table {
         self.unindex(at);
         let socket = self.slots[at].socket.take()?;
         self.free.push(at as u32);
-        self.note_gone(&Identity::of(&socket));
+        self.note_gone(&Identity::of(&socket), self.slots[at].mini);
         Some(socket)
     }
 
-    fn note_gone(&mut self, identity: &Identity) {
+    fn note_gone(&mut self, identity: &Identity, mini: bool) {
         if self.reading {
             if identity.inode != 0 {
                 self.gone_inodes.insert(identity.inode);
             }
-            self.gone_ends.extend(identity.ends);
+            let gone = if mini { &mut self.gone_minis } else { &mut self.gone_ends };
+            gone.extend(identity.ends);
         }
     }
 

@@ -12,4 +12,5 @@ pub mod netns;
 pub mod programs;
 pub mod sandbox;
 pub mod scenes;
+pub mod truth;
 pub mod zoo;

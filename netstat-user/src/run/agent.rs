@@ -7,7 +7,8 @@ use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
 use crate::cli::agent::Options;
 use crate::kernel::{self, Tracer, Wanted};
 use crate::model::{
-    Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow, TcpState,
+    Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, ProtoTable, RowsWanted, SocketEvent, SocketRow,
+    TcpState,
 };
 use crate::owner::Owners;
 use crate::proc::{fds, netns};
@@ -308,7 +309,11 @@ impl Lists for Machine {
         let mut scan = self.kernel.holders();
         let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
+        let spaces = listing.spaces.insert(Default::default());
         for space in self.kernel.of(self.namespaces(), &wanted) {
+            let whole =
+                |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
+            spaces.extend(space.netns.filter(|_| space.tables.iter().all(whole)));
             let rows = space.tables.into_iter().filter_map(|(_, table)| table.ok()).flat_map(|table| table.rows);
             listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
         }

@@ -2,8 +2,8 @@
 //!
 //! An actor speaks JSON lines on its standard output: the [`Made`] of each socket it makes. It goes on when it reads a line.
 
-use crate::made::{self, Made};
-use crate::scale::patience;
+use crate::truth::made::{self, Made};
+use crate::truth::scale::patience;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -85,6 +85,10 @@ impl Actor {
         Self { input: child.stdin.take(), output: BufReader::new(child.stdout.take().unwrap()), child }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next thing it says.
     pub fn hear<T: DeserializeOwned>(&mut self) -> T {
         let mut line = String::new();
@@ -100,12 +104,13 @@ impl Actor {
     /// Lets it end, and waits for that.
     pub fn end(mut self) {
         drop(self.input.take());
-        let end = netstat_tests::command::wait(&mut self.child, patience()).unwrap();
-        assert_eq!(end, netstat_tests::command::End::Exit(0), "an actor failed");
+        let end = crate::command::wait(&mut self.child, patience()).unwrap();
+        assert_eq!(end, crate::command::End::Exit(0), "an actor failed");
     }
 }
 
-fn say(what: &impl Serialize) {
+/// Says something to whoever started this process.
+pub fn say(what: &impl Serialize) {
     let mut line = serde_json::to_vec(what).unwrap();
     line.push(b'\n');
     // One write: many actors may share the pipe, which keeps short writes whole.
@@ -114,7 +119,7 @@ fn say(what: &impl Serialize) {
 }
 
 /// Waits for a nudge, or the end of the input.
-fn listen_up() -> bool {
+pub fn listen_up() -> bool {
     io::stdin().lock().read_line(&mut String::new()).unwrap() > 0
 }
 

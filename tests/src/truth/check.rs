@@ -1,8 +1,8 @@
 //! The checks: what the stream says of a socket against what is true of it, and rules that hold for every stream.
 
-use crate::event::{End, Event, Kind, Totals};
-use crate::made::Made;
-use crate::tracer::Outcome;
+use crate::truth::event::{End, Event, Kind, Totals};
+use crate::truth::made::Made;
+use crate::truth::tracer::Outcome;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -27,6 +27,18 @@ fn legal(old: &str, new: &str) -> bool {
 /// Whether a transition belongs to what remains of a socket in TIME_WAIT, which outlives the socket itself.
 pub fn in_time_wait(kind: &Kind) -> bool {
     matches!(kind, Kind::State { old, new, .. } if old == "TIME_WAIT" || new == "TIME_WAIT")
+}
+
+/// Those events of a socket, in order, that are not of what remains of it in TIME_WAIT, or in FIN_WAIT2 without its owner: that goes on
+/// after the socket's own CLOSE, from the state it was in.
+pub fn without_remains<'a, 'b>(events: &'b [&'a Event]) -> impl Iterator<Item = &'a Event> + use<'a, 'b> {
+    let mut closed = false;
+    events.iter().copied().filter(move |event| {
+        let Kind::State { old, new, .. } = &event.kind else { return true };
+        let remains = closed && (old == "FIN_WAIT1" || old == "FIN_WAIT2" || old == "CLOSING" || old == "TIME_WAIT");
+        closed = closed && old != "CLOSE" || new == "CLOSE";
+        !remains
+    })
 }
 
 fn show(events: &[&Event]) -> String {
@@ -80,11 +92,11 @@ fn order(events: &[&Event], gaps: bool, unseen_listen: bool) -> Result<(), Strin
     let mut closed = false;
     // When the present state was entered.
     let mut entered: Option<u64> = None;
-    for (index, event) in events.iter().enumerate() {
-        if index > 0 && event.time_ns < events[index - 1].time_ns {
-            return Err("time runs backwards".into());
-        }
-        if closed && !in_time_wait(&event.kind) {
+    if !events.is_sorted_by_key(|event| event.time_ns) {
+        return Err("time runs backwards".into());
+    }
+    for (index, event) in without_remains(events).enumerate() {
+        if closed {
             return Err("an event after the close".into());
         }
         match &event.kind {
@@ -94,7 +106,6 @@ fn order(events: &[&Event], gaps: bool, unseen_listen: bool) -> Result<(), Strin
                 entered = Some(event.time_ns);
             }
             Kind::Close(_) => closed = true,
-            Kind::State { .. } if in_time_wait(&event.kind) => {}
             Kind::State { old, new, in_state_ns } => {
                 if !legal(old, new) {
                     return Err(format!("no socket goes from {old} to {new}"));
@@ -131,6 +142,8 @@ pub struct Life {
     pub retransmits: Option<u64>,
     /// It was there before the tracer.
     pub scanned: bool,
+    /// The process of its listener: the owner until somebody accepts it. Then it must be told as accepted.
+    pub listener: Option<(u32, String)>,
 }
 
 impl Life {
@@ -143,6 +156,7 @@ impl Life {
             bytes: Some((0, 0)),
             retransmits: Some(0),
             scanned: false,
+            listener: None,
         }
     }
 
@@ -160,6 +174,12 @@ impl Life {
     /// It may also go this way.
     pub fn or_path(mut self, path: &str) -> Self {
         self.paths.push(path.to_owned());
+        self
+    }
+
+    /// It came from a listener of this process, and was accepted before it was closed.
+    pub fn accepted_from(mut self, listener: &Made) -> Self {
+        self.listener = Some((listener.pid, listener.comm.clone()));
         self
     }
 
@@ -280,9 +300,7 @@ impl Life {
     }
 
     fn check_path(&self, events: &[&Event], sight: Sight) -> Result<(), String> {
-        let steps: Vec<(&str, &str, Option<u64>)> = events
-            .iter()
-            .filter(|event| !in_time_wait(&event.kind))
+        let steps: Vec<(&str, &str, Option<u64>)> = without_remains(events)
             .filter_map(|event| match &event.kind {
                 Kind::State { old, new, in_state_ns } => Some((old.as_str(), new.as_str(), *in_state_ns)),
                 _ => None,
@@ -334,12 +352,18 @@ impl Life {
         if sight.typeless && made.child && event.pid.is_none() {
             return Ok(());
         }
-        if event.pid != Some(made.pid) || event.comm.as_deref() != Some(made.comm.as_str()) {
-            return unlike("owner", &(event.pid, &event.comm), &(made.pid, &made.comm));
+        let waiting = event.owner.as_deref() == Some("inherited") && !matches!(event.kind, Kind::Close(_));
+        let (pid, comm) = match &self.listener {
+            Some((pid, comm)) if waiting => (*pid, comm),
+            _ => (made.pid, &made.comm),
+        };
+        if event.pid != Some(pid) || event.comm.as_ref() != Some(comm) {
+            return unlike("owner", &(event.pid, &event.comm), &(pid, comm));
         }
         let owner = event.owner.as_deref().unwrap_or_default();
         let grades: &[&str] = match (self.scanned, made.child) {
             (true, _) => &["scanned"],
+            _ if self.listener.is_some() && !waiting => &["accepted"],
             (_, true) => &["inherited", "accepted"],
             _ => &["created"],
         };

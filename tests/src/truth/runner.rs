@@ -1,6 +1,6 @@
 //! Runs the tests one after the other: they share the machine's loopback interface, its CPUs and its event stream.
 
-use crate::scale;
+use crate::truth::scale;
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::panic;
 use std::process::ExitCode;

@@ -1,11 +1,11 @@
 //! `netstat-user events` as a child process, and its stream as it comes.
 
-use crate::event::{self, Event, Line};
-use crate::made::Made;
-use crate::scale::patience;
-use crate::{actor, check};
-use netstat_tests::command::{self, End};
-use netstat_tests::programs;
+use crate::command::{self, End};
+use crate::programs;
+use crate::truth::event::{self, Event, Line};
+use crate::truth::made::Made;
+use crate::truth::scale::patience;
+use crate::truth::{actor, check};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashSet;

@@ -1,0 +1,109 @@
+//! The other processes of this suite: workers of a listener, holders of sockets that were handed to them.
+
+use io_uring::{IoUring, opcode, types};
+use netstat_tests::truth::actor::{self, listen_up, say};
+use netstat_tests::truth::made::Made;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
+use std::io::{IoSliceMut, Read};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::thread;
+
+/// The ways to accept a connection.
+pub const WAYS: [&str; 4] = ["accept", "accept-address", "accept4", "accept4-address"];
+
+/// Plays a role.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let argument = |index: usize| arguments.get(index).map(String::as_str).unwrap_or_default();
+    match argument(0) {
+        "work" => work(argument(1), argument(2).parse().unwrap()),
+        "ring" => ring(),
+        "keep" => {
+            say(&"here");
+            listen_up();
+        }
+        "receive" => receive(),
+        _ => return actor::run(arguments),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The listener that was handed over as standard input.
+fn handed() -> TcpListener {
+    TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap())
+}
+
+/// Says a connection, reads it to its end, and closes it.
+fn serve(mut stream: TcpStream) {
+    say(&Made::accepted(&stream));
+    stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Accepts with so many threads until the listener is shut down.
+fn work(way: &str, threads: usize) {
+    let listener = handed();
+    let accept = || match way {
+        "accept" => rustix::net::accept(&listener).ok(),
+        "accept-address" => rustix::net::acceptfrom(&listener).ok().map(|(stream, _)| stream),
+        "accept4" => rustix::net::accept_with(&listener, SocketFlags::CLOEXEC).ok(),
+        _ => rustix::net::acceptfrom_with(&listener, SocketFlags::CLOEXEC).ok().map(|(stream, _)| stream),
+    };
+    let serve_all = || {
+        while let Some(stream) = accept() {
+            serve(stream.into());
+        }
+    };
+    if threads == 1 {
+        return serve_all();
+    }
+    thread::scope(|scope| {
+        for number in 0..threads {
+            thread::Builder::new().name(format!("acceptor-{number}")).spawn_scoped(scope, serve_all).unwrap();
+        }
+    });
+}
+
+/// Accepts through a ring until the listener is shut down.
+fn ring() {
+    let listener = handed();
+    let mut ring = IoUring::new(8).unwrap();
+    loop {
+        let accept = opcode::Accept::new(types::Fd(listener.as_raw_fd()), std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the entry points to nothing, and the listener outlives the ring's use of it.
+        unsafe { ring.submission().push(&accept.build()) }.unwrap();
+        ring.submit_and_wait(1).unwrap();
+        let result = ring.completion().next().unwrap().result();
+        if result < 0 {
+            return;
+        }
+        // SAFETY: the kernel has just made this descriptor for us.
+        serve(TcpStream::from(unsafe { OwnedFd::from_raw_fd(result) }));
+    }
+}
+
+/// Descriptors in one message, less than the kernel's most (`SCM_MAX_FD`).
+pub const HANDFUL: usize = 200;
+
+/// Takes descriptors from the connection that is its standard input, says how many at each message, and keeps them to the end of it.
+fn receive() {
+    let from = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    let mut kept: Vec<OwnedFd> = Vec::new();
+    loop {
+        let mut space = vec![std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDFUL))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let message =
+            rustix::net::recvmsg(&from, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::empty()).unwrap();
+        for item in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = item {
+                kept.extend(descriptors);
+            }
+        }
+        if message.bytes == 0 {
+            return;
+        }
+        say(&kept.len());
+    }
+}

@@ -1,0 +1,42 @@
+//! The agent suite: real sockets on the running kernel, each known by the test that made it, and what the agent says of them: in its
+//! stream, in its table while they live, and among what has ended. And the agent itself: under load, after losses, killed, besieged.
+//!
+//! Needs root; `ss` and netstat are witnesses where they are installed. `NETSTAT_CHURN_SECONDS` (20 unless given) is how long the
+//! mixed churn goes on.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
+
+mod agent;
+mod cast;
+mod connections;
+mod datagrams;
+mod kernel;
+mod owners;
+mod stage;
+
+use libtest_mimic::Arguments;
+use netstat_tests::truth::runner::{self, Test};
+use netstat_tests::truth::{self, actor};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let argv: Vec<String> = std::env::args().collect();
+    if argv.get(1).is_some_and(|first| first == actor::FLAG) {
+        return cast::run(&argv[2..]);
+    }
+    let arguments = Arguments::from_args();
+    if !arguments.list
+        && let Err(reason) = truth::prepare("agent")
+    {
+        println!("{reason}");
+        return ExitCode::FAILURE;
+    }
+    // Crowds of sockets in one process.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let modules: [&[Test]; 3] = [connections::TESTS, owners::TESTS, datagrams::TESTS];
+    let code = runner::run(arguments, &modules.concat());
+    actor::sweep();
+    code
+}

@@ -1,0 +1,192 @@
+//! Where a scenario plays: a namespace of its own, an agent, and a reader of the agent's events. All that the scenario makes there is
+//! looked for in the stream, in the live table while it lives, and among what has ended; and nothing else may be there.
+
+use crate::agent::Agent;
+use crate::kernel::{self, Row};
+use netstat_tests::netns::NetNs;
+use netstat_tests::truth::actor::{self, Actor};
+use netstat_tests::truth::check::{self, Book, Life};
+use netstat_tests::truth::event::Kind;
+use netstat_tests::truth::made::Made;
+use netstat_tests::truth::runner;
+use netstat_tests::truth::scale::patience;
+use netstat_tests::truth::tracer::Outcome;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Tables of everything.
+const ALL: [&str; 6] = ["-a", "-n", "-t", "-u", "-w", "-p"];
+
+pub struct Stage {
+    pub agent: Agent,
+    pub netns: u64,
+    /// Requests that came to nothing, by the ends they had: no sockets, but told of.
+    requests: Mutex<Vec<Made>>,
+}
+
+/// Plays a scenario in a namespace of its own. It returns the lives of all its sockets, which are over then.
+pub fn play(name: &str, work: impl FnOnce(&Stage) -> Vec<Life> + Send) {
+    play_after(name, || (), |stage, ()| work(stage));
+}
+
+/// The same, with sockets made before there is an agent.
+pub fn play_after<T: Send>(
+    name: &str,
+    before: impl FnOnce() -> T + Send,
+    work: impl FnOnce(&Stage, T) -> Vec<Life> + Send,
+) {
+    let namespace = NetNs::new().unwrap();
+    let netns = namespace.inode().unwrap();
+    let old = namespace.enter(before);
+    // The lists of a namespace are found by the processes in it.
+    let inhabitant = namespace.enter(|| Actor::start(actor::named("inhabitant", "keep", &[])));
+    let stage = Stage { agent: Agent::start(&[]), netns, requests: Mutex::default() };
+    let mut tracer = stage.agent.events(&["--netns", &netns.to_string()]);
+    let lives = namespace.enter(|| work(&stage, old));
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    let outcome = tracer.finish();
+    check::lives(&outcome, &lives);
+    nothing_else(&outcome, &lives, &stage.requests.lock().unwrap());
+    let ended = namespace.enter(|| ended(&stage.agent));
+    history(&outcome, &ended);
+    let status = stage.agent.status();
+    assert_eq!((status.lost, status.forgotten), (0, 0), "{status:?}");
+    stage.agent.stop();
+    inhabitant.end();
+    runner::note(format!("{name}: {} sockets, {} events", lives.len(), outcome.events.len()));
+}
+
+/// Every line of the stream is of a socket that the scenario made.
+fn nothing_else(outcome: &Outcome, lives: &[Life], requests: &[Made]) {
+    let book = Book::new(&outcome.events);
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    for made in lives.iter().map(|life| &life.made).chain(requests) {
+        known.extend(book.of(made).iter().map(|event| event.line.as_str()));
+    }
+    let invented: Vec<&str> =
+        outcome.events.iter().map(|event| event.line.as_str()).filter(|line| !known.contains(line)).collect();
+    assert!(invented.is_empty(), "{} events of no socket that was made, the first: {}", invented.len(), invented[0]);
+}
+
+/// What `--recent` lists as ended.
+pub fn ended(agent: &Agent) -> Vec<Value> {
+    let rows = agent.classic(&[&ALL[..], &["--recent", "1h"]].concat());
+    rows.into_iter().filter(|row| row["event"] == "close").collect()
+}
+
+/// What is listed as ended is what the stream told, socket by socket, field by field.
+fn history(outcome: &Outcome, ended: &[Value]) {
+    const FIELDS: [&str; 12] = [
+        "time",
+        "proto",
+        "pid",
+        "comm",
+        "uid",
+        "owner",
+        "cookie",
+        "netns",
+        "duration_ns",
+        "rx_bytes",
+        "tx_bytes",
+        "reason",
+    ];
+    let key = |value: &Value| value["cookie"].as_u64().unwrap_or(0);
+    let facts = |value: &Value| FIELDS.map(|field| value[field].clone()).to_vec();
+    let mut told: HashMap<u64, Vec<Value>> = HashMap::new();
+    for event in outcome.events.iter().filter(|event| matches!(event.kind, Kind::Close(_))) {
+        let value: Value = serde_json::from_str(&event.line).unwrap();
+        assert!(told.insert(key(&value), facts(&value)).is_none(), "told twice: {}", event.line);
+    }
+    let mut listed = BTreeMap::new();
+    for row in ended {
+        assert!(listed.insert(key(row), facts(row)).is_none(), "listed twice: {row}");
+        let told = told.get(&key(row)).unwrap_or_else(|| panic!("listed as ended, but not told: {row}"));
+        assert_eq!(told, &facts(row), "told and listed differ, {FIELDS:?}");
+        let owners: Vec<&Value> = row["owners"].as_array().unwrap().iter().map(|owner| &owner["pid"]).collect();
+        assert_eq!(owners, [&row["pid"]], "the process it belonged to: {row}");
+    }
+    assert_eq!(told.len(), listed.len(), "some that ended are not listed");
+}
+
+impl Stage {
+    /// A request that came to nothing: it must be told, from LISTEN to CLOSE.
+    pub fn requested(&self, made: Made) {
+        self.requests.lock().unwrap().push(made);
+    }
+
+    /// At rest the table is the kernel's own list.
+    pub fn equal(&self, when: &str) -> Vec<Row> {
+        equal(&self.agent, self.netns, when)
+    }
+
+    /// The holders of each socket that has an inode, as `-p` shows them.
+    pub fn holders(&self) -> HashMap<u64, Vec<(u32, String)>> {
+        let owners = |row: &Value| {
+            let owners = row["owners"].as_array().unwrap().iter();
+            owners.map(|o| (o["pid"].as_u64().unwrap() as u32, o["program"].as_str().unwrap().to_owned())).collect()
+        };
+        let rows = self.agent.classic(&ALL);
+        rows.iter().filter_map(|row| Some((row["inode"].as_u64().filter(|&inode| inode != 0)?, owners(row)))).collect()
+    }
+
+    /// Each of these sockets is held by these processes, in any order, and by no other.
+    pub fn held_by<'a>(&self, sockets: impl IntoIterator<Item = &'a Made>, wanted: &[(u32, &str)], when: &str) {
+        let wanted: BTreeSet<(u32, String)> = wanted.iter().map(|(pid, name)| (*pid, (*name).to_owned())).collect();
+        let holders = self.holders();
+        for made in sockets {
+            let seen: BTreeSet<_> = holders.get(&made.inode).cloned().unwrap_or_default().into_iter().collect();
+            assert_eq!(seen, wanted, "{when}: holders of {}", made.name());
+        }
+    }
+}
+
+fn show<T: Ord>(left: &[T], right: &[T], name: impl Fn(&T) -> String) -> String {
+    let only = |these: &[T], those: &[T]| {
+        let missing = these.iter().filter(|row| those.binary_search(row).is_err());
+        missing.take(5).map(|row| format!("\n    {}", name(row))).collect::<String>()
+    };
+    format!("\n  only there:{}\n  only here:{}", only(left, right), only(right, left))
+}
+
+/// Compares the agent's live table, the table that it prints and `ss` with the kernel's lists of the calling thread's namespace, once
+/// these stand still. Returns them.
+pub fn equal(agent: &Agent, netns: u64, when: &str) -> Vec<Row> {
+    let deadline = Instant::now() + patience();
+    let mut differs;
+    loop {
+        let before = kernel::lists();
+        let mut live: Vec<Row> = agent.table(netns).iter().map(Row::of_live).collect();
+        live.sort();
+        let mut printed: Vec<Row> = agent.classic(&ALL).iter().map(Row::of_json).collect();
+        printed.sort();
+        let witness = kernel::witness();
+        let after = kernel::lists();
+        if before == after {
+            let name = |row: &Row| row.name();
+            differs = Vec::new();
+            if live != before {
+                differs.push(format!("the live table{}", show(&before, &live, name)));
+            }
+            if printed != before {
+                differs.push(format!("the printed table{}", show(&before, &printed, name)));
+            }
+            let tally = kernel::tally(&before);
+            if let Some(witness) = witness.filter(|witness| *witness != tally) {
+                let pairs = |tally: kernel::Tally| tally.into_iter().collect::<Vec<_>>();
+                differs
+                    .push(format!("what ss lists{}", show(&pairs(tally), &pairs(witness), |pair| format!("{pair:?}"))));
+            }
+            if differs.is_empty() {
+                return before;
+            }
+        } else {
+            differs = vec!["the kernel's lists never stood still".into()];
+        }
+        // A timer may have run out between two looks: what is wrong stays wrong.
+        assert!(Instant::now() < deadline, "{when}: {} rows there; {}", before.len(), differs.join("\n"));
+        thread::sleep(Duration::from_millis(200));
+    }
+}
