@@ -8,6 +8,7 @@ pub mod inet;
 pub mod lines;
 pub mod netns;
 pub mod packet_radio;
+pub mod packet_routes;
 pub mod route;
 pub mod sctp;
 pub mod seed;

@@ -99,7 +99,7 @@ fn tables_default_like_netstat() {
     assert!(!options("-x").tables().protocols.any());
     assert!(!options("-g -4").tables().protocols.any(), "netstat prints the Internet table here; that is a bug");
     assert!(options("-tg").tables().protocols.tcp);
-    assert!(options("-4").tables().protocols.sctp && !options("-4").tables().sctp_asked);
+    assert!(options("-4").tables().protocols.sctp && options("-4").tables().lenient);
     assert_eq!(options("-A ash").tables().tableless, Some(Family::Ash));
 }
 

@@ -31,13 +31,12 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     }
     // A kernel without IPv6 has no groups of it; that is no failure, in netstat neither.
     if session.tables.v6
-        && code == 0
         && let Ok(text) = std::fs::read(session.proc.join("net/igmp6"))
     {
         take(session, &mut listed, igmp::v6(&text), "igmp6")?;
     }
     if !session.options.numeric.hosts && !session.options.json {
-        let hosts = listed.iter().map(|group| group.group).collect();
+        let hosts = listed.iter().map(|group| group.group).filter(|group| !group.is_unspecified()).collect();
         session.names.look_up(Wanted { hosts, ..Wanted::default() });
     }
     for group in &listed {

@@ -86,6 +86,12 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says, on standard output as netstat does, that the kernel has no such routing tables; returns the exit code.
+    pub fn not_configured(&mut self, text: &str) -> u8 {
+        self.out.bytes().extend_from_slice(self.lang.text(text));
+        1
+    }
+
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and
     /// `--json` is there anything to look for.
     pub fn start_scan(&mut self) {

@@ -42,6 +42,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     }
     match table {
         Ok(Some(_)) => Ok(0),
+        Ok(None) if session.tables.lenient => Ok(0),
         Ok(None) => session.no_table("AF UNIX", session.tables.unix),
         Err(error) => session.unreadable("net/unix", &error),
     }
