@@ -96,12 +96,13 @@ pub fn x25_heading(out: &mut Vec<u8>) {
 /// A route of X.25.
 pub fn x25(out: &mut Vec<u8>, route: &X25Route<'_>) {
     let start = out.len();
-    let digits = usize::try_from(route.digits).unwrap_or(usize::MAX);
     if route.digits > 0 {
-        out.extend_from_slice(cut(&escape(route.destination), digits));
+        // Of an X.121 address, 15 digits long, as many as count; the kernel never has more.
+        let digits = usize::try_from(route.digits).map_or(15, |digits| digits.min(15));
+        left(out, cut(&escape(route.destination), digits), digits);
         put!(out, "/{}", route.digits);
     } else {
-        out.extend_from_slice(&escape(route.destination));
+        out.push(b'*');
     }
     super::text::pad(out, start, 20);
     out.push(b' ');
