@@ -321,10 +321,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             id::VERSION => return Ok(Request::Print(definitions::version())),
             // `-?` is a question mark to getopt: no message of its own.
             id::QUESTION => return Err(usage(None)),
-            id::CONTEXT => {
-                let reason = Reason { text: "SELinux is not enabled on this machine.\n", values: vec![] };
-                return Err(refuse(reason, 1));
-            }
+            id::CONTEXT => return Ok(Request::Contexts),
             id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
             _ => {}
         }

@@ -6,15 +6,15 @@
 use super::words::hex;
 use crate::model::UnixRow;
 use std::collections::HashSet;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 /// The table's bytes, `None` where the kernel has no such table.
 ///
 /// # Errors
 /// Any failure to read a table that is there.
 pub fn read(proc: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(proc.join("net/unix")) {
+    match super::whole(&proc.join("net/unix")) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

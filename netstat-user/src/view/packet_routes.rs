@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn columns() {
         let route = Ax25Route { destination: b"N0CALL-15", iface: b"bpq1234" };
-        assert_eq!(text(|out| ax25(out, &route)), "N0CALL-15    bpq1        0\n");
+        assert_eq!(text(|out| ax25(out, &route)), "N0CALL-15    bpq1       0\n");
         let route = NetromRoute { destination: b"A", mnemonic: b"*", quality: 7, neighbour: b"B-15", iface: b"ax0" };
         assert_eq!(text(|out| netrom(out, &route)), "A            *           7      B-15       ax0 \n");
         let neighbours = vec![

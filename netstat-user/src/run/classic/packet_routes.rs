@@ -1,7 +1,7 @@
 //! The routing tables of the families beside Internet: AX.25, NET/ROM, ROSE and X.25.
 
 use super::session::Session;
-use crate::proc::packet_routes as reader;
+use crate::proc::{packet_routes as reader, whole};
 use crate::view::packet_routes as view;
 use std::io;
 
@@ -75,7 +75,7 @@ pub fn rose(session: &mut Session<'_>) -> io::Result<u8> {
 /// A failure to write to standard output.
 pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
     // The second is where it was once.
-    let read = |file: &str| std::fs::read(session.proc.join(file));
+    let read = |file: &str| whole(&session.proc.join(file));
     let Ok(table) = read("net/x25/route").or_else(|_| read("net/x25_routes")) else {
         return Ok(session.not_configured("X.25 not configured in this system.\n"));
     };

@@ -5,7 +5,7 @@ use crate::cli::classic::{Filter, Options, Tables, Want};
 use crate::lang::Lang;
 use crate::model::Owners;
 use crate::names::Names;
-use crate::proc::fds;
+use crate::proc::{fds, whole};
 use crate::view::Listed;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A failure to write to standard output.
     pub fn read(&mut self, path: &str, failure: &str) -> io::Result<Option<Vec<u8>>> {
-        match std::fs::read(self.proc.join(path)) {
+        match whole(&self.proc.join(path)) {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
                 let mut note = self.lang.text(failure).to_vec();
