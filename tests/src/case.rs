@@ -56,11 +56,6 @@ impl Case {
         Self { stderr: Stderr::Presence, ..self }
     }
 
-    /// Without standard error.
-    pub const fn quiet(self) -> Self {
-        Self { stderr: Stderr::Any, ..self }
-    }
-
     /// As this user.
     pub const fn uid(self, uid: u32) -> Self {
         Self { uid: Some(uid), ..self }

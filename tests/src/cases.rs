@@ -201,6 +201,67 @@ const GROUPS: &[Group] = &[
             "-A x25",
             "--ax25 --netrom -a",
             "-A ax25,netrom,x25 -ap",
+            "-rn --x25",
+            "-re -A ax25,netrom,rose,x25",
+            "-rC -A netrom",
+        ],
+    },
+    Group {
+        scene: Scene::Tree("families"),
+        mask: Mask::None,
+        languages: THREE,
+        args: &["-r -A ax25", "-r -A netrom", "-r -A rose", "-r -A x25"],
+    },
+    // Files that are there without those they usually come with.
+    Group {
+        scene: Scene::Tree("halves"),
+        mask: Mask::None,
+        languages: ENGLISH_ONLY,
+        args: &[
+            "",
+            "-an",
+            "-tan",
+            "-uan",
+            "-wan",
+            "-tuan",
+            "-San",
+            "-Sl",
+            "-S",
+            "-g",
+            "-gn",
+            "-gv",
+            "-6an",
+            "-4an",
+            "-x",
+            "-A unix,inet",
+            "-A inet,unix -v",
+            "-4x",
+            "-tx",
+            "-6xv",
+            "-t4",
+            "-t6an",
+            "-vn",
+            "-v4",
+        ],
+    },
+    // What is well-formed and yet unusual: another protocol than 0, an inode twice, retransmissions of a raw socket.
+    Group {
+        scene: Scene::Tree("odd"),
+        mask: Mask::None,
+        languages: TWO,
+        args: &["-a", "-xa", "-xl", "-wano", "-wao", "-uano", "-g", "-gn", "-Sa", "-Sae", "-San", "-SanoW"],
+    },
+    Group {
+        scene: Scene::Tree("odd"),
+        mask: Mask::None,
+        languages: ENGLISH_ONLY,
+        args: &[
+            "-Sa --numeric-ports",
+            "-Sa --numeric-users",
+            "-Sa --numeric-hosts",
+            "-SaN",
+            "-wa --numeric-ports",
+            "-wuaN",
         ],
     },
     Group {
@@ -388,6 +449,7 @@ const GROUPS: &[Group] = &[
             "-gv",
             "-Mv",
             "-SA inet",
+            "-rA bluetooth",
         ],
     },
 ];
@@ -429,16 +491,21 @@ fn singles() -> Vec<Case> {
         "--route --interfaces",
         "--interfaces=eth1",
         "--tc --al --prog",
+        "--uni",
+        "--p=inet",
+        "--ip=inet",
     ] {
         cases.push(Case::new(Sockets, args).own_words());
     }
     for args in ["-r", "-r -6", "-rC", "-i", "-ie", "-s", "-s -6", "-sS"] {
         cases.push(Case::new(Tree("absent"), args).own_words());
     }
-    // netstat says why on both outputs; we say it once.
-    for args in ["-rn -A ax25", "-rn -A ipx", "-rn -A netrom", "-rn -A x25", "-rn -A rose", "-rn -A ddp"] {
-        cases.push(Case::new(Network, args).quiet());
+    for args in ["-rn -A ax25", "-rn -A ipx", "-rn -A x25", "-rn -A rose", "-rn -A ddp"] {
+        cases.push(Case::new(Network, args));
+        cases.push(Case::new(Network, args).env(GERMAN));
     }
+    // netstat's reason for the second of the two files depends on where its output goes.
+    cases.push(Case::new(Network, "-rn -A netrom").own_words());
     // Other users: what they may not see, and how it is said.
     for args in ["-tanp", "-anp", "-xap", "-tan", "-uap", "-x", "-r", "-s", "-lp", "-tanpe"] {
         cases.push(Case::new(Sockets, args).uid(65_534));

@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: each target of `fuzz/` for a while, from real captures.
 //!
-//! The seeds are the tables this machine shows at the moment, the captured trees of `tests/fixtures`, and what is committed
-//! below `fuzz/seeds/TARGET`. What libFuzzer adds goes below `target/fuzz/corpus`; an input that breaks a target is left where
+//! The seeds are the tables this machine shows at the moment, the trees of `tests/golden`, and what is committed below
+//! `fuzz/corpus/TARGET`. What libFuzzer adds goes below `target/fuzz/corpus`; an input that breaks a target is left where
 //! cargo-fuzz says, below `fuzz/artifacts`.
 
 use crate::sh;
@@ -57,7 +57,8 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         println!("\n== {target}, {seconds} s");
         let corpus = sh::root().join("target/fuzz/corpus").join(target);
         fs::create_dir_all(&corpus)?;
-        let seeds = [captures.clone(), sh::root().join("tests/fixtures"), sh::root().join("fuzz/seeds").join(target)];
+        let committed = sh::root().join("fuzz/corpus").join(target);
+        let seeds = [captures.clone(), sh::root().join("tests/golden"), sh::root().join("tests/fixtures"), committed];
         let mut run = cargo_fuzz();
         run.args(["run", "--target-dir"]).arg(sh::root().join("target/fuzz")).arg(target).arg(&corpus);
         run.args(seeds.iter().filter(|dir| dir.is_dir()));

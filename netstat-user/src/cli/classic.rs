@@ -205,8 +205,8 @@ pub enum Want {
 pub struct Tables {
     /// The protocols of the Internet table; none: no Internet table.
     pub protocols: Protocols,
-    /// Whether a missing SCTP table is an error: `-S` was given.
-    pub sctp_asked: bool,
+    /// An Internet family was named and no protocol: then netstat never complains that a table is missing.
+    pub lenient: bool,
     /// IPv4 files are read.
     pub v4: bool,
     /// IPv6 files are read.
@@ -282,7 +282,7 @@ impl Options {
                 true => every,
                 false => Protocols::default(),
             },
-            sctp_asked: self.protocols.sctp,
+            lenient: (v4 || v6) && !self.protocols.any(),
             v4: v4 || !v6,
             v6: v6 || !v4,
             groups: self.groups,
@@ -321,10 +321,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             id::VERSION => return Ok(Request::Print(definitions::version())),
             // `-?` is a question mark to getopt: no message of its own.
             id::QUESTION => return Err(usage(None)),
-            id::CONTEXT => {
-                let reason = Reason { text: "SELinux is not enabled on this machine.\n", values: vec![] };
-                return Err(refuse(reason, 1));
-            }
+            id::CONTEXT => return Ok(Request::Contexts),
             id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
             _ => {}
         }

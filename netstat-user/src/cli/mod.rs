@@ -18,6 +18,8 @@ pub enum Request {
     Doctor(doctor::Options),
     /// `events`: the stream of what happens to sockets.
     Events(events::Options),
+    /// `-Z`: which ends the program, as netstat does where SELinux is off.
+    Contexts,
     /// Text to print on standard output, and then exit 0 (`--help`, `--version`, `events --schema`).
     Print(String),
 }

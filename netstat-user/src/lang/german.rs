@@ -84,6 +84,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("Active NET/ROM sockets\n", "Aktive NET/ROM Sockets\n"),
     ("Active UNIX domain sockets ", "Aktive Sockets in der UNIX-Domäne "),
     ("Adaptive Serial Line IP", "Adaptive Serielle IP"),
+    ("Address family `%s' not supported.\n", "Adressfamilie `%s' wird nicht unterstützt.\n"),
     ("CONN SENT", "VERBINGSAUFBAU GESCHICKT"),
     ("CONNECTED", "VERBUNDEN"),
     ("CONNECTING", "VERBINDUNGSAUFBAU"),

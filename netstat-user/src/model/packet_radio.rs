@@ -110,3 +110,58 @@ pub struct IpxRow {
     /// User id of the socket.
     pub uid: u32,
 }
+
+/// A route of AX.25: the device that leads to a station.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ax25Route<'a> {
+    /// Callsign, `default` for all others.
+    pub destination: &'a [u8],
+    /// Device.
+    pub iface: &'a [u8],
+}
+
+/// A node of NET/ROM, and the neighbour that leads to it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetromRoute<'a> {
+    /// Callsign of the node.
+    pub destination: &'a [u8],
+    /// Its name, `*` for none.
+    pub mnemonic: &'a [u8],
+    /// How good the way is, at most 255.
+    pub quality: u32,
+    /// Callsign of the neighbour, empty where the kernel does not list it.
+    pub neighbour: &'a [u8],
+    /// Device to the neighbour, empty where the kernel does not list it.
+    pub iface: &'a [u8],
+}
+
+/// A route of ROSE: the neighbours that lead to an address, the best first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoseRoute<'a> {
+    /// The address, `*` for none.
+    pub destination: &'a [u8],
+    /// How many of its digits count.
+    pub mask: u32,
+    /// At most three.
+    pub neighbours: Vec<RoseNeighbour<'a>>,
+}
+
+/// A neighbour of ROSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoseNeighbour<'a> {
+    /// The kernel's number of it.
+    pub number: u32,
+    /// Callsign and device, `None` where the kernel does not list it.
+    pub station: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// A route of X.25: the device that leads to the addresses with the same first digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct X25Route<'a> {
+    /// The address, `*` for none.
+    pub destination: &'a [u8],
+    /// How many of its digits count.
+    pub digits: u32,
+    /// Device.
+    pub iface: &'a [u8],
+}

@@ -50,6 +50,8 @@ pub struct Timer {
 pub struct UnixRow<'a> {
     /// References the kernel holds.
     pub refcnt: u32,
+    /// The kernel's protocol number: 0, the one there is.
+    pub protocol: u32,
     /// The kernel's flags: 0x10000 listens.
     pub flags: u32,
     /// Socket type, `SOCK_STREAM` and so on.

@@ -26,11 +26,11 @@ pub struct Found {
 /// No socket to ask the kernel through.
 pub fn read(root: &Path, all: bool) -> io::Result<Found> {
     let kernel = Interfaces::open()?;
-    let (traffic, limited) = match std::fs::read(root.join("net/dev")) {
+    let (traffic, limited) = match super::whole(&root.join("net/dev")) {
         Ok(text) => (traffic(&text), None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let inet6 = std::fs::read(root.join("net/if_inet6")).map(|text| inet6(&text)).unwrap_or_default();
+    let inet6 = super::whole(&root.join("net/if_inet6")).map(|text| inet6(&text)).unwrap_or_default();
     let mut found: Vec<(Vec<u8>, Option<Traffic>)> =
         traffic.into_iter().map(|(name, traffic)| (name, Some(traffic))).collect();
     // A namespace without IPv4 has nothing to tell.

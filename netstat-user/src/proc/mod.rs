@@ -8,9 +8,25 @@ pub mod inet;
 pub mod lines;
 pub mod netns;
 pub mod packet_radio;
+pub mod packet_routes;
 pub mod route;
 pub mod sctp;
 pub mod seed;
 pub mod snmp;
 pub mod unix;
 pub mod words;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// All of a file of /proc. Such a file tells no size; to begin with room for most of them saves the small reads that
+/// [`std::fs::read`] feels its way with.
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub fn whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(16 * 1024);
+    File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -4,8 +4,8 @@
 
 use super::words::hex;
 use crate::model::packet_radio::{Ax25Row, IpxEnd, IpxRow, NetromRow, Progress, RoseRow, X25Row};
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 /// A line that is not a row of its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Table {
         let file = proc.join(self.file());
         // X.25 and IPX have been files, and folders with the table in "socket".
         for file in [file.join("socket"), file] {
-            match fs::read(file) {
+            match super::whole(&file) {
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(error) => match error.kind() {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {}
@@ -216,6 +216,7 @@ fn parse<N: std::str::FromStr>(word: &[u8]) -> Option<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn ax25_with_and_without_a_socket() {

@@ -6,15 +6,15 @@
 use super::words::hex;
 use crate::model::UnixRow;
 use std::collections::HashSet;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 /// The table's bytes, `None` where the kernel has no such table.
 ///
 /// # Errors
 /// Any failure to read a table that is there.
 pub fn read(proc: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(proc.join("net/unix")) {
+    match super::whole(&proc.join("net/unix")) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -52,9 +52,8 @@ pub fn parse(table: &[u8]) -> Rows<'_> {
         }
         // A connection not accepted yet has no inode; the address of all zeroes is what the kernel shows of it to
         // people it does not trust.
-        let identity = if row.inode == 0 { (0, address) } else { (row.inode, &[][..]) };
         let unknown = row.inode == 0 && address.iter().all(|&digit| digit == b'0');
-        if unknown || seen.insert(identity) {
+        if unknown || seen.insert((row.inode, address)) {
             rows.push(row);
         }
     }
@@ -87,12 +86,12 @@ fn row(line: &[u8]) -> Option<(UnixRow<'_>, bool)> {
         word
     };
     let refcnt = hex::<8>(field())?;
-    hex::<8>(field())?;
+    let protocol = hex::<8>(field())?;
     let (flags, kind, state) = (hex::<8>(field())?, hex::<8>(field())?, hex::<8>(field())?);
     let inode = str::from_utf8(field()).ok()?.parse().ok()?;
     // One blank stands before the path; what else is blank belongs to it.
     let path = rest.strip_prefix(b" ");
-    Some((UnixRow { refcnt, flags, kind, state, inode, path: path.unwrap_or_default() }, path.is_some()))
+    Some((UnixRow { refcnt, protocol, flags, kind, state, inode, path: path.unwrap_or_default() }, path.is_some()))
 }
 
 /// Length of the first line without its newline.
@@ -119,7 +118,7 @@ mod tests {
     #[test]
     fn every_column() {
         let table = format!("{HEADINGS}0000000000000000: 00000002 00000000 00010000 0005 01 12345 /run/x\n");
-        let row = UnixRow { refcnt: 2, flags: 0x10000, kind: 5, state: 1, inode: 12345, path: b"/run/x" };
+        let row = UnixRow { refcnt: 2, protocol: 0, flags: 0x10000, kind: 5, state: 1, inode: 12345, path: b"/run/x" };
         assert_eq!(parse(table.as_bytes()), Rows { rows: vec![row], bogus: 0 });
     }
 

@@ -6,6 +6,7 @@ mod internet;
 mod masquerade;
 mod output;
 mod packet_radio;
+mod packet_routes;
 mod route;
 mod rows;
 mod session;

@@ -9,9 +9,10 @@ mod remote;
 pub mod source;
 mod subscribe;
 
-use crate::cli::{Refusal, Request};
+use crate::cli::{Reason, Refusal, Request};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Serves a request and returns the exit code.
 ///
@@ -23,11 +24,24 @@ pub fn run(request: Request) -> io::Result<u8> {
         Request::Agent(options) => agent::run(&options),
         Request::Doctor(options) => doctor::run(&options),
         Request::Events(options) => events::run(&options),
+        Request::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
         Request::Print(text) => {
             io::stdout().lock().write_all(text.as_bytes())?;
             Ok(0)
         }
     }
+}
+
+/// Where the kernel has its SELinux files, if SELinux is enabled.
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+
+/// Why there are no security contexts to see.
+fn contexts(selinux: &Path) -> Refusal {
+    let text = match selinux.exists() {
+        false => "SELinux is not enabled on this machine.\n",
+        true => "netstat-user: security contexts are not shown; see `ls -Z' of /proc/PID for those of processes\n",
+    };
+    Refusal { reason: Some(Reason { text, values: Vec::new() }), message: String::new(), exit: 1 }
 }
 
 /// Says on standard error why the command line cannot be served, and returns the exit code.
@@ -41,4 +55,16 @@ pub fn refuse(refusal: &Refusal) -> u8 {
     // Standard error may be closed; the exit code still says it all.
     let _ = io::stderr().write_all(&text);
     refusal.exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_where_selinux_is_on_and_off() {
+        let text = |path: &str| contexts(Path::new(path)).reason.map(|reason| reason.text).unwrap_or_default();
+        assert_eq!(text("/nowhere/enforce"), "SELinux is not enabled on this machine.\n");
+        assert!(text("/proc/self/stat").contains("not shown"));
+    }
 }

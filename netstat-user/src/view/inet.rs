@@ -38,7 +38,8 @@ pub struct Style<'a> {
     pub wide: bool,
     /// Names of hosts, ports and users; what is not in here is printed as a number.
     pub labels: &'a Labels,
-    /// Whether hosts are meant to be numbers: only then is the IPv6 wildcard written without brackets.
+    /// Whether hosts are meant to be numbers, whatever names are known; then the IPv6 wildcard is written without
+    /// brackets.
     pub numeric_hosts: bool,
 }
 
@@ -158,7 +159,7 @@ pub fn port(out: &mut Vec<u8>, labels: &Labels, key: &'static str, port: u16) {
 /// An address: its name, or its number in full.
 pub fn host(out: &mut Vec<u8>, style: Style<'_>, addr: &IpAddr) {
     match addr {
-        _ if style.labels.hosts.contains_key(addr) => {
+        _ if !style.numeric_hosts && style.labels.hosts.contains_key(addr) => {
             out.extend_from_slice(&text::escape(&style.labels.hosts[addr]));
         }
         IpAddr::V4(v4) => {
@@ -189,8 +190,9 @@ fn state(out: &mut Vec<u8>, lang: &Lang, row: &SocketRow) {
 /// The timer column: name, time to expiry, retransmissions and probes.
 fn timer(out: &mut Vec<u8>, lang: &Lang, row: &SocketRow) {
     let Timer { kind, expires, retransmits, probes } = row.timer;
-    // Datagrams are not sent again.
-    let retransmits = if row.proto.is_tcp() { retransmits } else { 0 };
+    // Datagrams are not sent again; of raw sockets netstat shows what the kernel says.
+    let resends = row.proto.is_tcp() || matches!(row.proto, Proto::Raw | Proto::Raw6);
+    let retransmits = if resends { retransmits } else { 0 };
     if kind == 0 {
         out.extend_from_slice(&lang.fill("off (0.00/%ld/%d)", &[&retransmits, &probes]));
         return;

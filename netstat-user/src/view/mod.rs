@@ -7,6 +7,7 @@ pub mod inet;
 pub mod interfaces;
 pub mod json;
 pub mod packet_radio;
+pub mod packet_routes;
 pub mod route;
 pub mod sctp;
 pub mod statistics;

@@ -24,6 +24,7 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SctpRow, holder: Option<&H
                 text::right(out, peer.recv_q, 6);
                 out.push(b' ');
                 text::right(out, peer.send_q, 6);
+                out.push(b' ');
             }
         }
         text::pad(out, start, 20);

@@ -6,15 +6,29 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Text of the outside world with its control characters made visible (`\n`, `\x1b`), so that a name can neither break a
 /// row nor drive the terminal. Other bytes, valid UTF-8 or not, stay.
 pub fn escape(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.iter().any(u8::is_ascii_control) {
+    // The second half of control characters, C1, is two bytes in UTF-8 and one in Latin-1; such bytes are in harmless
+    // letters too.
+    let is_c1 = |byte: &u8| (0x80..=0x9f).contains(byte);
+    if !text.iter().any(|byte| byte.is_ascii_control() || is_c1(byte)) {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len() + 8);
-    for &byte in text {
-        if byte.is_ascii_control() {
-            out.extend(byte.escape_ascii());
-        } else {
-            out.push(byte);
+    for chunk in text.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            let mut bytes = [0; 4];
+            let bytes = letter.encode_utf8(&mut bytes).as_bytes();
+            if letter.is_control() {
+                out.extend(bytes.escape_ascii());
+            } else {
+                out.extend_from_slice(bytes);
+            }
+        }
+        for byte in chunk.invalid() {
+            if is_c1(byte) {
+                out.extend(byte.escape_ascii());
+            } else {
+                out.push(*byte);
+            }
         }
     }
     Cow::Owned(out)
@@ -91,6 +105,7 @@ mod tests {
     fn control_characters_are_shown() {
         assert_eq!(escape(b"eth0"), Cow::Borrowed(b"eth0"));
         assert_eq!(escape(b"a\x1b[2J\n\t\x7f\xff\\"), Cow::<[u8]>::Owned(b"a\\x1b[2J\\n\\t\\x7f\xff\\".to_vec()));
+        assert_eq!(escape(b"\xc2\x9bA \x9bB \xc3\x96").as_ref(), b"\\xc2\\x9bA \\x9bB \xc3\x96");
     }
 
     #[test]

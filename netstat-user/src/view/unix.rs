@@ -43,7 +43,7 @@ pub fn row(
     holder: Option<Option<&Holder>>,
     netns: Option<Netns<'_>>,
 ) {
-    out.extend(b"unix  ");
+    out.extend(if row.protocol == 0 { b"unix  " } else { b"??    " });
     put!(out, "{:<6} ", row.refcnt);
     let flags = out.len();
     out.extend(b"[ ");
@@ -126,14 +126,14 @@ mod tests {
     use super::*;
 
     const ROWS: [UnixRow<'static>; 8] = [
-        UnixRow { refcnt: 2, flags: 0x10000, kind: 1, state: 1, inode: 100, path: b"/a b" },
-        UnixRow { refcnt: 3, flags: 0x70000, kind: 1, state: 0, inode: 101, path: b" /b\n" },
-        UnixRow { refcnt: 3, flags: 0, kind: 2, state: 2, inode: 0, path: b"@abc" },
-        UnixRow { refcnt: 10_000_000, flags: 0, kind: 3, state: 3, inode: 103, path: b"" },
-        UnixRow { refcnt: 3, flags: 0, kind: 4, state: 4, inode: 104, path: b"" },
-        UnixRow { refcnt: 3, flags: 0, kind: 5, state: 5, inode: u64::MAX, path: b"" },
-        UnixRow { refcnt: 3, flags: 0, kind: 6, state: 1, inode: 106, path: b"x" },
-        UnixRow { refcnt: 2, flags: 0x10000, kind: 1, state: 3, inode: 107, path: b"\xff\x1b" },
+        UnixRow { refcnt: 2, protocol: 0, flags: 0x10000, kind: 1, state: 1, inode: 100, path: b"/a b" },
+        UnixRow { refcnt: 3, protocol: 0, flags: 0x70000, kind: 1, state: 0, inode: 101, path: b" /b\n" },
+        UnixRow { refcnt: 3, protocol: 0, flags: 0, kind: 2, state: 2, inode: 0, path: b"@abc" },
+        UnixRow { refcnt: 10_000_000, protocol: 0, flags: 0, kind: 3, state: 3, inode: 103, path: b"" },
+        UnixRow { refcnt: 3, protocol: 0, flags: 0, kind: 4, state: 4, inode: 104, path: b"" },
+        UnixRow { refcnt: 3, protocol: 0, flags: 0, kind: 5, state: 5, inode: u64::MAX, path: b"" },
+        UnixRow { refcnt: 3, protocol: 0, flags: 0, kind: 6, state: 1, inode: 106, path: b"x" },
+        UnixRow { refcnt: 2, protocol: 0, flags: 0x10000, kind: 1, state: 3, inode: 107, path: b"\xff\x1b" },
     ];
 
     fn table(lang: &Lang, listed: Listed, holder: Option<Option<&Holder>>) -> String {

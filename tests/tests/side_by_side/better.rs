@@ -55,7 +55,8 @@ fn unsupported(outcome: &Outcome) -> bool {
 
 /// No byte of standard output may move a terminal's cursor or change its state.
 fn printable(outcome: &Outcome) -> bool {
-    outcome.stdout.iter().all(|&b| b == b'\n' || (b >= b' ' && b != 0x7f)) && outcome.end == End::Exit(0)
+    let text = String::from_utf8_lossy(&outcome.stdout);
+    text.chars().all(|c| c == '\n' || !c.is_control()) && outcome.end == End::Exit(0)
 }
 
 const DEAD_RESOLVER: &[(&str, &str)] =

@@ -4,6 +4,7 @@ use netstat_tests::case::Case;
 use netstat_tests::programs;
 use netstat_tests::scenes::{Scene, Theatre};
 use serde_json::Value as Row;
+use std::collections::HashSet;
 
 /// What a view's rows must look like.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,10 @@ const UNIX: &[&str] = &["proto", "refcnt", "flags", "type", "state", "inode", "o
 
 fn socket(line: &str) -> bool {
     ["tcp", "sctp", "udp", "raw", "unix "].iter().any(|proto| line.starts_with(proto))
+}
+
+fn radio(line: &str) -> bool {
+    !["Active", "Dest", "User"].iter().any(|word| line.starts_with(word))
 }
 
 fn no_heading(line: &str) -> bool {
@@ -101,6 +106,23 @@ const TABLE: &[Shape] = &[
         &[],
         |rows| any(rows, |row| row["table"] == "Tcp"),
     ),
+    shape(Scene::Tree("families"), "-A ax25,netrom,x25 -a --json", "-A ax25,netrom,x25 -a", radio, &[], |rows| {
+        any(rows, |row| row["proto"] == "ax25" && row["vs"].is_number())
+    }),
+    shape(
+        Scene::Tree("families"),
+        "-r -A ax25,netrom,rose,x25 --json",
+        "-r -A ax25,netrom,rose,x25",
+        no_heading,
+        &[],
+        |rows| {
+            any(rows, |row| row["family"] == "netrom" && row["neighbour"] == "NEIGH-1")
+                && any(rows, |row| row["family"] == "rose" && row["neighbours"][2]["callsign"].is_null())
+        },
+    ),
+    shape(Scene::Tree("odd"), "-Sa --json", "-Sa", socket, &[], |rows| {
+        any(rows, |row| row["remote_addrs"][1] == "::1" && row["send_q"] == i32::MAX)
+    }),
     // Nothing in a name or a table may tear a line: there is no netstat to count by here.
     shape(Scene::Tree("hostile"), "-anp --json", "-V", |_| false, &[], |rows| !rows.is_empty()),
 ];
@@ -142,6 +164,17 @@ impl Shape {
                 return Err(format!("without {missing:?}, and with {extra:?}: {line}"));
             }
             rows.push(row);
+        }
+        // The counters of -s are the kernel's words, not ours.
+        if !self.case.args.starts_with("-s") {
+            let help = Case::new(self.case.scene, "--help").run(theatre, programs::netstat_user(), None)?;
+            let help = String::from_utf8_lossy(&help.stdout).into_owned();
+            let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let known: HashSet<&str> = help.split(|c| !is_letter(c)).collect();
+            let keys: HashSet<&String> = rows.iter().filter_map(Row::as_object).flat_map(|row| row.keys()).collect();
+            if let Some(key) = keys.iter().find(|key| !known.contains(key.as_str())) {
+                return Err(format!("--help does not know the field {key}"));
+            }
         }
         if !(self.holds)(&rows) {
             return Err(format!("what must hold of the rows does not:\n{outcome:?}"));

@@ -91,8 +91,8 @@ pub fn netstats() -> Vec<Arg> {
             .action(ArgAction::Append)
             .value_name("FAMILY[,FAMILY...]")
             .help_heading(FAMILIES)
-            .help("Only these families, by the names of the options below"),
-        flag("inet", Some('4'), FAMILIES, "IPv4").aliases(["ip", "tcpip"]),
+            .help("Only these families, by the names of the options below; may be given again"),
+        flag("inet", Some('4'), FAMILIES, "IPv4").visible_aliases(["ip", "tcpip"]),
         flag("inet6", Some('6'), FAMILIES, "IPv6"),
         flag("unix", Some('x'), FAMILIES, "UNIX domain sockets"),
         flag("ax25", None, FAMILIES, "Amateur radio AX.25"),
@@ -100,7 +100,7 @@ pub fn netstats() -> Vec<Arg> {
         flag("rose", None, FAMILIES, "Amateur radio ROSE"),
         flag("ipx", None, FAMILIES, "Novell IPX"),
         flag("x25", None, FAMILIES, "CCITT X.25"),
-        flag("ddp", None, FAMILIES, "AppleTalk: has routes at most, no table of sockets").alias("appletalk"),
+        flag("ddp", None, FAMILIES, "AppleTalk: has routes at most, no table of sockets").visible_alias("appletalk"),
         flag("bluetooth", None, FAMILIES, "Bluetooth (not supported)"),
         flag(id::ALL, Some('a'), FILTERS, "Every socket, or every interface with -i"),
         flag(id::LISTENING, Some('l'), FILTERS, "Only sockets that listen; -a overrules it"),
@@ -114,7 +114,12 @@ pub fn netstats() -> Vec<Arg> {
         flag(id::PROGRAMS, Some('p'), COLUMNS, "The process that holds each socket: PID and program name"),
         flag(id::TIMERS, Some('o'), COLUMNS, "Timers: seconds to expiry, retransmissions, unanswered probes"),
         flag(id::WIDE, Some('W'), COLUMNS, "Addresses in full length, never cut"),
-        flag(id::CONTEXT, Some('Z'), COLUMNS, "SELinux security contexts; ends where SELinux is off"),
+        flag(
+            id::CONTEXT,
+            Some('Z'),
+            COLUMNS,
+            "SELinux security contexts (not supported; ends as netstat does where SELinux is off)",
+        ),
         flag(id::NUMERIC, Some('n'), NAMES, "Numbers instead of host, port and user names"),
         flag(id::NUMERIC_HOSTS, None, NAMES, "Numbers instead of host names"),
         flag(id::NUMERIC_PORTS, None, NAMES, "Numbers instead of port names"),
@@ -138,7 +143,7 @@ pub fn netstats() -> Vec<Arg> {
 /// Our own options. A prefix means one of these only where it fits none of netstat's.
 pub fn ours() -> Vec<Arg> {
     vec![
-        flag(id::JSON, None, BEYOND, "One JSON object per line instead of the view; unknown values are null"),
+        flag(id::JSON, None, BEYOND, "One JSON object per line instead of the view, described below"),
         Arg::new(id::RECENT)
             .long(id::RECENT)
             .action(ArgAction::Set)
@@ -178,6 +183,66 @@ const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
        netstat-user agent [OPTIONS]        keep the table of all sockets, and serve it
        netstat-user doctor [OPTIONS]       what can be traced here, and what mends the rest";
 
+/// What `--json` prints: the view, and the fields of its rows.
+const JSON_ROWS: [(&str, &str); 16] = [
+    (
+        "Internet sockets",
+        "proto recv_q send_q local{addr,port} remote{addr,port} state uid user inode owners[{pid,program}] \
+         timer{name,seconds,retransmits,probes} netns cookie",
+    ),
+    ("SCTP", "the same with local_addrs[] and remote_addrs[], without timer, netns and cookie"),
+    ("UNIX sockets", "proto refcnt flags[] type state inode owners[{pid,program}] path"),
+    ("AX.25", "proto dest source digipeaters[] device state vr vs send_q recv_q inode"),
+    ("NET/ROM", "proto user dest source device state vr vs send_q recv_q inode"),
+    ("ROSE", "proto dest_addr dest_call src_addr src_call dev lci neigh state vr vs send_q recv_q inode"),
+    ("X.25", "proto dest source device lci state vr vs send_q recv_q inode"),
+    ("IPX", "proto recv_q send_q local{network,node,port} remote{network,node,port} state uid user"),
+    ("-g", "family interface refcnt group"),
+    ("-r", "family destination gateway genmask flags metric ref use iface mss window irtt"),
+    ("-r --inet6", "family destination next_hop flag met ref use if"),
+    ("-r --ax25, --x25", "family destination iface, and digits of X.25"),
+    ("-r --netrom", "family destination mnemonic quality neighbour iface"),
+    ("-r --rose", "family destination mask neighbours[{number,callsign,iface}]"),
+    (
+        "-i",
+        "iface mtu rx_ok rx_err rx_drp rx_ovr tx_ok tx_err tx_drp tx_ovr flg flags inet netmask broadcast destination \
+         inet6[] hardware address txqueuelen rx_bytes rx_frame rx_multicast tx_bytes tx_carrier collisions",
+    ),
+    ("-s", "table, then the kernel's counters, their names in snake_case"),
+];
+
+const JSON_NOTE: &str = "One object per line. Values are never cut, formatted or translated; what is not known is null. \
+    Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. With -n the \
+    user is null. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
+
+const EXIT_CODES: [(&str, &str); 3] =
+    [("0", "fine"), ("1", "the kernel has no such table, or output failed"), ("3", "a wrong command line")];
+
+/// Words in lines of at most `width` bytes, each behind `indent`.
+fn wrapped(text: &str, indent: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => *line = format!("{line} {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{indent}"))
+}
+
+/// What stands below the options in `--help`.
+fn epilogue() -> String {
+    let mut text = "JSON rows:\n".to_owned();
+    for (view, fields) in JSON_ROWS {
+        let indent = " ".repeat(20);
+        text.push_str(&format!("  {view:<18}{}\n", wrapped(fields, &indent, 78)));
+    }
+    text.push_str(&format!("  {}\n\n", wrapped(JSON_NOTE, "  ", 96)));
+    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
+    text.push_str(&format!("Exit codes: {}.", codes.join("; ")));
+    text
+}
+
 /// The whole command, for help and manual.
 fn command() -> Command {
     Command::new("netstat-user")
@@ -192,7 +257,7 @@ fn command() -> Command {
         .override_usage(SYNOPSIS)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .after_help("Exit codes: 0 fine; 1 the kernel has no such table, or output failed; 3 a wrong command line.")
+        .after_help(epilogue())
         .args(netstats())
         .args(ours())
 }
@@ -202,9 +267,14 @@ pub fn help() -> String {
     command().render_help().to_string()
 }
 
-/// The line of `--version`.
+/// The text of `--version`: our own, and whose options and bytes these are.
 pub fn version() -> String {
-    concat!("netstat-user ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+    concat!(
+        "netstat-user ",
+        env!("CARGO_PKG_VERSION"),
+        "\nThe options and output are those of netstat from net-tools 2.10.\n"
+    )
+    .to_owned()
 }
 
 /// What a wrong command line gets.
@@ -215,13 +285,28 @@ pub fn usage() -> String {
 /// The manual page, in roff.
 pub fn man_page() -> String {
     let mut roff = Vec::new();
+    let page = clap_mangen::Man::new(command()).section("8");
     // Writing to memory does not fail.
-    let _ = clap_mangen::Man::new(command()).section("8").render(&mut roff);
-    let mut page = String::from_utf8_lossy(&roff).into_owned();
+    let _ = page.render_title(&mut roff);
+    let _ = page.render_name_section(&mut roff);
+    let _ = page.render_synopsis_section(&mut roff);
+    let _ = page.render_description_section(&mut roff);
+    let _ = page.render_options_section(&mut roff);
+    let mut text = String::from_utf8_lossy(&roff).into_owned();
+    let plain = |words: &str| words.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+    let mut section = |title: &str, entries: &[(&str, &str)]| {
+        text.push_str(&format!(".SH \"{title}\"\n"));
+        for (name, meaning) in entries {
+            text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(name), plain(meaning)));
+        }
+    };
+    section("JSON ROWS", &JSON_ROWS);
+    section("EXIT CODES", &EXIT_CODES);
+    text = text.replace(".SH \"EXIT CODES\"", &format!(".PP\n{}\n.SH \"EXIT CODES\"", plain(JSON_NOTE)));
     for verb in [events::command(), agent::command(), doctor::command()] {
-        page.push_str(&verb_sections(verb));
+        text.push_str(&verb_sections(verb));
     }
-    page
+    text
 }
 
 /// The sections of a verb: those of a page of its own, one level down.

@@ -5,6 +5,47 @@ use clap::Arg;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+/// netstat's long options in the order of its table, which is that of getopt's messages. A prefix that fits several
+/// families means the first of them.
+const FAMILIES: [&str; 13] =
+    ["ax25", "ip", "ipx", "appletalk", "netrom", "inet", "inet6", "ddp", "unix", "tcpip", "x25", "rose", "bluetooth"];
+
+/// The options after the families; `unix` is there a second time, so that `--uni` means nothing.
+const OTHERS: [&str; 32] = [
+    "version",
+    "interfaces",
+    "help",
+    "route",
+    "raw",
+    "rfcomm",
+    "tcp",
+    "sctp",
+    "udp",
+    "udplite",
+    "unix",
+    "l2cap",
+    "listening",
+    "all",
+    "numeric",
+    "numeric-hosts",
+    "numeric-ports",
+    "numeric-users",
+    "protocol",
+    "programs",
+    "continuous",
+    "cache",
+    "context",
+    "statistics",
+    "symbolic",
+    "timers",
+    "verbose",
+    "masquerade",
+    "groups",
+    "fib",
+    "extend",
+    "wide",
+];
+
 /// One option, as met on the command line.
 #[derive(Debug)]
 pub struct Met<'a> {
@@ -104,45 +145,43 @@ impl<'a> Getopt<'a> {
             Some(at) => (&word[..at], Some(OsStr::from_bytes(&word[at + 1..]))),
             None => (word, None),
         };
-        let printable = || String::from_utf8_lossy(name).into_owned();
-        let arg = self.find_long(name)?.ok_or_else(|| Error::Unrecognized(printable()))?;
+        let printable = || String::from_utf8_lossy(word).into_owned();
+        let (full, arg) = self.find_long(name, word)?.ok_or_else(|| Error::Unrecognized(printable()))?;
         let value = match (takes_value(arg), given) {
             (false, None) => OsStr::new(""),
-            (false, Some(_)) => return Err(Error::UnwantedValue(arg.get_long().unwrap_or_default().to_owned())),
+            (false, Some(_)) => return Err(Error::UnwantedValue(full.to_owned())),
             (true, Some(value)) => value,
-            (true, None) => self
-                .words
-                .next()
-                .ok_or_else(|| Error::LongWithoutValue(arg.get_long().unwrap_or_default().to_owned()))?,
+            (true, None) => self.words.next().ok_or_else(|| Error::LongWithoutValue(full.to_owned()))?,
         };
         Ok(Met { id: arg.get_id().as_str(), value })
     }
 
-    /// The option with this name, or the only one with this prefix.
-    fn find_long(&self, name: &[u8]) -> Result<Option<&'a Arg>, Error> {
-        let exact = self.all().find(|arg| names(arg).any(|n| n.as_bytes() == name));
-        if exact.is_some() {
-            return Ok(exact);
+    /// The option with this name, or the only one with this prefix, with its whole name; `word` is the name with what
+    /// follows it, for messages.
+    fn find_long(&self, name: &[u8], word: &[u8]) -> Result<Option<(&'a str, &'a Arg)>, Error> {
+        let named = |name: &[u8]| {
+            let matching = |arg| names(arg).find(|n| n.as_bytes() == name).map(|n| (n, arg));
+            self.all().find_map(matching)
+        };
+        if let Some(exact) = named(name) {
+            return Ok(Some(exact));
         }
-        for options in [self.netstats, self.ours] {
-            let fits = |arg: &&Arg| names(arg).any(|n| n.as_bytes().starts_with(name));
-            let mut fitting = options.iter().filter(fits);
-            let Some(first) = fitting.next() else { continue };
-            // The family options are one option to getopt: among themselves they are never ambiguous.
-            if fitting.all(|other| is_family(first) && is_family(other)) {
-                return Ok(Some(first));
-            }
-            let possible: Vec<&str> = options
-                .iter()
-                .filter(fits)
-                .filter_map(|arg| names(arg).find(|n| n.as_bytes().starts_with(name)))
-                .collect();
-            return Err(Error::Ambiguous(
-                String::from_utf8_lossy(name).into_owned(),
+        let fits = |option: &&str| option.as_bytes().starts_with(name);
+        let families: Vec<&str> = FAMILIES.into_iter().filter(fits).collect();
+        let others = OTHERS.into_iter().filter(fits);
+        // The families are one option to getopt: among themselves they are never ambiguous.
+        let mut possible: Vec<&str> = families.into_iter().take(1).chain(others).collect();
+        if possible.is_empty() {
+            possible = self.ours.iter().flat_map(names).filter(fits).collect();
+        }
+        match possible[..] {
+            [] => Ok(None),
+            [only] => Ok(named(only.as_bytes())),
+            _ => Err(Error::Ambiguous(
+                String::from_utf8_lossy(word).into_owned(),
                 possible.iter().map(|n| format!(" '--{n}'")).collect(),
-            ));
+            )),
         }
-        Ok(None)
     }
 }
 
@@ -154,6 +193,16 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
 }
 
-fn is_family(arg: &Arg) -> bool {
-    super::Family::parse(arg.get_id().as_str().as_bytes()).is_some()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_order_names_every_option() {
+        let netstats = crate::cli::classic::definitions::netstats();
+        let defined: BTreeSet<&str> = netstats.iter().flat_map(names).collect();
+        let ordered: BTreeSet<&str> = FAMILIES.into_iter().chain(OTHERS).collect();
+        assert_eq!(ordered, defined);
+    }
 }

@@ -3,7 +3,7 @@
 use super::route::host;
 use super::session::Session;
 use crate::names::Wanted;
-use crate::proc::igmp;
+use crate::proc::{igmp, whole};
 use crate::view::groups;
 use std::io;
 
@@ -21,7 +21,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     let mut listed = Vec::new();
     let mut code = 0;
     if session.tables.v4 {
-        match std::fs::read(session.proc.join("net/igmp")) {
+        match whole(&session.proc.join("net/igmp")) {
             Ok(text) => take(session, &mut listed, igmp::v4(&text), "igmp")?,
             Err(_) => {
                 session.out.note(b"netstat: no support for `AF INET (igmp)' on this system.\n")?;
@@ -31,13 +31,12 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     }
     // A kernel without IPv6 has no groups of it; that is no failure, in netstat neither.
     if session.tables.v6
-        && code == 0
-        && let Ok(text) = std::fs::read(session.proc.join("net/igmp6"))
+        && let Ok(text) = whole(&session.proc.join("net/igmp6"))
     {
         take(session, &mut listed, igmp::v6(&text), "igmp6")?;
     }
     if !session.options.numeric.hosts && !session.options.json {
-        let hosts = listed.iter().map(|group| group.group).collect();
+        let hosts = listed.iter().map(|group| group.group).filter(|group| !group.is_unspecified()).collect();
         session.names.look_up(Wanted { hosts, ..Wanted::default() });
     }
     for group in &listed {

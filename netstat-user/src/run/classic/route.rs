@@ -1,5 +1,6 @@
 //! The `route` view: the routing tables of the families asked for, in the order asked for.
 
+use super::packet_routes;
 use super::session::Session;
 use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
@@ -24,7 +25,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
         let code = match family {
             Family::Inet => inet(session)?,
             Family::Inet6 => inet6(session)?,
-            other => refuse(session, other)?,
+            other => others(session, other)?,
         };
         if code != 0 {
             return Ok(code);
@@ -38,7 +39,9 @@ fn inet(session: &mut Session<'_>) -> io::Result<u8> {
     const MISSING: &str = "INET (IPv4) not configured in this system.\n";
     let columns = Columns::new(session.options.extend);
     if wants_table(session) {
-        let Some(text) = session.read("net/route", "/proc/net/route")? else { return missing(session, MISSING) };
+        let Some(text) = session.read("net/route", "/proc/net/route")? else {
+            return Ok(session.not_configured(MISSING));
+        };
         if !session.options.json {
             heading4(session.out.bytes(), &session.lang, columns);
         }
@@ -55,7 +58,7 @@ fn inet(session: &mut Session<'_>) -> io::Result<u8> {
     }
     if session.options.cache {
         if session.read("net/rt_cache", "/proc/net/rt_cache")?.is_none() {
-            return missing(session, MISSING);
+            return Ok(session.not_configured(MISSING));
         }
         if !session.options.json {
             heading4_cache(session.out.bytes(), &session.lang, columns);
@@ -116,7 +119,7 @@ fn question4(route: &Route4) -> Option<Name> {
 /// IPv6: the table, the cache, or one after the other; both are in one file.
 fn inet6(session: &mut Session<'_>) -> io::Result<u8> {
     let Some(text) = session.read("net/ipv6_route", "/proc/net/ipv6_route")? else {
-        return missing(session, "INET6 (IPv6) not configured in this system.\n");
+        return Ok(session.not_configured("INET6 (IPv6) not configured in this system.\n"));
     };
     let (cached, routes): (Vec<_>, Vec<_>) =
         route::v6(&text).into_iter().partition(|route| route.flags & RTF_CACHE != 0);
@@ -141,17 +144,17 @@ fn table6(session: &mut Session<'_>, routes: &[Route6]) {
         session.names.look_up(Wanted { hosts, ..Wanted::default() });
     }
     for route in routes {
-        let name = |address: Ipv6Addr| match address.is_unspecified() && names_wanted(session) {
-            true => b"[::]".to_vec(),
-            false => host(session, address.into()),
-        };
-        let (destination, gateway) = (name(route.destination), name(route.next_hop));
+        let (destination, gateway) = (host(session, route.destination.into()), host(session, route.next_hop.into()));
         row6(session.out.bytes(), &Row { route, destination: &destination, gateway: &gateway });
     }
 }
 
-/// The name of an address where names are wanted and it has one, else its number.
+/// The name of an address where names are wanted and it has one, else its number. The IPv6 wildcard among names has
+/// brackets.
 pub(super) fn host(session: &Session<'_>, address: IpAddr) -> Vec<u8> {
+    if names_wanted(session) && address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        return b"[::]".to_vec();
+    }
     let name = session.names.labels().hosts.get(&address).filter(|_| names_wanted(session));
     name.map_or_else(|| Cow::Owned(numeric(address).into_bytes()), |name| escape(name)).into_owned()
 }
@@ -164,26 +167,27 @@ const fn wants_table(session: &Session<'_>) -> bool {
     session.options.fib || !session.options.cache
 }
 
-/// Says, on standard output as netstat does, that the kernel has no such tables.
-fn missing(session: &mut Session<'_>, text: &str) -> io::Result<u8> {
-    session.out.bytes().extend_from_slice(session.lang.text(text));
-    Ok(1)
-}
-
-/// The families without routes, or without routes on kernels of today.
-fn refuse(session: &mut Session<'_>, family: Family) -> io::Result<u8> {
+/// The families beside Internet: their routes, or why there are none.
+fn others(session: &mut Session<'_>, family: Family) -> io::Result<u8> {
     match family {
         Family::Ipx => {
+            // No kernel since 4.18 has them.
+            session.out.note(absent().as_bytes())?;
             let text = "IPX routing not in file %s or %s found.\n";
             let text = session.lang.fill(text, &[&"/proc/net/ipx/route", &"/proc/net/ipx_route"]);
             session.out.bytes().extend_from_slice(&text);
             Ok(1)
         }
-        Family::Ax25 => missing(session, "AX.25 not configured in this system.\n"),
-        Family::Netrom => missing(session, "NET/ROM not configured in this system.\n"),
-        Family::X25 => missing(session, "X.25 not configured in this system.\n"),
-        Family::Rose => note(session, "ROSE not configured in this system.\n", 1),
-        Family::Ddp => note(session, "DDP (AppleTalk) not configured on this system.\n", 1),
+        Family::Ax25 => packet_routes::ax25(session),
+        Family::Netrom => packet_routes::netrom(session),
+        Family::X25 => packet_routes::x25(session),
+        Family::Rose => packet_routes::rose(session),
+        Family::Ddp => {
+            let text = session.lang.text("DDP (AppleTalk) not configured on this system.\n");
+            let text = [b"Error opening /proc/net/atalk_route: ", absent().as_bytes(), text].concat();
+            session.out.note(&text)?;
+            Ok(1)
+        }
         Family::Bluetooth => {
             let text = session.lang.fill("Address family `%s' not supported.\n", &[&family.name()]);
             session.out.note(&text)?;
@@ -197,8 +201,8 @@ fn refuse(session: &mut Session<'_>, family: Family) -> io::Result<u8> {
     }
 }
 
-fn note(session: &mut Session<'_>, text: &str, code: u8) -> io::Result<u8> {
-    let text = session.lang.text(text).to_vec();
-    session.out.note(&text)?;
-    Ok(code)
+/// What the C library says of a file that is not there, in the user's language.
+fn absent() -> String {
+    let error = io::Error::from_raw_os_error(2).to_string();
+    format!("{}\n", error.split(" (os error").next().unwrap_or_default())
 }

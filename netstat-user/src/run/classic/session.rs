@@ -5,8 +5,8 @@ use crate::cli::classic::{Filter, Options, Tables, Want};
 use crate::lang::Lang;
 use crate::model::Owners;
 use crate::names::Names;
-use crate::proc::fds;
 use crate::proc::netns::{self, Namespace};
+use crate::proc::{fds, whole};
 use crate::run::source::Source;
 use crate::view::Listed;
 use std::io;
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A failure to write to standard output.
     pub fn read(&mut self, path: &str, failure: &str) -> io::Result<Option<Vec<u8>>> {
-        match std::fs::read(self.proc.join(path)) {
+        match whole(&self.proc.join(path)) {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
                 let mut note = self.lang.text(failure).to_vec();
@@ -117,6 +117,12 @@ impl<'a> Session<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// Says, on standard output as netstat does, that the kernel has no such routing tables; returns the exit code.
+    pub fn not_configured(&mut self, text: &str) -> u8 {
+        self.out.bytes().extend_from_slice(self.lang.text(text));
+        1
     }
 
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and

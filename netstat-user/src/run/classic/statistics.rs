@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::cli::classic::Family;
 use crate::model::net::CounterTable;
-use crate::proc::snmp;
+use crate::proc::{snmp, whole};
 use crate::view::statistics::{Printer, Selection, json};
 use std::io;
 
@@ -41,10 +41,10 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
             return Ok(0);
         }
         tables.extend(snmp);
-        if let Ok(text) = std::fs::read(session.proc.join("net/netstat")) {
+        if let Ok(text) = whole(&session.proc.join("net/netstat")) {
             tables.extend(pairs(session, &text, "Problem while parsing /proc/net/netstat\n")?);
         }
-        if let Ok(text) = std::fs::read(session.proc.join("net/sctp/snmp")) {
+        if let Ok(text) = whole(&session.proc.join("net/sctp/snmp")) {
             tables.push(snmp::sctp(&text));
         }
     }

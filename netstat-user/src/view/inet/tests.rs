@@ -59,9 +59,10 @@ fn addresses_are_cut_and_wildcards_written_as_netstat_does() {
     );
     labels.ports = HashMap::from([(("tcp", 65432), b"averyveryverylongservice".to_vec())]);
     labels.hosts = HashMap::from([(row.local.addr, b"zoo-long-host".to_vec())]);
-    assert_eq!(local(&labels, false, true)[..23], *"zoo-:averyveryverylongs");
+    assert_eq!(local(&labels, false, false)[..23], *"zoo-:averyveryverylongs");
+    assert_eq!(local(&labels, false, true)[..23], *"2001:averyveryverylongs");
     labels.hosts = HashMap::from([(row.local.addr, b"six".to_vec())]);
-    assert_eq!(local(&labels, false, true)[..23], *"six:averyveryverylongs ");
+    assert_eq!(local(&labels, false, false)[..23], *"six:averyveryverylongs ");
 }
 
 #[test]

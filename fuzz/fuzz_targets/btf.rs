@@ -1,0 +1,16 @@
+//! The kernel's BTF: walked or refused, and asked for what the attach plan asks.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use netstat_user::kernel::btf::Btf;
+
+fuzz_target!(|blob: &[u8]| {
+    let Ok(btf) = Btf::parse(blob, &|_| true) else { return };
+    for (strukt, member) in [("sock", "sk_family"), ("sock", "__sk_common"), ("s", "m"), ("inet_sock", "inet_sport")] {
+        btf.offset(strukt, member);
+    }
+    for name in ["inet_sock_set_state", "tcp_set_state", "f", ""] {
+        btf.tracepoint_args(name);
+        btf.function_args(name);
+    }
+});

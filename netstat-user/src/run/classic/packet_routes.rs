@@ -1,0 +1,89 @@
+//! The routing tables of the families beside Internet: AX.25, NET/ROM, ROSE and X.25.
+
+use super::session::Session;
+use crate::proc::{packet_routes as reader, whole};
+use crate::view::packet_routes as view;
+use std::io;
+
+/// AX.25; returns 0, or the exit code that ends the run.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn ax25(session: &mut Session<'_>) -> io::Result<u8> {
+    let Some(table) = session.read("net/ax25_route", "/proc/net/ax25_route")? else {
+        return Ok(session.not_configured("AX.25 not configured in this system.\n"));
+    };
+    let json = session.options.json;
+    let out = session.out.bytes();
+    if !json {
+        view::ax25_heading(out, &session.lang);
+    }
+    reader::ax25(&table).for_each(|route| if json { view::ax25_json(out, &route) } else { view::ax25(out, &route) });
+    Ok(0)
+}
+
+/// NET/ROM; returns 0, or the exit code that ends the run.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn netrom(session: &mut Session<'_>) -> io::Result<u8> {
+    let nodes = session.read("net/nr_nodes", "/proc/net/nr_nodes")?;
+    let neighbours = session.read("net/nr_neigh", "/proc/net/nr_neigh")?;
+    let (Some(nodes), Some(neighbours)) = (nodes, neighbours) else {
+        return Ok(session.not_configured("NET/ROM not configured in this system.\n"));
+    };
+    let json = session.options.json;
+    let out = session.out.bytes();
+    if !json {
+        view::netrom_heading(out, &session.lang);
+    }
+    for route in reader::netrom(&nodes, &neighbours) {
+        if json { view::netrom_json(out, &route) } else { view::netrom(out, &route) }
+    }
+    Ok(0)
+}
+
+/// ROSE; returns 0, or the exit code that ends the run.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn rose(session: &mut Session<'_>) -> io::Result<u8> {
+    let nodes = session.read("net/rose_nodes", "/proc/net/rose_nodes")?;
+    let neighbours = match nodes {
+        Some(_) => session.read("net/rose_neigh", "/proc/net/rose_neigh")?,
+        None => None,
+    };
+    let (Some(nodes), Some(neighbours)) = (nodes, neighbours) else {
+        let text = session.lang.text("ROSE not configured in this system.\n").to_vec();
+        session.out.note(&text)?;
+        return Ok(1);
+    };
+    let json = session.options.json;
+    let out = session.out.bytes();
+    if !json {
+        view::rose_heading(out, &session.lang);
+    }
+    for route in reader::rose(&nodes, &neighbours) {
+        if json { view::rose_json(out, &route) } else { view::rose(out, &route) }
+    }
+    Ok(0)
+}
+
+/// X.25; returns 0, or the exit code that ends the run.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
+    // The second is where it was once.
+    let read = |file: &str| whole(&session.proc.join(file));
+    let Ok(table) = read("net/x25/route").or_else(|_| read("net/x25_routes")) else {
+        return Ok(session.not_configured("X.25 not configured in this system.\n"));
+    };
+    let json = session.options.json;
+    let out = session.out.bytes();
+    if !json {
+        view::x25_heading(out);
+    }
+    reader::x25(&table).for_each(|route| if json { view::x25_json(out, &route) } else { view::x25(out, &route) });
+    Ok(0)
+}
