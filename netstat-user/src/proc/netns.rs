@@ -20,7 +20,7 @@ pub struct Namespace {
     pub inode: u32,
     /// Its name in [`NAMES`], if it has one.
     pub name: Option<Vec<u8>>,
-    /// A process in it, if there is one.
+    /// A process in it, or a thread, if there is one.
     pub pid: Option<u32>,
 }
 
@@ -49,7 +49,21 @@ pub struct Found {
     pub refused: bool,
 }
 
-/// Every namespace that a process is in or that has a name.
+/// The threads of a process that has several, each with the namespace it is in.
+fn threads(root: &Path, pid: u32) -> Vec<(u32, u32)> {
+    let folder = root.join(pid.to_string()).join("task");
+    // A link for each thread, and the two that every folder has (`proc_task_getattr`).
+    if !fs::metadata(&folder).is_ok_and(|folder| folder.nlink() > 3) {
+        return Vec::new();
+    }
+    let thread = |entry: fs::DirEntry| {
+        let tid = entry.file_name().to_str()?.parse().ok()?;
+        Some((tid, fs::metadata(entry.path().join("ns/net")).ok()?.ino() as u32))
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(thread).collect()
+}
+
+/// Every namespace that a process or one of its threads is in, or that has a name.
 pub fn all(root: &Path, names: &Path) -> Found {
     let (mut found, mut refused) = (BTreeMap::new(), false);
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
@@ -62,6 +76,10 @@ pub fn all(root: &Path, names: &Path) -> Found {
             }
         };
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
+        // A thread may have gone elsewhere on its own. What it cannot be asked is not worth a warning: its process could be.
+        for (tid, inode) in threads(root, pid) {
+            found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(tid) });
+        }
     }
     for (inode, name) in named(names) {
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: None }).name.get_or_insert(name);
@@ -170,6 +188,35 @@ mod tests {
         assert_eq!(names.of(Some(blue)), Some(b"blue".as_slice()));
         assert_eq!(Names::new(Path::new("/nonexistent")).of(Some(blue)), None);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_namespace_of_a_thread_alone_is_found() {
+        let (root, names) = (Path::new("/proc"), Path::new(NAMES));
+        let own = own(root).unwrap();
+        let mut child = std::process::Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        // Without privilege it ends, and the thread stays where it is: that has to be found all the same.
+        while of(root, child.id()).is_ok_and(|inode| inode == own) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let file = File::open(root.join(child.id().to_string()).join("ns/net"));
+        let (told, tell) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        std::thread::spawn(move || {
+            let _ = file.map(|file| move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)));
+            let inode = fs::metadata("/proc/thread-self/ns/net").unwrap().ino() as u32;
+            told.0.send(inode).unwrap();
+            let _ = tell.1.recv();
+        });
+        let inode = told.1.recv().unwrap();
+        let _ = child.kill();
+        child.wait().unwrap();
+        let found = all(root, names).namespaces;
+        let found = found.iter().find(|namespace| namespace.inode == inode).unwrap();
+        let read = found.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
+        assert!(read.unwrap().starts_with(b"  sl"));
+        assert!(inode != own || !rustix::process::geteuid().is_root());
+        drop(tell.0);
     }
 
     #[test]
