@@ -5,7 +5,7 @@ pub mod beyond;
 use super::json::Object;
 use super::{Listed, text};
 use crate::lang::Lang;
-use crate::model::{Endpoint, Holder, Labels, Proto, SocketRow, TcpState, Timer};
+use crate::model::{Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
 use beyond::Beyond;
 use std::net::IpAddr;
 
@@ -231,7 +231,7 @@ pub fn json<'a>(
     object.number("uid", row.uid);
     object.optional_string("user", labels.users.get(&row.uid).map(Vec::as_slice));
     object.number("inode", row.inode);
-    json_owners(&mut object, holders);
+    json_owners(&mut object, holders, beyond.recorded);
     let mut timer = object.object("timer");
     timer.optional_string("name", timer_name(row.timer.kind).map(str::as_bytes));
     timer.optional("seconds", Some(format_args!("{}.{:02}", row.timer.expires / 100, row.timer.expires % 100)));
@@ -243,9 +243,6 @@ pub fn json<'a>(
         None => object.optional("netns", row.netns),
     }
     object.optional("cookie", row.cookie);
-    if let Some(owner) = beyond.recorded {
-        beyond::json_owner(&mut object, Some(owner));
-    }
     object.end();
 }
 
@@ -258,11 +255,22 @@ pub fn json_end(object: &mut Object<'_>, key: &str, end: Option<(IpAddr, Option<
     inner.close();
 }
 
-/// The processes that hold the socket, all of them.
-pub fn json_owners<'a>(object: &mut Object<'_>, holders: impl IntoIterator<Item = &'a Holder>) {
-    object.objects("owners", holders, |object, holder: &Holder| {
-        object.number("pid", holder.pid);
-        object.string("program", &holder.program);
+/// The processes that hold the socket, all of them; if there is none, the one that events recorded as its owner, with how that is known.
+pub fn json_owners<'a>(
+    object: &mut Object<'_>,
+    holders: impl IntoIterator<Item = &'a Holder>,
+    recorded: Option<&Owner>,
+) {
+    let mut holders = holders.into_iter().peekable();
+    let recorded = recorded.filter(|_| holders.peek().is_none());
+    let holders = holders.map(|holder| (holder.pid, holder.program.as_slice(), None));
+    let recorded = recorded.map(|owner| (owner.pid, owner.comm.as_bytes(), Some(owner.grade)));
+    object.objects("owners", holders.chain(recorded), |object, (pid, program, grade)| {
+        object.number("pid", pid);
+        object.string("program", program);
+        if let Some(grade) = grade {
+            object.string("owner", grade.name().as_bytes());
+        }
     });
 }
 

@@ -91,7 +91,7 @@ pub fn json<'a>(
     object.number("uid", row.uid);
     object.optional_string("user", labels.users.get(&row.uid).map(Vec::as_slice));
     object.number("inode", row.inode);
-    inet::json_owners(&mut object, holders);
+    inet::json_owners(&mut object, holders, None);
     if let Some(netns) = beyond.netns {
         beyond::json_netns(&mut object, netns);
     }

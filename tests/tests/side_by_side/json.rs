@@ -24,7 +24,6 @@ const INTERNET: &[&str] = &[
     "proto", "recv_q", "send_q", "local", "remote", "state", "uid", "user", "inode", "owners", "timer", "netns",
     "cookie",
 ];
-const RECORDED: &[&str] = &["pid", "comm", "owner"];
 const UNIX: &[&str] = &["proto", "refcnt", "flags", "type", "state", "inode", "owners", "path"];
 
 fn socket(line: &str) -> bool {
@@ -58,12 +57,17 @@ fn no_inode(row: &Row) -> bool {
     row["inode"].is_null() || row["inode"] == 0
 }
 
+/// Nobody holds it. An agent, where one answers, names whom events recorded as its owner, and how that is known.
+fn nobodys(row: &Row) -> bool {
+    row["owners"].as_array().is_some_and(|owners| owners.iter().all(|owner| owner["owner"].is_string()))
+}
+
 const TABLE: &[Shape] = &[
     shape(Scene::Sockets, "-tan --json", "-tan", socket, INTERNET, |rows| {
         any(rows, |row| {
             row["local"]["addr"] == "2001:db8:1234:5678:9abc:def0:1234:5678" && row["local"]["port"] == 65432
         }) && any(rows, |row| row["remote"]["addr"] == "::ffff:127.0.0.1" && row["proto"] == "tcp6")
-            && any(rows, |row| row["state"] == "CLOSING" && no_inode(row) && row["owners"] == Row::Array(vec![]))
+            && any(rows, |row| row["state"] == "CLOSING" && no_inode(row) && nobodys(row))
     }),
     shape(Scene::Sockets, "-tapeno --json", "-tapeno", socket, INTERNET, |rows| {
         // One listener of three processes: netstat names one of them.
@@ -155,11 +159,7 @@ impl Shape {
             let row: Row = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
             let object = row.as_object().ok_or_else(|| format!("not an object: {line}"))?;
             let missing: Vec<_> = self.fields.iter().filter(|field| !object.contains_key(**field)).collect();
-            // An agent, where one answers, names whom events recorded as the owner of a socket that nobody holds.
-            let nobodys = row["owners"].as_array().is_some_and(Vec::is_empty) && no_inode(&row);
-            let recorded = |key: &str| nobodys && self.fields == INTERNET && RECORDED.contains(&key);
-            let more = |key: &&String| !self.fields.contains(&key.as_str()) && !recorded(key);
-            let extra: Vec<_> = object.keys().filter(more).collect();
+            let extra: Vec<_> = object.keys().filter(|key| !self.fields.contains(&key.as_str())).collect();
             if !missing.is_empty() || (!self.fields.is_empty() && !extra.is_empty()) {
                 return Err(format!("without {missing:?}, and with {extra:?}: {line}"));
             }

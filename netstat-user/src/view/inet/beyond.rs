@@ -90,13 +90,6 @@ pub fn json_netns(object: &mut Object<'_>, netns: Netns<'_>) {
     object.optional_string("netns_name", netns.name);
 }
 
-/// `pid`, `comm` and `owner`, as in the lines of events: whose the socket is or was, and how that is known.
-pub fn json_owner(object: &mut Object<'_>, owner: Option<&Owner>) {
-    object.optional("pid", owner.map(|owner| owner.pid));
-    object.optional_string("comm", owner.map(|owner| owner.comm.as_bytes()));
-    object.optional_string("owner", owner.map(|owner| owner.grade.name().as_bytes()));
-}
-
 /// The row of a socket that ended, in CLOSE, for the columns that netstat has.
 pub fn row(closed: &ClosedSocket) -> SocketRow {
     let socket = &closed.socket;
@@ -137,7 +130,7 @@ pub fn json(out: &mut Vec<u8>, closed: &ClosedSocket, user: Option<&[u8]>, netns
     object.optional("uid", socket.uid);
     object.optional_string("user", user);
     object.optional("inode", (socket.inode != 0).then_some(socket.inode));
-    super::json_owners(&mut object, []);
+    super::json_owners(&mut object, [], socket.owner.as_ref());
     object.optional("timer", None::<u8>);
     match netns {
         Some(netns) => json_netns(&mut object, netns),
@@ -146,7 +139,9 @@ pub fn json(out: &mut Vec<u8>, closed: &ClosedSocket, user: Option<&[u8]>, netns
     object.optional("cookie", socket.cookie);
     object.string("event", b"close");
     object.string("time", &event::timestamp(closed.closed_ns));
-    json_owner(&mut object, socket.owner.as_ref());
+    object.optional("pid", socket.owner.map(|owner| owner.pid));
+    object.optional_string("comm", socket.owner.as_ref().map(|owner| owner.comm.as_bytes()));
+    object.optional_string("owner", socket.owner.map(|owner| owner.grade.name().as_bytes()));
     object.optional("duration_ns", totals.duration_ns);
     object.optional("rx_bytes", totals.rx_bytes);
     object.optional("tx_bytes", totals.tx_bytes);
