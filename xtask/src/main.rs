@@ -29,8 +29,9 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command {
         name: "bench",
-        args: "stream|tables [--rounds N] …",
-        help: "side-by-side tables: the cost of the event stream against tcpstates; socket tables against netstat and ss",
+        args: "stream|tables|agent [--rounds N] …",
+        help: "side-by-side tables: the cost of the event stream against tcpstates; socket tables against netstat and ss; what the \
+           agent takes and how fast it answers",
         run: bench::run,
     },
     Command {

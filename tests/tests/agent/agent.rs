@@ -44,12 +44,10 @@ impl Agent {
     /// Starts an agent on this path, and waits until it serves, or has ended.
     pub fn at(socket: &Path, args: &[&str]) -> Result<Self, (End, Vec<String>)> {
         let mut command = Command::new(programs::netstat_user());
-        command
-            .arg("agent")
-            .arg("--socket")
-            .arg(socket)
-            .args(["--recent", "1h", "--recent-count", "1000000"])
-            .args(args);
+        command.arg("agent").arg("--socket").arg(socket).args(["--recent", "1h"]).args(args);
+        if !args.contains(&"--recent-count") {
+            command.args(["--recent-count", "1000000"]);
+        }
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, stderr) = mpsc::channel();
         let pipe = BufReader::new(child.stderr.take().unwrap());
@@ -70,10 +68,6 @@ impl Agent {
                 Err(RecvTimeoutError::Timeout) => panic!("the agent does not serve within {:?}: {said:?}", patience()),
             }
         }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -121,6 +115,16 @@ impl Agent {
             .into_iter()
             .find_map(|answer| if let Answer::Status(status) = answer { Some(status) } else { None });
         found.expect("a status")
+    }
+
+    /// How often the kernel did not run its programs, since one ran already on that processor.
+    pub fn missed(&self) -> u64 {
+        let answers = self.ask(&Request::Health);
+        let programs = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Health(health) => Some(health.programs),
+            _ => None,
+        });
+        programs.flatten().filter_map(|program| program.missed).sum()
     }
 
     /// The live table, as the agent keeps it, set right from the kernel's lists.

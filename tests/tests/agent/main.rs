@@ -8,11 +8,15 @@
 
 mod agent;
 mod cast;
+mod churn;
 mod connections;
 mod datagrams;
 mod kernel;
 mod owners;
+mod same;
+mod siege;
 mod stage;
+mod upheavals;
 
 use libtest_mimic::Arguments;
 use netstat_tests::truth::runner::{self, Test};
@@ -35,7 +39,8 @@ fn main() -> ExitCode {
     // Crowds of sockets in one process.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let modules: [&[Test]; 3] = [connections::TESTS, owners::TESTS, datagrams::TESTS];
+    let modules: [&[Test]; 6] =
+        [connections::TESTS, owners::TESTS, datagrams::TESTS, same::TESTS, siege::TESTS, upheavals::TESTS];
     let code = runner::run(arguments, &modules.concat());
     actor::sweep();
     code

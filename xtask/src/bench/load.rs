@@ -38,6 +38,26 @@ pub fn reset_loop(listener: &TcpListener, duration: Duration) -> Result<Made> {
     Ok(Made { connections, elapsed: start.elapsed() })
 }
 
+/// The same at a steady pace of so many a second, a few at a time with a pause in between.
+pub fn paced(listener: &TcpListener, per_second: u64, duration: Duration) -> Result<Made> {
+    let address: SocketAddr = listener.local_addr()?;
+    let start = Instant::now();
+    let mut connections = 0;
+    while start.elapsed() < duration {
+        let due = (start.elapsed().as_secs_f64() * per_second as f64) as u64;
+        while connections < due {
+            let client = TcpStream::connect(address)?;
+            let (server, _) = listener.accept()?;
+            set_socket_linger(&client, Some(Duration::ZERO))?;
+            drop(client);
+            drop(server);
+            connections += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(Made { connections, elapsed: start.elapsed() })
+}
+
 /// Established TCP connections on loopback, both ends held here.
 pub struct Held {
     _listeners: Vec<TcpListener>,

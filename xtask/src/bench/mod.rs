@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: side-by-side measurements. What is compared runs in one go, taking turns round by round, so that a busy
 //! machine slows all of it alike; a number is the median of its rounds, with the least and the greatest beside it.
 
+mod agent;
 mod load;
 mod stream;
 mod tables;
@@ -8,13 +9,15 @@ mod tables;
 use crate::sh;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
     match args.split_first() {
         Some((what, rest)) if what == "stream" => stream::run(rest)?,
         Some((what, rest)) if what == "tables" => tables::run(rest)?,
-        _ => bail!("bench what? `stream` or `tables`"),
+        Some((what, rest)) if what == "agent" => agent::run(rest)?,
+        _ => bail!("bench what? `stream`, `tables` or `agent`"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -31,6 +34,17 @@ fn number(args: &mut Vec<String>, name: &str, default: u64) -> Result<u64> {
     let Some(Ok(value)) = args.get(at + 1).map(|value| value.parse()) else { bail!("{name} wants a number") };
     args.drain(at..at + 2);
     Ok(value)
+}
+
+/// Runs a command to its end: milliseconds, and lines of output.
+fn timed(command: &mut Command) -> Result<(f64, i64)> {
+    let start = Instant::now();
+    let output = command.stdin(Stdio::null()).output()?;
+    let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+    if !output.status.success() {
+        bail!("{} failed: {}", sh::shown(command), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok((milliseconds, output.stdout.iter().filter(|&&byte| byte == b'\n').count() as i64))
 }
 
 /// The measurements of one thing, a round each.

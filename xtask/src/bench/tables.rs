@@ -1,12 +1,11 @@
 //! `bench tables`: our table, net-tools' and ss's, over the same sockets in a network namespace of the bench's own.
 
-use super::{Series, load, number, print_table, program};
+use super::{Series, load, number, print_table, program, timed};
 use crate::{apt, sh};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 1000, 20_000, 50_000];
 const OPTIONS: [&str; 3] = ["-tapen", "-tanp", "-tan"];
@@ -74,7 +73,7 @@ fn compare(tools: &[Tool], size: usize, options: &str, rounds: usize) -> Result<
     for round in 0..=rounds {
         for step in 0..tools.len() {
             let at = (round + step) % tools.len();
-            let (milliseconds, lines) = time(&tools[at].path, options)?;
+            let (milliseconds, lines) = timed(Command::new(&tools[at].path).arg(options))?;
             if round == 0 {
                 seen[at] = lines;
             } else {
@@ -93,24 +92,12 @@ fn compare(tools: &[Tool], size: usize, options: &str, rounds: usize) -> Result<
     Ok(row)
 }
 
-/// Milliseconds and lines of output.
-fn time(program: &Path, options: &str) -> Result<(f64, i64)> {
-    let mut command = Command::new(program);
-    let start = Instant::now();
-    let output = command.arg(options).stdin(Stdio::null()).output()?;
-    let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-    if !output.status.success() {
-        bail!("{} failed: {}", sh::shown(&command), String::from_utf8_lossy(&output.stderr));
-    }
-    Ok((milliseconds, output.stdout.iter().filter(|&&byte| byte == b'\n').count() as i64))
-}
-
 /// A child that holds sockets until dropped.
-struct Holder(Child);
+pub struct Holder(Child);
 
 impl Holder {
     /// As few children as the limit of open files allows hold the sockets together.
-    fn share(sockets: usize) -> Result<Vec<Self>> {
+    pub fn share(sockets: usize) -> Result<Vec<Self>> {
         let most = load::most_held();
         (0..sockets.div_ceil(most)).map(|child| Self::new(most.min(sockets - child * most))).collect()
     }

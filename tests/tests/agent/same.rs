@@ -1,0 +1,81 @@
+//! The classic tables from the agent and from the kernel: the same bytes.
+
+use crate::agent::Agent;
+use crate::churn::Place;
+use netstat_tests::command::{self, Outcome};
+use netstat_tests::programs;
+use netstat_tests::truth::made::{self, Family, Pair};
+use netstat_tests::truth::runner::{self, Done, Test};
+use netstat_tests::truth::scale::patience;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::SocketAddr;
+use std::process::Command;
+
+pub const TESTS: &[Test] = &[("same::bytes_with_and_without_the_agent", bytes_with_and_without_the_agent)];
+
+/// How often two runs are compared before what differs is believed: timers run, other processes open UNIX sockets.
+const TRIES: usize = 8;
+
+const TABLES: [&str; 18] = [
+    "-tan", "-tuan", "-tapen", "-tuapen", "-l", "-tlnp", "-an", "-uan", "-wan", "-tuwan", "-6an", "-4an", "-tanW",
+    "-tn", "-s", "-axn", "-anp", "-tanee",
+];
+
+/// Sockets at rest, and of every kind.
+fn zoo() -> Vec<Box<dyn std::any::Any + Send>> {
+    let mut keep: Vec<Box<dyn std::any::Any + Send>> = Vec::new();
+    for family in Family::ALL {
+        let listener = made::listener(family);
+        for _ in 0..5 {
+            let Pair { client, server, .. } = Pair::new(family, &listener);
+            keep.push(Box::new((client, server)));
+        }
+        keep.push(Box::new(listener));
+    }
+    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+        let address: SocketAddr = address.parse().unwrap();
+        let domain = Domain::for_address(address);
+        let udp = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        udp.bind(&address.into()).unwrap();
+        let raw = if address.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
+        keep.push(Box::new((udp, Socket::new(domain, Type::RAW, Some(raw)).unwrap())));
+    }
+    keep
+}
+
+fn run(line: &str, how: &[&str]) -> Outcome {
+    let mut command = Command::new(programs::netstat_user());
+    command.args(line.split_whitespace()).args(how);
+    command::run(&mut command, None, patience()).unwrap()
+}
+
+fn bytes_with_and_without_the_agent() -> Done {
+    let place = Place::new();
+    let agent = Agent::start(&[]);
+    let socket = agent.socket.to_str().unwrap();
+    let mut lines: Vec<String> = TABLES.iter().map(|line| (*line).to_owned()).collect();
+    lines.extend(TABLES.iter().map(|line| format!("{line} --json")));
+    lines.extend(["-tuapen --all-netns", "-tan --all-netns --json"].map(str::to_owned));
+    place.namespace.enter(|| {
+        let zoo = zoo();
+        for line in &lines {
+            let mut tries = 0;
+            loop {
+                let direct = run(line, &["--no-agent"]);
+                let asked = run(line, &["--agent", socket]);
+                if direct == asked {
+                    break;
+                }
+                tries += 1;
+                if tries == TRIES {
+                    panic!("netstat-user {line}: with --no-agent {direct:?}\nwith --agent {asked:?}");
+                }
+            }
+        }
+        drop(zoo);
+    });
+    runner::note(format!("the same bytes with and without the agent: {} command lines", lines.len()));
+    agent.stop();
+    place.leave();
+    Done::Passed
+}
