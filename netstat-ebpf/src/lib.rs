@@ -248,6 +248,8 @@ fields! {
     SkUid = "sock"."sk_uid",
     /// `int`.
     SkErr = "sock"."sk_err",
+    /// `u8`.
+    SkShutdown = "sock"."sk_shutdown",
     /// `unsigned long`, by `enum sock_flags`.
     SkcFlags = "sock_common"."skc_flags",
     /// `struct socket *`.

@@ -216,11 +216,19 @@ fn finish<M: Memory>(sk: Addr, r: &mut Remembered) {
         ECONNREFUSED => Reason::Refused,
         ETIMEDOUT => Reason::TimedOut,
         ECONNRESET | EPIPE => Reason::ResetReceived,
+        // Somebody who asks for the error all the time (`SO_ERROR`) may have taken it already.
+        0 if retransmits > 0 && !both_ways_shut::<M>(sk) => Reason::TimedOut,
         0 => Reason::Closed,
         // A soft error (an ICMP message, say) is what `tcp_write_err` reports when the retransmissions ran out.
         _ if retransmits > 0 => Reason::TimedOut,
         _ => Reason::Unknown,
     } as u8;
+}
+
+/// `SHUTDOWN_MASK` is set before the transition by who closes a socket (`tcp_close`), after it by what ends one (`tcp_done`).
+#[inline(always)]
+fn both_ways_shut<M: Memory>(sk: Addr) -> bool {
+    M::get::<u8>(sk, Field::SkShutdown).is_none_or(|shut| shut & 3 == 3)
 }
 
 /// Adds the counters of `struct tcp_sock` to the totals.
