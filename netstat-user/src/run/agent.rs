@@ -1,6 +1,8 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
-use super::events::{complain, epoch_ns, monotonic_ns, report};
+use super::clock::{epoch_ns, monotonic_ns};
+use super::complain;
+use super::events::report;
 use super::remote;
 use super::source::Source as Kernel;
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};

@@ -1,5 +1,10 @@
 //! `events`: the ring is drained every few milliseconds, its records become lines, the lines go to standard output.
 
+use super::{
+    clock::{epoch_ns, monotonic_ns},
+    complain,
+    streaming::{Asked, Output, Stop},
+};
 use crate::{
     cli::events::{Netns, Options, Probe},
     kernel::{Hook, Tracer, Variant, Wanted, proto_bits},
@@ -13,26 +18,14 @@ use crate::{
     view::event::{EventView, SCHEMA},
 };
 use bytes::BytesMut;
-use rustix::{
-    fs::{FileType, fstat},
-    time::{ClockId, clock_gettime},
-};
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::MetadataExt},
-    },
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncWriteExt, Interest, unix::AsyncFd},
-    signal::unix::{SignalKind, signal},
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::{io::Interest, time::MissedTickBehavior};
 
 /// How long a record may lie in the ring before it is looked for. Measured: waking the reader for each record halves the rate of
 /// connections, looking every 5 ms takes a few per cent.
@@ -70,11 +63,6 @@ pub fn run(options: &Options) -> io::Result<u8> {
             Ok(1)
         }
     }
-}
-
-/// One line on standard error. If that is closed, there is nobody to tell.
-pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "netstat-user: {message}");
 }
 
 /// The programs' debug log on standard error.
@@ -194,6 +182,15 @@ enum End {
     Closed,
 }
 
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Asked => Self::Drain,
+            Stop::Closed => Self::Closed,
+        }
+    }
+}
+
 struct Stream<'a> {
     options: &'a Options,
     comm: Option<Comm>,
@@ -248,33 +245,18 @@ impl<'a> Stream<'a> {
 
     /// Prints events until there is a reason to end.
     async fn follow(&mut self) -> io::Result<End> {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut asked = Asked::new(self.options.duration)?;
         // Who waits for this may send a signal at once.
         report(self.tracer.coverage());
         let ring = sys::watch(&self.tracer, Interest::READABLE)?;
-        let reader = OutputGone::watch();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = self.options.duration.map(|duration| Instant::now() + duration);
-        let stop = async {
-            let time_is_up = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = interrupt.recv() => End::Drain,
-                _ = terminate.recv() => End::Drain,
-                () = time_is_up => End::Drain,
-                () = reader.gone() => End::Closed,
-            }
-        };
+        let stop = asked.stop();
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 biased;
-                end = &mut stop => return Ok(end),
+                end = &mut stop => return Ok(end.into()),
                 _ = tick.tick() => {}
                 ready = ring.readable() => ready?.clear_ready(),
             }
@@ -283,7 +265,7 @@ impl<'a> Stream<'a> {
                 tokio::select! {
                     biased;
                     // The write, and what the ring holds, are left to the drain.
-                    end = &mut stop => return Ok(end),
+                    end = &mut stop => return Ok(end.into()),
                     written = self.output.write(&self.out) => written?,
                 }
                 self.out.clear();
@@ -350,93 +332,4 @@ pub fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool
     let owner = event.owner.as_ref();
     pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
         && comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
-}
-
-/// Standard output. A file is written to at once; a pipe or a terminal may not be read for long, and so from another thread.
-pub struct Output {
-    file: Option<File>,
-    other: tokio::io::Stdout,
-    /// Bytes of the batch being written that are out, or taken by the other thread.
-    taken: usize,
-}
-
-impl Output {
-    /// The process's standard output.
-    ///
-    /// # Errors
-    /// No descriptor left.
-    pub fn new() -> io::Result<Self> {
-        let is_file = stdout_type() == Some(FileType::RegularFile);
-        let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
-        Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
-    }
-
-    /// Writes a batch. If this is broken off, the next call must be with the same batch, and goes on where this was.
-    ///
-    /// # Errors
-    /// A failure to write.
-    pub async fn write(&mut self, out: &[u8]) -> io::Result<()> {
-        match &mut self.file {
-            Some(file) => file.write_all(out)?,
-            None => {
-                while self.taken < out.len() {
-                    self.taken += self.other.write(&out[self.taken..]).await?;
-                }
-                self.other.flush().await?;
-                self.taken = 0;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn stdout_type() -> Option<FileType> {
-    fstat(io::stdout()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
-}
-
-/// Notices that the reader of our standard output has gone, before there is anything to write to it.
-pub struct OutputGone(Option<AsyncFd<OwnedFd>>);
-
-impl OutputGone {
-    /// Begins to watch.
-    pub fn watch() -> Self {
-        // A file cannot be watched, and has no reader that could go.
-        Self(if stdout_type() == Some(FileType::Fifo) { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
-    }
-
-    /// Returns once it has gone.
-    pub async fn gone(&self) {
-        match &self.0 {
-            Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
-            _ => std::future::pending().await,
-        }
-    }
-}
-
-fn clock_ns(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// `CLOCK_MONOTONIC`, in nanoseconds.
-pub fn monotonic_ns() -> u64 {
-    clock_ns(ClockId::Monotonic)
-}
-
-/// What `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`. Asked for each batch, since the former may be set, but taken anew only then:
-/// the two clocks cannot be read at one instant, and the times of one socket's events must agree.
-pub fn epoch_ns() -> u64 {
-    /// A difference that no slow reading explains.
-    const SET: u64 = 20_000_000;
-    static EPOCH: AtomicU64 = AtomicU64::new(0);
-    let before = monotonic_ns();
-    let real = clock_ns(ClockId::Realtime);
-    let took = monotonic_ns().saturating_sub(before);
-    let measured = real.saturating_sub(before + took / 2);
-    let known = EPOCH.load(Ordering::Relaxed);
-    if known != 0 && (measured.abs_diff(known) < SET || took > SET / 10) {
-        return known;
-    }
-    EPOCH.store(measured, Ordering::Relaxed);
-    measured
 }

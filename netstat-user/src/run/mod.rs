@@ -2,11 +2,13 @@
 
 pub mod agent;
 pub mod classic;
+pub mod clock;
 pub mod doctor;
 pub mod events;
 pub mod locale;
 mod remote;
 pub mod source;
+mod streaming;
 mod subscribe;
 
 use crate::cli::{Reason, Refusal, Request};
@@ -55,6 +57,11 @@ pub fn refuse(refusal: &Refusal) -> u8 {
     // Standard error may be closed; the exit code still says it all.
     let _ = io::stderr().write_all(&text);
     refusal.exit
+}
+
+/// One line on standard error. If that is closed, there is nobody to tell.
+pub fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "netstat-user: {message}");
 }
 
 #[cfg(test)]

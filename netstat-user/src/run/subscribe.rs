@@ -1,7 +1,10 @@
 //! `events` from the agent: its frames become lines, with no privilege but the socket's.
 
-use super::events::{LOST, Output, OutputGone, complain, epoch_ns, monotonic_ns, netns, passes};
+use super::clock::{epoch_ns, monotonic_ns};
+use super::complain;
+use super::events::{LOST, netns, passes};
 use super::remote::{AskError, Asking, PATIENCE};
+use super::streaming::{Asked, Output, Stop};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::kernel;
@@ -16,7 +19,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 /// Bytes taken from the agent at a time.
@@ -83,7 +85,7 @@ enum End {
 
 async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Result<u8> {
     let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut asked = Asked::new(options.duration)?;
     let here = asking.is_here();
     if !here {
         if options.pid.is_some() {
@@ -103,33 +105,18 @@ async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Resul
     stream.set_nonblocking(true)?;
     let end_of_ours = stream.try_clone()?;
     let mut stream = Stream::new(options, UnixStream::from_std(stream)?, arrived, here)?;
-    let reader = OutputGone::watch();
-    let deadline = options.duration.map(|duration| tokio::time::Instant::now() + duration);
-    let stop = async {
-        let time_is_up = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = interrupt.recv() => End::Asked,
-            _ = terminate.recv() => End::Asked,
-            () = time_is_up => End::Asked,
-            () = reader.gone() => End::Closed,
-        }
-    };
+    let stop = asked.stop();
     tokio::pin!(stop);
     let end = loop {
         tokio::select! {
             biased;
-            end = &mut stop, if !stream.stopping => match end {
+            stop = &mut stop, if !stream.stopping => match stop {
                 // The agent sends what was recorded until now, and ends.
-                End::Asked => {
+                Stop::Asked => {
                     stream.stopping = true;
                     let _ = end_of_ours.shutdown(Shutdown::Write);
                 }
-                other => break other,
+                Stop::Closed => break End::Closed,
             },
             end = stream.next() => if let Some(end) = end? {
                 break if stream.stopping && end == End::Broken(ENDED.into()) { End::Asked } else { end };

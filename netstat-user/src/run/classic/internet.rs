@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::names::Wanted;
 use crate::proc::{inet as sockets, sctp};
-use crate::run::events::{epoch_ns, monotonic_ns};
+use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
 use crate::view::{self, Listed};

@@ -6,7 +6,7 @@ use crate::cli::classic::AgentChoice;
 use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
 use crate::proc::{fds, netns};
 use crate::query::{Answer, Request};
-use crate::run::events::{epoch_ns, monotonic_ns};
+use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::remote::{AskError, Asking};
 use crate::view::text::span;
 use std::io;
