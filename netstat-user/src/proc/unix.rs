@@ -9,14 +9,14 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
-/// The table's bytes, `None` where the kernel has no such table.
+/// The table's bytes, `None` where the kernel has no such table or does not let us see it.
 ///
 /// # Errors
-/// Any failure to read a table that is there.
+/// Any other failure to read it.
 pub fn read(proc: &Path) -> io::Result<Option<Vec<u8>>> {
     match super::whole(&proc.join("net/unix")) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,6 +1,6 @@
 //! The `interfaces` view.
 
-use super::session::Session;
+use super::session::{Session, reason};
 use crate::proc::dev;
 use crate::view::interfaces::{block, heading, json, row, title};
 use std::io;
@@ -29,11 +29,9 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
         }
     }
     if let Some(error) = found.limited {
-        let reason = error.to_string();
-        let reason = reason.split(" (os error").next().unwrap_or_default();
         let note = session.lang.fill(
             "Warning: cannot open %s (%s). Limited output.\n",
-            &[&session.proc.join("net/dev").display(), &reason],
+            &[&session.proc.join("net/dev").display(), &reason(&error)],
         );
         session.out.note(&note)?;
     }

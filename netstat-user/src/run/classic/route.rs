@@ -1,7 +1,7 @@
 //! The `route` view: the routing tables of the families asked for, in the order asked for.
 
 use super::packet_routes;
-use super::session::Session;
+use super::session::{Session, reason};
 use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
 use crate::names::Wanted;
@@ -203,6 +203,5 @@ fn others(session: &mut Session<'_>, family: Family) -> io::Result<u8> {
 
 /// What the C library says of a file that is not there, in the user's language.
 fn absent() -> String {
-    let error = io::Error::from_raw_os_error(2).to_string();
-    format!("{}\n", error.split(" (os error").next().unwrap_or_default())
+    format!("{}\n", reason(&io::Error::from_raw_os_error(2)))
 }

@@ -110,9 +110,7 @@ impl<'a> Session<'a> {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
                 let mut note = self.lang.text(failure).to_vec();
-                let reason = error.to_string();
-                let reason = reason.split(" (os error").next().unwrap_or_default();
-                note.extend_from_slice(format!(": {reason}\n").as_bytes());
+                note.extend_from_slice(format!(": {}\n", reason(&error)).as_bytes());
                 self.out.note(&note)?;
                 Ok(None)
             }
@@ -201,13 +199,19 @@ impl<'a> Session<'a> {
         Ok(u8::from(asked))
     }
 
-    /// Says that a file of /proc could not be read, and returns the exit code that ends the run.
+    /// Says that a file of /proc could not be read, and returns the exit code that ends the run: netstat's -1.
     ///
     /// # Errors
     /// A failure to write to standard output.
     pub fn unreadable(&mut self, file: &str, error: &io::Error) -> io::Result<u8> {
         let path = self.proc.join(file);
-        self.out.note(format!("netstat-user: cannot read {}: {error}\n", path.display()).as_bytes())?;
-        Ok(1)
+        self.out.note(format!("{}: {}\n", path.display(), reason(error)).as_bytes())?;
+        Ok(255)
     }
+}
+
+/// What the C library says of an error, in the user's language.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
