@@ -29,6 +29,8 @@ const TICK_READ: Duration = Duration::from_millis(5);
 const RESYNC_PAUSE: Duration = Duration::from_millis(500);
 /// How long clients may take for the last of their answers.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often it is looked whether the kernel left out runs of the programs: what those would have told, only a listing tells.
+const LOOK_FOR_MISSED: Duration = Duration::from_secs(10);
 /// Bytes of an answer gathered before they are handed to the client.
 const CHUNK: usize = 256 << 10;
 
@@ -193,6 +195,7 @@ pub async fn run<S: Source, L: Lists>(
     agent.look(&looked)?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut missed, mut look_at) = (agent.missed(), Instant::now() + LOOK_FOR_MISSED);
     let (mut read_by, mut poll_at) = (false, Instant::now() + settings.poll);
     let mut not_before = Instant::now();
     loop {
@@ -224,6 +227,11 @@ pub async fn run<S: Source, L: Lists>(
             _ = tick.tick() => agent.drain(false)?,
             () = tokio::time::sleep_until(due), if want || poll_at == due => {}
         }
+        if Instant::now() >= look_at {
+            look_at = Instant::now() + LOOK_FOR_MISSED;
+            let before = std::mem::replace(&mut missed, agent.missed());
+            agent.again |= missed > before;
+        }
         let wanted =
             !agent.waiting.is_empty() || agent.again && Instant::now() >= not_before || Instant::now() >= poll_at;
         if wanted && !looking {
@@ -250,6 +258,11 @@ pub async fn run<S: Source, L: Lists>(
 }
 
 impl<S: Source, L: Lists> Agent<S, L> {
+    /// Runs of the programs that the kernel left out, as one ran already on the processor.
+    fn missed(&self) -> u64 {
+        self.source.programs().iter().filter_map(|program| program.missed).sum()
+    }
+
     /// Begins to read the kernel's lists. All events recorded before are folded first.
     fn look(&mut self, looked: &mpsc::Sender<(Lookup, Vec<Ask>)>) -> io::Result<()> {
         self.drain(true)?;
