@@ -182,6 +182,8 @@ fn errors(sockets: &[Socket]) -> Vec<Option<ErrorKind>> {
         let mut polled: Vec<PollFd<'_>> =
             left.iter().map(|&at| PollFd::new(sockets[at].as_fd(), PollFlags::POLLERR)).collect();
         poll(&mut polled, PollTimeout::from(500u16)).unwrap();
+        // The kernel reports an error before it closes the socket: whoever takes the error in between leaves no trace of it.
+        thread::sleep(Duration::from_millis(100));
         let broken: Vec<bool> = polled.iter().map(|fd| fd.any().unwrap_or(true)).collect();
         let mut at = 0;
         left.retain(|&socket| {
@@ -347,14 +349,11 @@ fn orphans_with_unsent_data() -> Done {
         let rows = stage.agent.classic(&["-t", "-n", "-p"]);
         let orphans: Vec<_> = rows.iter().filter(|row| row["state"] == "FIN_WAIT1").collect();
         assert_eq!(orphans.len(), servers.len());
+        let own = std::process::id();
         for row in orphans {
             // Nobody holds it; JSON names whose it was, and how that is known.
-            let owner = &row["owners"][0];
-            assert_eq!(
-                (owner["pid"].as_u64(), owner["owner"].as_str()),
-                (Some(std::process::id().into()), Some("created")),
-                "{row}"
-            );
+            assert_eq!(row["owners"], serde_json::json!([]), "{row}");
+            assert_eq!((row["pid"].as_u64(), row["owner"].as_str()), (Some(own.into()), Some("created")), "{row}");
         }
         for (mut server, sent) in servers {
             assert_eq!(drain(&mut server), sent);

@@ -120,6 +120,14 @@ fn events_alone_make_the_same_table() -> Done {
                     thread::sleep(Duration::from_millis(200));
                     continue;
                 }
+                let wrong = before.iter().filter(|row| !mine.contains(row)).count() as u64;
+                let missed = agent.missed();
+                if wrong <= missed && before.len() == mine.len() {
+                    // What the kernel left out, only a listing tells. The agent takes one.
+                    runner::note(format!("{missed} runs of programs left out: {wrong} rows wrong from events alone"));
+                    place.namespace.enter(|| equal(&agent, place.netns, "after runs that were left out"));
+                    break;
+                }
                 let odd =
                     mine.iter().find(|row| !before.contains(row)).or(before.iter().find(|row| !mine.contains(row)));
                 let seen = seen.lock().unwrap();
