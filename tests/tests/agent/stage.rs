@@ -74,8 +74,8 @@ fn once<T: Send>(
     let mut tracer = stage.agent.events(&["--netns", &netns.to_string()]);
     let lives = namespace.enter(|| work(&stage, old));
     tracer.wait_closed(lives.iter().map(|life| &life.made));
-    let outcome = tracer.finish();
     missed.store(stage.agent.missed(), Ordering::Relaxed);
+    let outcome = tracer.finish();
     check::lives(&outcome, &lives);
     nothing_else(&outcome, &lives, &stage.requests.lock().unwrap());
     let ended = namespace.enter(|| ended(&stage.agent));
@@ -133,7 +133,8 @@ fn history(outcome: &Outcome, ended: &[Value]) {
         assert!(listed.insert(key(row), facts(row)).is_none(), "listed twice: {row}");
         let told = told.get(&key(row)).unwrap_or_else(|| panic!("listed as ended, but not told: {row}"));
         assert_eq!(told, &facts(row), "told and listed differ, {FIELDS:?}");
-        assert_eq!(row["owners"], serde_json::json!([]), "nobody holds what has ended: {row}");
+        let owners: Vec<&Value> = row["owners"].as_array().unwrap().iter().map(|owner| &owner["pid"]).collect();
+        assert_eq!(owners, [&row["pid"]], "the process it belonged to: {row}");
     }
     assert_eq!(told.len(), listed.len(), "some that ended are not listed");
 }
