@@ -290,6 +290,14 @@ fields! {
     PidLevel = "pid"."level",
     /// `pid_t`: the thread group.
     TaskTgid = "task_struct"."tgid",
+    /// `struct nsproxy *`.
+    TaskNsproxy = "task_struct"."nsproxy",
+    /// `struct net *`.
+    NsproxyNetNs = "nsproxy"."net_ns",
+    /// `const struct cred *`.
+    TaskCred = "task_struct"."cred",
+    /// `kuid_t`: the user that what the process makes belongs to.
+    CredFsuid = "cred"."fsuid",
     /// `struct files_struct *`.
     TaskFiles = "task_struct"."files",
     /// `struct fdtable *`.
@@ -352,6 +360,8 @@ pub mod globals {
     pub const PIDNS: &str = "PIDNS";
     /// `u32`: pending bytes from which a record wakes the reader.
     pub const WAKE_BYTES: &str = "WAKE_BYTES";
+    /// `u32`: how often a record looks whether to wake the reader: when the time has none of these bits.
+    pub const WAKE_MASK: &str = "WAKE_MASK";
     /// `u64`: address of `tw_timer_handler`, 0 if unknown.
     pub const TW_TIMER: &str = "TW_TIMER";
     /// `u64`: address of `reqsk_timer_handler`, 0 if unknown.

@@ -85,6 +85,7 @@ mod object {
         NETNS: u32 = ANY,
         PIDNS: u32 = 0,
         WAKE_BYTES: u32 = 1 << 20,
+        WAKE_MASK: u32 = 0,
         TW_TIMER: u64 = 0,
         REQ_TIMER: u64 = 0,
         MOD_TIMER: u64 = 0,

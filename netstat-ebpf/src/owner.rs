@@ -2,10 +2,10 @@
 
 use crate::{
     PIDNS,
-    read::{Addr, Memory, Probed, offset},
+    read::{Addr, Memory, Probed, Typed, offset},
     remembered::Remembered,
 };
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task};
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
 use netstat_ebpf::{ABSENT, Field, Grade};
 
 /// Levels of nested PID namespaces looked at; the kernel's own limit is 32 (`MAX_PID_NS_LEVEL`).
@@ -28,16 +28,21 @@ impl Process {
     }
 }
 
+/// The task on the CPU, with its type; `None` where the kernel's types are hidden.
+#[inline(always)]
+pub fn task() -> Option<Addr> {
+    // SAFETY: takes nothing; the verifier knows what it returns.
+    (offset(Field::TaskGroupLeader) != ABSENT).then(|| unsafe { bpf_get_current_task_btf() } as Addr)
+}
+
 /// The current process, `None` if the reader's PID namespace does not hold it.
 #[inline(always)]
 pub fn current() -> Option<Process> {
-    // SAFETY: takes nothing and returns an address, which only the fault-tolerant reads of `Probed` follow.
-    let task = unsafe { bpf_get_current_task() } as Addr;
-    let leader = Probed::follow(task, Field::TaskGroupLeader);
-    let comm = match (leader, offset(Field::TaskComm)) {
-        (Some(leader), at) if at != ABSENT => Probed::at(leader.wrapping_add(at as usize)),
-        // Without BTF the leader cannot be found: the thread's own name is the nearest there is.
-        _ => words(bpf_get_current_comm().unwrap_or_default()),
+    let at = offset(Field::TaskComm) as usize;
+    let (leader, comm) = match task().and_then(|task| Typed::follow(task, Field::TaskGroupLeader)) {
+        Some(leader) => (Some(leader), [Typed::at(leader.wrapping_add(at)), Typed::at(leader.wrapping_add(at + 8))]),
+        // The leader cannot be found: the thread's own name is the nearest there is.
+        None => (None, words(bpf_get_current_comm().unwrap_or_default())),
     };
     let pidns = PIDNS.load();
     let tgid = if pidns == 0 { (bpf_get_current_pid_tgid() >> 32) as u32 } else { number_in(leader?, pidns)? };

@@ -53,7 +53,12 @@ pub trait Memory {
     /// Inode number of the network namespace of a socket.
     #[inline(always)]
     fn netns(sk: Addr) -> Option<u32> {
-        let net = Self::follow(sk, Field::SkcNet)?;
+        Self::inum(Self::follow(sk, Field::SkcNet)?)
+    }
+
+    /// Inode number of a `struct net`.
+    #[inline(always)]
+    fn inum(net: Addr) -> Option<u32> {
         let (ns, inum) = (offset(Field::NetNs), offset(Field::NsInum));
         (ns != ABSENT && inum != ABSENT).then(|| Self::at(net.wrapping_add(ns as usize + inum as usize)))
     }

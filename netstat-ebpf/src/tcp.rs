@@ -3,7 +3,7 @@
 use crate::{
     PENDING, REQ_TIMER,
     kept::Listener,
-    mini,
+    mini, owner,
     read::{Addr, Memory},
     remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
     sock::{now, tell_close, tell_state, wanted_netns, wanted_proto, wanted_state},
@@ -11,9 +11,13 @@ use crate::{
 use netstat_ebpf::{AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
 
 /// States of `include/net/tcp_states.h` that the bodies look at.
+const ESTABLISHED: u8 = 1;
 pub const SYN_SENT: u8 = 2;
 pub const SYN_RECV: u8 = 3;
+const FIN_WAIT1: u8 = 4;
 pub const CLOSE: u8 = 7;
+const CLOSE_WAIT: u8 = 8;
+const LAST_ACK: u8 = 9;
 pub const LISTEN: u8 = 10;
 
 /// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
@@ -138,6 +142,14 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         finish::<M>(sk, r);
     }
     let inode = M::inode(sk);
+    // Only a process that holds a connection ends its own half (`tcp_close_state`): if none was seen to accept it, this one did.
+    if r.grade == Grade::Inherited as u8
+        && matches!((old, new), (ESTABLISHED, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK))
+        && inode.is_some_and(|inode| inode != 0)
+        && let Some(process) = owner::current()
+    {
+        process.own(r, Grade::Accepted);
+    }
 
     let mut marks = 0;
     if r.flags & UNTOLD != 0 {

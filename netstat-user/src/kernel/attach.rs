@@ -134,7 +134,7 @@ pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage), AttachError> {
     let btf = Btf::from_sys_fs().ok();
     let mut coverage = Coverage::default();
     for &hook in &wanted.hooks {
-        if plan::is_needless(hook, &coverage) {
+        if plan::is_needless(hook, &coverage, wanted.protos) {
             continue;
         }
         let forced = wanted.forced.filter(|_| hook == Hook::State);
@@ -169,6 +169,8 @@ fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
     let symbols = facts.symbols.as_ref().copied().unwrap_or_default();
     let pidns = sys::pid_namespace_if_nested();
     let wake_bytes = (wanted.ring_bytes / 8).min(1 << 20);
+    // Where much is far away, one record of eight looks; a small ring may fill up between two looks.
+    let wake_mask: u32 = if wanted.ring_bytes >= 1 << 20 { 7 } else { 0 };
     let log_level: u8 = if wanted.debug { 4 } else { 0 };
     let mut loader = EbpfLoader::new();
     loader
@@ -185,6 +187,7 @@ fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
         (globals::NETNS, &wanted.netns),
         (globals::PIDNS, &pidns),
         (globals::WAKE_BYTES, &wake_bytes),
+        (globals::WAKE_MASK, &wake_mask),
     ] {
         loader.override_global(name, value, true);
     }

@@ -39,8 +39,8 @@ impl Hook {
     /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
     pub const ALL: [Self; 13] = [
         Self::Create,
-        Self::Release,
         Self::Accept,
+        Self::Release,
         Self::Accept4,
         Self::Accept6,
         Self::Destroy,
@@ -331,12 +331,29 @@ pub struct Symbols {
     pub mod_pending: (u64, u64),
 }
 
-/// Whether a hook would tell nothing that another one does not tell better already, as covered.
-pub fn is_needless(hook: Hook, coverage: &Coverage) -> bool {
-    let exact = [Variant::Fexit.name(), Variant::Fexit4.name()];
+/// Whether a hook would tell nothing that another one does not tell better already, as covered, of these protocols.
+pub fn is_needless(hook: Hook, coverage: &Coverage, protos: u32) -> bool {
     let accept = coverage.hooks.iter().find(|covered| covered.hook == Hook::Accept.name());
-    matches!(hook, Hook::Accept4 | Hook::Accept6)
-        && accept.and_then(|accept| accept.variant).is_some_and(|variant| exact.contains(&variant))
+    let by = |variants: &[Variant]| {
+        let variant = accept.and_then(|accept| accept.variant);
+        variants.iter().any(|candidate| Some(candidate.name()) == variant)
+    };
+    match hook {
+        Hook::Accept4 | Hook::Accept6 => by(&[Variant::Fexit, Variant::Fexit4]),
+        // Of TCP it would tell who accepted a connection unseen.
+        Hook::Release => protos & !TCP == 0 && by(&[Variant::Fexit, Variant::Fexit4, Variant::Syscall]),
+        _ => false,
+    }
+}
+
+/// TCP's bits of [`netstat_ebpf::proto_bit`].
+const TCP: u32 = tcp_bit(false) | tcp_bit(true);
+
+const fn tcp_bit(v6: bool) -> u32 {
+    match netstat_ebpf::proto_bit(netstat_ebpf::IPPROTO_TCP, false, v6) {
+        Some(bit) => bit,
+        None => 0,
+    }
 }
 
 /// The variants of a hook, best first, each with why it is not worth trying. `forced` leaves only that one.
@@ -366,6 +383,7 @@ fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::HookCoverage;
 
     fn types(known: &[(Hook, Variant)]) -> Result<Types, String> {
         Ok(Types { offsets: [0; FIELDS], known: known.to_vec() })
@@ -397,6 +415,21 @@ mod tests {
         assert_eq!(usable(Hook::State, &facts, None), ["tracepoint"]);
         assert_eq!(usable(Hook::Reset, &facts, None), Vec::<&str>::new());
         assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
+    }
+
+    #[test]
+    fn a_hook_that_tells_nothing_new_is_not_attached() {
+        let accepts = |variant| Coverage {
+            hooks: vec![HookCoverage { hook: Hook::Accept.name(), without: "", variant, refused: Vec::new() }],
+        };
+        let needless =
+            |hook, variant: Option<Variant>, protos| is_needless(hook, &accepts(variant.map(Variant::name)), protos);
+        assert!(needless(Hook::Accept4, Some(Variant::Fexit4), u32::MAX));
+        assert!(!needless(Hook::Accept4, Some(Variant::Syscall), u32::MAX));
+        assert!(needless(Hook::Release, Some(Variant::Syscall), TCP));
+        assert!(!needless(Hook::Release, Some(Variant::Syscall), u32::MAX));
+        assert!(!needless(Hook::Release, None, TCP));
+        assert!(!needless(Hook::State, Some(Variant::Fexit), TCP));
     }
 
     #[test]
