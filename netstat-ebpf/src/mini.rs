@@ -33,6 +33,9 @@ pub struct Pending {
     pub pad: u32,
     /// Thread that took a connection over on its way out of accept(2).
     pub accepted: u64,
+    /// The transition that the first program on it has seen: the socket's address and its new state.
+    pub seen: u64,
+    pub seen_state: u64,
 }
 
 #[inline(always)]

@@ -30,7 +30,19 @@ macro_rules! log {
 pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
     let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     log!(&ctx, "inet_sock_set_state", old, new);
+    tcp::see(sk, new as u8);
     tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+    0
+}
+
+/// Attached behind the one above, for the transitions that interrupt it.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn state_nested(ctx: BtfTracePointContext) -> i32 {
+    let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    if tcp::is_unseen(sk, new as u8) {
+        log!(&ctx, "inet_sock_set_state, nested", old, new);
+        tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+    }
     0
 }
 

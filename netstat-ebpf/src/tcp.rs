@@ -181,6 +181,31 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     }
 }
 
+/// Leaves word that a transition is being taken care of.
+#[inline(always)]
+pub fn see(sk: Addr, new: u8) {
+    if let Some(pending) = PENDING.get_ptr_mut(0) {
+        // SAFETY: the value is this CPU's own.
+        unsafe { ((*pending).seen, (*pending).seen_state) = (sk as u64, u64::from(new)) };
+    }
+}
+
+/// Whether nobody has taken care of a transition. The kernel does not run a program that it has interrupted for a softirq, once more in
+/// that: what happens there is left to a second program. Most transitions are seen at once by the word left; the word may have been written
+/// over meanwhile, and then the state that the socket is remembered to be in decides.
+#[inline(always)]
+pub fn is_unseen(sk: Addr, new: u8) -> bool {
+    if let Some(pending) = PENDING.get_ptr_mut(0)
+        // SAFETY: the value is this CPU's own.
+        && unsafe { (*pending).seen == sk as u64 && (*pending).seen_state == u64::from(new) }
+    {
+        return false;
+    }
+    let r = recall(sk);
+    // SAFETY: a value of a map.
+    r.is_null() || unsafe { (*r).state } != new
+}
+
 /// Begins to remember a child. Null where there is no room.
 #[inline(always)]
 fn born<M: Memory>(sk: Addr) -> *mut Remembered {

@@ -2,6 +2,7 @@
 
 use super::Tracer;
 use super::facts::{self, Gathered};
+use super::plan::{Hook, Variant};
 use crate::model::{Check, Level, ProgramHealth};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -91,7 +92,18 @@ impl Tracer {
         };
         let mut programs: Vec<_> = self.ebpf.programs().filter_map(health).collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
+        make_up(&mut programs);
         programs
+    }
+}
+
+/// A transition that one of the two programs on it leaves out, since it is running, is told by the other: nothing is missed.
+fn make_up(programs: &mut [ProgramHealth]) {
+    let pair = [Hook::State, Hook::Nested].map(|hook| hook.program(Variant::TpBtf));
+    if pair.iter().all(|name| programs.iter().any(|program| program.name == *name)) {
+        for program in programs.iter_mut().filter(|program| pair.contains(&program.name.as_str())) {
+            program.missed = program.missed.map(|_| 0);
+        }
     }
 }
 
@@ -108,6 +120,17 @@ fn notes(name: &str, text: &str) -> ProgramHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_programs_make_up_for_each_other() {
+        let program = |name: &str| ProgramHealth { name: name.into(), runs: None, missed: Some(3) };
+        let mut alone = [program("state_tp_btf"), program("timer_start")];
+        make_up(&mut alone);
+        assert_eq!(alone.map(|program| program.missed), [Some(3), Some(3)]);
+        let mut both = [program("state_nested"), program("state_tp_btf"), program("timer_start")];
+        make_up(&mut both);
+        assert_eq!(both.map(|program| program.missed), [Some(0), Some(0), Some(3)]);
+    }
 
     #[test]
     fn reads_the_kernels_notes_on_a_program() {

@@ -9,6 +9,8 @@ use netstat_ebpf::{ABSENT, FIELDS, Field};
 pub enum Hook {
     /// TCP transitions.
     State,
+    /// TCP transitions that interrupt the program on one.
+    Nested,
     /// Creation of sockets.
     Create,
     /// End of sockets that are not TCP.
@@ -37,7 +39,7 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Accept,
         Self::Release,
@@ -51,12 +53,14 @@ impl Hook {
         Self::Segment,
         Self::Synack,
         Self::State,
+        Self::Nested,
     ];
 
     /// The name shown to people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::State => "tcp_state",
+            Self::Nested => "tcp_state_nested",
             Self::Create => "sock_create",
             Self::Release => "sock_release",
             Self::Accept => "accept",
@@ -76,6 +80,9 @@ impl Hook {
     pub const fn without(self) -> &'static str {
         match self {
             Self::State => "no TCP transitions",
+            Self::Nested => {
+                "transitions that interrupt the program on another are left out, one of ten thousand on a busy machine"
+            }
             Self::Create => "no open events, and no owners of sockets made from now on",
             Self::Release => "no close events for sockets that are not TCP",
             Self::Accept => {
@@ -101,7 +108,7 @@ impl Hook {
             Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
             Self::Create | Self::Release | Self::Accept4 | Self::Accept6 => &[Variant::Cgroup],
             Self::Accept => &[Variant::Fexit, Variant::Fexit4, Variant::Syscall],
-            Self::Synack | Self::TimerStart | Self::TimerCancel | Self::TimerDone => &[Variant::TpBtf],
+            Self::Nested | Self::Synack | Self::TimerStart | Self::TimerCancel | Self::TimerDone => &[Variant::TpBtf],
             Self::Segment => &[Variant::TpBtf, Variant::Fexit],
             Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
             Self::Reset => &[Variant::TpBtf, Variant::RawTp],
@@ -112,7 +119,7 @@ impl Hook {
     pub const fn target(self, variant: Variant) -> &'static str {
         match (self, variant) {
             (Self::State, Variant::Fentry | Variant::Kprobe) => "tcp_set_state",
-            (Self::State, _) => "inet_sock_set_state",
+            (Self::State | Self::Nested, _) => "inet_sock_set_state",
             (Self::Create, _) => "sock_create",
             (Self::Release, _) => "sock_release",
             (Self::Accept, Variant::Syscall) => "sys_exit_accept",
@@ -138,6 +145,7 @@ impl Hook {
             (Self::State, Variant::Tracepoint) => "state_tracepoint",
             (Self::State, Variant::Fentry) => "state_fentry",
             (Self::State, _) => "state_kprobe",
+            (Self::Nested, _) => "state_nested",
             (Self::Create, _) => "sock_create",
             (Self::Release, _) => "sock_release",
             (Self::Accept, Variant::Fexit) => "accept_fexit2",
@@ -162,7 +170,7 @@ impl Hook {
     /// Arguments the tracepoint must have at least for the programs to understand it.
     const fn tracepoint_args(self) -> usize {
         match self {
-            Self::State => 3,
+            Self::State | Self::Nested => 3,
             Self::Reset | Self::Synack => 2,
             Self::Segment => 4,
             _ => 1,
@@ -333,15 +341,16 @@ pub struct Symbols {
 
 /// Whether a hook would tell nothing that another one does not tell better already, as covered, of these protocols.
 pub fn is_needless(hook: Hook, coverage: &Coverage, protos: u32) -> bool {
-    let accept = coverage.hooks.iter().find(|covered| covered.hook == Hook::Accept.name());
-    let by = |variants: &[Variant]| {
-        let variant = accept.and_then(|accept| accept.variant);
+    let by = |hook: Hook, variants: &[Variant]| {
+        let covered = coverage.hooks.iter().find(|covered| covered.hook == hook.name());
+        let variant = covered.and_then(|covered| covered.variant);
         variants.iter().any(|candidate| Some(candidate.name()) == variant)
     };
     match hook {
-        Hook::Accept4 | Hook::Accept6 => by(&[Variant::Fexit, Variant::Fexit4]),
+        Hook::Accept4 | Hook::Accept6 => by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
         // Of TCP it would tell who accepted a connection unseen.
-        Hook::Release => protos & !TCP == 0 && by(&[Variant::Fexit, Variant::Fexit4, Variant::Syscall]),
+        Hook::Release => protos & !TCP == 0 && by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4, Variant::Syscall]),
+        Hook::Nested => !by(Hook::State, &[Variant::TpBtf]),
         _ => false,
     }
 }
