@@ -5,7 +5,7 @@ use crate::{
     kept::Listener,
     mini, owner,
     read::{Addr, Memory},
-    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
+    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember, remember_as},
     sock::{now, tell_close, tell_state, wanted_netns, wanted_proto, wanted_state},
 };
 use netstat_ebpf::{AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
@@ -82,51 +82,58 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if old == new {
         return;
     }
-    let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
-    let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family);
-    if family == 0 {
-        return;
-    }
-    let v6 = family as u8 == AF_INET6;
-    if protocol != IPPROTO_TCP || !wanted_proto(protocol, false, v6) {
-        return;
-    }
-    let netns = M::netns(sk);
-    if !wanted_netns(netns) {
-        return;
-    }
-    // A child begins its life here: in the same softirq nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
-    // its cookie yet. It is told then.
-    if old == LISTEN && new == SYN_RECV {
-        born::<M>(sk);
-        if let Some(pending) = PENDING.get_ptr_mut(0) {
-            // SAFETY: the value is this CPU's own.
-            unsafe { (*pending).child = sk as u64 };
-        }
-        return;
-    }
-    let mut r = recall(sk);
+    let birth = old == LISTEN && new == SYN_RECV;
+    let mut r = if birth { core::ptr::null_mut() } else { recall(sk) };
     if r.is_null() {
-        // Hooks that do not see the birth see the child leave `SYN_RECV` first, in the same softirq.
-        let late = old == SYN_RECV;
-        r = or_scratch(if late { born::<M>(sk) } else { remember(sk) });
+        let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
+        let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
+        let netns = M::netns(sk);
+        let wanted = family != 0 && protocol == IPPROTO_TCP && wanted_proto(protocol, false, family == AF_INET6);
+        if !wanted || !wanted_netns(netns) {
+            return;
+        }
+        // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
+        // its cookie yet. It is told then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
+        if birth || old == SYN_RECV {
+            born::<M>(sk);
+            if birth {
+                if let Some(pending) = PENDING.get_ptr_mut(0) {
+                    // SAFETY: the value is this CPU's own.
+                    unsafe { (*pending).child = sk as u64 };
+                }
+            }
+        } else {
+            remember(sk);
+        }
+        r = or_scratch(recall(sk));
         if r.is_null() {
             return;
         }
-        if late {
-            // SAFETY: a value of a map.
-            mini::inherit_late(unsafe { &mut *r }, sk);
+        // SAFETY: a value of a map.
+        let r = unsafe { &mut *r };
+        r.family = family;
+        r.protocol = protocol;
+        r.netns = netns.unwrap_or(0);
+        if birth {
+            return;
+        }
+        if old == SYN_RECV {
+            mini::inherit_late(r, sk);
         }
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
+    let v6 = r.family == AF_INET6;
     let time_ns = now();
-    r.family = family as u8;
-    r.protocol = protocol;
-    r.netns = netns.unwrap_or(0);
     r.learn_uid::<M>(sk);
 
-    let tuple = Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None });
+    // The ends of a connection stay as they are once it is established.
+    let settled = r.flags & (HAS_TUPLE | NO_LPORT) == HAS_TUPLE && !matches!(old, CLOSE | LISTEN | SYN_SENT | SYN_RECV);
+    let tuple = if settled {
+        None
+    } else {
+        Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None })
+    };
     if let Some(mut tuple) = tuple {
         if tuple.lport == 0 && new != SYN_SENT && new != LISTEN {
             // The port has been given back: the copy, or the field that keeps it longest.
@@ -206,27 +213,23 @@ pub fn is_unseen(sk: Addr, new: u8) -> bool {
     r.is_null() || unsafe { (*r).state } != new
 }
 
-/// Begins to remember a child. Null where there is no room.
+/// Begins to remember a child.
 #[inline(always)]
-fn born<M: Memory>(sk: Addr) -> *mut Remembered {
-    let r = remember(sk);
-    if !r.is_null() {
-        // SAFETY: a value of a map.
-        let r = unsafe { &mut *r };
-        r.created_ns = now();
-        r.state_ns = r.created_ns;
-        r.state = SYN_RECV;
-        r.flags = UNTOLD;
-        let kept = if REQ_TIMER.load() == 0 { M::kept(sk) } else { core::ptr::null_mut() };
-        if !kept.is_null() {
-            // SAFETY: a value of the map.
-            let kept = unsafe { &*kept };
-            r.tgid = kept.tgid;
-            r.comm = kept.comm;
-            r.grade = Grade::Inherited as u8;
-        }
+fn born<M: Memory>(sk: Addr) {
+    let mut fresh = Remembered::NOTHING;
+    fresh.created_ns = now();
+    fresh.state_ns = fresh.created_ns;
+    fresh.state = SYN_RECV;
+    fresh.flags = UNTOLD;
+    let kept = if REQ_TIMER.load() == 0 { M::kept(sk) } else { core::ptr::null_mut() };
+    if !kept.is_null() {
+        // SAFETY: a value of the map.
+        let kept = unsafe { &*kept };
+        fresh.tgid = kept.tgid;
+        fresh.comm = kept.comm;
+        fresh.grade = Grade::Inherited as u8;
     }
-    r
+    remember_as(sk, &fresh);
 }
 
 /// `inet_sport`: still there when `skc_num` has been given back.
@@ -320,16 +323,19 @@ pub fn destroy<M: Memory>(sk: Addr) {
 
 #[inline(always)]
 fn tell_end<M: Memory>(sk: Addr, r: &mut Remembered) {
-    let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
-    let v6 = family == AF_INET6;
-    let netns = M::netns(sk);
-    let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
-    if family == 0 || protocol != IPPROTO_TCP || !wanted_proto(protocol, false, v6) || !wanted_netns(netns) {
-        return;
+    if r.family == 0 {
+        let family = M::get::<u16>(sk, Field::SkcFamily).unwrap_or(0) as u8;
+        let netns = M::netns(sk);
+        let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
+        let wanted = family != 0 && protocol == IPPROTO_TCP && wanted_proto(protocol, false, family == AF_INET6);
+        if !wanted || !wanted_netns(netns) {
+            return;
+        }
+        r.family = family;
+        r.protocol = protocol;
+        r.netns = netns.unwrap_or(0);
     }
-    r.family = family;
-    r.protocol = protocol;
-    r.netns = netns.unwrap_or(r.netns);
+    let v6 = r.family == AF_INET6;
     r.learn_uid::<M>(sk);
     if r.flags & HAS_TUPLE == 0
         && let Some(mut tuple) = Tuple::read::<M>(sk, v6)
