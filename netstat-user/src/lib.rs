@@ -11,7 +11,7 @@
 //! sys      -                           system calls no well-kept crate wraps; the one user-side room with `unsafe`
 //! lang     -                           English and German words, by locale
 //! cli      model                       argv → Request; no I/O
-//! kernel   model sys                   all of aya: load, attach plan, offsets from BTF, decode, ring reads
+//! kernel   model sys                   all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                   readers of /proc and the descriptor scan
 //! table    model                       the live table: fold(seed | event | resync, now)
 //! query    model                       the agent's language: length-limited frames, requests and answers
