@@ -9,6 +9,7 @@ pub mod actor;
 pub mod check;
 pub mod event;
 pub mod made;
+pub mod paths;
 pub mod runner;
 pub mod scale;
 pub mod tracer;

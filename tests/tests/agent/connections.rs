@@ -26,13 +26,7 @@ pub const TESTS: &[Test] = &[
     ("connections::never_accepted", never_accepted),
 ];
 
-pub const LISTENED: &str = "CLOSE LISTEN CLOSE";
-pub const ACTIVE_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
-pub const PASSIVE_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE";
-pub const BROKEN_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED CLOSE";
-pub const ACTIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
-pub const PASSIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE";
-pub const BROKEN_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE";
+pub use netstat_tests::truth::paths::*;
 
 /// A listener with room for a crowd, and what is true of it.
 pub fn listener(family: Family) -> (TcpListener, Made) {

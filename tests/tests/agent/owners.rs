@@ -94,11 +94,12 @@ fn every_way_to_accept() -> Done {
     Done::Passed
 }
 
-fn workers_of_one_listener() -> Done {
-    play("workers of one listener", |stage| {
+/// A thousand connections to one listener, accepted by these workers: each a name, a way, and its threads.
+fn accepted_by(name: &str, workers: &[(String, &str, usize)]) -> Done {
+    play(name, |stage| {
         let (listener, listens) = listener(Family::V4);
-        let worker = |number: usize| (format!("worker-{number}"), WAYS[number % WAYS.len()].to_owned(), 1);
-        let mut lives = served(&listener, &listens, (0..4).map(worker).collect(), count(1000));
+        let workers = workers.iter().map(|(name, way, threads)| (name.clone(), (*way).to_owned(), *threads));
+        let mut lives = served(&listener, &listens, workers.collect(), count(1000));
         lives.push(Life::tcp(&listens, LISTENED, "closed"));
         drop(listener);
         stage.equal("what remains");
@@ -107,33 +108,20 @@ fn workers_of_one_listener() -> Done {
     Done::Passed
 }
 
+fn workers_of_one_listener() -> Done {
+    let worker = |number: usize| (format!("worker-{number}"), WAYS[number % WAYS.len()], 1);
+    accepted_by("workers of one listener", &(0..4).map(worker).collect::<Vec<_>>())
+}
+
 fn threads_that_accept() -> Done {
-    play("threads that accept", |stage| {
-        let (listener, listens) = listener(Family::V4);
-        let workers = vec![("threaded".to_owned(), "accept4".to_owned(), 8)];
-        let mut lives = served(&listener, &listens, workers, count(1000));
-        lives.push(Life::tcp(&listens, LISTENED, "closed"));
-        drop(listener);
-        stage.equal("what remains");
-        lives
-    });
-    Done::Passed
+    accepted_by("threads that accept", &[("threaded".to_owned(), "accept4", 8)])
 }
 
 fn accepted_through_a_ring() -> Done {
     if let Err(error) = io_uring::IoUring::new(8) {
         return Done::Skipped(format!("no io_uring: {error}"));
     }
-    play("accepted through a ring", |stage| {
-        let (listener, listens) = listener(Family::V4);
-        let workers = vec![("ringed".to_owned(), "ring".to_owned(), 1)];
-        let mut lives = served(&listener, &listens, workers, count(1000));
-        lives.push(Life::tcp(&listens, LISTENED, "closed"));
-        drop(listener);
-        stage.equal("what remains");
-        lives
-    });
-    Done::Passed
+    accepted_by("accepted through a ring", &[("ringed".to_owned(), "ring", 1)])
 }
 
 /// Connections of this process, of which another gets descriptors too.

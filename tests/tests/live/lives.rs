@@ -33,13 +33,7 @@ pub const TESTS: &[Test] = &[
     ("lives::totals_are_the_payload", totals_are_the_payload),
 ];
 
-pub const LISTENED: &str = "CLOSE LISTEN CLOSE";
-pub const ACTIVE_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
-pub const PASSIVE_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE";
-pub const BROKEN_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED CLOSE";
-pub const ACTIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
-pub const PASSIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE";
-pub const BROKEN_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE";
+pub use netstat_tests::truth::paths::*;
 
 /// Runs `work`, which makes sockets and has closed them when it returns, in a namespace of its own, under a tracer of that
 /// namespace with these arguments, and checks that their lives are all there.
