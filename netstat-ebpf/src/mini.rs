@@ -40,7 +40,8 @@ pub struct Pending {
 
 #[inline(always)]
 fn pending() -> Option<&'static mut Pending> {
-    // SAFETY: the value is this CPU's own, and no hook of ours interrupts another on it.
+    // SAFETY: the value is this CPU's own. A hook in a softirq may interrupt one in a process: each field is written and read whole, and
+    // what is found in one is compared with the socket at hand before it is believed.
     PENDING.get_ptr_mut(0).map(|pending| unsafe { &mut *pending })
 }
 
