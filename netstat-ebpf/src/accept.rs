@@ -2,7 +2,7 @@
 
 use crate::{
     PENDING, owner,
-    read::{Addr, Memory, Probed, offset},
+    read::{Addr, Memory, Probed, Typed, offset},
     remembered::recall,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
@@ -11,8 +11,8 @@ use netstat_ebpf::{ABSENT, Field, Grade};
 /// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2), the last close(2). The first of them
 /// makes an inherited connection the process's own. True if it did.
 #[inline(always)]
-pub fn take_over(sk: Addr) -> bool {
-    let r = recall(sk);
+pub fn take_over<M: Memory>(sk: Addr) -> bool {
+    let r = recall::<M>(sk);
     if r.is_null() {
         return false;
     }
@@ -31,7 +31,7 @@ pub fn take_over(sk: Addr) -> bool {
 /// Body of `cgroup/getpeername`: called by accept(2) that asks for the peer's address.
 #[inline(always)]
 pub fn with_address(sk: Addr) {
-    if take_over(sk)
+    if take_over::<Typed>(sk)
         && let Some(pending) = PENDING.get_ptr_mut(0)
     {
         // SAFETY: the value is this CPU's own.
@@ -52,7 +52,7 @@ pub fn returned(fd: u64) {
         }
     }
     if let Some(sk) = socket_of(fd) {
-        take_over(sk);
+        take_over::<Probed>(sk);
     }
 }
 

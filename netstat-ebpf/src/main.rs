@@ -1,11 +1,13 @@
 //! The eBPF object: maps, globals and entry points. Bodies are in the modules; every attach variant is a thin wrapper.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
 mod accept;
+#[cfg(target_arch = "bpf")]
+mod atomic;
 #[cfg(target_arch = "bpf")]
 mod kept;
 #[cfg(target_arch = "bpf")]
@@ -31,12 +33,17 @@ use object::*;
 /// Maps and globals.
 #[cfg(target_arch = "bpf")]
 mod object {
-    use crate::{kept::Kept, mini::Pending, remembered::Remembered};
+    use crate::{
+        atomic::Word,
+        kept::Kept,
+        mini::Pending,
+        remembered::{Remembered, SETS, Set, WAYS},
+    };
     use aya_ebpf::{
         Global,
         bindings::BPF_F_NO_PREALLOC,
         macros::map,
-        maps::{HashMap, PerCpuArray, RingBuf},
+        maps::{Array, HashMap, PerCpuArray, RingBuf},
     };
     use netstat_ebpf::{ANY, FIELDS, counter};
 
@@ -46,13 +53,20 @@ mod object {
     #[map]
     pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-    /// Live sockets, and what remains of them, by address. Memory is taken beforehand (some 12 MB): that halves the cost of a new one.
+    /// Which entries of [`SOCKETS`] are whose.
     #[map]
-    pub(crate) static SOCKETS: HashMap<u64, Remembered> = HashMap::with_max_entries(1 << 16, 0);
+    pub(crate) static KEYS: Array<Set> = Array::with_max_entries(SETS, 0);
 
-    /// Those that found no room in [`SOCKETS`]. Memory is taken as they come.
+    /// Live sockets, and what remains of them: some 15 MB, taken beforehand.
+    #[map]
+    pub(crate) static SOCKETS: Array<Remembered> = Array::with_max_entries(SETS * WAYS as u32, 0);
+
+    /// Those that found no room in their set. Memory is taken as they come.
     #[map]
     pub(crate) static MORE_SOCKETS: HashMap<u64, Remembered> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+
+    /// Where [`OFFSETS`] lies, once a program has needed to know.
+    pub(crate) static BASE: Word = Word::new(0);
 
     /// In place of an entry of the maps above where there is no memory for one.
     #[map]

@@ -7,13 +7,14 @@
 
 use crate::{
     MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, PENDING, REQ_TIMER, TW_TIMER,
+    owner::Process,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember, remember_as},
-    sock::{now, tell_state, wanted_netns, wanted_proto},
+    remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember},
+    sock::{now, tell_state, wanted_tcp},
     tcp::{CLOSE, LISTEN, SYN_RECV, Tuple},
 };
 use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_jiffies64};
-use netstat_ebpf::{ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, IPPROTO_TCP, UNKNOWN_NS};
+use netstat_ebpf::{ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, UNKNOWN_NS};
 
 const FIN_WAIT2: u8 = 5;
 const TIME_WAIT: u8 = 6;
@@ -79,7 +80,7 @@ pub fn timer_start(timer: Addr) {
 
 #[inline(always)]
 fn time_wait_started(tw: Addr) {
-    let r = recall(tw);
+    let r = recall::<Typed>(tw);
     if r.is_null() {
         if let Some(pending) = pending() {
             pending.tw = tw as u64;
@@ -98,7 +99,7 @@ pub fn segment(tw: Addr) {
     if tw.is_null() {
         return;
     }
-    let r = recall(tw);
+    let r = recall::<Typed>(tw);
     if r.is_null() {
         return;
     }
@@ -133,13 +134,13 @@ pub fn time_wait(r: &Remembered, old: u8, entered_ns: u64) {
     if !same {
         return;
     }
-    remember_as(tw, r);
-    let mini = or_scratch(recall(tw));
+    let mini = or_scratch(remember::<Probed>(tw));
     if mini.is_null() {
         return;
     }
     // SAFETY: a value of a map.
     let mini = unsafe { &mut *mini };
+    *mini = *r;
     mini.mini = 1;
     mini.state = old;
     mini.state_ns = entered_ns;
@@ -179,7 +180,7 @@ pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
 
 #[inline(always)]
 fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
-    let known = recall(tw);
+    let known = recall::<Typed>(tw);
     let r = or_scratch(known);
     if r.is_null() {
         return;
@@ -206,7 +207,7 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
     if state == TIME_WAIT {
         step(r, CLOSE);
     }
-    forget(tw);
+    forget::<Typed>(tw);
 }
 
 /// Whether a timer is cancelled only to be started again (`mod_timer_pending`): that is among the callers then.
@@ -227,16 +228,14 @@ fn is_set_anew(ctx: *mut core::ffi::c_void) -> bool {
 #[inline(always)]
 fn describe(mini: Addr, r: &mut Remembered) -> bool {
     let Some(family) = Probed::get::<u16>(mini, Field::SkcFamily) else { return false };
-    let v6 = family as u8 == AF_INET6;
+    let family = family as u8;
     let netns = Probed::netns(mini);
-    if !wanted_proto(IPPROTO_TCP, false, v6) || !wanted_netns(netns) {
+    if !wanted_tcp(family, netns) {
         return false;
     }
-    r.family = family as u8;
-    r.protocol = IPPROTO_TCP;
-    r.netns = netns.unwrap_or(0);
+    r.describe_tcp(family, netns);
     r.cookie = Probed::cookie(mini);
-    if let Some(tuple) = Tuple::read::<Probed>(mini, v6) {
+    if let Some(tuple) = Tuple::read::<Probed>(mini, family == AF_INET6) {
         (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
         r.flags |= HAS_TUPLE;
     }
@@ -246,16 +245,16 @@ fn describe(mini: Addr, r: &mut Remembered) -> bool {
 /// A request that is worth telling begins to be remembered; null if it is not wanted, or told already.
 #[inline(always)]
 fn request(req: Addr) -> *mut Remembered {
-    if !recall(req).is_null() {
+    if !recall::<Typed>(req).is_null() {
         return core::ptr::null_mut();
     }
-    let r = or_scratch(remember(req));
+    let r = or_scratch(remember::<Typed>(req));
     if r.is_null() {
         return r;
     }
     // SAFETY: a value of a map.
     if !describe(req, unsafe { &mut *r }) {
-        forget(req);
+        forget::<Typed>(req);
         return core::ptr::null_mut();
     }
     r
@@ -293,7 +292,7 @@ fn request_goes_on(req: Addr) {
     if retrans == ABSENT || Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1 == 0 {
         return;
     }
-    let known = recall(req);
+    let known = recall::<Typed>(req);
     if !known.is_null() {
         // SAFETY: a value of a map.
         unsafe { (*known).flags &= !UNTOLD };
@@ -322,7 +321,7 @@ fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
         pending.listener = Probed::get(req, Field::ReqListener).unwrap_or_default();
         pending.ports = ports(req);
     }
-    let told = recall(req);
+    let told = recall::<Typed>(req);
     if !child.is_null() {
         // SAFETY: a value of a map.
         let child = unsafe { &mut *child };
@@ -334,7 +333,7 @@ fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
             child.flags &= !UNTOLD;
             child.state_ns = told.state_ns;
             child.created_ns = told.created_ns;
-            forget(req);
+            forget::<Typed>(req);
         }
         return;
     }
@@ -351,7 +350,7 @@ fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
     // So does the peer's SYN when it comes again.
     if !is_set_anew(ctx) {
         step(told, CLOSE);
-        forget(req);
+        forget::<Typed>(req);
     }
 }
 
@@ -364,7 +363,7 @@ fn child_of(req: Addr) -> *mut Remembered {
         return core::ptr::null_mut();
     }
     pending.child = 0;
-    if ports(child) == ports(req) { recall(child) } else { core::ptr::null_mut() }
+    if ports(child) == ports(req) { recall::<Probed>(child) } else { core::ptr::null_mut() }
 }
 
 /// Both ports at once: `skc_portpair`.
@@ -388,16 +387,14 @@ pub fn inherit_late(r: &mut Remembered, sk: Addr) {
 #[inline(always)]
 fn inherit(r: &mut Remembered, listener: Option<Addr>) {
     let Some(listener) = listener else { return };
-    let owner = recall(listener);
+    let owner = recall::<Probed>(listener);
     if owner.is_null() {
         return;
     }
     // SAFETY: a value of a map.
     let owner = unsafe { &*owner };
     if owner.grade != Grade::None as u8 {
-        r.tgid = owner.tgid;
-        r.comm = owner.comm;
-        r.grade = Grade::Inherited as u8;
+        Process { tgid: owner.tgid, comm: owner.comm }.own(r, Grade::Inherited);
     }
 }
 
@@ -409,7 +406,7 @@ pub fn timer_done(timer: Addr) {
         return;
     }
     let req = timer.wrapping_sub(at as usize);
-    let r = recall(req);
+    let r = recall::<Typed>(req);
     if r.is_null() {
         return;
     }
@@ -417,6 +414,6 @@ pub fn timer_done(timer: Addr) {
     let r = unsafe { &mut *r };
     if r.flags & UNTOLD != 0 && r.state == SYN_RECV {
         step(r, CLOSE);
-        forget(req);
+        forget::<Typed>(req);
     }
 }

@@ -26,7 +26,7 @@ pub fn held(task: Addr, file: Addr) {
     let Some(sk) = Typed::follow(socket, Field::SocketSk) else { return };
     let Some(family) = Typed::get::<u16>(sk, Field::SkcFamily) else { return };
     let family = family as u8;
-    if family != AF_INET && family != AF_INET6 || !recall(sk).is_null() {
+    if family != AF_INET && family != AF_INET6 || !recall::<Typed>(sk).is_null() {
         return;
     }
     let raw = Typed::get::<u16>(sk, Field::SkType) == Some(SOCK_RAW);
@@ -41,7 +41,7 @@ pub fn held(task: Addr, file: Addr) {
         return;
     };
     let Some(process) = owner::leader(leader, pid) else { return };
-    let r = remember(sk);
+    let r = remember::<Typed>(sk);
     if r.is_null() {
         return;
     }

@@ -39,7 +39,7 @@ pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_nested(ctx: BtfTracePointContext) -> i32 {
     let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    if tcp::is_unseen(sk, new as u8) {
+    if tcp::is_unseen::<Typed>(sk, new as u8) {
         log!(&ctx, "inet_sock_set_state, nested", old, new);
         tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
     }
@@ -178,14 +178,14 @@ fn taken(ctx: &SockAddrContext) {
 /// `inet_csk_accept(sk, arg)`, since 6.10.
 #[fexit(function = "inet_csk_accept")]
 pub fn accept_fexit2(ctx: FExitContext) -> i32 {
-    accept::take_over(ctx.arg(2));
+    accept::take_over::<Typed>(ctx.arg(2));
     0
 }
 
 /// `inet_csk_accept(sk, flags, err, kern)`, before.
 #[fexit(function = "inet_csk_accept")]
 pub fn accept_fexit4(ctx: FExitContext) -> i32 {
-    accept::take_over(ctx.arg(4));
+    accept::take_over::<Typed>(ctx.arg(4));
     0
 }
 

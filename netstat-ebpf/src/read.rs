@@ -1,7 +1,7 @@
 //! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the two ways a program may look:
 //! [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does not.
 
-use crate::{OFFSETS, kept::Listener};
+use crate::{BASE, OFFSETS, kept::Listener};
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel,
     generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
@@ -23,6 +23,10 @@ pub fn offset(field: Field) -> u32 {
 pub trait Memory {
     /// Reads a value at an address.
     fn at<T: Copy + Default>(address: Addr) -> T;
+
+    /// A number that stands for an address: how far it is from [`OFFSETS`]. The verifier lets no program calculate with a pointer that it
+    /// knows, but the distance of two is a number.
+    fn key(address: Addr) -> u64;
 
     /// The `struct tcp_sock` of a TCP `struct sock`, null if it is none.
     fn tcp_sock(sk: Addr) -> Addr;
@@ -102,6 +106,11 @@ impl Memory for Typed {
     }
 
     #[inline(always)]
+    fn key(address: Addr) -> u64 {
+        (address as u64).wrapping_sub(&raw const OFFSETS as u64)
+    }
+
+    #[inline(always)]
     fn tcp_sock(sk: Addr) -> Addr {
         // SAFETY: the helper checks that the socket is a full TCP one.
         unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast() }
@@ -132,6 +141,17 @@ impl Memory for Probed {
     fn at<T: Copy + Default>(address: Addr) -> T {
         // SAFETY: the helper survives any address.
         unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.unwrap_or_default()
+    }
+
+    /// The address is a number already, and from a number no pointer can be taken away: what was written to memory comes back as one.
+    #[inline(always)]
+    fn key(address: Addr) -> u64 {
+        let mut base = BASE.load();
+        if base == 0 {
+            BASE.exchange_if(0, &raw const OFFSETS as u64);
+            base = BASE.load();
+        }
+        (address as u64).wrapping_sub(base)
     }
 
     #[inline(always)]

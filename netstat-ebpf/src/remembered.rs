@@ -1,10 +1,12 @@
 //! What is remembered of each live socket, and of what remains of one: an entry by address.
 
 use crate::{
-    COUNTERS, MORE_SOCKETS, SCRATCH, SOCKETS,
+    COUNTERS, KEYS, MORE_SOCKETS, SCRATCH, SOCKETS,
+    atomic::Word,
     read::{Addr, Memory},
 };
-use netstat_ebpf::{Field, Grade, HAS_UID, Reason, counter};
+use aya_ebpf::bindings::BPF_NOEXIST;
+use netstat_ebpf::{Field, Grade, HAS_UID, IPPROTO_TCP, Reason, counter};
 
 /// What is remembered of a socket, a TIME_WAIT minisocket or a connection request.
 #[derive(Clone, Copy)]
@@ -76,6 +78,14 @@ impl Remembered {
         mini: 0,
     };
 
+    /// Fills in what a TCP socket is told apart by.
+    #[inline(always)]
+    pub fn describe_tcp(&mut self, family: u8, netns: Option<u32>) {
+        self.family = family;
+        self.protocol = IPPROTO_TCP;
+        self.netns = netns.unwrap_or(0);
+    }
+
     /// Takes over the user of the socket; it may change.
     #[inline(always)]
     pub fn learn_uid<M: Memory>(&mut self, sk: Addr) {
@@ -86,32 +96,101 @@ impl Remembered {
     }
 }
 
-/// In the object's read-only data, for the map to copy from: built on the stack it would cost more than the copy.
+/// In the object's read-only data, for the map to copy from.
 static NOTHING: Remembered = Remembered::NOTHING;
+
+/// Binary logarithm of [`SETS`].
+const SETS_BITS: u32 = 14;
+
+/// Number of sets.
+pub const SETS: u32 = 1 << SETS_BITS;
+
+/// Entries of a set.
+pub const WAYS: usize = 7;
+
+/// The keys of some entries of [`SOCKETS`], those whose addresses hash to it: a cache line. A lookup is a handful of instructions in the
+/// program itself; in the kernel's hash map it is a call, ten times as long, and there are some fifteen to a connection.
+#[repr(C)]
+pub struct Set {
+    /// [`Memory::key`] of each entry, 0 where it is free.
+    keys: [Word; WAYS],
+    /// How many are in [`MORE_SOCKETS`] because this was full.
+    beyond: Word,
+}
+
+impl Set {
+    /// The set that a key belongs to, and its index.
+    #[inline(always)]
+    fn of(key: u64) -> Option<(&'static Self, u32)> {
+        // Fibonacci hashing: addresses of one slab are multiples of its objects' size.
+        let index = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SETS_BITS)) as u32;
+        // SAFETY: a value of the map; its words are atomics.
+        KEYS.get_ptr(index).map(|set| (unsafe { &*set }, index))
+    }
+
+    /// The entry of a key, null if it has none here.
+    #[inline(always)]
+    fn find(&self, index: u32, key: u64) -> *mut Remembered {
+        match (0..WAYS).find(|&way| self.keys[way].load() == key) {
+            Some(way) => entry(index, way),
+            None => core::ptr::null_mut(),
+        }
+    }
+
+    /// Gives a key an entry, null if none is free. What is in it is of one before.
+    #[inline(always)]
+    fn claim(&self, index: u32, key: u64) -> *mut Remembered {
+        // The iterator that primes the table may come at the same time as an event.
+        let claimed = |&way: &usize| {
+            self.keys[way].load() == 0
+                && matches!(self.keys[way].exchange_if(0, key), before if before == 0 || before == key)
+        };
+        match (0..WAYS).find(claimed) {
+            Some(way) => entry(index, way),
+            None => core::ptr::null_mut(),
+        }
+    }
+}
+
+#[inline(always)]
+fn entry(index: u32, way: usize) -> *mut Remembered {
+    SOCKETS.get_ptr_mut(index * WAYS as u32 + way as u32).unwrap_or(core::ptr::null_mut())
+}
 
 /// What is remembered of a socket, null if nothing.
 #[inline(always)]
-pub fn recall(sk: Addr) -> *mut Remembered {
-    match SOCKETS.get_ptr_mut(sk as u64) {
-        Some(known) => known,
-        None => MORE_SOCKETS.get_ptr_mut(sk as u64).unwrap_or(core::ptr::null_mut()),
+pub fn recall<M: Memory>(sk: Addr) -> *mut Remembered {
+    let key = M::key(sk);
+    let Some((set, index)) = Set::of(key) else { return core::ptr::null_mut() };
+    let known = set.find(index, key);
+    if known.is_null() && set.beyond.load() != 0 {
+        return MORE_SOCKETS.get_ptr_mut(key).unwrap_or(core::ptr::null_mut());
     }
+    known
 }
 
-/// Remembers a socket with what is known of it, in place of one that had its address before; counts it where there is no room.
+/// Starts to remember a socket nothing is known of, in place of one that had its address before; null, and counted, where there is no room.
 #[inline(always)]
-pub fn remember_as(sk: Addr, known: &Remembered) {
-    let sk = sk as u64;
-    if SOCKETS.insert(sk, known, 0).is_err() && MORE_SOCKETS.insert(sk, known, 0).is_err() {
+pub fn remember<M: Memory>(sk: Addr) -> *mut Remembered {
+    let key = M::key(sk);
+    let Some((set, index)) = Set::of(key) else { return core::ptr::null_mut() };
+    let mut r = recall::<M>(sk);
+    if r.is_null() {
+        r = set.claim(index, key);
+    }
+    if r.is_null() {
+        if MORE_SOCKETS.insert(key, &NOTHING, u64::from(BPF_NOEXIST)).is_ok() {
+            set.beyond.add(1);
+        }
+        r = MORE_SOCKETS.get_ptr_mut(key).unwrap_or(core::ptr::null_mut());
+    }
+    if r.is_null() {
         count(counter::FORGOTTEN);
+    } else {
+        // SAFETY: a value of a map.
+        unsafe { *r = Remembered::NOTHING };
     }
-}
-
-/// Starts to remember a socket nothing is known of; null where there is no room.
-#[inline(always)]
-pub fn remember(sk: Addr) -> *mut Remembered {
-    remember_as(sk, &NOTHING);
-    recall(sk)
+    r
 }
 
 /// The entry of a socket, or one that lasts as long as this call.
@@ -122,16 +201,24 @@ pub fn or_scratch(r: *mut Remembered) -> *mut Remembered {
     }
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return core::ptr::null_mut() };
     // SAFETY: the value is this CPU's own.
-    unsafe { *scratch = NOTHING };
+    unsafe { *scratch = Remembered::NOTHING };
     scratch
 }
 
 /// Forgets a socket.
 #[inline(always)]
-pub fn forget(sk: Addr) {
-    if SOCKETS.remove(sk as u64).is_err() {
-        // Nothing is left to do if it was never remembered.
-        let _ = MORE_SOCKETS.remove(sk as u64);
+pub fn forget<M: Memory>(sk: Addr) {
+    let key = M::key(sk);
+    let Some((set, _)) = Set::of(key) else { return };
+    for way in &set.keys {
+        if way.load() == key {
+            // What was read of the entry was read before somebody else fills it.
+            way.exchange_if(key, 0);
+            return;
+        }
+    }
+    if set.beyond.load() != 0 && MORE_SOCKETS.remove(key).is_ok() {
+        set.beyond.add(u64::MAX);
     }
 }
 

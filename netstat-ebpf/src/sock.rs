@@ -3,7 +3,7 @@
 use crate::{
     EVENTS, LPORT, NETNS, PID, PORT, PROTOS, RPORT, STATES, WAKE_BYTES, WAKE_MASK, accept, owner,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, count, forget, or_scratch, recall, remember_as},
+    remembered::{Remembered, count, forget, or_scratch, recall, remember},
 };
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
@@ -32,6 +32,12 @@ pub fn now() -> u64 {
 #[inline(always)]
 pub fn wanted_proto(protocol: u16, raw: bool, v6: bool) -> bool {
     proto_bit(protocol, raw, v6).is_some_and(|bit| PROTOS.load() & bit != 0)
+}
+
+/// Whether TCP sockets of this family and namespace are wanted.
+#[inline(always)]
+pub fn wanted_tcp(family: u8, netns: Option<u32>) -> bool {
+    family != 0 && wanted_proto(IPPROTO_TCP, false, family == AF_INET6) && wanted_netns(netns)
 }
 
 /// Whether a network namespace is wanted.
@@ -221,24 +227,28 @@ impl Inet {
 pub fn create(ctx: *mut bpf_sock) {
     let task = owner::task();
     let Some(inet) = Inet::wanted(ctx, task) else { return };
-    let mut fresh = Remembered::NOTHING;
-    inet.describe(ctx, &mut fresh);
+    let r = or_scratch(remember::<Typed>(inet.sk));
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    inet.describe(ctx, r);
     let time_ns = now();
-    fresh.created_ns = time_ns;
-    fresh.state_ns = time_ns;
-    fresh.state = CLOSE;
+    r.created_ns = time_ns;
+    r.state_ns = time_ns;
+    r.state = CLOSE;
     // As `sock_alloc` does; where the types are hidden, the real user is the nearest there is.
     let fsuid = task.and_then(|task| Typed::get(Typed::follow(task, Field::TaskCred)?, Field::CredFsuid));
     // SAFETY: takes nothing, returns a number.
-    fresh.uid = fsuid.unwrap_or_else(|| unsafe { bpf_get_current_uid_gid() } as u32);
-    fresh.flags |= HAS_UID;
+    r.uid = fsuid.unwrap_or_else(|| unsafe { bpf_get_current_uid_gid() } as u32);
+    r.flags |= HAS_UID;
     if let Some(process) = owner::current() {
-        process.own(&mut fresh, Grade::Created);
+        process.own(r, Grade::Created);
     }
-    remember_as(inet.sk, &fresh);
-    if wanted_ends() && wanted_owner(&fresh) && wanted_ports(0, 0) {
+    if wanted_ends() && wanted_owner(r) && wanted_ports(0, 0) {
         if let Some(mut entry) = reserve::<Record>() {
-            entry.write(record(Kind::Open, &fresh, time_ns, inet.inode()));
+            entry.write(record(Kind::Open, r, time_ns, inet.inode()));
             submit(entry, time_ns);
         }
     }
@@ -250,11 +260,11 @@ pub fn create(ctx: *mut bpf_sock) {
 pub fn release(ctx: *mut bpf_sock) {
     // SAFETY: the verifier turns these into loads of the socket's own fields.
     if unsafe { (*ctx).protocol as u16 == IPPROTO_TCP && (*ctx).type_ != SOCK_RAW } {
-        accept::take_over(ctx.cast_const().cast());
+        accept::take_over::<Typed>(ctx.cast_const().cast());
         return;
     }
     let Some(inet) = Inet::wanted(ctx, None) else { return };
-    let known = recall(inet.sk);
+    let known = recall::<Typed>(inet.sk);
     let r = or_scratch(known);
     if r.is_null() {
         return;
@@ -277,6 +287,6 @@ pub fn release(ctx: *mut bpf_sock) {
     }
     tell_close(r, inet.inode(), false, Reason::Closed);
     if !known.is_null() {
-        forget(inet.sk);
+        forget::<Typed>(inet.sk);
     }
 }

@@ -3,10 +3,11 @@
 use crate::{
     PENDING, REQ_TIMER,
     kept::Listener,
-    mini, owner,
+    mini,
+    owner::{self, Process},
     read::{Addr, Memory},
-    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember, remember_as},
-    sock::{now, tell_close, tell_state, wanted_netns, wanted_proto, wanted_state},
+    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
+    sock::{now, tell_close, tell_state, wanted_state, wanted_tcp},
 };
 use netstat_ebpf::{AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
 
@@ -83,38 +84,31 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         return;
     }
     let birth = old == LISTEN && new == SYN_RECV;
-    let mut r = if birth { core::ptr::null_mut() } else { recall(sk) };
+    let mut r = if birth { core::ptr::null_mut() } else { recall::<M>(sk) };
     if r.is_null() {
         let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
         let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
         let netns = M::netns(sk);
-        let wanted = family != 0 && protocol == IPPROTO_TCP && wanted_proto(protocol, false, family == AF_INET6);
-        if !wanted || !wanted_netns(netns) {
+        if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
             return;
         }
-        // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
-        // its cookie yet. It is told then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
-        if birth || old == SYN_RECV {
-            born::<M>(sk);
-            if birth {
-                if let Some(pending) = PENDING.get_ptr_mut(0) {
-                    // SAFETY: the value is this CPU's own.
-                    unsafe { (*pending).child = sk as u64 };
-                }
-            }
-        } else {
-            remember(sk);
-        }
-        r = or_scratch(recall(sk));
+        r = or_scratch(remember::<M>(sk));
         if r.is_null() {
             return;
         }
         // SAFETY: a value of a map.
         let r = unsafe { &mut *r };
-        r.family = family;
-        r.protocol = protocol;
-        r.netns = netns.unwrap_or(0);
+        r.describe_tcp(family, netns);
+        // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
+        // its cookie yet. It is told then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
+        if birth || old == SYN_RECV {
+            born::<M>(sk, r);
+        }
         if birth {
+            if let Some(pending) = PENDING.get_ptr_mut(0) {
+                // SAFETY: the value is this CPU's own.
+                unsafe { (*pending).child = sk as u64 };
+            }
             return;
         }
         if old == SYN_RECV {
@@ -161,8 +155,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     let mut marks = 0;
     if r.flags & UNTOLD != 0 {
         r.flags &= !UNTOLD;
-        if !wanted_state(SYN_RECV) {
-        } else if wanted_state(new) {
+        if wanted_state(SYN_RECV) && wanted_state(new) {
             marks = BORN;
         } else {
             tell_state(r, inode, LISTEN, SYN_RECV, r.state_ns, 0, 0);
@@ -201,35 +194,31 @@ pub fn see(sk: Addr, new: u8) {
 /// that: what happens there is left to a second program. Most transitions are seen at once by the word left; the word may have been written
 /// over meanwhile, and then the state that the socket is remembered to be in decides.
 #[inline(always)]
-pub fn is_unseen(sk: Addr, new: u8) -> bool {
+pub fn is_unseen<M: Memory>(sk: Addr, new: u8) -> bool {
     if let Some(pending) = PENDING.get_ptr_mut(0)
         // SAFETY: the value is this CPU's own.
         && unsafe { (*pending).seen == sk as u64 && (*pending).seen_state == u64::from(new) }
     {
         return false;
     }
-    let r = recall(sk);
+    let r = recall::<M>(sk);
     // SAFETY: a value of a map.
     r.is_null() || unsafe { (*r).state } != new
 }
 
-/// Begins to remember a child.
+/// What there is to remember of a child.
 #[inline(always)]
-fn born<M: Memory>(sk: Addr) {
-    let mut fresh = Remembered::NOTHING;
-    fresh.created_ns = now();
-    fresh.state_ns = fresh.created_ns;
-    fresh.state = SYN_RECV;
-    fresh.flags = UNTOLD;
+fn born<M: Memory>(sk: Addr, r: &mut Remembered) {
+    r.created_ns = now();
+    r.state_ns = r.created_ns;
+    r.state = SYN_RECV;
+    r.flags = UNTOLD;
     let kept = if REQ_TIMER.load() == 0 { M::kept(sk) } else { core::ptr::null_mut() };
     if !kept.is_null() {
         // SAFETY: a value of the map.
         let kept = unsafe { &*kept };
-        fresh.tgid = kept.tgid;
-        fresh.comm = kept.comm;
-        fresh.grade = Grade::Inherited as u8;
+        Process { tgid: kept.tgid, comm: kept.comm }.own(r, Grade::Inherited);
     }
-    remember_as(sk, &fresh);
 }
 
 /// `inet_sport`: still there when `skc_num` has been given back.
@@ -299,7 +288,7 @@ pub fn send_reset<M: Memory>(sk: Addr) {
     if sk.is_null() {
         return;
     }
-    let r = recall(sk);
+    let r = recall::<M>(sk);
     if !r.is_null() {
         // SAFETY: a value of a map.
         unsafe { (*r).flags |= SENT_RESET };
@@ -309,7 +298,7 @@ pub fn send_reset<M: Memory>(sk: Addr) {
 /// Body of the hooks on `tcp_destroy_sock`: the end of a TCP socket.
 #[inline(always)]
 pub fn destroy<M: Memory>(sk: Addr) {
-    let known = recall(sk);
+    let known = recall::<M>(sk);
     let r = or_scratch(known);
     if r.is_null() {
         return;
@@ -317,7 +306,7 @@ pub fn destroy<M: Memory>(sk: Addr) {
     // SAFETY: a value of a map.
     tell_end::<M>(sk, unsafe { &mut *r });
     if !known.is_null() {
-        forget(sk);
+        forget::<M>(sk);
     }
 }
 
@@ -327,13 +316,10 @@ fn tell_end<M: Memory>(sk: Addr, r: &mut Remembered) {
         let family = M::get::<u16>(sk, Field::SkcFamily).unwrap_or(0) as u8;
         let netns = M::netns(sk);
         let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
-        let wanted = family != 0 && protocol == IPPROTO_TCP && wanted_proto(protocol, false, family == AF_INET6);
-        if !wanted || !wanted_netns(netns) {
+        if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
             return;
         }
-        r.family = family;
-        r.protocol = protocol;
-        r.netns = netns.unwrap_or(0);
+        r.describe_tcp(family, netns);
     }
     let v6 = r.family == AF_INET6;
     r.learn_uid::<M>(sk);

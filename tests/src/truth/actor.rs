@@ -7,7 +7,7 @@ use crate::truth::scale::patience;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -130,6 +130,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "visit" => visit(argument(1).parse().unwrap(), argument(2)),
         "serve" => serve(),
         "hold" => hold(argument(1)),
+        "hoard" => hoard(argument(1).parse().unwrap()),
         "accept" => accept(argument(1).parse().unwrap(), argument(2)),
         "thread" => from_a_thread(argument(1).parse().unwrap()),
         "prepare" => {
@@ -197,6 +198,20 @@ fn hold(kind: &str) {
             vec![made::connect(Domain::for_address(to), to).unwrap().into()]
         }
     };
+    say(&sockets.iter().map(Made::of).collect::<Vec<_>>());
+    listen_up();
+}
+
+/// Makes so many sockets, as far as it may, says them, and closes them at a nudge.
+fn hoard(sockets: usize) {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let sockets: Vec<Socket> = (0..sockets.min(most as usize - 100))
+        .map(|number| {
+            let domain = if number % 2 == 0 { Domain::IPV4 } else { Domain::IPV6 };
+            Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).unwrap()
+        })
+        .collect();
     say(&sockets.iter().map(Made::of).collect::<Vec<_>>());
     listen_up();
 }

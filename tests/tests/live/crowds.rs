@@ -1,10 +1,10 @@
 //! Thousands of sockets, and processes that are gone before anybody could look.
 
-use crate::actor;
+use crate::actor::{self, Actor};
 use crate::check::{self, Life};
 use crate::lives::{ACTIVE_CLIENT, BROKEN_CLIENT, BROKEN_SERVER, PASSIVE_SERVER, client_closes_first, reset, traced};
 use crate::made::{self, Family, Made, Pair};
-use crate::runner::{Done, Test};
+use crate::runner::{self, Done, Test};
 use crate::scale::count;
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("crowds::thousands_open_at_the_same_time", thousands_open_at_the_same_time),
     ("crowds::drained_after_sigint", || NetNs::new().unwrap().enter(drained_after_sigint)),
     ("crowds::thousands_of_udp_sockets", thousands_of_udp_sockets),
+    ("crowds::more_than_are_kept_room_for", more_than_are_kept_room_for),
 ];
 
 fn reset_at_once(pair: Pair) -> [Life; 2] {
@@ -145,6 +146,20 @@ fn thousands_of_udp_sockets() -> Done {
             lives.push(Life::stateless(&Made::of(&socket)));
         }
         lives
+    });
+    Done::Passed
+}
+
+/// Nearly as many at a time as the programs have taken memory for: many of the sets it is divided into run over.
+fn more_than_are_kept_room_for() -> Done {
+    traced(&["--proto", "udp,udp6"], || {
+        let start =
+            |number| Actor::start(actor::named(&format!("hoarder-{number}"), "hoard", &[&count(19_000).to_string()]));
+        let mut hoarders: Vec<Actor> = (0..5).map(start).collect();
+        let made: Vec<Made> = hoarders.iter_mut().flat_map(Actor::hear::<Vec<Made>>).collect();
+        runner::note(format!("{} sockets open at the same time", made.len()));
+        hoarders.into_iter().for_each(Actor::end);
+        made.iter().map(Life::stateless).collect()
     });
     Done::Passed
 }
