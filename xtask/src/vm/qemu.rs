@@ -51,8 +51,8 @@ impl Log {
     }
 }
 
-/// Boots and prints the suites' lines as they come; a guest that is still running after `limit` is killed.
-pub fn boot(kernel: &Path, initrd: &Path, console: &Path, limit: Duration) -> Result<Log> {
+/// Boots, and hands `say` the suites' lines as they come; a guest that is still running after `limit` is killed.
+pub fn boot(kernel: &Path, initrd: &Path, console: &Path, limit: Duration, say: &dyn Fn(String)) -> Result<Log> {
     let mut guest = Command::new(QEMU)
         .args(MACHINE)
         .args(["-display", "none", "-monitor", "none", "-no-reboot"])
@@ -68,14 +68,14 @@ pub fn boot(kernel: &Path, initrd: &Path, console: &Path, limit: Duration) -> Re
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {QEMU}"))?;
-    let result = follow(&mut guest, console, limit);
+    let result = follow(&mut guest, console, limit, say);
     // Whatever happened, no guest is left behind.
     let _ = guest.kill();
     let _ = guest.wait();
     result
 }
 
-fn follow(guest: &mut Child, console: &Path, limit: Duration) -> Result<Log> {
+fn follow(guest: &mut Child, console: &Path, limit: Duration, say: &dyn Fn(String)) -> Result<Log> {
     let output = guest.stdout.take().context("qemu has no output")?;
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
@@ -95,7 +95,7 @@ fn follow(guest: &mut Child, console: &Path, limit: Duration) -> Result<Log> {
         match receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 if !line.starts_with("@@") {
-                    println!("{line}");
+                    say(line.clone());
                 }
                 log.lines.push(line);
             }
