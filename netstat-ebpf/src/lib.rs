@@ -264,6 +264,20 @@ fields! {
     InodeIno = "inode"."i_ino",
     /// `struct ns_common`.
     NetNs = "net"."ns",
+    /// `struct netns_ipv4`.
+    NetIpv4 = "net"."ipv4",
+    /// `struct inet_timewait_death_row`.
+    NetnsIpv4TcpDeathRow = "netns_ipv4"."tcp_death_row",
+    /// `struct inet_hashinfo *`.
+    DeathRowHashinfo = "inet_timewait_death_row"."hashinfo",
+    /// `struct inet_ehash_bucket *`.
+    HashinfoEhash = "inet_hashinfo"."ehash",
+    /// `unsigned int`.
+    HashinfoEhashMask = "inet_hashinfo"."ehash_mask",
+    /// `unsigned int`.
+    SkcHash = "sock_common"."skc_hash",
+    /// `struct hlist_nulls_node`.
+    SkcNullsNode = "sock_common"."skc_nulls_node",
     /// `unsigned int`.
     NsInum = "ns_common"."inum",
     /// `__be16`: the local port, still there when `skc_num` has been given back.
@@ -312,6 +326,8 @@ fields! {
     TimerFunction = "timer_list"."function",
     /// `unsigned long`, in jiffies.
     TimerExpires = "timer_list"."expires",
+    /// `struct hlist_node`.
+    TimerEntry = "timer_list"."entry",
     /// `struct timer_list`.
     TwTimer = "inet_timewait_sock"."tw_timer",
     /// `unsigned char`: `TCP_FIN_WAIT2` or `TCP_TIME_WAIT`, where `skc_state` is always the latter.

@@ -1,9 +1,9 @@
 //! What there is of a TCP connection besides its `struct sock`: TIME_WAIT minisockets after it, connection requests before it. Both are
 //! known by the address of the minisocket, and told as further transitions of the connection, with its cookie.
 //!
-//! No tracepoint tells of them. Their timers do: a minisocket's is started when it begins, and cancelled, or runs out, at its end. A
-//! request is told when it outlives its first timer or its SYN-ACK is sent again: the others become a connection, or nothing, at once,
-//! and that connection tells of them.
+//! No tracepoint tells of them. A minisocket is found in the table of connections, where it has taken the place of its own, and its timer,
+//! cancelled or run out, tells its end. A request is told when it outlives its first timer or its SYN-ACK is sent again: the others become
+//! a connection, or nothing, at once, and that connection tells of them.
 
 use crate::{
     MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, PENDING, REQ_TIMER, TW_TIMER,
@@ -11,20 +11,18 @@ use crate::{
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember},
     sock::{now, tell_state, wanted_tcp},
-    tcp::{CLOSE, LISTEN, SYN_RECV, Tuple},
+    tcp::{CLOSE, CLOSING, FIN_WAIT1, FIN_WAIT2, LISTEN, SYN_RECV, TIME_WAIT, Tuple},
 };
 use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_jiffies64};
 use netstat_ebpf::{ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, UNKNOWN_NS};
 
-const FIN_WAIT2: u8 = 5;
-const TIME_WAIT: u8 = 6;
+/// How much of a chain of the kernel's table is looked at. The table has about as many chains as connections at its fullest.
+const CHAIN: usize = 32;
 
 /// What one hook leaves for the next on the same processor.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Pending {
-    /// A minisocket that has begun: the transition to CLOSE of the socket it stands for follows at once (`tcp_time_wait`).
-    pub tw: u64,
     /// A child that has been made: the end of the request it was follows at once (`inet_csk_complete_hashdance`).
     pub child: u64,
     /// The listener of a request that has ended with no child seen, and both its ports: where the hook does not see a child being made
@@ -68,30 +66,6 @@ fn owner_of(timer: Addr) -> Option<Of> {
     }
 }
 
-/// Body of the hook on `timer_start`.
-#[inline(always)]
-pub fn timer_start(timer: Addr) {
-    match owner_of(timer) {
-        Some(Of::TimeWait(tw)) => time_wait_started(tw),
-        Some(Of::Request(req)) => request_goes_on(req),
-        None => {}
-    }
-}
-
-#[inline(always)]
-fn time_wait_started(tw: Addr) {
-    let r = recall::<Typed>(tw);
-    if r.is_null() {
-        if let Some(pending) = pending() {
-            pending.tw = tw as u64;
-        }
-        return;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
-    moved(tw, r);
-}
-
 /// Body of the hooks that a segment for a minisocket passes. Its timer is set anew then, but that is silent where it stays in its
 /// slot of the timer wheel (`__mod_timer`), two seconds wide.
 #[inline(always)]
@@ -122,18 +96,12 @@ fn moved(tw: Addr, r: &mut Remembered) {
 /// The transition to CLOSE of a socket that was in `old` since `entered_ns` has been told. What remains of it follows: it goes on to
 /// TIME_WAIT now, or stays in FIN_WAIT2 until the peer's FIN comes.
 #[inline(always)]
-pub fn time_wait(r: &Remembered, old: u8, entered_ns: u64) {
-    let Some(pending) = pending() else { return };
-    let tw = pending.tw as Addr;
-    if tw.is_null() {
+pub fn time_wait<M: Memory>(sk: Addr, r: &Remembered, old: u8, entered_ns: u64) {
+    // Where the end of a minisocket cannot be seen, its beginning is better not told.
+    if TW_TIMER.load() == 0 || !matches!(old, FIN_WAIT1 | FIN_WAIT2 | CLOSING) {
         return;
     }
-    pending.tw = 0;
-    let same = Probed::get(tw, Field::SkcNum) == Some(r.lport)
-        && Probed::get::<u16>(tw, Field::SkcDport).map(u16::from_be) == Some(r.rport);
-    if !same {
-        return;
-    }
+    let Some(tw) = left_behind::<M>(sk, r) else { return };
     let mini = or_scratch(remember::<Probed>(tw));
     if mini.is_null() {
         return;
@@ -147,6 +115,40 @@ pub fn time_wait(r: &Remembered, old: u8, entered_ns: u64) {
     if substate(tw) == TIME_WAIT {
         step(mini, TIME_WAIT);
     }
+}
+
+/// The minisocket that has taken the place of a connection in the kernel's table, `None` if none has: the connection was reset, say, or
+/// there were too many minisockets already (`tcp_time_wait`).
+#[inline(always)]
+fn left_behind<M: Memory>(sk: Addr, r: &Remembered) -> Option<Addr> {
+    let (ipv4, death_row, node) =
+        (offset(Field::NetIpv4), offset(Field::NetnsIpv4TcpDeathRow), offset(Field::SkcNullsNode));
+    if ipv4 == ABSENT || death_row == ABSENT || node == ABSENT {
+        return None;
+    }
+    let death_row = M::follow(sk, Field::SkcNet)?.wrapping_add(ipv4 as usize + death_row as usize);
+    let table = Probed::follow(death_row, Field::DeathRowHashinfo)?;
+    // Still there, although the connection is not in the table any more.
+    let hash = M::get::<u32>(sk, Field::SkcHash)?;
+    let bucket = (hash & Probed::get::<u32>(table, Field::HashinfoEhashMask)?) as usize;
+    let cookie = M::get::<u64>(sk, Field::SkcCookie)?;
+    // `struct inet_ehash_bucket` and `struct hlist_nulls_node` both begin with the address of a node; an odd number ends the chain.
+    let mut next: u64 = Probed::at(Probed::follow(table, Field::HashinfoEhash)?.wrapping_add(bucket * 8));
+    for _ in 0..CHAIN {
+        if next & 1 != 0 || next == 0 {
+            return None;
+        }
+        let tw = (next as Addr).wrapping_sub(node as usize);
+        if Probed::get::<u8>(tw, Field::SkcState) == Some(TIME_WAIT)
+            && Probed::get(tw, Field::SkcNum) == Some(r.lport)
+            && Probed::get::<u16>(tw, Field::SkcDport).map(u16::from_be) == Some(r.rport)
+            && Probed::get(tw, Field::SkcCookie) == Some(cookie)
+        {
+            return Some(tw);
+        }
+        next = Probed::at(next as Addr);
+    }
+    None
 }
 
 /// The state of a TIME_WAIT minisocket.
@@ -190,6 +192,9 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
     let state = substate(tw);
     // A segment for it sets its timer anew.
     if !over && is_set_anew(ctx) {
+        if !known.is_null() {
+            moved(tw, r);
+        }
         return;
     }
     if known.is_null() {
@@ -285,19 +290,9 @@ pub fn synack_again(sk: Addr, req: Addr) {
     begin(r);
 }
 
-/// The timer of a request is started: the first time it may still be over at once.
+/// The timer of a request has run out and was started again: it waits for something else than its SYN-ACK to be heard.
 #[inline(always)]
 fn request_goes_on(req: Addr) {
-    let retrans = offset(Field::ReqNumRetrans);
-    if retrans == ABSENT || Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1 == 0 {
-        return;
-    }
-    let known = recall::<Typed>(req);
-    if !known.is_null() {
-        // SAFETY: a value of a map.
-        unsafe { (*known).flags &= !UNTOLD };
-        return;
-    }
     let r = request(req);
     if r.is_null() {
         return;
@@ -337,19 +332,10 @@ fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
         }
         return;
     }
-    if told.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let told = unsafe { &mut *told };
-    if over {
-        // Its function drops it, or starts the timer again.
-        told.flags |= UNTOLD;
-        return;
-    }
-    // So does the peer's SYN when it comes again.
-    if !is_set_anew(ctx) {
-        step(told, CLOSE);
+    // Of one that is over, its function decides; the peer's SYN, when it comes again, sets it anew.
+    if !told.is_null() && !over && !is_set_anew(ctx) {
+        // SAFETY: a value of a map.
+        step(unsafe { &mut *told }, CLOSE);
         forget::<Typed>(req);
     }
 }
@@ -398,22 +384,26 @@ fn inherit(r: &mut Remembered, listener: Option<Addr>) {
     }
 }
 
-/// Body of the hook on `timer_expire_exit`: a request whose timer ran out and was not started again is gone. Its memory may be, too.
+/// Body of the hook on `timer_expire_exit`: the function of a timer has returned. A request is gone then unless its timer was started again;
+/// its memory may be, too, or may be another request's by now, whose timer has not run out yet.
 #[inline(always)]
 pub fn timer_done(timer: Addr) {
-    let at = offset(Field::ReqTimer);
-    if at == ABSENT {
+    let Some(Of::Request(req)) = owner_of(timer) else { return };
+    let (entry, retrans) = (offset(Field::TimerEntry), offset(Field::ReqNumRetrans));
+    if entry == ABSENT || retrans == ABSENT {
         return;
     }
-    let req = timer.wrapping_sub(at as usize);
+    // `timer_pending`: the second word of a `struct hlist_node`.
+    let pending = Typed::at::<u64>(timer.wrapping_add(entry as usize + 8)) != 0;
+    let timeouts = Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1;
+    if pending && timeouts > 0 {
+        request_goes_on(req);
+        return;
+    }
     let r = recall::<Typed>(req);
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
-    if r.flags & UNTOLD != 0 && r.state == SYN_RECV {
-        step(r, CLOSE);
+    if !r.is_null() {
+        // SAFETY: a value of a map.
+        step(unsafe { &mut *r }, CLOSE);
         forget::<Typed>(req);
     }
 }

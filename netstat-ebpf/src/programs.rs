@@ -199,12 +199,6 @@ pub fn accept_syscall(ctx: TracePointContext) -> u32 {
     0
 }
 
-#[btf_tracepoint(function = "timer_start")]
-pub fn timer_start(ctx: BtfTracePointContext) -> i32 {
-    mini::timer_start(ctx.arg(0));
-    0
-}
-
 #[btf_tracepoint(function = "timer_cancel")]
 pub fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
     mini::timer_cancel(ctx.as_ptr(), ctx.arg(0));

@@ -48,7 +48,7 @@ pub struct Remembered {
 pub const COUNTED: u8 = 1 << 5;
 /// [`Remembered::flags`]: this end sent a reset.
 pub const SENT_RESET: u8 = 1 << 6;
-/// [`Remembered::flags`] of a child: its birth is still to be told. Of a connection request: its timer has run out.
+/// [`Remembered::flags`] of a child: its birth is still to be told.
 pub const UNTOLD: u8 = 1 << 7;
 
 impl Remembered {

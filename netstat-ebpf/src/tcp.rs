@@ -15,11 +15,14 @@ use netstat_ebpf::{AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPOR
 const ESTABLISHED: u8 = 1;
 pub const SYN_SENT: u8 = 2;
 pub const SYN_RECV: u8 = 3;
-const FIN_WAIT1: u8 = 4;
+pub const FIN_WAIT1: u8 = 4;
+pub const FIN_WAIT2: u8 = 5;
+pub const TIME_WAIT: u8 = 6;
 pub const CLOSE: u8 = 7;
 const CLOSE_WAIT: u8 = 8;
 const LAST_ACK: u8 = 9;
 pub const LISTEN: u8 = 10;
+pub const CLOSING: u8 = 11;
 
 /// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
 const EPIPE: i32 = 32;
@@ -173,7 +176,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     tell_state(r, inode, old, new, time_ns, in_state_ns, marks);
 
     if new == CLOSE {
-        mini::time_wait(r, old, entered_ns);
+        mini::time_wait::<M>(sk, r, old, entered_ns);
     }
     // Where the end of its request does not tell a child its listener, the kernel hands down what is kept with that. It costs more.
     if REQ_TIMER.load() == 0 && new == LISTEN && r.grade != Grade::None as u8 {

@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn two_programs_make_up_for_each_other() {
         let program = |name: &str| ProgramHealth { name: name.into(), runs: None, missed: Some(3) };
-        let mut alone = [program("state_tp_btf"), program("timer_start")];
+        let mut alone = [program("state_tp_btf"), program("timer_cancel")];
         make_up(&mut alone);
         assert_eq!(alone.map(|program| program.missed), [Some(3), Some(3)]);
-        let mut both = [program("state_nested"), program("state_tp_btf"), program("timer_start")];
+        let mut both = [program("state_nested"), program("state_tp_btf"), program("timer_cancel")];
         make_up(&mut both);
         assert_eq!(both.map(|program| program.missed), [Some(0), Some(0), Some(3)]);
     }

@@ -27,11 +27,9 @@ pub enum Hook {
     Reset,
     /// A connection request is answered again.
     Synack,
-    /// A timer starts: TIME_WAIT begins, a connection request goes on.
-    TimerStart,
     /// A timer ends: so does TIME_WAIT, or a connection request.
     TimerCancel,
-    /// The function of a timer has returned: a connection request may be gone.
+    /// The function of a timer has returned: a connection request goes on, or is gone.
     TimerDone,
     /// A segment comes for what remains of a connection.
     Segment,
@@ -39,7 +37,7 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Create,
         Self::Accept,
         Self::Release,
@@ -49,7 +47,6 @@ impl Hook {
         Self::Reset,
         Self::TimerDone,
         Self::TimerCancel,
-        Self::TimerStart,
         Self::Segment,
         Self::Synack,
         Self::State,
@@ -69,7 +66,6 @@ impl Hook {
             Self::Destroy => "tcp_destroy_sock",
             Self::Reset => "tcp_send_reset",
             Self::Synack => "tcp_retransmit_synack",
-            Self::TimerStart => "timer_start",
             Self::TimerCancel => "timer_cancel",
             Self::TimerDone => "timer_expire_exit",
             Self::Segment => "time_wait_segment",
@@ -94,7 +90,7 @@ impl Hook {
             Self::Destroy => "no close events for TCP",
             Self::Reset => "the reason reset_sent is reported as closed",
             Self::Synack => "connection requests have no cookie",
-            Self::TimerStart | Self::TimerCancel => "no TIME_WAIT, and no connection requests that wait",
+            Self::TimerCancel => "no end of TIME_WAIT and of connection requests",
             Self::TimerDone => "no end of connection requests that are given up",
             Self::Segment => {
                 "a connection that its process has closed enters TIME_WAIT unseen when the peer closes within two seconds"
@@ -108,7 +104,7 @@ impl Hook {
             Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
             Self::Create | Self::Release | Self::Accept4 | Self::Accept6 => &[Variant::Cgroup],
             Self::Accept => &[Variant::Fexit, Variant::Fexit4, Variant::Syscall],
-            Self::Nested | Self::Synack | Self::TimerStart | Self::TimerCancel | Self::TimerDone => &[Variant::TpBtf],
+            Self::Nested | Self::Synack | Self::TimerCancel | Self::TimerDone => &[Variant::TpBtf],
             Self::Segment => &[Variant::TpBtf, Variant::Fexit],
             Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
             Self::Reset => &[Variant::TpBtf, Variant::RawTp],
@@ -129,7 +125,6 @@ impl Hook {
             (Self::Destroy, _) => "tcp_destroy_sock",
             (Self::Reset, _) => "tcp_send_reset",
             (Self::Synack, _) => "tcp_retransmit_synack",
-            (Self::TimerStart, _) => "timer_start",
             (Self::TimerCancel, _) => "timer_cancel",
             (Self::TimerDone, _) => "timer_expire_exit",
             (Self::Segment, Variant::TpBtf) => "kfree_skb",
@@ -159,7 +154,6 @@ impl Hook {
             (Self::Reset, Variant::TpBtf) => "reset_tp_btf",
             (Self::Reset, _) => "reset_raw_tp",
             (Self::Synack, _) => "synack_again",
-            (Self::TimerStart, _) => "timer_start",
             (Self::TimerCancel, _) => "timer_cancel",
             (Self::TimerDone, _) => "timer_done",
             (Self::Segment, Variant::TpBtf) => "segment_tp_btf",
@@ -380,9 +374,7 @@ fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
         // The classic tracepoint carries what it needs; without BTF its record is all there is.
         (Variant::Tracepoint, Err(_)) => None,
         (_, Err(cause)) => Some(Refusal::NoBtf(cause.clone())),
-        _ if facts.symbols.is_err()
-            && matches!(hook, Hook::TimerStart | Hook::TimerCancel | Hook::TimerDone | Hook::Segment) =>
-        {
+        _ if facts.symbols.is_err() && matches!(hook, Hook::TimerCancel | Hook::TimerDone | Hook::Segment) => {
             facts.symbols.as_ref().err().cloned().map(Refusal::NoSymbols)
         }
         (_, Ok(types)) => (!types.known.contains(&(hook, variant))).then(|| Refusal::Prototype(hook.target(variant))),
