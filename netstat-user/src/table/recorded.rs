@@ -12,7 +12,7 @@ impl Table {
         let ended: OnceCell<HashMap<Ends, Owner>> = OnceCell::new();
         let owner = |row: &SocketRow| {
             let identity = Identity::of(&listed_socket(&SocketRow { netns: Some(netns), ..*row }, None));
-            let living = self.find(&identity).and_then(|at| self.slots[at].socket?.owner);
+            let living = self.slots.find(&identity).and_then(|at| self.slots[at].socket?.owner);
             // In these states there may be no socket any more, only what the kernel keeps of it.
             let remains = row.state == TcpState::TimeWait as u8 || row.state == TcpState::FinWait2 as u8;
             living.or_else(|| ended.get_or_init(|| self.ended()).get(&identity.ends.filter(|_| remains)?).copied())
@@ -25,6 +25,6 @@ impl Table {
     fn ended(&self) -> HashMap<Ends, Owner> {
         let owned =
             |closed: &crate::model::ClosedSocket| Some((Identity::of(&closed.socket).ends?, closed.socket.owner?));
-        self.closed.iter().filter_map(owned).collect()
+        self.past.iter().filter_map(owned).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::VecDeque;
 
 /// Plenty: here nothing is forgotten.
 const ALL: Limits = Limits { recent_ns: u64::MAX, recent_count: 1_000 };

@@ -1,0 +1,207 @@
+//! Where the live sockets are, and by what each is found: its cookie, its inode, its ends.
+
+use crate::model::{EventEnd, LiveSocket, Proto, SocketEvent};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+use std::ops::Index;
+
+/// What two sockets that live at a time do not share, unless they listen or are not connected.
+pub type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
+
+/// By what a socket can be found.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    pub cookie: Option<u64>,
+    pub inode: u64,
+    pub ends: Option<Ends>,
+}
+
+fn ends(netns: Option<u32>, proto: Proto, local: Option<EventEnd>, remote: Option<EventEnd>) -> Option<Ends> {
+    let (local, remote) = local.zip(remote)?;
+    local.port?;
+    Some((netns, proto, local, remote))
+}
+
+impl Identity {
+    /// Of a socket that lives.
+    pub fn of(socket: &LiveSocket) -> Self {
+        let LiveSocket { cookie, inode, netns, proto, local, remote, .. } = *socket;
+        Self { cookie, inode, ends: ends(netns, proto, local, remote) }
+    }
+
+    /// Of the socket of an event.
+    pub fn of_event(event: &SocketEvent) -> Self {
+        let SocketEvent { cookie, inode, netns, proto, local, remote, .. } = *event;
+        Self { cookie, inode: inode.unwrap_or(0), ends: ends(netns, proto, local, remote) }
+    }
+
+    /// Whether both may be the same socket, given that one key is the same.
+    fn fits(&self, other: &LiveSocket) -> bool {
+        let same = |a: u64, b: u64| a == b || a == 0 || b == 0;
+        same(self.cookie.unwrap_or(0), other.cookie.unwrap_or(0)) && same(self.inode, other.inode)
+    }
+}
+
+/// A place for a live socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// The socket; `None` in a slot to be used again.
+    pub socket: Option<LiveSocket>,
+    /// The listing during which an event last told of it.
+    pub touched: u32,
+    /// The last listing that it was in.
+    pub listed: u32,
+    /// Whether what lives is a minisocket: what remains of a connection in TIME_WAIT.
+    pub mini: bool,
+}
+
+/// The live sockets.
+#[derive(Debug, Default)]
+pub struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    hasher: DefaultHashBuilder,
+    by_cookie: HashTable<u32>,
+    by_inode: HashTable<u32>,
+    by_ends: HashTable<u32>,
+}
+
+impl Index<usize> for Slots {
+    type Output = Slot;
+
+    fn index(&self, at: usize) -> &Slot {
+        &self.slots[at]
+    }
+}
+
+impl Slots {
+    /// Every live socket, in no order.
+    pub fn sockets(&self) -> impl Iterator<Item = &LiveSocket> {
+        self.slots.iter().filter_map(|slot| slot.socket.as_ref())
+    }
+
+    /// Number of live sockets.
+    pub const fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Number of places, free ones included.
+    pub const fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Memory taken, in bytes.
+    pub fn bytes(&self) -> usize {
+        let index = self.by_cookie.allocation_size() + self.by_inode.allocation_size() + self.by_ends.allocation_size();
+        self.slots.capacity() * size_of::<Slot>() + self.free.capacity() * size_of::<u32>() + index
+    }
+
+    /// The slot of a minisocket: of several with one cookie, the one with these ends.
+    pub fn find_mini(&self, identity: &Identity) -> Option<usize> {
+        let mini = |at: &u32| {
+            let slot = &self.slots[*at as usize];
+            slot.mini && slot.socket.as_ref().is_some_and(|s| Identity::of(s).ends == identity.ends && identity.fits(s))
+        };
+        let by_ends = identity.ends.and_then(|ends| self.by_ends.find(self.hash(ends), mini)).map(|&at| at as usize);
+        by_ends.or_else(|| self.find(identity).filter(|&at| self.slots[at].mini))
+    }
+
+    /// The socket's slot: by cookie, by inode, by its ends.
+    pub fn find(&self, identity: &Identity) -> Option<usize> {
+        let socket = |at: &u32| self.slots[*at as usize].socket.as_ref();
+        let by_cookie = identity.cookie.and_then(|cookie| {
+            self.by_cookie.find(self.hash(cookie), |at| socket(at).is_some_and(|s| s.cookie == Some(cookie)))
+        });
+        let by_inode = || {
+            let inode = Some(identity.inode).filter(|&inode| inode != 0)?;
+            let same = |at: &u32| socket(at).is_some_and(|s| s.inode == inode && identity.fits(s));
+            self.by_inode.find(self.hash(inode), same)
+        };
+        let by_ends = || {
+            let wanted = identity.ends?;
+            let same = |at: &u32| socket(at).is_some_and(|s| Identity::of(s).ends == Some(wanted) && identity.fits(s));
+            self.by_ends.find(self.hash(wanted), same)
+        };
+        by_cookie.or_else(by_inode).or_else(by_ends).map(|&at| at as usize)
+    }
+
+    fn hash(&self, key: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Puts a socket in, and returns where.
+    pub fn insert(&mut self, socket: LiveSocket) -> usize {
+        let slot = Slot { socket: Some(socket), touched: 0, listed: 0, mini: false };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at as usize] = slot;
+                at as usize
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        };
+        self.index(at);
+        at
+    }
+
+    /// Changes what is in a place, its keys included.
+    pub fn change(&mut self, at: usize, change: impl FnOnce(&mut Slot)) {
+        self.unindex(at);
+        change(&mut self.slots[at]);
+        self.index(at);
+    }
+
+    /// A place whose keys stay as they are.
+    pub fn at(&mut self, at: usize) -> &mut Slot {
+        &mut self.slots[at]
+    }
+
+    /// Takes a socket out.
+    pub fn remove(&mut self, at: usize) -> Option<LiveSocket> {
+        self.unindex(at);
+        let socket = self.slots[at].socket.take()?;
+        self.free.push(at as u32);
+        Some(socket)
+    }
+
+    fn index(&mut self, at: usize) {
+        let Some(socket) = self.slots[at].socket else { return };
+        let Self { slots, hasher, by_cookie, by_inode, by_ends, .. } = self;
+        let there = |at: &u32| slots[*at as usize].socket.as_ref();
+        let cookie = |at: &u32| hasher.hash_one(there(at).and_then(|s| s.cookie).unwrap_or(0));
+        let inode = |at: &u32| hasher.hash_one(there(at).map_or(0, |s| s.inode));
+        let key = |at: &u32| there(at).and_then(|s| Identity::of(s).ends).map_or(0, |ends| hasher.hash_one(ends));
+        let at = at as u32;
+        if socket.cookie.is_some() {
+            by_cookie.insert_unique(cookie(&at), at, cookie);
+        }
+        if socket.inode != 0 {
+            by_inode.insert_unique(inode(&at), at, inode);
+        }
+        if Identity::of(&socket).ends.is_some() {
+            by_ends.insert_unique(key(&at), at, key);
+        }
+    }
+
+    fn unindex(&mut self, at: usize) {
+        let Some(socket) = &self.slots[at].socket else { return };
+        let identity = Identity::of(socket);
+        let is = |other: &u32| *other as usize == at;
+        let drop_from = |table: &mut HashTable<u32>, hash: u64| {
+            if let Ok(entry) = table.find_entry(hash, is) {
+                entry.remove();
+            }
+        };
+        if let Some(cookie) = identity.cookie {
+            drop_from(&mut self.by_cookie, self.hasher.hash_one(cookie));
+        }
+        if identity.inode != 0 {
+            drop_from(&mut self.by_inode, self.hasher.hash_one(identity.inode));
+        }
+        if let Some(ends) = identity.ends {
+            drop_from(&mut self.by_ends, self.hasher.hash_one(ends));
+        }
+    }
+}
