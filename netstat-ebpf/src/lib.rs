@@ -117,8 +117,8 @@ pub const HAS_UID: u8 = 1 << 3;
 /// [`Record::flags`]: `inode` is known (0 then means that the socket has none).
 pub const HAS_INODE: u8 = 1 << 4;
 
-/// [`Record::flags`] of a child's first transition after its birth: `in_state_ns` before it, the child left its listener
-/// (`LISTEN` → `SYN_RECV`). Nearly always both happen in one go, and are told in one record.
+/// [`Record::flags`] of a child's first transition after its birth: `in_state_ns` before it, its request was answered (`LISTEN` →
+/// `SYN_RECV`). The child is made with the transition nearly always, and both are told in one record.
 pub const BORN: u8 = 1 << 5;
 
 /// [`Record::in_state_ns`] and [`CloseRecord::duration_ns`] of a socket that was there before the tracer.
@@ -336,6 +336,8 @@ fields! {
     ReqTimer = "request_sock"."rsk_timer",
     /// `u8`; the byte after it holds `syncookie:1, num_timeout:7`, which BTF gives no byte offset.
     ReqNumRetrans = "request_sock"."num_retrans",
+    /// `u64`, in microseconds of `CLOCK_MONOTONIC`: when the SYN-ACK was first sent.
+    TcpReqSntSynack = "tcp_request_sock"."snt_synack",
     /// `struct sock *`, the listener.
     ReqListener = "sock_common"."skc_listener",
     /// `struct upid[]`.
@@ -378,6 +380,8 @@ pub mod globals {
     pub const WAKE_BYTES: &str = "WAKE_BYTES";
     /// `u32`: how often a record looks whether to wake the reader: when the time has none of these bits.
     pub const WAKE_MASK: &str = "WAKE_MASK";
+    /// `u32`: whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`).
+    pub const BIRTHS: &str = "BIRTHS";
     /// `u64`: address of `tw_timer_handler`, 0 if unknown.
     pub const TW_TIMER: &str = "TW_TIMER";
     /// `u64`: address of `reqsk_timer_handler`, 0 if unknown.

@@ -100,6 +100,7 @@ mod object {
         PIDNS: u32 = 0,
         WAKE_BYTES: u32 = 1 << 20,
         WAKE_MASK: u32 = 0,
+        BIRTHS: u32 = 1,
         TW_TIMER: u64 = 0,
         REQ_TIMER: u64 = 0,
         MOD_TIMER: u64 = 0,

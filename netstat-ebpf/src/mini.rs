@@ -2,11 +2,11 @@
 //! known by the address of the minisocket, and told as further transitions of the connection, with its cookie.
 //!
 //! No tracepoint tells of them. A minisocket is found in the table of connections, where it has taken the place of its own, and its timer,
-//! cancelled or run out, tells its end. A request is told when it outlives its first timer or its SYN-ACK is sent again: the others become
-//! a connection, or nothing, at once, and that connection tells of them.
+//! cancelled or run out, tells its end. A request is told when its SYN-ACK is sent again, when it outlives its first timer, or when it comes
+//! to nothing before that: the others become a connection, which tells of them.
 
 use crate::{
-    MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, PENDING, REQ_TIMER, TW_TIMER,
+    BIRTHS, MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, PENDING, REQ_TIMER, TW_TIMER,
     owner::Process,
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember},
@@ -247,109 +247,115 @@ fn describe(mini: Addr, r: &mut Remembered) -> bool {
     true
 }
 
-/// A request that is worth telling begins to be remembered; null if it is not wanted, or told already.
+/// When a request was first answered: the kernel keeps the time for the connection's first round trip. Now, where it does not.
 #[inline(always)]
-fn request(req: Addr) -> *mut Remembered {
-    if !recall::<Typed>(req).is_null() {
-        return core::ptr::null_mut();
+fn asked_ns(req: Addr) -> u64 {
+    let now_ns = now();
+    match Probed::get::<u64>(req, Field::TcpReqSntSynack) {
+        // In microseconds of the same clock.
+        Some(answered_us) if answered_us != 0 => (answered_us * 1000).min(now_ns),
+        _ => now_ns,
     }
-    let r = or_scratch(remember::<Typed>(req));
-    if r.is_null() {
-        return r;
-    }
-    // SAFETY: a value of a map.
-    if !describe(req, unsafe { &mut *r }) {
-        forget::<Typed>(req);
-        return core::ptr::null_mut();
-    }
-    r
 }
 
-/// Tells the beginning of a request.
+/// Fills in what is known of a request, and tells its beginning; false if it is not wanted.
 #[inline(always)]
-fn begin(r: &mut Remembered) {
-    let time_ns = now();
-    r.created_ns = time_ns;
-    r.state_ns = time_ns;
-    r.state = SYN_RECV;
-    tell_state(r, Some(0), LISTEN, SYN_RECV, time_ns, 0, 0);
-}
-
-/// Body of the hook on `tcp_retransmit_synack`: the one place where a request can be given a cookie, which its connection takes over.
-#[inline(always)]
-pub fn synack_again(sk: Addr, req: Addr) {
-    let r = request(req);
-    if r.is_null() {
-        return;
+fn begin(req: Addr, cookie: u64, r: &mut Remembered) -> bool {
+    if !describe(req, r) {
+        return false;
     }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
-    r.cookie = Typed::cookie(req);
-    r.learn_uid::<Typed>(sk);
-    inherit(r, Probed::follow(req, Field::ReqListener));
-    begin(r);
-}
-
-/// The timer of a request has run out and was started again: it waits for something else than its SYN-ACK to be heard.
-#[inline(always)]
-fn request_goes_on(req: Addr) {
-    let r = request(req);
-    if r.is_null() {
-        return;
+    if cookie != 0 {
+        r.cookie = cookie;
     }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
     let listener = Probed::follow(req, Field::ReqListener);
     inherit(r, listener);
     if let Some(listener) = listener {
         r.learn_uid::<Probed>(listener);
     }
-    begin(r);
+    r.created_ns = asked_ns(req);
+    r.state_ns = r.created_ns;
+    r.state = SYN_RECV;
+    tell_state(r, Some(0), LISTEN, SYN_RECV, r.state_ns, 0, 0);
+    true
 }
 
+/// Body of the hook on `tcp_retransmit_synack`: the one place where a request can be given a cookie, which its connection takes over.
 #[inline(always)]
-fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
-    let child = child_of(req);
-    if child.is_null()
-        && let Some(pending) = pending()
-    {
-        pending.listener = Probed::get(req, Field::ReqListener).unwrap_or_default();
-        pending.ports = ports(req);
-    }
-    let told = recall::<Typed>(req);
-    if !child.is_null() {
-        // SAFETY: a value of a map.
-        let child = unsafe { &mut *child };
-        inherit(child, Probed::follow(req, Field::ReqListener));
-        if !told.is_null() {
-            // The connection goes on from where the request was.
-            // SAFETY: a value of a map.
-            let told = unsafe { &*told };
-            child.flags &= !UNTOLD;
-            child.state_ns = told.state_ns;
-            child.created_ns = told.created_ns;
-            forget::<Typed>(req);
-        }
+pub fn synack_again(req: Addr) {
+    waits(req, Typed::cookie(req));
+}
+
+/// A request waits, and is told if it was not before.
+#[inline(always)]
+fn waits(req: Addr, cookie: u64) {
+    if !recall::<Typed>(req).is_null() {
         return;
     }
-    // Of one that is over, its function decides; the peer's SYN, when it comes again, sets it anew.
-    if !told.is_null() && !over && !is_set_anew(ctx) {
-        // SAFETY: a value of a map.
-        step(unsafe { &mut *told }, CLOSE);
+    let r = or_scratch(remember::<Typed>(req));
+    // SAFETY: a value of a map.
+    if !r.is_null() && !begin(req, cookie, unsafe { &mut *r }) {
         forget::<Typed>(req);
     }
 }
 
-/// The child that a request has just become; null if it has not.
 #[inline(always)]
-fn child_of(req: Addr) -> *mut Remembered {
-    let Some(pending) = pending() else { return core::ptr::null_mut() };
+fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
+    let told = recall::<Typed>(req);
+    if let Some(child) = child_of(req) {
+        if !child.is_null() {
+            // SAFETY: a value of a map.
+            let child = unsafe { &mut *child };
+            inherit(child, Probed::follow(req, Field::ReqListener));
+            if told.is_null() {
+                child.created_ns = asked_ns(req);
+                child.state_ns = child.created_ns;
+            } else {
+                // The connection goes on from where the request was.
+                // SAFETY: a value of a map.
+                let told = unsafe { &*told };
+                child.flags &= !UNTOLD;
+                child.state_ns = told.state_ns;
+                child.created_ns = told.created_ns;
+            }
+        }
+        if !told.is_null() {
+            forget::<Typed>(req);
+        }
+        return;
+    }
+    if let Some(pending) = pending() {
+        pending.listener = Probed::get(req, Field::ReqListener).unwrap_or_default();
+        pending.ports = ports(req);
+    }
+    // Of one that is over, its function decides; the peer's SYN, when it comes again, sets it anew.
+    if over || told.is_null() && BIRTHS.load() == 0 || is_set_anew(ctx) {
+        return;
+    }
+    // It comes to nothing: the peer does not want it any more, say.
+    let r = or_scratch(told);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    if !told.is_null() {
+        step(r, CLOSE);
+        forget::<Typed>(req);
+    } else if begin(req, 0, r) {
+        step(r, CLOSE);
+    }
+}
+
+/// The child that a request has just become: null if it is not remembered, `None` if there is none.
+#[inline(always)]
+fn child_of(req: Addr) -> Option<*mut Remembered> {
+    let pending = pending()?;
     let child = pending.child as Addr;
     if child.is_null() {
-        return core::ptr::null_mut();
+        return None;
     }
     pending.child = 0;
-    if ports(child) == ports(req) { recall::<Probed>(child) } else { core::ptr::null_mut() }
+    (ports(child) == ports(req)).then(|| recall::<Probed>(child))
 }
 
 /// Both ports at once: `skc_portpair`.
@@ -397,7 +403,8 @@ pub fn timer_done(timer: Addr) {
     let pending = Typed::at::<u64>(timer.wrapping_add(entry as usize + 8)) != 0;
     let timeouts = Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1;
     if pending && timeouts > 0 {
-        request_goes_on(req);
+        // It waits for something else than its SYN-ACK to be heard.
+        waits(req, 0);
         return;
     }
     let r = recall::<Typed>(req);

@@ -226,7 +226,7 @@ pub fn segment_fexit(ctx: FExitContext) -> i32 {
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 pub fn synack_again(ctx: BtfTracePointContext) -> i32 {
-    mini::synack_again(ctx.arg(0), ctx.arg(1));
+    mini::synack_again(ctx.arg(1));
     0
 }
 

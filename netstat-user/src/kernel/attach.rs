@@ -177,7 +177,10 @@ fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
         .override_global(globals::OFFSETS, &offsets[..], true)
         .override_global(globals::LOG_LEVEL, &log_level, true)
         .map_max_entries(maps::EVENTS, wanted.ring_bytes);
+    // `tcp_set_state` is not passed when a connection begins.
+    let births = u32::from(!matches!(wanted.forced, Some(Variant::Fentry | Variant::Kprobe)));
     for (name, value) in [
+        (globals::BIRTHS, &births),
         (globals::PROTOS, &wanted.protos),
         (globals::STATES, &wanted.states),
         (globals::PORT, &wanted.port),

@@ -8,18 +8,21 @@ use crate::runner::{Done, Test};
 use crate::scale::count;
 use crate::tracer::{Outcome, Tracer};
 use netstat_tests::netns::NetNs;
-use socket2::{Domain, SockAddr, SockRef, Socket};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::TcpListener;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("remains::time_wait_begins_once", time_wait_begins_once),
     ("remains::time_wait_ends_with_its_namespace", time_wait_ends_with_its_namespace),
     ("remains::a_request_that_waits_becomes_its_connection", a_request_that_waits_becomes_its_connection),
     ("remains::a_request_that_is_given_up_ends", a_request_that_is_given_up_ends),
+    ("remains::a_request_that_is_reset_ends", a_request_that_is_reset_ends),
+    ("remains::a_slow_handshake_takes_its_time", a_slow_handshake_takes_its_time),
 ];
 
 /// The transitions of a socket, by its cookie.
@@ -184,5 +187,80 @@ fn a_request_that_is_given_up_ends() -> Done {
     tracer.wait(ends);
     let outcome = tracer.finish();
     check_request(&outcome, &listens);
+    Done::Passed
+}
+
+/// A SYN out of nowhere, and the kernel resets what comes of it: the half-open scan of a port.
+fn scan(raw: &Socket, from: u16, to: u16) {
+    let mut header = [0; 20];
+    header[..2].copy_from_slice(&from.to_be_bytes());
+    header[2..4].copy_from_slice(&to.to_be_bytes());
+    // Five words of header, SYN, a window.
+    header[12..16].copy_from_slice(&[5 << 4, 1 << 1, 0xff, 0xff]);
+    // RFC 9293, 3.1: the pseudo header is two times 127.0.0.1, the protocol and the length.
+    let pseudo = [127, 0, 0, 1, 127, 0, 0, 1, 0, 6, 0, 20];
+    let words = pseudo.chunks(2).chain(header.chunks(2)).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+    let sum: u32 = words.sum();
+    let folded = (sum >> 16) + (sum & 0xffff);
+    header[16..18].copy_from_slice(&(!(folded + (folded >> 16)) as u16).to_be_bytes());
+    raw.send_to(&header, &SockAddr::from(Family::V4.address(0))).unwrap();
+}
+
+fn a_request_that_is_reset_ends() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace);
+    let scans = count(200) as u16;
+    let listens = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)).unwrap();
+        let listens = Made::of(&listener);
+        let port = listens.local.unwrap().port();
+        (0..scans).for_each(|number| scan(&raw, 1000 + number, port));
+        listens
+    });
+    tracer.wait_closed([&listens]);
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    for number in 0..scans {
+        let theirs = |event: &&Event| event.remote.and_then(|end| end.port) == Some(1000 + number);
+        let mine: Vec<&Event> = outcome.events.iter().filter(theirs).collect();
+        let [begun, ended] = mine[..] else { panic!("port {}: {mine:?}", 1000 + number) };
+        let is = |event: &Event, from: &str, to: &str| {
+            assert!(matches!(&event.kind, Kind::State { old, new, .. } if old == from && new == to), "{}", event.line);
+            assert_eq!((event.pid, event.owner.as_deref()), (Some(listens.pid), Some("inherited")), "{}", event.line);
+            assert_eq!((event.cookie, event.inode), (None, Some(0)), "{}", event.line);
+        };
+        is(begun, "LISTEN", "SYN_RECV");
+        is(ended, "SYN_RECV", "CLOSE");
+        let Kind::State { in_state_ns: Some(stayed), .. } = ended.kind else { panic!("{}", ended.line) };
+        assert_eq!(ended.time_ns - begun.time_ns, stayed, "{}", ended.line);
+    }
+    Done::Passed
+}
+
+/// The interface lets through a segment of a handshake every 60 ms or so.
+fn a_slow_handshake_takes_its_time() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let slow = "qdisc add dev lo root tbf rate 8kbit burst 80 latency 5s";
+    match namespace.enter(|| Command::new("tc").args(slow.split(' ')).output()) {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => return Done::Skipped(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => return Done::Skipped(format!("tc: {error}")),
+    }
+    let mut tracer = traced(&namespace);
+    let (took, server) = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let start = Instant::now();
+        let pair = Pair::new(Family::V4, &listener);
+        (start.elapsed(), pair.server_made)
+    });
+    tracer.wait_closed([&server]);
+    let outcome = tracer.finish();
+    let steps = steps(&outcome.events, server.cookie);
+    let [(begun, "LISTEN", "SYN_RECV"), (established, "SYN_RECV", "ESTABLISHED"), ..] = steps[..] else {
+        panic!("{steps:?}")
+    };
+    let waited = Duration::from_nanos(established.time_ns - begun.time_ns);
+    assert!(waited > Duration::from_millis(50) && waited <= took, "{waited:?} of {took:?}: {}", begun.line);
     Done::Passed
 }
