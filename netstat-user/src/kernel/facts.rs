@@ -2,7 +2,7 @@
 
 use super::{
     btf::Btf,
-    plan::{Facts, Hook, Types},
+    plan::{Facts, Hook, Symbols, Types},
     symbols,
 };
 use crate::sys;
@@ -47,21 +47,26 @@ pub fn missing_capabilities() -> Vec<&'static str> {
 /// Asks the kernel.
 pub fn gather() -> Gathered {
     let cgroup = cgroup_root();
-    // Each takes a while in the kernel: side by side.
-    let symbols = std::thread::spawn(|| symbols::find(Path::new(symbols::KALLSYMS)));
+    let (types, symbols) = types();
     let facts = Facts {
-        types: types(),
+        types,
         tracefs: sys::with_tracefs(check_formats).and_then(|checked| checked).map_err(|error| error.to_string()),
         cgroup: cgroup.as_ref().map(|_| ()).map_err(ToString::to_string),
-        symbols: symbols.join().unwrap_or_else(|_| Err("they could not be looked up".into())),
+        symbols,
     };
     Gathered { facts, cgroup: cgroup.ok() }
 }
 
-fn types() -> Result<Types, String> {
-    let blob = fs::read(VMLINUX_BTF).map_err(|error| format!("{VMLINUX_BTF}: {error}"))?;
-    let btf = Btf::parse(&blob, &Types::wants).map_err(|error| format!("{VMLINUX_BTF}: {error}"))?;
-    Ok(Types::from_btf(&btf))
+/// What the kernel's BTF says, and the addresses that are found with its help, or without.
+fn types() -> (Result<Types, String>, Result<Symbols, String>) {
+    let blob = fs::read(VMLINUX_BTF).map_err(|error| format!("{VMLINUX_BTF}: {error}"));
+    let wants = |name: &[u8]| Types::wants(name) || symbols::wants(name);
+    let btf = blob
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| format!("{VMLINUX_BTF}: {error}")));
+    let symbols = symbols::find(btf.as_ref().ok(), Path::new(symbols::KALLSYMS));
+    (btf.map(|btf| Types::from_btf(&btf)), symbols)
 }
 
 /// The root of the cgroup2 hierarchy: where it is mounted, or a mount of our own that nobody else sees.

@@ -47,9 +47,9 @@ pub fn checks() -> Vec<Check> {
         ),
     });
     checks.push(match &facts.symbols {
-        Ok(_) => Check::ok("kallsyms", "the kernel functions that are looked for have their addresses"),
+        Ok(_) => Check::ok("symbols", "the kernel functions that are looked for have their addresses"),
         Err(cause) => Check::amiss(
-            "kallsyms",
+            "symbols",
             Level::Note,
             format!("{cause}: TIME_WAIT and connection requests are in the tables, and not in the events"),
             "sysctl -w kernel.kptr_restrict=1",

@@ -1,39 +1,80 @@
-//! Addresses of kernel functions, from /proc/kallsyms.
+//! Addresses of kernel functions. Since Linux 6.4 the verifier fills them in for a program, whatever the kernel shows people of its
+//! symbols; before, they are in /proc/kallsyms, unless that hides them.
 
-use super::plan::Symbols;
-use std::{fs, path::Path};
+use super::{btf::Btf, plan::Symbols};
+use crate::sys::bpf;
+use std::{fs, io, path::Path};
 
 /// The kernel's symbols, one a line: address, kind, name, and the module in brackets.
 pub const KALLSYMS: &str = "/proc/kallsyms";
 
-/// Looks up what the programs need. Takes the kernel some 50 to 100 ms to print.
+/// The functions that are looked for; the last may be a part of its callers.
+const WANTED: [&str; 4] = ["tw_timer_handler", "reqsk_timer_handler", "mod_timer_pending", "__mod_timer"];
+
+/// What follows the last two in `kernel/time/timer.c`: one of these ends where they do.
+const NEIGHBOURS: [&str; 8] = [
+    "mod_timer",
+    "timer_reduce",
+    "add_timer",
+    "add_timer_on",
+    "del_timer",
+    "timer_delete",
+    "try_to_del_timer_sync",
+    "timer_delete_sync",
+];
+
+/// No function of these is longer.
+const LONGEST: u64 = 4096;
+
+/// Whether a function's number in BTF is asked for.
+pub fn wants(name: &[u8]) -> bool {
+    WANTED.iter().chain(&NEIGHBOURS).any(|wanted| wanted.as_bytes() == name)
+}
+
+/// Looks up what the programs need.
 ///
 /// # Errors
 /// Why they are not known, for people.
-pub fn find(path: &Path) -> Result<Symbols, String> {
-    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    read(&text).map_err(|what| format!("{}: {what}", path.display()))
+pub fn find(btf: Option<&Btf<'_>>, kallsyms: &Path) -> Result<Symbols, String> {
+    if let Some(symbols) = btf.and_then(|btf| ask(btf, &bpf::addresses)) {
+        return Ok(symbols);
+    }
+    // Takes the kernel some 50 to 100 ms to print.
+    let text = fs::read(kallsyms).map_err(|error| format!("{}: {error}", kallsyms.display()))?;
+    read(&text).map_err(|what| format!("{}: {what}", kallsyms.display()))
+}
+
+/// Asks the verifier, which knows functions by their numbers in BTF. `None` where it does not know one that is needed.
+fn ask(btf: &Btf<'_>, addresses: &dyn Fn(&[u32]) -> io::Result<Vec<u64>>) -> Option<Symbols> {
+    let names = WANTED.iter().chain(&NEIGHBOURS);
+    let known: Vec<(&str, u32)> = names.filter_map(|&name| Some((name, btf.function_id(name)?))).collect();
+    let numbers: Vec<u32> = known.iter().map(|known| known.1).collect();
+    let found = addresses(&numbers).ok()?;
+    let of =
+        |name| known.iter().zip(&found).find(|(known, _)| known.0 == name).map(|(_, &at)| at).filter(|&at| at != 0);
+    symbols(of, &found)
+}
+
+/// Puts together what was found: an address by name, and where other functions are.
+fn symbols(of: impl Fn(&'static str) -> Option<u64>, others: &[u64]) -> Option<Symbols> {
+    // The function that follows is the nearest above.
+    let range = |start: u64| {
+        let next = others.iter().copied().filter(|&at| at > start).min().unwrap_or(u64::MAX);
+        (start, next.min(start.saturating_add(LONGEST)))
+    };
+    let [tw_timer, req_timer, mod_pending, mod_timer] = WANTED.map(of);
+    Some(Symbols {
+        tw_timer: tw_timer?,
+        req_timer: req_timer?,
+        mod_timer: mod_timer.map_or((0, 0), range),
+        mod_pending: range(mod_pending?),
+    })
 }
 
 fn read(text: &[u8]) -> Result<Symbols, String> {
-    let (tw_timer, req_timer) = (find_in(text, b"tw_timer_handler"), find_in(text, b"reqsk_timer_handler"));
-    let mod_pending = find_in(text, b"mod_timer_pending");
-    let (Some(tw_timer), Some(req_timer), Some(mod_pending)) = (tw_timer, req_timer, mod_pending) else {
-        return Err("addresses are hidden: set kernel.kptr_restrict to 1 or 0, or grant cap_syslog".into());
-    };
-    let mod_timer = find_in(text, b"__mod_timer");
-    // The function that follows each is the nearest above it.
-    let (mut pending_end, mut timer_end) = (u64::MAX, u64::MAX);
-    for at in text.split(|&byte| byte == b'\n').filter_map(address) {
-        if at > mod_pending {
-            pending_end = pending_end.min(at);
-        }
-        if mod_timer.is_some_and(|start| at > start) {
-            timer_end = timer_end.min(at);
-        }
-    }
-    let mod_timer = mod_timer.map_or((0, 0), |start| (start, timer_end));
-    Ok(Symbols { tw_timer, req_timer, mod_timer, mod_pending: (mod_pending, pending_end) })
+    let others: Vec<u64> = text.split(|&byte| byte == b'\n').filter_map(address).collect();
+    symbols(|name| find_in(text, name.as_bytes()), &others)
+        .ok_or_else(|| "addresses are hidden: set kernel.kptr_restrict to 1 or 0, or grant cap_syslog".into())
 }
 
 /// The address of the line whose name is just that; `None` if there is none, or it is hidden.
@@ -69,6 +110,27 @@ mod tests {
         assert_eq!(symbols.mod_timer, (0, 0), "a part of its callers");
         let more = format!("{TEXT}ffffffff81000060 t __mod_timer\n");
         assert_eq!(read(more.as_bytes()).unwrap().mod_timer, (0xffff_ffff_8100_0060, 0xffff_ffff_8100_0070));
+    }
+
+    #[test]
+    fn the_verifier_is_asked_by_number() {
+        let Ok(blob) = fs::read("/sys/kernel/btf/vmlinux") else { return };
+        let btf = Btf::parse(&blob, &wants).unwrap();
+        let number = |name| btf.function_id(name).unwrap();
+        let answer = |numbers: &[u32]| {
+            let place = |&asked: &u32| match asked {
+                asked if asked == number("tw_timer_handler") => 0x9000,
+                asked if asked == number("reqsk_timer_handler") => 0xa000,
+                asked if asked == number("mod_timer_pending") => 0x1000,
+                asked if asked == number("mod_timer") => 0x1040,
+                asked => 0x2000 + u64::from(asked),
+            };
+            Ok(numbers.iter().map(place).collect())
+        };
+        let symbols = ask(&btf, &answer).unwrap();
+        assert_eq!((symbols.tw_timer, symbols.req_timer, symbols.mod_pending), (0x9000, 0xa000, (0x1000, 0x1040)));
+        assert_eq!(ask(&btf, &|_| Err(io::ErrorKind::PermissionDenied.into())), None);
+        assert_eq!(ask(&btf, &|numbers| Ok(vec![0; numbers.len()])), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! bpf(2), as far as iterators need it: a frozen table, a program, its link, and a walk to read.
+//! bpf(2), as far as iterators need it: a frozen table, a program, its link, and a walk to read; and addresses of kernel functions.
 //!
 //! aya does the same for the tracer. But its loader parses the whole of the kernel's BTF, twice for an iterator, which takes longer
 //! than a table of ten thousand sockets; and it has no way to be told the one number it looks for there.
@@ -12,12 +12,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_MAP_FREEZE: libc::c_long = 22;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_ITER_CREATE: libc::c_long = 33;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_F_RDONLY_PROG: u32 = 1 << 7;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
+const BPF_PROG_TYPE_SYSCALL: u32 = 31;
+const BPF_F_SLEEPABLE: u32 = 1 << 4;
 const BPF_TRACE_ITER: u32 = 28;
 
 /// How much of the verifier's log is kept: its last line says what is wrong.
@@ -27,16 +30,16 @@ const LOG: usize = 256 * 1024;
 pub type Instruction = [u8; 8];
 
 /// # Safety
-/// `attr` begins with the fields of `union bpf_attr` that `command` reads, and its pointers are valid for what the command does.
-unsafe fn bpf<T>(command: libc::c_long, attr: &T) -> io::Result<libc::c_long> {
-    // SAFETY: the kernel reads so many bytes of `attr`, takes the fields beyond as zero, and writes to none of the commands above.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
+/// `attr` points at the fields of `union bpf_attr` that `command` reads, or reads and writes, and its pointers are valid for what it does.
+unsafe fn bpf<T>(command: libc::c_long, attr: *const T) -> io::Result<libc::c_long> {
+    // SAFETY: the kernel reads so many bytes of `attr`, and takes the fields beyond as zero; the caller vouches for the rest.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// # Safety
 /// As [`bpf`], and the command gives a new descriptor.
-unsafe fn bpf_fd<T>(command: libc::c_long, attr: &T) -> io::Result<OwnedFd> {
+unsafe fn bpf_fd<T>(command: libc::c_long, attr: *const T) -> io::Result<OwnedFd> {
     // SAFETY: the caller vouches for it.
     let fd = unsafe { bpf(command, attr) }?;
     // SAFETY: new, and nobody else's; descriptors fit an int.
@@ -103,6 +106,48 @@ struct Load {
     attach_btf_id: u32,
 }
 
+/// Loads a program; a refusal by the verifier carries its complaint.
+fn load(load: &mut Load) -> io::Result<OwnedFd> {
+    // SAFETY: the fields of BPF_PROG_LOAD; its makers below see to it that code and license outlive the call, and there is no log.
+    match unsafe { bpf_fd(BPF_PROG_LOAD, &raw const *load) } {
+        // What the verifier refuses (a program it cannot follow has EINVAL or E2BIG) is asked for again, with the reason.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EINVAL | libc::E2BIG)) => {
+            let mut log = vec![0u8; LOG];
+            (load.log_level, load.log_size, load.log_buf) = (1, LOG as u32, log.as_mut_ptr());
+            // SAFETY: as above, and the log has the size given.
+            unsafe { bpf_fd(BPF_PROG_LOAD, &raw const *load) }.map_err(|error| refusal(&error, &log))
+        }
+        other => other,
+    }
+}
+
+impl Load {
+    fn new(prog_type: u32, code: &[Instruction], license: &CStr) -> io::Result<Self> {
+        Ok(Self {
+            prog_type,
+            insn_cnt: u32::try_from(code.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+            insns: code.as_ptr(),
+            license: license.as_ptr(),
+            log_level: 0,
+            log_size: 0,
+            log_buf: std::ptr::null_mut(),
+            kern_version: 0,
+            prog_flags: 0,
+            prog_name: [0; 16],
+            prog_ifindex: 0,
+            expected_attach_type: 0,
+            prog_btf_fd: 0,
+            func_info_rec_size: 0,
+            func_info: 0,
+            func_info_cnt: 0,
+            line_info_rec_size: 0,
+            line_info: 0,
+            line_info_cnt: 0,
+            attach_btf_id: 0,
+        })
+    }
+}
+
 /// Loads an iterator program and links it to the iterator that `target`, a function in the kernel's BTF, stands for. The link
 /// keeps the program.
 ///
@@ -116,48 +161,77 @@ pub fn iterator(name: &str, code: &[Instruction], license: &CStr, target: u32) -
         attach_type: u32,
         flags: u32,
     }
-    let mut prog_name = [0; 16];
+    let mut iterator = Load::new(BPF_PROG_TYPE_TRACING, code, license)?;
     // The last byte stays NUL.
-    for (to, from) in prog_name[..15].iter_mut().zip(name.bytes()) {
+    for (to, from) in iterator.prog_name[..15].iter_mut().zip(name.bytes()) {
         *to = from;
     }
-    let mut load = Load {
-        prog_type: BPF_PROG_TYPE_TRACING,
-        insn_cnt: u32::try_from(code.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
-        insns: code.as_ptr(),
-        license: license.as_ptr(),
-        log_level: 0,
-        log_size: 0,
-        log_buf: std::ptr::null_mut(),
-        kern_version: 0,
-        prog_flags: 0,
-        prog_name,
-        prog_ifindex: 0,
-        expected_attach_type: BPF_TRACE_ITER,
-        prog_btf_fd: 0,
-        func_info_rec_size: 0,
-        func_info: 0,
-        func_info_cnt: 0,
-        line_info_rec_size: 0,
-        line_info: 0,
-        line_info_cnt: 0,
-        attach_btf_id: target,
-    };
-    // SAFETY: the fields of BPF_PROG_LOAD; `code` and `license` outlive the call, and there is no log.
-    let program = match unsafe { bpf_fd(BPF_PROG_LOAD, &load) } {
-        // What the verifier refuses (a program it cannot follow has EINVAL or E2BIG) is asked for again, with the reason.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EINVAL | libc::E2BIG)) => {
-            let mut log = vec![0u8; LOG];
-            (load.log_level, load.log_size, load.log_buf) = (1, LOG as u32, log.as_mut_ptr());
-            // SAFETY: as above, and the log has the size given.
-            unsafe { bpf_fd(BPF_PROG_LOAD, &load) }.map_err(|error| refusal(&error, &log))?
-        }
-        other => other?,
-    };
+    (iterator.expected_attach_type, iterator.attach_btf_id) = (BPF_TRACE_ITER, target);
+    let program = load(&mut iterator)?;
     let prog_fd = program.as_raw_fd() as u32;
     let link = Link { prog_fd, target_fd: 0, attach_type: BPF_TRACE_ITER, flags: 0 };
     // SAFETY: the fields of BPF_LINK_CREATE; no pointers.
     unsafe { bpf_fd(BPF_LINK_CREATE, &link) }
+}
+
+/// The addresses of kernel functions, given by their numbers in the kernel's BTF: the verifier puts each into a program, and the program
+/// runs once to hand them out. It knows functions since Linux 6.4.
+///
+/// # Errors
+/// The kernel's; a refusal by the verifier carries its complaint.
+pub fn addresses(functions: &[u32]) -> io::Result<Vec<u64>> {
+    #[repr(C)]
+    struct Run {
+        prog_fd: u32,
+        retval: u32,
+        data_size_in: u32,
+        data_size_out: u32,
+        data_in: u64,
+        data_out: u64,
+        repeat: u32,
+        duration: u32,
+        ctx_size_in: u32,
+        ctx_size_out: u32,
+        ctx_in: *mut u64,
+        ctx_out: u64,
+    }
+    // `struct bpf_insn`: operation, both registers, offset, number.
+    let instruction = |operation: u8, registers: u8, offset: u16, number: u32| {
+        let ([o0, o1], [n0, n1, n2, n3]) = (offset.to_ne_bytes(), number.to_ne_bytes());
+        [operation, registers, o0, o1, n0, n1, n2, n3]
+    };
+    let mut code = Vec::new();
+    for (at, &function) in functions.iter().enumerate() {
+        let at = u16::try_from(8 * at).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // r2 = address of the function (BPF_PSEUDO_BTF_ID); *(u64 *)(r1 + at) = r2
+        code.push(instruction(0x18, 3 << 4 | 2, 0, function));
+        code.push(instruction(0, 0, 0, 0));
+        code.push(instruction(0x7b, 2 << 4 | 1, at, 0));
+    }
+    // r0 = 0; exit
+    code.push(instruction(0xb7, 0, 0, 0));
+    code.push(instruction(0x95, 0, 0, 0));
+    let mut syscall = Load::new(BPF_PROG_TYPE_SYSCALL, &code, c"Dual MIT/GPL")?;
+    syscall.prog_flags = BPF_F_SLEEPABLE;
+    let program = load(&mut syscall)?;
+    let mut found = vec![0u64; functions.len()];
+    let mut run = Run {
+        prog_fd: program.as_raw_fd() as u32,
+        retval: 0,
+        data_size_in: 0,
+        data_size_out: 0,
+        data_in: 0,
+        data_out: 0,
+        repeat: 0,
+        duration: 0,
+        ctx_size_in: u32::try_from(8 * functions.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        ctx_size_out: 0,
+        ctx_in: found.as_mut_ptr(),
+        ctx_out: 0,
+    };
+    // SAFETY: the fields of BPF_PROG_TEST_RUN, some of which it writes; the context is read and written back, in the size given.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &raw mut run) }?;
+    Ok(found)
 }
 
 /// The verifier's complaint: its last line but the statistics.

@@ -6,7 +6,7 @@ use crate::endings::blink;
 use crate::lives::client_closes_first;
 use crate::made::{self, Family, Pair};
 use crate::runner::{Done, Test};
-use crate::scale::patience;
+use crate::scale::{kernel, patience};
 use crate::tracer::{Outcome, Tracer, events_after};
 use netstat_tests::command::{self, End};
 use netstat_tests::programs;
@@ -27,6 +27,7 @@ pub const TESTS: &[Test] = &[
     ("places::with_cgroups_unmounted", with_cgroups_unmounted),
     ("places::with_cgroups_hidden", with_cgroups_hidden),
     ("places::with_little_lockable_memory", with_little_lockable_memory),
+    ("places::with_hidden_symbols", with_hidden_symbols),
 ];
 
 /// A copy of the program that every user may run.
@@ -117,6 +118,40 @@ fn without_tracefs() -> Done {
 
 fn with_little_lockable_memory() -> Done {
     works_as_ever(&["memlock=65536"])
+}
+
+/// Sets `kernel.kptr_restrict` back to what it was.
+struct Hidden(String);
+
+impl Hidden {
+    const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
+
+    fn new() -> Self {
+        let before = fs::read_to_string(Self::KPTR_RESTRICT).unwrap();
+        fs::write(Self::KPTR_RESTRICT, "2").unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        fs::write(Self::KPTR_RESTRICT, &self.0).unwrap();
+    }
+}
+
+/// Since 6.4 the kernel tells a program where its functions are, even if it shows nobody.
+fn with_hidden_symbols() -> Done {
+    let hidden = Hidden::new();
+    let tracer = Tracer::start(&[]);
+    drop(hidden);
+    let numbers: Vec<u32> = kernel().split(['.', '-']).map_while(|word| word.parse().ok()).collect();
+    let knows = numbers[..2] >= [6, 4][..];
+    let outcome = carry(tracer, Sight::default());
+    assert_eq!(outcome.ready.contains("timer_cancel=tp_btf"), knows, "{outcome:?}");
+    let missing =
+        outcome.stderr.iter().any(|line| line.contains("timer_cancel is not traced") && line.contains("kptr_restrict"));
+    assert_eq!(missing, !knows, "{outcome:?}");
+    Done::Passed
 }
 
 fn without_btf() -> Done {
