@@ -2,6 +2,8 @@
 
 use crate::truth::scale;
 use libtest_mimic::{Arguments, Completion, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -74,7 +76,7 @@ pub fn run(mut arguments: Arguments, tests: &[Test]) -> ExitCode {
 
 /// Ends the run, saying which test it was, when one hangs: nobody else would, where nobody looks on.
 fn watch(running: Running) {
-    let limit = scale::patience() * 10;
+    let limit = scale::patience() * 10 + scale::churn();
     thread::spawn(move || {
         loop {
             thread::sleep(Duration::from_millis(500));
@@ -87,8 +89,24 @@ fn watch(running: Running) {
                     "\ntest result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in {}s",
                     limit.as_secs()
                 );
+                kill_children();
                 std::process::exit(101);
             }
         }
     });
+}
+
+/// Kills what a test that hangs has started, a tracer or an agent say: it would go on and weigh on whatever is measured next.
+fn kill_children() {
+    let me = std::process::id().to_string();
+    let names =
+        std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    for pid in names.filter_map(|name| name.parse().ok()) {
+        // After the name, which may hold blanks: the state, and the parent.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&me) {
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
 }

@@ -17,6 +17,14 @@ pub fn count(full: usize) -> usize {
     ((full as f64 * scale()) as usize).max(full.min(8))
 }
 
+/// How long the mixed churn goes on: `$NETSTAT_CHURN_SECONDS`, 20 unless given.
+pub fn churn() -> Duration {
+    Duration::from_secs(match std::env::var("NETSTAT_CHURN_SECONDS") {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("NETSTAT_CHURN_SECONDS={text} is not a number of seconds")),
+        Err(_) => 20,
+    })
+}
+
 /// How long to wait for what must come. On a machine it comes at once; an emulated one is tens of times slower.
 pub fn patience() -> Duration {
     Duration::from_secs(if scale() < 1.0 { 120 } else { 20 })

@@ -171,19 +171,22 @@ impl Stage {
     }
 }
 
-fn show<T: Ord>(left: &[T], right: &[T], name: impl Fn(&T) -> String) -> String {
-    let only = |these: &[T], those: &[T]| {
-        let missing = these.iter().filter(|row| those.binary_search(row).is_err());
-        missing.take(5).map(|row| format!("\n    {}", name(row))).collect::<String>()
-    };
-    format!("\n  only there:{}\n  only here:{}", only(left, right), only(right, left))
+/// Those that are in only one of two sorted lists.
+fn show<T: Ord>(there: &[&T], here: &[&T], name: impl Fn(&T) -> String) -> String {
+    let list = |rows: &[&T]| rows.iter().take(5).map(|row| format!("\n    {}", name(row))).collect::<String>();
+    format!("\n  only there:{}\n  only here:{}", list(there), list(here))
 }
 
-/// Compares the agent's live table, the table that it prints and `ss` with the kernel's lists of the calling thread's namespace, once
-/// these stand still. Returns them.
+/// Those of `these`, sorted, that are not among `those`.
+fn without<'a, T: Ord>(these: &'a [T], those: &[T]) -> Vec<&'a T> {
+    these.iter().filter(|row| those.binary_search(row).is_err()).collect()
+}
+
+/// Compares the agent's live table, the table that it prints and `ss` with the kernel's lists of the calling thread's namespace, looked at
+/// before and after: what is in both looks must be there, and nothing that is in neither. What the looks do not share has ended meanwhile,
+/// in TIME_WAIT most of all. Returns the lists.
 pub fn equal(agent: &Agent, netns: u64, when: &str) -> Vec<Row> {
     let deadline = Instant::now() + patience();
-    let mut differs;
     loop {
         let before = kernel::lists();
         let mut live: Vec<Row> = agent.table(netns).iter().map(Row::of_live).collect();
@@ -192,29 +195,29 @@ pub fn equal(agent: &Agent, netns: u64, when: &str) -> Vec<Row> {
         printed.sort();
         let witness = kernel::witness();
         let after = kernel::lists();
-        if before == after {
-            let name = |row: &Row| row.name();
-            differs = Vec::new();
-            if live != before {
-                differs.push(format!("the live table{}", show(&before, &live, name)));
+        let mut differs = Vec::new();
+        for (what, rows) in [("the live table", &live), ("the printed table", &printed)] {
+            let mut missing = without(&before, rows);
+            missing.retain(|row| after.binary_search(row).is_ok());
+            let mut strange = without(rows, &before);
+            strange.retain(|row| after.binary_search(row).is_err());
+            let twice = rows.windows(2).filter(|pair| pair[0] == pair[1]).count();
+            if !(missing.is_empty() && strange.is_empty() && twice == 0) {
+                differs.push(format!("{what}, {twice} twice{}", show(&missing, &strange, Row::name)));
             }
-            if printed != before {
-                differs.push(format!("the printed table{}", show(&before, &printed, name)));
-            }
-            let tally = kernel::tally(&before);
-            if let Some(witness) = witness.filter(|witness| *witness != tally) {
-                let pairs = |tally: kernel::Tally| tally.into_iter().collect::<Vec<_>>();
-                differs
-                    .push(format!("what ss lists{}", show(&pairs(tally), &pairs(witness), |pair| format!("{pair:?}"))));
-            }
-            if differs.is_empty() {
-                return before;
-            }
-        } else {
-            differs = vec!["the kernel's lists never stood still".into()];
+        }
+        let tally = kernel::tally(&before);
+        if let Some(witness) = witness.filter(|witness| before == after && *witness != tally) {
+            let pairs = |tally: kernel::Tally| tally.into_iter().collect::<Vec<_>>();
+            let (tally, witness) = (pairs(tally), pairs(witness));
+            let only = (without(&tally, &witness), without(&witness, &tally));
+            differs.push(format!("what ss lists{}", show(&only.0, &only.1, |pair| format!("{pair:?}"))));
+        }
+        if differs.is_empty() {
+            return after;
         }
         // A timer may have run out between two looks: what is wrong stays wrong.
-        assert!(Instant::now() < deadline, "{when}: {} rows there; {}", before.len(), differs.join("\n"));
+        assert!(Instant::now() < deadline, "{when}: {} rows there; {}", after.len(), differs.join("\n"));
         thread::sleep(Duration::from_millis(200));
     }
 }

@@ -6,7 +6,7 @@ use crate::kernel::{self, Row};
 use crate::stage::equal;
 use netstat_tests::truth::event::{Event, Kind};
 use netstat_tests::truth::runner::{self, Done, Test};
-use netstat_tests::truth::scale::{count, patience};
+use netstat_tests::truth::scale::{self, count, patience};
 use netstat_tests::truth::tracer::Tracer;
 use netstat_user::model::{EventEnd, SocketEvent};
 use netstat_user::query::{Answer, EventFilter, Request};
@@ -29,12 +29,6 @@ pub const TESTS: &[Test] = &[
 /// Pause after every few sockets: many thousands a second are no test of what is true, but of who is faster.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long the mixed churn goes on: `$NETSTAT_CHURN_SECONDS`, 20 unless given.
-fn span() -> Duration {
-    let seconds = std::env::var("NETSTAT_CHURN_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
-    Duration::from_secs(seconds)
-}
-
 fn places(count: usize) -> Vec<Place> {
     (0..count).map(|_| Place::new()).collect()
 }
@@ -49,7 +43,7 @@ fn mixed_churn_ends_in_equality() -> Done {
     let agent = Agent::start(&[]);
     let mut rows = 0;
     let work = || {
-        let until = Instant::now() + span();
+        let until = Instant::now() + scale::churn();
         while Instant::now() < until {
             // Somebody looks on.
             places.iter().for_each(|place| drop(agent.table(place.netns)));
@@ -63,7 +57,7 @@ fn mixed_churn_ends_in_equality() -> Done {
     runner::note(format!(
         "churn: {made} sockets and pairs in {} s, {rows} rows equal at rest; {} events, {} lost, {} resyncs corrected {} \
          sockets of the machine",
-        span().as_secs(),
+        scale::churn().as_secs(),
         status.events,
         status.lost,
         status.resyncs,
@@ -157,7 +151,8 @@ fn events_alone_make_the_same_table() -> Done {
                 );
             }
         };
-        let made = while_they_come_and_go(std::slice::from_ref(&place), 4 * PAUSE, || thread::sleep(span() / 2), rest);
+        let made =
+            while_they_come_and_go(std::slice::from_ref(&place), 4 * PAUSE, || thread::sleep(scale::churn() / 2), rest);
         assert_eq!(agent.status().lost, 0);
         agent.stop();
         made
