@@ -14,3 +14,9 @@ pub const ACTIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED FIN_WAIT1 FIN_WAIT2
 pub const PASSIVE_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE";
 /// A server whose connection is reset.
 pub const BROKEN_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED CLOSE";
+/// A client whose FIN crosses the server's.
+pub const CROSSED_CLIENT: &str = "CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 CLOSING CLOSE";
+/// A server whose FIN crosses the client's.
+pub const CROSSED_SERVER: &str = "LISTEN SYN_RECV ESTABLISHED FIN_WAIT1 CLOSING CLOSE";
+/// Either, of a connection older than the tracer.
+pub const CROSSED: &str = "ESTABLISHED FIN_WAIT1 CLOSING CLOSE";

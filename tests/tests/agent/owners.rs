@@ -2,7 +2,8 @@
 
 use crate::cast::{HANDFUL, WAYS};
 use crate::connections::{
-    ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_CLIENT, LISTENED, PASSIVE_CLIENT, PASSIVE_SERVER, drain, listener, reset,
+    ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_CLIENT, CROSSED, CROSSED_CLIENT, CROSSED_SERVER, LISTENED, PASSIVE_CLIENT,
+    PASSIVE_SERVER, drain, listener, reset,
 };
 use crate::stage::{Stage, play, play_after};
 use netstat_tests::netns::NetNs;
@@ -135,12 +136,12 @@ fn every_end(pairs: &[Pair]) -> Vec<Made> {
     pairs.iter().flat_map(|pair| [pair.client_made.clone(), pair.server_made.clone()]).collect()
 }
 
-/// Whoever holds them last closes them, in any order; whose they were stays as it was told at first.
+/// Whoever holds them last closes them, in any order, and the FINs may cross; whose they were stays as it was told at first.
 fn lives_of(listens: &Made, ends: &[Made]) -> Vec<Life> {
     let mut lives = vec![Life::tcp(listens, LISTENED, "closed")];
     for pair in ends.chunks(2) {
-        lives.push(Life::tcp(&pair[0], ACTIVE_CLIENT, "closed").or_path(PASSIVE_CLIENT));
-        let server = Life::tcp(&pair[1], PASSIVE_SERVER, "closed").or_path(ACTIVE_SERVER);
+        lives.push(Life::tcp(&pair[0], ACTIVE_CLIENT, "closed").or_path(PASSIVE_CLIENT).or_path(CROSSED_CLIENT));
+        let server = Life::tcp(&pair[1], PASSIVE_SERVER, "closed").or_path(ACTIVE_SERVER).or_path(CROSSED_SERVER);
         lives.push(server.accepted_from(listens));
     }
     lives
@@ -312,7 +313,8 @@ fn older_than_the_agent() -> Done {
                         "ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE",
                         "closed",
                     )
-                    .or_path("ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE"),
+                    .or_path("ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE")
+                    .or_path(CROSSED),
                 }
                 .scanned(),
             );

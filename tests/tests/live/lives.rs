@@ -307,7 +307,6 @@ fn simultaneous_close() -> Done {
 fn close_from_both_ends(connections: usize) -> Vec<Life> {
     let listener = made::listener(Family::V4);
     let mut lives = Vec::new();
-    let crossed = "ESTABLISHED FIN_WAIT1 CLOSING CLOSE";
     for _ in 0..connections {
         let Pair { client, server, client_made, server_made } = Pair::new(Family::V4, &listener);
         let (ready, both) = (Barrier::new(2), [client, server]);
@@ -324,9 +323,9 @@ fn close_from_both_ends(connections: usize) -> Vec<Life> {
         drop(both);
         // Nobody can say which FIN was first; only that it is one of these three ways.
         let client = Life::tcp(&client_made, ACTIVE_CLIENT, "closed");
-        lives.push(client.or_path(PASSIVE_CLIENT).or_path(&format!("CLOSE SYN_SENT {crossed}")));
+        lives.push(client.or_path(PASSIVE_CLIENT).or_path(CROSSED_CLIENT));
         let server = Life::tcp(&server_made, ACTIVE_SERVER, "closed");
-        lives.push(server.or_path(PASSIVE_SERVER).or_path(&format!("LISTEN SYN_RECV {crossed}")));
+        lives.push(server.or_path(PASSIVE_SERVER).or_path(CROSSED_SERVER));
     }
     lives
 }

@@ -3,7 +3,7 @@
 use crate::actor::{self, Actor};
 use crate::check::{self, Life};
 use crate::event::Kind;
-use crate::lives::{ACTIVE_CLIENT, LISTENED, PASSIVE_SERVER};
+use crate::lives::{ACTIVE_CLIENT, CROSSED, LISTENED, PASSIVE_SERVER};
 use crate::made::{self, Family, Made};
 use crate::runner::{Done, Test};
 use crate::scale::count;
@@ -204,9 +204,10 @@ fn processes_that_were_there_before() -> Done {
         .map(|(kind, made)| match (*kind, made.remote) {
             ("udp", _) => Life::stateless(made),
             (_, None) => Life::tcp(made, "LISTEN CLOSE", "closed"),
-            // The kernel closes the descriptors of a process that ends one by one, the client's first.
+            // The kernel closes the descriptors of a process that ends one by one, the client's first; the FINs may cross.
             (_, Some(_)) => Life::tcp(made, "ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE", "closed")
-                .or_path("ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE"),
+                .or_path("ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE")
+                .or_path(CROSSED),
         })
         .map(Life::scanned)
         .collect();
