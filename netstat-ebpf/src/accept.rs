@@ -1,20 +1,22 @@
 //! Who accepts a connection: until then it has the owner of its listener.
 
 use crate::{
-    PENDING, owner,
+    owner,
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::recall,
 };
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
 use netstat_ebpf::{ABSENT, Field, Grade};
 
+/// `IORING_OP_ACCEPT` of `include/uapi/linux/io_uring.h`.
+const IORING_OP_ACCEPT: u8 = 13;
+
 /// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2), the last close(2). The first of them
-/// makes an inherited connection the process's own. True if it did.
+/// makes an inherited connection the process's own.
 #[inline(always)]
-pub fn take_over<M: Memory>(sk: Addr) -> bool {
+pub fn take_over<M: Memory>(sk: Addr) {
     let r = recall::<M>(sk);
     if r.is_null() {
-        return false;
+        return;
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
@@ -23,46 +25,39 @@ pub fn take_over<M: Memory>(sk: Addr) -> bool {
         && let Some(process) = owner::current()
     {
         process.own(r, Grade::Accepted);
-        return true;
-    }
-    false
-}
-
-/// Body of `cgroup/getpeername`: called by accept(2) that asks for the peer's address.
-#[inline(always)]
-pub fn with_address(sk: Addr) {
-    if take_over::<Typed>(sk)
-        && let Some(pending) = PENDING.get_ptr_mut(0)
-    {
-        // SAFETY: the value is this CPU's own.
-        unsafe { (*pending).accepted = bpf_get_current_pid_tgid() };
     }
 }
 
 /// Body of the hooks on the return of accept(2) and accept4(2): the connection is behind the descriptor.
 #[inline(always)]
 pub fn returned(fd: u64) {
-    if let Some(pending) = PENDING.get_ptr_mut(0) {
-        // SAFETY: the value is this CPU's own.
-        let pending = unsafe { &mut *pending };
-        if pending.accepted == bpf_get_current_pid_tgid() {
-            // Taken on the way, with the address.
-            pending.accepted = 0;
-            return;
-        }
-    }
     if let Some(sk) = socket_of(fd) {
         take_over::<Probed>(sk);
+    }
+}
+
+/// Body of the hook on `io_uring_complete`: the process takes the result of a request, one more of a request that goes on (then `req` is
+/// null, and it may be of any kind), or has a thread of its own take it. What it holds behind a number that is no descriptor of an accept
+/// is its own all the same.
+#[inline(always)]
+pub fn completed(req: Addr, cqe: Addr) {
+    if !req.is_null() && Probed::get::<u8>(req, Field::IoKiocbOpcode) != Some(IORING_OP_ACCEPT) {
+        return;
+    }
+    match Typed::get::<i32>(cqe, Field::IoUringCqeRes) {
+        Some(fd) if fd >= 0 => returned(fd as u64),
+        _ => {}
     }
 }
 
 /// The `struct sock` behind a descriptor of the current process.
 #[inline(always)]
 fn socket_of(fd: u64) -> Option<Addr> {
-    // SAFETY: takes nothing and returns an address, which only the fault-tolerant reads of `Probed` follow.
-    let task = unsafe { bpf_get_current_task() } as Addr;
-    let table = Probed::follow(Probed::follow(task, Field::TaskFiles)?, Field::FilesFdt)?;
-    let files = Probed::follow(table, Field::FdtableFd)?;
+    let table = Typed::follow(Typed::follow(owner::task()?, Field::TaskFiles)?, Field::FilesFdt)?;
+    if fd >= u64::from(Typed::get::<u32>(table, Field::FdtableMaxFds)?) {
+        return None;
+    }
+    let files = Typed::follow(table, Field::FdtableFd)?;
     let file = Probed::at::<u64>(files.wrapping_add((fd as usize).wrapping_mul(8))) as Addr;
     if file.is_null() || offset(Field::FilePrivateData) == ABSENT {
         return None;

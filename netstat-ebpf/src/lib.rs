@@ -316,8 +316,14 @@ fields! {
     TaskFiles = "task_struct"."files",
     /// `struct fdtable *`.
     FilesFdt = "files_struct"."fdt",
+    /// `unsigned int`.
+    FdtableMaxFds = "fdtable"."max_fds",
     /// `struct file **`.
     FdtableFd = "fdtable"."fd",
+    /// `u8`, by `enum io_uring_op`.
+    IoKiocbOpcode = "io_kiocb"."opcode",
+    /// `__s32`.
+    IoUringCqeRes = "io_uring_cqe"."res",
     /// `void *`: of a socket's file, its `struct socket *`.
     FilePrivateData = "file"."private_data",
     /// `struct sock *`.

@@ -30,8 +30,6 @@ pub struct Pending {
     pub listener: u64,
     pub ports: u32,
     pub pad: u32,
-    /// Thread that took a connection over on its way out of accept(2).
-    pub accepted: u64,
     /// The transition that the first program on it has seen: the socket's address and its new state.
     pub seen: u64,
     pub seen_state: u64,

@@ -171,7 +171,7 @@ fn taken(ctx: &SockAddrContext) {
     // SAFETY: the verifier turns this into a load of the socket's address.
     let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
     if !sk.is_null() {
-        accept::with_address(sk.cast_const().cast());
+        accept::take_over::<Typed>(sk.cast_const().cast());
     }
 }
 
@@ -196,6 +196,13 @@ pub fn accept_syscall(ctx: TracePointContext) -> u32 {
     if returned >= 0 {
         accept::returned(returned as u64);
     }
+    0
+}
+
+/// `io_uring_complete(ctx, req, cqe)`. Older kernels take the result apart.
+#[btf_tracepoint(function = "io_uring_complete")]
+pub fn accept_uring(ctx: BtfTracePointContext) -> i32 {
+    accept::completed(ctx.arg(1), ctx.arg(2));
     0
 }
 

@@ -17,6 +17,8 @@ pub enum Hook {
     Release,
     /// A process accepts a connection.
     Accept,
+    /// A process accepts a connection by way of io_uring.
+    AcceptUring,
     /// A process accepts an IPv4 connection and asks for its peer's address.
     Accept4,
     /// The same, IPv6.
@@ -37,9 +39,10 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order they are attached: what records a socket's beginning comes first, what tells of its life last.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Accept,
+        Self::AcceptUring,
         Self::Release,
         Self::Accept4,
         Self::Accept6,
@@ -61,6 +64,7 @@ impl Hook {
             Self::Create => "sock_create",
             Self::Release => "sock_release",
             Self::Accept => "accept",
+            Self::AcceptUring => "accept_uring",
             Self::Accept4 => "accept4",
             Self::Accept6 => "accept6",
             Self::Destroy => "tcp_destroy_sock",
@@ -84,8 +88,11 @@ impl Hook {
             Self::Accept => {
                 "connections accepted without asking for the peer's address keep their listener's owner until they are closed"
             }
+            Self::AcceptUring => {
+                "connections accepted by way of io_uring without asking for the peer's address keep their listener's owner until they are closed"
+            }
             Self::Accept4 | Self::Accept6 => {
-                "connections accepted by way of io_uring keep their listener's owner until they are closed"
+                "connections accepted with the peer's address keep their listener's owner until they are closed"
             }
             Self::Destroy => "no close events for TCP",
             Self::Reset => "the reason reset_sent is reported as closed",
@@ -104,7 +111,7 @@ impl Hook {
             Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
             Self::Create | Self::Release | Self::Accept4 | Self::Accept6 => &[Variant::Cgroup],
             Self::Accept => &[Variant::Fexit, Variant::Fexit4, Variant::Syscall],
-            Self::Nested | Self::Synack | Self::TimerCancel | Self::TimerDone => &[Variant::TpBtf],
+            Self::Nested | Self::Synack | Self::TimerCancel | Self::TimerDone | Self::AcceptUring => &[Variant::TpBtf],
             Self::Segment => &[Variant::TpBtf, Variant::Fexit],
             Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
             Self::Reset => &[Variant::TpBtf, Variant::RawTp],
@@ -120,6 +127,7 @@ impl Hook {
             (Self::Release, _) => "sock_release",
             (Self::Accept, Variant::Syscall) => "sys_exit_accept",
             (Self::Accept, _) => "inet_csk_accept",
+            (Self::AcceptUring, _) => "io_uring_complete",
             (Self::Accept4, _) => "getpeername4",
             (Self::Accept6, _) => "getpeername6",
             (Self::Destroy, _) => "tcp_destroy_sock",
@@ -146,6 +154,7 @@ impl Hook {
             (Self::Accept, Variant::Fexit) => "accept_fexit2",
             (Self::Accept, Variant::Fexit4) => "accept_fexit4",
             (Self::Accept, _) => "accept_syscall",
+            (Self::AcceptUring, _) => "accept_uring",
             (Self::Accept4, _) => "accept4",
             (Self::Accept6, _) => "accept6",
             (Self::Destroy, Variant::TpBtf) => "destroy_tp_btf",
@@ -280,6 +289,8 @@ impl Types {
             for &variant in hook.variants() {
                 let target = hook.target(variant);
                 let fits = match variant {
+                    // Older kernels take the result apart: more arguments, and others.
+                    Variant::TpBtf if hook == Hook::AcceptUring => btf.tracepoint_args(target) == Some(3),
                     Variant::TpBtf | Variant::RawTp | Variant::Tracepoint => {
                         btf.tracepoint_args(target).is_some_and(|args| args >= hook.tracepoint_args())
                     }
@@ -341,7 +352,11 @@ pub fn is_needless(hook: Hook, coverage: &Coverage, protos: u32) -> bool {
         variants.iter().any(|candidate| Some(candidate.name()) == variant)
     };
     match hook {
-        Hook::Accept4 | Hook::Accept6 => by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
+        Hook::AcceptUring => by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
+        Hook::Accept4 | Hook::Accept6 => {
+            by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4])
+                || by(Hook::Accept, &[Variant::Syscall]) && by(Hook::AcceptUring, &[Variant::TpBtf])
+        }
         // Of TCP it would tell who accepted a connection unseen.
         Hook::Release => protos & !TCP == 0 && by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4, Variant::Syscall]),
         Hook::Nested => !by(Hook::State, &[Variant::TpBtf]),
@@ -420,13 +435,17 @@ mod tests {
 
     #[test]
     fn a_hook_that_tells_nothing_new_is_not_attached() {
-        let accepts = |variant| Coverage {
-            hooks: vec![HookCoverage { hook: Hook::Accept.name(), without: "", variant, refused: Vec::new() }],
-        };
+        let covered =
+            |hook: Hook, variant| HookCoverage { hook: hook.name(), without: "", variant, refused: Vec::new() };
+        let accepts = |variant| Coverage { hooks: vec![covered(Hook::Accept, variant)] };
         let needless =
             |hook, variant: Option<Variant>, protos| is_needless(hook, &accepts(variant.map(Variant::name)), protos);
         assert!(needless(Hook::Accept4, Some(Variant::Fexit4), u32::MAX));
         assert!(!needless(Hook::Accept4, Some(Variant::Syscall), u32::MAX));
+        assert!(needless(Hook::AcceptUring, Some(Variant::Fexit), u32::MAX));
+        assert!(!needless(Hook::AcceptUring, Some(Variant::Syscall), u32::MAX));
+        let ring_too = [covered(Hook::Accept, Some("syscall")), covered(Hook::AcceptUring, Some("tp_btf"))];
+        assert!(is_needless(Hook::Accept4, &Coverage { hooks: ring_too.into() }, u32::MAX));
         assert!(needless(Hook::Release, Some(Variant::Syscall), TCP));
         assert!(!needless(Hook::Release, Some(Variant::Syscall), u32::MAX));
         assert!(!needless(Hook::Release, None, TCP));

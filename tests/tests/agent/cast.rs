@@ -3,8 +3,10 @@
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
+use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use std::io::{IoSliceMut, Read};
+use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -19,7 +21,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let argument = |index: usize| arguments.get(index).map(String::as_str).unwrap_or_default();
     match argument(0) {
         "work" => work(argument(1), argument(2).parse().unwrap()),
-        "ring" => ring(),
+        way if RINGS.contains(&way) => ring(way),
         "keep" => {
             say(&"here");
             listen_up();
@@ -65,21 +67,36 @@ fn work(way: &str, threads: usize) {
     });
 }
 
+/// The ways to accept a connection through a ring.
+pub const RINGS: [&str; 3] = ["ring", "ring-address", "ring-multishot"];
+
 /// Accepts through a ring until the listener is shut down.
-fn ring() {
+fn ring(way: &str) {
     let listener = handed();
+    let fd = types::Fd(listener.as_raw_fd());
+    let mut address = MaybeUninit::<libc::sockaddr_storage>::uninit();
+    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let mut ring = IoUring::new(8).unwrap();
+    let mut asked = false;
     loop {
-        let accept = opcode::Accept::new(types::Fd(listener.as_raw_fd()), std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the entry points to nothing, and the listener outlives the ring's use of it.
-        unsafe { ring.submission().push(&accept.build()) }.unwrap();
+        let entry = match way {
+            "ring" => opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut()).build(),
+            "ring-address" => opcode::Accept::new(fd, address.as_mut_ptr().cast(), &raw mut length).build(),
+            _ => opcode::AcceptMulti::new(fd).build(),
+        };
+        if !asked {
+            // SAFETY: what the entry points to, and the listener, outlive the ring's use of them.
+            unsafe { ring.submission().push(&entry) }.unwrap();
+        }
         ring.submit_and_wait(1).unwrap();
-        let result = ring.completion().next().unwrap().result();
-        if result < 0 {
+        let answer = ring.completion().next().unwrap();
+        if answer.result() < 0 {
             return;
         }
+        // One request may be answered many times.
+        asked = io_uring::cqueue::more(answer.flags());
         // SAFETY: the kernel has just made this descriptor for us.
-        serve(TcpStream::from(unsafe { OwnedFd::from_raw_fd(result) }));
+        serve(TcpStream::from(unsafe { OwnedFd::from_raw_fd(answer.result()) }));
     }
 }
 
@@ -91,7 +108,7 @@ fn receive() {
     let from = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
     let mut kept: Vec<OwnedFd> = Vec::new();
     loop {
-        let mut space = vec![std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDFUL))];
+        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDFUL))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
         let message =

@@ -1,6 +1,7 @@
 //! Ground truth of owners: who accepted, who was handed a socket, who had it before there was an agent.
 
-use crate::cast::{HANDFUL, WAYS};
+use crate::agent::Agent;
+use crate::cast::{HANDFUL, RINGS, WAYS};
 use crate::connections::{
     ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_CLIENT, CROSSED, CROSSED_CLIENT, CROSSED_SERVER, LISTENED, PASSIVE_CLIENT,
     PASSIVE_SERVER, drain, listener, reset,
@@ -9,6 +10,7 @@ use crate::stage::{Stage, play, play_after};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::check::{self, Life};
+use netstat_tests::truth::event::Kind;
 use netstat_tests::truth::made::{self, Family, Made, Pair};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::{count, patience};
@@ -28,11 +30,23 @@ pub const TESTS: &[Test] = &[
     ("owners::workers_of_one_listener", workers_of_one_listener),
     ("owners::threads_that_accept", threads_that_accept),
     ("owners::accepted_through_a_ring", accepted_through_a_ring),
+    ("owners::accepted_at_once", accepted_at_once),
     ("owners::inherited_by_a_child", inherited_by_a_child),
     ("owners::handed_over", handed_over),
     ("owners::processes_that_exit_at_once", processes_that_exit_at_once),
     ("owners::older_than_the_agent", older_than_the_agent),
 ];
+
+/// A process that is killed when dropped: one that waits for a connection would wait for ever.
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It has ended by itself unless something went wrong.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Connects so many times to the listener while these workers, who share it, accept; returns all lives but the listener's.
 fn served(
@@ -42,17 +56,17 @@ fn served(
     connections: usize,
 ) -> Vec<Life> {
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut children: Vec<Child> = Vec::new();
+    let mut children: Vec<Worker> = Vec::new();
     let mut names = HashMap::new();
     for (name, way, threads) in workers {
         let mut command = match way.as_str() {
-            "ring" => actor::named(&name, "ring", &[]),
+            way if RINGS.contains(&way) => actor::named(&name, way, &[]),
             way => actor::named(&name, "work", &[way, &threads.to_string()]),
         };
         let handed = listener.as_fd().try_clone_to_owned().unwrap();
         let child = command.stdin(Stdio::from(handed)).stdout(writer.try_clone().unwrap()).spawn().unwrap();
         names.insert(child.id(), name);
-        children.push(child);
+        children.push(Worker(child));
     }
     drop(writer);
     let to = listener.local_addr().unwrap();
@@ -74,7 +88,7 @@ fn served(
     }
     assert_eq!(served.len(), children.len(), "somebody had nothing to do");
     SockRef::from(listener).shutdown(Shutdown::Both).unwrap();
-    for child in &mut children {
+    for Worker(child) in &mut children {
         let end = netstat_tests::command::wait(child, patience()).unwrap();
         assert_eq!(end, netstat_tests::command::End::Exit(0), "a worker failed");
     }
@@ -122,7 +136,61 @@ fn accepted_through_a_ring() -> Done {
     if let Err(error) = io_uring::IoUring::new(8) {
         return Done::Skipped(format!("no io_uring: {error}"));
     }
-    accepted_by("accepted through a ring", &[("ringed".to_owned(), "ring", 1)])
+    play("accepted through a ring", |stage| {
+        let mut lives = Vec::new();
+        for way in RINGS {
+            let (listener, listens) = listener(Family::V4);
+            lives.push(Life::tcp(&listens, LISTENED, "closed"));
+            let worker = (way.to_owned(), way.to_owned(), 1);
+            lives.extend(served(&listener, &listens, vec![worker], count(350)));
+        }
+        stage.equal("what remains");
+        lives
+    });
+    Done::Passed
+}
+
+/// As soon as a process knows of a connection that it accepts, the connection is its own: the first thing that happens to it says so.
+fn accepted_at_once() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let agent = Agent::start(&[]);
+    let mut events = agent.events(&["--netns", &namespace.inode().unwrap().to_string()]);
+    let ring = io_uring::IoUring::new(8).is_ok();
+    let ways = WAYS.into_iter().chain(RINGS.into_iter().filter(|_| ring));
+    let accepted: Vec<(&str, Made)> = namespace.enter(|| {
+        let served = ways.flat_map(|way| {
+            let (listener, _) = listener(Family::V4);
+            let (reader, writer) = std::io::pipe().unwrap();
+            let mut command = match RINGS.contains(&way) {
+                true => actor::named(way, way, &[]),
+                false => actor::named(way, "work", &[way, "1"]),
+            };
+            let handed = listener.as_fd().try_clone_to_owned().unwrap();
+            let _worker = Worker(command.stdin(Stdio::from(handed)).stdout(writer).spawn().unwrap());
+            let mut lines = BufReader::new(reader).lines();
+            let mut serve = || {
+                let client = made::connect(Domain::IPV4, listener.local_addr().unwrap()).unwrap();
+                let made: Made = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+                // Nobody does anything but the kernel, when the FIN comes.
+                drop(client);
+                (way, made)
+            };
+            (0..count(100)).map(|_| serve()).collect::<Vec<_>>()
+        });
+        served.collect()
+    });
+    events.wait_closed(accepted.iter().map(|(_, made)| made));
+    let outcome = events.finish();
+    for (way, made) in &accepted {
+        let told = outcome.events.iter().find(|event| {
+            let half_closed = matches!(&event.kind, Kind::State { new, .. } if new == "CLOSE_WAIT");
+            half_closed && event.cookie == Some(made.cookie)
+        });
+        let told = told.unwrap_or_else(|| panic!("{way}: nothing told of {}", made.name()));
+        assert_eq!((told.pid, told.owner.as_deref()), (Some(made.pid), Some("accepted")), "{way}: {}", told.line);
+    }
+    agent.stop();
+    Done::Passed
 }
 
 /// Connections of this process, of which another gets descriptors too.
