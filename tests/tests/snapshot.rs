@@ -43,7 +43,7 @@ fn main() {
     if !root {
         println!("snapshot: skipped: it needs root, to load kernel programs and to make namespaces");
     }
-    raise_limit();
+    netstat_tests::truth::scale::open_files();
     let tests: [(&str, fn()); 10] = [
         ("every_tcp_state_and_timer", every_tcp_state_and_timer),
         ("every_kind_of_udp_socket", every_kind_of_udp_socket),
@@ -64,18 +64,6 @@ fn main() {
         Trial::test(name, run).with_ignored_flag(!root)
     };
     libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
-}
-
-/// As many descriptors as may be had: a small system gives a process but 4096.
-fn raise_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard).max(1 << 16);
-    // A root without CAP_SYS_RESOURCE has what it has.
-    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err()
-        && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }
 
 /// A fraction on an emulated machine.

@@ -3,11 +3,11 @@
 //! An actor speaks JSON lines on its standard output: the [`Made`] of each socket it makes. It goes on when it reads a line.
 
 use crate::truth::made::{self, Made};
-use crate::truth::scale::patience;
+use crate::truth::scale::{self, patience};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, setrlimit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -204,9 +204,7 @@ fn hold(kind: &str) {
 
 /// Makes so many sockets, as far as it may, says them, and closes them at a nudge.
 fn hoard(sockets: usize) {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let sockets: Vec<Socket> = (0..sockets.min(most as usize - 100))
+    let sockets: Vec<Socket> = (0..sockets.min(scale::open_files() - 100))
         .map(|number| {
             let domain = if number % 2 == 0 { Domain::IPV4 } else { Domain::IPV6 };
             Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).unwrap()

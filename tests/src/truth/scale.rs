@@ -1,5 +1,6 @@
 //! How much, and how long: the numbers that differ between a machine and an emulated one.
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -15,6 +16,17 @@ pub fn scale() -> f64 {
 /// `full` things, scaled, but at least 8.
 pub fn count(full: usize) -> usize {
     ((full as f64 * scale()) as usize).max(full.min(8))
+}
+
+/// Lets this process open as many files as may be had, a small system gives it but 4096, and returns how many that is.
+pub fn open_files() -> usize {
+    let limit = || getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
+    let most = limit().max(1 << 16);
+    // A root without CAP_SYS_RESOURCE has what it has.
+    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err() {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, limit(), limit());
+    }
+    limit() as usize
 }
 
 /// How long the mixed churn goes on: `$NETSTAT_CHURN_SECONDS`, 20 unless given.

@@ -20,8 +20,7 @@ mod upheavals;
 
 use libtest_mimic::Arguments;
 use netstat_tests::truth::runner::{self, Test};
-use netstat_tests::truth::{self, actor};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use netstat_tests::truth::{self, actor, scale};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -37,8 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     // Crowds of sockets in one process.
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    scale::open_files();
     let modules: [&[Test]; 6] =
         [connections::TESTS, owners::TESTS, datagrams::TESTS, same::TESTS, siege::TESTS, upheavals::TESTS];
     let code = runner::run(arguments, &modules.concat());

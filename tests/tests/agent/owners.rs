@@ -18,7 +18,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use socket2::{Domain, SockRef};
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::io::{BufRead, BufReader, IoSlice, PipeWriter, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -37,8 +37,19 @@ pub const TESTS: &[Test] = &[
     ("owners::older_than_the_agent", older_than_the_agent),
 ];
 
-/// A process that is killed when dropped: one that waits for a connection would wait for ever.
+/// A process that accepts from a listener and says what it accepted. Killed when dropped: it would wait for ever.
 struct Worker(Child);
+
+impl Worker {
+    fn start(listener: &TcpListener, name: &str, way: &str, threads: usize, says: PipeWriter) -> Self {
+        let mut command = match RINGS.contains(&way) {
+            true => actor::named(name, way, &[]),
+            false => actor::named(name, "work", &[way, &threads.to_string()]),
+        };
+        let handed = listener.as_fd().try_clone_to_owned().unwrap();
+        Self(command.stdin(Stdio::from(handed)).stdout(says).spawn().unwrap())
+    }
+}
 
 impl Drop for Worker {
     fn drop(&mut self) {
@@ -59,14 +70,9 @@ fn served(
     let mut children: Vec<Worker> = Vec::new();
     let mut names = HashMap::new();
     for (name, way, threads) in workers {
-        let mut command = match way.as_str() {
-            way if RINGS.contains(&way) => actor::named(&name, way, &[]),
-            way => actor::named(&name, "work", &[way, &threads.to_string()]),
-        };
-        let handed = listener.as_fd().try_clone_to_owned().unwrap();
-        let child = command.stdin(Stdio::from(handed)).stdout(writer.try_clone().unwrap()).spawn().unwrap();
-        names.insert(child.id(), name);
-        children.push(Worker(child));
+        let worker = Worker::start(listener, &name, &way, threads, writer.try_clone().unwrap());
+        names.insert(worker.0.id(), name);
+        children.push(worker);
     }
     drop(writer);
     let to = listener.local_addr().unwrap();
@@ -95,18 +101,23 @@ fn served(
     lives
 }
 
-fn every_way_to_accept() -> Done {
-    play("every way to accept", |stage| {
+/// So many connections to a listener for each of these ways, accepted by a worker that knows no other.
+fn accepted_each_way(name: &str, ways: &[&str], connections: usize) -> Done {
+    play(name, |stage| {
         let mut lives = Vec::new();
-        for way in WAYS {
+        for &way in ways {
             let (listener, listens) = listener(Family::V4);
             lives.push(Life::tcp(&listens, LISTENED, "closed"));
-            lives.extend(served(&listener, &listens, vec![(way.into(), way.into(), 1)], count(250)));
+            lives.extend(served(&listener, &listens, vec![(way.into(), way.into(), 1)], connections));
         }
         stage.equal("what remains");
         lives
     });
     Done::Passed
+}
+
+fn every_way_to_accept() -> Done {
+    accepted_each_way("every way to accept", &WAYS, count(250))
 }
 
 /// A thousand connections to one listener, accepted by these workers: each a name, a way, and its threads.
@@ -136,18 +147,7 @@ fn accepted_through_a_ring() -> Done {
     if let Err(error) = io_uring::IoUring::new(8) {
         return Done::Skipped(format!("no io_uring: {error}"));
     }
-    play("accepted through a ring", |stage| {
-        let mut lives = Vec::new();
-        for way in RINGS {
-            let (listener, listens) = listener(Family::V4);
-            lives.push(Life::tcp(&listens, LISTENED, "closed"));
-            let worker = (way.to_owned(), way.to_owned(), 1);
-            lives.extend(served(&listener, &listens, vec![worker], count(350)));
-        }
-        stage.equal("what remains");
-        lives
-    });
-    Done::Passed
+    accepted_each_way("accepted through a ring", &RINGS, count(350))
 }
 
 /// As soon as a process knows of a connection that it accepts, the connection is its own: the first thing that happens to it says so.
@@ -161,12 +161,7 @@ fn accepted_at_once() -> Done {
         let served = ways.flat_map(|way| {
             let (listener, _) = listener(Family::V4);
             let (reader, writer) = std::io::pipe().unwrap();
-            let mut command = match RINGS.contains(&way) {
-                true => actor::named(way, way, &[]),
-                false => actor::named(way, "work", &[way, "1"]),
-            };
-            let handed = listener.as_fd().try_clone_to_owned().unwrap();
-            let _worker = Worker(command.stdin(Stdio::from(handed)).stdout(writer).spawn().unwrap());
+            let _worker = Worker::start(&listener, way, way, 1, writer);
             let mut lines = BufReader::new(reader).lines();
             let mut serve = || {
                 let client = made::connect(Domain::IPV4, listener.local_addr().unwrap()).unwrap();

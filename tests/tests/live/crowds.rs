@@ -5,7 +5,7 @@ use crate::check::{self, Life};
 use crate::lives::{ACTIVE_CLIENT, BROKEN_CLIENT, BROKEN_SERVER, PASSIVE_SERVER, client_closes_first, reset, traced};
 use crate::made::{self, Family, Made, Pair};
 use crate::runner::{self, Done, Test};
-use crate::scale::count;
+use crate::scale::{count, open_files};
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
 use nix::sys::signal::Signal;
@@ -126,9 +126,7 @@ fn processes_that_exit_at_once() -> Done {
 }
 
 fn thousands_open_at_the_same_time() -> Done {
-    let (_, most) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let pairs = count(3000).min((most as usize).saturating_sub(100) / 2);
+    let pairs = count(3000).min(open_files().saturating_sub(100) / 2);
     traced(&["--proto", "tcp"], || {
         let listener = made::listener(Family::V4);
         let open: Vec<Pair> = (0..pairs).map(|_| Pair::new(Family::V4, &listener)).collect();
