@@ -336,12 +336,11 @@ fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
-    if !told.is_null() {
-        step(r, CLOSE);
-        forget::<Typed>(req);
-    } else if begin(req, 0, r) {
-        step(r, CLOSE);
+    if told.is_null() && !begin(req, 0, r) {
+        return;
     }
+    step(r, CLOSE);
+    forget::<Typed>(req);
 }
 
 /// The child that a request has just become: null if it is not remembered, `None` if there is none.

@@ -128,11 +128,12 @@ impl Set {
         KEYS.get_ptr(index).map(|set| (unsafe { &*set }, index))
     }
 
-    /// The entry of a key, null if it has none here.
+    /// The entry of a key, here or beyond, null if it has none.
     #[inline(always)]
     fn find(&self, index: u32, key: u64) -> *mut Remembered {
         match (0..WAYS).find(|&way| self.keys[way].load() == key) {
             Some(way) => entry(index, way),
+            None if self.beyond.load() != 0 => MORE_SOCKETS.get_ptr_mut(key).unwrap_or(core::ptr::null_mut()),
             None => core::ptr::null_mut(),
         }
     }
@@ -161,12 +162,7 @@ fn entry(index: u32, way: usize) -> *mut Remembered {
 #[inline(always)]
 pub fn recall<M: Memory>(sk: Addr) -> *mut Remembered {
     let key = M::key(sk);
-    let Some((set, index)) = Set::of(key) else { return core::ptr::null_mut() };
-    let known = set.find(index, key);
-    if known.is_null() && set.beyond.load() != 0 {
-        return MORE_SOCKETS.get_ptr_mut(key).unwrap_or(core::ptr::null_mut());
-    }
-    known
+    Set::of(key).map_or(core::ptr::null_mut(), |(set, index)| set.find(index, key))
 }
 
 /// Starts to remember a socket nothing is known of, in place of one that had its address before; null, and counted, where there is no room.
@@ -174,7 +170,7 @@ pub fn recall<M: Memory>(sk: Addr) -> *mut Remembered {
 pub fn remember<M: Memory>(sk: Addr) -> *mut Remembered {
     let key = M::key(sk);
     let Some((set, index)) = Set::of(key) else { return core::ptr::null_mut() };
-    let mut r = recall::<M>(sk);
+    let mut r = set.find(index, key);
     if r.is_null() {
         r = set.claim(index, key);
     }
