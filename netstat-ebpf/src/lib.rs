@@ -200,6 +200,16 @@ const _: () = {
     assert!(size_of::<CloseRecord>() == 144 && align_of::<CloseRecord>() == 8);
 };
 
+/// A minisocket, or a request, whose timer was stopped, maybe for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Doubt {
+    /// Its address, 0 if there was none yet.
+    pub mini: u64,
+    /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+}
+
 /// In [`OFFSETS`](globals::OFFSETS): the kernel has no such field.
 pub const ABSENT: u32 = u32::MAX;
 
@@ -270,6 +280,10 @@ fields! {
     NetnsIpv4TcpDeathRow = "netns_ipv4"."tcp_death_row",
     /// `struct inet_hashinfo *`.
     DeathRowHashinfo = "inet_timewait_death_row"."hashinfo",
+    /// `refcount_t`: one more than there are minisockets.
+    DeathRowRefcount = "inet_timewait_death_row"."tw_refcount",
+    /// `int`: `net.ipv4.tcp_max_tw_buckets`.
+    DeathRowMaxBuckets = "inet_timewait_death_row"."sysctl_max_tw_buckets",
     /// `struct inet_ehash_bucket *`.
     HashinfoEhash = "inet_hashinfo"."ehash",
     /// `unsigned int`.
@@ -388,15 +402,16 @@ pub mod globals {
     pub const WAKE_MASK: &str = "WAKE_MASK";
     /// `u32`: whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`).
     pub const BIRTHS: &str = "BIRTHS";
-    /// `u64`: address of `tw_timer_handler`, 0 if unknown.
+    /// `u64`: address of `tw_timer_handler`; 0 if unknown, and the programs look for it themselves.
     pub const TW_TIMER: &str = "TW_TIMER";
-    /// `u64`: address of `reqsk_timer_handler`, 0 if unknown.
+    /// `u64`: address of `reqsk_timer_handler`, likewise.
     pub const REQ_TIMER: &str = "REQ_TIMER";
     /// `u64`: where `__mod_timer` begins, and where the next function does.
     pub const MOD_TIMER: &str = "MOD_TIMER";
     /// See [`MOD_TIMER`].
     pub const MOD_TIMER_END: &str = "MOD_TIMER_END";
-    /// `u64`: the same of `mod_timer_pending`, which may hold the former.
+    /// `u64`: the same of `mod_timer_pending`, which may hold the former. 0 if unknown: what it means that a timer is stopped is then in
+    /// [`DOUBTS`](super::maps::DOUBTS) until the next is, or user space asks.
     pub const MOD_PENDING: &str = "MOD_PENDING";
     /// See [`MOD_PENDING`].
     pub const MOD_PENDING_END: &str = "MOD_PENDING_END";
@@ -422,6 +437,10 @@ pub mod maps {
     pub const EVENTS: &str = "EVENTS";
     /// Per-CPU counters, see [`counter`](super::counter).
     pub const COUNTERS: &str = "COUNTERS";
+    /// A [`Doubt`](super::Doubt) per CPU: the last one.
+    pub const DOUBTS: &str = "DOUBTS";
+    /// `u64`: the address of the minisocket or request that is to be decided.
+    pub const ASKED: &str = "ASKED";
 }
 
 /// Indices of the per-CPU counters.

@@ -9,7 +9,7 @@ mod accept;
 #[cfg(target_arch = "bpf")]
 mod atomic;
 #[cfg(target_arch = "bpf")]
-mod kept;
+mod ehash;
 #[cfg(target_arch = "bpf")]
 mod mini;
 #[cfg(target_arch = "bpf")]
@@ -26,6 +26,8 @@ mod remembered;
 mod sock;
 #[cfg(target_arch = "bpf")]
 mod tcp;
+#[cfg(target_arch = "bpf")]
+mod timer;
 
 #[cfg(target_arch = "bpf")]
 use object::*;
@@ -35,7 +37,6 @@ use object::*;
 mod object {
     use crate::{
         atomic::Word,
-        kept::Kept,
         mini::Pending,
         remembered::{Remembered, SETS, Set, WAYS},
     };
@@ -45,7 +46,7 @@ mod object {
         macros::map,
         maps::{Array, HashMap, PerCpuArray, RingBuf},
     };
-    use netstat_ebpf::{ANY, FIELDS, counter};
+    use netstat_ebpf::{ANY, Doubt, FIELDS, counter};
 
     #[map]
     pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
@@ -76,9 +77,17 @@ mod object {
     #[map]
     pub(crate) static PENDING: PerCpuArray<Pending> = PerCpuArray::with_max_entries(1, 0);
 
-    #[unsafe(link_section = ".maps")]
-    #[unsafe(no_mangle)]
-    pub(crate) static KEPT: Kept = Kept::new();
+    /// `tw_timer_handler` and `reqsk_timer_handler` where nobody tells their addresses, once one has come by.
+    pub(crate) static TW_TIMER_SEEN: Word = Word::new(0);
+    pub(crate) static REQ_TIMER_SEEN: Word = Word::new(0);
+
+    /// The minisocket, or request, whose timer was stopped last on each processor, where it cannot be told at once whether for good.
+    #[map]
+    pub(crate) static DOUBTS: PerCpuArray<Doubt> = PerCpuArray::with_max_entries(1, 0);
+
+    /// The one that user space asks to be decided.
+    #[map]
+    pub(crate) static ASKED: Array<u64> = Array::with_max_entries(1, 0);
 
     #[unsafe(no_mangle)]
     pub(crate) static OFFSETS: [u32; FIELDS] = [netstat_ebpf::ABSENT; FIELDS];

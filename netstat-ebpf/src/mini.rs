@@ -6,18 +6,16 @@
 //! to nothing before that: the others become a connection, which tells of them.
 
 use crate::{
-    BIRTHS, MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, PENDING, REQ_TIMER, TW_TIMER,
+    ASKED, BIRTHS, DOUBTS, PENDING, ehash,
     owner::Process,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, UNTOLD, forget, or_scratch, recall, remember},
+    remembered::{Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
     sock::{now, tell_state, wanted_tcp},
     tcp::{CLOSE, CLOSING, FIN_WAIT1, FIN_WAIT2, LISTEN, SYN_RECV, TIME_WAIT, Tuple},
+    timer::{self, Of, is_set_anew, tells_why},
 };
-use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_jiffies64};
-use netstat_ebpf::{ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, UNKNOWN_NS};
-
-/// How much of a chain of the kernel's table is looked at. The table has about as many chains as connections at its fullest.
-const CHAIN: usize = 32;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
+use netstat_ebpf::{ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, Reason, UNKNOWN_NS};
 
 /// What one hook leaves for the next on the same processor.
 #[derive(Clone, Copy)]
@@ -40,28 +38,6 @@ fn pending() -> Option<&'static mut Pending> {
     // SAFETY: the value is this CPU's own. A hook in a softirq may interrupt one in a process: each field is written and read whole, and
     // what is found in one is compared with the socket at hand before it is believed.
     PENDING.get_ptr_mut(0).map(|pending| unsafe { &mut *pending })
-}
-
-/// What a timer belongs to.
-enum Of {
-    TimeWait(Addr),
-    Request(Addr),
-}
-
-/// The minisocket a timer is part of. `timer` is typed.
-#[inline(always)]
-fn owner_of(timer: Addr) -> Option<Of> {
-    let function: u64 = Typed::get(timer, Field::TimerFunction)?;
-    if function == 0 {
-        return None;
-    }
-    if function == TW_TIMER.load() {
-        Some(Of::TimeWait(timer.wrapping_sub(offset(Field::TwTimer) as usize)))
-    } else if function == REQ_TIMER.load() {
-        Some(Of::Request(timer.wrapping_sub(offset(Field::ReqTimer) as usize)))
-    } else {
-        None
-    }
 }
 
 /// Body of the hooks that a segment for a minisocket passes. Its timer is set anew then, but that is silent where it stays in its
@@ -94,12 +70,19 @@ fn moved(tw: Addr, r: &mut Remembered) {
 /// The transition to CLOSE of a socket that was in `old` since `entered_ns` has been told. What remains of it follows: it goes on to
 /// TIME_WAIT now, or stays in FIN_WAIT2 until the peer's FIN comes.
 #[inline(always)]
-pub fn time_wait<M: Memory>(sk: Addr, r: &Remembered, old: u8, entered_ns: u64) {
-    // Where the end of a minisocket cannot be seen, its beginning is better not told.
-    if TW_TIMER.load() == 0 || !matches!(old, FIN_WAIT1 | FIN_WAIT2 | CLOSING) {
+pub fn time_wait<M: Memory>(sk: Addr, r: &mut Remembered, old: u8, entered_ns: u64) {
+    if !matches!(old, FIN_WAIT1 | FIN_WAIT2 | CLOSING) {
         return;
     }
-    let Some(tw) = left_behind::<M>(sk, r) else { return };
+    let Some(tw) = left_behind::<M>(sk, r) else {
+        if old != CLOSING && r.reason == Reason::Closed as u8 && is_answered_by_reset::<M>(sk) {
+            r.flags |= SENT_RESET;
+        }
+        return;
+    };
+    timer::learn(tw);
+    // One that was there before and has ended is told first.
+    known::<Probed>(tw);
     let mini = or_scratch(remember::<Probed>(tw));
     if mini.is_null() {
         return;
@@ -115,38 +98,27 @@ pub fn time_wait<M: Memory>(sk: Addr, r: &Remembered, old: u8, entered_ns: u64) 
     }
 }
 
+/// Whether a connection whose process has closed it came to its end because data still came (`TCPAbortOnData`): nothing else makes it
+/// end at once, with no error, and leave no minisocket where there is room for one. The reset follows after the socket's end.
+#[inline(always)]
+fn is_answered_by_reset<M: Memory>(sk: Addr) -> bool {
+    M::follow(sk, Field::SkcNet).and_then(ehash::has_room) == Some(true)
+        && Probed::get::<u8>(sk, Field::IcskRetransmits) == Some(0)
+}
+
 /// The minisocket that has taken the place of a connection in the kernel's table, `None` if none has: the connection was reset, say, or
 /// there were too many minisockets already (`tcp_time_wait`).
 #[inline(always)]
 fn left_behind<M: Memory>(sk: Addr, r: &Remembered) -> Option<Addr> {
-    let (ipv4, death_row, node) =
-        (offset(Field::NetIpv4), offset(Field::NetnsIpv4TcpDeathRow), offset(Field::SkcNullsNode));
-    if ipv4 == ABSENT || death_row == ABSENT || node == ABSENT {
-        return None;
-    }
-    let death_row = M::follow(sk, Field::SkcNet)?.wrapping_add(ipv4 as usize + death_row as usize);
-    let table = Probed::follow(death_row, Field::DeathRowHashinfo)?;
     // Still there, although the connection is not in the table any more.
-    let hash = M::get::<u32>(sk, Field::SkcHash)?;
-    let bucket = (hash & Probed::get::<u32>(table, Field::HashinfoEhashMask)?) as usize;
+    let hash = M::get(sk, Field::SkcHash)?;
     let cookie = M::get::<u64>(sk, Field::SkcCookie)?;
-    // `struct inet_ehash_bucket` and `struct hlist_nulls_node` both begin with the address of a node; an odd number ends the chain.
-    let mut next: u64 = Probed::at(Probed::follow(table, Field::HashinfoEhash)?.wrapping_add(bucket * 8));
-    for _ in 0..CHAIN {
-        if next & 1 != 0 || next == 0 {
-            return None;
-        }
-        let tw = (next as Addr).wrapping_sub(node as usize);
-        if Probed::get::<u8>(tw, Field::SkcState) == Some(TIME_WAIT)
+    ehash::search(M::follow(sk, Field::SkcNet)?, hash, |tw| {
+        Probed::get::<u8>(tw, Field::SkcState) == Some(TIME_WAIT)
             && Probed::get(tw, Field::SkcNum) == Some(r.lport)
             && Probed::get::<u16>(tw, Field::SkcDport).map(u16::from_be) == Some(r.rport)
             && Probed::get(tw, Field::SkcCookie) == Some(cookie)
-        {
-            return Some(tw);
-        }
-        next = Probed::at(next as Addr);
-    }
-    None
+    })
 }
 
 /// The state of a TIME_WAIT minisocket.
@@ -158,7 +130,11 @@ fn substate(tw: Addr) -> u8 {
 /// Tells that a minisocket enters a state.
 #[inline(always)]
 fn step(r: &mut Remembered, new: u8) {
-    let time_ns = now();
+    step_at(r, new, now());
+}
+
+#[inline(always)]
+fn step_at(r: &mut Remembered, new: u8, time_ns: u64) {
     let in_state_ns = if r.state_ns == 0 { UNKNOWN_NS } else { time_ns - r.state_ns };
     tell_state(r, Some(0), r.state, new, time_ns, in_state_ns, 0);
     r.state = new;
@@ -168,7 +144,7 @@ fn step(r: &mut Remembered, new: u8) {
 /// Body of the hook on `timer_cancel`, which fires also when a timer has run out and its function is about to be called.
 #[inline(always)]
 pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
-    let Some(of) = owner_of(timer) else { return };
+    let Some(of) = timer::owner_of(timer) else { return };
     let Some(expires) = Typed::get::<u64>(timer, Field::TimerExpires) else { return };
     // SAFETY: takes nothing, returns a number.
     let over = unsafe { bpf_jiffies64() }.wrapping_sub(expires) as i64 >= 0;
@@ -180,8 +156,9 @@ pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
 
 #[inline(always)]
 fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
-    let known = recall::<Typed>(tw);
-    let r = or_scratch(known);
+    let known = known::<Typed>(tw);
+    let doubtful = !over && !tells_why();
+    let r = or_scratch(if known.is_null() && doubtful { remember::<Typed>(tw) } else { known });
     if r.is_null() {
         return;
     }
@@ -189,7 +166,7 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
     let r = unsafe { &mut *r };
     let state = substate(tw);
     // A segment for it sets its timer anew.
-    if !over && is_set_anew(ctx) {
+    if !over && !doubtful && is_set_anew(ctx) {
         if !known.is_null() {
             moved(tw, r);
         }
@@ -197,9 +174,18 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
     }
     if known.is_null() {
         if !describe(tw, r) {
+            if doubtful {
+                forget::<Typed>(tw);
+            }
             return;
         }
         r.state = state;
+        r.mini = 1;
+    }
+    if doubtful {
+        moved(tw, r);
+        doubt(tw, r);
+        return;
     }
     if r.state != state {
         // Not seen when it happened.
@@ -211,20 +197,6 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
         step(r, CLOSE);
     }
     forget::<Typed>(tw);
-}
-
-/// Whether a timer is cancelled only to be started again (`mod_timer_pending`): that is among the callers then.
-#[inline(always)]
-fn is_set_anew(ctx: *mut core::ffi::c_void) -> bool {
-    const FRAMES: usize = 8;
-    let mut frames = [0u64; FRAMES];
-    // SAFETY: the length is that of the array.
-    unsafe { bpf_get_stack(ctx, frames.as_mut_ptr().cast(), (FRAMES * 8) as u32, 0) };
-    let within = |frame, from, to| frame >= from && frame < to;
-    frames.iter().any(|&frame| {
-        within(frame, MOD_TIMER.load(), MOD_TIMER_END.load())
-            || within(frame, MOD_PENDING.load(), MOD_PENDING_END.load())
-    })
 }
 
 /// Fills in what a minisocket knows of itself; false if it is not wanted.
@@ -286,7 +258,7 @@ pub fn synack_again(req: Addr) {
 /// A request waits, and is told if it was not before.
 #[inline(always)]
 fn waits(req: Addr, cookie: u64) {
-    if !recall::<Typed>(req).is_null() {
+    if !known::<Typed>(req).is_null() {
         return;
     }
     let r = or_scratch(remember::<Typed>(req));
@@ -298,7 +270,7 @@ fn waits(req: Addr, cookie: u64) {
 
 #[inline(always)]
 fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
-    let told = recall::<Typed>(req);
+    let told = known::<Typed>(req);
     if let Some(child) = child_of(req) {
         if !child.is_null() {
             // SAFETY: a value of a map.
@@ -326,17 +298,24 @@ fn request_stopped(ctx: *mut core::ffi::c_void, req: Addr, over: bool) {
         pending.ports = ports(req);
     }
     // Of one that is over, its function decides; the peer's SYN, when it comes again, sets it anew.
-    if over || told.is_null() && BIRTHS.load() == 0 || is_set_anew(ctx) {
+    if over || told.is_null() && BIRTHS.load() == 0 || tells_why() && is_set_anew(ctx) {
         return;
     }
     // It comes to nothing: the peer does not want it any more, say.
-    let r = or_scratch(told);
+    let r = or_scratch(if told.is_null() && !tells_why() { remember::<Typed>(req) } else { told });
     if r.is_null() {
         return;
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
     if told.is_null() && !begin(req, 0, r) {
+        if !tells_why() {
+            forget::<Typed>(req);
+        }
+        return;
+    }
+    if !tells_why() {
+        doubt(req, r);
         return;
     }
     step(r, CLOSE);
@@ -391,15 +370,13 @@ fn inherit(r: &mut Remembered, listener: Option<Addr>) {
 /// its memory may be, too, or may be another request's by now, whose timer has not run out yet.
 #[inline(always)]
 pub fn timer_done(timer: Addr) {
-    let Some(Of::Request(req)) = owner_of(timer) else { return };
-    let (entry, retrans) = (offset(Field::TimerEntry), offset(Field::ReqNumRetrans));
-    if entry == ABSENT || retrans == ABSENT {
+    let Some(Of::Request(req)) = timer::owner_of(timer) else { return };
+    let retrans = offset(Field::ReqNumRetrans);
+    if retrans == ABSENT {
         return;
     }
-    // `timer_pending`: the second word of a `struct hlist_node`.
-    let pending = Typed::at::<u64>(timer.wrapping_add(entry as usize + 8)) != 0;
     let timeouts = Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1;
-    if pending && timeouts > 0 {
+    if timer::runs(timer) && timeouts > 0 {
         // It waits for something else than its SYN-ACK to be heard.
         waits(req, 0);
         return;
@@ -410,4 +387,64 @@ pub fn timer_done(timer: Addr) {
         step(unsafe { &mut *r }, CLOSE);
         forget::<Typed>(req);
     }
+}
+
+/// Leaves word that the timer of a minisocket or request was stopped, maybe only to be set anew.
+#[inline(always)]
+fn doubt(mini: Addr, r: &mut Remembered) {
+    r.stopped_ns = now();
+    let Some(doubt) = DOUBTS.get_ptr_mut(0) else { return };
+    // SAFETY: the value is this CPU's own; timers are stopped with interrupts off.
+    let doubt = unsafe { &mut *doubt };
+    // By now it shows what became of the one before; of this one it does not.
+    if doubt.mini != 0 && doubt.mini != mini as u64 {
+        known::<Probed>(doubt.mini as Addr);
+    }
+    (doubt.mini, doubt.time_ns) = (mini as u64, r.stopped_ns);
+}
+
+/// Body of the iterator that user space runs when a doubt was left standing.
+#[inline(always)]
+pub fn decide() {
+    if let Some(&mini) = ASKED.get(0) {
+        known::<Probed>(mini as Addr);
+    }
+}
+
+/// What is remembered of a minisocket or a request, null if nothing. The end of one whose timer was stopped for good is told first.
+#[inline(always)]
+fn known<M: Memory>(mini: Addr) -> *mut Remembered {
+    let r = recall::<M>(mini);
+    if tells_why() || r.is_null() {
+        return r;
+    }
+    // SAFETY: a value of a map.
+    if unsafe { (*r).stopped_ns != 0 && !goes_on(mini, &mut *r) } {
+        forget::<M>(mini);
+        return core::ptr::null_mut();
+    }
+    r
+}
+
+/// Whether a minisocket or a request whose timer was stopped is still there, its timer set anew. Its end is told if not. Seldom needed, and
+/// so not part of its callers.
+#[inline(never)]
+fn goes_on(mini: Addr, r: &mut Remembered) -> bool {
+    let timer = offset(if r.mini != 0 { Field::TwTimer } else { Field::ReqTimer });
+    if timer::runs(mini.wrapping_add(timer as usize)) && is_still(mini, r) {
+        r.stopped_ns = 0;
+        return true;
+    }
+    if r.mini == 0 || r.state == TIME_WAIT {
+        step_at(r, CLOSE, r.stopped_ns);
+    }
+    false
+}
+
+/// Whether an address has what is remembered of it, and not another one of its kind.
+#[inline(always)]
+fn is_still(mini: Addr, r: &Remembered) -> bool {
+    Probed::get(mini, Field::SkcNum) == Some(r.lport)
+        && Probed::get::<u16>(mini, Field::SkcDport).map(u16::from_be) == Some(r.rport)
+        && (r.cookie == 0 || Probed::cookie(mini) == r.cookie)
 }

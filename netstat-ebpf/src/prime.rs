@@ -1,13 +1,10 @@
 //! Sockets that are older than the tracer: an iterator over all open files, once the hooks are attached, gives them owners.
 
 use crate::{
-    KEPT, REQ_TIMER,
-    kept::Listener,
     owner,
     read::{Addr, Memory, Typed},
     remembered::{recall, remember},
     sock::{wanted_netns, wanted_proto},
-    tcp::LISTEN,
 };
 use aya_ebpf::helpers::generated::bpf_sock_from_file;
 use netstat_ebpf::{AF_INET, AF_INET6, Field, Grade, IPPROTO_TCP, RAW};
@@ -61,8 +58,5 @@ pub fn held(task: Addr, file: Addr) {
     }
     if let Some(state) = Typed::get::<u8>(sk, Field::SkcState) {
         r.state = state;
-        if REQ_TIMER.load() == 0 && state == LISTEN {
-            KEPT.put(sk, &Listener { sk: sk as u64, comm: r.comm, tgid: r.tgid, pad: 0 });
-        }
     }
 }

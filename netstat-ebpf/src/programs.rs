@@ -237,6 +237,24 @@ pub fn synack_again(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Context of a `bpf_map` iterator (`struct bpf_iter__bpf_map`).
+#[repr(C)]
+pub struct BpfMap {
+    meta: *const u8,
+    map: Addr,
+}
+
+/// The iterator is one of the shortest there are: what matters is that it is run.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_map")]
+pub extern "C" fn decide_bpf_map(ctx: *const BpfMap) -> i32 {
+    // SAFETY: the kernel hands over a context of this shape. The last call is without a map.
+    if unsafe { (*ctx).map }.is_null() {
+        mini::decide();
+    }
+    0
+}
+
 /// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
 #[repr(C)]
 pub struct TaskFile {

@@ -1,7 +1,7 @@
 //! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the two ways a program may look:
 //! [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does not.
 
-use crate::{BASE, OFFSETS, kept::Listener};
+use crate::{BASE, OFFSETS};
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel,
     generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
@@ -33,12 +33,6 @@ pub trait Memory {
 
     /// The socket cookie, made if the program type can; 0 if there is none.
     fn cookie(sk: Addr) -> u64;
-
-    /// What is kept with the socket itself (a listener, or what a child has of its), null if nothing.
-    fn kept(sk: Addr) -> *mut Listener;
-
-    /// Keeps a copy with the socket itself, so that children inherit it, where that can be.
-    fn keep(sk: Addr, listener: &Listener);
 
     /// Reads a field, `None` if this kernel has it not.
     #[inline(always)]
@@ -121,16 +115,6 @@ impl Memory for Typed {
         // SAFETY: `sk` is a trusted `struct sock *` here; the verifier insists.
         unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
     }
-
-    #[inline(always)]
-    fn kept(sk: Addr) -> *mut Listener {
-        crate::KEPT.get(sk)
-    }
-
-    #[inline(always)]
-    fn keep(sk: Addr, listener: &Listener) {
-        crate::KEPT.put(sk, listener);
-    }
 }
 
 /// Memory anywhere: a helper call per read, zero where it faults.
@@ -164,12 +148,4 @@ impl Memory for Probed {
     fn cookie(sk: Addr) -> u64 {
         Self::get(sk, Field::SkcCookie).unwrap_or_default()
     }
-
-    #[inline(always)]
-    fn kept(_sk: Addr) -> *mut Listener {
-        core::ptr::null_mut()
-    }
-
-    #[inline(always)]
-    fn keep(_sk: Addr, _listener: &Listener) {}
 }

@@ -16,6 +16,8 @@ pub struct Remembered {
     pub created_ns: u64,
     /// When it entered its present state, 0 if before the tracer.
     pub state_ns: u64,
+    /// Of a minisocket or a request: when its timer was stopped, 0 if that was not, or not for good.
+    pub stopped_ns: u64,
     /// Cookie, 0 if not known yet.
     pub cookie: u64,
     /// Payload bytes received and sent on connections that are over.
@@ -56,6 +58,7 @@ impl Remembered {
     pub const NOTHING: Self = Self {
         created_ns: 0,
         state_ns: 0,
+        stopped_ns: 0,
         cookie: 0,
         rx_bytes: 0,
         tx_bytes: 0,

@@ -1,10 +1,7 @@
 //! The life of TCP sockets: transitions, resets, the end.
 
 use crate::{
-    PENDING, REQ_TIMER,
-    kept::Listener,
-    mini,
-    owner::{self, Process},
+    PENDING, mini, owner,
     read::{Addr, Memory},
     remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
     sock::{now, tell_close, tell_state, wanted_state, wanted_tcp},
@@ -105,7 +102,10 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
         // its cookie yet. It is told then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
         if birth || old == SYN_RECV {
-            born::<M>(sk, r);
+            r.created_ns = now();
+            r.state_ns = r.created_ns;
+            r.state = SYN_RECV;
+            r.flags = UNTOLD;
         }
         if birth {
             if let Some(pending) = PENDING.get_ptr_mut(0) {
@@ -178,10 +178,6 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if new == CLOSE {
         mini::time_wait::<M>(sk, r, old, entered_ns);
     }
-    // Where the end of its request does not tell a child its listener, the kernel hands down what is kept with that. It costs more.
-    if REQ_TIMER.load() == 0 && new == LISTEN && r.grade != Grade::None as u8 {
-        M::keep(sk, &Listener { sk: sk as u64, comm: r.comm, tgid: r.tgid, pad: 0 });
-    }
 }
 
 /// Leaves word that a transition is being taken care of.
@@ -207,21 +203,6 @@ pub fn is_unseen<M: Memory>(sk: Addr, new: u8) -> bool {
     let r = recall::<M>(sk);
     // SAFETY: a value of a map.
     r.is_null() || unsafe { (*r).state } != new
-}
-
-/// What there is to remember of a child.
-#[inline(always)]
-fn born<M: Memory>(sk: Addr, r: &mut Remembered) {
-    r.created_ns = now();
-    r.state_ns = r.created_ns;
-    r.state = SYN_RECV;
-    r.flags = UNTOLD;
-    let kept = if REQ_TIMER.load() == 0 { M::kept(sk) } else { core::ptr::null_mut() };
-    if !kept.is_null() {
-        // SAFETY: a value of the map.
-        let kept = unsafe { &*kept };
-        Process { tgid: kept.tgid, comm: kept.comm }.own(r, Grade::Inherited);
-    }
 }
 
 /// `inet_sport`: still there when `skc_num` has been given back.

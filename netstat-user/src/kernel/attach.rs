@@ -1,6 +1,7 @@
 //! Loads the object and attaches what the plan says, keeping the cause of every variant that was refused.
 
 use super::{
+    doubts::Doubts,
     facts::{self, Gathered},
     plan::{self, Facts, Hook, Refusal, Variant},
     prime,
@@ -124,7 +125,7 @@ pub fn refused(error: &ProgramError) -> Refusal {
 ///
 /// # Errors
 /// An [`AttachError`] when a hook that cannot be done without has no usable variant; hooks that can are listed in the coverage.
-pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage), AttachError> {
+pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage, Option<Doubts>), AttachError> {
     let missing = facts::missing_capabilities();
     if !missing.is_empty() {
         return Err(AttachError::Capabilities(missing));
@@ -160,13 +161,19 @@ pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage), AttachError> {
         coverage.hooks.push(covered);
     }
     coverage.hooks.push(prime::prime(&mut ebpf, btf.as_ref()));
-    Ok((ebpf, coverage))
+    let doubts = match facts.symbols {
+        Some(_) => None,
+        None => Doubts::new(&mut ebpf, btf.as_ref())
+            .inspect_err(|refusal| log::debug!("the programs are not asked what they doubt: {refusal}"))
+            .ok(),
+    };
+    Ok((ebpf, coverage, doubts))
 }
 
 fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
     const NOTHING: [u32; FIELDS] = [ABSENT; FIELDS];
     let offsets = facts.types.as_ref().map_or(&NOTHING, |types| &types.offsets);
-    let symbols = facts.symbols.as_ref().copied().unwrap_or_default();
+    let symbols = facts.symbols.unwrap_or_default();
     let pidns = sys::pid_namespace_if_nested();
     let wake_bytes = (wanted.ring_bytes / 8).min(1 << 20);
     // Where much is far away, one record of eight looks; a small ring may fill up between two looks.

@@ -57,15 +57,15 @@ pub fn gather() -> Gathered {
     Gathered { facts, cgroup: cgroup.ok() }
 }
 
-/// What the kernel's BTF says, and the addresses that are found with its help, or without.
-fn types() -> (Result<Types, String>, Result<Symbols, String>) {
+/// What the kernel's BTF says, and the addresses that are found with its help.
+fn types() -> (Result<Types, String>, Option<Symbols>) {
     let blob = fs::read(VMLINUX_BTF).map_err(|error| format!("{VMLINUX_BTF}: {error}"));
     let wants = |name: &[u8]| Types::wants(name) || symbols::wants(name);
     let btf = blob
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| format!("{VMLINUX_BTF}: {error}")));
-    let symbols = symbols::find(btf.as_ref().ok(), Path::new(symbols::KALLSYMS));
+    let symbols = btf.as_ref().ok().and_then(symbols::find);
     (btf.map(|btf| Types::from_btf(&btf)), symbols)
 }
 

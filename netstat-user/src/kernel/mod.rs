@@ -6,8 +6,10 @@
 pub mod attach;
 pub mod btf;
 pub mod decode;
+mod doubts;
 mod facts;
 mod health;
+mod iter;
 pub mod plan;
 mod prime;
 mod ring;

@@ -97,7 +97,9 @@ impl Hook {
             Self::Destroy => "no close events for TCP",
             Self::Reset => "the reason reset_sent is reported as closed",
             Self::Synack => "connection requests have no cookie",
-            Self::TimerCancel => "no end of TIME_WAIT and of connection requests",
+            Self::TimerCancel => {
+                "no end of TIME_WAIT and of connection requests, and no owner of connections that nobody has accepted"
+            }
             Self::TimerDone => "no end of connection requests that are given up",
             Self::Segment => {
                 "a connection that its process has closed enters TIME_WAIT unseen when the peer closes within two seconds"
@@ -257,9 +259,6 @@ pub enum Refusal {
     /// tracefs cannot be read.
     #[error("needs tracefs: {0}")]
     NoTracefs(String),
-    /// The addresses of kernel functions are not known.
-    #[error("needs the addresses of kernel functions: {0}")]
-    NoSymbols(String),
     /// There is no cgroup2 hierarchy.
     #[error("needs a cgroup2 hierarchy: {0}")]
     NoCgroup(String),
@@ -327,8 +326,8 @@ pub struct Facts {
     pub tracefs: Result<(), String>,
     /// Whether there is a cgroup2 root to attach to, or why not.
     pub cgroup: Result<(), String>,
-    /// Where the kernel's own functions are, or why that is not known.
-    pub symbols: Result<Symbols, String>,
+    /// Where the kernel's own functions are, if it tells.
+    pub symbols: Option<Symbols>,
 }
 
 /// Addresses of kernel functions, by which the programs know a timer's purpose.
@@ -389,9 +388,6 @@ fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
         // The classic tracepoint carries what it needs; without BTF its record is all there is.
         (Variant::Tracepoint, Err(_)) => None,
         (_, Err(cause)) => Some(Refusal::NoBtf(cause.clone())),
-        _ if facts.symbols.is_err() && matches!(hook, Hook::TimerCancel | Hook::TimerDone | Hook::Segment) => {
-            facts.symbols.as_ref().err().cloned().map(Refusal::NoSymbols)
-        }
         (_, Ok(types)) => (!types.known.contains(&(hook, variant))).then(|| Refusal::Prototype(hook.target(variant))),
     }
 }
@@ -416,8 +412,7 @@ mod tests {
             .into_iter()
             .flat_map(|hook| hook.variants().iter().map(move |&variant| (hook, variant)))
             .collect();
-        let facts =
-            Facts { types: types(&everything), tracefs: Ok(()), cgroup: Ok(()), symbols: Ok(Symbols::default()) };
+        let facts = Facts { types: types(&everything), tracefs: Ok(()), cgroup: Ok(()), symbols: None };
         assert_eq!(usable(Hook::State, &facts, None), ["tp_btf", "raw_tp", "tracepoint", "fentry", "kprobe"]);
         assert_eq!(usable(Hook::State, &facts, Some(Variant::Kprobe)), ["kprobe"]);
         assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
@@ -426,8 +421,7 @@ mod tests {
 
     #[test]
     fn without_btf_only_the_classic_tracepoint_is_left() {
-        let facts =
-            Facts { types: Err("hidden".into()), tracefs: Ok(()), cgroup: Ok(()), symbols: Ok(Symbols::default()) };
+        let facts = Facts { types: Err("hidden".into()), tracefs: Ok(()), cgroup: Ok(()), symbols: None };
         assert_eq!(usable(Hook::State, &facts, None), ["tracepoint"]);
         assert_eq!(usable(Hook::Reset, &facts, None), Vec::<&str>::new());
         assert_eq!(usable(Hook::Create, &facts, None), ["cgroup"]);
@@ -455,12 +449,8 @@ mod tests {
     #[test]
     fn a_prototype_the_programs_do_not_know_is_not_tried() {
         let known = [(Hook::State, Variant::Fentry)];
-        let facts = Facts {
-            types: types(&known),
-            tracefs: Err("gone".into()),
-            cgroup: Err("none".into()),
-            symbols: Err("hidden".into()),
-        };
+        let facts =
+            Facts { types: types(&known), tracefs: Err("gone".into()), cgroup: Err("none".into()), symbols: None };
         assert_eq!(usable(Hook::State, &facts, None), ["fentry"]);
         assert_eq!(usable(Hook::Release, &facts, None), Vec::<&str>::new());
         let all = candidates(Hook::State, &facts, None);

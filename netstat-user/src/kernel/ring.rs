@@ -3,6 +3,7 @@
 use super::{
     attach::{self, AttachError, Wanted},
     decode::{DecodeError, Told, decode},
+    doubts::Doubts,
 };
 use crate::model::{Coverage, SocketEvent};
 use aya::{
@@ -25,6 +26,8 @@ pub struct Tracer {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     coverage: Coverage,
+    /// `None` where the programs never doubt.
+    doubts: Option<Doubts>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Owns the programs and their links.
     pub(super) ebpf: Ebpf,
@@ -44,7 +47,7 @@ impl Tracer {
     /// # Errors
     /// An [`AttachError`] that names the missing capability, or the hook and why each variant was refused.
     pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
-        let (mut ebpf, coverage) = attach::attach(wanted)?;
+        let (mut ebpf, coverage, doubts) = attach::attach(wanted)?;
         let log = if wanted.debug {
             Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Object(attach::causes(&error)))?)
         } else {
@@ -56,6 +59,7 @@ impl Tracer {
             ring: ring.ok_or(AttachError::Lacks(maps::EVENTS))?,
             counters: counters.ok_or(AttachError::Lacks(maps::COUNTERS))?,
             coverage,
+            doubts,
             log,
             ebpf,
         })
@@ -66,8 +70,22 @@ impl Tracer {
         &self.coverage
     }
 
+    /// Has the ring hold all that has happened until now, where the programs put off telling some of it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn catch_up(&mut self) -> io::Result<()> {
+        self.doubts.as_mut().map_or(Ok(()), |doubts| doubts.decide_all(&mut self.ebpf))
+    }
+
     /// Takes what the ring holds, up to a batch; empty when it holds nothing.
-    pub fn take(&mut self, buffer: &mut BytesMut) -> Records {
+    ///
+    /// # Errors
+    /// The kernel's, where the programs have to be asked for what they put off.
+    pub fn take(&mut self, buffer: &mut BytesMut) -> io::Result<Records> {
+        if let Some(doubts) = &mut self.doubts {
+            doubts.decide(&mut self.ebpf)?;
+        }
         buffer.reserve(BATCH + 1024);
         while buffer.len() < BATCH
             && let Some(record) = self.ring.next()
@@ -76,7 +94,7 @@ impl Tracer {
             buffer.extend_from_slice(&record);
         }
         let bytes = buffer.split().freeze();
-        Records { full: bytes.len() >= BATCH, bytes, more: None }
+        Ok(Records { full: bytes.len() >= BATCH, bytes, more: None })
     }
 
     /// Writes the programs' debug log to the process's logger.

@@ -226,7 +226,7 @@ impl Traced {
 
 impl Source for Traced {
     fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool> {
-        let mut records = self.tracer.take(&mut self.records);
+        let mut records = self.tracer.take(&mut self.records)?;
         let epoch_ns = epoch_ns();
         let before = events.len();
         let more = !records.is_empty();

@@ -176,7 +176,6 @@ fn mend(refused: &[(String, String)]) -> &'static str {
         () if says("setcap") => "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM",
         () if says("cgroup2") => "mount -t cgroup2 none /sys/fs/cgroup",
         () if says("needs the kernel's BTF") => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-        () if says("addresses of kernel functions") => "sysctl -w kernel.kptr_restrict=1",
         () if says("not permitted") => "see whether the kernel is locked down: cat /sys/kernel/security/lockdown",
         () if says("this kernel has no") => "boot a newer kernel",
         () => "netstat-user events --debug shows the kernel's own words",
@@ -201,7 +200,6 @@ mod tests {
         for (cause, word) in [
             ("needs a cgroup2 hierarchy: none", "mount -t cgroup2"),
             ("needs the kernel's BTF: gone", "CONFIG_DEBUG_INFO_BTF"),
-            ("needs the addresses of kernel functions: hidden", "kptr_restrict"),
             ("load: Operation not permitted (os error 1)", "lockdown"),
             ("tracing needs cap_bpf: run as root, or grant it: setcap …", "setcap"),
             ("this kernel has no x as the programs know it", "newer"),

@@ -285,6 +285,7 @@ impl<'a> Stream<'a> {
     async fn drain(&mut self) -> io::Result<()> {
         self.output.write(&self.out).await?;
         self.out.clear();
+        self.tracer.catch_up()?;
         let mut more = true;
         while more && self.options.count != Some(self.events) {
             more = self.take()?;
@@ -297,7 +298,7 @@ impl<'a> Stream<'a> {
     /// Takes a batch from the ring and turns it into lines. True when the ring may hold more: what is recorded while it is printed waits
     /// for the next look, so that an endless stream is paced by the tick and its end is not put off by filters that drop a batch.
     fn take(&mut self) -> io::Result<bool> {
-        let mut records = self.tracer.take(&mut self.records);
+        let mut records = self.tracer.take(&mut self.records)?;
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();

@@ -20,6 +20,8 @@ pub const TESTS: &[Test] = &[
     ("lives::orderly_close_by_either_end", orderly_close_by_either_end),
     ("lives::reset_by_either_end", reset_by_either_end),
     ("lives::reset_by_closing_with_unread_data", reset_by_closing_with_unread_data),
+    ("lives::reset_by_data_after_the_close", reset_by_data_after_the_close),
+    ("lives::closed_with_no_room_for_time_wait", closed_with_no_room_for_time_wait),
     ("lives::half_closed_both_ways", half_closed_both_ways),
     ("lives::closed_after_shutdown", closed_after_shutdown),
     ("lives::refused", refused),
@@ -124,6 +126,41 @@ fn reset_by_either_end() -> Done {
             }
         }
         lives
+    });
+    Done::Passed
+}
+
+/// One end closes in order, and the other one still sends: there is nobody left to take it.
+fn reset_by_data_after_the_close() -> Done {
+    traced(&["--proto", "tcp,tcp6"], || {
+        let mut lives = Vec::new();
+        for family in Family::ALL {
+            let listener = made::listener(family);
+            let Pair { client, mut server, client_made, server_made } = Pair::new(family, &listener);
+            drop(client);
+            assert_eq!(drain(&mut server), 0);
+            server.write_all(b"too late").unwrap();
+            assert_eq!(server.write(b"again").unwrap_err().kind(), ErrorKind::BrokenPipe);
+            drop(server);
+            lives.push(Life::tcp(&client_made, ACTIVE_CLIENT, "reset_sent").bytes(0, 0));
+            lives.push(
+                Life::tcp(&server_made, "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT CLOSE", "reset_received").bytes(0, 8),
+            );
+        }
+        lives
+    });
+    Done::Passed
+}
+
+/// What would be in TIME_WAIT is gone at once, and yet nothing was reset.
+fn closed_with_no_room_for_time_wait() -> Done {
+    traced(&["--proto", "tcp,tcp6"], || {
+        fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0").unwrap();
+        let closes = |family| {
+            let listener = made::listener(family);
+            client_closes_first(Pair::new(family, &listener), b"ask", b"answer")
+        };
+        Family::ALL.into_iter().flat_map(closes).collect()
     });
     Done::Passed
 }

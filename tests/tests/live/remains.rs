@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("remains::time_wait_begins_once", time_wait_begins_once),
     ("remains::time_wait_ends_with_its_namespace", time_wait_ends_with_its_namespace),
+    ("remains::time_wait_that_was_there_before_ends", time_wait_that_was_there_before_ends),
+    ("remains::time_wait_is_cut_short", time_wait_is_cut_short),
     ("remains::a_request_that_waits_becomes_its_connection", a_request_that_waits_becomes_its_connection),
     ("remains::a_request_that_is_given_up_ends", a_request_that_is_given_up_ends),
     ("remains::a_request_that_is_reset_ends", a_request_that_is_reset_ends),
@@ -111,6 +113,67 @@ fn time_wait_ends_with_its_namespace() -> Done {
         let between = ended.time_ns - began.time_ns;
         assert!(between.abs_diff(stayed) < 1_000_000, "{stayed}, not {between}: {}", ended.line);
         assert_eq!((ended.pid, ended.owner.as_deref()), (Some(made.pid), Some("created")), "{}", ended.line);
+    }
+    Done::Passed
+}
+
+/// The first minisockets that the tracer hears of are those that end.
+fn time_wait_that_was_there_before_ends() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let clients: Vec<Made> = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let pairs = (0..count(100)).map(|_| Pair::new(Family::V4, &listener));
+        pairs.map(|pair| client_closes_first(pair, b"", b"")[0].made.clone()).collect()
+    });
+    let mut tracer = traced(&namespace);
+    drop(namespace);
+    tracer.wait(|events| clients.iter().all(|made| !steps(events, made.cookie).is_empty()));
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    for made in &clients {
+        let steps = steps(&outcome.events, made.cookie);
+        let [(ended, "TIME_WAIT", "CLOSE")] = steps[..] else { panic!("{}: {steps:?}", made.name()) };
+        assert!(matches!(ended.kind, Kind::State { in_state_ns: None, .. }), "{}", ended.line);
+        assert_eq!(ended.local.and_then(|end| end.port), made.local.map(|end| end.port()), "{}", ended.line);
+        assert_eq!(ended.remote.and_then(|end| end.port), made.remote.map(|end| end.port()), "{}", ended.line);
+    }
+    Done::Passed
+}
+
+/// A new connection takes the place of one in TIME_WAIT, from the same ports, again and again: the end of one and the beginning of the next
+/// often have the same piece of the kernel's memory.
+fn time_wait_is_cut_short() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace);
+    let clients: Vec<Made> = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let mut from = Family::V4.address(0);
+        let connect = |_| {
+            let client = tcp(Domain::IPV4);
+            client.set_reuse_address(true).unwrap();
+            client.bind(&from.into()).unwrap();
+            client.connect(&listener.local_addr().unwrap().into()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let made = Made::of(&client);
+            from = made.local.unwrap();
+            // The client waits, and its SYN from the same port takes the place of what remains.
+            drop(client);
+            server.read_to_end(&mut Vec::new()).unwrap();
+            drop(server);
+            made
+        };
+        (0..count(200)).map(connect).collect()
+    });
+    drop(namespace);
+    let over = |events: &[Event], made: &Made| steps(events, made.cookie).iter().any(|step| step.1 == "TIME_WAIT");
+    tracer.wait(|events| clients.iter().all(|made| over(events, made)));
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    for made in &clients {
+        let steps = steps(&outcome.events, made.cookie);
+        let [.., (began, _, "TIME_WAIT"), (ended, "TIME_WAIT", "CLOSE")] = steps[..] else { panic!("{steps:?}") };
+        let Kind::State { in_state_ns: Some(stayed), .. } = ended.kind else { panic!("how long? {}", ended.line) };
+        assert!((ended.time_ns - began.time_ns).abs_diff(stayed) < 1_000_000, "{}", ended.line);
     }
     Done::Passed
 }

@@ -1,0 +1,88 @@
+//! Whether the timer of a minisocket was stopped for good, where the programs cannot tell at once: they find out when the next one is
+//! stopped on the same processor, and are asked here about the last.
+
+use super::{attach::AttachError, iter, plan::Refusal};
+use aya::{
+    Btf, Ebpf,
+    maps::{Array, MapData, PerCpuArray},
+};
+use netstat_ebpf::maps;
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = "decide_bpf_map";
+
+/// How often they are asked. What was stopped before the last time shows by then: the function that stopped it has returned.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long that takes at least, with a machine that does other things meanwhile.
+const SHOWS: Duration = Duration::from_millis(10);
+
+/// A [`netstat_ebpf::Doubt`], word by word.
+type Doubt = [u64; 2];
+
+/// The doubts of the programs.
+pub struct Doubts {
+    left: PerCpuArray<MapData, Doubt>,
+    asked: Array<MapData, u64>,
+    /// Those seen the last time and those asked about, by processor.
+    seen: Vec<Doubt>,
+    decided: Vec<Doubt>,
+    next: Instant,
+}
+
+impl Doubts {
+    /// Loads the program that decides.
+    ///
+    /// # Errors
+    /// Why it cannot be: doubts are decided by the next one only, then.
+    pub fn new(ebpf: &mut Ebpf, btf: Option<&Btf>) -> Result<Self, Refusal> {
+        let lacks = |name| Refusal::Kernel(AttachError::Lacks(name).to_string());
+        let left =
+            ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or_else(|| lacks(maps::DOUBTS))?;
+        let asked = ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or_else(|| lacks(maps::ASKED))?;
+        iter::load(ebpf, PROGRAM, "bpf_map", btf)?;
+        Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
+    }
+
+    /// Has what can be decided by now told through the ring, once in a while.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn decide(&mut self, ebpf: &mut Ebpf) -> io::Result<()> {
+        if Instant::now() < self.next {
+            return Ok(());
+        }
+        self.next = Instant::now() + INTERVAL;
+        self.look(ebpf)
+    }
+
+    /// The same of all that has happened until now.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn decide_all(&mut self, ebpf: &mut Ebpf) -> io::Result<()> {
+        self.look(ebpf)?;
+        thread::sleep(SHOWS);
+        self.look(ebpf)
+    }
+
+    /// Has those decided that were there the last time.
+    fn look(&mut self, ebpf: &mut Ebpf) -> io::Result<()> {
+        let left = self.left.get(&0, 0).map_err(io::Error::other)?.to_vec();
+        self.seen.resize(left.len(), Doubt::default());
+        self.decided.resize(left.len(), Doubt::default());
+        for ((doubt, seen), decided) in left.into_iter().zip(&mut self.seen).zip(&mut self.decided) {
+            if doubt == *seen && doubt != *decided {
+                let [mini, _] = doubt;
+                self.asked.set(0, mini, 0).map_err(io::Error::other)?;
+                iter::walk(ebpf, PROGRAM).map_err(|refusal| io::Error::other(refusal.to_string()))?;
+                *decided = doubt;
+            }
+            *seen = doubt;
+        }
+        Ok(())
+    }
+}
