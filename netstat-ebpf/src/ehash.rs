@@ -9,11 +9,13 @@ const CHAIN: usize = 32;
 /// The entry with this hash in the table of a `struct net` that is the one; `None` if there is none.
 #[inline(always)]
 pub fn search(net: Addr, hash: u32, is_it: impl Fn(Addr) -> bool) -> Option<Addr> {
-    let node = offset(Field::SkcNullsNode);
-    if node == ABSENT {
+    let (ipv4, death_row, node) =
+        (offset(Field::NetIpv4), offset(Field::NetnsIpv4TcpDeathRow), offset(Field::SkcNullsNode));
+    if ipv4 == ABSENT || death_row == ABSENT || node == ABSENT {
         return None;
     }
-    let table = Probed::follow(death_row(net)?, Field::DeathRowHashinfo)?;
+    let death_row = net.wrapping_add(ipv4 as usize + death_row as usize);
+    let table = Probed::follow(death_row, Field::DeathRowHashinfo)?;
     let bucket = (hash & Probed::get::<u32>(table, Field::HashinfoEhashMask)?) as usize;
     // `struct inet_ehash_bucket` and `struct hlist_nulls_node` both begin with the address of a node; an odd number ends the chain.
     let mut next: u64 = Probed::at(Probed::follow(table, Field::HashinfoEhash)?.wrapping_add(bucket * 8));
@@ -28,20 +30,4 @@ pub fn search(net: Addr, hash: u32, is_it: impl Fn(Addr) -> bool) -> Option<Addr
         next = Probed::at(next as Addr);
     }
     None
-}
-
-/// Whether a `struct net` has room for a minisocket (`inet_twsk_alloc`).
-#[inline(always)]
-pub fn has_room(net: Addr) -> Option<bool> {
-    let death_row = death_row(net)?;
-    // One reference is the namespace's own.
-    let minis = Probed::get::<u32>(death_row, Field::DeathRowRefcount)?.wrapping_sub(1);
-    Some(minis < Probed::get(death_row, Field::DeathRowMaxBuckets)?)
-}
-
-/// Its `struct inet_timewait_death_row`.
-#[inline(always)]
-fn death_row(net: Addr) -> Option<Addr> {
-    let (ipv4, death_row) = (offset(Field::NetIpv4), offset(Field::NetnsIpv4TcpDeathRow));
-    (ipv4 != ABSENT && death_row != ABSENT).then(|| net.wrapping_add(ipv4 as usize + death_row as usize))
 }

@@ -260,6 +260,16 @@ fields! {
     SkErr = "sock"."sk_err",
     /// `u8`.
     SkShutdown = "sock"."sk_shutdown",
+    /// `socket_lock_t`, which begins with a spinlock.
+    SkLock = "sock"."sk_lock",
+    /// An unnamed struct: `atomic_t`, `int`, then the `struct sk_buff *` that is first of those that wait for the socket's lock.
+    SkBacklog = "sock"."sk_backlog",
+    /// `struct sk_buff *`.
+    SkbNext = "sk_buff"."next",
+    /// `char[48]`: of TCP a `struct tcp_skb_cb`, which begins with the sequence numbers of both ends.
+    SkbCb = "sk_buff"."cb",
+    /// `__u8`: the header's flags.
+    TcpCbFlags = "tcp_skb_cb"."tcp_flags",
     /// `unsigned long`, by `enum sock_flags`.
     SkcFlags = "sock_common"."skc_flags",
     /// `struct socket *`.
@@ -280,10 +290,6 @@ fields! {
     NetnsIpv4TcpDeathRow = "netns_ipv4"."tcp_death_row",
     /// `struct inet_hashinfo *`.
     DeathRowHashinfo = "inet_timewait_death_row"."hashinfo",
-    /// `refcount_t`: one more than there are minisockets.
-    DeathRowRefcount = "inet_timewait_death_row"."tw_refcount",
-    /// `int`: `net.ipv4.tcp_max_tw_buckets`.
-    DeathRowMaxBuckets = "inet_timewait_death_row"."sysctl_max_tw_buckets",
     /// `struct inet_ehash_bucket *`.
     HashinfoEhash = "inet_hashinfo"."ehash",
     /// `unsigned int`.
@@ -304,6 +310,8 @@ fields! {
     TcpBytesSent = "tcp_sock"."bytes_sent",
     /// `u64`.
     TcpBytesRetrans = "tcp_sock"."bytes_retrans",
+    /// `u32`: segments with data, taken or not.
+    TcpDataSegsIn = "tcp_sock"."data_segs_in",
     /// `u32`, in eighths of a microsecond.
     TcpSrttUs = "tcp_sock"."srtt_us",
     /// `u32`.

@@ -9,9 +9,9 @@ use crate::{
     ASKED, BIRTHS, DOUBTS, PENDING, ehash,
     owner::Process,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
+    remembered::{self, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
     sock::{now, tell_state, wanted_tcp},
-    tcp::{CLOSE, CLOSING, FIN_WAIT1, FIN_WAIT2, LISTEN, SYN_RECV, TIME_WAIT, Tuple},
+    tcp::{CLOSE, CLOSING, FIN_WAIT1, FIN_WAIT2, LISTEN, SYN_RECV, TIME_WAIT, Tuple, is_late_data},
     timer::{self, Of, is_set_anew, tells_why},
 };
 use aya_ebpf::helpers::generated::bpf_jiffies64;
@@ -70,12 +70,19 @@ fn moved(tw: Addr, r: &mut Remembered) {
 /// The transition to CLOSE of a socket that was in `old` since `entered_ns` has been told. What remains of it follows: it goes on to
 /// TIME_WAIT now, or stays in FIN_WAIT2 until the peer's FIN comes.
 #[inline(always)]
-pub fn time_wait<M: Memory>(sk: Addr, r: &mut Remembered, old: u8, entered_ns: u64) {
+pub fn time_wait<M: Memory>(sk: Addr, ends: (u16, u16), old: u8, entered_ns: u64) {
     if !matches!(old, FIN_WAIT1 | FIN_WAIT2 | CLOSING) {
         return;
     }
-    let Some(tw) = left_behind::<M>(sk, r) else {
-        if old != CLOSING && r.reason == Reason::Closed as u8 && is_answered_by_reset::<M>(sk) {
+    let tw = left_behind::<M>(sk, ends);
+    let r = remembered::still::<M>(sk);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    let Some(tw) = tw else {
+        if r.reason == Reason::Closed as u8 && is_late_data::<M>(sk, r) {
             r.flags |= SENT_RESET;
         }
         return;
@@ -90,6 +97,7 @@ pub fn time_wait<M: Memory>(sk: Addr, r: &mut Remembered, old: u8, entered_ns: u
     // SAFETY: a value of a map.
     let mini = unsafe { &mut *mini };
     *mini = *r;
+    mini.mark = 0;
     mini.mini = 1;
     mini.state = old;
     mini.state_ns = entered_ns;
@@ -98,25 +106,17 @@ pub fn time_wait<M: Memory>(sk: Addr, r: &mut Remembered, old: u8, entered_ns: u
     }
 }
 
-/// Whether a connection whose process has closed it came to its end because data still came (`TCPAbortOnData`): nothing else makes it
-/// end at once, with no error, and leave no minisocket where there is room for one. The reset follows after the socket's end.
-#[inline(always)]
-fn is_answered_by_reset<M: Memory>(sk: Addr) -> bool {
-    M::follow(sk, Field::SkcNet).and_then(ehash::has_room) == Some(true)
-        && Probed::get::<u8>(sk, Field::IcskRetransmits) == Some(0)
-}
-
 /// The minisocket that has taken the place of a connection in the kernel's table, `None` if none has: the connection was reset, say, or
 /// there were too many minisockets already (`tcp_time_wait`).
 #[inline(always)]
-fn left_behind<M: Memory>(sk: Addr, r: &Remembered) -> Option<Addr> {
+fn left_behind<M: Memory>(sk: Addr, (lport, rport): (u16, u16)) -> Option<Addr> {
     // Still there, although the connection is not in the table any more.
     let hash = M::get(sk, Field::SkcHash)?;
     let cookie = M::get::<u64>(sk, Field::SkcCookie)?;
     ehash::search(M::follow(sk, Field::SkcNet)?, hash, |tw| {
         Probed::get::<u8>(tw, Field::SkcState) == Some(TIME_WAIT)
-            && Probed::get(tw, Field::SkcNum) == Some(r.lport)
-            && Probed::get::<u16>(tw, Field::SkcDport).map(u16::from_be) == Some(r.rport)
+            && Probed::get(tw, Field::SkcNum) == Some(lport)
+            && Probed::get::<u16>(tw, Field::SkcDport).map(u16::from_be) == Some(rport)
             && Probed::get(tw, Field::SkcCookie) == Some(cookie)
     })
 }
@@ -392,7 +392,7 @@ pub fn timer_done(timer: Addr) {
 /// Leaves word that the timer of a minisocket or request was stopped, maybe only to be set anew.
 #[inline(always)]
 fn doubt(mini: Addr, r: &mut Remembered) {
-    r.stopped_ns = now();
+    r.mark = now();
     let Some(doubt) = DOUBTS.get_ptr_mut(0) else { return };
     // SAFETY: the value is this CPU's own; timers are stopped with interrupts off.
     let doubt = unsafe { &mut *doubt };
@@ -400,7 +400,7 @@ fn doubt(mini: Addr, r: &mut Remembered) {
     if doubt.mini != 0 && doubt.mini != mini as u64 {
         known::<Probed>(doubt.mini as Addr);
     }
-    (doubt.mini, doubt.time_ns) = (mini as u64, r.stopped_ns);
+    (doubt.mini, doubt.time_ns) = (mini as u64, r.mark);
 }
 
 /// Body of the iterator that user space runs when a doubt was left standing.
@@ -419,7 +419,7 @@ fn known<M: Memory>(mini: Addr) -> *mut Remembered {
         return r;
     }
     // SAFETY: a value of a map.
-    if unsafe { (*r).stopped_ns != 0 && !goes_on(mini, &mut *r) } {
+    if unsafe { (*r).mark != 0 && !goes_on(mini, &mut *r) } {
         forget::<M>(mini);
         return core::ptr::null_mut();
     }
@@ -432,11 +432,11 @@ fn known<M: Memory>(mini: Addr) -> *mut Remembered {
 fn goes_on(mini: Addr, r: &mut Remembered) -> bool {
     let timer = offset(if r.mini != 0 { Field::TwTimer } else { Field::ReqTimer });
     if timer::runs(mini.wrapping_add(timer as usize)) && is_still(mini, r) {
-        r.stopped_ns = 0;
+        r.mark = 0;
         return true;
     }
     if r.mini == 0 || r.state == TIME_WAIT {
-        step_at(r, CLOSE, r.stopped_ns);
+        step_at(r, CLOSE, r.mark);
     }
     false
 }

@@ -16,8 +16,9 @@ pub struct Remembered {
     pub created_ns: u64,
     /// When it entered its present state, 0 if before the tracer.
     pub state_ns: u64,
-    /// Of a minisocket or a request: when its timer was stopped, 0 if that was not, or not for good.
-    pub stopped_ns: u64,
+    /// Of a socket whose process has closed it: one more than the segments with data that had come until then, if none of them waits. Of a
+    /// minisocket or a request: when its timer was stopped, if that may have been for good. 0 otherwise.
+    pub mark: u64,
     /// Cookie, 0 if not known yet.
     pub cookie: u64,
     /// Payload bytes received and sent on connections that are over.
@@ -58,7 +59,7 @@ impl Remembered {
     pub const NOTHING: Self = Self {
         created_ns: 0,
         state_ns: 0,
-        stopped_ns: 0,
+        mark: 0,
         cookie: 0,
         rx_bytes: 0,
         tx_bytes: 0,
@@ -202,6 +203,14 @@ pub fn or_scratch(r: *mut Remembered) -> *mut Remembered {
     // SAFETY: the value is this CPU's own.
     unsafe { *scratch = Remembered::NOTHING };
     scratch
+}
+
+/// The entry that a program has found or made for a socket before, once more: if that was kept through a loop, the verifier would follow the
+/// loop for each place that it may come from.
+#[inline(always)]
+pub fn still<M: Memory>(sk: Addr) -> *mut Remembered {
+    let r = recall::<M>(sk);
+    if r.is_null() { SCRATCH.get_ptr_mut(0).unwrap_or(core::ptr::null_mut()) } else { r }
 }
 
 /// Forgets a socket.

@@ -2,11 +2,11 @@
 
 use crate::{
     PENDING, mini, owner,
-    read::{Addr, Memory},
-    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember},
+    read::{Addr, Memory, Probed, offset},
+    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember, still},
     sock::{now, tell_close, tell_state, wanted_state, wanted_tcp},
 };
-use netstat_ebpf::{AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
+use netstat_ebpf::{ABSENT, AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
 
 /// States of `include/net/tcp_states.h` that the bodies look at.
 const ESTABLISHED: u8 = 1;
@@ -79,8 +79,11 @@ impl Tuple {
 /// Body of the hooks on a TCP transition. `sk` still has the old state.
 #[inline(always)]
 pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
-    // `tcp_close` announces where a socket that was shut down before already is.
     if old == new {
+        // `tcp_close` announces where a socket that was shut down before already is.
+        if matches!(new, FIN_WAIT1 | FIN_WAIT2) {
+            mark_close::<M>(sk);
+        }
         return;
     }
     let birth = old == LISTEN && new == SYN_RECV;
@@ -175,8 +178,10 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     r.state = new;
     tell_state(r, inode, old, new, time_ns, in_state_ns, marks);
 
-    if new == CLOSE {
-        mini::time_wait::<M>(sk, r, old, entered_ns);
+    match new {
+        FIN_WAIT1 => mark_close::<M>(sk),
+        CLOSE => mini::time_wait::<M>(sk, (r.lport, r.rport), old, entered_ns),
+        _ => {}
     }
 }
 
@@ -228,6 +233,10 @@ fn finish<M: Memory>(sk: Addr, r: &mut Remembered) {
     r.reason = match error {
         ECONNREFUSED => Reason::Refused,
         ETIMEDOUT => Reason::TimedOut,
+        ECONNRESET if is_late_data::<M>(sk, r) => {
+            r.flags |= SENT_RESET;
+            Reason::Closed
+        }
         ECONNRESET | EPIPE => Reason::ResetReceived,
         // Somebody who asks for the error all the time (`SO_ERROR`) may have taken it already.
         0 if retransmits > 0 && !both_ways_shut::<M>(sk) => Reason::TimedOut,
@@ -238,10 +247,90 @@ fn finish<M: Memory>(sk: Addr, r: &mut Remembered) {
     } as u8;
 }
 
+/// Segments with data that have come for a connection, taken or not.
+#[inline(always)]
+fn data_segments<M: Memory>(sk: Addr) -> Option<u32> {
+    let tcp = M::tcp_sock(sk);
+    if tcp.is_null() { None } else { M::get(tcp, Field::TcpDataSegsIn) }
+}
+
+/// [`Remembered::mark`]: data wait for the socket's lock, which the process that closes it holds.
+const DATA_WAIT: u64 = u64::MAX;
+
+/// How many of the segments that wait for a socket's lock are looked at.
+const WAITING: usize = 8;
+
+/// How often it is looked whether another processor has put away the segment it has counted.
+const PUT_AWAY: usize = 32;
+
+/// Marks a connection whose process ends its own half: does it close the other one, too?
+#[inline(always)]
+fn mark_close<M: Memory>(sk: Addr) {
+    let closed = M::get::<u8>(sk, Field::SkShutdown).is_some_and(is_both_ways);
+    let mark = match data_segments::<M>(sk).filter(|_| closed) {
+        None => 0,
+        // These are counted already.
+        Some(_) if do_data_wait(sk) => DATA_WAIT,
+        Some(segments) => u64::from(segments) + 1,
+    };
+    let r = still::<M>(sk);
+    if !r.is_null() {
+        // SAFETY: a value of a map.
+        unsafe { (*r).mark = mark };
+    }
+}
+
+/// Whether segments with data wait for a socket's lock.
+#[inline(always)]
+fn do_data_wait(sk: Addr) -> bool {
+    const FIN: u8 = 1;
+    let (backlog, cb) = (offset(Field::SkBacklog), offset(Field::SkbCb));
+    if backlog == ABSENT || cb == ABSENT {
+        return false;
+    }
+    // A segment is counted, and put away to wait, under the spinlock.
+    for _ in 0..PUT_AWAY {
+        if Probed::get::<u32>(sk, Field::SkLock).unwrap_or_default() == 0 {
+            break;
+        }
+    }
+    let mut skb = Probed::at::<u64>(sk.wrapping_add(backlog as usize + 8)) as Addr;
+    for _ in 0..WAITING {
+        if skb.is_null() {
+            return false;
+        }
+        let cb = skb.wrapping_add(cb as usize);
+        let [from, to]: [u32; 2] = Probed::at(cb);
+        let fin = Probed::get::<u8>(cb, Field::TcpCbFlags).unwrap_or_default() & FIN;
+        if to.wrapping_sub(from) > u32::from(fin) {
+            return true;
+        }
+        skb = Probed::get::<u64>(skb, Field::SkbNext).unwrap_or_default() as Addr;
+    }
+    false
+}
+
+/// Whether data came for a connection after its process had closed it (RFC 1122, 4.2.2.13): they are answered by a reset, once the socket
+/// has ended, and the kernel notes the error as if one had been received.
+#[inline(always)]
+pub fn is_late_data<M: Memory>(sk: Addr, r: &Remembered) -> bool {
+    match r.mark {
+        0 => false,
+        DATA_WAIT => true,
+        mark => data_segments::<M>(sk).is_some_and(|segments| u64::from(segments) + 1 != mark),
+    }
+}
+
 /// `SHUTDOWN_MASK` is set before the transition by who closes a socket (`tcp_close`), after it by what ends one (`tcp_done`).
 #[inline(always)]
 fn both_ways_shut<M: Memory>(sk: Addr) -> bool {
-    M::get::<u8>(sk, Field::SkShutdown).is_none_or(|shut| shut & 3 == 3)
+    M::get::<u8>(sk, Field::SkShutdown).is_none_or(is_both_ways)
+}
+
+/// `SHUTDOWN_MASK` of `include/net/sock.h`.
+#[inline(always)]
+fn is_both_ways(shut: u8) -> bool {
+    shut & 3 == 3
 }
 
 /// Adds the counters of `struct tcp_sock` to the totals.

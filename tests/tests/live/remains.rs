@@ -91,27 +91,39 @@ fn time_wait_begins_once() -> Done {
     Done::Passed
 }
 
+/// Clients that have closed first, and are in TIME_WAIT.
+fn closed_clients() -> Vec<Made> {
+    let listener = made::listener(Family::V4);
+    let pairs = (0..count(100)).map(|_| Pair::new(Family::V4, &listener));
+    pairs.map(|pair| client_closes_first(pair, b"", b"")[0].made.clone()).collect()
+}
+
+fn is_over(events: &[Event], made: &Made) -> bool {
+    steps(events, made.cookie).iter().any(|step| step.1 == "TIME_WAIT")
+}
+
+/// It was in TIME_WAIT for as long as is said.
+fn check_stay(steps: &[(&Event, &str, &str)]) {
+    let [.., (began, _, "TIME_WAIT"), (ended, "TIME_WAIT", "CLOSE")] = steps else { panic!("{steps:?}") };
+    let Kind::State { in_state_ns: Some(stayed), .. } = ended.kind else { panic!("how long? {}", ended.line) };
+    let between = ended.time_ns - began.time_ns;
+    assert!(between.abs_diff(stayed) < 1_000_000, "{stayed}, not {between}: {}", ended.line);
+}
+
 fn time_wait_ends_with_its_namespace() -> Done {
     let namespace = NetNs::new().unwrap();
     let mut tracer = traced(&namespace);
-    let clients: Vec<Made> = namespace.enter(|| {
-        let listener = made::listener(Family::V4);
-        let pairs = (0..count(100)).map(|_| Pair::new(Family::V4, &listener));
-        pairs.map(|pair| client_closes_first(pair, b"", b"")[0].made.clone()).collect()
-    });
-    let over = |events: &[Event], made: &Made| steps(events, made.cookie).iter().any(|step| step.1 == "TIME_WAIT");
+    let clients = namespace.enter(closed_clients);
     tracer.wait(|events| clients.iter().all(|made| steps(events, made.cookie).iter().any(is_time_wait)));
-    assert!(!tracer.wait_briefly(|events| clients.iter().any(|made| over(events, made))), "over before its time");
+    assert!(!tracer.wait_briefly(|events| clients.iter().any(|made| is_over(events, made))), "over before its time");
     drop(namespace);
-    tracer.wait(|events| clients.iter().all(|made| over(events, made)));
+    tracer.wait(|events| clients.iter().all(|made| is_over(events, made)));
     let outcome = tracer.finish();
     check::stream(&outcome);
     for made in &clients {
         let steps = steps(&outcome.events, made.cookie);
-        let [.., (began, _, "TIME_WAIT"), (ended, "TIME_WAIT", "CLOSE")] = steps[..] else { panic!("{steps:?}") };
-        let Kind::State { in_state_ns: Some(stayed), .. } = ended.kind else { panic!("how long? {}", ended.line) };
-        let between = ended.time_ns - began.time_ns;
-        assert!(between.abs_diff(stayed) < 1_000_000, "{stayed}, not {between}: {}", ended.line);
+        check_stay(&steps);
+        let (ended, ..) = steps[steps.len() - 1];
         assert_eq!((ended.pid, ended.owner.as_deref()), (Some(made.pid), Some("created")), "{}", ended.line);
     }
     Done::Passed
@@ -120,11 +132,7 @@ fn time_wait_ends_with_its_namespace() -> Done {
 /// The first minisockets that the tracer hears of are those that end.
 fn time_wait_that_was_there_before_ends() -> Done {
     let namespace = NetNs::new().unwrap();
-    let clients: Vec<Made> = namespace.enter(|| {
-        let listener = made::listener(Family::V4);
-        let pairs = (0..count(100)).map(|_| Pair::new(Family::V4, &listener));
-        pairs.map(|pair| client_closes_first(pair, b"", b"")[0].made.clone()).collect()
-    });
+    let clients = namespace.enter(closed_clients);
     let mut tracer = traced(&namespace);
     drop(namespace);
     tracer.wait(|events| clients.iter().all(|made| !steps(events, made.cookie).is_empty()));
@@ -165,15 +173,11 @@ fn time_wait_is_cut_short() -> Done {
         (0..count(200)).map(connect).collect()
     });
     drop(namespace);
-    let over = |events: &[Event], made: &Made| steps(events, made.cookie).iter().any(|step| step.1 == "TIME_WAIT");
-    tracer.wait(|events| clients.iter().all(|made| over(events, made)));
+    tracer.wait(|events| clients.iter().all(|made| is_over(events, made)));
     let outcome = tracer.finish();
     check::stream(&outcome);
     for made in &clients {
-        let steps = steps(&outcome.events, made.cookie);
-        let [.., (began, _, "TIME_WAIT"), (ended, "TIME_WAIT", "CLOSE")] = steps[..] else { panic!("{steps:?}") };
-        let Kind::State { in_state_ns: Some(stayed), .. } = ended.kind else { panic!("how long? {}", ended.line) };
-        assert!((ended.time_ns - began.time_ns).abs_diff(stayed) < 1_000_000, "{}", ended.line);
+        check_stay(&steps(&outcome.events, made.cookie));
     }
     Done::Passed
 }
