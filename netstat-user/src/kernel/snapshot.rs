@@ -158,6 +158,15 @@ impl Iterators {
         Ok(rows)
     }
 
+    /// Whether the program for a protocol is loaded, and another walk costs no more than itself.
+    pub fn is_loaded(&self, transport: Transport) -> bool {
+        let prepared = match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+        };
+        prepared.link.get().is_some()
+    }
+
     /// Every socket held by a process, by process and inode: lowest process first, a process that holds one twice twice. Processes
     /// of every network namespace, sockets of every family; process ids are those of the initial PID namespace.
     ///
