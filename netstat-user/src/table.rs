@@ -258,13 +258,20 @@ impl Table {
     /// Takes over what an event says of a socket.
     fn take_over(&mut self, at: usize, event: &SocketEvent, state: TcpState) {
         let listing = self.listing;
+        let mut let_go = 0;
         self.slots.change(at, |slot| {
             slot.touched = listing;
             if let Some(socket) = &mut slot.socket {
+                let before = socket.inode;
                 merge(socket, event, state == TcpState::Close);
                 socket.state = state;
+                let_go = if socket.inode == 0 { before } else { 0 };
             }
         });
+        // A row that still has it is of before. By its end the socket is known by other things.
+        if self.reading && let_go != 0 {
+            self.gone_inodes.insert(let_go);
+        }
     }
 
     /// Begins to read the kernel's lists. Call [`Table::listing`] with what was read.
