@@ -283,7 +283,7 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let root = PathBuf::from("/proc");
-        Self { kernel: Kernel::new(&root), root, names: netns::NAMES.into() }
+        Self { kernel: Kernel::new(&root, true), root, names: netns::NAMES.into() }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {

@@ -48,15 +48,17 @@ impl Amount {
 pub struct Source {
     /// Where /proc is mounted.
     root: PathBuf,
-    /// The kernel's iterators, once there was much to read; `None` where they were refused.
+    /// Whether cookies are wanted, which only iterators tell, however little there is to read.
+    cookies: bool,
+    /// The kernel's iterators, once there was reason to load them; `None` where they were refused.
     iterators: OnceLock<Option<Arc<Iterators>>>,
 }
 
 impl Source {
     /// Looks at the kernel through /proc, mounted at `root`; where there is much to read, through iterators, which have the same rows
-    /// in the same order.
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.into(), iterators: OnceLock::new() }
+    /// in the same order, or where `cookies` are wanted.
+    pub fn new(root: &Path, cookies: bool) -> Self {
+        Self { root: root.into(), cookies, iterators: OnceLock::new() }
     }
 
     /// The tables of the caller's own namespace, in the order asked for.
@@ -95,7 +97,7 @@ impl Source {
         if let Some(iterators) = self.iterators.get() {
             return iterators.clone();
         }
-        if !amount().is_worthwhile() {
+        if !self.cookies && !amount().is_worthwhile() {
             return None;
         }
         let load = || {
@@ -116,7 +118,7 @@ impl Source {
     fn tables(&self, root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
         let mut walked = match self.iterators(|| self.amount(root, wanted)) {
             Some(iterators) => {
-                netns::inside(&self.root, root, || walk(&iterators, wanted, || sockets(root).udp)).unwrap_or_default()
+                netns::inside(&self.root, root, || self.walk(&iterators, wanted, root)).unwrap_or_default()
             }
             None => Vec::new(),
         };
@@ -127,29 +129,33 @@ impl Source {
         walked.sort_by_key(place);
         walked
     }
-}
 
-/// The tables that iterators have, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
-fn walk(iterators: &Iterators, wanted: &RowsWanted, udp: impl Fn() -> u64) -> Vec<ProtoTable> {
-    let mut tables = Vec::new();
-    for (transport, v4, v6) in [(Transport::Tcp, Proto::Tcp, Proto::Tcp6), (Transport::Udp, Proto::Udp, Proto::Udp6)] {
-        let has = |proto| wanted.protos.contains(&proto);
-        if !has(v4) && !has(v6) {
-            continue;
-        }
-        let loaded = transport == Transport::Tcp || iterators.is_loaded(transport);
-        if !loaded && udp().saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP {
-            continue;
-        }
-        match iterators.sockets(transport, |row| has(row.proto) && wanted.keeps(row)) {
-            Ok(rows) => {
-                let halves = [(v4, rows.v4), (v6, rows.v6)].into_iter().filter(|&(proto, _)| has(proto));
-                tables.extend(halves.map(|(proto, rows)| (proto, Ok(SocketTable { rows, ..SocketTable::default() }))));
+    /// The tables that iterators have, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
+    fn walk(&self, iterators: &Iterators, wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
+        let mut tables = Vec::new();
+        for (transport, v4, v6) in
+            [(Transport::Tcp, Proto::Tcp, Proto::Tcp6), (Transport::Udp, Proto::Udp, Proto::Udp6)]
+        {
+            let has = |proto| wanted.protos.contains(&proto);
+            if !has(v4) && !has(v6) {
+                continue;
             }
-            Err(error) => log::debug!("{transport:?} rows come from /proc: {error}"),
+            let needed = transport == Transport::Tcp || self.cookies || iterators.is_loaded(transport);
+            if !needed && sockets(root).udp.saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP {
+                continue;
+            }
+            match iterators.sockets(transport, |row| has(row.proto) && wanted.keeps(row)) {
+                Ok(rows) => {
+                    let halves = [(v4, rows.v4), (v6, rows.v6)].into_iter().filter(|&(proto, _)| has(proto));
+                    tables.extend(
+                        halves.map(|(proto, rows)| (proto, Ok(SocketTable { rows, ..SocketTable::default() }))),
+                    );
+                }
+                Err(error) => log::debug!("{transport:?} rows come from /proc: {error}"),
+            }
         }
+        tables
     }
-    tables
 }
 
 /// The tables of the namespace whose `net/` is below `root`, from /proc. The two large ones are read side by side: each costs a walk over the

@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
         Self {
             options,
             tables: options.tables(),
-            source: Source::new(Path::new("/proc")),
+            source: Source::new(Path::new("/proc"), options.json),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
             out: Output::new(),
