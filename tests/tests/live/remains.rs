@@ -240,12 +240,12 @@ fn a_request_that_waits_becomes_its_connection() -> Done {
 fn a_request_that_is_given_up_ends() -> Done {
     let namespace = NetNs::new().unwrap();
     let mut tracer = traced(&namespace);
-    let (_listener, listens) = namespace.enter(|| {
+    // The client sends its SYN again meanwhile, which sets the request's timer anew.
+    let (_listener, _client, listens) = namespace.enter(|| {
         fs::write("/proc/sys/net/ipv4/tcp_synack_retries", "1").unwrap();
         let listener = made::listener(Family::V4);
-        let listens = Made::of(&listener);
-        drop(deaf_client(&listener));
-        (listener, listens)
+        let (client, listens) = (deaf_client(&listener), Made::of(&listener));
+        (listener, client, listens)
     });
     let ends = |events: &[Event]| {
         let cookie = request(events, &listens).and_then(|event| event.cookie);
