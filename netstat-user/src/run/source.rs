@@ -75,7 +75,7 @@ impl Source {
         namespaces.into_iter().filter_map(look).collect()
     }
 
-    /// Decides how to read these tables. Holders that are looked for afterwards come from the iterators, too, once those are loaded.
+    /// Decides how to read these tables before holders are looked for: these come from the iterators, too, once those are loaded.
     pub fn expect(&self, wanted: &RowsWanted) {
         self.iterators(|| self.amount(&self.root, wanted));
     }

@@ -46,8 +46,10 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
             }
         }
     }
-    session.source.expect(wanted);
-    session.start_scan();
+    if session.wants_holders() {
+        session.source.expect(wanted);
+        session.start_scan();
+    }
     Ok(if session.options.all_netns {
         let namespaces = session.spaces()?.into_iter().filter_map(|space| space.namespace).collect();
         session.source.of(namespaces, wanted)
