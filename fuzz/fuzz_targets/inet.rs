@@ -15,7 +15,7 @@ fuzz_target!(|file: &[u8]| {
     let (lang, labels) = (Lang::ENGLISH, Labels::default());
     let columns = Columns { extend: true, programs: true, timers: true, ..Columns::default() };
     let beyond = Beyond::default();
-    let holder = Holder { pid: 1, program: program_name(file).to_vec() };
+    let holder = Holder { pid: 1, program: program_name(file).to_vec(), comm: None };
     for wide in [false, true] {
         let style = Style { lang: &lang, columns, wide, labels: &labels, numeric_hosts: wide };
         let (mut text, mut lines, mut count) = (Vec::new(), Vec::new(), 0);

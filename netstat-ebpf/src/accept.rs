@@ -3,20 +3,24 @@
 use crate::{
     owner,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::recall,
+    remembered::{count, recall},
+    report::enabled,
 };
-use netstat_ebpf::{ABSENT, Field, Grade};
+use netstat_ebpf::{ABSENT, Field, Grade, IPPROTO_MPTCP, counter};
 
 /// `IORING_OP_ACCEPT` of `include/uapi/linux/io_uring.h`.
 const IORING_OP_ACCEPT: u8 = 13;
 
-/// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2), the last close(2). The first of them
-/// makes an inherited connection the process's own.
+/// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2). The first of them
+/// makes an inherited connection the process's own; true for that one.
 #[inline(always)]
-pub fn take_over<M: Memory>(sk: Addr) {
+pub fn take_over<M: Memory>(sk: Addr) -> bool {
+    if !enabled() {
+        return false;
+    }
     let r = recall::<M>(sk);
     if r.is_null() {
-        return;
+        return false;
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
@@ -25,14 +29,34 @@ pub fn take_over<M: Memory>(sk: Addr) {
         && let Some(process) = owner::current()
     {
         process.own(r, Grade::Accepted);
+        return true;
+    }
+    false
+}
+
+/// Body of the hooks on the return of accept(2) and accept4(2). User space takes them away where they see nothing by themselves.
+#[inline(always)]
+pub fn returned(fd: u64) {
+    match accepted(fd) {
+        Some(true) => count(counter::ACCEPTED),
+        Some(false) => count(counter::ACCEPTED_TWICE),
+        None => {}
     }
 }
 
-/// Body of the hooks on the return of accept(2) and accept4(2): the connection is behind the descriptor.
+/// A process has accepted the connection behind a descriptor, if it is one of TCP; false if that was seen before.
 #[inline(always)]
-pub fn returned(fd: u64) {
-    if let Some(sk) = socket_of(fd) {
-        take_over::<Probed>(sk);
+fn accepted(fd: u64) -> Option<bool> {
+    if !enabled() {
+        return None;
+    }
+    let sk = socket_of(fd)?;
+    if !recall::<Probed>(sk).is_null() {
+        Some(take_over::<Probed>(sk))
+    } else if Probed::get::<u16>(sk, Field::SkProtocol) == Some(IPPROTO_MPTCP) {
+        Some(take_over::<Probed>(Probed::follow(sk, Field::MptcpFirst)?))
+    } else {
+        None
     }
 }
 
@@ -45,7 +69,9 @@ pub fn completed(req: Addr, cqe: Addr) {
         return;
     }
     match Typed::get::<i32>(cqe, Field::IoUringCqeRes) {
-        Some(fd) if fd >= 0 => returned(fd as u64),
+        Some(fd) if fd >= 0 => {
+            accepted(fd as u64);
+        }
         _ => {}
     }
 }

@@ -22,6 +22,13 @@ impl Word {
         unsafe { self.0.get().read_volatile() }
     }
 
+    /// Writes the word.
+    #[inline(always)]
+    pub fn store(&self, word: u64) {
+        // SAFETY: as above.
+        unsafe { self.0.get().write_volatile(word) };
+    }
+
     /// Writes `new` if the word is `old`; returns what it was.
     #[inline(always)]
     pub fn exchange_if(&self, old: u64, new: u64) -> u64 {

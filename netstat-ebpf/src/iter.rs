@@ -271,7 +271,7 @@ mod object {
         let rest = Rest {
             inode: inode(sk),
             expires: 0,
-            recv_q: get::<u32>(sk, Field::SkBacklog).wrapping_sub(get(sk, Field::UdpForwardDeficit)),
+            recv_q: get::<u32>(sk, Field::SkRmemAlloc).wrapping_sub(get(sk, Field::UdpForwardDeficit)),
             send_q: get::<u32>(sk, Field::SkWmemAlloc).wrapping_sub(1),
             lport: u16::from_be(get(sk, Field::InetSport)),
             state: get(sk, Field::SkcState),

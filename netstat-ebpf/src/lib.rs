@@ -13,6 +13,8 @@ pub const AF_INET6: u8 = 10;
 pub const IPPROTO_TCP: u16 = 6;
 /// `IPPROTO_UDP`.
 pub const IPPROTO_UDP: u16 = 17;
+/// `IPPROTO_MPTCP`: a socket in front of several TCP sockets.
+pub const IPPROTO_MPTCP: u16 = 262;
 /// `IPPROTO_UDPLITE`.
 pub const IPPROTO_UDPLITE: u16 = 136;
 
@@ -26,6 +28,10 @@ pub enum Kind {
     State = 2,
     /// The kernel destroyed a socket: a [`CloseRecord`].
     Close = 3,
+    /// A process became an owner, or changed its name: a [`ProcessRecord`].
+    Process = 4,
+    /// A process is gone that others hold sockets of: a [`ProcessRecord`].
+    Gone = 5,
 }
 
 impl TryFrom<u8> for Kind {
@@ -36,6 +42,8 @@ impl TryFrom<u8> for Kind {
             1 => Self::Open,
             2 => Self::State,
             3 => Self::Close,
+            4 => Self::Process,
+            5 => Self::Gone,
             other => return Err(other),
         })
     }
@@ -45,7 +53,7 @@ impl TryFrom<u8> for Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Grade {
-    /// It does not: `pid` and `comm` are zero.
+    /// It does not: `pid` and `start` are zero.
     None = 0,
     /// The process created the socket.
     Created = 1,
@@ -53,7 +61,7 @@ pub enum Grade {
     Accepted = 2,
     /// The owner of the listener.
     Inherited = 3,
-    /// The first process found to hold the socket, which is older than the tracer.
+    /// The first process found to hold the socket, which is older than the tracer, or whose owner has ended.
     Scanned = 4,
 }
 
@@ -86,8 +94,12 @@ pub enum Reason {
     Refused = 3,
     /// `sk_err` was `ETIMEDOUT`, or a soft error after retransmissions.
     TimedOut = 4,
-    /// Another error ended it, or the hook that would tell is not attached.
+    /// Another error ended it, or the hook that would see why is not attached.
     Unknown = 5,
+    /// No route to the destination: `sk_err` was `EHOSTUNREACH` or its like, or connect(2) failed before the first SYN.
+    Unreachable = 6,
+    /// Its process closed it before it was established.
+    Abandoned = 7,
 }
 
 impl TryFrom<u8> for Reason {
@@ -101,6 +113,8 @@ impl TryFrom<u8> for Reason {
             3 => Self::Refused,
             4 => Self::TimedOut,
             5 => Self::Unknown,
+            6 => Self::Unreachable,
+            7 => Self::Abandoned,
             other => return Err(other),
         })
     }
@@ -114,8 +128,10 @@ pub const NO_LPORT: u8 = 1 << 1;
 pub const RAW: u8 = 1 << 2;
 /// [`Record::flags`]: `uid` is known.
 pub const HAS_UID: u8 = 1 << 3;
+/// [`Record::flags`]: no hook saw who accepted the connection; the process that closed it is named.
+pub const UNSEEN: u8 = 1 << 4;
 /// [`Record::flags`]: `inode` is known (0 then means that the socket has none).
-pub const HAS_INODE: u8 = 1 << 4;
+pub const HAS_INODE: u8 = 1 << 6;
 
 /// [`Record::flags`] of a child's first transition after its birth: `in_state_ns` before it, its request was answered (`LISTEN` →
 /// `SYN_RECV`). The child is made with the transition nearly always, and both are told in one record.
@@ -156,12 +172,14 @@ pub struct Record {
     pub uid: u32,
     /// Thread-group id of the owner, 0 if unknown.
     pub pid: u32,
+    /// When the owner started, see [`start_tag`]: with `pid` its identity, by which a [`ProcessRecord`] before gave its name.
+    pub start: u32,
     /// Local port, host byte order.
     pub lport: u16,
     /// Remote port, host byte order.
     pub rport: u16,
-    /// Name of the owner's thread-group leader, NUL padded.
-    pub comm: [u8; 16],
+    /// Zero.
+    pub pad: u32,
     /// Local address in network order; IPv4 in the first four bytes.
     pub laddr: [u8; 16],
     /// Remote address, likewise.
@@ -187,6 +205,10 @@ pub struct CloseRecord {
     pub rtt_us: u32,
     /// `tcp_sock.total_retrans`.
     pub retransmits: u32,
+    /// Thread-group id of the process that closed the socket, 0 if none did.
+    pub closer_pid: u32,
+    /// When that process started, see [`start_tag`].
+    pub closer_start: u32,
     /// A [`Reason`].
     pub reason: u8,
     /// [`HAS_TOTALS`].
@@ -195,9 +217,50 @@ pub struct CloseRecord {
     pub pad: [u8; 6],
 }
 
+/// The name of a process, as it is from now on ([`Kind::Process`]), or the end of one ([`Kind::Gone`]).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ProcessRecord {
+    /// A [`Kind`].
+    pub kind: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+    /// Thread-group id, as the reader's PID namespace numbers it.
+    pub pid: u32,
+    /// When it started, see [`start_tag`].
+    pub start: u32,
+    /// Zero.
+    pub pad2: u32,
+    /// Name of the thread-group leader, NUL padded.
+    pub comm: [u8; 16],
+}
+
+/// What the iterator over open files writes of a connection that a process holds and that no hook saw it accept.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct FoundRecord {
+    /// Inode of the socket.
+    pub inode: u64,
+    /// Thread-group id, as the reader's PID namespace numbers it.
+    pub pid: u32,
+    /// When it started, see [`start_tag`].
+    pub start: u32,
+}
+
+/// When a process started, as records have it, from nanoseconds of `CLOCK_BOOTTIME` (`task_struct.start_boottime`): units of 65 µs, so that
+/// a process id is not used again within one; the number overflows after 78 hours.
+pub const fn start_tag(boottime_ns: u64) -> u32 {
+    (boottime_ns >> START_SHIFT) as u32
+}
+
+/// Binary logarithm of the nanoseconds in a unit of [`start_tag`].
+pub const START_SHIFT: u32 = 16;
+
 const _: () = {
-    assert!(size_of::<Record>() == 104 && align_of::<Record>() == 8);
+    assert!(size_of::<Record>() == 96 && align_of::<Record>() == 8);
     assert!(size_of::<CloseRecord>() == 144 && align_of::<CloseRecord>() == 8);
+    assert!(size_of::<ProcessRecord>() == 32 && align_of::<ProcessRecord>() == 4);
+    assert!(size_of::<FoundRecord>() == 16 && align_of::<FoundRecord>() == 8);
 };
 
 /// A minisocket, or a request, whose timer was stopped, maybe for good.
@@ -260,10 +323,12 @@ fields! {
     SkErr = "sock"."sk_err",
     /// `u8`.
     SkShutdown = "sock"."sk_shutdown",
-    /// `socket_lock_t`, which begins with a spinlock.
-    SkLock = "sock"."sk_lock",
-    /// An unnamed struct: `atomic_t`, `int`, then the `struct sk_buff *` that is first of those that wait for the socket's lock.
-    SkBacklog = "sock"."sk_backlog",
+    /// `spinlock_t`, of four bytes but in kernels built for debugging or with `CONFIG_PREEMPT_RT`.
+    SkLockSlock = "sock"."sk_lock.slock",
+    /// `int`: not 0 while a process has the lock. In 7.3 it comes before the spinlock, in 6.18 behind it.
+    SkLockOwned = "sock"."sk_lock.owned",
+    /// `struct sk_buff *`: the first of those that wait for the socket's lock.
+    SkBacklogHead = "sock"."sk_backlog.head",
     /// `struct sk_buff *`.
     SkbNext = "sk_buff"."next",
     /// `char[48]`: of TCP a `struct tcp_skb_cb`, which begins with the sequence numbers of both ends.
@@ -312,6 +377,8 @@ fields! {
     TcpBytesRetrans = "tcp_sock"."bytes_retrans",
     /// `u32`: segments with data, taken or not.
     TcpDataSegsIn = "tcp_sock"."data_segs_in",
+    /// `u32`: segments sent.
+    TcpSegsOut = "tcp_sock"."segs_out",
     /// `u32`, in eighths of a microsecond.
     TcpSrttUs = "tcp_sock"."srtt_us",
     /// `u32`.
@@ -326,6 +393,16 @@ fields! {
     PidLevel = "pid"."level",
     /// `pid_t`: the thread group.
     TaskTgid = "task_struct"."tgid",
+    /// `pid_t`: the thread.
+    TaskPid = "task_struct"."pid",
+    /// `unsigned int`, by `PF_*`.
+    TaskFlags = "task_struct"."flags",
+    /// `struct signal_struct *`.
+    TaskSignal = "task_struct"."signal",
+    /// `atomic_t`: threads of a process that have not ended.
+    SignalLive = "signal_struct"."live",
+    /// `u64`: nanoseconds of `CLOCK_BOOTTIME`.
+    TaskStart = "task_struct"."start_boottime",
     /// `struct nsproxy *`.
     TaskNsproxy = "task_struct"."nsproxy",
     /// `struct net *`.
@@ -352,8 +429,6 @@ fields! {
     SocketSk = "socket"."sk",
     /// `void (*)(struct timer_list *)`.
     TimerFunction = "timer_list"."function",
-    /// `unsigned long`, in jiffies.
-    TimerExpires = "timer_list"."expires",
     /// `struct hlist_node`.
     TimerEntry = "timer_list"."entry",
     /// `struct timer_list`.
@@ -368,6 +443,18 @@ fields! {
     TcpReqSntSynack = "tcp_request_sock"."snt_synack",
     /// `struct sock *`, the listener.
     ReqListener = "sock_common"."skc_listener",
+    /// `struct sock *`: the connection that waits to be accepted.
+    ReqSk = "request_sock"."sk",
+    /// `struct request_sock *`: the next that waits to be accepted.
+    ReqNext = "request_sock"."dl_next",
+    /// `struct request_sock_queue`: of a listener.
+    IcskAcceptQueue = "inet_connection_sock"."icsk_accept_queue",
+    /// `struct request_sock *`.
+    AcceptQueueHead = "request_sock_queue"."rskq_accept_head",
+    /// `struct request_sock *`.
+    AcceptQueueTail = "request_sock_queue"."rskq_accept_tail",
+    /// `struct sock *`: the TCP socket behind an MPTCP socket.
+    MptcpFirst = "mptcp_sock"."first",
     /// `struct upid[]`.
     PidNumbers = "pid"."numbers",
     /// `int`.
@@ -410,6 +497,10 @@ pub mod globals {
     pub const WAKE_MASK: &str = "WAKE_MASK";
     /// `u32`: whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`).
     pub const BIRTHS: &str = "BIRTHS";
+    /// `u32`: whether a task can be preempted in a program, and others stand in for it.
+    pub const PREEMPTED: &str = "PREEMPTED";
+    /// `u32`: 1 where the programs are to run without being preempted, see [`kfunc`](super::kfunc).
+    pub const UNDISTURBED: &str = "UNDISTURBED";
     /// `u64`: address of `tw_timer_handler`; 0 if unknown, and the programs look for it themselves.
     pub const TW_TIMER: &str = "TW_TIMER";
     /// `u64`: address of `reqsk_timer_handler`, likewise.
@@ -427,6 +518,25 @@ pub mod globals {
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 }
 
+/// What stands in the object's `BPF_CALL` instructions for functions of the kernel that only its BTF numbers.
+pub mod kfunc {
+    /// `bpf_preempt_disable`, since 6.10.
+    pub const PREEMPT_DISABLE: u32 = 0x6e73_7501;
+    /// `bpf_preempt_enable`.
+    pub const PREEMPT_ENABLE: u32 = 0x6e73_7502;
+    /// `bpf_local_irq_save`, since 6.14.
+    pub const LOCAL_IRQ_SAVE: u32 = 0x6e73_7503;
+    /// `bpf_local_irq_restore`.
+    pub const LOCAL_IRQ_RESTORE: u32 = 0x6e73_7504;
+    /// All, with their names.
+    pub const ALL: [(u32, &str); 4] = [
+        (PREEMPT_DISABLE, "bpf_preempt_disable"),
+        (PREEMPT_ENABLE, "bpf_preempt_enable"),
+        (LOCAL_IRQ_SAVE, "bpf_local_irq_save"),
+        (LOCAL_IRQ_RESTORE, "bpf_local_irq_restore"),
+    ];
+}
+
 /// The bit of [`globals::PROTOS`] for a protocol and a family: TCP 0, UDP 1, UDP-Lite 2, raw 3, and four higher for IPv6.
 pub const fn proto_bit(protocol: u16, raw: bool, v6: bool) -> Option<u32> {
     let bit = match (raw, protocol) {
@@ -441,7 +551,7 @@ pub const fn proto_bit(protocol: u16, raw: bool, v6: bool) -> Option<u32> {
 
 /// Names of the maps.
 pub mod maps {
-    /// Ring buffer of [`Record`](super::Record)s and [`CloseRecord`](super::CloseRecord)s.
+    /// Ring buffer of [`Record`](super::Record)s, [`CloseRecord`](super::CloseRecord)s and [`ProcessRecord`](super::ProcessRecord)s.
     pub const EVENTS: &str = "EVENTS";
     /// Per-CPU counters, see [`counter`](super::counter).
     pub const COUNTERS: &str = "COUNTERS";
@@ -449,14 +559,28 @@ pub mod maps {
     pub const DOUBTS: &str = "DOUBTS";
     /// `u64`: the address of the minisocket or request that is to be decided.
     pub const ASKED: &str = "ASKED";
+    /// `u64`: what the programs do, see [`phase`](super::phase).
+    pub const STARTED: &str = "STARTED";
+}
+
+/// What [`maps::STARTED`] says. Any other number: nanoseconds of `CLOCK_MONOTONIC` since when events are reported.
+pub mod phase {
+    /// Not every hook is attached: the programs do nothing.
+    pub const OFF: u64 = 0;
+    /// Sockets are remembered, nothing is reported: those that are there already are being looked up.
+    pub const QUIET: u64 = 1;
 }
 
 /// Indices of the per-CPU counters.
 pub mod counter {
-    /// Events lost because the ring buffer was full.
+    /// Events lost: the ring buffer was full, or the kernel left out the program that would have reported them.
     pub const LOST: u32 = 0;
-    /// Sockets not remembered because the map was full or the kernel had no memory.
+    /// Sockets of which what was remembered was given up, because the map was full or the kernel had no memory.
     pub const FORGOTTEN: u32 = 1;
+    /// Connections that the hook on the return of accept(2) was the first to see accepted.
+    pub const ACCEPTED: u32 = 2;
+    /// Those of which it was known before, or cannot be known, who accepted them.
+    pub const ACCEPTED_TWICE: u32 = 3;
     /// Number of counters.
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = 4;
 }

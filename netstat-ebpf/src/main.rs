@@ -11,6 +11,10 @@ mod atomic;
 #[cfg(target_arch = "bpf")]
 mod ehash;
 #[cfg(target_arch = "bpf")]
+mod ending;
+#[cfg(target_arch = "bpf")]
+mod listen;
+#[cfg(target_arch = "bpf")]
 mod mini;
 #[cfg(target_arch = "bpf")]
 mod owner;
@@ -23,11 +27,17 @@ mod read;
 #[cfg(target_arch = "bpf")]
 mod remembered;
 #[cfg(target_arch = "bpf")]
+mod report;
+#[cfg(target_arch = "bpf")]
+mod request;
+#[cfg(target_arch = "bpf")]
 mod sock;
 #[cfg(target_arch = "bpf")]
 mod tcp;
 #[cfg(target_arch = "bpf")]
 mod timer;
+#[cfg(target_arch = "bpf")]
+mod undisturbed;
 
 #[cfg(target_arch = "bpf")]
 use object::*;
@@ -37,12 +47,14 @@ use object::*;
 mod object {
     use crate::{
         atomic::Word,
+        listen::{LISTENER_SETS, Listeners},
         mini::Pending,
+        owner::{PROCESS_SLOTS, Slot},
         remembered::{Remembered, SETS, Set, WAYS},
     };
     use aya_ebpf::{
         Global,
-        bindings::BPF_F_NO_PREALLOC,
+        bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
         macros::map,
         maps::{Array, HashMap, PerCpuArray, RingBuf},
     };
@@ -52,15 +64,19 @@ mod object {
     pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
 
     #[map]
-    pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+    pub(crate) static COUNTERS: PerCpuArray<Word> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-    /// Which entries of [`SOCKETS`] are whose.
+    /// What the programs do: [`phase`](netstat_ebpf::phase).
     #[map]
-    pub(crate) static KEYS: Array<Set> = Array::with_max_entries(SETS, 0);
+    pub(crate) static STARTED: Array<Word> = Array::with_max_entries(1, 0);
 
-    /// Live sockets, and what remains of them: some 15 MB, taken beforehand.
+    /// Which entries of [`SOCKETS`] are whose. The flag has the values begin at a page, and so each set, and each entry, at a cache line.
     #[map]
-    pub(crate) static SOCKETS: Array<Remembered> = Array::with_max_entries(SETS * WAYS as u32, 0);
+    pub(crate) static KEYS: Array<Set> = Array::with_max_entries(SETS, BPF_F_MMAPABLE);
+
+    /// Live sockets, minisockets and requests: some 15 MB, taken beforehand.
+    #[map]
+    pub(crate) static SOCKETS: Array<Remembered> = Array::with_max_entries(SETS * WAYS as u32, BPF_F_MMAPABLE);
 
     /// Those that found no room in their set. Memory is taken as they come.
     #[map]
@@ -69,9 +85,16 @@ mod object {
     /// Where [`OFFSETS`] lies, once a program has needed to know.
     pub(crate) static BASE: Word = Word::new(0);
 
-    /// In place of an entry of the maps above where there is no memory for one.
+    /// Processes that user space knows the names of.
     #[map]
-    pub(crate) static SCRATCH: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(1, 0);
+    pub(crate) static PROCESSES: Array<Slot> = Array::with_max_entries(PROCESS_SLOTS, 0);
+
+    /// Whether the programs that stand in for others are run before those.
+    pub(crate) static CLASSIC_FIRST: Word = Word::new(0);
+
+    /// Sockets that listen.
+    #[map]
+    pub(crate) static LISTENERS: Array<Listeners> = Array::with_max_entries(LISTENER_SETS, 0);
 
     /// What one hook leaves for the next on the same processor.
     #[map]
@@ -110,6 +133,8 @@ mod object {
         WAKE_BYTES: u32 = 1 << 20,
         WAKE_MASK: u32 = 0,
         BIRTHS: u32 = 1,
+        PREEMPTED: u32 = 0,
+        UNDISTURBED: u32 = 0,
         TW_TIMER: u64 = 0,
         REQ_TIMER: u64 = 0,
         MOD_TIMER: u64 = 0,

@@ -1,9 +1,10 @@
 //! Entry points: one thin wrapper per hook and attach variant.
 
 use crate::{
-    accept, mini, prime,
+    CLASSIC_FIRST, accept, ending, mini, owner, prime,
     read::{Addr, Probed, Typed, offset},
-    sock, tcp,
+    request, sock, tcp,
+    undisturbed::undisturbed,
 };
 use aya_ebpf::{
     EbpfContext,
@@ -28,29 +29,39 @@ macro_rules! log {
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
-    let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    log!(&ctx, "inet_sock_set_state", old, new);
-    tcp::see(sk, new as u8);
-    tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+    undisturbed(|| {
+        let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        log!(&ctx, "inet_sock_set_state", old, new);
+        if !tcp::is_taken::<Typed>(sk, old as u8, new as u8) {
+            tcp::see(sk, new as u8);
+            tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+        }
+    });
     0
 }
 
 /// Attached behind the one above, for the transitions that interrupt it.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_nested(ctx: BtfTracePointContext) -> i32 {
-    let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    if tcp::is_unseen::<Typed>(sk, new as u8) {
-        log!(&ctx, "inet_sock_set_state, nested", old, new);
-        tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
-    }
+    undisturbed(|| {
+        let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        if tcp::is_unseen::<Typed>(sk, new as u8) {
+            log!(&ctx, "inet_sock_set_state, nested", old, new);
+            tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+        }
+    });
     0
 }
 
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn state_raw_tp(ctx: RawTracePointContext) -> i32 {
-    let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    log!(&ctx, "inet_sock_set_state", old, new);
-    tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+    undisturbed(|| {
+        let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        log!(&ctx, "inet_sock_set_state", old, new);
+        if !tcp::is_taken::<Probed>(sk, old as u8, new as u8) {
+            tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+        }
+    });
     0
 }
 
@@ -83,6 +94,18 @@ pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
     0
 }
 
+/// Stands in for those above since Linux 7.0, where a task can be preempted in them, but not in this one.
+#[tracepoint(name = "inet_sock_set_state", category = "sock")]
+pub fn state_left_out(ctx: TracePointContext) -> u32 {
+    let (sk, old, new) = (field::<u64>(&ctx, SKADDR) as Addr, field::<i32>(&ctx, 16), field::<i32>(&ctx, 20));
+    if CLASSIC_FIRST.load() == 0 && tcp::is_left_out::<Probed>(sk, new as u8) {
+        log!(&ctx, "inet_sock_set_state, left out", old, new);
+        tcp::stand_in(sk, new as u8);
+        tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+    }
+    0
+}
+
 /// Sixteen bytes of a record.
 #[inline(always)]
 fn words(ctx: &TracePointContext, offset: usize) -> [u64; 2] {
@@ -92,10 +115,12 @@ fn words(ctx: &TracePointContext, offset: usize) -> [u64; 2] {
 
 #[fentry(function = "tcp_set_state")]
 pub fn state_fentry(ctx: FEntryContext) -> i32 {
-    let (sk, new): (Addr, i32) = (ctx.arg(0), ctx.arg(1));
-    let old = tcp::current_state::<Typed>(sk);
-    log!(&ctx, "tcp_set_state", old, new);
-    tcp::state::<Typed>(sk, old, new as u8, tcp::Given::NOTHING);
+    undisturbed(|| {
+        let (sk, new): (Addr, i32) = (ctx.arg(0), ctx.arg(1));
+        let old = tcp::current_state::<Typed>(sk);
+        log!(&ctx, "tcp_set_state", old, new);
+        tcp::state::<Typed>(sk, old, new as u8, tcp::Given::NOTHING);
+    });
     0
 }
 
@@ -111,41 +136,99 @@ pub fn state_kprobe(ctx: ProbeContext) -> u32 {
 
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub fn destroy_tp_btf(ctx: BtfTracePointContext) -> i32 {
-    tcp::destroy::<Typed>(ctx.arg(0));
+    undisturbed(|| {
+        ending::destroy::<Typed>(ctx.arg(0));
+    });
     0
 }
 
 #[raw_tracepoint(tracepoint = "tcp_destroy_sock")]
 pub fn destroy_raw_tp(ctx: RawTracePointContext) -> i32 {
-    tcp::destroy::<Probed>(ctx.arg(0));
+    undisturbed(|| {
+        ending::destroy::<Probed>(ctx.arg(0));
+    });
     0
 }
 
 #[tracepoint(name = "tcp_destroy_sock", category = "tcp")]
 pub fn destroy_tracepoint(ctx: TracePointContext) -> u32 {
-    tcp::destroy::<Probed>(field::<u64>(&ctx, SKADDR) as Addr);
+    ending::destroy::<Probed>(field::<u64>(&ctx, SKADDR) as Addr);
+    0
+}
+
+/// Stands in for those above, as [`state_left_out`] does.
+#[tracepoint(name = "tcp_destroy_sock", category = "tcp")]
+pub fn destroy_left_out(ctx: TracePointContext) -> u32 {
+    if CLASSIC_FIRST.load() == 0 {
+        ending::destroy_left_out::<Probed>(field::<u64>(&ctx, SKADDR) as Addr);
+    }
     0
 }
 
 #[btf_tracepoint(function = "tcp_send_reset")]
 pub fn reset_tp_btf(ctx: BtfTracePointContext) -> i32 {
-    tcp::send_reset::<Typed>(ctx.arg(0));
+    undisturbed(|| {
+        ending::send_reset::<Typed>(ctx.arg(0));
+    });
     0
 }
 
 #[raw_tracepoint(tracepoint = "tcp_send_reset")]
 pub fn reset_raw_tp(ctx: RawTracePointContext) -> i32 {
-    tcp::send_reset::<Probed>(ctx.arg(0));
+    undisturbed(|| {
+        ending::send_reset::<Probed>(ctx.arg(0));
+    });
     0
 }
 
 #[cgroup_sock(sock_create)]
 pub fn sock_create(ctx: SockContext) -> i32 {
+    created(&ctx, sock::is_refused());
+    1
+}
+
+/// Before 5.18, where a program cannot ask what those before it have decided.
+#[cgroup_sock(sock_create)]
+pub fn sock_create_alone(ctx: SockContext) -> i32 {
+    created(&ctx, false);
+    1
+}
+
+#[inline(always)]
+fn created(ctx: &SockContext, refused: bool) {
     // SAFETY: the verifier turns these into loads of the socket's own fields.
     let (family, protocol) = unsafe { ((*ctx.sock).family, (*ctx.sock).protocol) };
-    debug!(&ctx, "sock_create family={} protocol={}", family, protocol);
-    sock::create(ctx.sock);
+    debug!(ctx, "sock_create family={} protocol={}", family, protocol);
+    sock::create(ctx.sock, refused);
+}
+
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(ctx: SockAddrContext) -> i32 {
+    // SAFETY: the verifier turns these into loads of the address asked for.
+    let (addr, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
+    connects(&ctx, [u64::from(addr), 0], port);
     1
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(ctx: SockAddrContext) -> i32 {
+    // SAFETY: as above.
+    let (addr, port) = unsafe { ((*ctx.sock_addr).user_ip6, (*ctx.sock_addr).user_port) };
+    let word = |at: usize| u64::from(addr[at]) | u64::from(addr[at + 1]) << 32;
+    connects(&ctx, [word(0), word(2)], port);
+    1
+}
+
+#[inline(always)]
+fn connects(ctx: &SockAddrContext, addr: [u64; 2], port: u32) {
+    // SAFETY: the verifier turns these into loads of the socket's own fields.
+    let (sk, protocol) = unsafe { ((*ctx.sock_addr).__bindgen_anon_1.sk, (*ctx.sock_addr).protocol) };
+    // SAFETY: as above.
+    let family = unsafe { ((*ctx.sock_addr).user_family, (*ctx.sock_addr).family) };
+    // An address of another family is refused for that.
+    if !sk.is_null() && family.0 == family.1 && !sock::is_refused() {
+        sock::connect(sk.cast_const().cast(), protocol as u16, addr, u16::from_be(port as u16));
+    }
 }
 
 #[cgroup_sock(sock_release)]
@@ -178,14 +261,18 @@ fn taken(ctx: &SockAddrContext) {
 /// `inet_csk_accept(sk, arg)`, since 6.10.
 #[fexit(function = "inet_csk_accept")]
 pub fn accept_fexit2(ctx: FExitContext) -> i32 {
-    accept::take_over::<Typed>(ctx.arg(2));
+    undisturbed(|| {
+        accept::take_over::<Typed>(ctx.arg(2));
+    });
     0
 }
 
 /// `inet_csk_accept(sk, flags, err, kern)`, before.
 #[fexit(function = "inet_csk_accept")]
 pub fn accept_fexit4(ctx: FExitContext) -> i32 {
-    accept::take_over::<Typed>(ctx.arg(4));
+    undisturbed(|| {
+        accept::take_over::<Typed>(ctx.arg(4));
+    });
     0
 }
 
@@ -202,38 +289,74 @@ pub fn accept_syscall(ctx: TracePointContext) -> u32 {
 /// `io_uring_complete(ctx, req, cqe)`. Older kernels take the result apart.
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn accept_uring(ctx: BtfTracePointContext) -> i32 {
-    accept::completed(ctx.arg(1), ctx.arg(2));
+    undisturbed(|| {
+        accept::completed(ctx.arg(1), ctx.arg(2));
+    });
+    0
+}
+
+#[btf_tracepoint(function = "task_rename")]
+pub fn task_rename(ctx: BtfTracePointContext) -> i32 {
+    undisturbed(|| {
+        owner::renamed(ctx.arg(0), ctx.arg(1));
+    });
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
+    undisturbed(|| {
+        owner::ended(ctx.arg(0));
+    });
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_free")]
+pub fn process_free(ctx: BtfTracePointContext) -> i32 {
+    undisturbed(|| {
+        owner::freed(ctx.arg(0));
+    });
     0
 }
 
 #[btf_tracepoint(function = "timer_cancel")]
 pub fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
-    mini::timer_cancel(ctx.as_ptr(), ctx.arg(0));
+    undisturbed(|| {
+        mini::timer_cancel(ctx.as_ptr(), ctx.arg(0));
+    });
     0
 }
 
 #[btf_tracepoint(function = "timer_expire_exit")]
 pub fn timer_done(ctx: BtfTracePointContext) -> i32 {
-    mini::timer_done(ctx.arg(0));
+    undisturbed(|| {
+        request::timer_done(ctx.arg(0));
+    });
     0
 }
 
 /// `kfree_skb(skb, location, reason, rx_sk)`, since 6.11: a segment for a minisocket ends here.
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn segment_tp_btf(ctx: BtfTracePointContext) -> i32 {
-    mini::segment(ctx.arg(3));
+    undisturbed(|| {
+        mini::segment(ctx.arg(3));
+    });
     0
 }
 
 #[fexit(function = "tcp_timewait_state_process")]
 pub fn segment_fexit(ctx: FExitContext) -> i32 {
-    mini::segment(ctx.arg(0));
+    undisturbed(|| {
+        mini::segment(ctx.arg(0));
+    });
     0
 }
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 pub fn synack_again(ctx: BtfTracePointContext) -> i32 {
-    mini::synack_again(ctx.arg(1));
+    undisturbed(|| {
+        request::synack_again(ctx.arg(1));
+    });
     0
 }
 
@@ -255,10 +378,16 @@ pub extern "C" fn decide_bpf_map(ctx: *const BpfMap) -> i32 {
     0
 }
 
+/// What every iterator is told (`struct bpf_iter_meta`).
+#[repr(C)]
+pub struct Meta {
+    output: prime::Output,
+}
+
 /// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
 #[repr(C)]
 pub struct TaskFile {
-    meta: *const u8,
+    meta: *const Meta,
     task: Addr,
     fd: u32,
     pad: u32,
@@ -268,10 +397,10 @@ pub struct TaskFile {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 pub extern "C" fn prime_task_file(ctx: *const TaskFile) -> i32 {
-    // SAFETY: the kernel hands over a context of this shape.
-    let (task, file) = unsafe { ((*ctx).task, (*ctx).file) };
+    // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
+    let (output, task, file) = unsafe { ((*(*ctx).meta).output, (*ctx).task, (*ctx).file) };
     if !task.is_null() && !file.is_null() {
-        prime::held(task, file);
+        prime::held(output, task, file);
     }
     0
 }

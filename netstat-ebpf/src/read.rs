@@ -1,7 +1,7 @@
 //! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the two ways a program may look:
 //! [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does not.
 
-use crate::{BASE, OFFSETS};
+use crate::{BASE, OFFSETS, report::UNKNOWN_INODE};
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel,
     generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
@@ -19,6 +19,17 @@ pub fn offset(field: Field) -> u32 {
     unsafe { core::ptr::read_volatile(&raw const OFFSETS[field as usize]) }
 }
 
+/// Where [`OFFSETS`] lies, as a number: what was written to memory comes back as one.
+#[inline(always)]
+fn base() -> u64 {
+    let base = BASE.load();
+    if base != 0 {
+        return base;
+    }
+    BASE.exchange_if(0, &raw const OFFSETS as u64);
+    BASE.load()
+}
+
 /// A way to look at kernel memory.
 pub trait Memory {
     /// Reads a value at an address.
@@ -27,6 +38,15 @@ pub trait Memory {
     /// A number that stands for an address: how far it is from [`OFFSETS`]. The verifier lets no program calculate with a pointer that it
     /// knows, but the distance of two is a number.
     fn key(address: Addr) -> u64;
+
+    /// An address as a number, for a program's function that the verifier checks by itself: it takes nothing else.
+    #[inline(always)]
+    fn number(address: Addr) -> u64 {
+        let number = Self::key(address).wrapping_add(base());
+        // Otherwise the compiler may calculate with the address after all.
+        // SAFETY: a variable of this function.
+        unsafe { core::ptr::read_volatile(&raw const number) }
+    }
 
     /// The `struct tcp_sock` of a TCP `struct sock`, null if it is none.
     fn tcp_sock(sk: Addr) -> Addr;
@@ -61,9 +81,15 @@ pub trait Memory {
         (ns != ABSENT && inum != ABSENT).then(|| Self::at(net.wrapping_add(ns as usize + inum as usize)))
     }
 
-    /// Inode of the socket: 0 if it has none (orphans, children not accepted), `None` if it cannot be read.
+    /// Inode of the socket: 0 if it has none (orphans, children not accepted), [`UNKNOWN_INODE`] if it cannot be read.
     #[inline(always)]
-    fn inode(sk: Addr) -> Option<u64> {
+    fn inode(sk: Addr) -> u64 {
+        Self::find_inode(sk).unwrap_or(UNKNOWN_INODE)
+    }
+
+    /// The same, `None` if it cannot be read.
+    #[inline(always)]
+    fn find_inode(sk: Addr) -> Option<u64> {
         let Some(socket) = Self::follow(sk, Field::SkSocket) else {
             return (offset(Field::SkSocket) != ABSENT).then_some(0);
         };
@@ -127,15 +153,15 @@ impl Memory for Probed {
         unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.unwrap_or_default()
     }
 
-    /// The address is a number already, and from a number no pointer can be taken away: what was written to memory comes back as one.
+    /// The address is a number already, and from a number no pointer can be taken away.
     #[inline(always)]
     fn key(address: Addr) -> u64 {
-        let mut base = BASE.load();
-        if base == 0 {
-            BASE.exchange_if(0, &raw const OFFSETS as u64);
-            base = BASE.load();
-        }
-        (address as u64).wrapping_sub(base)
+        (address as u64).wrapping_sub(base())
+    }
+
+    #[inline(always)]
+    fn number(address: Addr) -> u64 {
+        address as u64
     }
 
     #[inline(always)]

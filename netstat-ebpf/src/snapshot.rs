@@ -109,8 +109,8 @@ fields! {
     SkSocket = "sock"."sk_socket",
     /// `u32`.
     SkAckBacklog = "sock"."sk_ack_backlog",
-    /// A struct that begins with `atomic_t rmem_alloc`.
-    SkBacklog = "sock"."sk_backlog",
+    /// `atomic_t`.
+    SkRmemAlloc = "sock"."sk_backlog.rmem_alloc",
     /// `refcount_t`, one more than the bytes.
     SkWmemAlloc = "sock"."sk_wmem_alloc",
     /// `struct timer_list`: TCP's keepalive timer, before there was one of that name.

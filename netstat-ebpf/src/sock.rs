@@ -1,173 +1,22 @@
-//! Telling what happens to sockets, and the hooks of their creation and, where they are not TCP, their end.
+//! The hooks of sockets' creation, of a process asking for a connection and, where they are not TCP, of their end.
 
 use crate::{
-    EVENTS, LPORT, NETNS, PID, PORT, PROTOS, RPORT, STATES, WAKE_BYTES, WAKE_MASK, accept, owner,
+    owner,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, count, forget, or_scratch, recall, remember},
+    remembered::{CONNECTING, REFUSED, Remembered, forget, recall, remember},
+    report::{UNKNOWN_INODE, enabled, now, report_close, report_open, wanted_netns, wanted_proto},
+    tcp::CLOSE,
 };
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
-    helpers::generated::{bpf_get_current_uid_gid, bpf_get_socket_cookie, bpf_ktime_get_ns},
-    maps::ring_buf::RingBufEntry,
+    bindings::bpf_sock,
+    helpers::generated::{bpf_get_current_uid_gid, bpf_get_retval, bpf_get_socket_cookie},
 };
 use netstat_ebpf::{
-    ABSENT, AF_INET6, ANY, BORN, CloseRecord, Field, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, IPPROTO_TCP,
-    Kind, NO_LPORT, RAW, Reason, Record, UNKNOWN_NS, counter, proto_bit,
+    ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, HAS_UID, IPPROTO_MPTCP, IPPROTO_TCP, NO_LPORT, RAW, Reason,
 };
 
-/// `TCP_CLOSE` of `include/net/tcp_states.h`: the state every socket begins in.
-const CLOSE: u8 = 7;
-
 /// `SOCK_RAW` of `include/linux/net.h`.
-const SOCK_RAW: u32 = 3;
-
-/// The time, in nanoseconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub fn now() -> u64 {
-    // SAFETY: takes nothing, returns a number.
-    unsafe { bpf_ktime_get_ns() }
-}
-
-/// Whether sockets of this kind are wanted.
-#[inline(always)]
-pub fn wanted_proto(protocol: u16, raw: bool, v6: bool) -> bool {
-    proto_bit(protocol, raw, v6).is_some_and(|bit| PROTOS.load() & bit != 0)
-}
-
-/// Whether TCP sockets of this family and namespace are wanted.
-#[inline(always)]
-pub fn wanted_tcp(family: u8, netns: Option<u32>) -> bool {
-    family != 0 && wanted_proto(IPPROTO_TCP, false, family == AF_INET6) && wanted_netns(netns)
-}
-
-/// Whether a network namespace is wanted.
-#[inline(always)]
-pub fn wanted_netns(netns: Option<u32>) -> bool {
-    NETNS.load() == ANY || netns.is_none_or(|netns| netns == NETNS.load())
-}
-
-/// Whether the owner is wanted. One the kernel side does not know passes: user space may.
-#[inline(always)]
-pub fn wanted_owner(remembered: &Remembered) -> bool {
-    PID.load() == ANY || remembered.grade == Grade::None as u8 || remembered.tgid == PID.load()
-}
-
-/// Whether the ports are wanted.
-#[inline(always)]
-pub fn wanted_ports(lport: u16, rport: u16) -> bool {
-    let (lport, rport) = (u32::from(lport), u32::from(rport));
-    (PORT.load() == ANY || PORT.load() == lport || PORT.load() == rport)
-        && (LPORT.load() == ANY || LPORT.load() == lport)
-        && (RPORT.load() == ANY || RPORT.load() == rport)
-}
-
-/// Whether transitions into a state are wanted.
-#[inline(always)]
-pub fn wanted_state(state: u8) -> bool {
-    STATES.load() == ANY || STATES.load() & (1 << state) != 0
-}
-
-/// Whether an `Open` or a `Close` is wanted at all.
-#[inline(always)]
-fn wanted_ends() -> bool {
-    STATES.load() == ANY
-}
-
-/// Room in the ring buffer, or `None` and one more lost.
-#[inline(always)]
-pub fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
-    let entry = EVENTS.reserve::<T>(0);
-    if entry.is_none() {
-        count(counter::LOST);
-    }
-    entry
-}
-
-/// Hands a filled record over. The reader comes by every few milliseconds; it is woken only when much is pending, which not every record
-/// looks for.
-#[inline(always)]
-pub fn submit<T: 'static>(entry: RingBufEntry<T>, time_ns: u64) {
-    let look = time_ns as u32 & WAKE_MASK.load() == 0;
-    let much = look && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(WAKE_BYTES.load());
-    entry.submit(u64::from(if much { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }));
-}
-
-/// The record that `remembered` speaks for.
-#[inline(always)]
-pub fn record(kind: Kind, r: &Remembered, time_ns: u64, inode: Option<u64>) -> Record {
-    Record {
-        kind: kind as u8,
-        old_state: 0,
-        new_state: 0,
-        grade: r.grade,
-        family: r.family,
-        flags: (r.flags & (HAS_TUPLE | NO_LPORT | RAW | HAS_UID)) | if inode.is_some() { HAS_INODE } else { 0 },
-        protocol: r.protocol,
-        time_ns,
-        in_state_ns: UNKNOWN_NS,
-        cookie: r.cookie,
-        inode: inode.unwrap_or(0),
-        netns: r.netns,
-        uid: r.uid,
-        pid: r.tgid,
-        lport: r.lport,
-        rport: r.rport,
-        comm: bytes(r.comm),
-        laddr: bytes(r.laddr),
-        raddr: bytes(r.raddr),
-    }
-}
-
-/// Two words as they lie in memory.
-#[inline(always)]
-fn bytes(words: [u64; 2]) -> [u8; 16] {
-    // SAFETY: any sixteen bytes are a byte array.
-    unsafe { core::mem::transmute(words) }
-}
-
-/// Tells a transition; `marks` are added to the record's flags.
-#[inline(always)]
-pub fn tell_state(r: &Remembered, inode: Option<u64>, old: u8, new: u8, time_ns: u64, in_state_ns: u64, marks: u8) {
-    if !wanted_state(new) || !wanted_owner(r) || !wanted_ports(r.lport, r.rport) {
-        return;
-    }
-    let entry = reserve::<Record>();
-    if entry.is_none() && marks & BORN != 0 {
-        // It would have told of two transitions.
-        count(counter::LOST);
-    }
-    if let Some(mut entry) = entry {
-        let written = entry.write(record(Kind::State, r, time_ns, inode));
-        written.flags |= marks;
-        written.old_state = old;
-        written.new_state = new;
-        written.in_state_ns = in_state_ns;
-        submit(entry, time_ns);
-    }
-}
-
-/// Tells the end of a socket.
-#[inline(always)]
-pub fn tell_close(r: &Remembered, inode: Option<u64>, totals: bool, reason: Reason) {
-    if !wanted_ends() || !wanted_owner(r) || !wanted_ports(r.lport, r.rport) {
-        return;
-    }
-    let time_ns = now();
-    if let Some(mut entry) = reserve::<CloseRecord>() {
-        entry.write(CloseRecord {
-            record: record(Kind::Close, r, time_ns, inode),
-            duration_ns: if r.created_ns == 0 { UNKNOWN_NS } else { time_ns - r.created_ns },
-            rx_bytes: r.rx_bytes,
-            tx_bytes: r.tx_bytes,
-            rtt_us: r.rtt_us,
-            retransmits: r.retransmits,
-            reason: reason as u8,
-            totals: if totals { HAS_TOTALS } else { 0 },
-            pad: [0; 6],
-        });
-        submit(entry, time_ns);
-    }
-}
+pub const SOCK_RAW: u16 = 3;
 
 /// The socket behind the context of a `cgroup/sock` program: the context is its address.
 struct Inet {
@@ -184,8 +33,10 @@ impl Inet {
     fn wanted(ctx: *mut bpf_sock, task: Option<Addr>) -> Option<Self> {
         // SAFETY: the verifier turns these into loads of the socket's own fields.
         let (family, kind, protocol) = unsafe { ((*ctx).family, (*ctx).type_, (*ctx).protocol) };
-        let (family, protocol, raw) = (family as u8, protocol as u16, kind == SOCK_RAW);
-        if !wanted_proto(protocol, raw, family == AF_INET6) {
+        let (family, protocol, raw) = (family as u8, protocol as u16, kind == u32::from(SOCK_RAW));
+        // Of MPTCP the owner is remembered, for the TCP sockets behind it.
+        let as_protocol = if protocol == IPPROTO_MPTCP && !raw { IPPROTO_TCP } else { protocol };
+        if !wanted_proto(as_protocol, raw, family == AF_INET6) {
             return None;
         }
         let sk = ctx.cast_const().cast();
@@ -213,7 +64,12 @@ impl Inet {
 
     /// Inode by way of `struct socket_alloc`: at creation there is no file yet.
     #[inline(always)]
-    fn inode(&self) -> Option<u64> {
+    fn inode(&self) -> u64 {
+        self.find_inode().unwrap_or(UNKNOWN_INODE)
+    }
+
+    #[inline(always)]
+    fn find_inode(&self) -> Option<u64> {
         let inode = offset(Field::SocketAllocInode);
         if inode == ABSENT {
             return None;
@@ -222,17 +78,35 @@ impl Inet {
     }
 }
 
-/// Body of `cgroup/sock_create`: a process has made a socket, in its own context.
+/// Whether another program has refused the creation. Those of the root of the hierarchy run after those below it.
 #[inline(always)]
-pub fn create(ctx: *mut bpf_sock) {
+pub fn is_refused() -> bool {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_get_retval() != 0 }
+}
+
+/// Body of `cgroup/sock_create`: a process has made a socket, in its own context. One that was `refused` is never reported.
+#[inline(always)]
+pub fn create(ctx: *mut bpf_sock, refused: bool) {
+    if !enabled() {
+        return;
+    }
     let task = owner::task();
     let Some(inet) = Inet::wanted(ctx, task) else { return };
-    let r = or_scratch(remember::<Typed>(inet.sk));
+    // Of a refused socket that is not TCP nothing is seen any more; the end of a TCP socket is.
+    if refused && inet.protocol != IPPROTO_TCP {
+        return;
+    }
+    let r = remember::<Typed>(inet.sk);
     if r.is_null() {
         return;
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
+    if refused {
+        r.marks = REFUSED;
+        return;
+    }
     inet.describe(ctx, r);
     let time_ns = now();
     r.created_ns = time_ns;
@@ -246,35 +120,77 @@ pub fn create(ctx: *mut bpf_sock) {
     if let Some(process) = owner::current() {
         process.own(r, Grade::Created);
     }
-    if wanted_ends() && wanted_owner(r) && wanted_ports(0, 0) {
-        if let Some(mut entry) = reserve::<Record>() {
-            entry.write(record(Kind::Open, r, time_ns, inet.inode()));
-            submit(entry, time_ns);
-        }
+    if inet.protocol != IPPROTO_MPTCP {
+        report_open(r, inet.inode(), time_ns);
     }
 }
 
-/// Body of `cgroup/sock_release`: the end of sockets that are not TCP. Those end in `tcp_destroy_sock`; for a connection that was
-/// accepted where no hook could see it, this is the first sight of whoever did.
+/// Body of `cgroup/connect4` and `cgroup/connect6`: a process asks for a connection. If there is no route, connect(2) fails before the socket
+/// has the destination.
 #[inline(always)]
-pub fn release(ctx: *mut bpf_sock) {
-    // SAFETY: the verifier turns these into loads of the socket's own fields.
-    if unsafe { (*ctx).protocol as u16 == IPPROTO_TCP && (*ctx).type_ != SOCK_RAW } {
-        accept::take_over::<Typed>(ctx.cast_const().cast());
+pub fn connect(sk: Addr, protocol: u16, raddr: [u64; 2], rport: u16) {
+    if protocol != IPPROTO_TCP || !enabled() {
         return;
     }
-    let Some(inet) = Inet::wanted(ctx, None) else { return };
-    let known = recall::<Typed>(inet.sk);
-    let r = or_scratch(known);
+    let r = recall::<Typed>(sk);
     if r.is_null() {
         return;
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
-    if known.is_null() {
+    // Otherwise it is connected, connecting, or listens.
+    if r.state == CLOSE {
+        (r.raddr, r.rport) = (raddr, rport);
+        r.marks |= CONNECTING;
+    }
+}
+
+/// Body of `cgroup/sock_release`: the end of sockets that are not TCP. Those end in `tcp_destroy_sock`; but of a connection that was accepted
+/// where no hook saw it, and was over by then, no other hook sees who closes it.
+#[inline(always)]
+pub fn release(ctx: *mut bpf_sock) {
+    if !enabled() {
+        return;
+    }
+    // SAFETY: the verifier turns these into loads of the socket's own fields.
+    let (protocol, kind) = unsafe { ((*ctx).protocol as u16, (*ctx).type_ as u16) };
+    if protocol == IPPROTO_TCP && kind != SOCK_RAW {
+        let r = recall::<Typed>(ctx.cast_const().cast());
+        // SAFETY: a value of a map.
+        if !r.is_null() && unsafe { (*r).grade } == Grade::Inherited as u8 {
+            // SAFETY: as above.
+            owner::close_accepted(unsafe { &mut *r });
+        }
+        return;
+    }
+    let Some(inet) = Inet::wanted(ctx, None) else { return };
+    let mut r = recall::<Typed>(inet.sk);
+    if inet.protocol == IPPROTO_MPTCP && kind != SOCK_RAW {
+        if !r.is_null() {
+            forget::<Typed>(inet.sk);
+        }
+        // The kernel closes the TCP socket behind it later, by itself.
+        let behind = Probed::follow(inet.sk, Field::MptcpFirst).map_or(core::ptr::null_mut(), recall::<Probed>);
+        if !behind.is_null() {
+            // SAFETY: a value of a map.
+            owner::close(unsafe { &mut *behind });
+        }
+        return;
+    }
+    let known = !r.is_null();
+    if !known {
+        r = remember::<Typed>(inet.sk);
+        if r.is_null() {
+            return;
+        }
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    if !known {
         inet.describe(ctx, r);
         r.learn_uid::<Probed>(inet.sk);
     }
+    r.family = inet.family;
     let v6 = inet.family == AF_INET6;
     if let (Some(laddr), Some(raddr), Some(lport), Some(rport)) = (
         Probed::address(inet.sk, v6, Field::SkcRcvSaddr, Field::SkcV6RcvSaddr),
@@ -283,10 +199,9 @@ pub fn release(ctx: *mut bpf_sock) {
         Probed::get::<u16>(inet.sk, Field::SkcDport),
     ) {
         (r.laddr, r.raddr, r.lport, r.rport) = (laddr, raddr, lport, u16::from_be(rport));
-        r.flags |= HAS_TUPLE;
+        r.flags = (r.flags & !NO_LPORT) | HAS_TUPLE;
     }
-    tell_close(r, inet.inode(), false, Reason::Closed);
-    if !known.is_null() {
-        forget::<Typed>(inet.sk);
-    }
+    owner::close(r);
+    report_close(r, inet.inode(), false, Reason::Closed);
+    forget::<Typed>(inet.sk);
 }

@@ -1,34 +1,28 @@
-//! The life of TCP sockets: transitions, resets, the end.
+//! The life of TCP sockets: their transitions.
 
 use crate::{
-    PENDING, mini, owner,
-    read::{Addr, Memory, Probed, offset},
-    remembered::{COUNTED, Remembered, SENT_RESET, UNTOLD, forget, or_scratch, recall, remember, still},
-    sock::{now, tell_close, tell_state, wanted_state, wanted_tcp},
+    BIRTHS, CLASSIC_FIRST, PENDING, PREEMPTED,
+    ending::{finish, mark_close},
+    listen, mini, owner,
+    read::{Addr, Memory},
+    remembered::{ENDED, Remembered, SENT_RESET, UNREPORTED, count, forget, netstat_state_of, recall, remember},
+    report::{UNKNOWN_INODE, enabled, jiffies, now, report_state, since, wanted_state, wanted_tcp},
+    request,
 };
-use netstat_ebpf::{ABSENT, AF_INET6, BORN, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, UNKNOWN_NS};
+use netstat_ebpf::{AF_INET6, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, counter};
 
 /// States of `include/net/tcp_states.h` that the bodies look at.
-const ESTABLISHED: u8 = 1;
+pub const ESTABLISHED: u8 = 1;
 pub const SYN_SENT: u8 = 2;
 pub const SYN_RECV: u8 = 3;
 pub const FIN_WAIT1: u8 = 4;
 pub const FIN_WAIT2: u8 = 5;
 pub const TIME_WAIT: u8 = 6;
 pub const CLOSE: u8 = 7;
-const CLOSE_WAIT: u8 = 8;
+pub const CLOSE_WAIT: u8 = 8;
 const LAST_ACK: u8 = 9;
 pub const LISTEN: u8 = 10;
 pub const CLOSING: u8 = 11;
-
-/// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
-const EPIPE: i32 = 32;
-const ECONNRESET: i32 = 104;
-const ETIMEDOUT: i32 = 110;
-const ECONNREFUSED: i32 = 111;
-
-/// `SOCK_DONE` of `enum sock_flags`: set by `tcp_fin`, that is, when the peer's FIN has come.
-const SOCK_DONE: u64 = 1 << 1;
 
 /// Bytes 8 to 11 of an IPv4-mapped IPv6 address (RFC 4291), as they lie in memory.
 const MAPPED: u32 = u32::from_be(0xffff);
@@ -79,15 +73,18 @@ impl Tuple {
 /// Body of the hooks on a TCP transition. `sk` still has the old state.
 #[inline(always)]
 pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
+    if !enabled() {
+        return;
+    }
     if old == new {
         // `tcp_close` announces where a socket that was shut down before already is.
-        if matches!(new, FIN_WAIT1 | FIN_WAIT2) {
-            mark_close::<M>(sk);
+        if matches!(new, FIN_WAIT1 | FIN_WAIT2 | CLOSING | LAST_ACK) {
+            closes::<M>(sk, new);
         }
         return;
     }
     let birth = old == LISTEN && new == SYN_RECV;
-    let mut r = if birth { core::ptr::null_mut() } else { recall::<M>(sk) };
+    let mut r = if birth { core::ptr::null_mut() } else { recall_living::<M>(sk) };
     if r.is_null() {
         let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
         let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
@@ -95,7 +92,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
             return;
         }
-        r = or_scratch(remember::<M>(sk));
+        r = remember::<M>(sk);
         if r.is_null() {
             return;
         }
@@ -103,12 +100,12 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         let r = unsafe { &mut *r };
         r.describe_tcp(family, netns);
         // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
-        // its cookie yet. It is told then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
-        if birth || old == SYN_RECV {
-            r.created_ns = now();
-            r.state_ns = r.created_ns;
+        // its cookie yet. It is reported then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
+        if birth || old == SYN_RECV && BIRTHS.load() == 0 {
+            // When, its request knows.
+            r.mark = jiffies();
             r.state = SYN_RECV;
-            r.flags = UNTOLD;
+            r.flags = UNREPORTED;
         }
         if birth {
             if let Some(pending) = PENDING.get_ptr_mut(0) {
@@ -117,18 +114,33 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
             }
             return;
         }
-        if old == SYN_RECV {
-            mini::inherit_late(r, sk);
+        if old == SYN_RECV && BIRTHS.load() == 0 {
+            request::inherit_late(r, sk);
+        }
+        // A socket that the kernel made for a process (MPTCP): only a process connects, or listens.
+        if old == CLOSE
+            && let Some(process) = owner::current()
+        {
+            process.own(r, Grade::Created);
         }
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
-    let v6 = r.family == AF_INET6;
+    // An MPTCP socket passes the hook, too: it is no TCP socket, but what is in front of some.
+    if r.protocol != IPPROTO_TCP {
+        return;
+    }
+    // `setsockopt(IPV6_ADDRFORM)` makes an IPv6 socket an IPv4 one.
+    let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
+    let settled = r.flags & (HAS_TUPLE | NO_LPORT) == HAS_TUPLE
+        && r.family == family
+        && !matches!(old, CLOSE | LISTEN | SYN_SENT | SYN_RECV);
+    r.family = family;
+    let v6 = family == AF_INET6;
     let time_ns = now();
     r.learn_uid::<M>(sk);
 
     // The ends of a connection stay as they are once it is established.
-    let settled = r.flags & (HAS_TUPLE | NO_LPORT) == HAS_TUPLE && !matches!(old, CLOSE | LISTEN | SYN_SENT | SYN_RECV);
     let tuple = if settled {
         None
     } else {
@@ -145,47 +157,112 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if r.cookie == 0 {
         r.cookie = M::cookie(sk);
     }
-    if new == CLOSE {
-        finish::<M>(sk, r);
-    }
     let inode = M::inode(sk);
-    // Only a process that holds a connection ends its own half (`tcp_close_state`): if none was seen to accept it, this one did.
-    if r.grade == Grade::Inherited as u8
-        && matches!((old, new), (ESTABLISHED, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK))
-        && inode.is_some_and(|inode| inode != 0)
-        && let Some(process) = owner::current()
-    {
-        process.own(r, Grade::Accepted);
-    }
-
-    let mut marks = 0;
-    if r.flags & UNTOLD != 0 {
-        r.flags &= !UNTOLD;
-        if wanted_state(SYN_RECV) && wanted_state(new) {
-            marks = BORN;
-        } else {
-            tell_state(r, inode, LISTEN, SYN_RECV, r.state_ns, 0, 0);
+    let held = !matches!(inode, 0 | UNKNOWN_INODE);
+    let closer_before = r.closer;
+    if new == CLOSE {
+        finish::<M>(sk, old, held, r);
+    } else if old == CLOSE {
+        // Another life, after `connect(AF_UNSPEC)`: what ended the one before says nothing of this one.
+        r.flags &= !SENT_RESET;
+        r.reason = Reason::Closed as u8;
+        r.mark = 0;
+        r.marks = 0;
+        owner::reopen(r);
+        if new == LISTEN {
+            listen::begin::<M>(sk, r.lport);
         }
     }
-    let in_state_ns = if r.state_ns == 0 || r.state != old {
-        // Older than the tracer, or a transition between was not seen: some do not pass `tcp_set_state`.
-        UNKNOWN_NS
-    } else {
-        time_ns - r.state_ns
-    };
-    let entered_ns = if in_state_ns == UNKNOWN_NS { 0 } else { r.state_ns };
+    // Only a process that holds a connection ends its own half (`tcp_close_state`).
+    if held && matches!((old, new), (ESTABLISHED | SYN_RECV, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK)) {
+        owner::close_accepted(r);
+    }
+    // Of what it closes now, the process is the owner although it may have ended.
+    let held_on = held && r.closer == closer_before;
+    // What became a connection without a request (SYN cookies) is not linked to its listener by one.
+    if r.grade == Grade::None as u8 && old == SYN_RECV && r.flags & UNREPORTED != 0 {
+        request::inherit(r, listen::of_child::<M>(sk, r.lport));
+    }
+
+    let mut born = false;
+    if r.flags & UNREPORTED != 0 {
+        r.flags &= !UNREPORTED;
+        r.mark = 0;
+        r.state_ns = if r.state_ns == 0 { time_ns } else { r.state_ns.min(time_ns) };
+        r.created_ns = r.state_ns;
+        if wanted_state(SYN_RECV) && wanted_state(new) {
+            born = true;
+        } else if since().is_some_and(|since_ns| r.state_ns >= since_ns) {
+            report_state(r, (inode, held_on), (LISTEN, SYN_RECV), r.state_ns, r.state_ns, false);
+        }
+    } else if r.state != old && r.state != 0 && BIRTHS.load() != 0 {
+        // The kernel left out every program on a transition.
+        count(counter::LOST);
+    }
+    // Older than the tracer, or a transition between was not seen: some do not pass `tcp_set_state`.
+    let entered_ns = if r.state == old { r.state_ns } else { 0 };
     r.state_ns = time_ns;
     r.state = new;
-    tell_state(r, inode, old, new, time_ns, in_state_ns, marks);
+    report_state(r, (inode, held_on), (old, new), time_ns, entered_ns, born);
 
     match new {
         FIN_WAIT1 => mark_close::<M>(sk),
-        CLOSE => mini::time_wait::<M>(sk, (r.lport, r.rport), old, entered_ns),
+        CLOSE => {
+            if old == LISTEN {
+                listen::end::<M>(sk, r.lport);
+            }
+            mini::time_wait::<M>(sk, (r.lport, r.rport), old, entered_ns);
+        }
         _ => {}
     }
 }
 
-/// Leaves word that a transition is being taken care of.
+/// What is remembered of a TCP socket: not of another one that had its address before, and whose end the kernel left out.
+#[inline(always)]
+pub fn recall_same<M: Memory>(sk: Addr) -> *mut Remembered {
+    let r = recall::<M>(sk);
+    if r.is_null() {
+        return r;
+    }
+    // SAFETY: a value of a map.
+    let (remembered, marks) = unsafe { ((*r).cookie, (*r).marks) };
+    if remembered == 0 || M::get::<u64>(sk, Field::SkcCookie).is_none_or(|cookie| cookie == remembered) {
+        return r;
+    }
+    if marks & ENDED == 0 {
+        count(counter::LOST);
+    }
+    forget::<M>(sk);
+    core::ptr::null_mut()
+}
+
+/// The same, unless its end is reported: the socket is another one, then.
+#[inline(always)]
+fn recall_living<M: Memory>(sk: Addr) -> *mut Remembered {
+    let r = recall_same::<M>(sk);
+    // SAFETY: a value of a map.
+    if !r.is_null() && PREEMPTED.load() != 0 && unsafe { (*r).marks } & ENDED != 0 {
+        forget::<M>(sk);
+        return core::ptr::null_mut();
+    }
+    r
+}
+
+/// A process closes a socket that it, or another, has shut down before.
+#[inline(always)]
+fn closes<M: Memory>(sk: Addr, state: u8) {
+    let r = recall::<M>(sk);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    owner::close(unsafe { &mut *r });
+    if matches!(state, FIN_WAIT1 | FIN_WAIT2) {
+        mark_close::<M>(sk);
+    }
+}
+
+/// Notes that a transition is being taken care of.
 #[inline(always)]
 pub fn see(sk: Addr, new: u8) {
     if let Some(pending) = PENDING.get_ptr_mut(0) {
@@ -194,235 +271,63 @@ pub fn see(sk: Addr, new: u8) {
     }
 }
 
+/// Notes that a transition was taken care of in place of another program.
+#[inline(always)]
+pub fn stand_in(sk: Addr, new: u8) {
+    if let Some(pending) = PENDING.get_ptr_mut(0) {
+        // SAFETY: the value is this CPU's own.
+        unsafe { ((*pending).stood_in, (*pending).stood_in_state) = (sk as u64, u64::from(new)) };
+    }
+}
+
+/// Whether `state_left_out` has just reported this transition. It runs before the program that it stands in for where another tracer was on
+/// the classic tracepoint first. Then it cannot know what is left out, and it reports nothing any more.
+#[inline(always)]
+pub fn is_taken<M: Memory>(sk: Addr, old: u8, new: u8) -> bool {
+    if PREEMPTED.load() == 0 || CLASSIC_FIRST.load() != 0 || old == new {
+        return false;
+    }
+    let Some(pending) = PENDING.get_ptr_mut(0) else { return false };
+    // SAFETY: the value is this CPU's own.
+    let noted = unsafe { (*pending).stood_in == sk as u64 && (*pending).stood_in_state == u64::from(new) };
+    // SAFETY: as above. The next transition of this kind is another one.
+    unsafe { (*pending).stood_in = 0 };
+    // Either of them alone may be of a socket that had the address before.
+    let taken = noted && !is_left_out::<M>(sk, new);
+    if taken {
+        CLASSIC_FIRST.store(1);
+    }
+    taken
+}
+
 /// Whether nobody has taken care of a transition. The kernel does not run a program that it has interrupted for a softirq, once more in
-/// that: what happens there is left to a second program. Most transitions are seen at once by the word left; the word may have been written
-/// over meanwhile, and then the state that the socket is remembered to be in decides.
+/// that: what happens there is left to a second program. Most transitions are seen at once by the note; it may have been written over
+/// meanwhile, and then the state that the socket is remembered to be in decides.
 #[inline(always)]
 pub fn is_unseen<M: Memory>(sk: Addr, new: u8) -> bool {
     if let Some(pending) = PENDING.get_ptr_mut(0)
         // SAFETY: the value is this CPU's own.
         && unsafe { (*pending).seen == sk as u64 && (*pending).seen_state == u64::from(new) }
     {
+        // It says nothing of the socket that has this address next.
+        // SAFETY: as above.
+        unsafe { (*pending).seen = 0 };
         return false;
     }
-    let r = recall::<M>(sk);
-    // SAFETY: a value of a map.
-    r.is_null() || unsafe { (*r).state } != new
+    is_left_out::<M>(sk, new)
+}
+
+/// The same, by the state that the socket is remembered to be in.
+#[inline(always)]
+pub fn is_left_out<M: Memory>(sk: Addr, new: u8) -> bool {
+    netstat_state_of(M::key(sk)) != u32::from(new)
 }
 
 /// `inet_sport`: still there when `skc_num` has been given back.
 #[inline(always)]
-fn kept_port<M: Memory>(sk: Addr) -> u16 {
+pub fn kept_port<M: Memory>(sk: Addr) -> u16 {
     let tcp = M::tcp_sock(sk);
     if tcp.is_null() { 0 } else { u16::from_be(M::get(tcp, Field::InetSport).unwrap_or_default()) }
-}
-
-/// Counts a connection that is over, before `tcp_disconnect` clears the counters, and why it is.
-#[inline(always)]
-fn finish<M: Memory>(sk: Addr, r: &mut Remembered) {
-    let tcp = M::tcp_sock(sk);
-    if tcp.is_null() {
-        return;
-    }
-    add_totals::<M>(sk, tcp, r);
-    let Some(error) = M::get::<i32>(sk, Field::SkErr) else {
-        r.reason = Reason::Unknown as u8;
-        return;
-    };
-    let retransmits = M::get::<u8>(tcp, Field::IcskRetransmits).unwrap_or_default();
-    r.reason = match error {
-        ECONNREFUSED => Reason::Refused,
-        ETIMEDOUT => Reason::TimedOut,
-        ECONNRESET if is_late_data::<M>(sk, r) => {
-            r.flags |= SENT_RESET;
-            Reason::Closed
-        }
-        ECONNRESET | EPIPE => Reason::ResetReceived,
-        // Somebody who asks for the error all the time (`SO_ERROR`) may have taken it already.
-        0 if retransmits > 0 && !both_ways_shut::<M>(sk) => Reason::TimedOut,
-        0 => Reason::Closed,
-        // A soft error (an ICMP message, say) is what `tcp_write_err` reports when the retransmissions ran out.
-        _ if retransmits > 0 => Reason::TimedOut,
-        _ => Reason::Unknown,
-    } as u8;
-}
-
-/// Segments with data that have come for a connection, taken or not.
-#[inline(always)]
-fn data_segments<M: Memory>(sk: Addr) -> Option<u32> {
-    let tcp = M::tcp_sock(sk);
-    if tcp.is_null() { None } else { M::get(tcp, Field::TcpDataSegsIn) }
-}
-
-/// [`Remembered::mark`]: data wait for the socket's lock, which the process that closes it holds.
-const DATA_WAIT: u64 = u64::MAX;
-
-/// How many of the segments that wait for a socket's lock are looked at.
-const WAITING: usize = 8;
-
-/// How often it is looked whether another processor has put away the segment it has counted.
-const PUT_AWAY: usize = 32;
-
-/// Marks a connection whose process ends its own half: does it close the other one, too?
-#[inline(always)]
-fn mark_close<M: Memory>(sk: Addr) {
-    let closed = M::get::<u8>(sk, Field::SkShutdown).is_some_and(is_both_ways);
-    let mark = match data_segments::<M>(sk).filter(|_| closed) {
-        None => 0,
-        // These are counted already.
-        Some(_) if do_data_wait(sk) => DATA_WAIT,
-        Some(segments) => u64::from(segments) + 1,
-    };
-    let r = still::<M>(sk);
-    if !r.is_null() {
-        // SAFETY: a value of a map.
-        unsafe { (*r).mark = mark };
-    }
-}
-
-/// Whether segments with data wait for a socket's lock.
-#[inline(always)]
-fn do_data_wait(sk: Addr) -> bool {
-    const FIN: u8 = 1;
-    let (backlog, cb) = (offset(Field::SkBacklog), offset(Field::SkbCb));
-    if backlog == ABSENT || cb == ABSENT {
-        return false;
-    }
-    // A segment is counted, and put away to wait, under the spinlock.
-    for _ in 0..PUT_AWAY {
-        if Probed::get::<u32>(sk, Field::SkLock).unwrap_or_default() == 0 {
-            break;
-        }
-    }
-    let mut skb = Probed::at::<u64>(sk.wrapping_add(backlog as usize + 8)) as Addr;
-    for _ in 0..WAITING {
-        if skb.is_null() {
-            return false;
-        }
-        let cb = skb.wrapping_add(cb as usize);
-        let [from, to]: [u32; 2] = Probed::at(cb);
-        let fin = Probed::get::<u8>(cb, Field::TcpCbFlags).unwrap_or_default() & FIN;
-        if to.wrapping_sub(from) > u32::from(fin) {
-            return true;
-        }
-        skb = Probed::get::<u64>(skb, Field::SkbNext).unwrap_or_default() as Addr;
-    }
-    false
-}
-
-/// Whether data came for a connection after its process had closed it (RFC 1122, 4.2.2.13): they are answered by a reset, once the socket
-/// has ended, and the kernel notes the error as if one had been received.
-#[inline(always)]
-pub fn is_late_data<M: Memory>(sk: Addr, r: &Remembered) -> bool {
-    match r.mark {
-        0 => false,
-        DATA_WAIT => true,
-        mark => data_segments::<M>(sk).is_some_and(|segments| u64::from(segments) + 1 != mark),
-    }
-}
-
-/// `SHUTDOWN_MASK` is set before the transition by who closes a socket (`tcp_close`), after it by what ends one (`tcp_done`).
-#[inline(always)]
-fn both_ways_shut<M: Memory>(sk: Addr) -> bool {
-    M::get::<u8>(sk, Field::SkShutdown).is_none_or(is_both_ways)
-}
-
-/// `SHUTDOWN_MASK` of `include/net/sock.h`.
-#[inline(always)]
-fn is_both_ways(shut: u8) -> bool {
-    shut & 3 == 3
-}
-
-/// Adds the counters of `struct tcp_sock` to the totals.
-#[inline(always)]
-fn add_totals<M: Memory>(sk: Addr, tcp: Addr, r: &mut Remembered) {
-    let (Some(received), Some(sent), Some(again)) = (
-        M::get::<u64>(tcp, Field::TcpBytesReceived),
-        M::get::<u64>(tcp, Field::TcpBytesSent),
-        M::get::<u64>(tcp, Field::TcpBytesRetrans),
-    ) else {
-        return;
-    };
-    // `bytes_received` also counts the FIN, which takes a sequence number.
-    let fin = M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0);
-    r.rx_bytes += received.saturating_sub(u64::from(fin));
-    r.tx_bytes += sent.saturating_sub(again);
-    r.retransmits += M::get::<u32>(tcp, Field::TcpTotalRetrans).unwrap_or_default();
-    let rtt = M::get::<u32>(tcp, Field::TcpSrttUs).unwrap_or_default() >> 3;
-    if rtt != 0 {
-        r.rtt_us = rtt;
-    }
-    r.flags |= COUNTED;
-}
-
-/// Body of the hooks on `tcp_send_reset`: this end resets the connection.
-#[inline(always)]
-pub fn send_reset<M: Memory>(sk: Addr) {
-    if sk.is_null() {
-        return;
-    }
-    let r = recall::<M>(sk);
-    if !r.is_null() {
-        // SAFETY: a value of a map.
-        unsafe { (*r).flags |= SENT_RESET };
-    }
-}
-
-/// Body of the hooks on `tcp_destroy_sock`: the end of a TCP socket.
-#[inline(always)]
-pub fn destroy<M: Memory>(sk: Addr) {
-    let known = recall::<M>(sk);
-    let r = or_scratch(known);
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    tell_end::<M>(sk, unsafe { &mut *r });
-    if !known.is_null() {
-        forget::<M>(sk);
-    }
-}
-
-#[inline(always)]
-fn tell_end<M: Memory>(sk: Addr, r: &mut Remembered) {
-    if r.family == 0 {
-        let family = M::get::<u16>(sk, Field::SkcFamily).unwrap_or(0) as u8;
-        let netns = M::netns(sk);
-        let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
-        if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
-            return;
-        }
-        r.describe_tcp(family, netns);
-    }
-    let v6 = r.family == AF_INET6;
-    r.learn_uid::<M>(sk);
-    if r.flags & HAS_TUPLE == 0
-        && let Some(mut tuple) = Tuple::read::<M>(sk, v6)
-    {
-        if tuple.lport == 0 {
-            tuple.lport = kept_port::<M>(sk);
-        }
-        (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
-        r.flags |= HAS_TUPLE;
-    }
-    if r.cookie == 0 {
-        r.cookie = M::cookie(sk);
-    }
-    if r.flags & COUNTED == 0 {
-        let tcp = M::tcp_sock(sk);
-        if !tcp.is_null() {
-            add_totals::<M>(sk, tcp, r);
-        }
-    }
-    let reason = match r.reason {
-        reason if reason == Reason::ResetReceived as u8 => Reason::ResetReceived,
-        reason if reason == Reason::Refused as u8 => Reason::Refused,
-        reason if reason == Reason::TimedOut as u8 => Reason::TimedOut,
-        _ if r.flags & SENT_RESET != 0 => Reason::ResetSent,
-        reason if reason == Reason::Unknown as u8 => Reason::Unknown,
-        _ => Reason::Closed,
-    };
-    tell_close(r, M::inode(sk), r.flags & COUNTED != 0, reason);
 }
 
 /// The state a socket is in, for hooks that are told only the new one.

@@ -12,7 +12,7 @@ use aya_ebpf::{Global, helpers::generated::bpf_get_stack};
 use netstat_ebpf::{ABSENT, Field};
 
 /// `TCP_NEW_SYN_RECV` of `include/net/tcp_states.h`: the state of a request.
-const NEW_SYN_RECV: u8 = 12;
+pub const NEW_SYN_RECV: u8 = 12;
 
 /// What a timer belongs to.
 pub enum Of {
@@ -29,7 +29,7 @@ pub fn owner_of(timer: Addr) -> Option<Of> {
     }
     let tw = timer.wrapping_sub(offset(Field::TwTimer) as usize);
     let req = timer.wrapping_sub(offset(Field::ReqTimer) as usize);
-    if is(function, &TW_TIMER, &TW_TIMER_SEEN, || is_time_wait(tw)) {
+    if is(function, &TW_TIMER, &TW_TIMER_SEEN, || netstat_is_time_wait(Typed::number(tw)) != 0) {
         Some(Of::TimeWait(tw))
     } else if is(function, &REQ_TIMER, &REQ_TIMER_SEEN, || is_request(req)) {
         Some(Of::Request(req))
@@ -63,12 +63,16 @@ pub fn learn(tw: Addr) {
 }
 
 /// Whether there is a minisocket where a timer might be part of one: it has the state of one, and is in the table it would be in.
-#[inline(always)]
-fn is_time_wait(tw: Addr) -> bool {
-    Probed::get(tw, Field::SkcState) == Some(TIME_WAIT)
+/// The verifier checks it by itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_is_time_wait(tw: u64) -> u32 {
+    let tw = tw as Addr;
+    let is_it = Probed::get(tw, Field::SkcState) == Some(TIME_WAIT)
         && Probed::follow(tw, Field::SkcNet)
             .zip(Probed::get(tw, Field::SkcHash))
-            .is_some_and(|(net, hash)| ehash::search(net, hash, |entry| entry == tw).is_some())
+            .is_some_and(|(net, hash)| ehash::search(net, hash, |entry| entry == tw).is_some());
+    u32::from(is_it)
 }
 
 /// Whether there is a request where a timer might be part of one: it has the state of one, and waits at a listener with its port.
@@ -86,6 +90,21 @@ fn is_request(req: Addr) -> bool {
 pub fn runs(timer: Addr) -> bool {
     let entry = offset(Field::TimerEntry);
     entry != ABSENT && Probed::at::<u64>(timer.wrapping_add(entry as usize + 8)) != 0
+}
+
+/// Whether a timer is stopped because it has run out, and its function is about to be called: then it is the first of a list that lies on
+/// the stack (`heads` in `__run_timers`), as does the context `ctx` of the program. The others are in the wheel.
+#[inline(always)]
+pub fn has_run_out(ctx: *mut core::ffi::c_void, timer: Addr) -> bool {
+    /// Less than the stack of any kernel. What is compared are functions that call each other.
+    const STACK: u64 = 8 << 10;
+    let entry = offset(Field::TimerEntry);
+    if entry == ABSENT {
+        return false;
+    }
+    // `pprev`, the second word of a `struct hlist_node`.
+    let before: u64 = Typed::at(timer.wrapping_add(entry as usize + 8));
+    before.wrapping_sub(Typed::number(ctx.cast_const().cast())) < STACK
 }
 
 /// Whether it is known at once why a timer is stopped: that takes the addresses of the functions that do it.

@@ -197,7 +197,7 @@ impl Comm {
 pub struct Owner {
     /// Thread-group id, in the PID namespace of the reader.
     pub pid: u32,
-    /// Name of the thread-group leader when it became the owner.
+    /// Name of the thread-group leader at the time of the event.
     pub comm: Comm,
     /// How the owner is known.
     pub grade: Grade,
@@ -216,6 +216,10 @@ pub enum CloseReason {
     Refused,
     /// No answer in time: connection, user, or keepalive timeout.
     TimedOut,
+    /// There was no way to the destination, as the kernel or an ICMP message said.
+    Unreachable,
+    /// Its process closed it before it was established.
+    Abandoned,
     /// The kernel did not say.
     Unknown,
 }
@@ -229,6 +233,8 @@ impl CloseReason {
             Self::ResetSent => "reset_sent",
             Self::Refused => "refused",
             Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Abandoned => "abandoned",
             Self::Unknown => "unknown",
         }
     }
@@ -249,6 +255,17 @@ pub struct Totals {
     pub retransmits: Option<u32>,
     /// Why it ended.
     pub reason: CloseReason,
+    /// The process that closed it, by close(2), by its own end, or by shutting it down; `None` where the kernel ended it by itself.
+    pub closed_by: Option<Closer>,
+}
+
+/// The process that closed a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closer {
+    /// Thread-group id, in the PID namespace of the reader.
+    pub pid: u32,
+    /// Name of the thread-group leader.
+    pub comm: Comm,
 }
 
 /// What happened to a socket.
@@ -295,6 +312,7 @@ pub struct SocketEvent {
 }
 
 /// One item of the event stream.
+#[allow(clippy::large_enum_variant, reason = "nearly every item is a socket's, and none is kept")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Something happened to a socket.
@@ -313,6 +331,18 @@ pub enum Event {
 pub struct Coverage {
     /// One entry per hook that was asked for.
     pub hooks: Vec<HookCoverage>,
+    /// The cgroup namespace, by inode number, whose processes alone the hooks of cgroups see; `None` where they see every process.
+    pub cgroup_namespace: Option<u32>,
+}
+
+impl Coverage {
+    /// What the hooks of a cgroup namespace do not see.
+    pub const OUTSIDE: &str = "no open events, no UDP events and no created owners";
+
+    /// Whether a hook is attached.
+    pub fn has(&self, hook: &str) -> bool {
+        self.hooks.iter().any(|covered| covered.hook == hook && covered.variant.is_some())
+    }
 }
 
 /// One hook of the tracer.

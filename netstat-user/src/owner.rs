@@ -2,7 +2,8 @@
 //!
 //! The kernel programs know who made or accepted a socket while they were there. For sockets older than that there is the scan of
 //! /proc: by inode; for the children of a listener that was scanned, by its port. What was once found for a socket stays with its
-//! cookie, or with its ends where the kernel has made no cookie, since a closed socket loses its inode before its last events.
+//! cookie, or with its ends where the kernel has made no cookie, since a closed socket loses its inode before its last events. Ends without a
+//! local port are nobody's in particular, and would not be those of the close.
 
 use crate::model::{Comm, EventEnd, EventKind, Grade, Owner, SocketEvent, TcpState};
 use std::{collections::HashMap, net::IpAddr};
@@ -25,8 +26,18 @@ enum Identity {
 
 /// The identities an event gives its socket.
 fn identities(event: &SocketEvent) -> impl Iterator<Item = Identity> {
-    let ends = event.local.zip(event.remote).map(|(local, remote)| Identity::Ends(event.netns, local, remote));
+    let ends = event.local.zip(event.remote).filter(|(local, remote)| local.port.is_some() && remote.port.is_some());
+    let ends = ends.map(|(local, remote)| Identity::Ends(event.netns, local, remote));
     event.cookie.map(Identity::Cookie).into_iter().chain(ends)
+}
+
+/// Whether the event may be of a connection request, not of a socket.
+const fn is_request(event: &SocketEvent) -> bool {
+    matches!(
+        event.kind,
+        EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, .. }
+            | EventKind::State { old: TcpState::SynRecv, new: TcpState::Close, .. }
+    )
 }
 
 /// The evidence gathered so far.
@@ -69,8 +80,10 @@ impl Owners {
     pub fn resolve(&mut self, event: &mut SocketEvent) {
         if event.owner.is_none() {
             event.owner = self.find(event);
-            // Remembered while it lives: an orphan has no inode to look up.
-            if let Some(owner) = event.owner {
+            // Remembered while it lives: an orphan has no inode to look up. A request may end without a close, and is found by its port.
+            if let Some(owner) = event.owner
+                && !is_request(event)
+            {
                 self.by_identity.extend(identities(event).map(|identity| (identity, owner)));
             }
         }
@@ -174,6 +187,7 @@ mod tests {
         rtt_us: None,
         retransmits: None,
         reason: CloseReason::Closed,
+        closed_by: None,
     });
 
     fn told(owners: &mut Owners, mut event: SocketEvent) -> Option<(u32, Grade)> {
@@ -193,6 +207,36 @@ mod tests {
         assert_eq!(told(&mut owners, event(orphan, here, 0, 77)), Some((100, Grade::Scanned)));
         assert_eq!(told(&mut owners, event(CLOSE, here, 0, 77)), Some((100, Grade::Scanned)));
         assert_eq!(told(&mut owners, event(orphan, here, 0, 77)), None, "forgotten once closed");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_lives_that_are_over() {
+        let mut owners = Owners::default();
+        let there = end("127.0.0.1", 80);
+        for port in 1..100 {
+            let (inode, cookie) = (u64::from(port), u64::from(port) + 1000);
+            owners.scanned(inode, 100, Comm::new(b"client"));
+            // The local port is not chosen yet, then it is.
+            let here = EventEnd { port: None, ..end("127.0.0.1", 0) };
+            let beginning = SocketEvent {
+                remote: Some(there),
+                ..event(state(TcpState::Close, TcpState::SynSent), here, inode, cookie)
+            };
+            assert_eq!(told(&mut owners, beginning), Some((100, Grade::Scanned)));
+            let here = end("127.0.0.1", port);
+            for kind in
+                [state(TcpState::SynSent, TcpState::Established), state(TcpState::Established, TcpState::Close), CLOSE]
+            {
+                told(&mut owners, SocketEvent { remote: Some(there), ..event(kind, here, inode, cookie) });
+            }
+        }
+        // A request that is given up.
+        owners.scanned(1, 100, Comm::new(b"server"));
+        owners.listening(1, there, 1);
+        for kind in [state(TcpState::Listen, TcpState::SynRecv), state(TcpState::SynRecv, TcpState::Close)] {
+            assert_eq!(told(&mut owners, event(kind, there, 0, 7)), Some((100, Grade::Inherited)));
+        }
+        assert_eq!((owners.by_identity.len(), owners.by_inode.len()), (0, 1));
     }
 
     #[test]

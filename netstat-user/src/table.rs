@@ -325,6 +325,7 @@ impl Table {
                     rtt_us: None,
                     retransmits: None,
                     reason: CloseReason::Unknown,
+                    closed_by: None,
                 };
                 self.past.keep(ClosedSocket { socket, closed_ns: now_ns, totals });
             }
@@ -373,6 +374,12 @@ impl Table {
             let Some(known) = &mut slot.socket else { return };
             // No event tells of a bind, or of an accept: what is not known is taken in any case.
             let newer = slot.touched == listing;
+            // IPV6_ADDRFORM makes an IPv6 socket one of IPv4, and no event reports that: the list is right.
+            if !newer && known.proto != socket.proto {
+                known.proto = socket.proto;
+                (known.local, known.remote) = (socket.local, socket.remote);
+                correction.changed += 1;
+            }
             if !newer && known.state != socket.state {
                 known.state = socket.state;
                 slot.mini = socket.state == TcpState::TimeWait;
@@ -458,6 +465,8 @@ fn merge(socket: &mut LiveSocket, event: &SocketEvent, closing: bool) {
         Some(inode) if inode != 0 || !closing => socket.inode = inode,
         _ => {}
     }
+    // What was IPv6 may have become IPv4 (IPV6_ADDRFORM), and so have its ends.
+    socket.proto = event.proto;
     socket.netns = event.netns.or(socket.netns);
     socket.uid = event.uid.or(socket.uid);
     socket.cookie = event.cookie.or(socket.cookie);

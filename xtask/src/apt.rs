@@ -20,13 +20,17 @@ pub const BPF: &[&str] = &[
 ];
 
 /// What the suites compare with, and what they need on the running kernel.
-pub const TESTS: &[&str] = &["net-tools", "iproute2", "locales"];
+pub const TESTS: &[&str] = &["net-tools", "iproute2", "locales", "postgresql"];
 
 /// What the benches compare with.
 pub const BENCH: &[&str] = &["net-tools", "iproute2", "libbpf-tools"];
 
 /// Boots other kernels under emulation.
 pub const VM: &[&str] = &["qemu-system-x86", "busybox-static", "xz-utils"];
+
+/// Builds for aarch64 and boots its kernels: ordinary packages of this machine's architecture.
+pub const CROSS: &[&str] =
+    &["qemu-system-arm", "rustc-web", "cargo-web", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
 
 /// Those of `packages` that dpkg does not list as installed. On a system without dpkg, all of them.
 pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
@@ -78,21 +82,4 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     let administrators =
         || ["/usr/sbin", "/sbin"].map(|dir| Path::new(dir).join(name)).into_iter().find(|path| path.is_file());
     sh::which(name).or_else(administrators)
-}
-
-/// The names of the packages apt offers that begin with `prefix`; none where there is no apt.
-pub fn names(prefix: &str) -> Result<Vec<String>> {
-    if sh::which("apt-cache").is_none() {
-        return Ok(Vec::new());
-    }
-    let list = || sh::output(Command::new("apt-cache").args(["pkgnames", prefix]));
-    let names = list()?;
-    // A machine whose package lists were never fetched, or were thrown away.
-    let names = if names.is_empty() && sh::is_root() {
-        sh::run(apt_get().arg("update"))?;
-        list()?
-    } else {
-        names
-    };
-    Ok(names.lines().map(str::to_owned).collect())
 }

@@ -20,14 +20,17 @@ use std::path::Path;
 pub struct Object {
     /// The bin target of netstat-ebpf.
     pub bin: &'static str,
+    /// The architecture it is for, as Rust names it; `None` where it is the same for all. Programs of kprobes read registers by name.
+    pub arch: Option<&'static str>,
     /// The file, from the top of the workspace.
     pub path: &'static str,
 }
 
-/// The committed objects: the tracer, and the iterators behind large tables.
-pub const OBJECTS: [Object; 2] = [
-    Object { bin: "netstat-ebpf", path: "netstat-ebpf/prebuilt/netstat-ebpf.o" },
-    Object { bin: "netstat-iter", path: "netstat-ebpf/prebuilt/netstat-iter.o" },
+/// The committed objects: the tracer for each architecture, and the iterators behind large tables.
+pub const OBJECTS: [Object; 3] = [
+    Object { bin: "netstat-ebpf", arch: Some("x86_64"), path: "netstat-ebpf/prebuilt/netstat-ebpf.x86_64.o" },
+    Object { bin: "netstat-ebpf", arch: Some("aarch64"), path: "netstat-ebpf/prebuilt/netstat-ebpf.aarch64.o" },
+    Object { bin: "netstat-iter", arch: None, path: "netstat-ebpf/prebuilt/netstat-iter.o" },
 ];
 /// The committed digests, from the top of the workspace.
 pub const DIGESTS: &str = "netstat-ebpf/prebuilt/sources.sha256";

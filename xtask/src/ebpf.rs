@@ -75,7 +75,7 @@ fn install() -> Result<()> {
     if linker().is_none() {
         // A bpf-linker of another LLVM than rustc's fails with "unable to find library -lLLVM" or misreads the bitcode.
         let mut install = Command::new("cargo");
-        sh::run(plain(&mut install).env("LLVM_PREFIX", LLVM).env("LLVM_SYS_221_PREFIX", LLVM).args([
+        sh::run(sh::plain(&mut install).env("LLVM_PREFIX", LLVM).env("LLVM_SYS_221_PREFIX", LLVM).args([
             "install",
             "bpf-linker",
             "--locked",
@@ -99,26 +99,18 @@ fn linker() -> Option<PathBuf> {
 
 /// The compilers, as the digest file names them.
 fn compilers() -> Result<String> {
-    let rustc = sh::output(plain(Command::new(RUSTC).arg("--version")))?;
+    let rustc = sh::output(sh::plain(Command::new(RUSTC).arg("--version")))?;
     let linker = linker().context("bpf-linker is not installed; `cargo xtask ebpf` installs it")?;
-    let linker = sh::output(plain(Command::new(linker).arg("--version")))?;
+    let linker = sh::output(sh::plain(Command::new(linker).arg("--version")))?;
     Ok(format!("{}, {}", rustc.trim(), linker.trim()))
-}
-
-/// Without what the cargo that runs us passes on: another rustc, its libraries, and flags that override ours.
-fn plain(command: &mut Command) -> &mut Command {
-    for name in
-        ["RUSTC", "RUSTC_WRAPPER", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "LD_LIBRARY_PATH"]
-    {
-        command.env_remove(name);
-    }
-    command
 }
 
 /// An object's bytes: programs, maps and BTF, no debug sections.
 fn build(object: &digest::Object) -> Result<Vec<u8>> {
     let root = sh::root();
-    let target_dir = root.join("target/bpf");
+    // aya takes the architecture of the machine that builds, where none is given.
+    let arch = object.arch.unwrap_or("x86_64");
+    let target_dir = root.join("target/bpf").join(arch);
     let linker = linker().context("bpf-linker is not installed")?;
     // BTF line info records source paths; without the maps an object would differ from folder to folder.
     let flags = [
@@ -126,11 +118,12 @@ fn build(object: &digest::Object) -> Result<Vec<u8>> {
         "-Clink-arg=--btf".to_owned(),
         // Otherwise every copy and every zeroing of a few bytes is a call of a loop over bytes.
         "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
+        format!("--cfg=bpf_target_arch=\"{arch}\""),
         format!("--remap-path-prefix={}=/src", root.display()),
         format!("--remap-path-prefix={}=/cargo", cargo_home().display()),
     ];
     let mut cargo = Command::new(CARGO);
-    plain(&mut cargo)
+    sh::plain(&mut cargo)
         .current_dir(root)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTC", RUSTC)

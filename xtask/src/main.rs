@@ -61,8 +61,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "vm",
-        args: "[SUITE…] [SERIES…]",
-        help: "boot Debian's 6.1 and 6.12 kernels under emulation, run the suites there, print the kernel matrix",
+        args: "[SUITE…] [GUEST…] [-- TEST]",
+        help: "boot other kernels of Debian under emulation, run the suites there, print the kernel matrix",
         run: vm::run,
     },
 ];

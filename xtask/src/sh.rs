@@ -50,6 +50,16 @@ pub fn cargo() -> Command {
     cargo
 }
 
+/// Without what the cargo that runs us passes on: another rustc, its libraries, and flags that override ours.
+pub fn plain(command: &mut Command) -> &mut Command {
+    for name in
+        ["RUSTC", "RUSTC_WRAPPER", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "LD_LIBRARY_PATH"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Whether we run as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

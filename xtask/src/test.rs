@@ -47,6 +47,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         tally += Tally::SKIPPED;
     }
     print!("{matrix}");
+    tally += matrix.judge();
 
     // Last, because it decides nothing about the binary: the digest has been checked.
     heading("kernel object");

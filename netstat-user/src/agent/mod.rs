@@ -60,6 +60,9 @@ pub trait Source {
     /// How the kernel programs fare.
     fn programs(&self) -> Vec<ProgramHealth>;
 
+    /// Runs of the programs that the kernel left out, and that no other program makes up for.
+    fn missed(&self) -> u64;
+
     /// Nanoseconds since the Unix epoch.
     fn now_ns(&self) -> u64;
 }
@@ -195,7 +198,7 @@ pub async fn run<S: Source, L: Lists>(
     agent.look(&looked)?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut missed, mut look_at) = (agent.missed(), Instant::now() + LOOK_FOR_MISSED);
+    let (mut missed, mut look_at) = (agent.source.missed(), Instant::now() + LOOK_FOR_MISSED);
     let (mut read_by, mut poll_at) = (false, Instant::now() + settings.poll);
     let mut not_before = Instant::now();
     loop {
@@ -229,7 +232,7 @@ pub async fn run<S: Source, L: Lists>(
         }
         if Instant::now() >= look_at {
             look_at = Instant::now() + LOOK_FOR_MISSED;
-            let before = std::mem::replace(&mut missed, agent.missed());
+            let before = std::mem::replace(&mut missed, agent.source.missed());
             agent.again |= missed > before;
         }
         let wanted =
@@ -258,11 +261,6 @@ pub async fn run<S: Source, L: Lists>(
 }
 
 impl<S: Source, L: Lists> Agent<S, L> {
-    /// Runs of the programs that the kernel left out, as one ran already on the processor.
-    fn missed(&self) -> u64 {
-        self.source.programs().iter().filter_map(|program| program.missed).sum()
-    }
-
     /// Begins to read the kernel's lists. All events recorded before are folded first.
     fn look(&mut self, looked: &mpsc::Sender<(Lookup, Vec<Ask>)>) -> io::Result<()> {
         self.drain(true)?;

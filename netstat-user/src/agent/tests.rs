@@ -42,6 +42,10 @@ impl Source for Fake {
         vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }]
     }
 
+    fn missed(&self) -> u64 {
+        2
+    }
+
     fn now_ns(&self) -> u64 {
         1
     }

@@ -1,6 +1,6 @@
 //! The command line of `agent`.
 
-use super::events::{duration, size};
+use super::events::{MOST_REMEMBERED, duration, size};
 use super::{Refusal, Request};
 use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -47,6 +47,11 @@ pub struct Options {
     /// Size of the kernel's ring buffer, rounded up to a power of two: 64K, 16M (4 KiB to 1 GiB)
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
     pub buffer: u32,
+
+    /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
+    /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REMEMBERED)))]
+    pub remember: Option<u32>,
 }
 
 fn mode(text: &str) -> Result<u32, String> {
@@ -96,11 +101,22 @@ mod tests {
     #[test]
     fn reads_options() {
         let options =
-            agent("--socket /x --mode 0660 --group 7 --recent 5s --recent-count 0 --clients 3 --poll 1m").unwrap();
+            agent("--socket /x --mode 0660 --group 7 --recent 5s --recent-count 0 --clients 3 --poll 1m --remember 9")
+                .unwrap();
         assert_eq!((options.socket.to_str(), options.mode), (Some("/x"), 0o660));
         assert_eq!((options.recent, options.recent_count, options.clients), (Duration::from_secs(5), 0, 3));
+        assert_eq!((options.remember, agent("").unwrap().remember), (Some(9), None));
         assert_eq!(agent("").unwrap().socket, PathBuf::from(SOCKET));
-        for line in ["--mode 8", "--mode 1777", "--recent 0", "--clients 0", "--buffer 1", "operand", "--nonsense"] {
+        for line in [
+            "--mode 8",
+            "--mode 1777",
+            "--recent 0",
+            "--clients 0",
+            "--buffer 1",
+            "--remember 0",
+            "operand",
+            "--nonsense",
+        ] {
             assert_eq!(agent(line), Err(2), "{line}");
         }
         assert_eq!(agent("--help"), Err(0));

@@ -11,6 +11,11 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 /// attached, and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON
 /// as null. Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the
 /// kernel.
+///
+/// The owner is created (the process made the socket), accepted (it took the connection), inherited (the owner of the listener:
+/// no process has accepted the connection yet) or scanned (found among the open files). A close has the totals, closed_by (the
+/// process that closed the socket, null if the kernel did) and the reason: closed, reset_received, reset_sent, refused,
+/// timed_out, unreachable, abandoned (closed before it was established) or unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "netstat-user events", bin_name = "netstat-user events", disable_version_flag = true)]
 #[command(after_help = "Exit codes: 0 fine; 1 failed; 2 usage; 3 ran, but events were lost and --strict was given.")]
@@ -67,9 +72,14 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
     pub buffer: u32,
 
+    /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
+    /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REMEMBERED)))]
+    pub remember: Option<u32>,
+
     /// Read the stream of the agent behind this socket: no privilege is needed but the socket's. Without this option that is done where
     /// the privilege to trace is missing and an agent answers on /run/netstat-user/agent.sock
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["probe", "buffer", "debug"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["probe", "buffer", "remember", "debug"])]
     pub agent: Option<PathBuf>,
 
     /// Exit with 3 if events were lost
@@ -84,6 +94,9 @@ pub struct Options {
     #[arg(long)]
     pub schema: bool,
 }
+
+/// Most sockets that may be asked to be remembered: some 3 GB.
+pub const MOST_REMEMBERED: u32 = 1 << 24;
 
 /// A variant of the hook on TCP transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -211,7 +224,7 @@ mod tests {
     fn reads_every_filter() {
         let options = events(
             "--json --proto tcp,UDP6 --state established,Time_Wait --lport 80 --rport 1 --port 0 --pid 7 --comm x --netns self \
-             --count 3 --duration 1.5s --probe raw_tp --buffer 5000 --strict --debug",
+             --count 3 --duration 1.5s --probe raw_tp --buffer 5000 --remember 7 --strict --debug",
         )
         .unwrap();
         assert_eq!(options.proto, [Proto::Tcp, Proto::Udp6]);
@@ -220,7 +233,7 @@ mod tests {
         assert_eq!(options.netns, Some(Netns::Own));
         assert_eq!(options.duration, Some(Duration::from_millis(1500)));
         assert_eq!(options.probe, Probe::RawTp);
-        assert_eq!(options.buffer, 8192);
+        assert_eq!((options.buffer, options.remember), (8192, Some(7)));
         assert_eq!(events("--agent /x --strict --pid 7").unwrap().agent, Some(PathBuf::from("/x")));
     }
 
@@ -244,6 +257,9 @@ mod tests {
             "--buffer 2G",
             "--buffer 9999999999999999999G",
             "--agent x --buffer 1M",
+            "--agent x --remember 5",
+            "--remember 0",
+            "--remember 16777217",
             "--agent x --probe raw_tp",
             "--agent",
             "--nonsense",

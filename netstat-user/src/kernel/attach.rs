@@ -1,8 +1,11 @@
 //! Loads the object and attaches what the plan says, keeping the cause of every variant that was refused.
 
 use super::{
+    accepts::{self, Accepts},
+    btf, cgroup,
     doubts::Doubts,
-    facts::{self, Gathered},
+    facts::{self, Gathered, Lockdown},
+    object::{self, Kfuncs},
     plan::{self, Facts, Hook, Refusal, Variant},
     prime,
 };
@@ -12,25 +15,31 @@ use crate::{
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
+    maps::Array,
     programs::{
         CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint,
         TracePoint,
     },
 };
-use netstat_ebpf::{ABSENT, ANY, FIELDS, globals, maps};
-use std::{error::Error, io};
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../netstat-ebpf/prebuilt/netstat-ebpf.o");
+use aya_obj::btf::BtfKind;
+use netstat_ebpf::{ABSENT, ANY, FIELDS, globals, kfunc, maps, phase};
+use std::{
+    error::Error,
+    fs, io,
+    os::fd::{AsFd, OwnedFd},
+};
 
 /// What to trace.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Hooks to attach.
     pub hooks: Vec<Hook>,
-    /// The only variant to try for TCP transitions.
-    pub forced: Option<Variant>,
+    /// The only variant to try for a hook, which is then attached even where it would report nothing new.
+    pub forced: Vec<(Hook, Variant)>,
     /// Size of the ring buffer in bytes: a power of two, at least a page.
     pub ring_bytes: u32,
+    /// How many sockets the programs can remember at least; `None` for as many as suits the kernel.
+    pub remember: Option<u32>,
     /// Bits by [`netstat_ebpf::proto_bit`].
     pub protos: u32,
     /// Bits by TCP state, or [`ANY`].
@@ -53,8 +62,9 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             hooks: Hook::ALL.to_vec(),
-            forced: None,
+            forced: Vec::new(),
             ring_bytes: 16 << 20,
+            remember: None,
             protos: u32::MAX,
             states: ANY,
             port: ANY,
@@ -67,26 +77,63 @@ impl Default for Wanted {
     }
 }
 
+impl Wanted {
+    fn forced(&self, hook: Hook) -> Option<Variant> {
+        self.forced.iter().find(|(forced, _)| *forced == hook).map(|&(_, variant)| variant)
+    }
+}
+
 /// Why tracing cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The process may not load programs.
     #[error("tracing needs {}: run as root, or grant it: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM", .0.join(", "))]
     Capabilities(Vec<&'static str>),
+    /// Only one network namespace is wanted, and nothing says which one a socket is in.
+    #[error(
+        "--netns needs the kernel's types, which say what namespace a socket is in: {0}; leave it out, or boot a kernel with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    Netns(String),
+    /// The kernel lacks what no program can do without.
+    #[error(
+        "events need Linux 5.12 or later, on arm64 5.18 (BPF programs that compare and exchange atomically); this is Linux {0}, where \
+         only the tables work"
+    )]
+    TooOld(String),
     /// The kernel refused a map or the whole object.
     #[error("the kernel refused the maps of the programs: {0}")]
     Object(String),
     /// No variant of a hook that cannot be done without.
-    #[error("cannot trace {hook}: {causes}")]
+    #[error("cannot trace {hook}: {}{causes}", if *.locked { LOCKED } else { "" })]
     Hook {
         /// The hook.
         hook: &'static str,
         /// Each variant tried, with its cause.
         causes: String,
+        /// Whether the kernel is locked down so far that programs may not read its memory.
+        locked: bool,
     },
     /// The object is not the one this program was built for.
     #[error("the kernel object lacks {0}: rebuild it with cargo xtask ebpf")]
     Lacks(&'static str),
+}
+
+/// Why nothing can be traced under lockdown=confidentiality.
+const LOCKED: &str = "the kernel is locked down (confidentiality) and lets no program read its memory: boot it without \
+                      lockdown=confidentiality; ";
+
+/// The newest kind of type that aya knows: `BTF_KIND_ENUM64`.
+const AYAS_NEWEST_KIND: u32 = 19;
+
+/// The kernel's types for aya, which gives up where one is of a kind it does not know: such types are none of those that are looked for.
+fn kernel_types() -> Option<Btf> {
+    let without = |error| {
+        log::debug!("the kernel's BTF is read without the kinds that are new: {error}");
+        let blob = fs::read(sys::KERNEL_TYPES).ok()?;
+        let clean = btf::without_newer_kinds(&blob, AYAS_NEWEST_KIND).ok()?;
+        Btf::parse(&clean, aya::Endianness::default()).ok()
+    };
+    Btf::from_sys_fs().map_or_else(without, Some)
 }
 
 /// The whole chain of causes on one line; the verifier's log, which is many, is cut to its last line.
@@ -110,8 +157,9 @@ pub fn refused(error: &ProgramError) -> Refusal {
             let log = verifier_log.to_string();
             log::debug!("verifier log:\n{log}");
             // The complaint is the last line before the statistics.
-            let statistics =
-                |line: &&str| !["processed", "stack depth", "verification time"].iter().any(|s| line.starts_with(s));
+            let statistics = |line: &&str| {
+                !["processed", "stack depth", "verification time", "subprog "].iter().any(|s| line.starts_with(s))
+            };
             match log.lines().rev().filter(|line| !line.trim().is_empty()).find(statistics) {
                 Some(complaint) => format!("load: {io_error}: {}", complaint.trim()),
                 None => format!("load: {io_error}"),
@@ -121,30 +169,51 @@ pub fn refused(error: &ProgramError) -> Refusal {
     })
 }
 
+/// Programs that are attached.
+pub struct Attached {
+    /// Owns the programs and their links.
+    pub ebpf: Ebpf,
+    /// What is traced.
+    pub coverage: Coverage,
+    /// `None` where the programs never doubt.
+    pub doubts: Option<Doubts>,
+    /// `None` where the hook on the return of accept(2) is not attached, or stays attached.
+    pub accepts: Option<Accepts>,
+}
+
 /// Loads and attaches.
 ///
 /// # Errors
 /// An [`AttachError`] when a hook that cannot be done without has no usable variant; hooks that can are listed in the coverage.
-pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage, Option<Doubts>), AttachError> {
+pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     let missing = facts::missing_capabilities();
     if !missing.is_empty() {
         return Err(AttachError::Capabilities(missing));
     }
-    let Gathered { facts, cgroup } = facts::gather();
-    let mut ebpf = load(wanted, &facts)?;
-    let btf = Btf::from_sys_fs().ok();
+    if let Some(release) = facts::too_old() {
+        return Err(AttachError::TooOld(release));
+    }
+    let Gathered { facts, cgroup, lockdown } = facts::gather();
+    if let (Err(cause), true) = (&facts.types, wanted.netns != ANY) {
+        return Err(AttachError::Netns(cause.clone()));
+    }
+    let btf = kernel_types();
+    let kfuncs = btf.as_ref().filter(|_| facts.preempted).and_then(kfuncs);
+    let mut ebpf = load(wanted, &facts, kfuncs)?;
+    let (cgroup, part) = cgroup.map_or((None, None), |cgroup| (Some(cgroup.dir), cgroup.part));
     let mut coverage = Coverage::default();
+    let mut accepts = None;
     for &hook in &wanted.hooks {
-        if plan::is_needless(hook, &coverage, wanted.protos) {
+        let forced = wanted.forced(hook);
+        if forced.is_none() && plan::is_needless(hook, &coverage, wanted.protos, facts.preempted) {
             continue;
         }
-        let forced = wanted.forced.filter(|_| hook == Hook::State);
         let mut covered =
             HookCoverage { hook: hook.name(), without: hook.without(), variant: None, refused: Vec::new() };
         for (variant, refusal) in plan::candidates(hook, &facts, forced) {
             let outcome = match refusal {
                 Some(refusal) => Err(refusal),
-                None => try_attach(&mut ebpf, hook, variant, btf.as_ref(), cgroup.as_ref()),
+                None => try_attach(&mut ebpf, hook, variant, btf.as_ref(), cgroup.as_ref(), &mut accepts),
             };
             match outcome {
                 Ok(()) => {
@@ -156,21 +225,50 @@ pub fn attach(wanted: &Wanted) -> Result<(Ebpf, Coverage, Option<Doubts>), Attac
         }
         if covered.variant.is_none() && hook == Hook::State {
             let causes: Vec<_> = covered.refused.iter().map(|(variant, cause)| format!("{variant}: {cause}")).collect();
-            return Err(AttachError::Hook { hook: hook.name(), causes: causes.join("; ") });
+            let locked = lockdown == Some(Lockdown::Confidentiality);
+            return Err(AttachError::Hook { hook: hook.name(), causes: causes.join("; "), locked });
         }
         coverage.hooks.push(covered);
     }
+    // Every hook is there: from now on nothing that happens to a socket is missed. What there is already is looked up first.
+    begin(&mut ebpf, phase::QUIET)?;
     coverage.hooks.push(prime::prime(&mut ebpf, btf.as_ref()));
+    begin(&mut ebpf, sys::clock_ns(rustix::time::ClockId::Monotonic))?;
+    cgroup::limit(&mut coverage, part);
     let doubts = match facts.symbols {
         Some(_) => None,
         None => Doubts::new(&mut ebpf, btf.as_ref())
             .inspect_err(|refusal| log::debug!("the programs are not asked what they doubt: {refusal}"))
             .ok(),
     };
-    Ok((ebpf, coverage, doubts))
+    // Only these see what the hook on the return of accept(2) need not see.
+    if wanted.forced(Hook::Accept).is_some()
+        || !coverage.has(Hook::Accept4.name())
+        || !coverage.has(Hook::Accept6.name())
+    {
+        accepts = None;
+    }
+    Ok(Attached { ebpf, coverage, doubts, accepts })
 }
 
-fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
+/// Says what the programs shall do: a [`phase`], or since when they report.
+fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
+    let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
+    let refused = |error: aya::maps::MapError| AttachError::Object(causes(&error));
+    let mut started = Array::<_, u64>::try_from(map).map_err(refused)?;
+    started.set(0, phase, 0).map_err(refused)
+}
+
+/// The numbers of the functions of [`kfunc::ALL`], `None` where the kernel lacks one.
+fn kfuncs(btf: &Btf) -> Option<Kfuncs> {
+    let mut ids = [0; kfunc::ALL.len()];
+    for (id, (_, name)) in ids.iter_mut().zip(kfunc::ALL) {
+        *id = btf.id_by_type_name_kind(name, BtfKind::Func).ok()?;
+    }
+    Some(ids)
+}
+
+fn load(wanted: &Wanted, facts: &Facts, kfuncs: Option<Kfuncs>) -> Result<Ebpf, AttachError> {
     const NOTHING: [u32; FIELDS] = [ABSENT; FIELDS];
     let offsets = facts.types.as_ref().map_or(&NOTHING, |types| &types.offsets);
     let symbols = facts.symbols.unwrap_or_default();
@@ -184,10 +282,17 @@ fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
         .override_global(globals::OFFSETS, &offsets[..], true)
         .override_global(globals::LOG_LEVEL, &log_level, true)
         .map_max_entries(maps::EVENTS, wanted.ring_bytes);
+    let preallocated = facts.types.as_ref().is_ok_and(|types| !types.maps_grow);
+    if let Some(sockets) = object::remembered(wanted.remember, preallocated) {
+        loader.map_max_entries(object::MORE_SOCKETS, sockets);
+    }
     // `tcp_set_state` is not passed when a connection begins.
-    let births = u32::from(!matches!(wanted.forced, Some(Variant::Fentry | Variant::Kprobe)));
+    let births = u32::from(!matches!(wanted.forced(Hook::State), Some(Variant::Fentry | Variant::Kprobe)));
+    let (preempted, undisturbed) = (u32::from(facts.preempted), u32::from(kfuncs.is_some()));
     for (name, value) in [
         (globals::BIRTHS, &births),
+        (globals::PREEMPTED, &preempted),
+        (globals::UNDISTURBED, &undisturbed),
         (globals::PROTOS, &wanted.protos),
         (globals::STATES, &wanted.states),
         (globals::PORT, &wanted.port),
@@ -211,11 +316,12 @@ fn load(wanted: &Wanted, facts: &Facts) -> Result<Ebpf, AttachError> {
     ] {
         loader.override_global(name, value, true);
     }
-    loader.load(OBJECT).map_err(|error| AttachError::Object(causes(&error)))
+    let object = object::bytes(preallocated, kfuncs).map_err(|error| AttachError::Object(error.to_string()))?;
+    loader.load(&object).map_err(|error| AttachError::Object(causes(&error)))
 }
 
 /// A program of the object as the type its variant needs.
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Refusal>
+pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Refusal>
 where
     &'a mut P: TryFrom<&'a mut Program>,
 {
@@ -229,6 +335,7 @@ fn try_attach(
     variant: Variant,
     btf: Option<&Btf>,
     cgroup: Option<&std::os::fd::OwnedFd>,
+    accepts: &mut Option<Accepts>,
 ) -> Result<(), Refusal> {
     let (name, target) = (hook.program(variant), hook.target(variant));
     let no_btf = || Refusal::NoBtf("it cannot be parsed".into());
@@ -248,15 +355,8 @@ fn try_attach(
             load.and_then(|()| sys::with_tracefs(|_| program.attach(category, target).map(drop))?)
         }
         Variant::Syscall => {
-            let program: &mut TracePoint = program(ebpf, name)?;
-            let load = program.load();
-            load.and_then(|()| {
-                sys::with_tracefs(|_| {
-                    ["sys_exit_accept", "sys_exit_accept4"]
-                        .into_iter()
-                        .try_for_each(|exit| program.attach("syscalls", exit).map(drop))
-                })?
-            })
+            *accepts = Some(accepts::attach(ebpf)?);
+            return Ok(());
         }
         Variant::Fexit | Variant::Fexit4 => {
             let program: &mut FExit = program(ebpf, name)?;
@@ -270,18 +370,35 @@ fn try_attach(
             let program: &mut KProbe = program(ebpf, name)?;
             program.load().and_then(|()| program.attach(target, 0).map(drop))
         }
-        Variant::Cgroup => {
+        Variant::Cgroup | Variant::CgroupAlone => {
             let root = cgroup.ok_or_else(|| Refusal::NoCgroup(io::Error::from(io::ErrorKind::NotFound).to_string()))?;
             // A link lets others attach beside it whatever the mode; any other mode than this is refused with a link.
             let mode = CgroupAttachMode::Single;
-            if matches!(hook, Hook::Accept4 | Hook::Accept6) {
+            let attached = if matches!(hook, Hook::Accept4 | Hook::Accept6 | Hook::Connect4 | Hook::Connect6) {
                 let program: &mut CgroupSockAddr = program(ebpf, name)?;
                 program.load().and_then(|()| program.attach(root, mode).map(drop))
             } else {
                 let program: &mut CgroupSock = program(ebpf, name)?;
                 program.load().and_then(|()| program.attach(root, mode).map(drop))
+            };
+            if let Err(error) = &attached
+                && let Some(alone) = alone(error, hook, root)
+            {
+                return Err(alone);
             }
+            attached
         }
     }
     .map_err(|error| refused(&error))
+}
+
+/// Why a program is not let in: another one of its kind keeps all others out.
+fn alone(error: &ProgramError, hook: Hook, root: &OwnedFd) -> Option<Refusal> {
+    let ProgramError::SyscallError(failure) = error else { return None };
+    if failure.io_error.raw_os_error() != Some(libc::EPERM) {
+        return None;
+    }
+    let other = sys::bpf::exclusive(root.as_fd(), hook.attach_type()?).ok().flatten()?;
+    let name = String::from_utf8_lossy(&other.name).into_owned();
+    Some(Refusal::Alone { id: other.id, name: if name.is_empty() { "without a name".into() } else { name } })
 }

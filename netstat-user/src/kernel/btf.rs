@@ -24,12 +24,216 @@ pub enum BtfError {
     },
 }
 
+const KIND_INT: u32 = 1;
 const KIND_PTR: u32 = 2;
+const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FWD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
+const KIND_VOLATILE: u32 = 9;
+const KIND_CONST: u32 = 10;
+const KIND_RESTRICT: u32 = 11;
 const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
+const KIND_VAR: u32 = 14;
+const KIND_DATASEC: u32 = 15;
+const KIND_FLOAT: u32 = 16;
+const KIND_DECL_TAG: u32 = 17;
+const KIND_TYPE_TAG: u32 = 18;
+const KIND_ENUM64: u32 = 19;
+
+/// The head of a type: its name, `info`, and its size or another type.
+const HEAD: usize = 12;
+/// The header up to Linux 7.0; later ones have the section of layouts behind it.
+const HEADER: usize = 24;
+const HEADER_WITH_LAYOUTS: usize = 32;
+
+/// Bytes behind the head of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tail {
+    /// Once.
+    fixed: usize,
+    /// For each member, parameter or value.
+    each: usize,
+}
+
+impl Tail {
+    const fn len(self, vlen: usize) -> usize {
+        self.fixed + self.each * vlen
+    }
+
+    /// Of the kinds this reader knows.
+    const fn known(kind: u32) -> Option<Self> {
+        let (fixed, each) = match kind {
+            KIND_INT | KIND_VAR | KIND_DECL_TAG => (4, 0),
+            KIND_ARRAY => (12, 0),
+            KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => (0, 12),
+            KIND_ENUM | KIND_FUNC_PROTO => (0, 8),
+            KIND_PTR | KIND_FWD | KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_FUNC
+            | KIND_FLOAT | KIND_TYPE_TAG => (0, 0),
+            _ => return None,
+        };
+        Some(Self { fixed, each })
+    }
+}
+
+/// The tails that a kind unknown to this reader may have, the likeliest first.
+const GUESSES: [Tail; 9] = {
+    const fn tail(fixed: usize, each: usize) -> Tail {
+        Tail { fixed, each }
+    }
+    [tail(0, 0), tail(4, 0), tail(0, 4), tail(0, 8), tail(0, 12), tail(8, 0), tail(12, 0), tail(0, 16), tail(16, 0)]
+};
+
+/// How many types behind one of an unknown kind must make sense for a guess of its length to be taken.
+const SENSIBLE: usize = 64;
+
+/// The sections of a blob, and how long its types are.
+struct Sections<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    /// `struct btf_layout` of each kind, by which a blob of Linux 7.1 and later says how long its types are.
+    layouts: &'a [u8],
+    /// Tails of kinds that neither this reader nor the blob knows, once guessed.
+    guessed: Vec<(u32, Tail)>,
+}
+
+/// The head of a type, read.
+#[derive(Clone, Copy)]
+struct Head {
+    name: u32,
+    info: u32,
+    /// Size of a struct, an enum and their like; the type that a pointer, a typedef and their like refer to.
+    size_or_type: u32,
+}
+
+impl Head {
+    const fn kind(self) -> u32 {
+        self.info >> 24 & 0x7f
+    }
+
+    /// Members, parameters or values.
+    const fn vlen(self) -> usize {
+        (self.info & 0x00ff_ffff) as usize
+    }
+}
+
+impl<'a> Sections<'a> {
+    fn new(blob: &'a [u8]) -> Result<Self, BtfError> {
+        if blob.get(..3) != Some(&[0x9f, 0xeb, 1]) {
+            return Err(BtfError::Magic);
+        }
+        let header = u32_at(blob, 4)? as usize;
+        let section = |at: usize| {
+            let (offset, len) = (u32_at(blob, at)?, u32_at(blob, at + 4)?);
+            let start = header.saturating_add(offset as usize);
+            blob.get(start..start.saturating_add(len as usize)).ok_or(BtfError::Truncated(start))
+        };
+        let layouts = if header >= HEADER_WITH_LAYOUTS { section(HEADER)? } else { &[] };
+        Ok(Self { types: section(8)?, strings: section(16)?, layouts, guessed: Vec::new() })
+    }
+
+    fn head(&self, at: usize) -> Result<Head, BtfError> {
+        Ok(Head {
+            name: u32_at(self.types, at)?,
+            info: u32_at(self.types, at + 4)?,
+            size_or_type: u32_at(self.types, at + 8)?,
+        })
+    }
+
+    /// What is known of a kind: by this reader, by the blob, by a guess of before.
+    fn tail(&self, kind: u32) -> Option<Tail> {
+        let said = || {
+            let layout = self.layouts.get(4 * kind as usize..)?.first_chunk::<4>()?;
+            Some(Tail { fixed: layout[0].into(), each: layout[1].into() })
+        };
+        let guessed = || self.guessed.iter().find(|(guessed, _)| *guessed == kind).map(|&(_, tail)| tail);
+        Tail::known(kind).or_else(said).or_else(guessed)
+    }
+
+    /// Where the type after this one begins.
+    fn next(&mut self, id: usize, at: usize, head: Head) -> Result<usize, BtfError> {
+        let kind = head.kind();
+        let tail = match self.tail(kind) {
+            Some(tail) => tail,
+            None => {
+                let tail = self.guess(at, head).ok_or(BtfError::UnknownKind { id, kind })?;
+                self.guessed.push((kind, tail));
+                tail
+            }
+        };
+        let next = at + HEAD + tail.len(head.vlen());
+        if next > self.types.len() { Err(BtfError::Truncated(at)) } else { Ok(next) }
+    }
+
+    /// The first tail with which the types behind one of an unknown kind make sense.
+    fn guess(&self, at: usize, head: Head) -> Option<Tail> {
+        GUESSES.into_iter().find(|&tail| self.makes_sense(head.kind(), tail, at + HEAD + tail.len(head.vlen())))
+    }
+
+    fn makes_sense(&self, kind: u32, tail: Tail, mut at: usize) -> bool {
+        for _ in 0..SENSIBLE {
+            if at == self.types.len() {
+                return true;
+            }
+            let Ok(head) = self.head(at) else { return false };
+            // No type has so many members, and kind 0 is none.
+            if head.kind() == 0 || head.vlen() > 0xffff || head.name as usize >= self.strings.len() {
+                return false;
+            }
+            let tail = if head.kind() == kind { Some(tail) } else { self.tail(head.kind()) };
+            // Behind another unknown kind there is nothing to be seen.
+            let Some(tail) = tail else { return true };
+            at += HEAD + tail.len(head.vlen());
+        }
+        true
+    }
+}
+
+/// The blob with every type of a kind beyond `newest` replaced by a forward declaration, which has no tail: every type keeps its number.
+/// For readers that give up at a kind they do not know.
+///
+/// # Errors
+/// A [`BtfError`] where the blob cannot be walked to its end.
+pub fn without_newer_kinds(blob: &[u8], newest: u32) -> Result<Vec<u8>, BtfError> {
+    let mut sections = Sections::new(blob)?;
+    let mut types = Vec::with_capacity(sections.types.len());
+    let (mut id, mut at) = (1, 0);
+    while at < sections.types.len() {
+        let head = sections.head(at)?;
+        let next = sections.next(id, at, head)?;
+        if head.kind() > newest || Tail::known(head.kind()).is_none() {
+            types.extend([head.name, KIND_FWD << 24, 0].into_iter().flat_map(u32::to_le_bytes));
+        } else {
+            types.extend_from_slice(&sections.types[at..next]);
+        }
+        (id, at) = (id + 1, next);
+    }
+    let len = |section: &[u8]| u32::try_from(section.len()).map_err(|_| BtfError::Truncated(0));
+    let (types_len, strings_len) = (len(&types)?, len(sections.strings)?);
+    let mut clean = blob[..4].to_vec();
+    clean.extend([HEADER as u32, 0, types_len, types_len, strings_len].into_iter().flat_map(u32::to_le_bytes));
+    clean.extend_from_slice(&types);
+    clean.extend_from_slice(sections.strings);
+    Ok(clean)
+}
+
+/// What a member is made of, typedefs and qualifiers looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// An integer, an enum or a boolean, of so many bytes.
+    Number(u32),
+    /// A pointer.
+    Pointer,
+    /// A struct or a union of so many bytes.
+    Compound(u32),
+    /// An array of so many elements.
+    Array(u32),
+    /// Something else.
+    Other,
+}
 
 /// A parsed blob: where each type begins.
 pub struct Btf<'a> {
@@ -46,49 +250,26 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
     Ok(u32::from_le_bytes(word))
 }
 
-/// Bytes that follow the twelve-byte head of a type.
-fn tail_len(kind: u32, vlen: usize) -> Option<usize> {
-    Some(match kind {
-        1 | 14 | 17 => 4,
-        3 => 12,
-        KIND_STRUCT | KIND_UNION | 15 | 19 => vlen * 12,
-        6 | KIND_FUNC_PROTO => vlen * 8,
-        KIND_PTR | 7 | KIND_TYPEDEF | 9 | 10 | 11 | KIND_FUNC | 16 | 18 => 0,
-        _ => return None,
-    })
-}
-
 impl<'a> Btf<'a> {
     /// Walks the types once. `wanted` limits the index to these names: the kernel has over a hundred thousand.
     ///
     /// # Errors
     /// A [`BtfError`] where the blob cannot be walked to its end.
     pub fn parse(blob: &'a [u8], wanted: &dyn Fn(&[u8]) -> bool) -> Result<Self, BtfError> {
-        if blob.get(..3) != Some(&[0x9f, 0xeb, 1]) {
-            return Err(BtfError::Magic);
-        }
-        let header = u32_at(blob, 4)? as usize;
-        let section = |offset: u32, len: u32| {
-            let start = header.saturating_add(offset as usize);
-            blob.get(start..start.saturating_add(len as usize)).ok_or(BtfError::Truncated(start))
-        };
-        let types = section(u32_at(blob, 8)?, u32_at(blob, 12)?)?;
-        let strings = section(u32_at(blob, 16)?, u32_at(blob, 20)?)?;
-        let mut btf = Self { types, strings, starts: vec![0], named: HashMap::new() };
+        let mut sections = Sections::new(blob)?;
+        let mut btf = Self { types: sections.types, strings: sections.strings, starts: vec![0], named: HashMap::new() };
         let mut at = 0;
-        while at < types.len() {
+        while at < btf.types.len() {
             let id = btf.starts.len();
             btf.starts.push(at as u32);
-            let (name, info) = (u32_at(types, at)?, u32_at(types, at + 4)?);
-            let kind = (info >> 24) & 0x1f;
-            if matches!(kind, KIND_STRUCT | KIND_FUNC | KIND_TYPEDEF) && name != 0 {
-                let name = btf.string(name);
+            let head = sections.head(at)?;
+            if matches!(head.kind(), KIND_STRUCT | KIND_FUNC | KIND_TYPEDEF) && head.name != 0 {
+                let name = btf.string(head.name);
                 if wanted(name) {
                     btf.named.entry(name).or_default().push(id as u32);
                 }
             }
-            let tail = tail_len(kind, (info & 0xffff) as usize).ok_or(BtfError::UnknownKind { id, kind })?;
-            at += 12 + tail;
+            at = sections.next(id, at, head)?;
         }
         Ok(btf)
     }
@@ -102,7 +283,8 @@ impl<'a> Btf<'a> {
     fn head(&self, id: u32) -> Option<(u32, usize, u32, usize)> {
         let at = *self.starts.get(id as usize).filter(|_| id != 0)? as usize;
         let info = u32_at(self.types, at + 4).ok()?;
-        Some(((info >> 24) & 0x1f, (info & 0xffff) as usize, u32_at(self.types, at + 8).ok()?, at + 12))
+        let head = Head { name: 0, info, size_or_type: u32_at(self.types, at + 8).ok()? };
+        Some((head.kind(), head.vlen(), head.size_or_type, at + HEAD))
     }
 
     fn find(&self, kind: u32, name: &str) -> Option<u32> {
@@ -113,10 +295,21 @@ impl<'a> Btf<'a> {
     /// Offset in bytes of a member of a struct, members of its unnamed structs and unions included. `None` where there is
     /// none, or it is a bit field.
     pub fn offset(&self, strukt: &str, member: &str) -> Option<u32> {
-        self.member(self.find(KIND_STRUCT, strukt)?, member.as_bytes(), 0)
+        self.member(strukt, member).map(|(offset, _)| offset)
     }
 
-    fn member(&self, id: u32, name: &[u8], depth: u32) -> Option<u32> {
+    /// The same, and what the member is. With a dot in between: a member of that member.
+    pub fn member(&self, strukt: &str, path: &str) -> Option<(u32, Shape)> {
+        let (mut offset, mut typ) = (0_u32, self.find(KIND_STRUCT, strukt)?);
+        for name in path.split('.') {
+            let (inner, of) = self.find_member(self.bare(typ)?, name.as_bytes(), 0)?;
+            (offset, typ) = (offset.saturating_add(inner), of);
+        }
+        Some((offset, self.shape(typ)))
+    }
+
+    /// Offset in bytes, and type, of a member.
+    fn find_member(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
         let (kind, vlen, _, tail) = self.head(id)?;
         // Deeper nesting than any kernel has means a blob that points at itself.
         if !matches!(kind, KIND_STRUCT | KIND_UNION) || depth > 16 {
@@ -130,14 +323,40 @@ impl<'a> Btf<'a> {
             let raw = u32_at(self.types, at + 8).ok()?;
             let (bits, field) = if bit_sizes { (raw & 0x00ff_ffff, raw >> 24 != 0) } else { (raw, false) };
             if name_at == 0 {
-                if let Some(inner) = self.member(typ, name, depth + 1) {
-                    return Some(bits / 8 + inner);
+                if let Some((inner, typ)) = self.find_member(typ, name, depth + 1) {
+                    return Some(((bits / 8).saturating_add(inner), typ));
                 }
             } else if self.string(name_at) == name {
-                return (!field && bits % 8 == 0).then_some(bits / 8);
+                return (!field && bits % 8 == 0).then_some((bits / 8, typ));
             }
         }
         None
+    }
+
+    /// A type without its typedefs and qualifiers.
+    fn bare(&self, mut typ: u32) -> Option<u32> {
+        // A chain longer than any kernel has means a blob that points at itself.
+        for _ in 0..32 {
+            match self.head(typ)? {
+                (KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG, _, of, _) => typ = of,
+                _ => return Some(typ),
+            }
+        }
+        None
+    }
+
+    fn shape(&self, typ: u32) -> Shape {
+        let Some((kind, _, size_or_type, tail)) = self.bare(typ).and_then(|typ| self.head(typ)) else {
+            return Shape::Other;
+        };
+        match kind {
+            KIND_INT | KIND_ENUM | KIND_ENUM64 => Shape::Number(size_or_type),
+            KIND_PTR => Shape::Pointer,
+            KIND_STRUCT | KIND_UNION => Shape::Compound(size_or_type),
+            // `struct btf_array`: type of an element, type of the index, number of elements.
+            KIND_ARRAY => u32_at(self.types, tail + 8).map_or(Shape::Other, Shape::Array),
+            _ => Shape::Other,
+        }
     }
 
     /// Number of arguments of a tracepoint (by its `btf_trace_NAME` typedef), `None` if the kernel has no such one.
@@ -163,63 +382,4 @@ impl<'a> Btf<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A blob with `struct s { int a; struct { u8 b_bits:3; long c; }; }`, as a compiler would lay it out.
-    fn blob() -> Vec<u8> {
-        let strings = b"\0s\0a\0c\0b\0int\0";
-        let (s, a, c, b, int) = (1u32, 3u32, 5u32, 7u32, 9u32);
-        let mut types = Vec::new();
-        let mut word = |w: u32| types.extend_from_slice(&w.to_le_bytes());
-        // 1: int
-        [int, 1 << 24, 4, 32].into_iter().for_each(&mut word);
-        // 2: the unnamed struct, with the kind flag: a bit field of three bits, and a member at bit 64
-        [0, 1 << 31 | 4 << 24 | 2, 16, b, 1, 3 << 24, c, 1, 64].into_iter().for_each(&mut word);
-        // 3: struct s
-        [s, 4 << 24 | 2, 24, a, 1, 0, 0, 2, 64].into_iter().for_each(&mut word);
-        let mut blob = vec![0x9f, 0xeb, 1, 0];
-        for w in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
-            blob.extend_from_slice(&w.to_le_bytes());
-        }
-        blob.extend_from_slice(&types);
-        blob.extend_from_slice(strings);
-        blob
-    }
-
-    #[test]
-    fn finds_members_through_unnamed_structs() {
-        let blob = blob();
-        let btf = Btf::parse(&blob, &|_| true).unwrap();
-        assert_eq!(btf.offset("s", "a"), Some(0));
-        assert_eq!(btf.offset("s", "c"), Some(16));
-        assert_eq!(btf.offset("s", "b"), None, "a bit field has no byte offset");
-        assert_eq!(btf.offset("s", "nothing"), None);
-        assert_eq!(btf.offset("t", "a"), None);
-    }
-
-    #[test]
-    fn refuses_what_it_cannot_walk() {
-        let whole = blob();
-        for len in 0..whole.len() {
-            // Any prefix is an error or a smaller blob; none may panic.
-            let _ = Btf::parse(&whole[..len], &|_| true).map(|btf| btf.offset("s", "c"));
-        }
-        assert_eq!(Btf::parse(b"\x9f\xeb\x02", &|_| true).err(), Some(BtfError::Magic));
-        let mut unknown = whole;
-        unknown[24 + 7] = 0x1f;
-        assert!(matches!(Btf::parse(&unknown, &|_| true), Err(BtfError::UnknownKind { id: 1, kind: 31 })));
-    }
-
-    #[test]
-    fn knows_the_running_kernel() {
-        let Ok(blob) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
-        let btf = Btf::parse(&blob, &|_| true).unwrap();
-        assert_eq!(btf.tracepoint_args("inet_sock_set_state"), Some(3));
-        assert_eq!(btf.function_args("tcp_set_state"), Some(2));
-        assert_eq!(btf.offset("sock_common", "skc_daddr"), Some(0));
-        for (_, strukt, member) in netstat_ebpf::Field::ALL {
-            assert!(btf.offset(strukt, member).is_some(), "{strukt}.{member}");
-        }
-    }
-}
+pub(super) mod tests;

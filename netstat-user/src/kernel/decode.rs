@@ -1,6 +1,8 @@
 //! Records of the kernel programs → events: every tag and length is checked.
 
-use crate::model::{CloseReason, Comm, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, TcpState, Totals};
+use crate::model::{
+    CloseReason, Closer, Comm, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, TcpState, Totals,
+};
 use bytes::Buf;
 use netstat_ebpf as abi;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,31 +27,53 @@ const fn tag(what: &'static str) -> impl Fn(u8) -> DecodeError {
     move |tag| DecodeError::Tag { what, tag: tag as u16 }
 }
 
-/// What one record tells.
+/// A process: its thread-group id, and when it started ([`netstat_ebpf::start_tag`]).
+pub type Process = (u32, u32);
+
+/// What one record says.
+#[allow(clippy::large_enum_variant, reason = "nearly every record is an event, and none is kept")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// A connection that came in has left its listener (`LISTEN` → `SYN_RECV`), before the event.
-    pub birth: Option<SocketEvent>,
-    /// What happened.
-    pub event: SocketEvent,
+pub enum Decoded {
+    /// Something happened to a socket.
+    Event {
+        /// A connection that came in has left its listener (`LISTEN` → `SYN_RECV`), before the event.
+        birth: Option<SocketEvent>,
+        /// What happened.
+        event: SocketEvent,
+    },
+    /// The name of a process, as it is from now on.
+    Name(Process, Comm),
+    /// A process is gone that others hold sockets of.
+    Gone(Process),
 }
 
-/// Reads one record. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`.
+/// Reads one record. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`; `name_of` knows the names of processes.
 ///
 /// # Errors
 /// A [`DecodeError`]; nothing of the record is to be believed then.
-pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
+pub fn decode(
+    mut bytes: &[u8],
+    epoch_ns: u64,
+    mut name_of: impl FnMut(Process) -> Comm,
+) -> Result<Decoded, DecodeError> {
     let len = bytes.len();
-    if len < size_of::<abi::Record>() {
-        return Err(DecodeError::Length(len));
-    }
-    let kind = abi::Kind::try_from(bytes.get_u8()).map_err(tag("record kind"))?;
+    let kind = bytes.first().copied().ok_or(DecodeError::Length(len))?;
+    let kind = abi::Kind::try_from(kind).map_err(tag("record kind"))?;
     let expected = match kind {
         abi::Kind::Open | abi::Kind::State => size_of::<abi::Record>(),
         abi::Kind::Close => size_of::<abi::CloseRecord>(),
+        abi::Kind::Process | abi::Kind::Gone => size_of::<abi::ProcessRecord>(),
     };
     if len != expected {
         return Err(DecodeError::Length(len));
+    }
+    bytes.advance(1);
+    if matches!(kind, abi::Kind::Process | abi::Kind::Gone) {
+        bytes.advance(3);
+        let process = (bytes.get_u32_ne(), bytes.get_u32_ne());
+        bytes.advance(4);
+        let name = Comm::new(&array(&mut bytes));
+        return Ok(if kind == abi::Kind::Gone { Decoded::Gone(process) } else { Decoded::Name(process, name) });
     }
     let (old, new) = (bytes.get_u8(), bytes.get_u8());
     let grade = abi::Grade::try_from(bytes.get_u8()).map_err(tag("owner grade"))?;
@@ -58,9 +82,10 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
     let time_ns = bytes.get_u64_ne();
     let in_state_ns = bytes.get_u64_ne();
     let (cookie, inode) = (bytes.get_u64_ne(), bytes.get_u64_ne());
-    let (netns, uid, pid) = (bytes.get_u32_ne(), bytes.get_u32_ne(), bytes.get_u32_ne());
+    let (netns, uid) = (bytes.get_u32_ne(), bytes.get_u32_ne());
+    let owner = (bytes.get_u32_ne(), bytes.get_u32_ne());
     let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
-    let comm = array(&mut bytes);
+    bytes.advance(4);
     let (laddr, raddr) = (array(&mut bytes), array(&mut bytes));
 
     let proto = proto(family, flags & abi::RAW != 0, protocol)?;
@@ -88,7 +113,7 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
         abi::Grade::Scanned => Some(Grade::Scanned),
     };
     let kind = match kind {
-        abi::Kind::Open => EventKind::Open,
+        abi::Kind::Open | abi::Kind::Process | abi::Kind::Gone => EventKind::Open,
         abi::Kind::State => EventKind::State {
             old: TcpState::from_kernel(old).ok_or_else(|| tag("TCP state")(old))?,
             new: TcpState::from_kernel(new).ok_or_else(|| tag("TCP state")(new))?,
@@ -98,6 +123,7 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
             let duration_ns = known(bytes.get_u64_ne());
             let (rx, tx) = (bytes.get_u64_ne(), bytes.get_u64_ne());
             let (rtt_us, retransmits) = (bytes.get_u32_ne(), bytes.get_u32_ne());
+            let closer = (bytes.get_u32_ne(), bytes.get_u32_ne());
             let reason = abi::Reason::try_from(bytes.get_u8()).map_err(tag("close reason"))?;
             let counted = bytes.get_u8() & abi::HAS_TOTALS != 0;
             EventKind::Close(Totals {
@@ -112,8 +138,11 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
                     abi::Reason::ResetSent => CloseReason::ResetSent,
                     abi::Reason::Refused => CloseReason::Refused,
                     abi::Reason::TimedOut => CloseReason::TimedOut,
+                    abi::Reason::Unreachable => CloseReason::Unreachable,
+                    abi::Reason::Abandoned => CloseReason::Abandoned,
                     abi::Reason::Unknown => CloseReason::Unknown,
                 },
+                closed_by: (closer.0 != 0).then(|| Closer { pid: closer.0, comm: name_of(closer) }),
             })
         }
     };
@@ -123,7 +152,7 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
         proto,
         local,
         remote,
-        owner: grade.map(|grade| Owner { pid, comm: Comm::new(&comm), grade }),
+        owner: grade.map(|grade| Owner { pid: owner.0, comm: name_of(owner), grade }),
         uid: (flags & abi::HAS_UID != 0).then_some(uid),
         inode: (flags & abi::HAS_INODE != 0).then_some(inode),
         cookie: (cookie != 0).then_some(cookie),
@@ -135,7 +164,7 @@ pub fn decode(mut bytes: &[u8], epoch_ns: u64) -> Result<Told, DecodeError> {
         ..event
     };
     let born = flags & abi::BORN != 0 && matches!(event.kind, EventKind::State { .. });
-    Ok(Told { birth: born.then(|| birth(event)), event })
+    Ok(Decoded::Event { birth: born.then(|| birth(event)), event })
 }
 
 fn array(bytes: &mut &[u8]) -> [u8; 16] {
@@ -174,23 +203,51 @@ mod tests {
         for word in [1_000u64, abi::UNKNOWN_NS, 77, 123] {
             b.extend(word.to_ne_bytes());
         }
-        for word in [4_026_531_840u32, 1000, 9940] {
+        for word in [4_026_531_840u32, 1000, 9940, 555] {
             b.extend(word.to_ne_bytes());
         }
         b.extend([47_951u16.to_ne_bytes(), 80u16.to_ne_bytes()].concat());
-        b.extend(b"curl\0\0\0\0\0\0\0\0\0\0\0\0");
+        b.extend([0; 4]);
         b.extend([[127, 0, 0, 1].as_slice(), &[0; 12], &[10, 0, 0, 2], &[0; 12]].concat());
         for word in [5_000u64, 11, 22] {
             b.extend(word.to_ne_bytes());
         }
-        b.extend([33u32.to_ne_bytes(), 2u32.to_ne_bytes()].concat());
+        for word in [33u32, 2, 9941, 556] {
+            b.extend(word.to_ne_bytes());
+        }
         b.extend([1, abi::HAS_TOTALS, 0, 0, 0, 0, 0, 0]);
         b
     }
 
+    fn name_of(process: Process) -> Comm {
+        Comm::new(match process {
+            (9940, 555) => b"curl",
+            (9941, 556) => b"sh",
+            _ => b"somebody else",
+        })
+    }
+
+    fn read(bytes: &[u8], epoch_ns: u64) -> Result<(Option<SocketEvent>, SocketEvent), DecodeError> {
+        match decode(bytes, epoch_ns, name_of)? {
+            Decoded::Event { birth, event } => Ok((birth, event)),
+            other => panic!("not an event: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_processes() {
+        let mut b = [[4, 0, 0, 0], 77u32.to_ne_bytes(), 88u32.to_ne_bytes(), [0; 4]].concat();
+        b.extend(b"bash\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(decode(&b, 0, name_of), Ok(Decoded::Name((77, 88), Comm::new(b"bash"))));
+        b[0] = 5;
+        assert_eq!(decode(&b, 0, name_of), Ok(Decoded::Gone((77, 88))));
+        assert_eq!(decode(&b[1..], 0, name_of), Err(DecodeError::Tag { what: "record kind", tag: 0 }));
+        assert_eq!(decode(&b[..31], 0, name_of), Err(DecodeError::Length(31)));
+    }
+
     #[test]
     fn reads_every_field() {
-        let event = decode(&close(), 5).unwrap().event;
+        let event = read(&close(), 5).unwrap().1;
         assert_eq!(event.time_ns, 1_005);
         assert_eq!(event.proto, Proto::Tcp);
         assert_eq!(event.local.unwrap(), EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) });
@@ -210,24 +267,25 @@ mod tests {
                 rtt_us: Some(33),
                 retransmits: Some(2),
                 reason: CloseReason::ResetReceived,
+                closed_by: Some(Closer { pid: 9941, comm: Comm::new(b"sh") }),
             }
         );
     }
 
     #[test]
-    fn a_birth_is_told_before_the_first_transition() {
+    fn a_birth_is_reported_before_the_first_transition() {
         let mut b = close()[..size_of::<abi::Record>()].to_vec();
         (b[0], b[1], b[2]) = (2, 3, 1);
         b[5] |= abi::BORN;
         b[16..24].copy_from_slice(&400u64.to_ne_bytes());
-        let Told { birth: Some(birth), event } = decode(&b, 0).unwrap() else { panic!("no birth") };
+        let (Some(birth), event) = read(&b, 0).unwrap() else { panic!("no birth") };
         assert_eq!((birth.time_ns, event.time_ns), (600, 1_000));
         let kind = |old, new, ns| EventKind::State { old, new, in_state_ns: Some(ns) };
         assert_eq!(birth.kind, kind(TcpState::Listen, TcpState::SynRecv, 0));
         assert_eq!(event.kind, kind(TcpState::SynRecv, TcpState::Established, 400));
         assert_eq!((birth.cookie, birth.owner, birth.remote), (event.cookie, event.owner, event.remote));
         b[5] &= !abi::BORN;
-        assert_eq!(decode(&b, 0).unwrap().birth, None);
+        assert_eq!(read(&b, 0).unwrap().0, None);
     }
 
     #[test]
@@ -236,8 +294,8 @@ mod tests {
         b[3] = 0;
         b[5] = 0;
         b[24..32].fill(0);
-        b[141 - 4] = 0;
-        let event = decode(&b, 0).unwrap().event;
+        b[137] = 0;
+        let event = read(&b, 0).unwrap().1;
         assert_eq!((event.local, event.remote, event.owner, event.uid, event.inode, event.cookie), Default::default());
         assert!(matches!(
             event.kind,
@@ -249,15 +307,15 @@ mod tests {
     fn refuses_what_the_programs_do_not_write() {
         let whole = close();
         for len in 0..whole.len() {
-            assert_eq!(decode(&whole[..len], 0), Err(DecodeError::Length(len)));
+            assert_eq!(read(&whole[..len], 0), Err(DecodeError::Length(len)));
         }
         for (at, what) in [(0, "record kind"), (3, "owner grade"), (4, "address family"), (136, "close reason")] {
             let mut b = whole.clone();
             b[at] = 200;
-            assert_eq!(decode(&b, 0), Err(DecodeError::Tag { what, tag: 200 }), "byte {at}");
+            assert_eq!(read(&b, 0), Err(DecodeError::Tag { what, tag: 200 }), "byte {at}");
         }
         let mut state = whole[..size_of::<abi::Record>()].to_vec();
         state[0] = 2;
-        assert_eq!(decode(&state, 0), Err(DecodeError::Tag { what: "TCP state", tag: 0 }));
+        assert_eq!(read(&state, 0), Err(DecodeError::Tag { what: "TCP state", tag: 0 }));
     }
 }

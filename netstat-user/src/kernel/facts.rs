@@ -2,18 +2,20 @@
 
 use super::{
     btf::Btf,
+    cgroup,
     plan::{Facts, Hook, Symbols, Types},
     symbols,
 };
 use crate::sys;
-use std::{
-    fs, io,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use rustix::fs::{Mode, OFlags, openat};
+use std::{fs, io, path::Path};
 
 /// Where the kernel keeps its own BTF.
 const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Where the kernel says how far it is locked down, and the file's name there.
+const SECURITYFS: &str = "/sys/kernel/security";
+const LOCKDOWN: &str = "lockdown";
 
 /// The capabilities that loading and attaching take, with their numbers in `include/uapi/linux/capability.h`.
 const NEEDED: [(&str, u32); 3] = [("cap_bpf", 39), ("cap_perfmon", 38), ("cap_net_admin", 12)];
@@ -23,8 +25,10 @@ const CAP_SYS_ADMIN: u32 = 21;
 pub struct Gathered {
     /// The plain facts.
     pub facts: Facts,
-    /// Root of a cgroup2 hierarchy.
-    pub cgroup: Option<OwnedFd>,
+    /// Root of the cgroup2 hierarchy, or of the part of it that can be seen.
+    pub cgroup: Option<cgroup::Root>,
+    /// How far the kernel is locked down, if it can be.
+    pub lockdown: Option<Lockdown>,
 }
 
 /// The effective capabilities, a bit each.
@@ -44,17 +48,37 @@ pub fn missing_capabilities() -> Vec<&'static str> {
         .collect()
 }
 
+fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// The kernel's release, if it lacks what no program of ours can do without.
+pub fn too_old() -> Option<String> {
+    (sys::bpf::has_compare_exchange() == Some(false)).then(release)
+}
+
+/// The first number of a release.
+fn major(release: &str) -> Option<u32> {
+    release.split_once('.')?.0.parse().ok()
+}
+
 /// Asks the kernel.
 pub fn gather() -> Gathered {
-    let cgroup = cgroup_root();
+    let lockdown = lockdown_file().ok().and_then(|text| lockdown(&text));
+    let cgroup = cgroup::root(Path::new("/proc"));
     let (types, symbols) = types();
     let facts = Facts {
         types,
-        tracefs: sys::with_tracefs(check_formats).and_then(|checked| checked).map_err(|error| error.to_string()),
+        tracefs: match lockdown {
+            // It would give out nothing, and to unmount it there is the end of a kernel such as Linux 6.12 (tracefs_destroy_inode).
+            Some(Lockdown::Confidentiality) => Err("the kernel is locked down (confidentiality)".into()),
+            _ => sys::with_tracefs(check_formats).and_then(|checked| checked).map_err(|error| error.to_string()),
+        },
         cgroup: cgroup.as_ref().map(|_| ()).map_err(ToString::to_string),
         symbols,
+        preempted: major(&release()).is_some_and(|major| major >= 7),
     };
-    Gathered { facts, cgroup: cgroup.ok() }
+    Gathered { facts, cgroup: cgroup.ok(), lockdown }
 }
 
 /// What the kernel's BTF says, and the addresses that are found with its help.
@@ -69,15 +93,34 @@ fn types() -> (Result<Types, String>, Option<Symbols>) {
     (btf.map(|btf| Types::from_btf(&btf)), symbols)
 }
 
-/// The root of the cgroup2 hierarchy: where it is mounted, or a mount of our own that nobody else sees.
-fn cgroup_root() -> io::Result<OwnedFd> {
-    let mounted: Option<PathBuf> = procfs::process::Process::myself()
-        .and_then(|me| me.mountinfo())
-        .ok()
-        .and_then(|mounts| mounts.into_iter().find(|m| m.fs_type == "cgroup2" && m.root == "/").map(|m| m.mount_point));
-    match mounted {
-        Some(path) => Ok(fs::File::open(path)?.into()),
-        None => sys::detached_mount("cgroup2"),
+/// How far the kernel is locked down (kernel_lockdown(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lockdown {
+    /// Not at all.
+    None,
+    /// The kernel cannot be changed: that does not hinder tracing.
+    Integrity,
+    /// Nor can its memory be read, by programs least of all.
+    Confidentiality,
+}
+
+/// What the kernel says of it; securityfs may not be mounted.
+fn lockdown_file() -> io::Result<String> {
+    fs::read_to_string(Path::new(SECURITYFS).join(LOCKDOWN)).or_else(|_| {
+        let mounted = sys::detached_mount("securityfs")?;
+        let file = openat(&mounted, LOCKDOWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        io::read_to_string(fs::File::from(file))
+    })
+}
+
+/// Reads what the file says: `none [integrity] confidentiality`.
+fn lockdown(text: &str) -> Option<Lockdown> {
+    let chosen = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))?;
+    match chosen {
+        "none" => Some(Lockdown::None),
+        "integrity" => Some(Lockdown::Integrity),
+        "confidentiality" => Some(Lockdown::Confidentiality),
+        _ => None,
     }
 }
 
@@ -112,6 +155,22 @@ fn field_offset(format: &str, name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_how_far_the_kernel_is_locked_down() {
+        assert_eq!(lockdown("[none] integrity confidentiality\n"), Some(Lockdown::None));
+        assert_eq!(lockdown("none [integrity] confidentiality\n"), Some(Lockdown::Integrity));
+        assert_eq!(lockdown("none integrity [confidentiality]\n"), Some(Lockdown::Confidentiality));
+        assert_eq!(lockdown("none integrity confidentiality"), None);
+        assert_eq!(lockdown("[more]"), None);
+    }
+
+    #[test]
+    fn a_release_begins_with_its_major_number() {
+        assert_eq!(major("6.18.5"), Some(6));
+        assert_eq!(major("7.3.4+deb13-cloud-amd64"), Some(7));
+        assert_eq!(major("next"), None);
+    }
 
     #[test]
     fn reads_offsets_from_a_format_file() {

@@ -1,9 +1,9 @@
 //! What hinders tracing on this machine, and how the loaded programs fare.
 
-use super::Tracer;
-use super::facts::{self, Gathered};
+use super::facts::{self, Gathered, Lockdown};
 use super::plan::{Hook, Variant};
-use crate::model::{Check, Level, ProgramHealth};
+use super::{AttachError, Tracer};
+use crate::model::{Check, Coverage, Level, ProgramHealth};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -16,11 +16,23 @@ const BESIDE: [(&str, u32, &str); 3] = [
 
 /// Looks at what tracing depends on.
 pub fn checks() -> Vec<Check> {
-    let Gathered { facts, .. } = facts::gather();
+    let Gathered { facts, cgroup, lockdown } = facts::gather();
     let mut checks = vec![capabilities()];
     checks.extend(beside());
+    checks.push(match facts::too_old() {
+        None => Check::ok("kernel", "it runs the programs"),
+        Some(release) => {
+            Check::amiss("kernel", Level::Bad, AttachError::TooOld(release).to_string(), "boot a newer kernel")
+        }
+    });
     checks.push(match &facts.types {
-        Ok(_) => Check::ok("btf", "the kernel's types are known"),
+        Ok(types) if types.misfits.is_empty() => Check::ok("btf", "the kernel's types are known"),
+        Ok(types) => Check::amiss(
+            "btf",
+            Level::Note,
+            format!("not as the programs know them, and so not read: {}", types.misfits.join(", ")),
+            "look for a newer netstat-user",
+        ),
         Err(cause) => Check::amiss(
             "btf",
             Level::Bad,
@@ -28,22 +40,37 @@ pub fn checks() -> Vec<Check> {
             "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
         ),
     });
-    checks.push(match &facts.cgroup {
-        Ok(()) => Check::ok("cgroup2", "its root can be attached to"),
-        Err(cause) => Check::amiss(
+    checks.push(match (&facts.cgroup, cgroup.and_then(|cgroup| cgroup.part)) {
+        (Ok(()), None) => Check::ok("cgroup2", "its root can be attached to"),
+        (Ok(()), Some(_)) => Check::amiss(
+            "cgroup2",
+            Level::Bad,
+            format!(
+                "only the root of this cgroup namespace can be attached to: sockets of processes outside it have {}",
+                Coverage::OUTSIDE
+            ),
+            "run it in the host's cgroup namespace: docker run --cgroupns host, podman run --cgroupns host, or nsenter -t 1 -C",
+        ),
+        (Err(cause), _) => Check::amiss(
             "cgroup2",
             Level::Bad,
             format!("{cause}: no open events, and no owners of new sockets"),
             "mount -t cgroup2 none /sys/fs/cgroup",
         ),
     });
+    checks.extend(lockdown.map(locked_down));
     checks.push(match &facts.tracefs {
         Ok(()) => Check::ok("tracefs", "the classic tracepoints can be read"),
         Err(cause) => Check::amiss(
             "tracefs",
             Level::Note,
-            format!("{cause}: only the variant tracepoint needs it"),
-            "mount -t tracefs tracefs /sys/kernel/tracing",
+            format!(
+                "{cause}: --probe tracepoint needs it, accept(2) where fexit is refused, and since Linux 7 what stands in for programs"
+            ),
+            match lockdown {
+                Some(Lockdown::Confidentiality) => UNLOCK,
+                _ => "mount -t tracefs tracefs /sys/kernel/tracing",
+            },
         ),
     });
     checks.push(Check::ok(
@@ -54,6 +81,19 @@ pub fn checks() -> Vec<Check> {
         },
     ));
     checks
+}
+
+/// What mends a lockdown.
+const UNLOCK: &str = "boot without lockdown=confidentiality (lockdown=integrity does not hinder tracing)";
+
+fn locked_down(lockdown: Lockdown) -> Check {
+    match lockdown {
+        Lockdown::None => Check::ok("lockdown", "none"),
+        Lockdown::Integrity => Check::ok("lockdown", "integrity, which does not hinder tracing"),
+        Lockdown::Confidentiality => {
+            Check::amiss("lockdown", Level::Bad, "confidentiality: the kernel lets no program read its memory", UNLOCK)
+        }
+    }
 }
 
 fn capabilities() -> Check {
@@ -90,19 +130,43 @@ impl Tracer {
         };
         let mut programs: Vec<_> = self.ebpf.programs().filter_map(health).collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
-        make_up(&mut programs);
         programs
     }
 }
 
-/// A transition that one of the two programs on it leaves out, since it is running, is told by the other: nothing is missed.
-fn make_up(programs: &mut [ProgramHealth]) {
-    let pair = [Hook::State, Hook::Nested].map(|hook| hook.program(Variant::TpBtf));
-    if pair.iter().all(|name| programs.iter().any(|program| program.name == *name)) {
-        for program in programs.iter_mut().filter(|program| pair.contains(&program.name.as_str())) {
-            program.missed = program.missed.map(|_| 0);
-        }
+/// Runs that the kernel left out, since a program ran already on the processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Of programs that are alone on their hook.
+    pub alone: u64,
+    /// Of programs that stand in for each other: each reports what the kernel leaves out of those before it. Transitions that it leaves out of all are
+    /// counted as lost.
+    pub paired: u64,
+}
+
+/// Adds up the runs left out.
+pub fn missed(programs: &[ProgramHealth]) -> Missed {
+    let hooks: [&[(Hook, Variant)]; 2] = [
+        &[
+            (Hook::State, Variant::TpBtf),
+            (Hook::State, Variant::RawTp),
+            (Hook::Nested, Variant::TpBtf),
+            (Hook::StateLeft, Variant::Tracepoint),
+        ],
+        &[(Hook::Destroy, Variant::TpBtf), (Hook::Destroy, Variant::RawTp), (Hook::DestroyLeft, Variant::Tracepoint)],
+    ];
+    let mut missed = Missed::default();
+    for program in programs {
+        let others =
+            hooks.iter().find(|hooks| hooks.iter().any(|(hook, variant)| hook.program(*variant) == program.name));
+        let is_other = |other: &ProgramHealth| {
+            other.name != program.name
+                && others.is_some_and(|hooks| hooks.iter().any(|(hook, variant)| hook.program(*variant) == other.name))
+        };
+        let sum = if programs.iter().any(is_other) { &mut missed.paired } else { &mut missed.alone };
+        *sum += program.missed.unwrap_or(0);
     }
+    missed
 }
 
 fn notes(name: &str, text: &str) -> ProgramHealth {
@@ -120,14 +184,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_kernel_that_hides_its_memory_is_bad() {
+        assert_eq!(locked_down(Lockdown::None).level, Level::Ok);
+        assert_eq!(locked_down(Lockdown::Integrity).level, Level::Ok);
+        let hidden = locked_down(Lockdown::Confidentiality);
+        assert!(hidden.level == Level::Bad && hidden.mend.unwrap().contains("lockdown=confidentiality"));
+    }
+
+    #[test]
     fn two_programs_make_up_for_each_other() {
         let program = |name: &str| ProgramHealth { name: name.into(), runs: None, missed: Some(3) };
-        let mut alone = [program("state_tp_btf"), program("timer_cancel")];
-        make_up(&mut alone);
-        assert_eq!(alone.map(|program| program.missed), [Some(3), Some(3)]);
-        let mut both = [program("state_nested"), program("state_tp_btf"), program("timer_cancel")];
-        make_up(&mut both);
-        assert_eq!(both.map(|program| program.missed), [Some(0), Some(0), Some(3)]);
+        let alone = [program("state_tp_btf"), program("timer_cancel")];
+        assert_eq!(missed(&alone), Missed { alone: 6, paired: 0 });
+        let both = [program("state_nested"), program("state_tp_btf"), program("timer_cancel")];
+        assert_eq!(missed(&both), Missed { alone: 3, paired: 6 });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Iterator programs that are run for what they do in the kernel, and print nothing.
+//! Iterator programs that are run for what they do in the kernel, and write little or nothing.
 
 use super::{
     attach::{AttachError, causes, refused},
@@ -16,20 +16,20 @@ pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>
     program(ebpf, name)?.load(target, btf).map_err(|error| refused(&error))
 }
 
-/// Runs a loaded program once over everything.
+/// Runs a loaded program once over everything, and returns what it wrote.
 ///
 /// # Errors
 /// The kernel's.
-pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Refusal> {
+pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, Refusal> {
     let program = program(ebpf, name)?;
     let link = program.attach().and_then(|link| program.take_link(link)).map_err(|error| refused(&error))?;
     let mut walk = link.into_file().map_err(|error| Refusal::Kernel(causes(&error)))?;
-    let mut nothing = [0; 64];
+    let (mut written, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
-        match walk.read(&mut nothing) {
-            Ok(0) => return Ok(()),
-            // It prints nothing, and is asked again after a million objects.
-            Ok(_) => {}
+        match walk.read(&mut chunk) {
+            Ok(0) => return Ok(written),
+            Ok(length) => written.extend_from_slice(&chunk[..length]),
+            // After a million objects it is to be asked again.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return Err(Refusal::Kernel(causes(&error))),
         }

@@ -3,22 +3,28 @@
 //! Facts → decision → apply: [`facts`] asks the kernel, [`plan`] decides purely, [`attach`] loads and attaches. [`Tracer`] is what
 //! the rest of the program sees.
 
+mod accepts;
 pub mod attach;
 pub mod btf;
+mod cgroup;
 pub mod decode;
 mod doubts;
 mod facts;
 mod health;
 mod iter;
+mod object;
 pub mod plan;
 mod prime;
+mod processes;
 mod ring;
+mod shapes;
 pub mod snapshot;
 mod symbols;
+mod unseen;
 
 pub use attach::{AttachError, Wanted};
 pub use facts::missing_capabilities;
-pub use health::checks;
+pub use health::{Missed, checks, missed};
 pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
 pub use snapshot::Iterators;

@@ -1,11 +1,15 @@
 //! The attached programs, and the ring buffer they write to.
 
 use super::{
-    attach::{self, AttachError, Wanted},
-    decode::{DecodeError, Told, decode},
+    accepts::Accepts,
+    attach::{self, AttachError, Attached, Wanted},
+    decode::{DecodeError, Decoded, Process, decode},
     doubts::Doubts,
+    prime::Again,
+    processes::Processes,
+    unseen::Unseen,
 };
-use crate::model::{Coverage, SocketEvent};
+use crate::model::{Comm, Coverage, Grade, Owner, SocketEvent};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
@@ -28,7 +32,16 @@ pub struct Tracer {
     coverage: Coverage,
     /// `None` where the programs never doubt.
     doubts: Option<Doubts>,
+    /// `None` where the hook on the return of accept(2) is not attached, or stays attached.
+    accepts: Option<Accepts>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
+    processes: Processes,
+    again: Again,
+    unseen: Unseen,
+    /// Whether the last batch left the ring empty.
+    emptied: bool,
+    /// The last failure that nobody has asked for yet.
+    mishap: Option<String>,
     /// Owns the programs and their links.
     pub(super) ebpf: Ebpf,
 }
@@ -47,7 +60,7 @@ impl Tracer {
     /// # Errors
     /// An [`AttachError`] that names the missing capability, or the hook and why each variant was refused.
     pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
-        let (mut ebpf, coverage, doubts) = attach::attach(wanted)?;
+        let Attached { mut ebpf, coverage, doubts, accepts } = attach::attach(wanted)?;
         let log = if wanted.debug {
             Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Object(attach::causes(&error)))?)
         } else {
@@ -60,7 +73,13 @@ impl Tracer {
             counters: counters.ok_or(AttachError::Lacks(maps::COUNTERS))?,
             coverage,
             doubts,
+            accepts,
             log,
+            processes: Processes::default(),
+            again: Again::default(),
+            unseen: Unseen::new(crate::sys::pid_namespace_if_nested() == 0),
+            emptied: true,
+            mishap: None,
             ebpf,
         })
     }
@@ -68,6 +87,11 @@ impl Tracer {
     /// What is traced, and what is not, and why.
     pub const fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// The last failure that was not reported by this yet.
+    pub fn mishap(&mut self) -> Option<String> {
+        self.mishap.take()
     }
 
     /// Has the ring hold all that has happened until now, where the programs put off telling some of it.
@@ -86,15 +110,86 @@ impl Tracer {
         if let Some(doubts) = &mut self.doubts {
             doubts.decide(&mut self.ebpf)?;
         }
+        self.again.run(&mut self.ebpf);
         buffer.reserve(BATCH + 1024);
-        while buffer.len() < BATCH
-            && let Some(record) = self.ring.next()
+        self.unseen.begin(self.emptied);
+        self.emptied = self.read(buffer, BATCH);
+        if let Some(accepts) = &mut self.accepts {
+            accepts.look(&mut self.ebpf, |index| sum(&self.counters, index))?;
+            if self.unseen.accepted()
+                && let Err(refusal) = accepts.resume(&mut self.ebpf)
+            {
+                self.mishap = Some(format!(
+                    "connections that are accepted without asking for the peer's address have the process that closes them as owner: accept(2) is \
+                     not traced: {refusal}"
+                ));
+            }
+        }
+        if self.unseen.is_wanting()
+            && let Some(found) = self.again.walk(&mut self.ebpf)
         {
+            self.unseen.learn(&found);
+            // A connection that was closed before the iterator came by: its last records name the process.
+            if self.emptied && self.unseen.is_wanting() {
+                self.emptied = self.read(buffer, 2 * BATCH);
+            }
+        }
+        Ok(Records { full: !self.emptied, bytes: buffer.split().freeze(), more: None })
+    }
+
+    /// Adds records of the ring to a batch of so many bytes; true when the ring holds no more.
+    fn read(&mut self, buffer: &mut BytesMut, most: usize) -> bool {
+        while buffer.len() < most {
+            let Some(record) = self.ring.next() else { return true };
             buffer.extend_from_slice(&(record.len() as u32).to_ne_bytes());
             buffer.extend_from_slice(&record);
+            self.unseen.look(&record);
         }
-        let bytes = buffer.split().freeze();
-        Ok(Records { full: bytes.len() >= BATCH, bytes, more: None })
+        false
+    }
+
+    /// Decodes what comes next of a batch. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`.
+    pub fn next(&mut self, records: &mut Records, epoch_ns: u64) -> Option<Result<SocketEvent, DecodeError>> {
+        if let Some(event) = records.more.take() {
+            return Some(Ok(event));
+        }
+        loop {
+            if records.bytes.len() < size_of::<u32>() {
+                return None;
+            }
+            let len = (records.bytes.get_u32_ne() as usize).min(records.bytes.len());
+            let decoded = decode(&records.bytes[..len], epoch_ns, |process| self.processes.name(process));
+            records.bytes.advance(len);
+            match decoded {
+                Ok(Decoded::Name(process, name)) => self.processes.learn(process, name),
+                Ok(Decoded::Gone(_)) => self.again.ask(),
+                Ok(Decoded::Event { birth, mut event }) => {
+                    self.name_holder(&mut event, records);
+                    let Some(birth) = birth else { return Some(Ok(event)) };
+                    records.more = Some(event);
+                    return Some(Ok(birth));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Puts the process that holds a socket in place of its listener's owner, where it accepted unseen, or of nobody.
+    fn name_holder(&mut self, event: &mut SocketEvent, records: &Records) {
+        let grade = match event.owner {
+            None => Grade::Scanned,
+            Some(Owner { grade: Grade::Inherited, .. }) => Grade::Accepted,
+            Some(_) => return,
+        };
+        let holder = event.inode.filter(|&inode| inode != 0).and_then(|inode| self.unseen.holder(inode));
+        if let Some(process) = holder {
+            let mut comm = self.processes.name(process);
+            if comm == Comm::default() {
+                // It has ended, and its name was recorded after this event.
+                comm = records.name(process).unwrap_or_default();
+            }
+            event.owner = Some(Owner { pid: process.0, comm, grade });
+        }
     }
 
     /// Writes the programs' debug log to the process's logger.
@@ -121,8 +216,13 @@ impl Tracer {
     }
 
     fn count(&self, index: u32) -> io::Result<u64> {
-        Ok(self.counters.get(&index, 0).map_err(io::Error::other)?.iter().sum())
+        sum(&self.counters, index)
     }
+}
+
+/// A counter of all processors.
+fn sum(counters: &PerCpuArray<MapData, u64>, index: u32) -> io::Result<u64> {
+    Ok(counters.get(&index, 0).map_err(io::Error::other)?.iter().sum())
 }
 
 impl AsFd for Tracer {
@@ -138,28 +238,22 @@ impl Records {
         self.full
     }
 
+    /// The name of a process, where the rest of the batch gives one.
+    fn name(&self, process: Process) -> Option<Comm> {
+        let mut rest = &self.bytes[..];
+        while rest.len() >= size_of::<u32>() {
+            let len = rest.get_u32_ne() as usize;
+            let (record, after) = rest.split_at_checked(len)?;
+            match decode(record, 0, |_| Comm::default()) {
+                Ok(Decoded::Name(named, name)) if named == process => return Some(name),
+                _ => rest = after,
+            }
+        }
+        None
+    }
+
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.more.is_none()
-    }
-
-    /// Decodes what comes next.
-    pub fn next(&mut self, epoch_ns: u64) -> Option<Result<SocketEvent, DecodeError>> {
-        if let Some(event) = self.more.take() {
-            return Some(Ok(event));
-        }
-        if self.bytes.len() < size_of::<u32>() {
-            return None;
-        }
-        let len = (self.bytes.get_u32_ne() as usize).min(self.bytes.len());
-        let told = decode(&self.bytes[..len], epoch_ns);
-        self.bytes.advance(len);
-        Some(told.map(|Told { birth, event }| match birth {
-            Some(birth) => {
-                self.more = Some(event);
-                birth
-            }
-            None => event,
-        }))
     }
 }

@@ -4,6 +4,7 @@
 //! The programs are an object of their own, loaded without aya: see [`crate::sys::bpf`].
 
 use super::btf::{Btf, BtfError};
+use super::shapes::{self, Found};
 use crate::model::{Endpoint, Proto, SocketRow, Timer};
 use crate::sys::{self, KERNEL_TYPES, bpf};
 use aya_obj::generated::bpf_insn;
@@ -36,7 +37,7 @@ pub enum SnapshotError {
     #[error("{KERNEL_TYPES}: {0}")]
     Btf(#[from] BtfError),
     /// A field the programs cannot do without.
-    #[error("this kernel has no {0}.{1}")]
+    #[error("this kernel has no {0}.{1} as the programs know it")]
     Lacks(&'static str, &'static str),
     /// The object is not the one this program was built for.
     #[error("the iterators' object: {0}; rebuild it with cargo xtask ebpf")]
@@ -298,7 +299,9 @@ fn wanted() -> impl Fn(&[u8]) -> bool {
 fn offsets(btf: &Btf<'_>) -> Result<[u32; FIELDS], SnapshotError> {
     let mut offsets = [ABSENT; FIELDS];
     for &(field, strukt, member) in Field::ALL {
-        offsets[field as usize] = btf.offset(strukt, member).unwrap_or(ABSENT);
+        if let Found::At(offset) = shapes::find(btf, strukt, member) {
+            offsets[field as usize] = offset;
+        }
     }
     let has = |field: Field| offsets[field as usize] != ABSENT;
     // Fields that one kernel or another has under another name; of each group one is enough, and the program prefers the first.
@@ -448,6 +451,9 @@ mod tests {
         assert!(offsets(&whole).is_ok());
         assert!(whole.function_id("bpf_iter_tcp").is_some());
         let cut = Btf::parse(&blob, &|name| name != b"tcp_sock" && wanted()(name)).unwrap();
-        assert_eq!(offsets(&cut).unwrap_err().to_string(), "this kernel has no tcp_sock.rcv_nxt");
+        assert_eq!(
+            offsets(&cut).unwrap_err().to_string(),
+            "this kernel has no tcp_sock.rcv_nxt as the programs know it"
+        );
     }
 }

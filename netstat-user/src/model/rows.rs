@@ -1,6 +1,6 @@
 //! Rows of the tables.
 
-use super::{Endpoint, Proto};
+use super::{Comm, Endpoint, Proto};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -71,6 +71,8 @@ pub struct Holder {
     pub pid: u32,
     /// Name as netstat prints it: from the first argument, at most 511 bytes, without the directory of an absolute path.
     pub program: Vec<u8>,
+    /// Name of the thread-group leader now, which the process may change; `None` where it was not asked for, or the process has gone.
+    pub comm: Option<Comm>,
 }
 
 /// The processes that hold sockets, by inode.

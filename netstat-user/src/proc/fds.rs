@@ -2,7 +2,7 @@
 //!
 //! Processes come and go during the scan; whatever has vanished is simply not there.
 
-use crate::model::{Holder, Owners};
+use crate::model::{Comm, Holder, Owners};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -169,8 +169,9 @@ impl Scan {
         }
     }
 
-    /// The holders of these sockets. Only processes that hold one of them are asked for their name.
-    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> Owners {
+    /// The holders of these sockets. Only processes that hold one of them are asked for their name; for the one that they can change, `comm`,
+    /// only if that is wanted.
+    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>, comms: bool) -> Owners {
         let mut owners = Owners::default();
         owners.expect(inodes.filter(|&inode| inode != 0));
         self.found();
@@ -185,7 +186,8 @@ impl Scan {
                 Some((at, holder)) if at == place => holder,
                 _ => {
                     let pid = work.pids[place as usize];
-                    program(&work.root, pid).map(|program| owners.holder(Holder { pid, program }))
+                    let comm = || if comms { comm(&work.root, pid) } else { None };
+                    program(&work.root, pid).map(|program| owners.holder(Holder { pid, program, comm: comm() }))
                 }
             };
             named = Some((place, holder));
@@ -335,6 +337,15 @@ fn program(root: &Path, pid: u32) -> Option<Vec<u8>> {
     Some(program_name(&buffer[..len]).to_vec())
 }
 
+/// The name of a process's leader, as the kernel keeps it; `None` once it is gone.
+pub fn comm(root: &Path, pid: u32) -> Option<Comm> {
+    let file = open(rustix::fs::CWD, root.join(pid.to_string()).join("comm"), OFlags::empty()).ok()?;
+    let mut buffer = [0; 64];
+    let len = rustix::io::read(&file, &mut buffer).ok()?;
+    let name = &buffer[..len];
+    Some(Comm::new(name.strip_suffix(b"\n").unwrap_or(name)))
+}
+
 /// The first argument; of an absolute path only what follows the last slash.
 pub fn program_name(cmdline: &[u8]) -> &[u8] {
     let end = cmdline.iter().position(|&b| b == 0).unwrap_or(cmdline.len()).min(PROGRAM_MAX);
@@ -377,7 +388,7 @@ mod tests {
         assert!(inodes.len() > 800, "only {} sockets could be made", inodes.len());
 
         let mut scan = Scan::start(Path::new("/proc"));
-        let owners = scan.owners(inodes.iter().copied());
+        let owners = scan.owners(inodes.iter().copied(), false);
         let missing = inodes.iter().filter(|&&inode| !owners.of(inode).any(|h| h.pid == std::process::id())).count();
         assert_eq!(missing, 0);
         assert!(owners.first(1).is_none());
@@ -392,9 +403,13 @@ mod tests {
         let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
         let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
         let mut scan = Scan::start_with(Path::new("/proc"), || None);
-        assert_eq!(scan.owners(std::iter::once(inode)).first(inode).unwrap().pid, std::process::id());
+        assert_eq!(scan.owners(std::iter::once(inode), false).first(inode).unwrap().comm, None);
         let mut found = Scan::start_with(Path::new("/proc"), move || Some(vec![(std::process::id(), inode)]));
-        assert_eq!(found.owners(std::iter::once(inode)).first(inode).unwrap().pid, std::process::id());
+        assert_eq!(found.owners(std::iter::once(inode), true).first(inode).unwrap().pid, std::process::id());
+        let own = found.owners(std::iter::once(inode), true);
+        assert!(
+            own.first(inode).is_some_and(|own| own.comm.is_some() && own.comm == comm(Path::new("/proc"), own.pid))
+        );
     }
 
     #[test]

@@ -149,10 +149,10 @@ pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send)
 /// Runs `f` on a thread that enters the namespace.
 fn enter<T: Send>(file: &File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
-        let inside = scope.spawn(|| {
+        let inside = std::thread::Builder::new().spawn_scoped(scope, || {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
             Ok(f())
-        });
+        })?;
         inside.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
     })
 }

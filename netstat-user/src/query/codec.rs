@@ -4,18 +4,20 @@ use super::{
     Answer, CoverageRows, EventFilter, Health, HookRow, Link, Place, QueryError, Request, Status, VERSION, frame, rows,
 };
 use crate::model::{
-    Check, CloseReason, ClosedSocket, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner, ProgramHealth, Proto,
-    RowsWanted, SocketEvent, TcpState, Totals,
+    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
+    ProgramHealth, Proto, RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
 
-const REASONS: [CloseReason; 6] = [
+const REASONS: [CloseReason; 8] = [
     CloseReason::Closed,
     CloseReason::ResetReceived,
     CloseReason::ResetSent,
     CloseReason::Refused,
     CloseReason::TimedOut,
+    CloseReason::Unreachable,
+    CloseReason::Abandoned,
     CloseReason::Unknown,
 ];
 const GRADES: [Grade; 4] = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
@@ -207,14 +209,15 @@ records! {
     Place { pidns, userns }
     RowsWanted { protos, peer }
     Owner { pid, comm, grade }
-    Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason }
+    Closer { pid, comm }
+    Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason, closed_by }
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns }
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { protos, states, port, lport, rport, netns }
     Link { inode, pid }
     HookRow { hook, without, variant, refused }
-    CoverageRows { hooks }
+    CoverageRows { hooks, cgroup_namespace }
     Check { name, level, found, mend }
     ProgramHealth { name, runs, missed }
     Health { checks, programs }

@@ -15,7 +15,7 @@ use crate::model::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The version of the language. Another one is refused.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Longest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 4 << 10;
 /// Longest body of an answer, in bytes.
@@ -203,6 +203,8 @@ pub enum Answer {
 pub struct CoverageRows {
     /// One row per hook.
     pub hooks: Vec<HookRow>,
+    /// The cgroup namespace, by inode number, whose processes alone the hooks of cgroups see.
+    pub cgroup_namespace: Option<u32>,
 }
 
 /// What tracing depends on, where the agent runs.
@@ -235,7 +237,7 @@ impl From<&Coverage> for CoverageRows {
             variant: hook.variant.map(Into::into),
             refused: hook.refused.iter().map(|(variant, cause)| ((*variant).into(), cause.clone())).collect(),
         };
-        Self { hooks: coverage.hooks.iter().map(row).collect() }
+        Self { hooks: coverage.hooks.iter().map(row).collect(), cgroup_namespace: coverage.cgroup_namespace }
     }
 }
 

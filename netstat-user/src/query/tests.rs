@@ -25,6 +25,7 @@ fn totals() -> Totals {
         rtt_us: Some(4),
         retransmits: None,
         reason: CloseReason::TimedOut,
+        closed_by: Some(crate::model::Closer { pid: 9, comm: crate::model::Comm::new(b"sh") }),
     }
 }
 
@@ -76,7 +77,7 @@ fn answers() -> Vec<Answer> {
         Answer::Lost { time_ns: 1, count: 2 },
         Answer::Dropped(3),
         Answer::Status(Status { pid: 1, peak_fill: 9, ..Status::default() }),
-        Answer::Coverage(CoverageRows { hooks: vec![hook] }),
+        Answer::Coverage(CoverageRows { hooks: vec![hook], cgroup_namespace: Some(4_026_532_177) }),
         Answer::End,
         Answer::Refused("no".into()),
         Answer::Namespace { netns: 4_026_531_840, name: Some(b"blue\xff".to_vec()) },

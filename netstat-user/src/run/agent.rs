@@ -3,6 +3,7 @@
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
 use super::events::report;
+use super::forgotten::Forgotten;
 use super::remote;
 use super::source::Source as Kernel;
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
@@ -43,7 +44,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
     let outcome = (|| -> Result<_, String> {
         let group = options.group.as_deref().map(group).transpose()?;
         let bound = Bound::new(&options.socket, options.mode, group)?;
-        let wanted = Wanted { ring_bytes: options.buffer, ..Wanted::default() };
+        let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
         let tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
         report(tracer.coverage());
         Ok((bound, tracer, group))
@@ -211,26 +212,32 @@ struct Traced {
     /// Bytes of records taken since the ring was last empty, and the most there ever were.
     pending: u64,
     peak: AtomicU64,
+    forgotten: Forgotten,
 }
 
 /// Bytes that a record takes in the ring at least, its header included.
-const RECORD: u64 = 112;
+const RECORD: u64 = 104;
 
 impl Traced {
     fn new(tracer: Tracer, buffer: u32) -> io::Result<Self> {
         let ring = sys::watch(&tracer, Interest::READABLE)?;
         let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
-        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak })
+        let forgotten = Forgotten::default();
+        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten })
     }
 }
 
 impl Source for Traced {
     fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool> {
         let mut records = self.tracer.take(&mut self.records)?;
+        self.forgotten.look(&self.tracer, "agent: ")?;
+        if let Some(mishap) = self.tracer.mishap() {
+            complain(&format!("agent: {mishap}"));
+        }
         let epoch_ns = epoch_ns();
         let before = events.len();
         let more = !records.is_empty();
-        while let Some(record) = records.next(epoch_ns) {
+        while let Some(record) = self.tracer.next(&mut records, epoch_ns) {
             // What cannot be understood is of another build's programs; the next listing shows what it told.
             events.extend(record.ok());
         }
@@ -268,6 +275,10 @@ impl Source for Traced {
         self.tracer.programs()
     }
 
+    fn missed(&self) -> u64 {
+        kernel::missed(&self.tracer.programs()).alone
+    }
+
     fn now_ns(&self) -> u64 {
         epoch_ns() + monotonic_ns()
     }
@@ -301,8 +312,7 @@ impl Machine {
     }
 
     fn comm(&self, pid: u32) -> Comm {
-        let comm = fs::read(self.root.join(pid.to_string()).join("comm")).unwrap_or_default();
-        Comm::new(comm.strip_suffix(b"\n").unwrap_or(&comm))
+        fds::comm(&self.root, pid).unwrap_or_default()
     }
 }
 

@@ -1,16 +1,12 @@
 //! The clocks of events: what the kernel's programs tell in monotonic time is shown in wall-clock time.
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::sys;
+use rustix::time::ClockId;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-fn clock_ns(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
 pub fn monotonic_ns() -> u64 {
-    clock_ns(ClockId::Monotonic)
+    sys::clock_ns(ClockId::Monotonic)
 }
 
 /// What `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`. Asked for each batch, since the former may be set, but taken anew only then:
@@ -20,7 +16,7 @@ pub fn epoch_ns() -> u64 {
     const SET: u64 = 20_000_000;
     static EPOCH: AtomicU64 = AtomicU64::new(0);
     let before = monotonic_ns();
-    let real = clock_ns(ClockId::Realtime);
+    let real = sys::clock_ns(ClockId::Realtime);
     let took = monotonic_ns().saturating_sub(before);
     let measured = real.saturating_sub(before + took / 2);
     let known = EPOCH.load(Ordering::Relaxed);

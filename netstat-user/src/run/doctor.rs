@@ -3,7 +3,8 @@
 use super::remote::{AskError, Asking, place};
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
-use crate::kernel::{self, AttachError, Tracer, Wanted};
+use crate::cli::events::MOST_REMEMBERED;
+use crate::kernel::{self, AttachError, Missed, Tracer, Wanted};
 use crate::model::{Check, Level};
 use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
 use crate::view::doctor::{HookFinding, Report};
@@ -57,7 +58,8 @@ fn ask(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
 fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Health) -> Report {
     let mut checks = health.checks;
     checks.extend(of_status(status));
-    checks.extend(missed(&health.programs));
+    let mend = "kill -HUP the agent: it sets its table right from the kernel's lists";
+    checks.extend(missed(kernel::missed(&health.programs), status.lost, mend));
     Report {
         source: format!("The agent on {}, process {}", path.display(), status.pid),
         hooks: coverage.hooks.iter().map(hook).collect(),
@@ -88,10 +90,10 @@ fn of_status(status: &Status) -> Vec<Check> {
         ),
     ];
     if forgotten > 0 {
-        let found = format!(
-            "{forgotten} sockets found no room in the kernel's memory of them: their events lack owner and times"
-        );
-        checks.push(Check::amiss("forgotten", Level::Note, found, "restart the agent once there are fewer sockets"));
+        let found =
+            format!("{forgotten} sockets could not be remembered in the kernel: their events lack owner and times");
+        let mend = format!("start the agent with --remember {}", more(live + forgotten));
+        checks.push(Check::amiss("forgotten", Level::Bad, found, mend));
     }
     if status.dropped_readers > 0 {
         let found =
@@ -101,17 +103,29 @@ fn of_status(status: &Status) -> Vec<Check> {
     checks
 }
 
-fn missed(programs: &[crate::model::ProgramHealth]) -> Option<Check> {
-    let missed: u64 = programs.iter().filter_map(|program| program.missed).sum();
-    (missed > 0).then(|| {
-        let found = format!("the kernel left out {missed} runs of the programs, as they ran already on the processor");
-        Check::amiss(
-            "missed",
-            Level::Note,
-            found,
-            "kill -HUP the agent: it sets its table right from the kernel's lists",
-        )
-    })
+/// A number of sockets to remember that would be enough for so many, and half as many more.
+fn more(sockets: u64) -> u64 {
+    sockets.saturating_add(sockets / 2).clamp(1 << 20, MOST_REMEMBERED.into()).next_power_of_two()
+}
+
+/// What the kernel left out; `lost` is how many events were lost, `mend` what helps.
+fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if alone > 0 {
+        let found = format!("the kernel left out {alone} runs of programs, as one ran already on the processor");
+        checks.push(Check::amiss("missed", Level::Note, found, mend));
+    }
+    if paired > 0 {
+        let lost = match lost {
+            0 => "none was lost",
+            _ => "some that all of them left out may be among the lost events",
+        };
+        let found = format!(
+            "{paired} runs of programs that others stand in for: these report what the kernel leaves out; {lost}"
+        );
+        checks.push(Check::ok("missed_paired", found));
+    }
+    checks
 }
 
 /// Attaches the programs for a moment.
@@ -127,10 +141,12 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     }
     match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
         // It has been said what is missing.
-        Err(AttachError::Capabilities(_)) => {}
+        Err(AttachError::Capabilities(_) | AttachError::TooOld(_)) => {}
         Ok(tracer) => {
             report.hooks = CoverageRows::from(tracer.coverage()).hooks.iter().map(hook).collect();
             report.programs = tracer.programs();
+            let mend = "netstat-user events says how many events are lost, if any";
+            report.checks.extend(missed(kernel::missed(&report.programs), tracer.lost().unwrap_or(0), mend));
         }
         Err(error) => {
             let mend = mend(&[(String::new(), error.to_string())]);
@@ -174,6 +190,11 @@ fn mend(refused: &[(String, String)]) -> &'static str {
     let says = |word: &str| refused.iter().any(|(_, cause)| cause.contains(word));
     match () {
         () if says("setcap") => "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM",
+        () if says("attached alone") => {
+            "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
+        }
+        () if says("lockdown=confidentiality") => "boot the kernel without lockdown=confidentiality",
+        () if says("needs tracefs") => "mount -t tracefs tracefs /sys/kernel/tracing",
         () if says("cgroup2") => "mount -t cgroup2 none /sys/fs/cgroup",
         () if says("needs the kernel's BTF") => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
         () if says("not permitted") => "see whether the kernel is locked down: cat /sys/kernel/security/lockdown",
@@ -199,15 +220,28 @@ mod tests {
         assert_eq!(level(&row("tcp_send_reset", None, "this kernel has no x")), Level::Note);
         for (cause, word) in [
             ("needs a cgroup2 hierarchy: none", "mount -t cgroup2"),
+            ("needs tracefs: gone", "mount -t tracefs"),
             ("needs the kernel's BTF: gone", "CONFIG_DEBUG_INFO_BTF"),
             ("load: Operation not permitted (os error 1)", "lockdown"),
             ("tracing needs cap_bpf: run as root, or grant it: setcap …", "setcap"),
             ("this kernel has no x as the programs know it", "newer"),
             ("load: Invalid argument", "--debug"),
+            ("program 7 (x) is attached alone to the root of the cgroups, without BPF_F_ALLOW_MULTI", "detach"),
         ] {
             let mend = hook(&row("tcp_state", None, cause)).check.mend.unwrap();
             assert!(mend.contains(word), "{cause}: {mend}");
         }
+    }
+
+    #[test]
+    fn what_the_other_program_reports_is_not_amiss() {
+        assert_eq!(missed(Missed::default(), 0, ""), Vec::new());
+        let found = |alone, paired, lost| -> Vec<(Level, String)> {
+            missed(Missed { alone, paired }, lost, "").into_iter().map(|check| (check.level, check.found)).collect()
+        };
+        let [(Level::Note, alone), (Level::Ok, paired)] = &found(2, 3, 0)[..] else { panic!("two findings") };
+        assert!(alone.contains("left out 2 runs") && paired.starts_with("3 runs") && paired.ends_with("none was lost"));
+        assert!(matches!(&found(0, 3, 1)[..], [(Level::Ok, paired)] if paired.ends_with("lost events")));
     }
 
     #[test]
@@ -221,6 +255,9 @@ mod tests {
         let larger = Some("start the agent with --buffer 64M".to_owned());
         assert_eq!(found(&full, "lost"), Some((Level::Note, larger.clone())));
         assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
-        assert!(found(&full, "readers").is_some() && found(&full, "forgotten").is_some());
+        assert!(found(&full, "readers").is_some());
+        let more = Some("start the agent with --remember 1048576".to_owned());
+        assert_eq!(found(&full, "forgotten"), Some((Level::Bad, more)));
+        assert_eq!((super::more(1_000_000), super::more(u64::MAX / 2)), (2_097_152, MOST_REMEMBERED.into()));
     }
 }

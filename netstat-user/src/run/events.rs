@@ -3,6 +3,7 @@
 use super::{
     clock::{epoch_ns, monotonic_ns},
     complain,
+    forgotten::Forgotten,
     streaming::{Asked, Output, Stop},
 };
 use crate::{
@@ -25,11 +26,17 @@ use std::{
     path::Path,
     time::Duration,
 };
-use tokio::{io::Interest, time::MissedTickBehavior};
+use tokio::{
+    io::Interest,
+    time::{MissedTickBehavior, timeout},
+};
 
 /// How long a record may lie in the ring before it is looked for. Measured: waking the reader for each record halves the rate of
 /// connections, looking every 5 ms takes a few per cent.
 const TICK: Duration = Duration::from_millis(5);
+
+/// How long the reader of standard output may take for a batch once the end is decided.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Exit code of a run that lost events, with `--strict`.
 pub const LOST: u8 = 3;
@@ -122,7 +129,16 @@ pub fn report(coverage: &Coverage) {
             }
         }
     }
+    ready.push_str(&outside(coverage.cgroup_namespace));
     let _ = writeln!(io::stderr(), "{ready}");
+}
+
+/// What is not seen beyond a cgroup namespace, as it stands at the end of the line that says what is traced.
+pub fn outside(cgroup_namespace: Option<u32>) -> String {
+    cgroup_namespace.map_or_else(String::new, |inode| {
+        let name = if inode == 0 { String::new() } else { format!(" {inode}") };
+        format!("; outside cgroup namespace{name}: {}, see netstat-user doctor", Coverage::OUTSIDE)
+    })
 }
 
 fn wanted(options: &Options) -> Result<Wanted, String> {
@@ -131,23 +147,25 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
     let hooks = Hook::ALL
         .into_iter()
         .filter(|hook| match hook {
-            Hook::Create | Hook::Release => true,
+            Hook::Create | Hook::Release | Hook::Rename | Hook::Ended | Hook::Gone => true,
             _ => tcp,
         })
         .collect();
     let netns = netns(options)?;
+    let forced = match options.probe {
+        Probe::Auto => None,
+        Probe::TpBtf => Some(Variant::TpBtf),
+        Probe::RawTp => Some(Variant::RawTp),
+        Probe::Tracepoint => Some(Variant::Tracepoint),
+        Probe::Fentry => Some(Variant::Fentry),
+        Probe::Kprobe => Some(Variant::Kprobe),
+    };
     let everything = Wanted::default();
     Ok(Wanted {
         hooks,
-        forced: match options.probe {
-            Probe::Auto => None,
-            Probe::TpBtf => Some(Variant::TpBtf),
-            Probe::RawTp => Some(Variant::RawTp),
-            Probe::Tracepoint => Some(Variant::Tracepoint),
-            Probe::Fentry => Some(Variant::Fentry),
-            Probe::Kprobe => Some(Variant::Kprobe),
-        },
+        forced: forced.map(|variant| (Hook::State, variant)).into_iter().collect(),
         ring_bytes: options.buffer,
+        remember: options.remember,
         protos,
         states: options.state.iter().map(|&state| 1 << state as u32).reduce(|a, b| a | b).unwrap_or(everything.states),
         port: options.port.map_or(everything.port, u32::from),
@@ -203,6 +221,7 @@ struct Stream<'a> {
     out: Vec<u8>,
     events: u64,
     lost: u64,
+    forgotten: Forgotten,
     undecoded: u64,
 }
 
@@ -220,25 +239,26 @@ impl<'a> Stream<'a> {
             out: Vec::new(),
             events: 0,
             lost: 0,
+            forgotten: Forgotten::default(),
             undecoded: 0,
         })
     }
 
     async fn run(mut self) -> io::Result<u8> {
         let end = self.follow().await?;
-        if end == End::Drain {
-            self.drain().await?;
-        }
+        let stalled = end == End::Drain && !self.drain().await?;
         let lost = self.lost;
         let _ = writeln!(io::stderr(), "netstat-user: {} events, {lost} lost", self.events);
-        let forgotten = self.tracer.forgotten()?;
-        if forgotten > 0 {
-            complain(&format!(
-                "{forgotten} sockets could not be remembered in the kernel: their events lack owner and times"
-            ));
-        }
+        self.forgotten.at_last(&self.tracer)?;
         if self.undecoded > 0 {
             complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
+        }
+        if stalled {
+            complain(&format!(
+                "standard output was not read for {} s: what was recorded last is not printed",
+                FAREWELL.as_secs()
+            ));
+            return Ok(1);
         }
         Ok(if self.options.strict && lost > 0 { LOST } else { 0 })
     }
@@ -281,18 +301,21 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Prints what the kernel had recorded when the end was decided, and not what comes in meanwhile.
-    async fn drain(&mut self) -> io::Result<()> {
-        self.output.write(&self.out).await?;
-        self.out.clear();
+    /// Prints what the kernel had recorded when the end was decided, and not what comes in meanwhile. False if nobody reads it.
+    async fn drain(&mut self) -> io::Result<bool> {
         self.tracer.catch_up()?;
         let mut more = true;
-        while more && self.options.count != Some(self.events) {
-            more = self.take()?;
-            self.output.write(&self.out).await?;
+        loop {
+            match timeout(FAREWELL, self.output.write(&self.out)).await {
+                Ok(written) => written?,
+                Err(_) => return Ok(false),
+            }
             self.out.clear();
+            if !more || self.options.count == Some(self.events) {
+                return Ok(true);
+            }
+            more = self.take()?;
         }
-        Ok(())
     }
 
     /// Takes a batch from the ring and turns it into lines. True when the ring may hold more: what is recorded while it is printed waits
@@ -305,7 +328,7 @@ impl<'a> Stream<'a> {
         self.names.refresh();
         let room = |events: u64| self.options.count.is_none_or(|count| events < count);
         while room(self.events)
-            && let Some(record) = records.next(epoch_ns)
+            && let Some(record) = self.tracer.next(&mut records, epoch_ns)
         {
             let Ok(mut event) = record else {
                 self.undecoded += 1;
@@ -317,6 +340,10 @@ impl<'a> Stream<'a> {
                 self.view.write(&mut self.out, &Event::Socket(event), netns);
                 self.events += 1;
             }
+        }
+        self.forgotten.look(&self.tracer, "")?;
+        if let Some(mishap) = self.tracer.mishap() {
+            complain(&mishap);
         }
         let lost = self.tracer.lost()?;
         if lost > self.lost {

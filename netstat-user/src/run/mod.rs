@@ -5,6 +5,7 @@ pub mod classic;
 pub mod clock;
 pub mod doctor;
 pub mod events;
+mod forgotten;
 pub mod locale;
 mod remote;
 pub mod source;

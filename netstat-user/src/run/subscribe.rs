@@ -2,7 +2,7 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
-use super::events::{LOST, netns, passes};
+use super::events::{LOST, netns, outside, passes};
 use super::remote::{AskError, Asking, PATIENCE};
 use super::streaming::{Asked, Output, Stop};
 use crate::cli::agent::SOCKET;
@@ -33,7 +33,11 @@ pub fn run(options: &Options) -> io::Result<Option<u8>> {
     let path = match &options.agent {
         Some(path) => path.as_path(),
         // What belongs to a tracer of one's own was asked for, or it may be had.
-        None if options.debug || options.probe != Probe::Auto || kernel::missing_capabilities().is_empty() => {
+        None if options.debug
+            || options.probe != Probe::Auto
+            || options.remember.is_some()
+            || kernel::missing_capabilities().is_empty() =>
+        {
             return Ok(None);
         }
         None => Path::new(SOCKET),
@@ -154,7 +158,7 @@ fn report(coverage: &CoverageRows, path: &Path) {
     for hook in &coverage.hooks {
         ready.push_str(&format!(" {}={}", hook.hook, hook.variant.as_deref().unwrap_or("none")));
     }
-    let _ = writeln!(io::stderr(), "{ready} agent={}", path.display());
+    let _ = writeln!(io::stderr(), "{ready} agent={}{}", path.display(), outside(coverage.cgroup_namespace));
 }
 
 /// Why a stream ends that the agent has ended in order.

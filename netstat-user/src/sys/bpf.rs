@@ -1,4 +1,5 @@
-//! bpf(2), as far as iterators need it: a frozen table, a program, its link, and a walk to read; and addresses of kernel functions.
+//! bpf(2), as far as iterators need it: a frozen table, a program, its link, and a walk to read; addresses of kernel functions; and who else
+//! is attached to a cgroup.
 //!
 //! aya does the same for the tracer. But its loader parses the whole of the kernel's BTF, twice for an iterator, which takes longer
 //! than a table of ten thousand sockets; and it has no way to be told the one number it looks for there.
@@ -13,15 +14,23 @@ const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_MAP_FREEZE: libc::c_long = 22;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_ITER_CREATE: libc::c_long = 33;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_PROG_TYPE_SYSCALL: u32 = 31;
 const BPF_F_SLEEPABLE: u32 = 1 << 4;
 const BPF_TRACE_ITER: u32 = 28;
+const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
+
+/// `ENOTSUPP` of `include/linux/errno.h`: what the kernel says where its compiler cannot translate a program.
+const ENOTSUPP: i32 = 524;
 
 /// How much of the verifier's log is kept: its last line says what is wrong.
 const LOG: usize = 256 * 1024;
@@ -174,6 +183,33 @@ pub fn iterator(name: &str, code: &[Instruction], license: &CStr, target: u32) -
     unsafe { bpf_fd(BPF_LINK_CREATE, &link) }
 }
 
+/// An instruction as `struct bpf_insn`: operation, both registers (the source is the higher half), offset, number.
+const fn instruction(operation: u8, registers: u8, offset: i16, number: u32) -> Instruction {
+    let ([o0, o1], [n0, n1, n2, n3]) = (offset.to_ne_bytes(), number.to_ne_bytes());
+    [operation, registers, o0, o1, n0, n1, n2, n3]
+}
+
+/// Whether programs can compare and exchange atomically, which distributions may have brought to older kernels than Linux 5.12 (5.18 on
+/// arm64). `None` where the kernel's answer says nothing about that.
+pub fn has_compare_exchange() -> Option<bool> {
+    const CODE: [Instruction; 5] = [
+        // r0 = 0; r1 = 0; *(u64 *)(r10 - 8) = r0
+        instruction(0xb7, 0, 0, 0),
+        instruction(0xb7, 1, 0, 0),
+        instruction(0x7b, 10, -8, 0),
+        // r0 = cmpxchg((u64 *)(r10 - 8), r0, r1) (BPF_STX | BPF_DW | BPF_ATOMIC, with BPF_CMPXCHG as number); exit
+        instruction(0xdb, 1 << 4 | 10, -8, 0xf1),
+        instruction(0x95, 0, 0, 0),
+    ];
+    let program = Load::new(BPF_PROG_TYPE_SOCKET_FILTER, &CODE, c"Dual MIT/GPL").ok()?;
+    // SAFETY: the fields of BPF_PROG_LOAD; code and license live for ever, and there is no log.
+    match unsafe { bpf_fd(BPF_PROG_LOAD, &raw const program) }.map_err(|error| error.raw_os_error()) {
+        Ok(_) => Some(true),
+        Err(Some(libc::EINVAL | ENOTSUPP)) => Some(false),
+        Err(_) => None,
+    }
+}
+
 /// The addresses of kernel functions, given by their numbers in the kernel's BTF: the verifier puts each into a program, and the program
 /// runs once to hand them out. It knows functions since Linux 6.4.
 ///
@@ -195,14 +231,9 @@ pub fn addresses(functions: &[u32]) -> io::Result<Vec<u64>> {
         ctx_in: *mut u64,
         ctx_out: u64,
     }
-    // `struct bpf_insn`: operation, both registers, offset, number.
-    let instruction = |operation: u8, registers: u8, offset: u16, number: u32| {
-        let ([o0, o1], [n0, n1, n2, n3]) = (offset.to_ne_bytes(), number.to_ne_bytes());
-        [operation, registers, o0, o1, n0, n1, n2, n3]
-    };
     let mut code = Vec::new();
     for (at, &function) in functions.iter().enumerate() {
-        let at = u16::try_from(8 * at).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let at = i16::try_from(8 * at).map_err(|_| io::ErrorKind::InvalidInput)?;
         // r2 = address of the function (BPF_PSEUDO_BTF_ID); *(u64 *)(r1 + at) = r2
         code.push(instruction(0x18, 3 << 4 | 2, 0, function));
         code.push(instruction(0, 0, 0, 0));
@@ -238,8 +269,95 @@ pub fn addresses(functions: &[u32]) -> io::Result<Vec<u64>> {
 fn refusal(error: &io::Error, log: &[u8]) -> io::Error {
     let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..end]);
-    let complaint = log.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("processed "));
+    let statistics = |line: &str| ["processed ", "subprog "].iter().any(|begins| line.starts_with(begins));
+    let complaint = log.lines().rev().find(|line| !line.trim().is_empty() && !statistics(line));
     io::Error::new(error.kind(), format!("{error}: {}", complaint.unwrap_or_default()))
+}
+
+/// A program that is attached to a cgroup and lets none beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exclusive {
+    /// Its number.
+    pub id: u32,
+    /// Its name, at most 15 bytes; empty where it has none.
+    pub name: Vec<u8>,
+}
+
+/// The program of this attach type that is attached to the cgroup itself without `BPF_F_ALLOW_MULTI`, if there is one.
+///
+/// # Errors
+/// The kernel's.
+pub fn exclusive(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Option<Exclusive>> {
+    #[repr(C)]
+    struct Query {
+        target_fd: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        prog_ids: *mut u32,
+        prog_cnt: u32,
+        pad: u32,
+        prog_attach_flags: u64,
+        link_ids: u64,
+        link_attach_flags: u64,
+        revision: u64,
+    }
+    let mut ids = [0u32; 4];
+    let mut query = Query {
+        target_fd: cgroup.as_raw_fd() as u32,
+        attach_type,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr(),
+        prog_cnt: ids.len() as u32,
+        pad: 0,
+        prog_attach_flags: 0,
+        link_ids: 0,
+        link_attach_flags: 0,
+        revision: 0,
+    };
+    // SAFETY: the fields of BPF_PROG_QUERY, some of which it writes; `prog_ids` has room for `prog_cnt` numbers.
+    match unsafe { bpf(BPF_PROG_QUERY, &raw mut query) } {
+        // More than fit: they are not alone.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => return Ok(None),
+        other => other?,
+    };
+    if query.prog_cnt == 0 || query.attach_flags & BPF_F_ALLOW_MULTI != 0 {
+        return Ok(None);
+    }
+    // Without the right to look at it, or if it has gone meanwhile, it has a number all the same.
+    Ok(Some(Exclusive { id: ids[0], name: program_name(ids[0]).unwrap_or_default() }))
+}
+
+/// The name of a loaded program.
+fn program_name(id: u32) -> io::Result<Vec<u8>> {
+    /// `struct bpf_prog_info` up to its name, which is at byte 64.
+    #[repr(C)]
+    struct Info {
+        before: [u64; 8],
+        name: [u8; 16],
+    }
+    #[repr(C)]
+    struct Get {
+        prog_id: u32,
+        next_id: u32,
+        open_flags: u32,
+    }
+    #[repr(C)]
+    struct About {
+        fd: u32,
+        info_len: u32,
+        info: *mut Info,
+    }
+    // SAFETY: the fields of BPF_PROG_GET_FD_BY_ID; no pointers.
+    let program = unsafe { bpf_fd(BPF_PROG_GET_FD_BY_ID, &Get { prog_id: id, next_id: 0, open_flags: 0 }) }?;
+    // Zero: nothing but the name is wanted of what has a length and a pointer.
+    let mut info = Info { before: [0; 8], name: [0; 16] };
+    let about = About { fd: program.as_raw_fd() as u32, info_len: size_of::<Info>() as u32, info: &raw mut info };
+    // SAFETY: the fields of BPF_OBJ_GET_INFO_BY_FD; `info` has room for `info_len` bytes.
+    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &about) }?;
+    let end = info.name.iter().position(|&byte| byte == 0).unwrap_or(info.name.len());
+    Ok(info.name[..end].to_vec())
 }
 
 /// Begins a walk: a descriptor to read the records from. A walk over sockets is over those of the calling thread's network namespace.

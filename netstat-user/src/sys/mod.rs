@@ -13,3 +13,9 @@ pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::watch;
+
+/// A clock's time in nanoseconds.
+pub fn clock_ns(clock: rustix::time::ClockId) -> u64 {
+    let time = rustix::time::clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

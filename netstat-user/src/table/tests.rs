@@ -11,6 +11,7 @@ const TOTALS: Totals = Totals {
     rtt_us: None,
     retransmits: None,
     reason: CloseReason::Closed,
+    closed_by: None,
 };
 
 fn end(host: u8, port: u16) -> EventEnd {
@@ -239,4 +240,50 @@ fn what_remains_of_a_socket_is_still_its_owners() {
     let pids = |netns| table.recorded(netns, &rows).into_iter().map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>();
     assert_eq!(pids(1), [(0, 7), (1, 8)], "a request is a new connection, and what has an inode is held");
     assert_eq!(pids(2), []);
+}
+
+#[test]
+fn a_socket_that_becomes_ipv4_is_listed_as_such() {
+    let mapped = |end: EventEnd| {
+        let std::net::IpAddr::V4(addr) = end.addr else { panic!("not IPv4") };
+        EventEnd { addr: addr.to_ipv6_mapped().into(), ..end }
+    };
+    let v6 = |event: SocketEvent| SocketEvent {
+        proto: Proto::Tcp6,
+        local: event.local.map(mapped),
+        remote: event.remote.map(mapped),
+        ..event
+    };
+    let mut table = Table::new(LIMITS);
+    table.event(&open_v6(3, 33));
+    table.event(&v6(event(3, state(TcpState::Close, TcpState::SynSent), 33)));
+    table.event(&v6(event(3, state(TcpState::SynSent, TcpState::Established), 33)));
+    // setsockopt(IPV6_ADDRFORM): nothing but the list shows it.
+    table.begin_listing();
+    let correction = table.listing(&listing(vec![row(3, Proto::Tcp, TcpState::Established, 33)]), 20);
+    assert_eq!(correction, Correction { changed: 1, ..Correction::default() });
+    let there = |table: &Table| {
+        let live: Vec<LiveSocket> = table.live().copied().collect();
+        let [socket] = live[..] else { panic!("{live:?}") };
+        (socket.proto, socket.local, socket.remote, socket.cookie)
+    };
+    let v4 = (Proto::Tcp, Some(end(1, 1003)), Some(end(2, 80)), Some(4));
+    assert_eq!(there(&table), v4);
+    // Events of one that is not in the list yet.
+    let mut table = Table::new(LIMITS);
+    table.event(&v6(event(3, state(TcpState::SynSent, TcpState::Established), 33)));
+    table.event(&event(3, state(TcpState::Established, TcpState::CloseWait), 33));
+    assert_eq!(there(&table), v4);
+    // A row that was read before the last event is of before.
+    table.begin_listing();
+    table.event(&event(3, state(TcpState::CloseWait, TcpState::LastAck), 33));
+    let mut before = row(3, Proto::Tcp6, TcpState::Established, 33);
+    before.local.addr = mapped(end(1, 1)).addr;
+    before.remote.addr = mapped(end(2, 1)).addr;
+    table.listing(&listing(vec![before]), 20);
+    assert_eq!(there(&table), v4);
+}
+
+fn open_v6(id: u16, inode: u64) -> SocketEvent {
+    SocketEvent { proto: Proto::Tcp6, ..open(id, inode) }
 }

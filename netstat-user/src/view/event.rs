@@ -1,7 +1,7 @@
 //! Events as text and as JSON Lines. This is a hot path: hundreds of thousands of lines a second.
 
 use super::{json, text};
-use crate::model::{Event, EventEnd, EventKind, SocketEvent};
+use crate::model::{Closer, Comm, Event, EventEnd, EventKind, SocketEvent};
 use std::net::IpAddr;
 
 /// Writes events. It keeps the date of the last second it wrote, which most events share.
@@ -32,7 +32,7 @@ impl EventView {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
-                out.extend_from_slice(b" events: no room was left for them\n");
+                out.extend_from_slice(b" events: the ring buffer was full, or the kernel left out a program\n");
             }
         }
     }
@@ -79,7 +79,16 @@ impl EventView {
             field(out, ",\"retransmits\":", totals.retransmits);
             out.extend_from_slice(b",\"reason\":\"");
             out.extend_from_slice(totals.reason.name().as_bytes());
-            out.push(b'"');
+            out.extend_from_slice(b"\",\"closed_by\":");
+            match &totals.closed_by {
+                Some(Closer { pid, comm }) => {
+                    field(out, "{\"pid\":", Some(*pid));
+                    out.extend_from_slice(b",\"comm\":");
+                    string(out, comm.as_bytes());
+                    out.push(b'}');
+                }
+                None => out.extend_from_slice(b"null"),
+            }
         }
         out.extend_from_slice(b"}\n");
     }
@@ -101,11 +110,7 @@ impl EventView {
             EventKind::Open => text::left(out, b"-", 27),
         }
         column(out, 22, |out| match &event.owner {
-            Some(owner) => {
-                number(out, owner.pid);
-                out.push(b'/');
-                out.extend_from_slice(&text::escape(owner.comm.as_bytes()));
-            }
+            Some(owner) => process(out, owner.pid, &owner.comm),
             None => out.push(b'-'),
         });
         text::left(out, event.owner.map_or("-", |owner| owner.grade.name()).as_bytes(), 9);
@@ -125,6 +130,11 @@ impl EventView {
                 labelled(out, " tx_bytes=", totals.tx_bytes);
                 labelled(out, " rtt_us=", totals.rtt_us);
                 labelled(out, " retransmits=", totals.retransmits);
+                out.extend_from_slice(b" closed_by=");
+                match &totals.closed_by {
+                    Some(Closer { pid, comm }) => process(out, *pid, comm),
+                    None => out.push(b'-'),
+                }
             }
             EventKind::Open => {}
         }
@@ -208,6 +218,13 @@ fn string(out: &mut Vec<u8>, value: &[u8]) {
     } else {
         json::string(out, value);
     }
+}
+
+/// A process as netstat shows one.
+fn process(out: &mut Vec<u8>, pid: u32, comm: &Comm) {
+    number(out, pid);
+    out.push(b'/');
+    out.extend_from_slice(&text::escape(comm.as_bytes()));
 }
 
 /// What `write` appends, padded with blanks to `width` bytes and one more.
@@ -340,15 +357,19 @@ mod tests {
             rtt_us: None,
             retransmits: Some(0),
             reason: CloseReason::ResetSent,
+            closed_by: Some(Closer { pid: 7, comm: Comm::new(b"sh") }),
         };
         let json = line(true, event(EventKind::Close(totals)));
         assert!(json.ends_with(
             "\"netns\":4026531840,\"duration_ns\":5,\"rx_bytes\":11,\"tx_bytes\":null,\"rtt_us\":null,\"retransmits\":0,\
-             \"reason\":\"reset_sent\"}\n"
+             \"reason\":\"reset_sent\",\"closed_by\":{\"pid\":7,\"comm\":\"sh\"}}\n"
         ));
         assert!(!json.contains("_state"));
         let text = line(false, event(EventKind::Close(totals)));
-        assert!(text.ends_with(" duration_ns=5 rx_bytes=11 tx_bytes=- rtt_us=- retransmits=0\n"), "{text}");
+        assert!(
+            text.ends_with(" duration_ns=5 rx_bytes=11 tx_bytes=- rtt_us=- retransmits=0 closed_by=7/sh\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -382,7 +403,7 @@ mod tests {
         EventView::new(false).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 }, None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: no room was left for them\n"
+            "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full, or the kernel left out a program\n"
         );
     }
 }

@@ -5,7 +5,7 @@ pub mod beyond;
 use super::json::Object;
 use super::{Listed, text};
 use crate::lang::Lang;
-use crate::model::{Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
+use crate::model::{Comm, Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
 use beyond::Beyond;
 use std::net::IpAddr;
 
@@ -263,11 +263,12 @@ pub fn json_owners<'a>(
 ) {
     let mut holders = holders.into_iter().peekable();
     let recorded = recorded.filter(|_| holders.peek().is_none());
-    let holders = holders.map(|holder| (holder.pid, holder.program.as_slice(), None));
-    let recorded = recorded.map(|owner| (owner.pid, owner.comm.as_bytes(), Some(owner.grade)));
-    object.objects("owners", holders.chain(recorded), |object, (pid, program, grade)| {
+    let holders = holders.map(|holder| (holder.pid, holder.program.as_slice(), holder.comm, None));
+    let recorded = recorded.map(|owner| (owner.pid, owner.comm.as_bytes(), Some(owner.comm), Some(owner.grade)));
+    object.objects("owners", holders.chain(recorded), |object, (pid, program, comm, grade)| {
         object.number("pid", pid);
         object.string("program", program);
+        object.optional_string("comm", comm.as_ref().map(Comm::as_bytes));
         if let Some(grade) = grade {
             object.string("owner", grade.name().as_bytes());
         }

@@ -5,7 +5,7 @@ use super::inet::beyond::{self, Netns};
 use super::json::Object;
 use super::text::{escape, left, put};
 use crate::lang::Lang;
-use crate::model::{Holder, UnixRow};
+use crate::model::{Comm, Holder, UnixRow};
 
 /// The kernel's `SO_ACCEPTCON`, `SO_WAITDATA` and `SO_NOSPACE`. Today's kernels only ever show the first.
 const FLAGS: [(u32, &str); 3] = [(1 << 16, "ACC"), (1 << 17, "W"), (1 << 18, "N")];
@@ -89,6 +89,7 @@ pub fn json<'a>(
     object.objects("owners", holders, |object, holder: &Holder| {
         object.number("pid", holder.pid);
         object.string("program", &holder.program);
+        object.optional_string("comm", holder.comm.as_ref().map(Comm::as_bytes));
     });
     object.optional_string("path", (!row.path.is_empty()).then_some(row.path));
     if let Some(netns) = netns {
@@ -160,7 +161,7 @@ mod tests {
              unix  3      [ ]         UNKNOWN                  106      x\n\
              unix  2      [ ACC ]     STREAM     CONNECTED     107      \u{fffd}\\x1b\n"
         );
-        let init = Holder { pid: 1, program: b"init\n a name that is too long".to_vec() };
+        let init = Holder { pid: 1, program: b"init\n a name that is too long".to_vec(), comm: None };
         assert_eq!(
             table(&Lang::ENGLISH, Listed::Listening, Some(Some(&init))),
             "Active UNIX domain sockets (only servers)\n\
@@ -192,7 +193,10 @@ mod tests {
 
     #[test]
     fn json_rows() {
-        let holders = [Holder { pid: 7, program: b"a".to_vec() }, Holder { pid: 9, program: b"b".to_vec() }];
+        let holders = [
+            Holder { pid: 7, program: b"a".to_vec(), comm: Some(Comm::new(b"renamed")) },
+            Holder { pid: 9, program: b"b".to_vec(), comm: None },
+        ];
         let mut out = Vec::new();
         json(&mut out, &ROWS[0], &holders, None);
         json(&mut out, &ROWS[2], [], None);
@@ -200,7 +204,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"proto\":\"unix\",\"refcnt\":2,\"flags\":[\"ACC\"],\"type\":\"STREAM\",\"state\":\"LISTENING\",\
-             \"inode\":100,\"owners\":[{\"pid\":7,\"program\":\"a\"},{\"pid\":9,\"program\":\"b\"}],\"path\":\"/a b\"}\n\
+             \"inode\":100,\"owners\":[{\"pid\":7,\"program\":\"a\",\"comm\":\"renamed\"},{\"pid\":9,\"program\":\"b\",\"comm\":null}],\"path\":\"/a b\"}\n\
              {\"proto\":\"unix\",\"refcnt\":3,\"flags\":[],\"type\":\"DGRAM\",\"state\":\"CONNECTING\",\
              \"inode\":null,\"owners\":[],\"path\":\"@abc\"}\n\
              {\"proto\":\"unix\",\"refcnt\":3,\"flags\":[],\"type\":null,\"state\":null,\

@@ -2,12 +2,16 @@
 //!
 //! An actor speaks JSON lines on its standard output: the [`Made`] of each socket it makes. It goes on when it reads a line.
 
+use crate::truth::cgroup::{self, Cgroup};
 use crate::truth::made::{self, Made};
 use crate::truth::scale::{self, patience};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -65,7 +69,8 @@ pub fn named(name: &str, role: &str, arguments: &[&str]) -> Command {
 }
 
 /// A command line that first does `steps` to its own surroundings and then becomes the program that is to be appended.
-/// The steps: `hide=DIR` (an empty filesystem over it), `unmount=DIR`, `tracefs`, `notracefs`, `memlock=BYTES`, `netns=FILE`, `uncap=NUMBER` (a capability).
+/// The steps: `hide=DIR` (an empty filesystem over it), `unmount=DIR`, `tracefs`, `notracefs`, `memlock=BYTES`, `netns=FILE`, `uncap=NUMBER` (a capability),
+/// `types=FILE` (in place of the kernel's BTF), `cgroup=NAME`, `cgroupns` (a cgroup namespace, whose root is all that is mounted), `pidns` (a PID namespace with its /proc; the last step).
 pub fn prepared(steps: &[&str]) -> Command {
     let mut command = named("live-prepare", "prepare", &[]);
     command.args(steps).arg("--");
@@ -99,6 +104,12 @@ impl Actor {
     /// Lets it go on.
     pub fn nudge(&mut self) {
         writeln!(self.input.as_mut().unwrap()).unwrap();
+    }
+
+    /// Kills it, whatever it holds.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Lets it end, and waits for that.
@@ -242,10 +253,7 @@ fn prepare(arguments: &[String]) -> io::Error {
 
 fn one_step(what: &str, value: &str) -> io::Result<()> {
     const NONE: Option<&str> = None;
-    let own_mounts = || -> io::Result<()> {
-        unshare(CloneFlags::CLONE_NEWNS)?;
-        Ok(mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?)
-    };
+    let own_mounts = cgroup::private_mounts;
     match what {
         "hide" => {
             own_mounts()?;
@@ -265,7 +273,8 @@ fn one_step(what: &str, value: &str) -> io::Result<()> {
         }
         "notracefs" => {
             own_mounts()?;
-            for path in tracefs_mounts()? {
+            // debugfs may hold it.
+            for path in mounted(&["tracefs", "debugfs"])? {
                 umount2(path.as_str(), MntFlags::MNT_DETACH)?;
             }
         }
@@ -274,10 +283,58 @@ fn one_step(what: &str, value: &str) -> io::Result<()> {
             setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes)?;
         }
         "netns" => setns(File::open(value)?, CloneFlags::CLONE_NEWNET)?,
+        "types" => {
+            own_mounts()?;
+            mount(Some(value), "/sys/kernel/btf/vmlinux", NONE, MsFlags::MS_BIND, NONE)?;
+        }
+        "cgroup" => Cgroup::enter(value)?,
+        "cgroupns" => cgroup_namespace()?,
+        "pidns" => pid_namespace()?,
         "uncap" => uncap(value.parse().map_err(io::Error::other)?)?,
         _ => return Err(io::Error::other("no such step")),
     }
     Ok(())
+}
+
+/// A cgroup namespace of its own: what was mounted of the hierarchy before shows more than that, and goes.
+fn cgroup_namespace() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWCGROUP)?;
+    cgroup::private_mounts()?;
+    let mounts = mounted(&["cgroup2"])?;
+    for path in &mounts {
+        umount2(path.as_str(), MntFlags::MNT_DETACH)?;
+    }
+    cgroup::mount_hierarchy(Path::new(mounts.first().map_or("/mnt", String::as_str)))
+}
+
+/// A PID namespace of its own, where this process goes on as the first. Who has started it sees a process that hands signals on, and ends
+/// as the other does.
+fn pid_namespace() -> io::Result<()> {
+    let handed_on = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    let mut waited: SigSet = handed_on.into_iter().collect();
+    waited.add(Signal::SIGCHLD);
+    waited.thread_block()?;
+    unshare(CloneFlags::CLONE_NEWPID)?;
+    // SAFETY: this process has but one thread.
+    let ForkResult::Parent { child } = (unsafe { fork() })? else {
+        waited.thread_unblock()?;
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        cgroup::private_mounts()?;
+        const NONE: Option<&str> = None;
+        return Ok(mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), NONE)?);
+    };
+    loop {
+        let signal = waited.wait()?;
+        if handed_on.contains(&signal) {
+            kill(child, signal)?;
+            continue;
+        }
+        match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::Exited(_, code) => std::process::exit(code),
+            WaitStatus::Signaled(_, signal, _) => std::process::exit(128 + signal as i32),
+            _ => {}
+        }
+    }
 }
 
 /// Takes a capability from this process and from what it becomes, root or not.
@@ -286,12 +343,12 @@ fn uncap(number: u32) -> io::Result<()> {
     Ok(remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number))?)
 }
 
-/// Where tracefs and debugfs (which may hold it) are mounted.
-fn tracefs_mounts() -> io::Result<Vec<String>> {
+/// Where these filesystems are mounted, the last mounts first.
+fn mounted(filesystems: &[&str]) -> io::Result<Vec<String>> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     Ok(fields
-        .filter(|fields| matches!(fields.get(2), Some(&("tracefs" | "debugfs"))))
+        .filter(|fields| fields.get(2).is_some_and(|filesystem| filesystems.contains(filesystem)))
         .filter_map(|fields| fields.get(1).map(|path| path.to_string()))
         .rev()
         .collect())

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// An address and a port, each `None` where the line says `null`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct End {
     pub addr: Option<IpAddr>,
     pub port: Option<u16>,
@@ -35,6 +35,15 @@ pub struct Totals {
     pub rtt_us: Option<u64>,
     pub retransmits: Option<u64>,
     pub reason: String,
+    /// Whose close, exit or shutdown ended it; `None` where the kernel did by itself.
+    pub closed_by: Option<Closer>,
+}
+
+/// The process that ended a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closer {
+    pub pid: u32,
+    pub comm: String,
 }
 
 /// A line about a socket.
@@ -74,7 +83,7 @@ pub enum Line {
 const COMMON: [&str; 12] =
     ["time", "event", "proto", "local", "remote", "pid", "comm", "uid", "owner", "inode", "cookie", "netns"];
 const STATE: [&str; 3] = ["old_state", "new_state", "in_state_ns"];
-const CLOSE: [&str; 6] = ["duration_ns", "rx_bytes", "tx_bytes", "rtt_us", "retransmits", "reason"];
+const CLOSE: [&str; 7] = ["duration_ns", "rx_bytes", "tx_bytes", "rtt_us", "retransmits", "reason", "closed_by"];
 const PROTOS: [&str; 8] = ["tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6"];
 const STATES: [&str; 11] = [
     "ESTABLISHED",
@@ -89,7 +98,8 @@ const STATES: [&str; 11] = [
     "LISTEN",
     "CLOSING",
 ];
-const REASONS: [&str; 6] = ["closed", "reset_received", "reset_sent", "refused", "timed_out", "unknown"];
+const REASONS: [&str; 8] =
+    ["closed", "reset_received", "reset_sent", "refused", "timed_out", "unreachable", "abandoned", "unknown"];
 const OWNERS: [&str; 4] = ["created", "accepted", "inherited", "scanned"];
 
 struct Fields<'a>(&'a Map<String, Value>);
@@ -142,6 +152,22 @@ impl Fields<'_> {
         };
         Ok(Some(End { addr, port: fields.number("port")? }))
     }
+
+    fn closer(&self, name: &str) -> Result<Option<Closer>, String> {
+        let map = match &self.0[name] {
+            Value::Null => return Ok(None),
+            Value::Object(map) => map,
+            value => return Err(format!("{name} is {value}, not an object")),
+        };
+        if map.len() != 2 || !map.contains_key("pid") || !map.contains_key("comm") {
+            return Err(format!("{name} has other fields than pid and comm"));
+        }
+        let fields = Fields(map);
+        match (fields.number("pid")?, fields.text("comm")?) {
+            (Some(pid), Some(comm)) if pid != 0 => Ok(Some(Closer { pid, comm })),
+            other => Err(format!("{name} is {other:?}; a process that is not known is null as a whole")),
+        }
+    }
 }
 
 /// Reads a line.
@@ -184,6 +210,7 @@ pub fn parse(line: &str) -> Result<Line, String> {
             rtt_us: fields.number("rtt_us")?,
             retransmits: fields.number("retransmits")?,
             reason: fields.word("reason", &REASONS)?,
+            closed_by: fields.closer("closed_by")?,
         }),
     };
     let owner = match fields.text("owner")? {

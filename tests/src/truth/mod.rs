@@ -1,11 +1,13 @@
 //! Ground truth: real sockets on the running kernel, each known by the test that made it, and what the program says of them.
 //!
 //! Needs root and nothing else: no `ip`, no tracefs, no tools, so that it also runs in an initramfs under emulation.
-//! `NETSTAT_TEST_SCALE` (1 unless given) scales the number of sockets; below 1 the time limits grow.
+//! `NETSTAT_TEST_SCALE` (1 unless given) scales the number of sockets; below 1 the time limits grow. `NETSTAT_SOAK_EVENTS` is how many events
+//! the soak looks at.
 
 #![allow(missing_docs, reason = "most of it is named after the fields of the lines it reads")]
 
 pub mod actor;
+pub mod cgroup;
 pub mod check;
 pub mod event;
 pub mod made;
@@ -13,6 +15,7 @@ pub mod paths;
 pub mod runner;
 pub mod scale;
 pub mod tracer;
+pub mod wire;
 
 use crate::{netns, programs};
 use std::net::TcpListener;

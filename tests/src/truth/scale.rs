@@ -37,12 +37,43 @@ pub fn churn() -> Duration {
     })
 }
 
+/// How many events the soak test looks at: `$NETSTAT_SOAK_EVENTS`, 300,000 unless given.
+pub fn soak() -> usize {
+    match std::env::var("NETSTAT_SOAK_EVENTS") {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("NETSTAT_SOAK_EVENTS={text} is not a number of events")),
+        Err(_) => count(300_000),
+    }
+}
+
 /// How long to wait for what must come. On a machine it comes at once; an emulated one is tens of times slower.
 pub fn patience() -> Duration {
     Duration::from_secs(if scale() < 1.0 { 120 } else { 20 })
 }
 
+/// Whether an acknowledgement may come too late, and the segment be sent again: on an emulated machine one processor may stand still for
+/// longer than TCP waits (200 ms) while the other goes on.
+pub fn is_late() -> bool {
+    scale() < 1.0 && std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+}
+
 /// The kernel's release, as `uname -r` prints it.
 pub fn kernel() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// A line of the kernel matrix, from which `cargo xtask` makes its table:
+/// `matrix: kernel=RELEASE arch=NAME processors=N hook=NAME variant=NAME result=ok|refused|idle [reason=…]`. The reason goes up to its end.
+pub fn cell(hook: &str, variant: &str, result: &str) -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "matrix: kernel={} arch={} processors={processors} hook={hook} variant={variant} result={result}",
+        kernel(),
+        std::env::consts::ARCH
+    )
+}
+
+/// Whether a task can be preempted in a program on a tracepoint: since Linux 7.0. What other tasks on its processor do meanwhile is left to
+/// programs that cannot be, which make no cookies and may be interrupted themselves, on an emulated machine a thousand times as often.
+pub fn preempts_programs() -> bool {
+    kernel().split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 7)
 }

@@ -162,6 +162,23 @@ impl Tracer {
         enough(&self.seen.events)
     }
 
+    /// Hands over the events that have come, or come soon, and keeps none of them: for streams that are too long to be kept.
+    pub fn take_each(&mut self, mut each: impl FnMut(Event)) {
+        let first = self.lines.recv_timeout(Duration::from_millis(20));
+        for line in first.into_iter().chain(self.lines.try_iter().take(10_000)) {
+            match event::parse(&line) {
+                Ok(Line::Event(event)) => each(*event),
+                Ok(Line::Lost(count)) => self.seen.lost.push(count),
+                Err(reason) => self.seen.bad.push(format!("{reason}: {line}")),
+            }
+        }
+    }
+
+    /// How many events are reported as lost until now.
+    pub fn lost(&self) -> u64 {
+        self.seen.lost.iter().sum()
+    }
+
     /// Reads on until so many lines have come; false if they did not in time.
     pub fn wait_lines(&mut self, lines: usize) -> bool {
         let deadline = Instant::now() + patience();
@@ -205,8 +222,20 @@ impl Tracer {
         outcome
     }
 
+    /// The same, with nothing checked of what it said but its form.
+    pub fn finish_unchecked(self) -> Outcome {
+        self.signal(Signal::SIGINT);
+        self.ended_unchecked()
+    }
+
     /// Waits for the end by itself.
-    pub fn ended(mut self) -> Outcome {
+    pub fn ended(self) -> Outcome {
+        let outcome = self.ended_unchecked();
+        check::stream(&outcome);
+        outcome
+    }
+
+    fn ended_unchecked(mut self) -> Outcome {
         let deadline = Instant::now() + patience();
         while let left = deadline.saturating_duration_since(Instant::now())
             && !left.is_zero()
@@ -233,7 +262,6 @@ impl Tracer {
             seen.bad.len(),
             seen.bad[0]
         );
-        check::stream(&outcome);
         outcome
     }
 }

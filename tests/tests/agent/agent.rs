@@ -117,14 +117,14 @@ impl Agent {
         found.expect("a status")
     }
 
-    /// How often the kernel did not run its programs, since one ran already on that processor.
+    /// How often the kernel left out a program that no other makes up for, since one ran already on that processor.
     pub fn missed(&self) -> u64 {
         let answers = self.ask(&Request::Health);
         let programs = answers.into_iter().filter_map(|answer| match answer {
             Answer::Health(health) => Some(health.programs),
             _ => None,
         });
-        programs.flatten().filter_map(|program| program.missed).sum()
+        netstat_user::kernel::missed(&programs.flatten().collect::<Vec<_>>()).alone
     }
 
     /// The live table, as the agent keeps it, set right from the kernel's lists.

@@ -27,6 +27,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             listen_up();
         }
         "receive" => receive(),
+        "rename" => rename(argument(1)),
         _ => return actor::run(arguments),
     }
     ExitCode::SUCCESS
@@ -98,6 +99,21 @@ fn ring(way: &str) {
         // SAFETY: the kernel has just made this descriptor for us.
         serve(TcpStream::from(unsafe { OwnedFd::from_raw_fd(answer.result()) }));
     }
+}
+
+/// Holds sockets, says its number, at a nudge gives itself another name, and says so.
+fn rename(name: &str) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let server = listener.accept().unwrap();
+    let pair = UnixStream::pair().unwrap();
+    say(&std::process::id());
+    listen_up();
+    // This is the thread that leads the process.
+    std::fs::write("/proc/self/comm", name).unwrap();
+    say(&"renamed");
+    listen_up();
+    drop((listener, client, server, pair));
 }
 
 /// Descriptors in one message, less than the kernel's most (`SCM_MAX_FD`).

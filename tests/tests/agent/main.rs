@@ -10,6 +10,7 @@ mod agent;
 mod cast;
 mod churn;
 mod connections;
+mod corner_rows;
 mod datagrams;
 mod kernel;
 mod owners;
@@ -37,8 +38,15 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 6] =
-        [connections::TESTS, owners::TESTS, datagrams::TESTS, same::TESTS, siege::TESTS, upheavals::TESTS];
+    let modules: [&[Test]; 7] = [
+        connections::TESTS,
+        owners::TESTS,
+        datagrams::TESTS,
+        same::TESTS,
+        siege::TESTS,
+        upheavals::TESTS,
+        corner_rows::TESTS,
+    ];
     let code = runner::run(arguments, &modules.concat());
     actor::sweep();
     code

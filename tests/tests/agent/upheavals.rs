@@ -14,6 +14,7 @@ use netstat_user::table::{Limits, Table};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,9 @@ fn events_alone_make_the_same_table() -> Done {
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     let copy = Mutex::new(Table::new(Limits { recent_ns: 0, recent_count: 0 }));
     let seen = Mutex::new(Vec::new());
+    let lost = AtomicU64::new(0);
+    // What was wrong at rest: a transition that is missing is counted as lost with the next one of its socket.
+    let mut wrong = None;
     let made = thread::scope(|scope| {
         scope.spawn(|| {
             // Ends with the agent.
@@ -98,6 +102,7 @@ fn events_alone_make_the_same_table() -> Done {
                         }
                         seen.lock().unwrap().push(event);
                     }
+                    Answer::Lost { count, .. } => drop(lost.fetch_add(count, Ordering::Relaxed)),
                     Answer::End => return,
                     other => panic!("the stream is not whole: {other:?}"),
                 }
@@ -116,18 +121,6 @@ fn events_alone_make_the_same_table() -> Done {
                     thread::sleep(Duration::from_millis(200));
                     continue;
                 }
-                let only =
-                    |these: &[Row], those: &[Row]| these.iter().filter(|row| !those.contains(row)).count() as u64;
-                let wrong = only(&before, &mine) + only(&mine, &before);
-                let missed = agent.missed();
-                // One run leaves one socket as it was: a row too much, and one too few. Not every one is counted by the kernel: seen were
-                // up to four rows of seven thousand.
-                if wrong <= 2 * missed + before.len() as u64 / 500 {
-                    // What the kernel left out, only a listing tells. The agent takes one.
-                    runner::note(format!("{missed} runs of programs left out: {wrong} rows wrong from events alone"));
-                    place.namespace.enter(|| equal(&agent, place.netns, "after runs that were left out"));
-                    break;
-                }
                 let odd =
                     mine.iter().find(|row| !before.contains(row)).or(before.iter().find(|row| !mine.contains(row)));
                 let seen = seen.lock().unwrap();
@@ -141,22 +134,27 @@ fn events_alone_make_the_same_table() -> Done {
                 let told: Vec<_> = seen.iter().filter(|event| cookies.contains(&event.cookie)).collect();
                 let missing: Vec<_> = before.iter().filter(|row| !mine.contains(row)).take(5).map(Row::name).collect();
                 let extra: Vec<_> = mine.iter().filter(|row| !before.contains(row)).take(5).map(Row::name).collect();
-                panic!(
-                    "{} rows in the kernel, {} from events: missing {missing:#?}, extra {extra:#?}, of the first was told: {told:#?}\n\
+                wrong = Some(format!(
+                    "{} rows in the kernel, {} from events: missing {missing:#?}, extra {extra:#?}, of the first was reported: {told:#?}\n\
                      the programs were passed over {} times; {:?}",
                     before.len(),
                     mine.len(),
                     agent.missed(),
                     agent.status()
-                );
+                ));
+                break;
             }
         };
         let made =
             while_they_come_and_go(std::slice::from_ref(&place), 4 * PAUSE, || thread::sleep(scale::churn() / 2), rest);
-        assert_eq!(agent.status().lost, 0);
         agent.stop();
         made
     });
+    match (wrong, lost.into_inner()) {
+        (Some(wrong), 0) => panic!("no loss reported, and {wrong}"),
+        (Some(_), lost) => runner::note(format!("events alone: rows were wrong, as {lost} events were lost")),
+        (None, _) => {}
+    }
     runner::note(format!("events alone: the same table after {made} sockets and pairs"));
     place.leave();
     Done::Passed

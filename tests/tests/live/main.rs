@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
 
+mod corners;
 mod crowds;
 mod endings;
 mod filters;
@@ -12,19 +13,20 @@ mod lives;
 mod matrix;
 mod owners;
 mod places;
+mod places_more;
 mod remains;
 mod stream;
 mod text;
 
 use libtest_mimic::Arguments;
 use netstat_tests::truth::runner::Test;
-use netstat_tests::truth::{self, actor, check, event, made, runner, scale, tracer};
+use netstat_tests::truth::{self, actor, cgroup, check, event, made, runner, scale, tracer};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().collect();
     if argv.get(1).is_some_and(|first| first == actor::FLAG) {
-        return actor::run(&argv[2..]);
+        return corners::cast::run(&argv[2..]).unwrap_or_else(|| actor::run(&argv[2..]));
     }
     let arguments = Arguments::from_args();
     if !arguments.list
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         println!("{reason}");
         return ExitCode::FAILURE;
     }
-    let modules: [&[Test]; 10] = [
+    let modules: [&[Test]; 11] = [
         lives::TESTS,
         crowds::TESTS,
         owners::TESTS,
@@ -43,9 +45,10 @@ fn main() -> ExitCode {
         stream::TESTS,
         text::TESTS,
         places::TESTS,
+        places_more::TESTS,
         matrix::TESTS,
     ];
-    let code = runner::run(arguments, &modules.concat());
+    let code = runner::run(arguments, &[modules.concat(), corners::tests()].concat());
     actor::sweep();
     code
 }

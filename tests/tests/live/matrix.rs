@@ -1,18 +1,30 @@
-//! Every variant of the hook on TCP states, forced in turn: it works, or says in one line why it cannot.
+//! Every variant of every hook, forced in turn: it works, or the reason why it cannot is said.
 //!
-//! Each prints a line `matrix: kernel=RELEASE variant=NAME result=ok|refused [reason=…]`, from which `cargo xtask` makes its table.
+//! Each prints a line that [`cell`] makes, from which `cargo xtask` makes its table. The variants of the hook on TCP states are judged by
+//! the events they yield, those of the others by whether their program loads and runs: that what comes of them is right, with the
+//! variant that is best on a kernel, is what all the other tests there look at.
 
 use crate::check::{self, Life, Sight};
 use crate::endings::blink;
 use crate::lives::{LISTENED, attempt, client_closes_first};
 use crate::made::{self, Family, Made, Pair, tcp};
+use crate::remains::deaf_client;
 use crate::runner::{self, Done, Test};
-use crate::scale::{count, kernel};
+use crate::scale::count;
 use crate::tracer::{Tracer, events_after};
+use io_uring::{IoUring, opcode};
 use netstat_tests::command::End;
 use netstat_tests::netns::NetNs;
+use netstat_tests::programs;
+use netstat_tests::truth::scale::cell;
+use netstat_user::kernel::snapshot::Transport;
+use netstat_user::kernel::{Hook, Iterators, Tracer as Programs, Variant, Wanted};
 use socket2::Domain;
 use std::fs;
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("matrix::tp_btf", || variant("tp_btf")),
@@ -20,6 +32,8 @@ pub const TESTS: &[Test] = &[
     ("matrix::tracepoint", || variant("tracepoint")),
     ("matrix::fentry", || variant("fentry")),
     ("matrix::kprobe", || variant("kprobe")),
+    ("matrix::every_other_hook", every_other_hook),
+    ("matrix::tables", tables),
 ];
 
 /// Connections of every family, refusals, listeners and UDP.
@@ -39,7 +53,7 @@ fn traffic() -> Vec<Life> {
 }
 
 fn variant(name: &'static str) -> Done {
-    let line = |result: &str| runner::note(format!("matrix: kernel={} variant={name} result={result}", kernel()));
+    let line = |result: &str| runner::note(cell(Hook::State.name(), name, result));
     let namespace = NetNs::new().unwrap();
     let number = namespace.inode().unwrap().to_string();
     let command = events_after(&["tracefs"], &["--json", "--probe", name, "--netns", &number]);
@@ -64,11 +78,145 @@ fn variant(name: &'static str) -> Done {
     }
 }
 
+/// The kernel counts the runs of programs while this lives.
+struct Counting(String);
+
+const COUNTING: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+impl Counting {
+    fn start() -> Self {
+        let before = fs::read_to_string(COUNTING).unwrap();
+        fs::write(COUNTING, "1").unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        let _ = fs::write(COUNTING, &self.0);
+    }
+}
+
+/// The first variant of every hook but the one on TCP states, then the second, and so on.
+fn every_other_hook() -> Done {
+    let hooks = || Hook::ALL.into_iter().filter(|&hook| hook != Hook::State);
+    let most = hooks().map(|hook| hook.variants().len()).max().unwrap();
+    let namespace = NetNs::new().unwrap();
+    let netns = u32::try_from(namespace.inode().unwrap()).unwrap();
+    let mut idle = Vec::new();
+    for turn in 0..most {
+        let forced: Vec<(Hook, Variant)> =
+            hooks().filter_map(|hook| Some((hook, *hook.variants().get(turn)?))).collect();
+        let wanted = Wanted {
+            hooks: Hook::ALL
+                .into_iter()
+                .filter(|hook| *hook == Hook::State || forced.iter().any(|f| f.0 == *hook))
+                .collect(),
+            forced: forced.clone(),
+            netns,
+            ..Wanted::default()
+        };
+        let programs = Programs::start(&wanted).unwrap();
+        let counting = Counting::start();
+        namespace.enter(visit_every_hook);
+        let health = programs.programs();
+        drop(counting);
+        let coverage = &programs.coverage().hooks;
+        for (hook, variant) in forced {
+            let covered = coverage.iter().find(|covered| covered.hook == hook.name()).unwrap();
+            let program = hook.program(variant);
+            let ran = health.iter().any(|health| health.name == program && health.runs.is_some());
+            let result = match (covered.variant, ran) {
+                (Some(_), true) => "ok".to_owned(),
+                (Some(_), false) => {
+                    idle.push(program);
+                    "idle reason=attached, and not run".to_owned()
+                }
+                (None, _) => {
+                    let reason = covered.refused.iter().map(|(_, cause)| cause.as_str()).collect::<Vec<_>>().join("; ");
+                    let explained = reason.contains("this kernel has no") || may_be_refused(variant.name());
+                    assert!(explained, "{} by {} must work here: {reason}", hook.name(), variant.name());
+                    format!("refused reason={reason}")
+                }
+            };
+            runner::note(cell(hook.name(), variant.name(), &result));
+        }
+        // What is no hook of the plan, but covered all the same.
+        for covered in
+            coverage.iter().filter(|covered| turn == 0 && Hook::ALL.iter().all(|hook| hook.name() != covered.hook))
+        {
+            let result = match covered.variant {
+                Some(_) => "ok".to_owned(),
+                None => format!("refused reason={:?}", covered.refused),
+            };
+            runner::note(cell(covered.hook, covered.variant.unwrap_or("none"), &result));
+            assert!(covered.variant.is_some(), "{covered:?}");
+        }
+    }
+    assert!(idle.is_empty(), "attached, and not run by what should run them: {idle:?}");
+    Done::Passed
+}
+
+/// Does what each hook listens to, at least once.
+fn visit_every_hook() {
+    let listeners = ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).unwrap());
+    let connect = |listener: &TcpListener| TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    for listener in &listeners {
+        let client = connect(listener);
+        let (server, _) = listener.accept().unwrap();
+        // The client's end is in FIN_WAIT2 when it is closed, so that the server's FIN meets a minisocket.
+        client.shutdown(Shutdown::Write).unwrap();
+        // Its acknowledgement may be put off for 40 ms.
+        sleep(Duration::from_millis(100));
+        drop(client);
+        sleep(Duration::from_millis(20));
+        drop(server);
+        // Data that nobody reads: the end of the socket is a reset.
+        let client = connect(listener);
+        let (server, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut &client, b"unread").unwrap();
+        sleep(Duration::from_millis(20));
+        drop((server, client));
+    }
+    // A request that is answered again, after a second.
+    let deaf = deaf_client(&listeners[0]);
+    // A refusal is a packet that ends unread.
+    assert!(TcpStream::connect(Family::V4.address(made::closed_port(Family::V4))).is_err());
+    drop(UdpSocket::bind("127.0.0.1:0").unwrap());
+    if let Ok(mut ring) = IoUring::new(2) {
+        // SAFETY: the operation points to nothing.
+        unsafe { ring.submission().push(&opcode::Nop::new().build()) }.unwrap();
+        ring.submit_and_wait(1).unwrap();
+    }
+    // A process that is made, runs a program and ends.
+    Command::new(programs::netstat_user()).arg("--version").output().unwrap();
+    sleep(Duration::from_millis(1500));
+    drop(deaf);
+}
+
+/// The iterators that large tables are read through.
+fn tables() -> Done {
+    let loaded = Iterators::load().map_err(|error| error.to_string());
+    for (name, transport) in [("tcp_table", Transport::Tcp), ("udp_table", Transport::Udp)] {
+        let walked = match &loaded {
+            Ok(iterators) => iterators.sockets(transport, |_| true).map(drop).map_err(|error| error.to_string()),
+            Err(reason) => Err(reason.clone()),
+        };
+        let result = match &walked {
+            Ok(()) => "ok".to_owned(),
+            Err(reason) => format!("refused reason={reason}"),
+        };
+        runner::note(cell(name, "iter", &result));
+        assert!(walked.is_ok(), "{walked:?}");
+    }
+    Done::Passed
+}
+
 /// Tracepoints are everywhere; probes of functions are an option of the kernel that distributions take.
 fn may_be_refused(name: &str) -> bool {
     let distribution = fs::read_to_string("/proc/version").unwrap_or_default().contains("Debian");
     match name {
-        "fentry" => !distribution,
+        "fentry" | "fexit" | "fexit4" => !distribution,
         "kprobe" => !distribution && fs::metadata("/sys/bus/event_source/devices/kprobe").is_err(),
         _ => false,
     }

@@ -78,9 +78,10 @@ fn whoever_accepts() -> Done {
     for made in &accepted {
         for event in book.of(made) {
             let before = matches!(&event.kind, Kind::State { old, .. } if old == "LISTEN" || old == "SYN_RECV");
-            let wanted = if before { (own, "inherited") } else { (made.pid, "accepted") };
             let seen = (event.pid.unwrap_or(0), event.owner.as_deref().unwrap_or_default());
-            assert_eq!(seen, wanted, "{}", event.line);
+            // It waits for accept(2) before its transition to ESTABLISHED: another processor may be faster.
+            let inherited = before && seen == (own, "inherited");
+            assert!(inherited || seen == (made.pid, "accepted"), "{} has accepted: {}", made.pid, event.line);
             assert!(before || event.comm.as_deref() == Some(made.comm.as_str()), "{}", event.line);
         }
     }

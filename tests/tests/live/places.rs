@@ -26,6 +26,7 @@ pub const TESTS: &[Test] = &[
     ("places::without_tracefs", without_tracefs),
     ("places::with_cgroups_unmounted", with_cgroups_unmounted),
     ("places::with_cgroups_hidden", with_cgroups_hidden),
+    ("places::with_cgroups_hidden_for_good", with_cgroups_hidden_for_good),
     ("places::with_little_lockable_memory", with_little_lockable_memory),
     ("places::with_hidden_symbols", with_hidden_symbols),
 ];
@@ -41,7 +42,7 @@ pub fn everybodys_program() -> &'static Path {
 }
 
 /// It must refuse to start: exit code 1, nothing on stdout, one line on stderr that says all of this.
-fn refuses(command: &mut Command, words: &[&str]) {
+pub fn refuses(command: &mut Command, words: &[&str]) {
     let outcome = command::run(command, None, patience()).unwrap();
     let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
     assert_eq!(outcome.end, End::Exit(1), "{command:?}: {outcome:?}");
@@ -78,7 +79,7 @@ fn with_one_capability_missing() -> Done {
 }
 
 /// Connections, and a UDP socket.
-fn traffic() -> Vec<Life> {
+pub fn traffic() -> Vec<Life> {
     let mut lives = Vec::new();
     for family in [Family::V4, Family::V6] {
         let listener = made::listener(family);
@@ -89,7 +90,7 @@ fn traffic() -> Vec<Life> {
 }
 
 /// Runs this until the traffic is through; without types the cookie of a child cannot be asked for, and so not waited for.
-fn carry(mut tracer: Tracer, sight: Sight) -> Outcome {
+pub fn carry(mut tracer: Tracer, sight: Sight) -> Outcome {
     let lives = traffic();
     tracer.wait_closed(lives.iter().map(|life| &life.made).filter(|made| !(sight.typeless && made.child)));
     let outcome = tracer.finish();
@@ -121,12 +122,12 @@ fn with_little_lockable_memory() -> Done {
 }
 
 /// Sets `kernel.kptr_restrict` back to what it was.
-struct Hidden(String);
+pub struct Hidden(String);
 
 impl Hidden {
     const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
 
-    fn new() -> Self {
+    pub fn new() -> Self {
         let before = fs::read_to_string(Self::KPTR_RESTRICT).unwrap();
         fs::write(Self::KPTR_RESTRICT, "2").unwrap();
         Self(before)
@@ -174,7 +175,7 @@ fn without_anything_to_hook() -> Done {
 }
 
 /// Where the cgroup2 hierarchy is mounted.
-fn cgroups() -> Option<String> {
+pub fn cgroups() -> Option<String> {
     let mounted = fs::read_to_string("/proc/self/mounts").unwrap();
     let cgroup = mounted.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
     cgroup.split(' ').nth(1).map(str::to_owned)
@@ -187,13 +188,22 @@ fn with_cgroups_unmounted() -> Done {
     }
 }
 
-/// Something else is mounted where the hierarchy should be.
+/// Something else is mounted where the hierarchy should be: it can be mounted elsewhere.
 fn with_cgroups_hidden() -> Done {
+    match cgroups() {
+        Some(mounted) => works_as_ever(&[&format!("hide={mounted}")]),
+        None => Done::Skipped("no cgroup2 hierarchy is mounted".into()),
+    }
+}
+
+/// The same without the right to mount it.
+fn with_cgroups_hidden_for_good() -> Done {
     let Some(mounted) = cgroups() else {
         return Done::Skipped("no cgroup2 hierarchy is mounted".into());
     };
     let hide = format!("hide={mounted}");
-    let mut tracer = Tracer::spawn(events_after(&[&hide], &["--json"]));
+    let admin = format!("uncap={CAP_SYS_ADMIN}");
+    let mut tracer = Tracer::spawn(events_after(&[&hide, &admin], &["--json"]));
     let lives = traffic();
     let tcp: Vec<&Life> = lives.iter().filter(|life| life.made.proto.starts_with("tcp")).collect();
     tracer.wait_closed(tcp.iter().map(|life| &life.made));

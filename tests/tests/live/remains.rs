@@ -183,7 +183,7 @@ fn time_wait_is_cut_short() -> Done {
 }
 
 /// A client that begins to connect but hears nothing.
-fn deaf_client(listener: &TcpListener) -> Socket {
+pub fn deaf_client(listener: &TcpListener) -> Socket {
     let client = tcp(Domain::IPV4);
     go_deaf(SockRef::from(&client));
     client.set_nonblocking(true).unwrap();

@@ -20,7 +20,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// What was told and what was lost is what was made.
-fn balance(outcome: &Outcome, made: usize, code: i32) {
+pub fn balance(outcome: &Outcome, made: usize, code: i32) {
     let lost: u64 = outcome.lost.iter().sum();
     assert!(lost > 0, "nothing was lost of {made} events: {outcome:?}");
     assert_eq!(

@@ -2,7 +2,7 @@
 //! and tables, and an init that runs the suites and powers off. The archive is cpio's `newc` format, which the kernel unpacks.
 
 use super::kernels::Kernel;
-use crate::sh;
+use super::userland::Userland;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,19 +10,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Programs of the host that suites compare with, where the host has them.
-const PROGRAMS: &[&str] = &["netstat", "ss", "ip"];
+/// Programs that suites compare with, where there are any.
+const PROGRAMS: &[&str] = &["netstat", "ss", "ip", "tc"];
 /// Tables of the host that names are looked up in.
 const TABLES: &[&str] = &["/etc/passwd", "/etc/group", "/etc/services", "/etc/protocols", "/etc/networks"];
-/// The first line of the init names its interpreter; what it prints goes to the second serial port, the kernel's console is the first.
-/// Emulation is some tens of times slower than the machine: suites that heed the scale make a twentieth of their sockets.
+/// The first line of the init names its interpreter; what it prints goes to a serial port of its own, beside the kernel's console.
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run
 /bin/busybox --install -s /bin
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb RUST_BACKTRACE=1 NETSTAT_USER_BIN=/usr/bin/netstat-user NETSTAT_TEST_SCALE=0.05
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb RUST_BACKTRACE=1 NETSTAT_USER_BIN=/usr/bin/netstat-user NETSTAT_TEST_SCALE=@SCALE@ NETSTAT_CHURN_SECONDS=8
 mount -t devtmpfs none /dev
-exec </dev/null >/dev/ttyS1 2>&1
-stty -F /dev/ttyS1 raw -echo
+exec </dev/null >/dev/@PORT@ 2>&1
+stty -F /dev/@PORT@ raw -echo
 mkdir -p /dev/pts /dev/shm /root
 mount -t proc none /proc
 mount -t sysfs none /sys
@@ -41,6 +40,7 @@ hostname vm
 /// A guest file system in the making.
 pub struct Image<'a> {
     kernel: &'a Kernel,
+    userland: &'a Userland,
     archive: Vec<u8>,
     /// Folders and files already in the archive, by absolute path.
     present: BTreeSet<PathBuf>,
@@ -48,14 +48,17 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// With everything but our binary and the suites.
-    pub fn new(kernel: &'a Kernel) -> Result<Self> {
-        let mut image = Self { kernel, archive: Vec::new(), present: BTreeSet::new(), init: INIT.to_owned() };
-        let busybox = sh::which("busybox").context("busybox is not installed")?;
+    /// With everything but our binary and the suites. `port` is the serial port that the suites print to, `scale` what they heed.
+    pub fn new(kernel: &'a Kernel, userland: &'a Userland, port: &str, scale: &str) -> Result<Self> {
+        let init = INIT.replace("@PORT@", port).replace("@SCALE@", scale);
+        let mut image = Self { kernel, userland, archive: Vec::new(), present: BTreeSet::new(), init };
+        let busybox = userland.find("busybox").context("busybox is not installed")?;
         image.program("/bin/busybox", &busybox)?;
-        for program in PROGRAMS.iter().filter_map(|name| sh::which(name)) {
-            let program = program.canonicalize()?;
-            image.program(&program.to_string_lossy(), &program)?;
+        for program in PROGRAMS.iter().filter_map(|name| userland.find(name)) {
+            image.program(
+                &format!("/usr/bin/{}", program.file_name().unwrap_or_default().to_string_lossy()),
+                &program,
+            )?;
         }
         for table in TABLES {
             if let Ok(text) = fs::read(table) {
@@ -67,20 +70,25 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
-    /// An executable of the host at `path` in the guest, with the libraries it loads.
+    /// An executable at `path` in the guest, with the libraries it loads.
     pub fn program(&mut self, path: &str, host: &Path) -> Result<()> {
         self.file(path.as_ref(), 0o755, &fs::read(host).with_context(|| format!("cannot read {}", host.display()))?);
-        // ldd fails on a static executable, which needs nothing.
-        let libraries = sh::output(Command::new("ldd").arg(host)).unwrap_or_default();
-        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
-            let bytes = fs::read(library).with_context(|| format!("cannot read {library}"))?;
-            self.file(library.as_ref(), 0o755, &bytes);
+        for (place, file) in self.userland.libraries(host)? {
+            let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            self.file(&place, 0o755, &bytes);
         }
         Ok(())
     }
 
-    /// A test executable, to be run after `modules` are loaded, for at most `limit` seconds.
-    pub fn suite(&mut self, name: &str, executable: &Path, modules: &[&str], limit: u64) -> Result<()> {
+    /// A test executable, to be run after `modules` are loaded, for at most `limit` seconds. Of its tests only those of the names in `tests`, if any.
+    pub fn suite(
+        &mut self,
+        name: &str,
+        executable: &Path,
+        modules: &[&str],
+        tests: &[String],
+        limit: u64,
+    ) -> Result<()> {
         for module in modules {
             self.module(module)?;
         }
@@ -88,8 +96,9 @@ impl<'a> Image<'a> {
         // Serially: under emulation two cores are slow enough to make tests that run side by side miss each other's deadlines.
         self.init.push_str(&format!(
             "echo '@@begin {name}'\n\
-             cd /tmp && timeout -s KILL {limit} /suites/{name} --test-threads=1 --show-output\n\
-             echo \"@@end {name} $?\"\n"
+             cd /tmp && timeout -s KILL {limit} /suites/{name} --test-threads=1 --show-output {}\n\
+             echo \"@@end {name} $?\"\n",
+            tests.join(" ")
         ));
         Ok(())
     }

@@ -1,16 +1,23 @@
-//! Debian's kernels: the newest of a series that apt offers, unpacked and kept under `target/vm`.
+//! Debian's kernels: the newest of a series that Debian has, unpacked and kept under `target/vm`.
 
-use crate::{apt, sh};
+use super::debian::{Apt, Arch};
+use crate::sh;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-/// The series of the kernel matrix. The running kernel is the matrix's last column; `cargo xtask test` adds it.
-pub const SERIES: &[&str] = &["6.1", "6.12"];
+/// Which kernels of Debian's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// The newest build of this series, such as `6.12`.
+    Of(&'static str),
+    /// The newest build of all series.
+    Newest,
+}
 
 /// Which of Debian's builds of one version.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// Small: few drivers, no AX.25 family.
     Cloud,
@@ -33,66 +40,73 @@ pub fn folder() -> PathBuf {
     sh::root().join("target/vm")
 }
 
-/// The newest kernel of the series: from apt, or what an earlier run unpacked where apt offers none.
-pub fn get(series: &str, flavour: Flavour) -> Result<Kernel> {
-    let offered = newest(apt::names("linux-image-")?, series, flavour);
-    let release = match offered {
-        Some(release) => release,
-        None => {
+/// The newest kernel of the series: from Debian, or what an earlier run unpacked where apt offers none.
+pub fn get(apt: &Result<Apt>, series: Series, arch: Arch, flavour: Flavour) -> Result<Kernel> {
+    let offered = match apt {
+        Ok(apt) => apt.names("linux-image-")?,
+        Err(_) => BTreeSet::new(),
+    };
+    let release = match (newest(&offered, series, arch, flavour), apt) {
+        (Some(release), Ok(apt)) => {
+            let tree = folder().join(&release).join("tree");
+            if !tree.is_dir() {
+                download(apt, &release, arch).with_context(|| format!("cannot get Linux {release}"))?;
+            }
+            release
+        }
+        (_, apt) => {
             let kept = fs::read_dir(folder()).into_iter().flatten().flatten();
+            let kept = kept.filter(|entry| entry.path().join("tree").is_dir());
             let kept = kept.map(|entry| format!("linux-image-{}", entry.file_name().to_string_lossy())).collect();
-            newest(kept, series, flavour).with_context(|| {
-                format!("apt offers no linux-image-{series}* here (Debian 12 has it in bookworm-security and bookworm-backports)")
+            newest(&kept, series, arch, flavour).with_context(|| match apt {
+                Err(error) => format!("no kernel can be had: {error:#}"),
+                Ok(_) => "Debian's mirror has no such kernel".to_owned(),
             })?
         }
     };
-    let folder = folder().join(&release);
-    let tree = folder.join("tree");
-    if !tree.is_dir() {
-        download(&release, &folder).with_context(|| format!("cannot get the package linux-image-{release}"))?;
-    }
-    let image = tree.join("boot").join(format!("vmlinuz-{release}"));
+    let tree = folder().join(&release).join("tree");
     // On a merged-/usr Debian (13 on) modules live below usr.
     let modules = ["lib/modules", "usr/lib/modules"].map(|dir| tree.join(dir).join(&release));
     let modules = modules.into_iter().find(|dir| dir.is_dir());
     let modules = modules.with_context(|| format!("{} has no modules", tree.display()))?;
-    if !image.is_file() {
-        bail!("{} has no boot/vmlinuz-{release}", tree.display());
-    }
+    // From 7.0 on the image lies with the modules.
+    let images = [tree.join("boot").join(format!("vmlinuz-{release}")), modules.join("vmlinuz")];
+    let image = images.into_iter().find(|image| image.is_file());
+    let image = image.with_context(|| format!("{} has no image of the kernel", tree.display()))?;
     Ok(Kernel { release, image, modules })
 }
 
-fn download(release: &str, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    let package = format!("linux-image-{release}");
-    sh::output(
-        // apt's own user may not write to our folder.
-        Command::new("apt-get").current_dir(folder).args(["-q", "-o", "APT::Sandbox::User=root", "download", &package]),
-    )?;
-    let deb = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
-    let deb = deb.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    let deb = deb.context("apt-get download left no package")?;
-    // Unpacked beside its place and moved there whole, so that an interrupted run leaves no half tree.
-    let partial = folder.join("partial");
-    let _ = fs::remove_dir_all(&partial);
-    sh::run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&partial))?;
-    fs::rename(&partial, folder.join("tree"))?;
-    fs::remove_file(deb)?;
-    Ok(())
+/// Up to 6.18 all is in the package `linux-image-RELEASE`; from then on the image, and later the modules, are in packages of their own.
+fn download(apt: &Apt, release: &str, arch: Arch) -> Result<()> {
+    let names = apt.names("linux-")?;
+    let packages = ["linux-image", "linux-binary", "linux-modules"].map(|part| format!("{part}-{release}"));
+    let packages = packages.into_iter().filter(|name| names.contains(name));
+    let packages: Vec<_> = packages.map(|name| format!("{name}:{}", arch.debian())).collect();
+    if packages.is_empty() {
+        bail!("apt offers no package of it");
+    }
+    let folder = folder().join(release);
+    fs::create_dir_all(&folder)?;
+    apt.unpack(&packages, &folder.join("tree"))
 }
 
 /// The newest release of the series among package names, `linux-image-` cut off. Debian numbers builds of 6.1 as
 /// `6.1.0-56-amd64` and of 6.12 as `6.12.117+deb12-amd64`; `-unsigned`, `-dbg`, `-rt` and the series' meta-package are others.
-fn newest(names: Vec<String>, series: &str, flavour: Flavour) -> Option<String> {
+fn newest(names: &BTreeSet<String>, series: Series, arch: Arch, flavour: Flavour) -> Option<String> {
     let suffix = match flavour {
-        Flavour::Cloud => "-cloud-amd64",
-        Flavour::Full => "-amd64",
+        Flavour::Cloud => format!("-cloud-{}", arch.debian()),
+        Flavour::Full => format!("-{}", arch.debian()),
     };
     let numbers = |name: &str| {
         let release = name.strip_prefix("linux-image-")?;
-        let version = release.strip_prefix(series)?.strip_prefix('.')?.strip_suffix(suffix)?;
+        let version = release.strip_suffix(&suffix)?;
+        let below = match series {
+            Series::Of(series) => version.strip_prefix(series)?.strip_prefix('.')?,
+            // A package of a series alone, `7.3`, has no second dot.
+            Series::Newest => version.split_once('.')?.1.split_once('.')?.1,
+        };
         // What is left holds numbers, `+deb12` and punctuation; any other word is another flavour.
-        let rest = version.replace("+deb", "").replace("+bpo", "");
+        let rest = below.replace("+deb", "").replace("+bpo", "");
         if rest.is_empty() || rest.contains(|c: char| c.is_ascii_alphabetic()) {
             return None;
         }
@@ -108,24 +122,29 @@ mod tests {
 
     #[test]
     fn the_newest_build_of_the_flavour_is_found() {
-        let names = || {
-            [
-                "linux-image-6.1.0-9-cloud-amd64",
-                "linux-image-6.1.0-56-cloud-amd64",
-                "linux-image-6.1.0-57-cloud-amd64-unsigned",
-                "linux-image-6.1.0-56-rt-amd64",
-                "linux-image-6.1.0-55-amd64",
-                "linux-image-6.12-amd64",
-                "linux-image-6.12.9+deb12-amd64",
-                "linux-image-6.12.117+deb12-amd64",
-                "linux-image-6.12.117+deb12-rt-amd64",
-            ]
-            .map(str::to_owned)
-            .to_vec()
-        };
-        assert_eq!(newest(names(), "6.1", Flavour::Cloud).unwrap(), "6.1.0-56-cloud-amd64");
-        assert_eq!(newest(names(), "6.1", Flavour::Full).unwrap(), "6.1.0-55-amd64");
-        assert_eq!(newest(names(), "6.12", Flavour::Full).unwrap(), "6.12.117+deb12-amd64");
-        assert_eq!(newest(names(), "6.12", Flavour::Cloud), None);
+        let names = [
+            "linux-image-6.1.0-9-cloud-amd64",
+            "linux-image-6.1.0-56-cloud-amd64",
+            "linux-image-6.1.0-57-cloud-amd64-unsigned",
+            "linux-image-6.1.0-56-rt-amd64",
+            "linux-image-6.1.0-55-amd64",
+            "linux-image-6.1.0-99-arm64",
+            "linux-image-6.12-amd64",
+            "linux-image-6.12.9+deb12-amd64",
+            "linux-image-6.12.117+deb12-amd64",
+            "linux-image-6.12.117+deb12-rt-amd64",
+            "linux-image-6.12.117+deb13-cloud-arm64",
+        ];
+        let names: BTreeSet<_> = names.into_iter().map(str::to_owned).collect();
+        let newest = |series, arch, flavour| newest(&names, series, arch, flavour);
+        let found = |series, arch, flavour| newest(series, arch, flavour).unwrap();
+        assert_eq!(found(Series::Of("6.1"), Arch::Amd64, Flavour::Cloud), "6.1.0-56-cloud-amd64");
+        assert_eq!(found(Series::Of("6.1"), Arch::Amd64, Flavour::Full), "6.1.0-55-amd64");
+        assert_eq!(found(Series::Of("6.1"), Arch::Arm64, Flavour::Full), "6.1.0-99-arm64");
+        assert_eq!(found(Series::Of("6.12"), Arch::Amd64, Flavour::Full), "6.12.117+deb12-amd64");
+        assert_eq!(newest(Series::Of("6.12"), Arch::Amd64, Flavour::Cloud), None);
+        assert_eq!(found(Series::Newest, Arch::Amd64, Flavour::Cloud), "6.1.0-56-cloud-amd64");
+        assert_eq!(found(Series::Newest, Arch::Amd64, Flavour::Full), "6.12.117+deb12-amd64");
+        assert_eq!(found(Series::Newest, Arch::Arm64, Flavour::Cloud), "6.12.117+deb13-cloud-arm64");
     }
 }

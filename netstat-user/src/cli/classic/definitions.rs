@@ -187,11 +187,11 @@ const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
 const JSON_ROWS: [(&str, &str); 16] = [
     (
         "Internet sockets",
-        "proto recv_q send_q local{addr,port} remote{addr,port} state uid user inode owners[{pid,program}] \
+        "proto recv_q send_q local{addr,port} remote{addr,port} state uid user inode owners[{pid,program,comm}] \
          timer{name,seconds,retransmits,probes} netns cookie",
     ),
     ("SCTP", "the same with local_addrs[] and remote_addrs[], without timer, netns and cookie"),
-    ("UNIX sockets", "proto refcnt flags[] type state inode owners[{pid,program}] path"),
+    ("UNIX sockets", "proto refcnt flags[] type state inode owners[{pid,program,comm}] path"),
     ("AX.25", "proto dest source digipeaters[] device state vr vs send_q recv_q inode"),
     ("NET/ROM", "proto user dest source device state vr vs send_q recv_q inode"),
     ("ROSE", "proto dest_addr dest_call src_addr src_call dev lci neigh state vr vs send_q recv_q inode"),
@@ -212,7 +212,8 @@ const JSON_ROWS: [(&str, &str); 16] = [
 ];
 
 const JSON_NOTE: &str = "One object per line. Values are never cut, formatted or translated; what is not known is null. \
-    Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. With -n the \
+    Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. Its \
+    program is from its command line, its comm the name that the kernel keeps, as in events. With -n the \
     user is null. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
 
 const EXIT_CODES: [(&str, &str); 3] =

@@ -265,10 +265,11 @@ fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners, namespaces
                     let user = closed.socket.uid.and_then(|uid| style.labels.users.get(&uid)).map(Vec::as_slice);
                     beyond::json(out, closed, user, netns);
                 } else {
-                    let owner = closed
-                        .socket
-                        .owner
-                        .map(|owner| Holder { pid: owner.pid, program: owner.comm.as_bytes().to_vec() });
+                    let owner = closed.socket.owner.map(|owner| Holder {
+                        pid: owner.pid,
+                        program: owner.comm.as_bytes().to_vec(),
+                        comm: Some(owner.comm),
+                    });
                     inet::row(
                         out,
                         style,

@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
     pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> io::Result<Owners> {
         self.start_scan();
         let Some(scan) = &mut self.scan else { return Ok(Owners::default()) };
-        let owners = scan.owners(inodes);
+        let owners = scan.owners(inodes, self.options.json);
         if self.options.programs && !scan.reported {
             scan.reported = true;
             // Without a /proc nobody's processes are refused.

@@ -148,5 +148,14 @@ pub fn json(out: &mut Vec<u8>, closed: &ClosedSocket, user: Option<&[u8]>, netns
     object.optional("rtt_us", totals.rtt_us);
     object.optional("retransmits", totals.retransmits);
     object.string("reason", totals.reason.name().as_bytes());
+    match &totals.closed_by {
+        Some(closer) => {
+            let mut closed_by = object.object("closed_by");
+            closed_by.number("pid", closer.pid);
+            closed_by.string("comm", closer.comm.as_bytes());
+            closed_by.close();
+        }
+        None => object.optional("closed_by", None::<u8>),
+    }
     object.end();
 }

@@ -24,7 +24,7 @@ fn sample(proto: Proto, local: &str, remote: &str, state: u8) -> SocketRow {
 
 fn line(row: &SocketRow, columns: Columns, labels: &Labels, wide: bool, numeric_hosts: bool, lang: &Lang) -> String {
     let mut out = Vec::new();
-    let holder = Holder { pid: 77, program: b"a\x1b[0mvery-long-program-name".to_vec() };
+    let holder = Holder { pid: 77, program: b"a\x1b[0mvery-long-program-name".to_vec(), comm: None };
     super::row(&mut out, Style { lang, columns, wide, labels, numeric_hosts }, row, Some(&holder), &Beyond::default());
     String::from_utf8(out).unwrap()
 }
@@ -91,13 +91,16 @@ fn listed_by_port_or_by_address() {
 fn json_rows() {
     let row = sample(Proto::Udp6, "::ffff:1.2.3.4/53", "::/0", 7);
     let mut out = Vec::new();
-    let holders = [Holder { pid: 1, program: b"a".to_vec() }, Holder { pid: 2, program: b"b\n".to_vec() }];
+    let holders = [
+        Holder { pid: 1, program: b"a".to_vec(), comm: Some(Comm::new(b"renamed")) },
+        Holder { pid: 2, program: b"b\n".to_vec(), comm: None },
+    ];
     json(&mut out, &row, &Labels::default(), &holders, &Beyond::default());
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "{\"proto\":\"udp6\",\"recv_q\":1,\"send_q\":1234567,\"local\":{\"addr\":\"::ffff:1.2.3.4\",\"port\":53},\
          \"remote\":{\"addr\":\"::\",\"port\":0},\"state\":null,\"uid\":1000,\"user\":null,\"inode\":42,\
-         \"owners\":[{\"pid\":1,\"program\":\"a\"},{\"pid\":2,\"program\":\"b\\n\"}],\
+         \"owners\":[{\"pid\":1,\"program\":\"a\",\"comm\":\"renamed\"},{\"pid\":2,\"program\":\"b\\n\",\"comm\":null}],\
          \"timer\":{\"name\":\"on\",\"seconds\":19.88,\"retransmits\":2,\"probes\":3},\"netns\":null,\"cookie\":null}\n"
     );
 }
@@ -124,6 +127,7 @@ fn closed(netns: Option<u32>) -> ClosedSocket {
         rtt_us: None,
         retransmits: Some(1),
         reason: CloseReason::Refused,
+        closed_by: None,
     };
     ClosedSocket { socket, closed_ns: 8_000_000_000, totals }
 }
@@ -136,7 +140,7 @@ fn what_ended_stands_in_netstats_columns_and_in_its_own() {
     let (closed, mut out) = (closed(Some(3)), Vec::new());
     let netns = Some(beyond::Netns { inode: Some(3), name: Some(b"blue\n") });
     heading(&mut out, &lang, Listed::All, columns);
-    let holder = Holder { pid: 7, program: b"curl".to_vec() };
+    let holder = Holder { pid: 7, program: b"curl".to_vec(), comm: None };
     let ended = Some((&closed, 9_500_000_000));
     super::row(&mut out, style, &beyond::row(&closed), Some(&holder), &Beyond { netns, ended, recorded: None });
     let living = SocketRow { send_q: 0, ..sample(Proto::Tcp, "127.0.0.1/80", "0.0.0.0/0", 10) };
@@ -166,9 +170,9 @@ fn what_ended_as_json() {
         line(&closed(Some(3)), None),
         "{\"proto\":\"tcp\",\"recv_q\":null,\"send_q\":null,\"local\":{\"addr\":\"127.0.0.1\",\"port\":null},\
          \"remote\":{\"addr\":\"127.0.0.1\",\"port\":81},\"state\":\"CLOSE\",\"uid\":1000,\"user\":\"u\",\"inode\":null,\
-         \"owners\":[{\"pid\":7,\"program\":\"curl\",\"owner\":\"created\"}],\"timer\":null,\"netns\":3,\"cookie\":5,\
+         \"owners\":[{\"pid\":7,\"program\":\"curl\",\"comm\":\"curl\",\"owner\":\"created\"}],\"timer\":null,\"netns\":3,\"cookie\":5,\
          \"event\":\"close\",\"time\":\"1970-01-01T00:00:08.000000000Z\",\"pid\":7,\"comm\":\"curl\",\"owner\":\"created\",\
-         \"duration_ns\":103000,\"rx_bytes\":0,\"tx_bytes\":9,\"rtt_us\":null,\"retransmits\":1,\"reason\":\"refused\"}\n"
+         \"duration_ns\":103000,\"rx_bytes\":0,\"tx_bytes\":9,\"rtt_us\":null,\"retransmits\":1,\"reason\":\"refused\",\"closed_by\":null}\n"
     );
     let netns = Some(beyond::Netns { inode: Some(3), name: None });
     assert!(line(&closed(Some(3)), netns).contains("\"netns\":3,\"netns_name\":null,"));
@@ -184,6 +188,9 @@ fn a_recorded_owner_is_named_with_its_grade_where_nobody_holds_the_socket() {
         let line = String::from_utf8(out).unwrap();
         line[line.find("\"owners\"").unwrap()..line.find(",\"timer\"").unwrap()].to_owned()
     };
-    assert_eq!(owners(&[]), "\"owners\":[{\"pid\":7,\"program\":\"curl\",\"owner\":\"accepted\"}]");
-    assert_eq!(owners(&[Holder { pid: 1, program: b"x".to_vec() }]), "\"owners\":[{\"pid\":1,\"program\":\"x\"}]");
+    assert_eq!(owners(&[]), "\"owners\":[{\"pid\":7,\"program\":\"curl\",\"comm\":\"curl\",\"owner\":\"accepted\"}]");
+    assert_eq!(
+        owners(&[Holder { pid: 1, program: b"x".to_vec(), comm: None }]),
+        "\"owners\":[{\"pid\":1,\"program\":\"x\",\"comm\":null}]"
+    );
 }

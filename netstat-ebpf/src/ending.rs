@@ -1,0 +1,308 @@
+//! How TCP sockets end: why, after how much, by whom.
+
+use crate::{
+    BIRTHS,
+    owner::{self, Process, is_holder},
+    read::{Addr, Memory, Probed, offset},
+    remembered::{
+        CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, UNREPORTED, count, forget, recall, remember,
+    },
+    report::{enabled, report_close, wanted_tcp},
+    tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT, Tuple, current_state, kept_port, recall_same},
+};
+use netstat_ebpf::{ABSENT, AF_INET6, Field, HAS_TUPLE, IPPROTO_TCP, Reason, counter};
+
+/// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
+const EACCES: i32 = 13;
+const EPIPE: i32 = 32;
+const ENONET: i32 = 64;
+const ENETDOWN: i32 = 100;
+const ENETUNREACH: i32 = 101;
+const ECONNABORTED: i32 = 103;
+const ECONNRESET: i32 = 104;
+const ETIMEDOUT: i32 = 110;
+const ECONNREFUSED: i32 = 111;
+const EHOSTDOWN: i32 = 112;
+const EHOSTUNREACH: i32 = 113;
+
+/// `SOCK_DONE` of `enum sock_flags`: set by `tcp_fin`, that is, when the peer's FIN has come.
+const SOCK_DONE: u64 = 1 << 1;
+
+/// Counts a connection that is over, before `tcp_disconnect` clears the counters, and why it is.
+#[inline(always)]
+pub fn finish<M: Memory>(sk: Addr, old: u8, held: bool, r: &mut Remembered) {
+    let tcp = M::tcp_sock(sk);
+    if tcp.is_null() {
+        return;
+    }
+    add_totals::<M>(sk, tcp, r);
+    let shut = both_ways_shut::<M>(sk);
+    // Its process closes it at this moment, or still has to.
+    if held && shut && matches!(old, ESTABLISHED | SYN_SENT | CLOSE_WAIT | LISTEN) {
+        owner::close_accepted(r);
+    } else if held {
+        r.marks |= HELD;
+    }
+    let Some(error) = M::get::<i32>(sk, Field::SkErr) else {
+        r.reason = Reason::Unknown as u8;
+        return;
+    };
+    let retransmits = M::get::<u8>(tcp, Field::IcskRetransmits).unwrap_or_default();
+    r.reason = match error {
+        // What there is of an error is of a connection before.
+        _ if old == LISTEN => Reason::Closed,
+        // Somebody had the kernel end it (`tcp_abort`), with a reset where there is a peer.
+        ECONNABORTED => Reason::Unknown,
+        ECONNREFUSED => Reason::Refused,
+        ETIMEDOUT => Reason::TimedOut,
+        // Also what `tcp_write_err` reports when the retransmissions ran out, and an ICMP message said why.
+        ENETUNREACH | EHOSTUNREACH | ENETDOWN | EHOSTDOWN | ENONET | EACCES => Reason::Unreachable,
+        ECONNRESET if is_late_data::<M>(sk, r) => {
+            r.flags |= SENT_RESET;
+            Reason::Closed
+        }
+        ECONNRESET | EPIPE => Reason::ResetReceived,
+        0 if old == SYN_SENT && shut => Reason::Abandoned,
+        // No SYN was sent: there is no local port left, say.
+        0 if old == SYN_SENT && M::get::<u32>(tcp, Field::TcpSegsOut) == Some(0) => Reason::Unknown,
+        0 if old == SYN_SENT && is_locked(sk) => Reason::Abandoned,
+        // Somebody who asks for the error all the time (`SO_ERROR`) may have taken it already.
+        0 if old == SYN_SENT && retransmits == 0 => Reason::Refused,
+        0 if retransmits > 0 && !shut && !is_locked(sk) => Reason::TimedOut,
+        0 => Reason::Closed,
+        _ if retransmits > 0 => Reason::TimedOut,
+        _ => Reason::Unknown,
+    } as u8;
+}
+
+/// Segments with data that have come for a connection, taken or not.
+#[inline(always)]
+fn data_segments<M: Memory>(sk: Addr) -> Option<u32> {
+    let tcp = M::tcp_sock(sk);
+    if tcp.is_null() { None } else { M::get(tcp, Field::TcpDataSegsIn) }
+}
+
+/// [`Remembered::mark`]: data wait for the socket's lock, which the process that closes it holds.
+const DATA_WAIT: u64 = u64::MAX;
+
+/// How many of the segments that wait for a socket's lock are looked at.
+const WAITING: usize = 8;
+
+/// How often it is looked whether another processor has put away the segment it has counted.
+const PUT_AWAY: usize = 32;
+
+/// Marks a connection whose process ends its own half: does it close the other one, too?
+#[inline(always)]
+pub fn mark_close<M: Memory>(sk: Addr) {
+    let closed = M::get::<u8>(sk, Field::SkShutdown).is_some_and(is_both_ways);
+    let mark = match data_segments::<M>(sk).filter(|_| closed) {
+        None => 0,
+        // These are counted already.
+        Some(_) if netstat_data_wait(M::number(sk)) != 0 => DATA_WAIT,
+        Some(segments) => u64::from(segments) + 1,
+    };
+    let r = recall::<M>(sk);
+    if !r.is_null() {
+        // SAFETY: a value of a map.
+        unsafe { (*r).mark = mark };
+    }
+}
+
+/// Whether segments with data wait for a socket's lock. The verifier checks it by itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_data_wait(sk: u64) -> u32 {
+    u32::from(do_data_wait(sk as Addr))
+}
+
+#[inline(always)]
+fn do_data_wait(sk: Addr) -> bool {
+    const FIN: u8 = 1;
+    let cb = offset(Field::SkbCb);
+    if cb == ABSENT {
+        return false;
+    }
+    // A segment is counted, and put away to wait, under the spinlock.
+    for _ in 0..PUT_AWAY {
+        if Probed::get::<u32>(sk, Field::SkLockSlock).unwrap_or_default() == 0 {
+            break;
+        }
+    }
+    let mut skb = Probed::get::<u64>(sk, Field::SkBacklogHead).unwrap_or_default() as Addr;
+    for _ in 0..WAITING {
+        if skb.is_null() {
+            return false;
+        }
+        let cb = skb.wrapping_add(cb as usize);
+        let [from, to]: [u32; 2] = Probed::at(cb);
+        let fin = Probed::get::<u8>(cb, Field::TcpCbFlags).unwrap_or_default() & FIN;
+        if to.wrapping_sub(from) > u32::from(fin) {
+            return true;
+        }
+        skb = Probed::get::<u64>(skb, Field::SkbNext).unwrap_or_default() as Addr;
+    }
+    false
+}
+
+/// Whether data came for a connection after its process had closed it (RFC 1122, 4.2.2.13): they are answered by a reset, once the socket
+/// has ended, and the kernel notes the error as if one had been received.
+#[inline(always)]
+pub fn is_late_data<M: Memory>(sk: Addr, r: &Remembered) -> bool {
+    match r.mark {
+        0 => false,
+        DATA_WAIT => true,
+        mark => data_segments::<M>(sk).is_some_and(|segments| u64::from(segments) + 1 != mark),
+    }
+}
+
+/// Whether a process has the socket's lock, and not a softirq.
+#[inline(always)]
+fn is_locked(sk: Addr) -> bool {
+    Probed::get::<u32>(sk, Field::SkLockOwned).is_some_and(|owned| owned != 0)
+}
+
+/// `SHUTDOWN_MASK` is set before the transition by who closes a socket (`tcp_close`), after it by what ends one (`tcp_done`).
+#[inline(always)]
+fn both_ways_shut<M: Memory>(sk: Addr) -> bool {
+    M::get::<u8>(sk, Field::SkShutdown).is_none_or(is_both_ways)
+}
+
+/// `SHUTDOWN_MASK` of `include/net/sock.h`.
+#[inline(always)]
+fn is_both_ways(shut: u8) -> bool {
+    shut & 3 == 3
+}
+
+/// Adds the counters of `struct tcp_sock` to the totals.
+#[inline(always)]
+fn add_totals<M: Memory>(sk: Addr, tcp: Addr, r: &mut Remembered) {
+    let (Some(received), Some(sent), Some(again)) = (
+        M::get::<u64>(tcp, Field::TcpBytesReceived),
+        M::get::<u64>(tcp, Field::TcpBytesSent),
+        M::get::<u64>(tcp, Field::TcpBytesRetrans),
+    ) else {
+        return;
+    };
+    // `bytes_received` also counts the FIN, which takes a sequence number.
+    let fin = M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0);
+    r.rx_bytes += received.saturating_sub(u64::from(fin));
+    r.tx_bytes += sent.saturating_sub(again);
+    r.retransmits += M::get::<u32>(tcp, Field::TcpTotalRetrans).unwrap_or_default();
+    let rtt = M::get::<u32>(tcp, Field::TcpSrttUs).unwrap_or_default() >> 3;
+    if rtt != 0 {
+        r.rtt_us = rtt;
+    }
+    r.flags |= COUNTED;
+}
+
+/// Body of the hooks on `tcp_send_reset`: this end resets the connection. What a listener, or a socket that asks for a connection, answers
+/// with a reset ends nothing (`tcp_rcv_state_process`).
+#[inline(always)]
+pub fn send_reset<M: Memory>(sk: Addr) {
+    if sk.is_null() || !enabled() {
+        return;
+    }
+    let r = recall::<M>(sk);
+    if r.is_null() || matches!(current_state::<M>(sk), LISTEN | SYN_SENT) {
+        return;
+    }
+    // SAFETY: a value of a map.
+    unsafe { (*r).flags |= SENT_RESET };
+}
+
+/// Body of the hooks on `tcp_destroy_sock`: the end of a TCP socket.
+#[inline(always)]
+pub fn destroy<M: Memory>(sk: Addr) {
+    if !enabled() {
+        return;
+    }
+    let mut r = recall_same::<M>(sk);
+    if r.is_null() {
+        r = remember::<M>(sk);
+    }
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    end::<M>(sk, unsafe { &mut *r });
+    forget::<M>(sk);
+}
+
+/// The same where [`destroy`] did not run: the entry is still there then. It stays, marked as ended: `destroy` may run after this.
+#[inline(always)]
+pub fn destroy_left_out<M: Memory>(sk: Addr) {
+    if !enabled() {
+        return;
+    }
+    let r = recall_same::<M>(sk);
+    if !r.is_null() {
+        // SAFETY: a value of a map.
+        let r = unsafe { &mut *r };
+        end::<M>(sk, r);
+        r.marks |= ENDED;
+    }
+}
+
+#[inline(always)]
+fn end<M: Memory>(sk: Addr, r: &mut Remembered) {
+    if r.marks & (REFUSED | ENDED) != 0 {
+        return;
+    }
+    if r.family == 0 {
+        let family = M::get::<u16>(sk, Field::SkcFamily).unwrap_or(0) as u8;
+        let netns = M::netns(sk);
+        let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
+        if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
+            return;
+        }
+        r.describe_tcp(family, netns);
+    }
+    r.family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
+    let v6 = r.family == AF_INET6;
+    r.learn_uid::<M>(sk);
+    if r.flags & HAS_TUPLE == 0
+        && let Some(mut tuple) = Tuple::read::<M>(sk, v6)
+    {
+        if tuple.lport == 0 {
+            tuple.lport = kept_port::<M>(sk);
+        }
+        (r.laddr, r.lport) = (tuple.laddr, tuple.lport);
+        // One that could not connect has no destination of its own.
+        if r.marks & CONNECTING == 0 {
+            (r.raddr, r.rport) = (tuple.raddr, tuple.rport);
+        }
+        r.flags |= HAS_TUPLE;
+    }
+    if r.cookie == 0 {
+        r.cookie = M::cookie(sk);
+    }
+    if r.flags & COUNTED == 0 {
+        let tcp = M::tcp_sock(sk);
+        if !tcp.is_null() {
+            add_totals::<M>(sk, tcp, r);
+        }
+    }
+    if !matches!(r.state, 0 | CLOSE) && r.flags & UNREPORTED == 0 && BIRTHS.load() != 0 {
+        // The kernel left out every program on the transition that ended it.
+        count(counter::LOST);
+        if r.reason == Reason::Closed as u8 {
+            r.reason = Reason::Unknown as u8;
+        }
+    }
+    // Not closed in a transition: it never had one, or its last connection had ended before.
+    if r.marks & HELD != 0 || r.closer == Process::NONE && is_holder(r) {
+        owner::close_accepted(r);
+    }
+    let reason = match r.reason {
+        _ if r.marks & CONNECTING != 0 => Reason::Unreachable,
+        reason if reason == Reason::ResetReceived as u8 => Reason::ResetReceived,
+        reason if reason == Reason::Refused as u8 => Reason::Refused,
+        reason if reason == Reason::TimedOut as u8 => Reason::TimedOut,
+        reason if reason == Reason::Unreachable as u8 => Reason::Unreachable,
+        reason if reason == Reason::Abandoned as u8 => Reason::Abandoned,
+        _ if r.flags & SENT_RESET != 0 => Reason::ResetSent,
+        reason if reason == Reason::Unknown as u8 => Reason::Unknown,
+        _ => Reason::Closed,
+    };
+    report_close(r, M::inode(sk), r.flags & COUNTED != 0, reason);
+}

@@ -1,0 +1,307 @@
+//! Connection requests: what there is of a TCP connection before its `struct sock`, known by the address of the `struct request_sock`.
+//!
+//! A request is reported when its SYN-ACK is sent again, when it outlives its first timer, or when it is given up before that: the others become
+//! a connection, whose first transition reports them.
+
+use crate::{
+    BIRTHS, ehash,
+    mini::{describe, doubt, known, pending, step},
+    read::{Addr, Memory, Probed, Typed, offset},
+    remembered::{Remembered, UNREPORTED, forget, recall, remember},
+    report::{enabled, now, report_state, since},
+    tcp::{CLOSE, LISTEN, SYN_RECV},
+    timer::{self, NEW_SYN_RECV, Of, is_set_anew, tells_why},
+};
+use netstat_ebpf::{ABSENT, Field, Grade};
+
+/// When a request was first answered, in nanoseconds: the kernel keeps the time for the connection's first round trip, in microseconds of the same
+/// clock, and maybe some of them ahead. Now, where it does not.
+#[inline(always)]
+fn asked_ns(req: Addr) -> u64 {
+    match Probed::get::<u64>(req, Field::TcpReqSntSynack) {
+        Some(answered_us) if answered_us != 0 => answered_us * 1000,
+        _ => now(),
+    }
+}
+
+/// Fills in what is known of a request, and reports its beginning; false if it is not wanted.
+#[inline(always)]
+fn begin(req: Addr, cookie: u64, r: &mut Remembered) -> bool {
+    if !describe(req, r) {
+        return false;
+    }
+    if cookie != 0 {
+        r.cookie = cookie;
+    }
+    let listener = Probed::follow(req, Field::ReqListener);
+    inherit(r, listener);
+    if let Some(listener) = listener {
+        r.learn_uid::<Probed>(listener);
+    }
+    r.created_ns = asked_ns(req).min(now());
+    r.state_ns = r.created_ns;
+    r.state = SYN_RECV;
+    // One that is older than the tracer is reported from its next transition on.
+    if since().is_some_and(|since_ns| r.created_ns >= since_ns) {
+        report_state(r, (0, false), (LISTEN, SYN_RECV), r.created_ns, r.created_ns, false);
+    }
+    true
+}
+
+/// Body of the hook on `tcp_retransmit_synack`: the one place where a request can be given a cookie, which its connection takes over.
+#[inline(always)]
+pub fn synack_again(req: Addr) {
+    if enabled() {
+        waits(req, Typed::cookie(req));
+    }
+}
+
+/// A request waits, and is reported if it was not before.
+#[inline(always)]
+fn waits(req: Addr, cookie: u64) {
+    // With TCP Fast Open the connection is there before its request has come to an end, and is reported.
+    if !known::<Typed>(req).is_null() || Probed::follow(req, Field::ReqSk).is_some() {
+        return;
+    }
+    // It may be a copy: its listener has ended, and the request that another one takes over is still there.
+    if netstat_takes_over(Typed::number(req)) != 0 {
+        return;
+    }
+    let r = remember::<Typed>(req);
+    // SAFETY: a value of a map.
+    if !r.is_null() && !begin(req, cookie, unsafe { &mut *r }) {
+        forget::<Typed>(req);
+    }
+}
+
+/// The timer of a request is stopped before it has run out.
+#[inline(always)]
+pub fn stopped(ctx: *mut core::ffi::c_void, req: Addr) {
+    let mut r = known::<Typed>(req);
+    let new = r.is_null();
+    if let Some(child) = child_of(req) {
+        if !child.is_null() {
+            // SAFETY: a value of a map.
+            let child = unsafe { &mut *child };
+            inherit(child, Probed::follow(req, Field::ReqListener));
+            if new {
+                child.created_ns = asked_ns(req);
+                child.state_ns = child.created_ns;
+            } else {
+                // The connection goes on from where the request was.
+                // SAFETY: a value of a map.
+                let r = unsafe { &*r };
+                child.flags &= !UNREPORTED;
+                child.mark = 0;
+                child.state_ns = r.state_ns;
+                child.created_ns = r.created_ns;
+            }
+        }
+        if !new {
+            forget::<Typed>(req);
+        }
+        return;
+    }
+    if let Some(pending) = pending() {
+        pending.listener = Probed::get(req, Field::ReqListener).unwrap_or_default();
+        pending.ports = ports(req);
+    }
+    // The peer's SYN, when it comes again, sets it anew.
+    if new && BIRTHS.load() == 0 || tells_why() && is_set_anew(ctx) {
+        return;
+    }
+    if tells_why() && goes_on_elsewhere(req) {
+        return;
+    }
+    // It is given up: the peer does not want it any more, say.
+    if new {
+        r = remember::<Typed>(req);
+    }
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let r = unsafe { &mut *r };
+    if new && !begin(req, 0, r) {
+        forget::<Typed>(req);
+        return;
+    }
+    if !tells_why() {
+        doubt(req, r);
+        return;
+    }
+    step(r, CLOSE);
+    forget::<Typed>(req);
+}
+
+/// The child that a request has just become: null if it is not remembered, `None` if there is none.
+#[inline(always)]
+fn child_of(req: Addr) -> Option<*mut Remembered> {
+    let pending = pending()?;
+    let child = pending.child as Addr;
+    if child.is_null() {
+        return None;
+    }
+    pending.child = 0;
+    (ports(child) == ports(req)).then(|| recall::<Probed>(child))
+}
+
+/// Whether a request that ends has not come to its end: another listener has taken it over, as a copy (`inet_reqsk_clone`), or there is a child
+/// that was not seen being made. Then its entry goes over, or is forgotten.
+#[inline(always)]
+fn goes_on_elsewhere(req: Addr) -> bool {
+    netstat_goes_on_elsewhere(Typed::number(req)) != 0
+}
+
+/// The same. The verifier checks it by itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_goes_on_elsewhere(req: u64) -> u32 {
+    let other = netstat_other(req, 0) as Addr;
+    let req = req as Addr;
+    if other.is_null() {
+        return 0;
+    }
+    if recall::<Probed>(req).is_null() {
+        return 1;
+    }
+    if Probed::get(other, Field::SkcState) == Some(NEW_SYN_RECV) {
+        move_entry(req, other);
+    }
+    forget::<Probed>(req);
+    1
+}
+
+/// Whether a request that nothing is remembered of is the copy of one that is reported, and still in the table: its entry goes over. The
+/// verifier checks it by itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_takes_over(req: u64) -> u32 {
+    let original = netstat_other(req, u32::from(NEW_SYN_RECV)) as Addr;
+    let req = req as Addr;
+    if original.is_null() || recall::<Probed>(original).is_null() {
+        return 0;
+    }
+    move_entry(original, req);
+    forget::<Probed>(original);
+    1
+}
+
+/// Another entry of the table of connections with the ends of a request, in this state unless it is 0; 0 if there is none. The verifier checks
+/// it by itself: what follows would be checked anew for each turn of the search, a million instructions on Linux 6.1.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_other(req: u64, state: u32) -> u64 {
+    let req = req as Addr;
+    let (Some(net), Some(hash)) = (Probed::follow(req, Field::SkcNet), Probed::get(req, Field::SkcHash)) else {
+        return 0;
+    };
+    let is_it = |entry: Addr| netstat_is_other(entry as u64, req as u64, state) != 0;
+    ehash::search(net, hash, is_it).map_or(0, |other| other as u64)
+}
+
+/// Whether an entry of the table is the one that [`netstat_other`] looks for. The verifier checks it by itself, once, and not for each turn.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_is_other(entry: u64, req: u64, state: u32) -> u32 {
+    let (entry, req) = (entry as Addr, req as Addr);
+    let is_it = entry != req
+        && (state == 0 || Probed::get::<u8>(entry, Field::SkcState).map(u32::from) == Some(state))
+        && is_same_connection(entry, req);
+    u32::from(is_it)
+}
+
+/// Remembers of a request what is remembered of another one, with the owner of its own listener.
+#[inline(always)]
+fn move_entry(from: Addr, to: Addr) {
+    let r = recall::<Probed>(from);
+    if r.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let before = unsafe { *r };
+    let copy = remember::<Probed>(to);
+    if copy.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let copy = unsafe { &mut *copy };
+    *copy = before;
+    inherit(copy, Probed::follow(to, Field::ReqListener));
+}
+
+/// Whether two entries of the table of connections have the same ends.
+#[inline(always)]
+fn is_same_connection(one: Addr, other: Addr) -> bool {
+    let both = |field| Probed::get::<u64>(one, field) == Probed::get::<u64>(other, field);
+    let v6 = |field: Field, word: usize| {
+        let at = offset(field) as usize + word * 8;
+        offset(field) == ABSENT || Probed::at::<u64>(one.wrapping_add(at)) == Probed::at::<u64>(other.wrapping_add(at))
+    };
+    // IPv4: both addresses are one word (`skc_addrpair`).
+    ports(one) == ports(other)
+        && Probed::get::<u16>(one, Field::SkcNum) == Probed::get::<u16>(other, Field::SkcNum)
+        && both(Field::SkcDaddr)
+        && v6(Field::SkcV6Daddr, 0)
+        && v6(Field::SkcV6Daddr, 1)
+        && v6(Field::SkcV6RcvSaddr, 0)
+        && v6(Field::SkcV6RcvSaddr, 1)
+}
+
+/// Both ports at once: `skc_portpair`.
+#[inline(always)]
+fn ports(sk: Addr) -> u32 {
+    Probed::get(sk, Field::SkcDport).unwrap_or_default()
+}
+
+/// Gives a child that was not seen being made the owner of its listener.
+#[inline(always)]
+pub fn inherit_late(r: &mut Remembered, sk: Addr) {
+    let Some(pending) = pending() else { return };
+    let listener = pending.listener as Addr;
+    pending.listener = 0;
+    if !listener.is_null() && pending.ports == ports(sk) {
+        inherit(r, Some(listener));
+    }
+}
+
+/// Gives a connection the owner of its listener, until somebody accepts it.
+#[inline(always)]
+pub fn inherit(r: &mut Remembered, listener: Option<Addr>) {
+    let Some(listener) = listener else { return };
+    let owner = recall::<Probed>(listener);
+    if owner.is_null() {
+        return;
+    }
+    // SAFETY: a value of a map.
+    let owner = unsafe { &*owner };
+    if owner.grade != Grade::None as u8 {
+        (r.owner, r.grade) = (owner.owner, Grade::Inherited as u8);
+    }
+}
+
+/// Body of the hook on `timer_expire_exit`: the function of a timer has returned. A request is gone then unless its timer was started again;
+/// its memory may be, too, or may be another request's by now, whose timer has not run out yet.
+#[inline(always)]
+pub fn timer_done(timer: Addr) {
+    if !enabled() {
+        return;
+    }
+    let Some(Of::Request(req)) = timer::owner_of(timer) else { return };
+    let retrans = offset(Field::ReqNumRetrans);
+    if retrans == ABSENT {
+        return;
+    }
+    let timeouts = Probed::at::<u8>(req.wrapping_add(retrans as usize + 1)) >> 1;
+    if timer::runs(timer) && timeouts > 0 {
+        // It waits for something else than its SYN-ACK to be heard.
+        waits(req, 0);
+        return;
+    }
+    let r = recall::<Typed>(req);
+    if !r.is_null() && !goes_on_elsewhere(req) {
+        // SAFETY: a value of a map.
+        step(unsafe { &mut *r }, CLOSE);
+        forget::<Typed>(req);
+    }
+}

@@ -1,0 +1,76 @@
+//! Sockets that the kernel programs could not remember: said when it happens, and not at the end only.
+
+use super::complain;
+use crate::kernel::Tracer;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How often the kernel is asked.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long is waited before more of the same is said.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How many sockets were forgotten, as far as it was said.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    said: u64,
+    next_look: Option<Instant>,
+    quiet_until: Option<Instant>,
+}
+
+impl Forgotten {
+    /// Asks the kernel now and then, and says on standard error what is new; `who` begins the line.
+    ///
+    /// # Errors
+    /// The kernel's, reading the counters.
+    pub fn look(&mut self, tracer: &Tracer, who: &str) -> io::Result<()> {
+        let now = Instant::now();
+        if self.next_look.is_some_and(|next| now < next) {
+            return Ok(());
+        }
+        self.next_look = Some(now + LOOK);
+        if let Some(line) = self.line(tracer.forgotten()?, now) {
+            complain(&format!("{who}{line}; --remember makes room for more"));
+        }
+        Ok(())
+    }
+
+    /// Says at the end what has not been said yet.
+    ///
+    /// # Errors
+    /// The kernel's, reading the counters.
+    pub fn at_last(&mut self, tracer: &Tracer) -> io::Result<()> {
+        self.quiet_until = None;
+        if let Some(line) = self.line(tracer.forgotten()?, Instant::now()) {
+            complain(&line);
+        }
+        Ok(())
+    }
+
+    /// What there is to say, `None` where it has been said, or something was a short while ago.
+    fn line(&mut self, forgotten: u64, now: Instant) -> Option<String> {
+        if forgotten <= self.said || self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.said = forgotten;
+        self.quiet_until = Some(now + QUIET);
+        Some(format!("{forgotten} sockets could not be remembered in the kernel: their events lack owner and times"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_is_said_now_and_then() {
+        let (mut forgotten, now) = (Forgotten::default(), Instant::now());
+        assert_eq!(forgotten.line(0, now), None);
+        assert!(forgotten.line(3, now).is_some_and(|line| line.starts_with("3 sockets")));
+        assert_eq!(forgotten.line(3, now + 2 * QUIET), None, "nothing new");
+        assert!(forgotten.line(4, now + 2 * QUIET).is_some());
+        assert_eq!(forgotten.line(9, now + 2 * QUIET + QUIET / 2), None, "too soon");
+        assert!(forgotten.line(9, now + 3 * QUIET).is_some_and(|line| line.starts_with("9 sockets")));
+    }
+}

@@ -1,0 +1,131 @@
+//! Cgroups of a test's own, in the cgroup2 hierarchy, wherever that is mounted, or nowhere.
+
+use crate::netns::in_thread;
+use nix::libc;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+/// A cgroup right below the root; removed when dropped, if nobody is in it any more.
+pub struct Cgroup {
+    name: String,
+    dir: File,
+}
+
+/// Runs `f` with the root of the hierarchy, as the calling thread's cgroup namespace has it.
+fn with_hierarchy<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> T {
+    in_thread(|| {
+        private_mounts().expect("a mount namespace");
+        // Nobody else sees what is mounted here.
+        let point = Path::new("/mnt");
+        fs::create_dir_all(point).expect("a place to mount at");
+        mount_hierarchy(point).expect("the cgroup2 hierarchy");
+        f(point)
+    })
+}
+
+const NONE: Option<&str> = None;
+
+/// A mount namespace of the caller's own, whose mounts nobody else sees.
+///
+/// # Errors
+/// The kernel's.
+pub fn private_mounts() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    Ok(mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?)
+}
+
+/// Mounts the hierarchy.
+///
+/// # Errors
+/// The kernel's.
+pub fn mount_hierarchy(point: &Path) -> io::Result<()> {
+    Ok(mount(Some("none"), point, Some("cgroup2"), MsFlags::empty(), NONE)?)
+}
+
+impl Cgroup {
+    /// Makes one.
+    pub fn new(what: &str) -> Self {
+        let name = format!("netstat-tests-{}-{what}", std::process::id());
+        let dir = with_hierarchy(|root| {
+            let path = root.join(&name);
+            fs::create_dir(&path).and_then(|()| File::open(&path)).unwrap()
+        });
+        Self { name, dir }
+    }
+
+    /// The step that moves an actor here.
+    pub fn step(&self) -> String {
+        format!("cgroup={}", self.name)
+    }
+
+    /// Moves the calling process to the cgroup of this name; it has a mount namespace of its own then.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn enter(name: &str) -> io::Result<()> {
+        let pid = std::process::id().to_string();
+        with_hierarchy(|root| fs::write(root.join(name).join("cgroup.procs"), pid))
+    }
+
+    /// Attaches a program that does nothing to the creation of sockets, alone: the kernel lets no other one in at this cgroup.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn occupy(&self, name: &str) -> io::Result<()> {
+        const BPF_PROG_LOAD: libc::c_long = 5;
+        const BPF_PROG_ATTACH: libc::c_long = 8;
+        const BPF_PROG_TYPE_CGROUP_SOCK: u32 = 9;
+        const BPF_CGROUP_INET_SOCK_CREATE: u32 = 2;
+        #[repr(C)]
+        struct Load {
+            prog_type: u32,
+            insn_cnt: u32,
+            insns: *const [u8; 8],
+            license: *const libc::c_char,
+            log: [u32; 4],
+            kern_version: u32,
+            prog_flags: u32,
+            prog_name: [u8; 16],
+            prog_ifindex: u32,
+            expected_attach_type: u32,
+        }
+        // r0 = 1; exit
+        let code = [[0xb7, 0, 0, 0, 1, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+        let mut load = Load {
+            prog_type: BPF_PROG_TYPE_CGROUP_SOCK,
+            insn_cnt: code.len() as u32,
+            insns: code.as_ptr(),
+            license: c"GPL".as_ptr(),
+            log: [0; 4],
+            kern_version: 0,
+            prog_flags: 0,
+            prog_name: [0; 16],
+            prog_ifindex: 0,
+            expected_attach_type: BPF_CGROUP_INET_SOCK_CREATE,
+        };
+        load.prog_name[..name.len()].copy_from_slice(name.as_bytes());
+        // SAFETY: the fields of BPF_PROG_LOAD; code and license outlive the call, and there is no log.
+        let program = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &load, size_of::<Load>()) };
+        if program < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: new, and nobody else's.
+        let program = unsafe { OwnedFd::from_raw_fd(program as i32) };
+        // The cgroup, the program, what it is attached to, no flags.
+        let attach = [self.dir.as_raw_fd() as u32, program.as_raw_fd() as u32, BPF_CGROUP_INET_SOCK_CREATE, 0];
+        // SAFETY: the fields of BPF_PROG_ATTACH; no pointers.
+        let attached = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &attach, size_of_val(&attach)) };
+        if attached < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // A test that failed may have left a process in it.
+        with_hierarchy(|root| fs::remove_dir(root.join(&self.name))).unwrap_or_default();
+    }
+}

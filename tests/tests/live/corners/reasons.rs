@@ -1,0 +1,134 @@
+//! Why a socket ended: a reset that did not end it is no reason.
+
+use super::{traced, wired};
+use crate::check::{self, Life};
+use crate::lives::{self, LISTENED};
+use crate::made::{self, Family, Made, Pair, tcp};
+use crate::runner::{Done, Test};
+use netstat_tests::netns::NetNs;
+use netstat_tests::truth::paths::{ACTIVE_CLIENT, ACTIVE_SERVER};
+use netstat_tests::truth::wire::{self, ACK, FIN, HERE, RST, SYN, Segment, Wire};
+use socket2::Domain;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
+
+pub const TESTS: &[Test] = &[
+    ("corners::listener_that_reset_a_stray_segment", listener_that_reset_a_stray_segment),
+    ("corners::client_that_reset_a_wrong_answer", client_that_reset_a_wrong_answer),
+    ("corners::socket_that_was_disconnected_and_connects_again", socket_that_was_disconnected_and_connects_again),
+    ("corners::socket_that_was_disconnected_and_listens", socket_that_was_disconnected_and_listens),
+];
+
+/// A listener's address as the wire takes it.
+fn v4(listener: &TcpListener) -> SocketAddrV4 {
+    match listener.local_addr().unwrap() {
+        SocketAddr::V4(address) => address,
+        SocketAddr::V6(address) => panic!("{address}"),
+    }
+}
+
+fn listener_that_reset_a_stray_segment() -> Done {
+    let (namespace, wire) = match wired(Wire::tun) {
+        Ok(both) => both,
+        Err(done) => return done,
+    };
+    let mut tracer = traced(&namespace, &[]);
+    let lives = namespace.enter(|| {
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let from = SocketAddrV4::new(wire::THERE, 4000);
+        wire.send(&Segment { from, to: v4(&listener), seq: 7, ack: 9, flags: ACK, payload: 0 });
+        assert_eq!(wire.expect(RST).seq, 9, "the kernel resets what is no connection");
+        let mut lives = vec![Life::tcp(&Made::of(&listener), LISTENED, "closed")];
+        // A connection that it accepts afterwards has nothing of it either.
+        let answer = wire.syn(from, v4(&listener));
+        wire.send(&answer.answer(ACK));
+        let (server, _) = listener.accept().unwrap();
+        lives.push(Life::tcp(&Made::accepted(&server), ACTIVE_SERVER, "closed"));
+        drop(server);
+        close_from_afar(&wire, answer.to);
+        lives
+    });
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+/// The kernel has closed: the far side takes that, and closes, too.
+fn close_from_afar(wire: &Wire, end: SocketAddrV4) {
+    let fin = wire.expect(FIN);
+    assert_eq!(fin.to, end);
+    wire.send(&fin.answer(ACK));
+    wire.send(&fin.answer(FIN | ACK));
+}
+
+fn client_that_reset_a_wrong_answer() -> Done {
+    let (namespace, wire) = match wired(Wire::tun) {
+        Ok(both) => both,
+        Err(done) => return done,
+    };
+    let mut tracer = traced(&namespace, &[]);
+    let made = namespace.enter(|| {
+        let socket = tcp(Domain::IPV4);
+        thread::scope(|scope| {
+            let connects = scope.spawn(|| socket.connect(&wire::there(80).into()));
+            let syn = wire.expect(SYN);
+            // It acknowledges what was never sent, as the other end of an old connection does (RFC 9293, 3.10.7.3).
+            let wrong = Segment { ack: syn.seq.wrapping_add(9999), ..syn.answer(ACK) };
+            wire.send(&wrong);
+            assert_eq!(wire.expect(RST).seq, wrong.ack);
+            wire.send(&Segment { seq: 5000, ..syn.answer(SYN | ACK) });
+            connects.join().unwrap().unwrap();
+        });
+        let made = Made::of(&socket);
+        drop(socket);
+        close_from_afar(&wire, SocketAddrV4::new(wire::THERE, 80));
+        made
+    });
+    tracer.wait_closed([&made]);
+    let mut life = Life::tcp(&made, ACTIVE_CLIENT, "closed");
+    // The SYN may have been sent again.
+    life.retransmits = None;
+    check::lives(&tracer.finish(), &[life]);
+    Done::Passed
+}
+
+/// `connect` to nowhere (`AF_UNSPEC`) resets a connection, and the socket is as new. What it is then used for has an end of its own.
+fn socket_that_was_disconnected_and_connects_again() -> Done {
+    lives::traced(&["--proto", "tcp"], || {
+        let listener = made::listener(Family::V4);
+        let Pair { client, mut server, client_made, .. } = Pair::new(Family::V4, &listener);
+        rustix::net::connect_unspec(&client).unwrap();
+        server.read(&mut [0; 1]).unwrap_err();
+        rustix::net::connect(&client, &listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let local = Some((Ipv4Addr::LOCALHOST, 0).into());
+        drop(client);
+        assert_eq!(lives::drain(&mut server), 0);
+        drop(server);
+        let path = "CLOSE SYN_SENT ESTABLISHED CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
+        vec![Life::tcp(&Made { local, ..client_made }, path, "closed")]
+    });
+    Done::Passed
+}
+
+/// The same of one that listens next.
+fn socket_that_was_disconnected_and_listens() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let made = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let Pair { client, server, client_made, .. } = Pair::new(Family::V4, &listener);
+        rustix::net::connect_unspec(&client).unwrap();
+        drop(server);
+        rustix::net::listen(&client, 8).unwrap();
+        drop::<TcpStream>(client);
+        client_made
+    });
+    tracer.wait_closed([&made]);
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    let (event, totals) = super::totals(&outcome, &made);
+    assert_eq!(totals.reason, "closed", "{}", event.line);
+    Done::Passed
+}
