@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is all tests")]
 
+pub mod again;
 pub mod case;
 pub mod cases;
 pub mod command;

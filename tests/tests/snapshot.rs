@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use netstat_tests::again;
 use netstat_tests::netns::NetNs;
 use netstat_tests::programs::{net_tools, netstat_user};
 use netstat_tests::sandbox::{Invocation, Sandbox};
@@ -56,14 +57,16 @@ fn main() {
         ("the_same_bytes_as_net_tools", the_same_bytes_as_net_tools),
         ("namespaces_elsewhere", namespaces_elsewhere),
     ];
-    let trial = |(name, test): (&str, fn())| {
+    let trial = |(name, test): (&'static str, fn())| {
         let run = move || {
-            test();
+            again::run(name, test);
             Ok::<(), Failed>(())
         };
         Trial::test(name, run).with_ignored_flag(!root)
     };
-    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
+    let conclusion = libtest_mimic::run(&arguments, tests.map(trial).into());
+    again::print_notes();
+    conclusion.exit();
 }
 
 /// A fraction on an emulated machine.

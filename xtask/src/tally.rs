@@ -77,6 +77,34 @@ impl Tally {
     }
 }
 
+/// The tests that failed at first and passed when they ran again: a line each, as the suites print it.
+#[derive(Default)]
+pub struct Unsteady(Vec<String>);
+
+impl Unsteady {
+    /// Takes the lines out of a suite's output; `place` says where it ran.
+    pub fn add(&mut self, place: &str, output: &str) {
+        let lines = output.lines().filter(|line| line.starts_with("unsteady: "));
+        self.0.extend(lines.map(|line| format!("{line} [{place}]")));
+    }
+
+    /// Adds those of another run.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+}
+
+impl fmt::Display for Unsteady {
+    /// Nothing where every test was steady.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "{} tests ran twice:", self.0.len())?;
+        self.0.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
 fn number_before(text: &str, word: &str) -> Option<u64> {
     let before = &text[..text.find(word)?];
     before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -108,6 +136,14 @@ test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out
 golden files: skipped: nothing captured
 ";
         assert_eq!(Tally::of(output), Tally { passed: 157, failed: 3, skipped: 7 });
+    }
+
+    #[test]
+    fn unsteady_tests_are_listed_with_their_place() {
+        let mut all = Unsteady::default();
+        all.add("here", "test a ... ok\nunsteady: a failed at first: why\n");
+        assert_eq!(all.to_string(), "1 tests ran twice:\n  unsteady: a failed at first: why [here]\n");
+        assert_eq!(Unsteady::default().to_string(), "");
     }
 
     #[test]

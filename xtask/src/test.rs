@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the one test command. It installs what it needs, runs every check and every suite, the kernel matrix
 //! included, and closes with one line that counts them all.
 
-use crate::tally::Tally;
+use crate::tally::{Tally, Unsteady};
 use crate::vm::matrix::Matrix;
 use crate::{apt, check, ebpf, sh, vm};
 use anyhow::{Context, Result, bail};
@@ -19,6 +19,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let start = Instant::now();
     let mut tally = Tally::default();
     let mut matrix = Matrix::default();
+    let mut unsteady = Unsteady::default();
 
     heading("packages");
     let packages = apt::install(&[apt::TESTS, apt::VM].concat());
@@ -35,13 +36,14 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
 
     heading("suites");
-    tally += suites(&binary, &mut matrix)?;
+    tally += suites(&binary, &mut matrix, &mut unsteady)?;
 
     heading("kernel matrix");
     if with_vm {
         let report = vm::boot_all(&[], &binary)?;
         tally += report.tally;
         matrix.append(report.matrix);
+        unsteady.append(report.unsteady);
     } else {
         println!("skipped: kernels under emulation: --no-vm was given");
         tally += Tally::SKIPPED;
@@ -61,6 +63,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     };
 
     println!("\nin {} s", start.elapsed().as_secs());
+    print!("{unsteady}");
     println!("{tally}");
     Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -77,13 +80,14 @@ fn step(name: &str, result: Result<()>) -> Tally {
 }
 
 /// Every test of the workspace: one `cargo test`, which goes on after a failing target.
-fn suites(binary: &Path, matrix: &mut Matrix) -> Result<Tally> {
+fn suites(binary: &Path, matrix: &mut Matrix, unsteady: &mut Unsteady) -> Result<Tally> {
     let mut cargo = sh::cargo();
     cargo.env("NETSTAT_USER_BIN", binary);
     // A test that cannot run here says so on its output, which libtest shows only when asked.
     cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     let (output, success) = watched(&mut cargo)?;
     matrix.add(&output);
+    unsteady.add("here", &output);
     let mut tally = Tally::of(&output);
     if !success && tally.failed == 0 {
         println!("failed: {}: a test target did not build, or ended without counting its tests", sh::shown(&cargo));

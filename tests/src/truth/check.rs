@@ -2,7 +2,6 @@
 
 use crate::truth::event::{End, Event, Kind, Totals};
 use crate::truth::made::Made;
-use crate::truth::runner::LOST;
 use crate::truth::scale;
 use crate::truth::tracer::Outcome;
 use std::collections::HashMap;
@@ -226,7 +225,7 @@ pub fn lives(outcome: &Outcome, lives: &[Life]) {
 
 /// The same, for a tracer that may see less.
 pub fn lives_with(outcome: &Outcome, lives: &[Life], sight: Sight) {
-    assert!(outcome.lost.is_empty(), "{LOST}{:?}\n{outcome:?}", outcome.lost);
+    assert!(outcome.lost.is_empty(), "events were lost: {:?}\n{outcome:?}", outcome.lost);
     let book = Book::new(&outcome.events);
     let mut failures = Vec::new();
     for life in lives {

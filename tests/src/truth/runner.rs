@@ -1,10 +1,11 @@
 //! Runs the tests one after the other: they share the machine's loopback interface, its CPUs and its event stream.
 
+use crate::again;
+pub use crate::again::note;
 use crate::truth::scale;
 use libtest_mimic::{Arguments, Completion, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::any::Any;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -22,25 +23,8 @@ pub enum Done {
 /// A test: its name and what it does. It fails by panicking.
 pub type Test = (&'static str, fn() -> Done);
 
-/// What a test begins to say that fails because its tracer counted a loss.
-pub const LOST: &str = "events were lost: ";
-
 /// The test that runs now, and since when.
 type Running = Arc<Mutex<Option<(&'static str, Instant)>>>;
-
-/// What tests found worth telling besides passing or failing.
-static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Prints this line once the tests are through: their own lines stay whole.
-pub fn note(line: String) {
-    NOTES.lock().unwrap().push(line);
-}
-
-fn print_notes() {
-    for line in NOTES.lock().unwrap().drain(..) {
-        println!("{line}");
-    }
-}
 
 /// Runs the tests that the arguments of libtest select.
 pub fn run(mut arguments: Arguments, tests: &[Test]) -> ExitCode {
@@ -52,13 +36,7 @@ pub fn run(mut arguments: Arguments, tests: &[Test]) -> ExitCode {
         Trial::ignorable_test(name, move || {
             let start = Instant::now();
             *running.lock().unwrap() = Some((name, start));
-            let done = panic::catch_unwind(test).unwrap_or_else(|why| {
-                if !may_miss() || !says_lost(&*why) {
-                    panic::resume_unwind(why);
-                }
-                note(format!("{name} is done once more: the tracer counted events that no program saw"));
-                test()
-            });
+            let done = again::run(name, test);
             times.lock().unwrap().push((start.elapsed(), name));
             Ok(match done {
                 Done::Passed => Completion::Completed,
@@ -76,24 +54,12 @@ pub fn run(mut arguments: Arguments, tests: &[Test]) -> ExitCode {
         }
     }));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    print_notes();
+    again::print_notes();
     let mut times = std::mem::take(&mut *times.lock().unwrap());
     times.sort_by(|a, b| b.cmp(a));
     let slowest = times.iter().take(10).map(|(took, name)| format!("{name} {:.1} s", took.as_secs_f64()));
     println!("slowest: {}", slowest.collect::<Vec<_>>().join(", "));
     conclusion.exit_code()
-}
-
-/// Whether the kernel may leave out every program on an event, which the tracer then counts as lost: an emulated machine with Linux 7 is
-/// interrupted all the time, and there are others whose kernel runs no program in the interrupts of certain tasks.
-fn may_miss() -> bool {
-    scale::preempts_programs() || scale::scale() >= 1.0
-}
-
-/// Whether a test failed because its tracer counted a loss.
-fn says_lost(why: &(dyn Any + Send)) -> bool {
-    let text = why.downcast_ref::<String>().map(String::as_str).or_else(|| why.downcast_ref().copied());
-    text.is_some_and(|text| text.starts_with(LOST))
 }
 
 /// Ends the run, saying which test it was, when one hangs: nobody else would, where nobody looks on.
@@ -106,7 +72,7 @@ fn watch(running: Running) {
             if let Some((name, start)) = *running.lock().unwrap()
                 && start.elapsed() > limit
             {
-                print_notes();
+                again::print_notes();
                 println!("FAILED\n\n{name} still runs after {} s", limit.as_secs());
                 println!(
                     "\ntest result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in {}s",

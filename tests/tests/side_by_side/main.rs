@@ -14,7 +14,7 @@ mod json;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use netstat_tests::scenes::{Scene, Theatre};
-use netstat_tests::{cases, programs};
+use netstat_tests::{again, cases, programs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
@@ -64,11 +64,11 @@ fn main() {
     let agent = beside.map(|_| Agent::start());
     let mut trials = Vec::new();
     let mut add = |name: String, scene: Scene, judge: Judge| {
-        let theatre_of_trial = theatre.clone();
+        let (theatre_of_trial, named) = (theatre.clone(), name.clone());
         let trial = Trial::test(name, move || {
             let Some(theatre) = theatre_of_trial else { return Ok(()) };
             let _turn = theatre.stage(scene).turn.lock().unwrap_or_else(PoisonError::into_inner);
-            judge(&theatre).map_err(Failed::from)
+            again::judge(&named, || judge(&theatre)).map_err(Failed::from)
         });
         trials.push(trial.with_ignored_flag(theatre.is_none()));
     };
@@ -89,6 +89,7 @@ fn main() {
     }
     add("churn: netstat -tan: every socket once".into(), Scene::Churn, Box::new(churn::judge));
     let conclusion = libtest_mimic::run(&arguments, trials);
+    again::print_notes();
     drop(theatre);
     drop(agent);
     conclusion.exit();

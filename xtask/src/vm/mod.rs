@@ -8,7 +8,7 @@ pub mod matrix;
 mod qemu;
 mod userland;
 
-use crate::tally::Tally;
+use crate::tally::{Tally, Unsteady};
 use crate::{apt, sh};
 use anyhow::{Result, bail};
 use cross::Builder;
@@ -125,6 +125,7 @@ const GUESTS: &[Guest] = &[
 pub struct Report {
     pub tally: Tally,
     pub matrix: matrix::Matrix,
+    pub unsteady: Unsteady,
 }
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -135,6 +136,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     if args.is_empty() {
         report.tally += report.matrix.judge();
     }
+    print!("{}", report.unsteady);
     println!("{}", report.tally);
     Ok(if report.tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -218,6 +220,7 @@ fn run_all(boots: &[Boot<'_>], mut report: Report) -> Result<Report> {
                         ended = true;
                         report.tally += its.tally;
                         report.matrix.append(its.matrix);
+                        report.unsteady.append(its.unsteady);
                     }
                 }
             }
@@ -301,6 +304,7 @@ impl<'a> Boot<'a> {
         for suite in &self.suites {
             let outcome = log.outcome(suite.test);
             report.matrix.add(&outcome.output);
+            report.unsteady.add(guest.name, &outcome.output);
             let mut tally = Tally::of(&outcome.output);
             // A suite that crashed or hung may not have counted what failed.
             if let Some(problem) = outcome.problem

@@ -7,7 +7,7 @@ use crate::check::{self, Book};
 use crate::event::{Closer, Event, Kind};
 use crate::made::{self, Family, Made, tcp};
 use crate::places::refuses;
-use crate::runner::{Done, LOST, Test};
+use crate::runner::{Done, Test};
 use crate::tracer::{Outcome, Tracer, events_after};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::wire::{self, ACK, SYN, Segment, Wire};
@@ -98,7 +98,7 @@ fn killed_with_both_ends_of_its_connections() -> Done {
     for outcome in tracers.map(crate::tracer::Tracer::finish) {
         // It checks that there is no gap, too.
         check::stream(&outcome);
-        assert!(outcome.lost.is_empty(), "{LOST}{:?}", outcome.lost);
+        assert!(outcome.lost.is_empty(), "events were lost: {:?}", outcome.lost);
         let book = Book::new(&outcome.events);
         let mut wrong = Vec::new();
         for made in &made {

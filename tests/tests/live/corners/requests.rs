@@ -5,7 +5,7 @@ use crate::check;
 use crate::event::{Event, Kind};
 use crate::made::Made;
 use crate::places::Hidden;
-use crate::runner::{Done, LOST, Test};
+use crate::runner::{Done, Test};
 use crate::scale::{count, is_late};
 use netstat_tests::truth::wire::{self, ACK, FIN, HERE, RST, SYN, Segment, Wire};
 use nix::libc;
@@ -130,7 +130,7 @@ fn ended_by_reset(hidden: Option<Hidden>, play: impl FnOnce(&Crowd, &Wire) + Sen
     tracer.wait_closed([&listens]);
     let outcome = tracer.finish();
     check::stream(&outcome);
-    assert!(outcome.lost.is_empty(), "{LOST}{:?}", outcome.lost);
+    assert!(outcome.lost.is_empty(), "events were lost: {:?}", outcome.lost);
     let (mut unseen, mut endless, mut odd) = (0, 0, Vec::new());
     for (answer, _) in &requests {
         match of_port(&outcome.events, answer.to.port())[..] {

@@ -8,7 +8,7 @@ use crate::check;
 use crate::event::{End, Event, Kind};
 use crate::lives::reset;
 use crate::made::{self, Family, tcp};
-use crate::runner::{self, Done, LOST, Test};
+use crate::runner::{self, Done, Test};
 use crate::scale::{patience, preempts_programs, soak};
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
@@ -251,7 +251,7 @@ fn soaked(namespace: NetNs) -> Done {
         ledger.events as f64 / start.elapsed().as_secs_f64()
     ));
     let lost: u64 = outcome.lost.iter().sum();
-    assert!(lost == 0 || preempts_programs(), "{LOST}{lost}");
+    assert!(lost == 0 || preempts_programs(), "events were lost: {lost}");
     if lost > 0 {
         runner::note(format!("soak: {lost} events were counted as lost, of {} sockets", ledger.wrong.len()));
     }
