@@ -139,6 +139,7 @@ impl Table {
                 let at = self.learn(event, TcpState::Close);
                 if let Some(socket) = at.and_then(|at| self.slots.at(at).socket.as_mut()) {
                     socket.since_ns = Some(event.time_ns);
+                    socket.seen_ns = event.time_ns;
                 }
             }
             // Up to Linux 6.12 a connection that comes in is told of before it is made: it has no identity yet.
@@ -265,6 +266,7 @@ impl Table {
                 let before = socket.inode;
                 merge(socket, event, state == TcpState::Close);
                 socket.state = state;
+                socket.state_ns = event.time_ns;
                 let_go = if socket.inode == 0 { before } else { 0 };
             }
         });
@@ -287,7 +289,7 @@ impl Table {
     pub fn listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
         let mut correction = Correction::default();
         for (row, owner) in &listing.rows {
-            self.listed(row, *owner, &mut correction);
+            self.listed(row, *owner, now_ns, &mut correction);
         }
         for at in 0..self.slots.places() {
             let Slot { socket: Some(socket), touched, listed, mini } = self.slots[at] else { continue };
@@ -309,7 +311,7 @@ impl Table {
             if listing.held.as_ref().is_some_and(held) {
                 // Nobody told of its end, and it has not ended: it is in no list any more.
                 correction.changed += 1;
-                self.unlist(at);
+                self.unlist(at, now_ns);
                 continue;
             }
             correction.removed += 1;
@@ -338,10 +340,11 @@ impl Table {
     }
 
     /// A socket that lives on in no list: a connection that is over, or one that has given back its port.
-    fn unlist(&mut self, at: usize) {
+    fn unlist(&mut self, at: usize, now_ns: u64) {
         self.slots.change(at, |slot| {
             if let Some(socket) = &mut slot.socket {
                 socket.state = TcpState::Close;
+                socket.state_ns = now_ns;
                 if !socket.proto.is_tcp() {
                     (socket.local, socket.remote) = (None, None);
                 }
@@ -349,8 +352,8 @@ impl Table {
         });
     }
 
-    fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, correction: &mut Correction) {
-        let socket = listed_socket(row, owner);
+    fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, now_ns: u64, correction: &mut Correction) {
+        let socket = listed_socket(row, owner, now_ns);
         let identity = Identity::of(&socket);
         let Some(at) = self.slots.find(&identity) else {
             let connected = row.proto.is_tcp() && row.remote.port != 0;
@@ -374,6 +377,7 @@ impl Table {
             let Some(known) = &mut slot.socket else { return };
             // No event tells of a bind, or of an accept: what is not known is taken in any case.
             let newer = slot.touched == listing;
+            let before = known.state;
             // IPV6_ADDRFORM makes an IPv6 socket one of IPv4, and no event reports that: the list is right.
             if !newer && known.proto != socket.proto {
                 known.proto = socket.proto;
@@ -393,6 +397,9 @@ impl Table {
             }
             if !newer || known.inode == 0 && known.state == TcpState::Established {
                 known.inode = socket.inode;
+            }
+            if known.state != before {
+                known.state_ns = now_ns;
             }
             known.uid = known.uid.or(socket.uid);
             known.netns = known.netns.or(socket.netns);
@@ -420,7 +427,7 @@ impl Table {
 }
 
 /// A socket of which only its row in the kernel's list is known, and who holds it.
-fn listed_socket(row: &SocketRow, owner: Option<Owner>) -> LiveSocket {
+fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> LiveSocket {
     let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
     LiveSocket {
         proto: row.proto,
@@ -433,6 +440,8 @@ fn listed_socket(row: &SocketRow, owner: Option<Owner>) -> LiveSocket {
         cookie: row.cookie,
         owner,
         since_ns: None,
+        seen_ns: now_ns,
+        state_ns: now_ns,
     }
 }
 
@@ -449,6 +458,8 @@ fn blank(event: &SocketEvent) -> LiveSocket {
         cookie: event.cookie,
         owner: None,
         since_ns: None,
+        seen_ns: event.time_ns,
+        state_ns: event.time_ns,
     }
 }
 

@@ -25,6 +25,10 @@ pub struct LiveSocket {
     pub owner: Option<Owner>,
     /// When it was made, in nanoseconds since the Unix epoch; `None` if it was there before the tracer.
     pub since_ns: Option<u64>,
+    /// When it was made or, if it was there before the tracer, first seen; in nanoseconds since the Unix epoch.
+    pub seen_ns: u64,
+    /// When it entered its state or, if that was before the tracer, was first seen in it; in nanoseconds since the Unix epoch.
+    pub state_ns: u64,
 }
 
 impl LiveSocket {

@@ -212,7 +212,7 @@ records! {
     Closer { pid, comm }
     Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason, closed_by }
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
-    LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns }
+    LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { protos, states, port, lport, rport, netns }
     Link { inode, pid }

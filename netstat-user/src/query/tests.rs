@@ -14,6 +14,8 @@ fn socket() -> LiveSocket {
         cookie: Some(u64::MAX),
         owner: Some(owner()),
         since_ns: Some(5),
+        seen_ns: 5,
+        state_ns: 7,
     }
 }
 

@@ -11,7 +11,7 @@ impl Table {
     pub fn recorded(&self, netns: u32, rows: &[SocketRow]) -> Vec<(u32, Owner)> {
         let ended: OnceCell<HashMap<Ends, Owner>> = OnceCell::new();
         let owner = |row: &SocketRow| {
-            let identity = Identity::of(&listed_socket(&SocketRow { netns: Some(netns), ..*row }, None));
+            let identity = Identity::of(&listed_socket(&SocketRow { netns: Some(netns), ..*row }, None, 0));
             let living = self.slots.find(&identity).and_then(|at| self.slots[at].socket?.owner);
             // In these states there may be no socket any more, only what the kernel keeps of it.
             let remains = row.state == TcpState::TimeWait as u8 || row.state == TcpState::FinWait2 as u8;

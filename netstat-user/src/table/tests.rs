@@ -287,3 +287,30 @@ fn a_socket_that_becomes_ipv4_is_listed_as_such() {
 fn open_v6(id: u16, inode: u64) -> SocketEvent {
     SocketEvent { proto: Proto::Tcp6, ..open(id, inode) }
 }
+
+#[test]
+fn a_socket_knows_since_when_it_is_there_and_in_its_state() {
+    let at = |time_ns, event: SocketEvent| SocketEvent { time_ns, ..event };
+    let ages = |table: &Table| table.live().map(|s| (s.state, s.since_ns, s.seen_ns, s.state_ns)).next().unwrap();
+    let mut table = Table::new(LIMITS);
+    // One that is opened while traced.
+    table.event(&at(10, open(1, 5)));
+    assert_eq!(ages(&table), (TcpState::Close, Some(10), 10, 10));
+    table.event(&at(20, event(1, state(TcpState::Close, TcpState::SynSent), 5)));
+    table.event(&at(30, event(1, state(TcpState::SynSent, TcpState::Established), 5)));
+    // A listing that finds it as it is known changes nothing.
+    table.begin_listing();
+    table.listing(&listing(vec![row(1, Proto::Tcp, TcpState::Established, 5)]), 40);
+    assert_eq!(ages(&table), (TcpState::Established, Some(10), 10, 30));
+    // One that finds it in another state did so at its own time.
+    table.begin_listing();
+    table.listing(&listing(vec![row(1, Proto::Tcp, TcpState::CloseWait, 5)]), 50);
+    assert_eq!(ages(&table), (TcpState::CloseWait, Some(10), 10, 50));
+    // One that was there before the tracer.
+    let mut table = Table::new(LIMITS);
+    table.begin_listing();
+    table.listing(&listing(vec![row(2, Proto::Tcp, TcpState::Established, 6)]), 60);
+    assert_eq!(ages(&table), (TcpState::Established, None, 60, 60));
+    table.event(&at(70, event(2, state(TcpState::Established, TcpState::CloseWait), 6)));
+    assert_eq!(ages(&table), (TcpState::CloseWait, None, 60, 70));
+}

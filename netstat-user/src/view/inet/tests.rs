@@ -119,6 +119,8 @@ fn closed(netns: Option<u32>) -> ClosedSocket {
         cookie: Some(5),
         owner: Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created }),
         since_ns: None,
+        seen_ns: 0,
+        state_ns: 0,
     };
     let totals = Totals {
         duration_ns: Some(103_000),
