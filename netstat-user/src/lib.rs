@@ -10,7 +10,8 @@
 //! model    -                           plain data: Proto, TcpState, Endpoint, Owner, Event, table rows
 //! sys      -                           system calls no well-kept crate wraps; the one user-side room with `unsafe`
 //! lang     -                           English and German words, by locale
-//! cli      model                       argv → Request; no I/O
+//! field    model                       the table of fields of rows and events, and what each row answers for them
+//! cli      model field                 argv → Request; no I/O
 //! kernel   model sys                   all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                   readers of /proc and the descriptor scan
 //! table    model                       the live table: fold(seed | event | resync, now)
@@ -18,7 +19,7 @@
 //! agent    model table owner query sys  run(listener, shutdown, source): the live table, its clients, its readers
 //! owner    model                       merges ownership evidence and keeps its grade
 //! names    model sys                   host, service, user and network names, looked up before rendering
-//! view     model lang                  rows in, bytes out: netstat tables, event text, JSON
+//! view     model lang field            rows in, bytes out: netstat tables, event text, JSON
 //! ```
 //!
 //! `lib.rs`, `main.rs` and the files of `run/` wire the rooms together and see all of them; only `main.rs` exits the process.
@@ -26,6 +27,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod field;
 pub mod kernel;
 pub mod lang;
 pub mod model;

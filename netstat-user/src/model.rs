@@ -286,6 +286,17 @@ pub enum EventKind {
     Close(Totals),
 }
 
+impl EventKind {
+    /// The name in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::State { .. } => "state",
+            Self::Close(_) => "close",
+        }
+    }
+}
+
 /// One thing that happened to one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketEvent {

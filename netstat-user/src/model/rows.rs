@@ -64,6 +64,61 @@ pub struct UnixRow<'a> {
     pub path: &'a [u8],
 }
 
+impl Timer {
+    /// netstat's word for the timer, `None` for one it has no word for.
+    pub const fn name(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            0 => "off",
+            1 => "on",
+            2 => "keepalive",
+            3 => "timewait",
+            4 => "probe",
+            _ => return None,
+        })
+    }
+}
+
+impl UnixRow<'_> {
+    /// The kernel's `SO_ACCEPTCON`, `SO_WAITDATA` and `SO_NOSPACE`. Today's kernels only ever show the first.
+    pub const FLAGS: [(u32, &'static str); 3] = [(1 << 16, "ACC"), (1 << 17, "W"), (1 << 18, "N")];
+
+    /// Whether the socket is marked as one that accepts connections.
+    pub const fn accepts(&self) -> bool {
+        self.flags & Self::FLAGS[0].0 != 0
+    }
+
+    /// netstat's names of the flags that are set.
+    pub fn flag_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let flags = self.flags;
+        Self::FLAGS.into_iter().filter(move |(bit, _)| flags & bit != 0).map(|(_, name)| name)
+    }
+
+    /// netstat's name of the type, `None` for one it has no name for.
+    pub const fn kind_name(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            1 => "STREAM",
+            2 => "DGRAM",
+            3 => "RAW",
+            4 => "RDM",
+            5 => "SEQPACKET",
+            _ => return None,
+        })
+    }
+
+    /// netstat's name of the kernel's `socket_state`; empty for a socket that neither listens nor is connected.
+    pub const fn state_name(&self) -> Option<&'static str> {
+        Some(match self.state {
+            0 => "FREE",
+            1 if self.accepts() => "LISTENING",
+            1 => "",
+            2 => "CONNECTING",
+            3 => "CONNECTED",
+            4 => "DISCONNECTING",
+            _ => return None,
+        })
+    }
+}
+
 /// A process that holds a socket open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {

@@ -41,7 +41,7 @@ impl EventView {
         out.extend_from_slice(b"{\"time\":\"");
         self.time(out, event.time_ns);
         out.extend_from_slice(b"\",\"event\":\"");
-        out.extend_from_slice(kind(&event.kind).as_bytes());
+        out.extend_from_slice(event.kind.name().as_bytes());
         out.extend_from_slice(b"\",\"proto\":\"");
         out.extend_from_slice(event.proto.name().as_bytes());
         out.extend_from_slice(b"\",\"local\":");
@@ -96,7 +96,7 @@ impl EventView {
     fn socket_text(&mut self, out: &mut Vec<u8>, event: &SocketEvent, netns: Option<&[u8]>) {
         self.time(out, event.time_ns);
         out.push(b' ');
-        column(out, 5, |out| out.extend_from_slice(kind(&event.kind).as_bytes()));
+        column(out, 5, |out| out.extend_from_slice(event.kind.name().as_bytes()));
         column(out, 8, |out| out.extend_from_slice(event.proto.name().as_bytes()));
         column(out, 23, |out| end_text(out, event.local));
         column(out, 23, |out| end_text(out, event.remote));
@@ -179,14 +179,6 @@ fn date(second: u64) -> Vec<u8> {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.").into_bytes()
-}
-
-const fn kind(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::Open => "open",
-        EventKind::State { .. } => "state",
-        EventKind::Close(_) => "close",
-    }
 }
 
 fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {

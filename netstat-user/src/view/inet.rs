@@ -233,7 +233,7 @@ pub fn json<'a>(
     object.number("inode", row.inode);
     json_owners(&mut object, holders, beyond.recorded);
     let mut timer = object.object("timer");
-    timer.optional_string("name", timer_name(row.timer.kind).map(str::as_bytes));
+    timer.optional_string("name", row.timer.name().map(str::as_bytes));
     timer.optional("seconds", Some(format_args!("{}.{:02}", row.timer.expires / 100, row.timer.expires % 100)));
     timer.number("retransmits", row.timer.retransmits);
     timer.number("probes", row.timer.probes);
@@ -273,18 +273,6 @@ pub fn json_owners<'a>(
             object.string("owner", grade.name().as_bytes());
         }
     });
-}
-
-/// netstat's word for a timer.
-const fn timer_name(kind: u32) -> Option<&'static str> {
-    Some(match kind {
-        0 => "off",
-        1 => "on",
-        2 => "keepalive",
-        3 => "timewait",
-        4 => "probe",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -54,13 +54,18 @@ impl<'a> Object<'a> {
 
     /// A list of texts.
     pub fn strings<'b>(&mut self, key: &str, values: impl IntoIterator<Item = &'b [u8]>) {
+        self.values(key, values, string);
+    }
+
+    /// A list, each value written by `write`.
+    pub fn values<T>(&mut self, key: &str, values: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
         self.key(key);
         self.out.push(b'[');
         for (at, value) in values.into_iter().enumerate() {
             if at > 0 {
                 self.out.push(b',');
             }
-            string(self.out, value);
+            write(self.out, value);
         }
         self.out.push(b']');
     }
@@ -73,17 +78,11 @@ impl<'a> Object<'a> {
 
     /// A list of objects, each filled by `write`.
     pub fn objects<T>(&mut self, key: &str, values: impl IntoIterator<Item = T>, write: impl Fn(&mut Object<'_>, T)) {
-        self.key(key);
-        self.out.push(b'[');
-        for (at, value) in values.into_iter().enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            let mut object = Object::begin(self.out);
+        self.values(key, values, |out, value| {
+            let mut object = Object::begin(out);
             write(&mut object, value);
             object.close();
-        }
-        self.out.push(b']');
+        });
     }
 
     /// Closes an object inside another.

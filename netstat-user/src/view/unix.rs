@@ -7,12 +7,9 @@ use super::text::{escape, left, put};
 use crate::lang::Lang;
 use crate::model::{Comm, Holder, UnixRow};
 
-/// The kernel's `SO_ACCEPTCON`, `SO_WAITDATA` and `SO_NOSPACE`. Today's kernels only ever show the first.
-const FLAGS: [(u32, &str); 3] = [(1 << 16, "ACC"), (1 << 17, "W"), (1 << 18, "N")];
-
 /// Whether a table lists the socket.
 pub const fn is_listed(row: &UnixRow<'_>, listed: Listed) -> bool {
-    let listens = row.state == 1 && row.flags & FLAGS[0].0 != 0;
+    let listens = row.state == 1 && row.accepts();
     match listed {
         Listed::All => true,
         Listed::Listening => listens,
@@ -47,16 +44,16 @@ pub fn row(
     put!(out, "{:<6} ", row.refcnt);
     let flags = out.len();
     out.extend(b"[ ");
-    for (_, name) in FLAGS.iter().filter(|(bit, _)| row.flags & bit != 0) {
+    for name in row.flag_names() {
         out.extend(name.as_bytes());
         out.push(b' ');
     }
     out.push(b']');
     out.resize((flags + 11).max(out.len()), b' ');
     out.push(b' ');
-    left(out, lang.text(kind(row.kind).unwrap_or("UNKNOWN")), 10);
+    left(out, lang.text(row.kind_name().unwrap_or("UNKNOWN")), 10);
     out.push(b' ');
-    left(out, lang.text(state(row).unwrap_or("UNKNOWN")), 13);
+    left(out, lang.text(row.state_name().unwrap_or("UNKNOWN")), 13);
     put!(out, " {:<8}", row.inode);
     if let Some(holder) = holder {
         super::program(out, holder);
@@ -82,9 +79,9 @@ pub fn json<'a>(
     let mut object = Object::begin(out);
     object.string("proto", b"unix");
     object.number("refcnt", row.refcnt);
-    object.strings("flags", FLAGS.iter().filter(|(bit, _)| row.flags & bit != 0).map(|(_, name)| name.as_bytes()));
-    object.optional_string("type", kind(row.kind).map(str::as_bytes));
-    object.optional_string("state", state(row).filter(|state| !state.is_empty()).map(str::as_bytes));
+    object.strings("flags", row.flag_names().map(str::as_bytes));
+    object.optional_string("type", row.kind_name().map(str::as_bytes));
+    object.optional_string("state", row.state_name().filter(|state| !state.is_empty()).map(str::as_bytes));
     object.optional("inode", (row.inode != 0).then_some(row.inode));
     object.objects("owners", holders, |object, holder: &Holder| {
         object.number("pid", holder.pid);
@@ -96,30 +93,6 @@ pub fn json<'a>(
         beyond::json_netns(&mut object, netns);
     }
     object.end();
-}
-
-fn kind(number: u32) -> Option<&'static str> {
-    Some(match number {
-        1 => "STREAM",
-        2 => "DGRAM",
-        3 => "RAW",
-        4 => "RDM",
-        5 => "SEQPACKET",
-        _ => return None,
-    })
-}
-
-/// The kernel's `socket_state`; empty for a socket that neither listens nor is connected.
-fn state(row: &UnixRow<'_>) -> Option<&'static str> {
-    Some(match row.state {
-        0 => "FREE",
-        1 if row.flags & FLAGS[0].0 != 0 => "LISTENING",
-        1 => "",
-        2 => "CONNECTING",
-        3 => "CONNECTED",
-        4 => "DISCONNECTING",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Every classic option once: the parser, `--help` and the man page read these.
 
 use crate::cli::{agent, doctor, events};
+use crate::field::{self, RowKinds};
 use clap::{Arg, ArgAction, Command};
+use std::borrow::Cow;
 
 /// Names of the options inside the program. Families are named as `-A` takes them.
 pub mod id {
@@ -184,14 +186,8 @@ const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
        netstat-user doctor [OPTIONS]       what can be traced here, and what mends the rest";
 
 /// What `--json` prints: the view, and the fields of its rows.
-const JSON_ROWS: [(&str, &str); 16] = [
-    (
-        "Internet sockets",
-        "proto recv_q send_q local{addr,port} remote{addr,port} state uid user inode owners[{pid,program,comm}] \
-         timer{name,seconds,retransmits,probes} netns cookie",
-    ),
-    ("SCTP", "the same with local_addrs[] and remote_addrs[], without timer, netns and cookie"),
-    ("UNIX sockets", "proto refcnt flags[] type state inode owners[{pid,program,comm}] path"),
+const JSON_ROWS: [(&str, &str); 14] = [
+    ("SCTP", "as Internet sockets with local_addrs[] and remote_addrs[], without timer, netns and cookie"),
     ("AX.25", "proto dest source digipeaters[] device state vr vs send_q recv_q inode"),
     ("NET/ROM", "proto user dest source device state vr vs send_q recv_q inode"),
     ("ROSE", "proto dest_addr dest_call src_addr src_call dev lci neigh state vr vs send_q recv_q inode"),
@@ -210,6 +206,14 @@ const JSON_ROWS: [(&str, &str); 16] = [
     ),
     ("-s", "table, then the kernel's counters, their names in snake_case"),
 ];
+
+/// The same with the rows whose fields stand in the table of fields.
+fn json_rows() -> Vec<(&'static str, Cow<'static, str>)> {
+    let (inet, unix) = (field::outline(RowKinds::INET), field::outline(RowKinds::UNIX));
+    let mut rows = vec![("Internet sockets", inet.into()), ("UNIX sockets", unix.into())];
+    rows.extend(JSON_ROWS.map(|(view, fields)| (view, Cow::Borrowed(fields))));
+    rows
+}
 
 const JSON_NOTE: &str = "One object per line. Values are never cut, formatted or translated; what is not known is null. \
     Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. Its \
@@ -234,9 +238,9 @@ fn wrapped(text: &str, indent: &str, width: usize) -> String {
 /// What stands below the options in `--help`.
 fn epilogue() -> String {
     let mut text = "JSON rows:\n".to_owned();
-    for (view, fields) in JSON_ROWS {
+    for (view, fields) in json_rows() {
         let indent = " ".repeat(20);
-        text.push_str(&format!("  {view:<18}{}\n", wrapped(fields, &indent, 78)));
+        text.push_str(&format!("  {view:<18}{}\n", wrapped(&fields, &indent, 78)));
     }
     text.push_str(&format!("  {}\n\n", wrapped(JSON_NOTE, "  ", 96)));
     let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
@@ -295,14 +299,14 @@ pub fn man_page() -> String {
     let _ = page.render_options_section(&mut roff);
     let mut text = String::from_utf8_lossy(&roff).into_owned();
     let plain = |words: &str| words.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
-    let mut section = |title: &str, entries: &[(&str, &str)]| {
+    let mut section = |title: &str, entries: &[(&str, Cow<'_, str>)]| {
         text.push_str(&format!(".SH \"{title}\"\n"));
         for (name, meaning) in entries {
             text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(name), plain(meaning)));
         }
     };
-    section("JSON ROWS", &JSON_ROWS);
-    section("EXIT CODES", &EXIT_CODES);
+    section("JSON ROWS", &json_rows());
+    section("EXIT CODES", &EXIT_CODES.map(|(code, meaning)| (code, meaning.into())));
     text = text.replace(".SH \"EXIT CODES\"", &format!(".PP\n{}\n.SH \"EXIT CODES\"", plain(JSON_NOTE)));
     for verb in [events::command(), agent::command(), doctor::command()] {
         text.push_str(&verb_sections(verb));

@@ -1,0 +1,441 @@
+//! The table of fields: every fact of a row or an event that can be selected by, shown as a column, sorted by or counted by,
+//! once, with its name, type, unit and meaning. JSON, the JSON Schema, `--help` and `--columns help` are tested against it.
+//!
+//! To add a field, add a line to [`FIELDS`] below and answer for it: in [`rows`] where the row itself knows it, else in a
+//! [`Provider`] of its [`Need`].
+
+mod column;
+mod provider;
+mod rows;
+mod value;
+
+pub use column::{Column, ColumnError};
+pub use provider::{Provider, Subject};
+pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
+pub use value::Value;
+
+use crate::model::{CloseReason, Grade, Proto, TcpState};
+
+/// What a field's values are, and so how they are written in an expression and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Text of the outside world: names, paths.
+    Text,
+    /// A whole number without a unit.
+    Number,
+    /// Bytes; literals may end in K, M, G or T, powers of 1024.
+    Bytes,
+    /// A span of time; literals may end in ns, us, ms, s, m, h or d, and are in the unit without.
+    Span(Unit),
+    /// A point in time, kept in nanoseconds since the Unix epoch, written as RFC 3339 in UTC.
+    Time,
+    /// An IP address; literals may have a prefix length.
+    Address,
+    /// A port; literals may be names of services.
+    Port,
+    /// A user id; literals may be names of users.
+    User,
+    /// A network namespace by inode number; literals may be names in /run/netns, or `self`.
+    Namespace,
+}
+
+/// The unit in which a span of time is kept and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds.
+    Nanos,
+    /// Microseconds.
+    Micros,
+    /// Milliseconds.
+    Millis,
+    /// Kept in hundredths of a second, shown in seconds with two decimals.
+    Hundredths,
+}
+
+impl Unit {
+    /// Nanoseconds in one of what is kept.
+    pub const fn nanos(self) -> u64 {
+        match self {
+            Self::Nanos => 1,
+            Self::Micros => 1_000,
+            Self::Millis => 1_000_000,
+            Self::Hundredths => 10_000_000,
+        }
+    }
+
+    /// Nanoseconds in one of what is shown, which is what a literal without a unit is in.
+    pub const fn shown_nanos(self) -> u64 {
+        match self {
+            Self::Hundredths => 1_000_000_000,
+            other => other.nanos(),
+        }
+    }
+}
+
+impl Kind {
+    /// The name of the type in `--columns help`, unit included.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Word(_) => "word",
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Bytes => "bytes",
+            Self::Span(Unit::Nanos) => "time, ns",
+            Self::Span(Unit::Micros) => "time, us",
+            Self::Span(Unit::Millis) => "time, ms",
+            Self::Span(Unit::Hundredths) => "time, s",
+            Self::Time => "date and time",
+            Self::Address => "address",
+            Self::Port => "port",
+            Self::User => "user id",
+            Self::Namespace => "namespace",
+        }
+    }
+
+    /// Whether values are numbers to the reader: on the right of their column, and bare in JSON.
+    pub const fn is_numeric(self) -> bool {
+        matches!(self, Self::Number | Self::Bytes | Self::Span(_) | Self::Port | Self::User | Self::Namespace)
+    }
+}
+
+/// A set of kinds of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowKinds(u8);
+
+impl RowKinds {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Rows of the Internet tables.
+    pub const INET: Self = Self(1);
+    /// Rows of the table of UNIX domain sockets.
+    pub const UNIX: Self = Self(2);
+    /// Events.
+    pub const EVENT: Self = Self(4);
+    /// Sockets that ended, of `--recent`.
+    pub const CLOSED: Self = Self(8);
+    /// SCTP rows of the Internet tables.
+    pub const SCTP: Self = Self(16);
+
+    /// Both sets.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the sets have a kind in common.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether every kind of `other` is in this set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A set of things that are gathered only where an expression, a column, an order or a count asks for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need(u16);
+
+impl Need {
+    /// Nothing: the row has it.
+    pub const NONE: Self = Self(0);
+    /// The processes that hold the sockets.
+    pub const OWNERS: Self = Self(1);
+    /// Their names as the kernel keeps them.
+    pub const COMMS: Self = Self(2);
+    /// Names of users.
+    pub const USERS: Self = Self(4);
+    /// Socket cookies.
+    pub const COOKIES: Self = Self(8);
+    /// Names of network namespaces.
+    pub const NETNS_NAMES: Self = Self(16);
+    /// Cgroup, unit, container and pod of the owner.
+    pub const CGROUPS: Self = Self(32);
+    /// The other end's socket, where it is of this host.
+    pub const PEERS: Self = Self(64);
+    /// The kernel's `tcp_info`.
+    pub const INFO: Self = Self(128);
+    /// Since when the socket is there and in its state, which an agent knows.
+    pub const AGES: Self = Self(256);
+    /// What sock_diag alone lists: the device a socket is bound to, its mark, the cgroup it was made in.
+    pub const DIAG: Self = Self(512);
+
+    /// Both sets.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the sets have a thing in common.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether there is nothing to gather.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What is known of a field itself.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldSpec {
+    /// Its place in [`FIELDS`].
+    pub field: Field,
+    /// Its name; dotted where it is nested in JSON. What stands before a dot names the group, see [`GROUPS`].
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// The rows whose JSON object has it whether it is asked for or not.
+    pub always: RowKinds,
+    /// The other rows that have it when it is asked for.
+    pub asked: RowKinds,
+    /// What must be gathered for it.
+    pub need: Need,
+    /// What it means, in one line.
+    pub doc: &'static str,
+}
+
+impl FieldSpec {
+    /// The rows that can have it.
+    pub const fn rows(&self) -> RowKinds {
+        self.always.and(self.asked)
+    }
+}
+
+impl Field {
+    /// What is known of the field.
+    pub const fn spec(self) -> &'static FieldSpec {
+        &FIELDS[self as usize]
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The field of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        FIELDS.iter().find(|spec| spec.name == name).map(|spec| spec.field)
+    }
+
+    /// The group the field belongs to, if its name is dotted, and its name in there.
+    pub fn nested(self) -> Option<(&'static str, &'static str)> {
+        self.name().split_once('.')
+    }
+}
+
+/// The names that stand before dots, which may be asked for as columns: all their fields then. `owners` and the like are lists in JSON.
+pub const GROUPS: [&str; 7] = ["local", "remote", "owners", "timer", "closed_by", "peer", "info"];
+
+/// The groups that are lists of objects in JSON.
+pub const LISTS: [&str; 1] = ["owners"];
+
+/// The fields of a group, in their order.
+pub fn group(name: &str) -> impl Iterator<Item = Field> {
+    FIELDS.iter().map(|spec| spec.field).filter(move |field| field.nested().is_some_and(|(group, _)| group == name))
+}
+
+/// The fields that the JSON object of such a row always has, in order, groups as `local{addr,port}` and `owners[{pid,…}]`.
+pub fn outline(rows: RowKinds) -> String {
+    let always: Vec<Field> = FIELDS.iter().filter(|spec| spec.always.meets(rows)).map(|spec| spec.field).collect();
+    let mut names: Vec<String> = Vec::new();
+    for (at, field) in always.iter().enumerate() {
+        let Some((group, _)) = field.nested() else {
+            names.push(field.name().to_owned());
+            continue;
+        };
+        let in_group = |field: &&Field| field.nested().is_some_and(|(other, _)| other == group);
+        if !always[..at].iter().any(|field| in_group(&field)) {
+            let inner: Vec<&str> =
+                always.iter().filter(in_group).filter_map(|field| field.nested()).map(|(_, name)| name).collect();
+            let (open, close) = if LISTS.contains(&group) { ("[{", "}]") } else { ("{", "}") };
+            names.push(format!("{group}{open}{}{close}", inner.join(",")));
+        }
+    }
+    names.join(" ")
+}
+
+/// The word that was probably meant, where one is near enough.
+pub fn nearest(word: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let likeness = |known: &'static str| (strsim::jaro_winkler(&word, &known.to_ascii_lowercase()), known);
+    let nearest = known.into_iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.filter(|(likeness, _)| *likeness >= 0.75).map(|(_, known)| known)
+}
+
+/// Names of values that have few: of every protocol shown.
+const PROTOS: [&str; Proto::ALL.len() + 2] = {
+    let mut names = ["sctp"; Proto::ALL.len() + 2];
+    let mut at = 0;
+    while at < Proto::ALL.len() {
+        names[at] = Proto::ALL[at].name();
+        at += 1;
+    }
+    names[Proto::ALL.len() + 1] = "unix";
+    names
+};
+
+/// Of the TCP states.
+const TCP_STATES: [&str; TcpState::ALL.len()] = {
+    let mut names = [""; TcpState::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = TcpState::ALL[at].name();
+        at += 1;
+    }
+    names
+};
+
+/// Of the states of UNIX domain sockets.
+const UNIX_STATES: [&str; 5] = ["FREE", "LISTENING", "CONNECTING", "CONNECTED", "DISCONNECTING"];
+
+/// Of both.
+const STATES: [&str; TCP_STATES.len() + UNIX_STATES.len()] = {
+    let mut names = [""; TCP_STATES.len() + UNIX_STATES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = if at < TCP_STATES.len() { TCP_STATES[at] } else { UNIX_STATES[at - TCP_STATES.len()] };
+        at += 1;
+    }
+    names
+};
+
+const GRADES: [&str; 4] =
+    [Grade::Created.name(), Grade::Accepted.name(), Grade::Inherited.name(), Grade::Scanned.name()];
+
+const REASONS: [&str; 8] = [
+    CloseReason::Closed.name(),
+    CloseReason::ResetReceived.name(),
+    CloseReason::ResetSent.name(),
+    CloseReason::Refused.name(),
+    CloseReason::TimedOut.name(),
+    CloseReason::Unreachable.name(),
+    CloseReason::Abandoned.name(),
+    CloseReason::Unknown.name(),
+];
+
+const EVENTS: [&str; 3] = ["open", "state", "close"];
+const TIMERS: [&str; 5] = ["off", "on", "keepalive", "timewait", "probe"];
+const TYPES: [&str; 5] = ["STREAM", "DGRAM", "RAW", "RDM", "SEQPACKET"];
+const FLAGS: [&str; 3] = ["ACC", "W", "N"];
+
+const NONE: RowKinds = RowKinds::NONE;
+const I: RowKinds = RowKinds::INET;
+const S: RowKinds = RowKinds::SCTP;
+const U: RowKinds = RowKinds::UNIX;
+const E: RowKinds = RowKinds::EVENT;
+const C: RowKinds = RowKinds::CLOSED;
+const IC: RowKinds = I.and(C);
+const ISC: RowKinds = IC.and(S);
+const ISCE: RowKinds = ISC.and(E);
+const ISCU: RowKinds = ISC.and(U);
+const ISU: RowKinds = I.and(S).and(U);
+const ICE: RowKinds = IC.and(E);
+const ICU: RowKinds = IC.and(U);
+const IU: RowKinds = I.and(U);
+const EC: RowKinds = E.and(C);
+const SU: RowKinds = S.and(U);
+const ALL: RowKinds = ISCU.and(E);
+
+const NO: Need = Need::NONE;
+
+/// Stamps [`Field`] and [`FIELDS`] from one list.
+macro_rules! fields {
+    ($($field:ident $name:literal $kind:expr, $always:expr, $asked:expr, $need:expr, $doc:literal;)*) => {
+        /// A field, by its place in [`FIELDS`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Field { $(#[doc = $doc] $field,)* }
+
+        /// Every field, in the order of [`Field`], which is that of JSON.
+        pub const FIELDS: [FieldSpec; [$(Field::$field),*].len()] = [$(FieldSpec {
+            field: Field::$field, name: $name, kind: $kind, always: $always, asked: $asked, need: $need, doc: $doc,
+        },)*];
+    };
+}
+
+fields! {
+    // Field, name, kind, rows that always have it, rows that have it when asked for, what must be gathered, meaning.
+    Time "time" Kind::Time, EC, NONE, NO, "when it happened; of a closed socket, when the kernel destroyed it";
+    Event "event" Kind::Word(&EVENTS), EC, NONE, NO, "what happened: open, state, close";
+    Proto "proto" Kind::Word(&PROTOS), ALL, NONE, NO, "protocol and family: tcp tcp6 udp udp6 udplite udplite6 raw raw6 sctp unix";
+    RecvQ "recv_q" Kind::Bytes, ISC, NONE, NO, "bytes received and not read yet; of a listener, connections not accepted yet";
+    SendQ "send_q" Kind::Bytes, ISC, NONE, NO, "bytes sent and not acknowledged yet";
+    LocalAddr "local.addr" Kind::Address, ISCE, NONE, NO, "address of the socket's own end";
+    LocalPort "local.port" Kind::Port, ISCE, NONE, NO, "its port";
+    LocalAddrs "local_addrs" Kind::Address, S, NONE, NO, "SCTP: every address of the socket's own end";
+    RemoteAddr "remote.addr" Kind::Address, ISCE, NONE, NO, "address of the other end";
+    RemotePort "remote.port" Kind::Port, ISCE, NONE, NO, "its port";
+    RemoteAddrs "remote_addrs" Kind::Address, S, NONE, NO, "SCTP: every address of the other end";
+    Refcnt "refcnt" Kind::Number, U, NONE, NO, "references the kernel holds";
+    Flags "flags" Kind::Word(&FLAGS), U, NONE, NO, "UNIX: ACC listens";
+    Type "type" Kind::Word(&TYPES), U, NONE, NO, "UNIX: STREAM DGRAM RAW RDM SEQPACKET";
+    State "state" Kind::Word(&STATES), ISCU, E, NO, "netstat's name of the state; of an event, the state entered";
+    OldState "old_state" Kind::Word(&TCP_STATES), E, NONE, NO, "state events: the state left";
+    NewState "new_state" Kind::Word(&TCP_STATES), E, NONE, NO, "state events: the state entered";
+    InStateNs "in_state_ns" Kind::Span(Unit::Nanos), E, NONE, NO, "state events: time spent in old_state";
+    Pid "pid" Kind::Number, EC, ISU, Need::OWNERS, "process that owns the socket; of a row held by several, the first";
+    Comm "comm" Kind::Text, EC, ISU, Need::OWNERS.and(Need::COMMS), "its name as the kernel keeps it, at most 15 bytes";
+    Uid "uid" Kind::User, ISCE, NONE, NO, "user id of the socket";
+    User "user" Kind::Text, ISC, E, Need::USERS, "the user's name";
+    Owner "owner" Kind::Word(&GRADES), EC, NONE, NO, "how the owner is known: created accepted inherited scanned";
+    Inode "inode" Kind::Number, ALL, NONE, NO, "inode of the socket, 0 once it has none";
+    OwnersPid "owners.pid" Kind::Number, ISCU, E, Need::OWNERS, "every process that holds the socket";
+    OwnersProgram "owners.program" Kind::Text, ISCU, E, Need::OWNERS, "their programs, from their command lines";
+    OwnersComm "owners.comm" Kind::Text, ISCU, E, Need::OWNERS.and(Need::COMMS), "their names as the kernel keeps them";
+    OwnersOwner "owners.owner" Kind::Word(&GRADES), NONE, ISCU, Need::OWNERS, "how an owner is known that events recorded for a socket no process holds";
+    TimerName "timer.name" Kind::Word(&TIMERS), IC, NONE, NO, "the running timer: off on keepalive timewait probe";
+    TimerSeconds "timer.seconds" Kind::Span(Unit::Hundredths), IC, NONE, NO, "time to its expiry";
+    TimerRetransmits "timer.retransmits" Kind::Number, IC, NONE, NO, "retransmissions of the oldest segment";
+    TimerProbes "timer.probes" Kind::Number, IC, NONE, NO, "probes not answered";
+    Netns "netns" Kind::Namespace, ICE, SU, NO, "inode number of the network namespace";
+    NetnsName "netns_name" Kind::Text, NONE, ALL, Need::NETNS_NAMES, "its name in /run/netns";
+    Cookie "cookie" Kind::Number, ICE, NONE, Need::COOKIES, "socket cookie, the sk: of ss -e";
+    DurationNs "duration_ns" Kind::Span(Unit::Nanos), EC, NONE, NO, "life of a closed socket";
+    RxBytes "rx_bytes" Kind::Bytes, EC, NONE, NO, "payload a closed socket received";
+    TxBytes "tx_bytes" Kind::Bytes, EC, NONE, NO, "payload a closed socket sent, retransmissions not counted twice";
+    RttUs "rtt_us" Kind::Span(Unit::Micros), EC, NONE, NO, "smoothed round-trip time of a closed socket";
+    Retransmits "retransmits" Kind::Number, EC, NONE, NO, "segments a closed socket sent again";
+    Reason "reason" Kind::Word(&REASONS), EC, NONE, NO, "why a socket ended: closed reset_received reset_sent refused timed_out unreachable abandoned unknown";
+    ClosedByPid "closed_by.pid" Kind::Number, EC, NONE, NO, "process whose close, exit or shutdown ended the socket";
+    ClosedByComm "closed_by.comm" Kind::Text, EC, NONE, NO, "its name as the kernel keeps it";
+    Path "path" Kind::Text, U, NONE, NO, "UNIX: path, or @ and an abstract name";
+    Cgroup "cgroup" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "cgroup of the owner: path in the unified hierarchy";
+    SystemdUnit "unit" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "systemd unit of the owner";
+    Container "container" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "id of the owner's container, 64 hexadecimal digits";
+    Pod "pod" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "uid of the owner's Kubernetes pod";
+    AgeNs "age_ns" Kind::Span(Unit::Nanos), NONE, ICU, Need::AGES, "time since the socket was opened or first seen; needs the agent";
+    StateAgeNs "state_age_ns" Kind::Span(Unit::Nanos), NONE, I, Need::AGES, "time since it entered its state; needs the agent";
+    PeerPid "peer.pid" Kind::Number, NONE, IU, Need::PEERS.and(Need::OWNERS), "process at the other end, where that is a socket of this host";
+    PeerComm "peer.comm" Kind::Text, NONE, IU, Need::PEERS.and(Need::OWNERS).and(Need::COMMS), "its name as the kernel keeps it";
+    PeerContainer "peer.container" Kind::Text, NONE, IU, Need::PEERS.and(Need::OWNERS).and(Need::CGROUPS), "id of its container";
+    Dev "dev" Kind::Text, NONE, I, Need::DIAG, "device the socket is bound to";
+    Fwmark "fwmark" Kind::Number, NONE, I, Need::DIAG, "mark of the socket (SO_MARK)";
+    InfoRttUs "info.rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "smoothed round-trip time";
+    InfoRttvarUs "info.rttvar_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "variation of the round-trip time";
+    InfoMinRttUs "info.min_rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "least round-trip time";
+    InfoRtoUs "info.rto_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "retransmission timeout";
+    InfoCwnd "info.cwnd" Kind::Number, NONE, I, Need::INFO, "congestion window, in segments";
+    InfoSsthresh "info.ssthresh" Kind::Number, NONE, I, Need::INFO, "slow-start threshold, in segments; null while there is none";
+    InfoMss "info.mss" Kind::Bytes, NONE, I, Need::INFO, "maximum segment size for sending";
+    InfoPmtu "info.pmtu" Kind::Bytes, NONE, I, Need::INFO, "path MTU";
+    InfoCongestion "info.congestion" Kind::Text, NONE, I, Need::INFO, "congestion control algorithm";
+    InfoRetransmits "info.retransmits" Kind::Number, NONE, I, Need::INFO, "segments sent again, in the life of the socket";
+    InfoLost "info.lost" Kind::Number, NONE, I, Need::INFO, "segments taken for lost now";
+    InfoUnacked "info.unacked" Kind::Number, NONE, I, Need::INFO, "segments not acknowledged now";
+    InfoBytesSent "info.bytes_sent" Kind::Bytes, NONE, I, Need::INFO, "payload sent, retransmissions included";
+    InfoBytesRetrans "info.bytes_retrans" Kind::Bytes, NONE, I, Need::INFO, "payload sent again";
+    InfoBytesAcked "info.bytes_acked" Kind::Bytes, NONE, I, Need::INFO, "payload that the other end acknowledged";
+    InfoBytesReceived "info.bytes_received" Kind::Bytes, NONE, I, Need::INFO, "payload received";
+    InfoSegsIn "info.segs_in" Kind::Number, NONE, I, Need::INFO, "segments received";
+    InfoSegsOut "info.segs_out" Kind::Number, NONE, I, Need::INFO, "segments sent";
+    InfoDeliveryRate "info.delivery_rate" Kind::Bytes, NONE, I, Need::INFO, "latest rate of delivery, in bytes a second";
+    InfoPacingRate "info.pacing_rate" Kind::Bytes, NONE, I, Need::INFO, "rate of pacing, in bytes a second; null while there is none";
+    InfoLastSendMs "info.last_send_ms" Kind::Span(Unit::Millis), NONE, I, Need::INFO, "time since data was last sent";
+    InfoLastRecvMs "info.last_recv_ms" Kind::Span(Unit::Millis), NONE, I, Need::INFO, "time since data was last received";
+}
+
+#[cfg(test)]
+mod tests;

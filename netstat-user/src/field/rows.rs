@@ -1,0 +1,334 @@
+//! What each kind of row answers for its fields.
+
+use super::{Field, Need, Provider, Subject, Value};
+use crate::model::{
+    ClosedSocket, Comm, EventEnd, EventKind, Holder, Labels, Owner, Owners, Proto, SctpRow, SocketEvent, SocketRow,
+    TcpState, Totals, UnixRow,
+};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// What has fields: a row, or an event.
+pub trait HasFields {
+    /// The value of a field, in the unit of its kind; null where this row has no such field.
+    fn value(&self, field: Field) -> Value<'_>;
+}
+
+/// What the rows of a table share, gathered before they are filtered.
+#[derive(Clone, Copy)]
+pub struct RowContext<'a> {
+    /// The processes that hold sockets; none where no field needs them.
+    pub owners: &'a Owners,
+    /// Names of users.
+    pub labels: &'a Labels,
+    /// Inode number of the network namespace of the table, for rows that do not carry it.
+    pub netns: Option<u32>,
+    /// Names of network namespaces by inode number.
+    pub netns_names: &'a HashMap<u32, Vec<u8>>,
+    /// Who else was asked to gather.
+    pub providers: &'a [&'a dyn Provider],
+}
+
+impl<'a> RowContext<'a> {
+    fn netns_name(&self, netns: Option<u32>) -> Value<'a> {
+        Value::text(netns.and_then(|netns| self.netns_names.get(&netns)).map(Vec::as_slice))
+    }
+
+    fn user(&self, uid: Option<u32>) -> Value<'a> {
+        Value::text(uid.and_then(|uid| self.labels.users.get(&uid)).map(Vec::as_slice))
+    }
+}
+
+/// The field of whoever gathered it.
+fn gathered<'a>(providers: &[&'a dyn Provider], subject: &Subject<'a>, field: Field) -> Value<'a> {
+    let need = field.spec().need;
+    let kinds = Need::CGROUPS.and(Need::PEERS).and(Need::INFO).and(Need::AGES).and(Need::DIAG);
+    if !need.meets(kinds) {
+        return Value::Null;
+    }
+    let asked = |provider: &&&'a dyn Provider| provider.provides().meets(need);
+    let mut values = providers.iter().filter(asked).map(|provider| provider.value(subject, field));
+    values.find(|value| *value != Value::Null).unwrap_or(Value::Null)
+}
+
+/// A row of the Internet tables.
+#[derive(Clone, Copy)]
+pub struct RowFields<'a> {
+    /// The row.
+    pub row: &'a SocketRow,
+    /// The owner that events recorded for a socket that nobody holds.
+    pub recorded: Option<&'a Owner>,
+    /// What it shares with the others.
+    pub context: &'a RowContext<'a>,
+}
+
+impl HasFields for RowFields<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let (row, context) = (self.row, self.context);
+        let timer = &row.timer;
+        match field {
+            Field::Proto => Value::word(Some(row.proto.name())),
+            Field::RecvQ => Value::Number(row.recv_q),
+            Field::SendQ => Value::Number(row.send_q),
+            Field::LocalAddr => Value::Addr(row.local.addr),
+            Field::LocalPort => Value::Number(row.local.port.into()),
+            Field::RemoteAddr => Value::Addr(row.remote.addr),
+            Field::RemotePort => Value::Number(row.remote.port.into()),
+            Field::State => Value::word(state(row.proto, row.state)),
+            Field::Uid => Value::Number(row.uid.into()),
+            Field::User => context.user(Some(row.uid)),
+            Field::Inode => Value::Number(row.inode),
+            Field::Pid
+            | Field::Comm
+            | Field::OwnersPid
+            | Field::OwnersProgram
+            | Field::OwnersComm
+            | Field::OwnersOwner => owners(context.owners.of(row.inode), self.recorded, field),
+            Field::TimerName => Value::word(timer.name()),
+            Field::TimerSeconds => Value::Number(timer.expires),
+            Field::TimerRetransmits => Value::Number(timer.retransmits),
+            Field::TimerProbes => Value::Number(timer.probes),
+            Field::Netns => Value::number(row.netns.or(context.netns)),
+            Field::NetnsName => context.netns_name(row.netns.or(context.netns)),
+            Field::Cookie => Value::number(row.cookie),
+            _ => {
+                let (netns, holder) = (row.netns.or(context.netns), context.owners.first(row.inode));
+                let subject = Subject::Inet { row, netns, holder, recorded: self.recorded };
+                gathered(context.providers, &subject, field)
+            }
+        }
+    }
+}
+
+/// The name of a state, as JSON has it: a datagram socket that is not connected has none to speak of.
+pub(super) fn state(proto: Proto, state: u8) -> Option<&'static str> {
+    let state = TcpState::from_kernel(state)?;
+    (proto.is_tcp() || state == TcpState::Established).then(|| state.name())
+}
+
+/// The field of the processes that hold a socket; if there is none, of the one that events recorded.
+fn owners<'a>(holders: impl Iterator<Item = &'a Holder>, recorded: Option<&'a Owner>, field: Field) -> Value<'a> {
+    let comm = |comm: &'a Comm| Value::text(Some(comm.as_bytes()));
+    let mut values = holders.map(|holder| match field {
+        Field::OwnersPid | Field::Pid => Value::Number(holder.pid.into()),
+        Field::OwnersProgram => Value::text(Some(&holder.program)),
+        Field::OwnersOwner => Value::Null,
+        _ => holder.comm.as_ref().map_or(Value::Null, comm),
+    });
+    let recorded = recorded.map(|owner| match field {
+        Field::OwnersPid | Field::Pid => Value::Number(owner.pid.into()),
+        Field::OwnersOwner => Value::word(Some(owner.grade.name())),
+        _ => comm(&owner.comm),
+    });
+    let first = values.next().or(recorded);
+    if matches!(field, Field::Pid | Field::Comm) {
+        return first.unwrap_or(Value::Null);
+    }
+    Value::List(first.into_iter().chain(values).collect())
+}
+
+/// An SCTP row.
+#[derive(Clone, Copy)]
+pub struct SctpFields<'a> {
+    /// The row.
+    pub row: &'a SctpRow,
+    /// What it shares with the others.
+    pub context: &'a RowContext<'a>,
+}
+
+impl HasFields for SctpFields<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let (row, context) = (self.row, self.context);
+        let peer = row.peer.as_ref();
+        let addrs = |addrs: &[std::net::IpAddr]| Value::List(addrs.iter().copied().map(Value::Addr).collect());
+        match field {
+            Field::Proto => Value::word(Some("sctp")),
+            Field::RecvQ => Value::number(peer.map(|peer| peer.recv_q)),
+            Field::SendQ => Value::number(peer.map(|peer| peer.send_q)),
+            Field::LocalAddr => Value::addr(row.local.first().copied()),
+            Field::LocalPort => Value::Number(row.local_port.into()),
+            Field::LocalAddrs => addrs(&row.local),
+            Field::RemoteAddr => Value::addr(peer.and_then(|peer| peer.addrs.first().copied())),
+            Field::RemotePort => Value::number(peer.map(|peer| peer.port)),
+            Field::RemoteAddrs => addrs(peer.map_or(&[], |peer| &peer.addrs)),
+            Field::State => Value::word(TcpState::from_kernel(row.state).map(TcpState::name)),
+            Field::Uid => Value::Number(row.uid.into()),
+            Field::User => context.user(Some(row.uid)),
+            Field::Inode => Value::Number(row.inode),
+            Field::Pid
+            | Field::Comm
+            | Field::OwnersPid
+            | Field::OwnersProgram
+            | Field::OwnersComm
+            | Field::OwnersOwner => owners(context.owners.of(row.inode), None, field),
+            Field::Netns => Value::number(context.netns),
+            Field::NetnsName => context.netns_name(context.netns),
+            _ => {
+                let subject = Subject::Sctp { row, holder: context.owners.first(row.inode) };
+                gathered(context.providers, &subject, field)
+            }
+        }
+    }
+}
+
+/// A row of the table of UNIX domain sockets.
+#[derive(Clone, Copy)]
+pub struct UnixFields<'a> {
+    /// The row.
+    pub row: &'a UnixRow<'a>,
+    /// What it shares with the others.
+    pub context: &'a RowContext<'a>,
+}
+
+impl HasFields for UnixFields<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let (row, context) = (self.row, self.context);
+        match field {
+            Field::Proto => Value::word(Some("unix")),
+            Field::Refcnt => Value::Number(row.refcnt.into()),
+            Field::Flags => Value::List(row.flag_names().map(|name| Value::word(Some(name))).collect()),
+            Field::Type => Value::word(row.kind_name()),
+            Field::State => Value::word(row.state_name().filter(|state| !state.is_empty())),
+            Field::Inode => Value::number(Some(row.inode).filter(|&inode| inode != 0)),
+            Field::Path => Value::text(Some(row.path).filter(|path| !path.is_empty())),
+            Field::Pid
+            | Field::Comm
+            | Field::OwnersPid
+            | Field::OwnersProgram
+            | Field::OwnersComm
+            | Field::OwnersOwner => owners(context.owners.of(row.inode), None, field),
+            Field::Netns => Value::number(context.netns),
+            Field::NetnsName => context.netns_name(context.netns),
+            _ => {
+                let holder = context.owners.first(row.inode);
+                gathered(context.providers, &Subject::Unix { row, netns: context.netns, holder }, field)
+            }
+        }
+    }
+}
+
+/// An event.
+#[derive(Clone, Copy)]
+pub struct EventFields<'a> {
+    /// The event.
+    pub event: &'a SocketEvent,
+    /// Name of its network namespace, if it has one.
+    pub netns_name: Option<&'a [u8]>,
+    /// Names of users, where they are asked for.
+    pub users: Option<&'a HashMap<u32, Vec<u8>>>,
+    /// Who else was asked to gather.
+    pub providers: &'a [&'a dyn Provider],
+}
+
+impl HasFields for EventFields<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let event = self.event;
+        let old_new = match event.kind {
+            EventKind::State { old, new, in_state_ns } => Some((old, new, in_state_ns)),
+            _ => None,
+        };
+        match (field, &event.kind) {
+            (Field::Time, _) => Value::Number(event.time_ns),
+            (Field::Event, kind) => Value::word(Some(kind.name())),
+            (Field::Proto, _) => Value::word(Some(event.proto.name())),
+            (Field::LocalAddr, _) => Value::addr(event.local.map(|end| end.addr)),
+            (Field::LocalPort, _) => Value::number(event.local.and_then(|end| end.port)),
+            (Field::RemoteAddr, _) => Value::addr(event.remote.map(|end| end.addr)),
+            (Field::RemotePort, _) => Value::number(event.remote.and_then(|end| end.port)),
+            (Field::OldState, _) => Value::word(old_new.map(|(old, ..)| old.name())),
+            (Field::NewState | Field::State, _) => Value::word(old_new.map(|(_, new, _)| new.name())),
+            (Field::InStateNs, _) => Value::number(old_new.and_then(|(.., in_state_ns)| in_state_ns)),
+            (Field::Uid, _) => Value::number(event.uid),
+            (Field::User, _) => {
+                let named = event.uid.and_then(|uid| self.users.and_then(|users| users.get(&uid)));
+                Value::text(named.map(Vec::as_slice))
+            }
+            (Field::Inode, _) => Value::number(event.inode),
+            (Field::Cookie, _) => Value::number(event.cookie),
+            (Field::Netns, _) => Value::number(event.netns),
+            (Field::NetnsName, _) => Value::text(self.netns_name),
+            (Field::OwnersPid | Field::OwnersProgram | Field::OwnersComm | Field::OwnersOwner, _) => {
+                owners([].into_iter(), event.owner.as_ref(), field)
+            }
+            (Field::Pid | Field::Comm | Field::Owner, _) => owner(event.owner.as_ref(), field),
+            (_, EventKind::Close(totals)) if is_total(field) => total(totals, field),
+            _ => gathered(self.providers, &Subject::Event(event), field),
+        }
+    }
+}
+
+/// A socket that ended.
+#[derive(Clone, Copy)]
+pub struct ClosedFields<'a> {
+    /// The socket.
+    pub closed: &'a ClosedSocket,
+    /// What it shares with the rows around it.
+    pub context: &'a RowContext<'a>,
+}
+
+impl HasFields for ClosedFields<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        let (socket, context) = (&self.closed.socket, self.context);
+        let addr = |end: Option<EventEnd>| Value::addr(end.map(|end| end.addr));
+        let port = |end: Option<EventEnd>| Value::number(end.and_then(|end| end.port));
+        match field {
+            Field::Time => Value::Number(self.closed.closed_ns),
+            Field::Event => Value::word(Some("close")),
+            Field::Proto => Value::word(Some(socket.proto.name())),
+            Field::LocalAddr => addr(socket.local),
+            Field::LocalPort => port(socket.local),
+            Field::RemoteAddr => addr(socket.remote),
+            Field::RemotePort => port(socket.remote),
+            Field::State => Value::word(socket.proto.is_tcp().then(|| TcpState::Close.name())),
+            Field::Uid => Value::number(socket.uid),
+            Field::User => context.user(socket.uid),
+            Field::Inode => Value::number(Some(socket.inode).filter(|&inode| inode != 0)),
+            Field::Netns => Value::number(socket.netns),
+            Field::NetnsName => context.netns_name(socket.netns),
+            Field::Cookie => Value::number(socket.cookie),
+            Field::OwnersPid | Field::OwnersProgram | Field::OwnersComm | Field::OwnersOwner => {
+                owners([].into_iter(), socket.owner.as_ref(), field)
+            }
+            Field::Pid | Field::Comm | Field::Owner => owner(socket.owner.as_ref(), field),
+            _ if is_total(field) => total(&self.closed.totals, field),
+            _ => gathered(context.providers, &Subject::Closed(self.closed), field),
+        }
+    }
+}
+
+fn owner(owner: Option<&Owner>, field: Field) -> Value<'_> {
+    let Some(owner) = owner else { return Value::Null };
+    match field {
+        Field::Pid => Value::Number(owner.pid.into()),
+        Field::Comm => Value::text(Some(owner.comm.as_bytes())),
+        _ => Value::word(Some(owner.grade.name())),
+    }
+}
+
+const fn is_total(field: Field) -> bool {
+    matches!(
+        field,
+        Field::DurationNs
+            | Field::RxBytes
+            | Field::TxBytes
+            | Field::RttUs
+            | Field::Retransmits
+            | Field::Reason
+            | Field::ClosedByPid
+            | Field::ClosedByComm
+    )
+}
+
+fn total(totals: &Totals, field: Field) -> Value<'_> {
+    let closer = totals.closed_by.as_ref();
+    match field {
+        Field::DurationNs => Value::number(totals.duration_ns),
+        Field::RxBytes => Value::number(totals.rx_bytes),
+        Field::TxBytes => Value::number(totals.tx_bytes),
+        Field::RttUs => Value::number(totals.rtt_us),
+        Field::Retransmits => Value::number(totals.retransmits),
+        Field::Reason => Value::word(Some(totals.reason.name())),
+        Field::ClosedByPid => Value::number(closer.map(|closer| closer.pid)),
+        _ => closer.map_or(Value::Null, |closer| Value::Text(Cow::Borrowed(closer.comm.as_bytes()))),
+    }
+}

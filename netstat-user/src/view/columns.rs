@@ -1,0 +1,5 @@
+//! Rows and events as the columns that were asked for.
+
+mod json;
+
+pub use json::Shape;
