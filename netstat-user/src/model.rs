@@ -1,6 +1,7 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
 mod health;
+pub mod limits;
 mod live;
 pub mod net;
 pub mod packet_radio;
@@ -8,6 +9,7 @@ mod rows;
 mod tables;
 
 pub use health::{Check, Level, ProgramHealth};
+pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
 pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};

@@ -5,12 +5,13 @@ use super::{
     btf, cgroup,
     doubts::Doubts,
     facts::{self, Gathered, Lockdown},
+    filters::Filters,
     object::{self, Kfuncs},
     plan::{self, Facts, Hook, Refusal, Variant},
     prime,
 };
 use crate::{
-    model::{Coverage, HookCoverage},
+    model::{Coverage, HookCoverage, Limits},
     sys,
 };
 use aya::{
@@ -22,7 +23,7 @@ use aya::{
     },
 };
 use aya_obj::btf::BtfKind;
-use netstat_ebpf::{ABSENT, ANY, FIELDS, globals, kfunc, maps, phase};
+use netstat_ebpf::{ABSENT, FIELDS, globals, kfunc, maps, phase};
 use std::{
     error::Error,
     fs, io,
@@ -40,20 +41,8 @@ pub struct Wanted {
     pub ring_bytes: u32,
     /// How many sockets the programs can remember at least; `None` for as many as suits the kernel.
     pub remember: Option<u32>,
-    /// Bits by [`netstat_ebpf::proto_bit`].
-    pub protos: u32,
-    /// Bits by TCP state, or [`ANY`].
-    pub states: u32,
-    /// Either port, or [`ANY`].
-    pub port: u32,
-    /// Local port, or [`ANY`].
-    pub lport: u32,
-    /// Remote port, or [`ANY`].
-    pub rport: u32,
-    /// Owner's process id, or [`ANY`].
-    pub pid: u32,
-    /// Inode of the network namespace, or [`ANY`].
-    pub netns: u32,
+    /// Which events; the programs leave out others where they can.
+    pub limits: Limits,
     /// Whether the programs write their debug log.
     pub debug: bool,
 }
@@ -65,13 +54,7 @@ impl Default for Wanted {
             forced: Vec::new(),
             ring_bytes: 16 << 20,
             remember: None,
-            protos: u32::MAX,
-            states: ANY,
-            port: ANY,
-            lport: ANY,
-            rport: ANY,
-            pid: ANY,
-            netns: ANY,
+            limits: Limits::default(),
             debug: false,
         }
     }
@@ -194,18 +177,19 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         return Err(AttachError::TooOld(release));
     }
     let Gathered { facts, cgroup, lockdown } = facts::gather();
-    if let (Err(cause), true) = (&facts.types, wanted.netns != ANY) {
+    if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
         return Err(AttachError::Netns(cause.clone()));
     }
     let btf = kernel_types();
     let kfuncs = btf.as_ref().filter(|_| facts.preempted).and_then(kfuncs);
-    let mut ebpf = load(wanted, &facts, kfuncs)?;
+    let filters = Filters::of(&wanted.limits);
+    let mut ebpf = load(wanted, &filters, &facts, kfuncs)?;
     let (cgroup, part) = cgroup.map_or((None, None), |cgroup| (Some(cgroup.dir), cgroup.part));
     let mut coverage = Coverage::default();
     let mut accepts = None;
     for &hook in &wanted.hooks {
         let forced = wanted.forced(hook);
-        if forced.is_none() && plan::is_needless(hook, &coverage, wanted.protos, facts.preempted) {
+        if forced.is_none() && plan::is_needless(hook, &coverage, filters.protos, facts.preempted) {
             continue;
         }
         let mut covered =
@@ -268,7 +252,7 @@ fn kfuncs(btf: &Btf) -> Option<Kfuncs> {
     Some(ids)
 }
 
-fn load(wanted: &Wanted, facts: &Facts, kfuncs: Option<Kfuncs>) -> Result<Ebpf, AttachError> {
+fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs>) -> Result<Ebpf, AttachError> {
     const NOTHING: [u32; FIELDS] = [ABSENT; FIELDS];
     let offsets = facts.types.as_ref().map_or(&NOTHING, |types| &types.offsets);
     let symbols = facts.symbols.unwrap_or_default();
@@ -293,13 +277,13 @@ fn load(wanted: &Wanted, facts: &Facts, kfuncs: Option<Kfuncs>) -> Result<Ebpf, 
         (globals::BIRTHS, &births),
         (globals::PREEMPTED, &preempted),
         (globals::UNDISTURBED, &undisturbed),
-        (globals::PROTOS, &wanted.protos),
-        (globals::STATES, &wanted.states),
-        (globals::PORT, &wanted.port),
-        (globals::LPORT, &wanted.lport),
-        (globals::RPORT, &wanted.rport),
-        (globals::PID, &wanted.pid),
-        (globals::NETNS, &wanted.netns),
+        (globals::PROTOS, &filters.protos),
+        (globals::STATES, &filters.states),
+        (globals::PORT, &filters.port),
+        (globals::LPORT, &filters.lport),
+        (globals::RPORT, &filters.rport),
+        (globals::PID, &filters.pid),
+        (globals::NETNS, &filters.netns),
         (globals::PIDNS, &pidns),
         (globals::WAKE_BYTES, &wake_bytes),
         (globals::WAKE_MASK, &wake_mask),

@@ -10,6 +10,7 @@ mod cgroup;
 pub mod decode;
 mod doubts;
 mod facts;
+mod filters;
 mod health;
 mod iter;
 mod object;
@@ -28,19 +29,3 @@ pub use health::{Missed, checks, missed};
 pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
 pub use snapshot::Iterators;
-
-/// The kernel programs' filter for these protocols; all of them if none is named.
-pub fn proto_bits(protos: &[crate::model::Proto]) -> u32 {
-    use crate::model::Proto;
-    use netstat_ebpf::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, proto_bit};
-    if protos.is_empty() {
-        return u32::MAX;
-    }
-    let bit = |proto: &Proto| match proto {
-        Proto::Tcp | Proto::Tcp6 => proto_bit(IPPROTO_TCP, false, proto.is_v6()),
-        Proto::Udp | Proto::Udp6 => proto_bit(IPPROTO_UDP, false, proto.is_v6()),
-        Proto::UdpLite | Proto::UdpLite6 => proto_bit(IPPROTO_UDPLITE, false, proto.is_v6()),
-        Proto::Raw | Proto::Raw6 => proto_bit(0, true, proto.is_v6()),
-    };
-    protos.iter().filter_map(bit).fold(0, |bits, bit| bits | bit)
-}

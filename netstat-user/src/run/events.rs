@@ -8,8 +8,11 @@ use super::{
 };
 use crate::{
     cli::events::{Netns, Options, Probe},
-    kernel::{Hook, Tracer, Variant, Wanted, proto_bits},
-    model::{Comm, Coverage, Event, SocketEvent},
+    kernel::{Hook, Tracer, Variant, Wanted},
+    model::{
+        Comm, Coverage, Event, Limits, SocketEvent,
+        limits::{Kinds, Ports},
+    },
     owner::Owners,
     proc::{
         netns::{NAMES, Names},
@@ -142,7 +145,6 @@ pub fn outside(cgroup_namespace: Option<u32>) -> String {
 }
 
 fn wanted(options: &Options) -> Result<Wanted, String> {
-    let protos = proto_bits(&options.proto);
     let tcp = options.proto.is_empty() || options.proto.iter().any(|proto| proto.is_tcp());
     let hooks = Hook::ALL
         .into_iter()
@@ -160,21 +162,30 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
         Probe::Fentry => Some(Variant::Fentry),
         Probe::Kprobe => Some(Variant::Kprobe),
     };
-    let everything = Wanted::default();
     Ok(Wanted {
         hooks,
         forced: forced.map(|variant| (Hook::State, variant)).into_iter().collect(),
         ring_bytes: options.buffer,
         remember: options.remember,
-        protos,
-        states: options.state.iter().map(|&state| 1 << state as u32).reduce(|a, b| a | b).unwrap_or(everything.states),
-        port: options.port.map_or(everything.port, u32::from),
-        lport: options.lport.map_or(everything.lport, u32::from),
-        rport: options.rport.map_or(everything.rport, u32::from),
-        pid: options.pid.unwrap_or(everything.pid),
-        netns: netns.unwrap_or(everything.netns),
+        limits: limits(options, netns),
         debug: options.debug,
     })
+}
+
+/// What the options let pass.
+fn limits(options: &Options, netns: Option<u32>) -> Limits {
+    let transitions = !options.state.is_empty();
+    Limits {
+        kinds: transitions.then_some(Kinds::STATE),
+        entered: transitions.then(|| options.state.iter().copied().collect()),
+        protos: (!options.proto.is_empty()).then(|| options.proto.clone()),
+        ports: options.port.map(Ports::one),
+        lports: options.lport.map(Ports::one),
+        rports: options.rport.map(Ports::one),
+        pids: options.pid.map(|pid| vec![pid]),
+        netns: netns.map(|netns| vec![netns]),
+        ..Limits::default()
+    }
 }
 
 /// Inode of the namespace asked for.

@@ -19,6 +19,7 @@ use netstat_tests::programs;
 use netstat_tests::truth::scale::cell;
 use netstat_user::kernel::snapshot::Transport;
 use netstat_user::kernel::{Hook, Iterators, Tracer as Programs, Variant, Wanted};
+use netstat_user::model::Limits;
 use socket2::Domain;
 use std::fs;
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -113,7 +114,7 @@ fn every_other_hook() -> Done {
                 .filter(|hook| *hook == Hook::State || forced.iter().any(|f| f.0 == *hook))
                 .collect(),
             forced: forced.clone(),
-            netns,
+            limits: Limits { netns: Some(vec![netns]), ..Limits::default() },
             ..Wanted::default()
         };
         let programs = Programs::start(&wanted).unwrap();
