@@ -1,5 +1,6 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
+use super::bound::Bound;
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
 use super::events::report;
@@ -19,15 +20,13 @@ use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
 use crate::table::{Limits, Listing};
 use bytes::BytesMut;
-use rustix::fs::Mode;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{Interest, unix::AsyncFd};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,7 +42,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
     let signals = runtime.block_on(async { signals() })?;
     let outcome = (|| -> Result<_, String> {
         let group = options.group.as_deref().map(group).transpose()?;
-        let bound = Bound::new(&options.socket, options.mode, group)?;
+        let bound = Bound::new(&options.socket, options.mode, group).map_err(|error| error.to_string())?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
         let tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
         report(tracer.coverage());
@@ -77,7 +76,7 @@ async fn serve(
     group: Option<u32>,
     signals: mpsc::Receiver<Signal>,
 ) -> io::Result<Status> {
-    let listener = bound.listener.take().ok_or(io::ErrorKind::NotConnected)?;
+    let listener = bound.listener().ok_or(io::ErrorKind::NotConnected)?;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let admission =
@@ -143,64 +142,6 @@ fn group(name: &str) -> Result<u32, String> {
         (fields.next()? == name.as_bytes()).then(|| std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()).flatten()
     });
     found.ok_or_else(|| format!("there is no group '{name}' in /etc/group: give its number"))
-}
-
-/// The socket's file, removed at the end.
-struct Bound {
-    listener: Option<UnixListener>,
-    path: PathBuf,
-    /// Device and inode of the file we made: another agent's is left alone.
-    made: Option<(u64, u64)>,
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-impl Bound {
-    fn new(path: &Path, mode: u32, group: Option<u32>) -> Result<Self, String> {
-        let said = |error: io::Error| format!("agent: {}: {error}", path.display());
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|error| format!("agent: {}: {error}", parent.display()))?;
-        }
-        if let Ok(file) = fs::symlink_metadata(path) {
-            if !file.file_type().is_socket() {
-                return Err(format!("agent: {} is there and is no socket: give another --socket", path.display()));
-            }
-            match remote::connect(path) {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                // One that is too busy to take another client is there too.
-                _ => {
-                    return Err(format!(
-                        "agent: another agent answers on {}: stop it, or give another --socket",
-                        path.display()
-                    ));
-                }
-            }
-            // Not what somebody else has put there meanwhile.
-            if identity(path) == Some((file.dev(), file.ino())) {
-                fs::remove_file(path).map_err(said)?;
-            }
-        }
-        // Nobody gets in before the mode is set.
-        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-        let listener = UnixListener::bind(path);
-        rustix::process::umask(before);
-        let listener = listener.map_err(said)?;
-        let bound = Self { listener: Some(listener), path: path.into(), made: identity(path) };
-        chown(path, None, group).map_err(said)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(said)?;
-        Ok(bound)
-    }
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        if self.made.is_some() && identity(&self.path) == self.made {
-            // What cannot be removed is replaced by the next agent.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// The kernel programs as the agent's source.

@@ -1,6 +1,7 @@
 //! Where the rooms are wired together: one file per verb, each from a request to an outcome.
 
 pub mod agent;
+mod bound;
 pub mod classic;
 pub mod clock;
 pub mod doctor;

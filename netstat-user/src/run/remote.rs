@@ -30,6 +30,9 @@ pub enum AskError {
     /// What it said is of another language.
     #[error("{0}")]
     Query(#[from] QueryError),
+    /// Its process is another user's, and neither root's nor ours.
+    #[error("its process runs as user {0}: only an agent of root or of one's own is believed")]
+    Stranger(u32),
     /// It said something else than it was asked.
     #[error("it speaks of something else than it was asked")]
     OffTopic,
@@ -129,17 +132,24 @@ impl Asking {
 /// Connects without waiting for an agent that hangs with a full queue of clients, as connect(2) would for ever.
 ///
 /// # Errors
-/// The kernel's: `ConnectionRefused` where there is a socket and nobody behind it, `WouldBlock` where the queue stays full.
-pub fn connect(path: &Path) -> io::Result<UnixStream> {
-    let address = SocketAddrUnix::new(path)?;
+/// The kernel's: `ConnectionRefused` where there is a socket and nobody behind it, `WouldBlock` where the queue stays full. And
+/// [`AskError::Stranger`]: whoever may write to the folder of the path could answer there.
+pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
+    let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
     let until = Instant::now() + QUEUE;
     loop {
         match rustix::net::connect(&socket, &address) {
             Err(rustix::io::Errno::AGAIN) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
-            outcome => break outcome?,
+            outcome => break outcome.map_err(io::Error::from)?,
         }
+    }
+    // Of the process that made the socket listen (unix(7)).
+    let server = rustix::net::sockopt::socket_peercred(&socket).map_err(io::Error::from)?.uid;
+    if !server.is_root() && server != rustix::process::geteuid() {
+        return Err(AskError::Stranger(server.as_raw()));
     }
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(false)?;

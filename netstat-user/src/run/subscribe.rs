@@ -57,7 +57,13 @@ pub fn run(options: &Options) -> io::Result<Option<u8>> {
             runtime.shutdown_background();
             outcome.map(Some)
         }
-        Err(_) if options.agent.is_none() => Ok(None),
+        // Where nobody answers, or only somebody who is not to be believed, it is said what tracing needs.
+        Err(error) if options.agent.is_none() => {
+            if matches!(error, AskError::Stranger(_)) {
+                complain(&format!("agent {}: {error}", path.display()));
+            }
+            Ok(None)
+        }
         Err(error) => {
             complain(&format!("agent {}: {error}", path.display()));
             Ok(Some(1))

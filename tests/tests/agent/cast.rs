@@ -1,15 +1,18 @@
 //! The other processes of this suite: workers of a listener, holders of sockets that were handed to them.
 
+use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
+use netstat_user::query::{Answer, Place, Request};
 use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
-use std::io::{IoSliceMut, Read};
+use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::thread;
 
@@ -27,6 +30,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
             listen_up();
         }
         "receive" => receive(),
+        "impostor" => impostor(argument(1)),
+        "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
         _ => return actor::run(arguments),
     }
@@ -99,6 +104,49 @@ fn ring(way: &str) {
         // SAFETY: the kernel has just made this descriptor for us.
         serve(TcpStream::from(unsafe { OwnedFd::from_raw_fd(answer.result()) }));
     }
+}
+
+/// Answers in an agent's place until its input ends: there is nothing to list, and nothing ever ended.
+fn impostor(path: &str) {
+    let listener = UnixListener::bind(path).unwrap();
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    say(&"here");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4];
+            let _ = stream.read_exact(&mut head);
+            let mut body = vec![0; u32::from_le_bytes(head).min(4096) as usize];
+            let _ = stream.read_exact(&mut body);
+            let mut out = BytesMut::new();
+            let inode = |name| std::fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |ns| ns.ino());
+            Answer::Begin(Place { pidns: inode("pid"), userns: inode("user") }).encode(&mut out);
+            if let Ok(Request::Rows { wanted, netns, .. }) = Request::decode(body.into()) {
+                Answer::Namespace { netns: netns.unwrap_or(0), name: None }.encode(&mut out);
+                wanted.protos.iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
+            }
+            Answer::End.encode(&mut out);
+            let _ = stream.write_all(&out);
+        }
+    });
+    listen_up();
+}
+
+/// Puts a link in the place of a file as often as it can, until its input ends.
+fn swap(path: &str, target: &str) {
+    say(&"here");
+    thread::spawn({
+        let (path, target) = (path.to_owned(), target.to_owned());
+        move || {
+            let link = format!("{path}.link");
+            loop {
+                let _ = std::os::unix::fs::symlink(&target, &link);
+                if std::fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_socket()) {
+                    let _ = std::fs::rename(&link, &path);
+                }
+            }
+        }
+    });
+    listen_up();
 }
 
 /// Holds sockets, says its number, at a nudge gives itself another name, and says so.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
 
 mod agent;
+mod attack;
 mod cast;
 mod churn;
 mod connections;
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
         upheavals::TESTS,
         corner_rows::TESTS,
     ];
-    let code = runner::run(arguments, &modules.concat());
+    let tests = [modules.concat(), attack::tests()].concat();
+    let code = runner::run(arguments, &tests);
     actor::sweep();
     code
 }

@@ -29,9 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<NamespaceTables>> {
     let own = netns::own(&session.proc);
     let (path, told) = match &session.options.agent {
-        AgentChoice::Never => (None, None),
-        AgentChoice::Auto => (Some(PathBuf::from(SOCKET)), None),
-        AgentChoice::At(path) => (Some(path.clone()), Some(path.display().to_string())),
+        AgentChoice::Never => (None, false),
+        AgentChoice::Auto => (Some(PathBuf::from(SOCKET)), false),
+        AgentChoice::At(path) => (Some(path.clone()), true),
     };
     // Where there is no telling which namespace the reader is in, there is nothing to ask for.
     if let Some(path) = path.filter(|_| own.is_ok() && !wanted.protos.is_empty()) {
@@ -39,7 +39,10 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
         match ask(session, &path, wanted, netns) {
             Ok(spaces) => return Ok(spaces),
             Err(error) => {
-                if let Some(path) = told.filter(|_| session.round == 0) {
+                // Who answers in an agent's place is worth a word also where nobody asked for one.
+                let say = told || matches!(error, AskError::Stranger(_));
+                if say && session.round == 0 {
+                    let path = path.display();
                     let note = format!("netstat-user: agent {path}: {error}; reading the kernel instead\n");
                     session.out.note(note.as_bytes())?;
                 }

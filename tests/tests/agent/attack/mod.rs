@@ -1,0 +1,13 @@
+//! The agent attacked by other users of the machine: in its place, at its socket's file, by what they ask and how they read. Each test
+//! is a thing that worked once.
+
+mod places;
+
+use netstat_tests::truth::runner::Test;
+
+/// A user without any rights of their own.
+pub const STRANGER: u32 = 65_534;
+
+pub fn tests() -> Vec<Test> {
+    [places::TESTS].concat()
+}

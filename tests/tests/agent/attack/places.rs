@@ -1,0 +1,114 @@
+//! Somebody else in the agent's place, and at its socket's file.
+
+use super::STRANGER;
+use crate::agent::Agent;
+use netstat_tests::command::{self, End, Outcome};
+use netstat_tests::programs;
+use netstat_tests::truth::actor::{self, Actor};
+use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::scale::patience;
+use nix::sys::stat::{Mode, umask};
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub const TESTS: &[Test] = &[
+    ("attack::an_impostor_is_not_believed", an_impostor_is_not_believed),
+    ("attack::modes_whatever_the_umask", modes_whatever_the_umask),
+    ("attack::a_link_swapped_in_is_not_followed", a_link_swapped_in_is_not_followed),
+];
+
+/// A folder of its own.
+fn folder(name: &str) -> PathBuf {
+    let folder = actor::scratch().join(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn ask(args: &[&str], socket: &Path) -> Outcome {
+    let mut command = Command::new(programs::netstat_user());
+    command::run(command.args(args).arg(socket), None, patience()).unwrap()
+}
+
+/// Another user answers in the agent's place, and lists nothing.
+fn an_impostor_is_not_believed() -> Done {
+    let folder = folder("in-its-place");
+    chown(&folder, Some(STRANGER), None).unwrap();
+    let socket = folder.join("agent.sock");
+    let mut impostor = actor::named("impostor", "impostor", &[socket.to_str().unwrap()]);
+    let mut impostor = Actor::start({
+        impostor.uid(STRANGER).gid(STRANGER);
+        impostor
+    });
+    assert_eq!(impostor.hear::<String>(), "here");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{} ", listener.local_addr().unwrap().port());
+    let table = ask(&["-t", "-l", "-n", "--agent"], &socket);
+    let (stdout, stderr) = (String::from_utf8_lossy(&table.stdout), String::from_utf8_lossy(&table.stderr));
+    assert_eq!(table.end, End::Exit(0), "{table:?}");
+    assert!(stdout.contains(&port), "an impostor's table is believed: {table:?}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("runs as user 65534"), "{stderr}");
+    for args in [&["-t", "--recent", "5", "--agent"][..], &["events", "--duration", "1", "--agent"]] {
+        let refused = ask(args, &socket);
+        assert_eq!(refused.end, End::Exit(1), "{args:?}: {refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("runs as user 65534"), "{args:?}: {refused:?}");
+    }
+    impostor.end();
+    Done::Passed
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+fn modes_whatever_the_umask() -> Done {
+    for mask in [0o000, 0o077] {
+        let folder = folder("umask").join(format!("{mask:o}"));
+        let socket = folder.join("agent.sock");
+        let before = umask(Mode::from_bits_retain(mask));
+        let agent = Agent::at(&socket, &["--mode", "660"]);
+        umask(before);
+        let agent = agent.unwrap_or_else(|why| panic!("{why:?}"));
+        assert_eq!((mode(&folder), mode(&socket)), (0o755, 0o660), "with umask {mask:o}");
+        agent.stop();
+    }
+    Done::Passed
+}
+
+/// The folder is another user's, who replaces the socket by a link to a file of root's as fast as they can.
+fn a_link_swapped_in_is_not_followed() -> Done {
+    let folder = folder("links");
+    let (socket, victim) = (folder.join("agent.sock"), actor::scratch().join("victim"));
+    fs::write(&victim, "").unwrap();
+    chown(&folder, Some(STRANGER), None).unwrap();
+    for planted in [false, true] {
+        fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
+        if planted {
+            symlink(&victim, &socket).unwrap();
+        }
+        let mut swapper = actor::named("swapper", "swap", &[socket.to_str().unwrap(), victim.to_str().unwrap()]);
+        let mut swapper = Actor::start({
+            swapper.uid(STRANGER).gid(STRANGER);
+            swapper
+        });
+        assert_eq!(swapper.hear::<String>(), "here");
+        for _ in 0..5 {
+            // It may refuse, or be safe there.
+            if let Ok(agent) = Agent::at(&socket, &["--mode", "666"]) {
+                drop(agent);
+            }
+            let file = fs::metadata(&victim).unwrap();
+            assert_eq!((file.mode() & 0o777, file.uid()), (0o600, 0), "the link was followed");
+        }
+        swapper.end();
+        let _ = fs::remove_file(&socket);
+    }
+    let refused = Agent::at(&socket, &[]).err().expect("an agent in another user's folder");
+    assert_eq!(refused.0, End::Exit(1), "{refused:?}");
+    assert!(refused.1.iter().any(|line| line.contains("user 65534's")), "{refused:?}");
+    Done::Passed
+}
