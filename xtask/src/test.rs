@@ -40,7 +40,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
     heading("kernel matrix");
     if with_vm {
-        let report = vm::boot_all(&[], &binary)?;
+        let report = vm::boot_all(&[], vm::Extent::Short, &binary)?;
         tally += report.tally;
         matrix.append(report.matrix);
         unsteady.append(report.unsteady);

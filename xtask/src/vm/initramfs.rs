@@ -80,13 +80,13 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// A test executable, to be run after `modules` are loaded, for at most `limit` seconds. Of its tests only those of the names in `tests`, if any.
+    /// A test executable, to be run after `modules` are loaded, for at most `limit` seconds. `arguments` select among its tests.
     pub fn suite(
         &mut self,
         name: &str,
         executable: &Path,
         modules: &[&str],
-        tests: &[String],
+        arguments: &str,
         limit: u64,
     ) -> Result<()> {
         for module in modules {
@@ -96,9 +96,8 @@ impl<'a> Image<'a> {
         // Serially: under emulation two cores are slow enough to make tests that run side by side miss each other's deadlines.
         self.init.push_str(&format!(
             "echo '@@begin {name}'\n\
-             cd /tmp && timeout -s KILL {limit} /suites/{name} --test-threads=1 --show-output {}\n\
-             echo \"@@end {name} $?\"\n",
-            tests.join(" ")
+             cd /tmp && timeout -s KILL {limit} /suites/{name} --test-threads=1 --show-output {arguments}\n\
+             echo \"@@end {name} $?\"\n"
         ));
         Ok(())
     }
