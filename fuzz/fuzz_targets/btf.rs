@@ -1,18 +1,4 @@
 //! The kernel's BTF: walked or refused, and asked for what the attach plan asks.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use netstat_user::kernel::btf::{Btf, without_newer_kinds};
-
-fuzz_target!(|blob: &[u8]| {
-    let clean = without_newer_kinds(blob, 19);
-    let Ok(btf) = Btf::parse(blob, &|_| true) else { return };
-    assert!(clean.is_ok_and(|clean| Btf::parse(&clean, &|_| true).is_ok()));
-    for (strukt, member) in [("sock", "sk_family"), ("sock", "__sk_common"), ("s", "m"), ("inet_sock", "inet_sport")] {
-        let _ = btf.member(strukt, member);
-    }
-    for name in ["inet_sock_set_state", "tcp_set_state", "f", ""] {
-        btf.tracepoint_args(name);
-        btf.function_args(name);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netstat_fuzz::bodies::btf::run(bytes));

@@ -1,17 +1,4 @@
 //! nsswitch.conf, hosts, networks, passwd, services and protocols: the same bytes read as each.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use netstat_user::names::files;
-
-fuzz_target!(|file: &[u8]| {
-    for database in ["hosts", "passwd", "networks", "services"] {
-        files::source(file, database.as_bytes());
-        files::is_file_alone(file, database.as_bytes(), true);
-    }
-    assert!(files::hosts(file).all(|(_, name)| !name.is_empty()));
-    assert!(files::networks(file).all(|(_, name)| !name.is_empty()));
-    assert!(files::users(file).all(|(_, name)| !name.contains(&b':')));
-    assert!(files::services(file).all(|(_, _, name)| !name.is_empty()));
-    assert!(files::protocols(file).all(|(_, name)| !name.is_empty()));
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netstat_fuzz::bodies::names::run(bytes));

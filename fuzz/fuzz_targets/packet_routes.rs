@@ -2,30 +2,4 @@
 //! printed in both forms.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use netstat_fuzz::{assert_json, assert_table};
-use netstat_user::proc::packet_routes::{ax25, netrom, rose, x25};
-use netstat_user::view::packet_routes as view;
-
-fn check<R>(routes: impl Iterator<Item = R>, row: impl Fn(&mut Vec<u8>, &R), json: impl Fn(&mut Vec<u8>, &R)) {
-    let (mut text, mut lines, mut count) = (Vec::new(), Vec::new(), 0);
-    for route in routes {
-        row(&mut text, &route);
-        json(&mut lines, &route);
-        count += 1;
-    }
-    assert_table(&text, count);
-    assert_json(&lines, count);
-}
-
-fuzz_target!(|table: &[u8]| {
-    // Nodes and their neighbours are two files; the second begins after a NUL.
-    let (nodes, neighbours) = match table.iter().position(|&byte| byte == 0) {
-        Some(at) => (&table[..at], &table[at + 1..]),
-        None => (table, table),
-    };
-    check(ax25(table), view::ax25, view::ax25_json);
-    check(netrom(nodes, neighbours), view::netrom, view::netrom_json);
-    check(rose(nodes, neighbours), view::rose, view::rose_json);
-    check(x25(table), view::x25, view::x25_json);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netstat_fuzz::bodies::packet_routes::run(bytes));

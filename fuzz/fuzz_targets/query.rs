@@ -2,31 +2,4 @@
 //! again as the same, and an answer's event is printed.
 #![no_main]
 
-use bytes::{Bytes, BytesMut};
-use libfuzzer_sys::fuzz_target;
-use netstat_user::query::{Answer, MAX_ANSWER, MAX_REQUEST, Request, next_frame};
-use std::fmt::Debug;
-
-/// Reads frames until one is not whole or too long, and the bodies in them.
-fn check<T: PartialEq + Debug>(
-    stream: &[u8],
-    max: usize,
-    decode: impl Fn(Bytes) -> Option<T>,
-    encode: impl Fn(&T, &mut BytesMut),
-) {
-    let mut arrived = BytesMut::from(stream);
-    while let Ok(Some(body)) = next_frame(&mut arrived, max) {
-        assert!(body.len() <= max);
-        let Some(read) = decode(body) else { continue };
-        let mut frame = BytesMut::new();
-        encode(&read, &mut frame);
-        let body = next_frame(&mut frame, usize::MAX).ok().flatten().unwrap();
-        assert!(frame.is_empty());
-        assert_eq!(decode(body), Some(read));
-    }
-}
-
-fuzz_target!(|stream: &[u8]| {
-    check(stream, MAX_REQUEST, |body| Request::decode(body).ok(), Request::encode);
-    check(stream, MAX_ANSWER, |body| Answer::decode(body).ok(), Answer::encode);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netstat_fuzz::bodies::query::run(bytes));

@@ -1,6 +1,10 @@
 //! What every target asserts of what is printed. `cargo xtask fuzz` runs them all; an input that breaks one is fixed, and
 //! kept below `corpus/TARGET`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is what a target reports by")]
+
+pub mod bodies;
+
 /// A table of text: whole lines without control characters.
 ///
 /// # Panics

@@ -3,7 +3,7 @@
 //! The suites check a live kernel from processes that share two busy processors with it, or an emulated machine. A test that fails there
 //! once in some hundred runs says too little to stop a change, and too much to be passed over: it runs once more, and what it said the
 //! first time is printed on a line that begins with [`UNSTEADY`], which `cargo xtask test` lists and counts beside its closing line. Past
-//! [`MOST`] of them in a suite no test gets another run: then it is not chance. `NETSTAT_TEST_ONCE=1` turns it off.
+//! four of them in a suite no test gets another run: then it is not chance. `NETSTAT_TEST_ONCE=1` turns it off.
 
 use std::any::Any;
 use std::panic::{self, UnwindSafe};

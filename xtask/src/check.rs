@@ -24,6 +24,28 @@ pub fn all() -> Result<()> {
     }
     sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
     sh::run(sh::cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // The targets link libFuzzer, which need not be built to check them: nothing is linked here.
+    sh::run(sh::cargo().env("CUSTOM_LIBFUZZER_PATH", sh::root().join("target/libFuzzer.a")).args([
+        "clippy",
+        "--quiet",
+        "--package",
+        "netstat-fuzz",
+        "--features",
+        "fuzzing",
+        "--bins",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    sh::run(sh::cargo().env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links").args([
+        "doc",
+        "--quiet",
+        "--workspace",
+        "--exclude",
+        "netstat-ebpf",
+        "--no-deps",
+        "--document-private-items",
+    ]))?;
     match problems.len() {
         0 => Ok(()),
         1 => bail!("1 problem, named above"),

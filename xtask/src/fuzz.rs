@@ -60,7 +60,10 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         let committed = sh::root().join("fuzz/corpus").join(target);
         let seeds = [captures.clone(), sh::root().join("tests/golden"), sh::root().join("tests/fixtures"), committed];
         let mut run = cargo_fuzz();
-        run.args(["run", "--target-dir"]).arg(sh::root().join("target/fuzz")).arg(target).arg(&corpus);
+        run.args(["run", "--features", "fuzzing", "--target-dir"])
+            .arg(sh::root().join("target/fuzz"))
+            .arg(target)
+            .arg(&corpus);
         run.args(seeds.iter().filter(|dir| dir.is_dir()));
         // Twice the length of any table here: longer inputs only slow it down.
         run.args(["--", "-timeout=10", "-max_len=65536", "-print_final_stats=1"])

@@ -168,7 +168,7 @@ impl Hook {
         }
     }
 
-    /// Kernel tracepoint, or function, of a variant; the classic tracepoint's category is in [`CATEGORY`].
+    /// Kernel tracepoint, or function, of a variant; the classic tracepoint's category is in [`Hook::classic`].
     pub const fn target(self, variant: Variant) -> &'static str {
         match (self, variant) {
             (Self::State, Variant::Fentry | Variant::Kprobe) => "tcp_set_state",
