@@ -20,6 +20,7 @@
 //! owner    model                       merges ownership evidence and keeps its grade
 //! names    model sys                   host, service, user and network names, looked up before rendering
 //! view     model lang field            rows in, bytes out: netstat tables, event text, JSON
+//! whose    model                       whose a socket is beyond its process: container, unit and pod; the other end
 //! ```
 //!
 //! `lib.rs`, `main.rs` and the files of `run/` wire the rooms together and see all of them; only `main.rs` exits the process.
@@ -39,3 +40,4 @@ pub mod run;
 pub mod sys;
 pub mod table;
 pub mod view;
+pub mod whose;

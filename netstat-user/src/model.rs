@@ -7,12 +7,14 @@ pub mod net;
 pub mod packet_radio;
 mod rows;
 mod tables;
+mod workload;
 
 pub use health::{Check, Level, ProgramHealth};
 pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
 pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};
+pub use workload::Workload;
 
 use std::net::IpAddr;
 

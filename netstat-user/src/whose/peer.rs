@@ -1,0 +1,318 @@
+//! Finds the socket at the other end of a connection, where that is a socket of this host: over loopback, over the host's own addresses,
+//! or in another network namespace.
+//!
+//! Two sockets are each other's ends if the local end of one is the remote end of the other. In one namespace that is enough. Between
+//! namespaces it is enough while there is but one such pair: addresses may repeat there, and then nothing is said. Loopback
+//! addresses never lead out of a namespace.
+
+use crate::model::{Endpoint, Proto, SocketRow, TcpState};
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+/// An end of a socket; IPv4 addresses mapped into IPv6 are those of IPv4, so that both families meet.
+type End = (IpAddr, u16);
+
+/// What tells protocols apart that have ports of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Transport {
+    Tcp,
+    Udp,
+    UdpLite,
+}
+
+impl Transport {
+    const fn of(proto: Proto) -> Option<Self> {
+        match proto {
+            Proto::Tcp | Proto::Tcp6 => Some(Self::Tcp),
+            Proto::Udp | Proto::Udp6 => Some(Self::Udp),
+            Proto::UdpLite | Proto::UdpLite6 => Some(Self::UdpLite),
+            Proto::Raw | Proto::Raw6 => None,
+        }
+    }
+}
+
+/// A socket that may be somebody's other end.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    netns: u32,
+    inode: u64,
+    state: u8,
+    /// Whether it is of `AF_INET6`, and so may take what is sent to IPv4 addresses as well.
+    v6: bool,
+    local: End,
+}
+
+/// The sockets of all namespaces that can be looked into, by what they can be found by.
+#[derive(Debug, Default)]
+pub struct Peers {
+    /// With a remote end, by local and remote end.
+    connected: HashMap<(Transport, End, End), Vec<Candidate>>,
+    /// Without one, by local port: listeners, and what takes datagrams from anybody.
+    waiting: HashMap<(Transport, u16), Vec<Candidate>>,
+    /// Addresses that are a namespace's own.
+    addresses: HashSet<(u32, IpAddr)>,
+}
+
+fn end(end: Endpoint) -> End {
+    (end.addr.to_canonical(), end.port)
+}
+
+fn is_loopback(end: End) -> bool {
+    end.0.is_loopback()
+}
+
+impl Peers {
+    /// Adds a socket of a namespace.
+    pub fn add(&mut self, netns: u32, row: &SocketRow) {
+        let Some(transport) = Transport::of(row.proto) else { return };
+        let (local, remote) = (end(row.local), end(row.remote));
+        let v6 = row.proto.is_v6();
+        let candidate = Candidate { netns, inode: row.inode, state: row.state, v6, local };
+        if !local.0.is_unspecified() {
+            self.addresses.insert((netns, local.0));
+        }
+        if row.has_peer() {
+            self.connected.entry((transport, local, remote)).or_default().push(candidate);
+        } else {
+            self.waiting.entry((transport, local.1)).or_default().push(candidate);
+        }
+    }
+
+    /// Adds an address that is a namespace's own.
+    pub fn add_address(&mut self, netns: u32, addr: IpAddr) {
+        self.addresses.insert((netns, addr.to_canonical()));
+    }
+
+    /// The inodes of the sockets that are at the other end of this one: none where there is none here or nobody can tell which one it
+    /// is; several where they share the port, so that any of them may have what was sent. An inode may be that of a listener whose
+    /// connection has not been accepted yet.
+    pub fn of(&self, netns: u32, row: &SocketRow) -> Vec<u64> {
+        let Some(transport) = Transport::of(row.proto).filter(|_| row.has_peer()) else { return Vec::new() };
+        let (local, remote) = (end(row.local), end(row.remote));
+        let there = self.connected.get(&(transport, remote, local)).map_or(&[][..], Vec::as_slice);
+        // What remains of a connection in TIME_WAIT may have the ends of its successor.
+        let lives = |candidate: &&Candidate| candidate.state != TcpState::TimeWait as u8;
+        let mut here = there.iter().filter(|candidate| candidate.netns == netns).filter(lives);
+        match (here.next(), here.next()) {
+            (Some(only), None) => return self.holder(transport, only),
+            (Some(_), Some(_)) => return Vec::new(),
+            (None, _) => {}
+        }
+        let leaves = !is_loopback(local) && !is_loopback(remote);
+        let mut away = there.iter().filter(|candidate| leaves && candidate.netns != netns).filter(lives);
+        match (away.next(), away.next()) {
+            (Some(only), None) if !self.has_twin(transport, netns, local, remote) => self.holder(transport, only),
+            (Some(_), _) => Vec::new(),
+            (None, _) if transport == Transport::Tcp => Vec::new(),
+            (None, _) => self.receivers(transport, netns, local, remote),
+        }
+    }
+
+    /// Whether a socket of another namespace has the same ends: one of the two has its other end elsewhere.
+    fn has_twin(&self, transport: Transport, netns: u32, local: End, remote: End) -> bool {
+        let same = self.connected.get(&(transport, local, remote)).map_or(&[][..], Vec::as_slice);
+        same.iter().any(|candidate| candidate.netns != netns)
+    }
+
+    /// The candidate's inode, or that of its listener while nobody has accepted it.
+    fn holder(&self, transport: Transport, candidate: &Candidate) -> Vec<u64> {
+        if candidate.inode != 0 {
+            return vec![candidate.inode];
+        }
+        let waits = [TcpState::Established, TcpState::SynRecv, TcpState::CloseWait];
+        if transport != Transport::Tcp || !waits.iter().any(|&state| state as u8 == candidate.state) {
+            return Vec::new();
+        }
+        self.at(transport, candidate.netns, candidate.local)
+    }
+
+    /// The sockets that take datagrams for `remote` from anybody.
+    fn receivers(&self, transport: Transport, netns: u32, local: End, remote: End) -> Vec<u64> {
+        // To send to one's own address is to send from it, unless told otherwise.
+        let own = is_loopback(remote) || remote.0 == local.0 || self.addresses.contains(&(netns, remote.0));
+        if own {
+            return self.at(transport, netns, remote);
+        }
+        let spaces = self.waiting.get(&(transport, remote.1)).into_iter().flatten().map(|candidate| candidate.netns);
+        let spaces: HashSet<u32> = spaces.filter(|&space| self.addresses.contains(&(space, remote.0))).collect();
+        match spaces.iter().next() {
+            Some(&space) if spaces.len() == 1 => self.at(transport, space, remote),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The sockets without a remote end that are at `addressed` in this namespace, as the kernel chooses: bound to the address, else to
+    /// any of its family, else to any of IPv6.
+    fn at(&self, transport: Transport, netns: u32, addressed: End) -> Vec<u64> {
+        let there = self.waiting.get(&(transport, addressed.1)).map_or(&[][..], Vec::as_slice);
+        let rank = |candidate: &Candidate| match candidate.local.0 {
+            bound if bound == addressed.0 => Some(0),
+            any if !any.is_unspecified() => None,
+            IpAddr::V4(_) => addressed.0.is_ipv4().then_some(1),
+            IpAddr::V6(_) if addressed.0.is_ipv6() => Some(1),
+            IpAddr::V6(_) => candidate.v6.then_some(2),
+        };
+        let ranked = there.iter().filter(|candidate| candidate.netns == netns && candidate.inode != 0);
+        let ranked: Vec<_> = ranked.filter_map(|candidate| Some((rank(candidate)?, candidate.inode))).collect();
+        let best = ranked.iter().map(|&(rank, _)| rank).min();
+        ranked.iter().filter(|&&(rank, _)| Some(rank) == best).map(|&(_, inode)| inode).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timer;
+
+    const ESTABLISHED: TcpState = TcpState::Established;
+
+    /// A row of `proto`, with ends as `addr port`.
+    fn row(proto: Proto, local: (&str, u16), remote: (&str, u16), state: TcpState, inode: u64) -> SocketRow {
+        let end = |(addr, port): (&str, u16)| Endpoint { addr: addr.parse().unwrap(), port };
+        SocketRow {
+            proto,
+            local: end(local),
+            remote: end(remote),
+            state: state as u8,
+            recv_q: 0,
+            send_q: 0,
+            uid: 0,
+            inode,
+            timer: Timer::default(),
+            cookie: None,
+            netns: None,
+        }
+    }
+
+    fn tcp(local: (&str, u16), remote: (&str, u16), inode: u64) -> SocketRow {
+        row(Proto::Tcp, local, remote, ESTABLISHED, inode)
+    }
+
+    fn udp(local: (&str, u16), remote: (&str, u16), inode: u64) -> SocketRow {
+        row(Proto::Udp, local, remote, ESTABLISHED, inode)
+    }
+
+    fn listener(addr: &str, port: u16, inode: u64) -> SocketRow {
+        row(Proto::Tcp, (addr, port), ("0.0.0.0", 0), TcpState::Listen, inode)
+    }
+
+    fn peers(rows: &[(u32, SocketRow)]) -> Peers {
+        let mut peers = Peers::default();
+        rows.iter().for_each(|(netns, row)| peers.add(*netns, row));
+        peers
+    }
+
+    #[test]
+    fn two_ends_in_one_namespace() {
+        let (client, server) = (("127.0.0.1", 5000), ("127.0.0.1", 80));
+        let rows = [(1, tcp(client, server, 10)), (1, tcp(server, client, 20)), (1, listener("0.0.0.0", 80, 30))];
+        let found = peers(&rows);
+        assert_eq!(found.of(1, &rows[0].1), [20]);
+        assert_eq!(found.of(1, &rows[1].1), [10]);
+        assert_eq!(found.of(1, &rows[2].1), [] as [u64; 0], "a listener has no other end");
+        assert_eq!(found.of(2, &rows[0].1), [] as [u64; 0], "loopback leads nowhere else");
+    }
+
+    #[test]
+    fn a_socket_connected_to_itself() {
+        let own = ("127.0.0.1", 5000);
+        let rows = [(1, tcp(own, own, 10))];
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [10]);
+    }
+
+    #[test]
+    fn both_families_meet() {
+        let rows = [
+            (1, row(Proto::Tcp6, ("::ffff:127.0.0.1", 80), ("::ffff:127.0.0.1", 5000), ESTABLISHED, 20)),
+            (1, tcp(("127.0.0.1", 5000), ("127.0.0.1", 80), 10)),
+        ];
+        let found = peers(&rows);
+        assert_eq!(found.of(1, &rows[0].1), [10]);
+        assert_eq!(found.of(1, &rows[1].1), [20]);
+    }
+
+    #[test]
+    fn other_namespaces_while_there_is_no_doubt() {
+        let (here, there) = (("10.0.0.1", 5000), ("10.0.0.2", 80));
+        let mut rows = vec![(1, tcp(here, there, 10)), (2, tcp(there, here, 20))];
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [20]);
+        assert_eq!(peers(&rows).of(2, &rows[1].1), [10]);
+        // A second pair with the same addresses in two more namespaces, whole or half.
+        rows.push((4, tcp(there, here, 40)));
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [] as [u64; 0]);
+        rows[2] = (3, tcp(here, there, 30));
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [] as [u64; 0], "it may be that of the other");
+        // In one's own namespace there is no doubt.
+        rows.push((1, tcp(there, here, 50)));
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [50]);
+    }
+
+    #[test]
+    fn protocols_do_not_mix() {
+        let (client, server) = (("127.0.0.1", 5000), ("127.0.0.1", 80));
+        let rows = [(1, tcp(client, server, 10)), (1, udp(server, client, 20))];
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [] as [u64; 0]);
+        let raw = row(Proto::Raw, client, server, ESTABLISHED, 30);
+        assert_eq!(peers(&rows).of(1, &raw), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn a_connection_not_accepted_yet_is_its_listeners() {
+        let (client, server) = (("127.0.0.1", 5000), ("127.0.0.1", 80));
+        let mut rows = vec![
+            (1, tcp(client, server, 10)),
+            (1, tcp(server, client, 0)),
+            (1, listener("0.0.0.0", 80, 30)),
+            (2, listener("127.0.0.1", 80, 40)),
+        ];
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [30]);
+        rows.push((1, listener("127.0.0.1", 80, 31)));
+        rows.push((1, listener("127.0.0.1", 80, 32)));
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [31, 32], "either may accept it");
+        // An orphan has been closed: it is nobody's.
+        rows[1].1.state = TcpState::FinWait2 as u8;
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn what_remains_in_time_wait_is_not_in_the_way() {
+        let (client, server) = (("127.0.0.1", 5000), ("127.0.0.1", 80));
+        let rows = [
+            (1, tcp(client, server, 10)),
+            (1, row(Proto::Tcp, server, client, TcpState::TimeWait, 0)),
+            (1, tcp(server, client, 20)),
+        ];
+        assert_eq!(peers(&rows).of(1, &rows[0].1), [20]);
+    }
+
+    #[test]
+    fn datagrams_to_a_socket_that_takes_them_from_anybody() {
+        let bound = |addr, port, inode| row(Proto::Udp, (addr, port), ("0.0.0.0", 0), TcpState::Close, inode);
+        let client = udp(("127.0.0.1", 5000), ("127.0.0.1", 53), 10);
+        let mut rows = vec![(1, client), (1, bound("0.0.0.0", 53, 20)), (2, bound("127.0.0.1", 53, 30))];
+        assert_eq!(peers(&rows).of(1, &client), [20]);
+        rows.push((1, row(Proto::Udp6, ("::", 53), ("::", 0), TcpState::Close, 21)));
+        assert_eq!(peers(&rows).of(1, &client), [20], "the one of the own family first");
+        rows.push((1, bound("127.0.0.1", 53, 22)));
+        assert_eq!(peers(&rows).of(1, &client), [22], "the one bound to the address first");
+        let rows = [(1, client), (1, row(Proto::Udp6, ("::", 53), ("::", 0), TcpState::Close, 21))];
+        assert_eq!(peers(&rows).of(1, &client), [21]);
+    }
+
+    #[test]
+    fn datagrams_into_the_namespace_that_has_the_address() {
+        let bound = |addr, port, inode| row(Proto::Udp, (addr, port), ("0.0.0.0", 0), TcpState::Close, inode);
+        let client = udp(("10.0.0.1", 5000), ("10.0.0.2", 53), 10);
+        let rows = [(1, client), (2, bound("0.0.0.0", 53, 20)), (3, bound("0.0.0.0", 53, 30))];
+        let mut found = peers(&rows);
+        assert_eq!(found.of(1, &client), [] as [u64; 0], "nobody knows whose the address is");
+        found.add_address(2, "10.0.0.2".parse().unwrap());
+        assert_eq!(found.of(1, &client), [20]);
+        found.add_address(3, "10.0.0.2".parse().unwrap());
+        assert_eq!(found.of(1, &client), [] as [u64; 0], "two have it");
+        // From the host's own address to the host's own address.
+        let own = udp(("10.0.0.1", 5001), ("10.0.0.1", 53), 11);
+        let rows = [(1, own), (1, bound("0.0.0.0", 53, 40))];
+        assert_eq!(peers(&rows).of(1, &own), [40]);
+    }
+}
