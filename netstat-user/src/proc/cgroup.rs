@@ -1,11 +1,21 @@
-//! Readers of /proc/PID/cgroup.
+//! Readers of /proc/PID/cgroup, and of the paths of cgroups by their ids.
 
 use super::whole;
+use crate::sys;
+use procfs::process::Process;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The cgroups of a process, one per hierarchy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memberships {
     /// Path in the unified hierarchy; `None` on a host that has only those of version 1.
     pub unified: Option<Vec<u8>>,
@@ -64,6 +74,96 @@ fn rank(controllers: &[u8]) -> usize {
     controllers.split(|&byte| byte == b',').map(of).min().unwrap_or(first.len())
 }
 
+/// Paths of the unified hierarchy by the ids of cgroups, which are the inode numbers of their directories. What was found is kept, also when
+/// the cgroup is removed.
+#[derive(Debug)]
+pub struct Ids {
+    mount: Option<Mount>,
+    known: HashMap<u64, Option<Vec<u8>>>,
+    /// When the hierarchy was last walked, where cgroups cannot be opened by their ids.
+    walked: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Mount {
+    point: PathBuf,
+    dir: OwnedFd,
+}
+
+impl Ids {
+    /// Most ids kept. Above it all are dropped, and those of cgroups that are still there are found again.
+    const KEPT: usize = 1 << 16;
+    /// Least time between two walks over the hierarchy.
+    const PAUSE: Duration = Duration::from_millis(200);
+
+    /// The hierarchy as the process sees it whose /proc is mounted at `root`.
+    pub fn new(root: &Path) -> Self {
+        let mounts = Process::new_with_root(root.join("self")).and_then(|own| own.mountinfo());
+        let mounts = mounts.into_iter().flat_map(procfs::process::MountInfos::into_iter);
+        let mut whole = mounts.filter(|mount| mount.fs_type == "cgroup2" && mount.root == "/");
+        let mount = whole.find_map(|mount| {
+            let dir = open(&mount.mount_point, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            Some(Mount { point: mount.mount_point, dir })
+        });
+        Self { mount, known: HashMap::new(), walked: None }
+    }
+
+    /// The path of a cgroup, `None` where it is not known: it was removed before it was looked up, or is outside of what can be seen.
+    pub fn path(&mut self, id: u64) -> Option<&[u8]> {
+        if !self.known.contains_key(&id) {
+            self.look_up(id);
+        }
+        self.known.get(&id)?.as_deref()
+    }
+
+    fn look_up(&mut self, id: u64) {
+        if self.known.len() >= Self::KEPT {
+            self.known.clear();
+        }
+        let Some(mount) = &self.mount else { return };
+        match sys::open_cgroup(&mount.dir, id) {
+            Ok(dir) => {
+                let path = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok();
+                let path = path.and_then(|path| Some(below(&mount.point, &path)?.to_vec()));
+                self.known.insert(id, path);
+            }
+            // Ids are not used again: it is gone for good.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::STALE) => drop(self.known.insert(id, None)),
+            Err(_) => self.walk(),
+        }
+    }
+
+    /// Takes in every cgroup there is.
+    fn walk(&mut self) {
+        let Some(mount) = self.mount.as_ref().filter(|_| self.walked.is_none_or(|at| at.elapsed() > Self::PAUSE))
+        else {
+            return;
+        };
+        let mut found = Vec::new();
+        let mut left = vec![mount.point.clone()];
+        while let Some(dir) = left.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    let path = entry.path();
+                    found.extend(below(&mount.point, &path).map(|name| (entry.ino(), Some(name.to_vec()))));
+                    left.push(path);
+                }
+            }
+        }
+        self.known.extend(found);
+        self.walked = Some(Instant::now());
+    }
+}
+
+/// The path of a cgroup whose directory is at `path`.
+fn below<'a>(mount: &Path, path: &'a Path) -> Option<&'a [u8]> {
+    let rest = path.as_os_str().as_bytes().strip_prefix(mount.as_os_str().as_bytes())?;
+    match rest {
+        b"" => Some(b"/"),
+        rest => rest.starts_with(b"/").then_some(rest),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +203,42 @@ mod tests {
     fn what_is_no_line_is_left_out() {
         assert_eq!(shown("\n::\nx\n1:2\n"), (Some(String::new()), vec![String::new()]));
         assert_eq!(shown(""), (None, vec![]));
+    }
+
+    #[test]
+    fn directories_below_a_mount() {
+        let path = |mount, path| {
+            below(Path::new(mount), Path::new(path)).map(|path| String::from_utf8_lossy(path).into_owned())
+        };
+        assert_eq!(path("/sys/fs/cgroup", "/sys/fs/cgroup/a.slice/b.scope").as_deref(), Some("/a.slice/b.scope"));
+        assert_eq!(path("/sys/fs/cgroup", "/sys/fs/cgroup").as_deref(), Some("/"));
+        assert_eq!(path("/sys/fs/cgroup", "/sys/fs/cgroups/a"), None);
+        assert_eq!(path("/sys/fs/cgroup", "/../a"), None);
+    }
+
+    #[test]
+    fn a_cgroup_is_found_by_its_id_and_kept_when_it_is_removed() {
+        use std::os::unix::fs::MetadataExt;
+        let mut ids = Ids::new(Path::new("/proc"));
+        let Some(mount) = &ids.mount else { return };
+        let name = format!("netstat-user-ids-{}", std::process::id());
+        let (outer, inner) = (mount.point.join(&name), mount.point.join(&name).join("inner.scope"));
+        // Without privilege there is nothing to make.
+        if fs::create_dir_all(&inner).is_err() {
+            return;
+        }
+        let id = fs::metadata(&inner).unwrap().ino();
+        let by_id = ids.path(id).map(<[u8]>::to_vec);
+        let mut walking = Ids::new(Path::new("/proc"));
+        walking.walk();
+        let by_walk = walking.known.get(&id).cloned().flatten();
+        fs::remove_dir(&inner).unwrap();
+        fs::remove_dir(&outer).unwrap();
+        let path = format!("/{name}/inner.scope").into_bytes();
+        assert_eq!(by_id.as_deref(), Some(path.as_slice()));
+        assert_eq!(by_walk, by_id);
+        assert_eq!(ids.path(id), Some(path.as_slice()), "kept");
+        assert_eq!(Ids::new(Path::new("/proc")).path(id), None, "gone");
     }
 
     #[test]

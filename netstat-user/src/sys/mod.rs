@@ -1,6 +1,7 @@
 //! System calls no well-kept crate wraps: the one user-side room with `unsafe`.
 
 pub mod bpf;
+mod cgroup;
 pub mod interfaces;
 pub mod locale;
 mod mounts;
@@ -9,6 +10,7 @@ pub mod resolver;
 mod types;
 mod watch;
 
+pub use cgroup::open_cgroup;
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use types::{KERNEL_TYPES, Types, kernel_types};
