@@ -17,10 +17,13 @@ fn id(letter: char) -> String {
 const UID: &str = "73dc8baf-43a0-413e-aac2-5eb0868f6c1a";
 const STATIC: &str = "b53dfa9e2dc9b890f7fadb2770857b03";
 
-/// Path, unit, container, pod. `{a}` to `{c}` stand for ids, `{u}` for a pod's uid, `{s}` for the same with `_`, `{h}` for a static
+/// Path, unit, container, pod.
+type Shape = (&'static str, Option<&'static str>, Option<char>, Option<&'static str>);
+
+/// Every shape. `{a}` to `{c}` stand for ids, `{u}` for a pod's uid, `{s}` for the same with `_`, `{h}` for a static
 /// pod's. A container is given by its letter.
 #[rustfmt::skip]
-const PATHS: &[(&str, Option<&str>, Option<char>, Option<&str>)] = &[
+const PATHS: &[Shape] = &[
     // No runtime at all.
     ("/", None, None, None),
     ("/init.scope", Some("init.scope"), None, None),
