@@ -18,6 +18,7 @@
 //! query    model                       the agent's language: length-limited frames, requests and answers
 //! agent    model table owner query sys  run(listener, shutdown, source): the live table, its clients, its readers
 //! owner    model                       merges ownership evidence and keeps its grade
+//! life     model                       what each open connection did so far, for the one line at its end
 //! names    model sys                   host, service, user and network names, looked up before rendering
 //! view     model lang field            rows in, bytes out: netstat tables, event text, JSON
 //! whose    model                       whose a socket is beyond its process: container, unit and pod; the other end
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod field;
 pub mod kernel;
 pub mod lang;
+pub mod life;
 pub mod model;
 pub mod names;
 pub mod owner;

@@ -1,6 +1,7 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
 mod health;
+mod life;
 pub mod limits;
 mod live;
 pub mod net;
@@ -10,6 +11,7 @@ mod tables;
 mod workload;
 
 pub use health::{Check, Level, ProgramHealth};
+pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};

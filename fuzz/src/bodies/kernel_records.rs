@@ -3,7 +3,7 @@
 use crate::{assert_json, assert_table};
 use netstat_user::kernel::decode::{Decoded, decode};
 use netstat_user::model::{Comm, Event};
-use netstat_user::view::event::EventView;
+use netstat_user::view::event::{EventView, Form};
 
 /// Runs one input.
 ///
@@ -16,8 +16,8 @@ pub fn run(bytes: &[u8]) {
         let name_of = |(pid, _): (u32, u32)| Comm::new(&pid.to_ne_bytes());
         let Ok(Decoded::Event { birth, event }) = decode(&bytes[..length], 1 << 60, name_of) else { continue };
         for event in birth.into_iter().chain([event]).map(Event::Socket) {
-            EventView::new(false).write(&mut text, &event, None);
-            EventView::new(true).write(&mut lines, &event, None);
+            EventView::new(Form::Full).write(&mut text, &event, None);
+            EventView::new(Form::Json).write(&mut lines, &event, None);
             count += 1;
         }
     }

@@ -1,13 +1,14 @@
 //! The command line of `events`.
 
-use super::{Refusal, Request};
-use crate::model::{Proto, TcpState};
+use super::{Colour, Refusal, Request};
+use crate::model::{EventName, Proto, TcpState};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
-/// One line per event on standard output. One line that begins with "tracing:" goes to standard error once every probe is
+/// One short line per event on standard output: local time, event, protocol, both ends with who connected ("->" the local end, "<-" the
+/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; -v shows everything. One line that begins with "tracing:" goes to standard error once every probe is
 /// attached, and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON
 /// as null. Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the
 /// kernel.
@@ -23,6 +24,24 @@ pub struct Options {
     /// Print JSON Lines; their fields are described by --schema
     #[arg(long)]
     pub json: bool,
+
+    /// Every fact of each event in the text form, and the time in UTC to the nanosecond
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Only these events: open, state, close; may be given again
+    #[arg(long, value_name = "EVENT,…", value_delimiter = ',', value_parser = event, ignore_case = true)]
+    pub event: Vec<EventName>,
+
+    /// One line per connection, when it ends: who, to whom, how it ended, how long it lived, bytes, round-trip time, retransmissions,
+    /// and the time in its states; with --json the close event and "states", an object of nanoseconds by state
+    #[arg(long, conflicts_with_all = ["event", "state"])]
+    pub life: bool,
+
+    /// Only connections that were never established, or that ended otherwise than by an orderly close, each with the reason when it
+    /// ends
+    #[arg(long, conflicts_with_all = ["event", "state"])]
+    pub failed: bool,
 
     /// Only these protocols, as in netstat's Proto column: tcp tcp6 udp udp6 udplite udplite6 raw raw6 (tcp is IPv4 only)
     #[arg(long, value_name = "PROTO,…", value_delimiter = ',', value_parser = proto, ignore_case = true)]
@@ -56,7 +75,7 @@ pub struct Options {
     #[arg(long, value_name = "self|INODE", value_parser = netns)]
     pub netns: Option<Netns>,
 
-    /// End after this many events
+    /// End after this many lines
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -90,9 +109,24 @@ pub struct Options {
     #[arg(long)]
     pub debug: bool,
 
+    /// Colour of states, failures and this program's own words in the short lines
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+
     /// Print the JSON Schema of the event lines and exit
     #[arg(long)]
     pub schema: bool,
+}
+
+impl Options {
+    /// Whether such events are printed, or needed for the lines that are.
+    pub fn wants(&self, event: EventName) -> bool {
+        match (self.life, self.failed) {
+            (true, _) => event != EventName::Open,
+            (false, true) => event == EventName::Close,
+            (false, false) => self.event.is_empty() || self.event.contains(&event),
+        }
+    }
 }
 
 /// Most sockets that may be asked to be remembered: some 3 GB.
@@ -132,6 +166,11 @@ fn one_of(name: &str, known: impl Iterator<Item = &'static str>) -> String {
 fn proto(name: &str) -> Result<Proto, String> {
     let found = Proto::ALL.into_iter().find(|proto| proto.name().eq_ignore_ascii_case(name));
     found.ok_or_else(|| one_of(name, Proto::ALL.into_iter().map(Proto::name)))
+}
+
+fn event(name: &str) -> Result<EventName, String> {
+    let found = EventName::ALL.into_iter().find(|event| event.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| one_of(name, EventName::ALL.into_iter().map(EventName::name)))
 }
 
 fn state(name: &str) -> Result<TcpState, String> {
@@ -197,6 +236,13 @@ pub fn command() -> clap::Command {
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let options = command().try_get_matches_from(argv).and_then(|matches| Options::from_arg_matches(&matches));
+    let options = options.and_then(|options| match options.state.is_empty() || options.wants(EventName::State) {
+        true => Ok(options),
+        false => Err(command().error(
+            ErrorKind::ArgumentConflict,
+            "--state lets only transitions pass: --event must name state beside it, or be left out",
+        )),
+    });
     match options {
         Ok(options) => Ok(Request::Events(options)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
@@ -238,8 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn reads_which_lines_are_wanted() {
+        let wanted = |line: &str| {
+            let options = events(line).unwrap();
+            EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(EventName::name).collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(""), ["open", "state", "close"]);
+        assert_eq!(wanted("--event close,open"), ["open", "close"]);
+        assert_eq!(wanted("--event STATE --event open --json"), ["open", "state"]);
+        assert_eq!(wanted("--failed -v"), ["close"]);
+        assert_eq!(wanted("--life --failed --json"), ["state", "close"]);
+        assert_eq!(wanted("--state LISTEN --event state,close"), ["state", "close"]);
+    }
+
+    #[test]
     fn refuses_bad_filters() {
         for line in [
+            "--event opened",
+            "--event open,",
+            "--event close --state LISTEN",
+            "--life --event close",
+            "--failed --state LISTEN",
             "--proto tpc",
             "--state OPEN",
             "--port 65536",

@@ -5,7 +5,20 @@ pub mod classic;
 pub mod doctor;
 pub mod events;
 
+use clap::ValueEnum;
 use std::ffi::OsString;
+
+/// When there is colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless $NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]

@@ -4,7 +4,7 @@ use super::{
     Answer, CoverageRows, EventFilter, Health, HookRow, Link, Place, QueryError, Request, Status, VERSION, frame, rows,
 };
 use crate::model::{
-    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
+    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, EventName, Grade, Level, LiveSocket, Owner,
     ProgramHealth, Proto, RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -143,6 +143,7 @@ macro_rules! places {
 places! {
     Proto, Proto::ALL;
     TcpState, TcpState::ALL;
+    EventName, EventName::ALL;
     CloseReason, REASONS;
     Grade, GRADES;
     Level, Level::ALL;
@@ -214,7 +215,7 @@ records! {
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }
     ClosedSocket { socket, closed_ns, totals }
-    EventFilter { protos, states, port, lport, rport, netns }
+    EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
     HookRow { hook, without, variant, refused }
     CoverageRows { hooks, cgroup_namespace }

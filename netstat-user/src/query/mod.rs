@@ -9,8 +9,8 @@ mod codec;
 mod rows;
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow,
-    TcpState,
+    Check, ClosedSocket, Coverage, EventName, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent,
+    SocketRow, TcpState,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -38,6 +38,8 @@ pub enum QueryError {
 /// Which sockets a subscriber of events wants; empty and `None` are no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
+    /// Kinds of events, all if none is named.
+    pub events: Vec<EventName>,
     /// Protocols.
     pub protos: Vec<Proto>,
     /// States entered; then neither open nor close events.
@@ -247,7 +249,8 @@ impl EventFilter {
         use crate::model::EventKind;
         let port = |end: Option<crate::model::EventEnd>| end.and_then(|end| end.port);
         let (local, remote) = (port(event.local), port(event.remote));
-        (self.protos.is_empty() || self.protos.contains(&event.proto))
+        (self.events.is_empty() || self.events.contains(&event.kind.event()))
+            && (self.protos.is_empty() || self.protos.contains(&event.proto))
             && (self.states.is_empty()
                 || matches!(event.kind, EventKind::State { new, .. } if self.states.contains(&new)))
             && self.port.is_none_or(|port| local == Some(port) || remote == Some(port))

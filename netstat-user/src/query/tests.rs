@@ -98,6 +98,7 @@ fn answers() -> Vec<Answer> {
 
 fn requests() -> Vec<Request> {
     let filter = EventFilter {
+        events: vec![EventName::Open, EventName::Close],
         protos: vec![Proto::Raw6],
         states: vec![TcpState::Listen],
         port: Some(0),
@@ -162,6 +163,10 @@ fn filters() {
     assert!(EventFilter::default().passes(&opened));
     assert!(!filter.passes(&opened));
     opened.local = Some(EventEnd { addr: [1, 1, 1, 1].into(), port: Some(1) });
+    assert!(filter.passes(&opened));
+    filter.events = vec![EventName::State, EventName::Close];
+    assert!(!filter.passes(&opened), "only others are wanted");
+    filter.events.push(EventName::Open);
     assert!(filter.passes(&opened));
     filter.states.push(TcpState::Listen);
     assert!(!filter.passes(&opened), "open enters no state");

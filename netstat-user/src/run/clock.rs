@@ -1,8 +1,17 @@
 //! The clocks of events: what the kernel's programs tell in monotonic time is shown in wall-clock time.
 
 use crate::sys;
+use jiff::{Timestamp, tz::TimeZone};
 use rustix::time::ClockId;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seconds that local time ($TZ, or /etc/localtime) is ahead of UTC, at a second since the Unix epoch; 0 where no zone is known.
+pub fn local_offset(second: u64) -> i32 {
+    static ZONE: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::try_system().unwrap_or(TimeZone::UTC));
+    let at = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
+    at.map_or(0, |at| ZONE.to_offset(at).seconds())
+}
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
 pub fn monotonic_ns() -> u64 {

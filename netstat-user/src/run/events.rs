@@ -4,29 +4,26 @@ use super::{
     clock::{epoch_ns, monotonic_ns},
     complain,
     forgotten::Forgotten,
+    printing::Printer,
     streaming::{Asked, Output, Stop},
 };
 use crate::{
     cli::events::{Netns, Options, Probe},
     kernel::{Hook, Tracer, Variant, Wanted},
     model::{
-        Comm, Coverage, Event, Limits, SocketEvent,
+        Coverage, EventName, Limits,
         limits::{Kinds, Ports},
     },
     owner::Owners,
-    proc::{
-        netns::{NAMES, Names},
-        seed,
-    },
+    proc::seed,
     sys,
-    view::event::{EventView, SCHEMA},
+    view::event::SCHEMA,
 };
 use bytes::BytesMut;
 use std::{
     fs,
     io::{self, Write},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::Path,
+    os::unix::fs::MetadataExt,
     time::Duration,
 };
 use tokio::{
@@ -175,8 +172,10 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
 /// What the options let pass.
 fn limits(options: &Options, netns: Option<u32>) -> Limits {
     let transitions = !options.state.is_empty();
+    let wanted = EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(Kinds::from);
+    let kinds = wanted.fold(Kinds::NONE, Kinds::or);
     Limits {
-        kinds: transitions.then_some(Kinds::STATE),
+        kinds: if transitions { Some(Kinds::STATE) } else { Some(kinds).filter(|&kinds| kinds != Kinds::ALL) },
         entered: transitions.then(|| options.state.iter().copied().collect()),
         protos: (!options.proto.is_empty()).then(|| options.proto.clone()),
         ports: options.port.map(Ports::one),
@@ -222,15 +221,12 @@ impl From<Stop> for End {
 
 struct Stream<'a> {
     options: &'a Options,
-    comm: Option<Comm>,
     tracer: Tracer,
     owners: Owners,
-    view: EventView,
-    names: Names,
+    printer: Printer<'a>,
     records: BytesMut,
     output: Output,
     out: Vec<u8>,
-    events: u64,
     lost: u64,
     forgotten: Forgotten,
     undecoded: u64,
@@ -240,15 +236,12 @@ impl<'a> Stream<'a> {
     fn new(options: &'a Options, tracer: Tracer, owners: Owners) -> io::Result<Self> {
         Ok(Self {
             options,
-            comm: options.comm.as_ref().map(|name| Comm::new(name.as_bytes())),
             tracer,
             owners,
-            view: EventView::new(options.json),
-            names: Names::new(Path::new(NAMES)),
+            printer: Printer::new(options),
             records: BytesMut::new(),
             output: Output::new()?,
             out: Vec::new(),
-            events: 0,
             lost: 0,
             forgotten: Forgotten::default(),
             undecoded: 0,
@@ -259,7 +252,7 @@ impl<'a> Stream<'a> {
         let end = self.follow().await?;
         let stalled = end == End::Drain && !self.drain().await?;
         let lost = self.lost;
-        let _ = writeln!(io::stderr(), "netstat-user: {} events, {lost} lost", self.events);
+        let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
         self.forgotten.at_last(&self.tracer)?;
         if self.undecoded > 0 {
             complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
@@ -300,7 +293,7 @@ impl<'a> Stream<'a> {
                     written = self.output.write(&self.out) => written?,
                 }
                 self.out.clear();
-                if self.options.count == Some(self.events) {
+                if self.printer.is_full() {
                     return Ok(End::Count);
                 }
                 if !more {
@@ -322,7 +315,7 @@ impl<'a> Stream<'a> {
                 Err(_) => return Ok(false),
             }
             self.out.clear();
-            if !more || self.options.count == Some(self.events) {
+            if !more || self.printer.is_full() {
                 return Ok(true);
             }
             more = self.take()?;
@@ -336,9 +329,8 @@ impl<'a> Stream<'a> {
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();
-        self.names.refresh();
-        let room = |events: u64| self.options.count.is_none_or(|count| events < count);
-        while room(self.events)
+        self.printer.begin_batch();
+        while !self.printer.is_full()
             && let Some(record) = self.tracer.next(&mut records, epoch_ns)
         {
             let Ok(mut event) = record else {
@@ -346,11 +338,7 @@ impl<'a> Stream<'a> {
                 continue;
             };
             self.owners.resolve(&mut event);
-            if passes(&event, self.options.pid, self.comm) {
-                let netns = self.names.of(event.netns);
-                self.view.write(&mut self.out, &Event::Socket(event), netns);
-                self.events += 1;
-            }
+            self.printer.event(&mut self.out, event);
         }
         self.forgotten.look(&self.tracer, "")?;
         if let Some(mishap) = self.tracer.mishap() {
@@ -360,15 +348,8 @@ impl<'a> Stream<'a> {
         if lost > self.lost {
             let count = lost - self.lost;
             self.lost = lost;
-            self.view.write(&mut self.out, &Event::Lost { time_ns: epoch_ns + monotonic_ns(), count }, None);
+            self.printer.lost(&mut self.out, epoch_ns + monotonic_ns(), count);
         }
         Ok(more)
     }
-}
-
-/// The filters that need what only user space knows: owners from /proc, and names.
-pub fn passes(event: &SocketEvent, pid: Option<u32>, comm: Option<Comm>) -> bool {
-    let owner = event.owner.as_ref();
-    pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
-        && comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
 }

@@ -2,20 +2,18 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
-use super::events::{LOST, netns, outside, passes};
+use super::events::{LOST, netns, outside};
+use super::printing::Printer;
 use super::remote::{AskError, Asking, PATIENCE};
 use super::streaming::{Asked, Output, Stop};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::kernel;
-use crate::model::{Comm, Event};
-use crate::proc::netns::{NAMES, Names};
+use crate::model::EventName;
 use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
-use crate::view::event::EventView;
 use bytes::BytesMut;
 use std::io::{self, Write};
 use std::net::Shutdown;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -72,7 +70,10 @@ pub fn run(options: &Options) -> io::Result<Option<u8>> {
 }
 
 fn filter(options: &Options) -> Result<EventFilter, String> {
+    let every = EventName::ALL.into_iter().all(|event| options.wants(event));
+    let events = EventName::ALL.into_iter().filter(|&event| !every && options.wants(event));
     Ok(EventFilter {
+        events: events.collect(),
         protos: options.proto.clone(),
         states: options.state.clone(),
         port: options.port,
@@ -134,7 +135,7 @@ async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Resul
         }
     };
     stream.finish().await?;
-    let _ = writeln!(io::stderr(), "netstat-user: {} events, {} lost", stream.events, stream.lost);
+    let _ = writeln!(io::stderr(), "{}", stream.printer.summary(stream.lost));
     let code = match &end {
         End::Broken(why) => {
             say(why);
@@ -171,17 +172,13 @@ fn report(coverage: &CoverageRows, path: &Path) {
 const ENDED: &str = "it has ended";
 
 struct Stream<'a> {
-    options: &'a Options,
-    comm: Option<Comm>,
+    printer: Printer<'a>,
     stream: UnixStream,
     arrived: BytesMut,
     /// Whether the agent's process and user numbers are ours.
     here: bool,
-    view: EventView,
-    names: Names,
     output: Output,
     out: Vec<u8>,
-    events: u64,
     lost: u64,
     /// Whether the agent has been told that no more is wanted.
     stopping: bool,
@@ -192,16 +189,12 @@ struct Stream<'a> {
 impl<'a> Stream<'a> {
     fn new(options: &'a Options, stream: UnixStream, arrived: BytesMut, here: bool) -> io::Result<Self> {
         Ok(Self {
-            options,
-            comm: options.comm.as_ref().map(|name| Comm::new(name.as_bytes())),
+            printer: Printer::new(options),
             stream,
             arrived,
             here,
-            view: EventView::new(options.json),
-            names: Names::new(Path::new(NAMES)),
             output: Output::new()?,
             out: Vec::new(),
-            events: 0,
             lost: 0,
             stopping: false,
             end: None,
@@ -241,7 +234,7 @@ impl<'a> Stream<'a> {
     /// Turns the whole frames that have arrived into lines; false where there is none.
     fn take(&mut self) -> bool {
         let mut any = false;
-        self.names.refresh();
+        self.printer.begin_batch();
         while self.end.is_none() {
             let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {
                 Ok(None) => break,
@@ -254,12 +247,8 @@ impl<'a> Stream<'a> {
                     if !self.here {
                         (event.owner, event.uid) = (None, None);
                     }
-                    if passes(&event, self.options.pid, self.comm) {
-                        let netns = self.names.of(event.netns);
-                        self.view.write(&mut self.out, &Event::Socket(event), netns);
-                        self.events += 1;
-                    }
-                    if self.options.count == Some(self.events) {
+                    self.printer.event(&mut self.out, event);
+                    if self.printer.is_full() {
                         self.end = Some(End::Asked);
                     }
                 }
@@ -280,6 +269,6 @@ impl<'a> Stream<'a> {
 
     fn lose(&mut self, time_ns: u64, count: u64) {
         self.lost += count;
-        self.view.write(&mut self.out, &Event::Lost { time_ns, count }, None);
+        self.printer.lost(&mut self.out, time_ns, count);
     }
 }

@@ -1,28 +1,70 @@
 //! Events as text and as JSON Lines. This is a hot path: hundreds of thousands of lines a second.
+//!
+//! There are three forms: JSON Lines, the short line for people ([`short`]), and the line with everything.
+
+mod short;
 
 use super::{json, text};
-use crate::model::{Closer, Comm, Event, EventEnd, EventKind, SocketEvent};
+use crate::model::{Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
+use short::Short;
 use std::net::IpAddr;
+
+pub use short::Look;
+
+/// Which form of lines.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// JSON Lines.
+    Json,
+    /// Text with every fact, in UTC.
+    Full,
+    /// Text at a glance.
+    Short(Look),
+}
 
 /// Writes events. It keeps the date of the last second it wrote, which most events share.
 #[derive(Debug)]
 pub struct EventView {
     json: bool,
+    short: Option<Short>,
     second: Option<u64>,
     date: Vec<u8>,
 }
 
 impl EventView {
-    /// A view in JSON Lines, or in text.
-    pub const fn new(json: bool) -> Self {
-        Self { json, second: None, date: Vec::new() }
+    /// A view in this form.
+    pub fn new(form: Form) -> Self {
+        let short = match form {
+            Form::Short(look) => Some(Short::new(look)),
+            Form::Json | Form::Full => None,
+        };
+        Self { json: matches!(form, Form::Json), short, second: None, date: Vec::new() }
     }
 
-    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for the text form.
+    /// The terminal has this many columns now; `None` where standard output is no terminal.
+    pub fn set_width(&mut self, width: Option<u16>) {
+        if let Some(short) = &mut self.short {
+            short.set_width(width);
+        }
+    }
+
+    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for the text with everything.
     pub fn write(&mut self, out: &mut Vec<u8>, event: &Event, netns: Option<&[u8]>) {
+        if let Some(short) = &mut self.short {
+            return match event {
+                Event::Socket(event) => short.event(out, event),
+                Event::Lost { time_ns, count } => short.lost(out, *time_ns, *count),
+            };
+        }
         match (event, self.json) {
-            (Event::Socket(event), true) => self.socket_json(out, event),
-            (Event::Socket(event), false) => self.socket_text(out, event, netns),
+            (Event::Socket(event), true) => {
+                self.socket_json(out, event);
+                out.extend_from_slice(b"}\n");
+            }
+            (Event::Socket(event), false) => {
+                self.socket_text(out, event, netns);
+                out.push(b'\n');
+            }
             (Event::Lost { count, .. }, true) => {
                 out.extend_from_slice(b"{\"event\":\"lost\",\"count\":");
                 number(out, *count);
@@ -32,8 +74,24 @@ impl EventView {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
-                out.extend_from_slice(b" events: the ring buffer was full, or the kernel left out a program\n");
+                out.extend_from_slice(LOST);
             }
+        }
+    }
+
+    /// Appends the one line of a connection that has ended: its `close` event, and what it did before.
+    pub fn write_life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended, netns: Option<&[u8]>) {
+        if let Some(short) = &mut self.short {
+            return short.life(out, event, ended);
+        }
+        if self.json {
+            self.socket_json(out, event);
+            states_json(out, &ended.times);
+            out.extend_from_slice(b"}\n");
+        } else {
+            self.socket_text(out, event, netns);
+            states_text(out, &ended.times);
+            out.push(b'\n');
         }
     }
 
@@ -90,7 +148,6 @@ impl EventView {
                 None => out.extend_from_slice(b"null"),
             }
         }
-        out.extend_from_slice(b"}\n");
     }
 
     fn socket_text(&mut self, out: &mut Vec<u8>, event: &SocketEvent, netns: Option<&[u8]>) {
@@ -118,6 +175,8 @@ impl EventView {
         labelled(out, " inode=", event.inode);
         labelled(out, " cookie=", event.cookie);
         labelled(out, " netns=", event.netns);
+        out.extend_from_slice(b" direction=");
+        out.extend_from_slice(event.direction().map_or("-", Direction::name).as_bytes());
         if let Some(name) = netns {
             out.extend_from_slice(b" netns_name=");
             out.extend_from_slice(&text::escape(name));
@@ -138,7 +197,6 @@ impl EventView {
             }
             EventKind::Open => {}
         }
-        out.push(b'\n');
     }
 
     /// RFC 3339 in UTC, with nanoseconds.
@@ -163,7 +221,7 @@ impl EventView {
 /// A time in nanoseconds since the Unix epoch, as in the lines of events.
 pub fn timestamp(time_ns: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(30);
-    EventView::new(true).time(&mut out, time_ns);
+    EventView::new(Form::Json).time(&mut out, time_ns);
     out
 }
 
@@ -179,6 +237,39 @@ fn date(second: u64) -> Vec<u8> {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.").into_bytes()
+}
+
+/// The end of a line about lost events.
+const LOST: &[u8] = b" events: the ring buffer was full, or the kernel left out a program\n";
+
+/// `,"states":{"SYN_SENT":35120,…}`
+fn states_json(out: &mut Vec<u8>, times: &StateTimes) {
+    out.extend_from_slice(b",\"states\":{");
+    for (at, (state, ns)) in times.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(state.name().as_bytes());
+        field(out, "\":", ns);
+    }
+    out.push(b'}');
+}
+
+/// ` states_ns=SYN_SENT:35120,…`
+fn states_text(out: &mut Vec<u8>, times: &StateTimes) {
+    out.extend_from_slice(b" states_ns=");
+    let start = out.len();
+    for (state, ns) in times.iter() {
+        if out.len() > start {
+            out.push(b',');
+        }
+        out.extend_from_slice(state.name().as_bytes());
+        labelled(out, ":", ns);
+    }
+    if out.len() == start {
+        out.push(b'-');
+    }
 }
 
 fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
@@ -264,7 +355,7 @@ fn end_text(out: &mut Vec<u8>, end: Option<EventEnd>) {
 }
 
 /// JSON Schema of the event lines.
-pub const SCHEMA: &str = include_str!("event.schema.json");
+pub const SCHEMA: &str = include_str!("event/event.schema.json");
 
 #[cfg(test)]
 mod tests {
@@ -290,9 +381,13 @@ mod tests {
         EventKind::State { old: TcpState::SynSent, new: TcpState::Established, in_state_ns: Some(35_120) }
     }
 
+    fn form(json: bool) -> Form {
+        if json { Form::Json } else { Form::Full }
+    }
+
     fn line(json: bool, event: SocketEvent) -> String {
         let mut out = Vec::new();
-        EventView::new(json).write(&mut out, &Event::Socket(event), None);
+        EventView::new(form(json)).write(&mut out, &Event::Socket(event), None);
         String::from_utf8(out).unwrap()
     }
 
@@ -313,11 +408,11 @@ mod tests {
     fn a_namespace_is_named_where_it_has_a_name() {
         let named = |json| {
             let mut out = Vec::new();
-            EventView::new(json).write(&mut out, &Event::Socket(event(EventKind::Open)), Some(b"a\"b\n"));
+            EventView::new(form(json)).write(&mut out, &Event::Socket(event(EventKind::Open)), Some(b"a\"b\n"));
             String::from_utf8(out).unwrap()
         };
         assert!(named(true).ends_with(",\"netns\":4026531840}\n"), "the fields of JSON are fixed: {}", named(true));
-        assert!(named(false).ends_with(" netns=4026531840 netns_name=a\"b\\n\n"), "{}", named(false));
+        assert!(named(false).ends_with(" netns=4026531840 direction=out netns_name=a\"b\\n\n"), "{}", named(false));
     }
 
     #[test]
@@ -336,7 +431,7 @@ mod tests {
         assert_eq!(
             line(false, unknown),
             "2026-01-31T12:00:00.123456789Z open  tcp      -                       -                       -\
-             \u{20}                         -                      -         uid=- inode=- cookie=- netns=-\n"
+             \u{20}                         -                      -         uid=- inode=- cookie=- netns=- direction=-\n"
         );
     }
 
@@ -365,12 +460,37 @@ mod tests {
     }
 
     #[test]
+    fn a_life_has_its_states() {
+        let totals = Totals {
+            duration_ns: Some(5),
+            rx_bytes: Some(11),
+            tx_bytes: None,
+            rtt_us: None,
+            retransmits: Some(0),
+            reason: CloseReason::Refused,
+            closed_by: None,
+        };
+        let mut ended = Ended::default();
+        let life = |json, ended: &Ended| {
+            let mut out = Vec::new();
+            EventView::new(form(json)).write_life(&mut out, &event(EventKind::Close(totals)), ended, None);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(life(true, &ended).ends_with("\"closed_by\":null,\"states\":{}}\n"));
+        assert!(life(false, &ended).ends_with(" closed_by=- states_ns=-\n"));
+        ended.times.add(TcpState::Established, None);
+        ended.times.add(TcpState::SynSent, Some(35_120));
+        assert!(life(true, &ended).ends_with(",\"states\":{\"SYN_SENT\":35120,\"ESTABLISHED\":null}}\n"));
+        assert!(life(false, &ended).ends_with(" states_ns=SYN_SENT:35120,ESTABLISHED:-\n"));
+    }
+
+    #[test]
     fn names_cannot_break_a_line() {
         let mut odd = event(state());
         odd.owner = Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created });
         assert!(line(true, odd).contains("\"comm\":\"a\\\"\\n\\u001b[2J\u{fffd}\""));
         let mut out = Vec::new();
-        EventView::new(false).write(&mut out, &Event::Socket(odd), None);
+        EventView::new(Form::Full).write(&mut out, &Event::Socket(odd), None);
         assert_eq!(out.iter().filter(|byte| byte.is_ascii_control()).count(), 1, "only the end of the line");
     }
 
@@ -391,8 +511,8 @@ mod tests {
     #[test]
     fn losses() {
         let mut out = Vec::new();
-        EventView::new(true).write(&mut out, &Event::Lost { time_ns: 0, count: 12 }, None);
-        EventView::new(false).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 }, None);
+        EventView::new(Form::Json).write(&mut out, &Event::Lost { time_ns: 0, count: 12 }, None);
+        EventView::new(Form::Full).write(&mut out, &Event::Lost { time_ns: 951_782_400_000_000_001, count: 3 }, None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full, or the kernel left out a program\n"

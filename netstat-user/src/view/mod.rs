@@ -1,5 +1,6 @@
 //! Rows in, bytes out: netstat tables, event text, JSON.
 
+pub mod colour;
 pub mod columns;
 pub mod doctor;
 pub mod event;

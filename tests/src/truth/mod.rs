@@ -10,6 +10,7 @@ pub mod actor;
 pub mod cgroup;
 pub mod check;
 pub mod event;
+pub mod glance;
 pub mod made;
 pub mod paths;
 pub mod runner;

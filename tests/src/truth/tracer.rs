@@ -102,7 +102,9 @@ impl Tracer {
             }
             all
         });
-        let json = command.get_args().any(|argument| argument == "--json");
+        // The lines of whole lives have a field more: their tests read them.
+        let given = |name: &str| command.get_args().any(|argument| argument == name);
+        let json = given("--json") && !given("--life");
         let mut tracer = Self {
             child,
             command: format!("{command:?}"),

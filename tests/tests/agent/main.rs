@@ -13,6 +13,7 @@ mod churn;
 mod connections;
 mod corner_rows;
 mod datagrams;
+mod glance;
 mod kernel;
 mod owners;
 mod same;
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 7] = [
+    let modules: [&[Test]; 8] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         siege::TESTS,
         upheavals::TESTS,
         corner_rows::TESTS,
+        glance::TESTS,
     ];
     let tests = [modules.concat(), attack::tests()].concat();
     let code = runner::run(arguments, &tests);

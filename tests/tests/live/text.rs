@@ -1,21 +1,27 @@
-//! The text form: the same facts, one aligned line per event.
+//! The text forms: the same facts, one aligned line per event; the short lines, and the one line of a connection.
 
-use crate::event::{End, Kind};
+use crate::event::{End, Event, Kind};
 use crate::lives::client_closes_first;
 use crate::made::{self, Family, Made, Pair};
 use crate::runner::{Done, Test};
 use crate::tracer::{Tracer, events};
 use netstat_tests::command;
 use netstat_tests::netns::NetNs;
+use netstat_tests::truth::glance;
 
-pub const TESTS: &[Test] = &[("text::says_what_json_says", says_what_json_says)];
+pub const TESTS: &[Test] = &[
+    ("text::says_what_json_says", says_what_json_says),
+    ("text::at_a_glance", at_a_glance),
+    ("text::one_line_a_connection", one_line_a_connection),
+    ("text::only_the_kinds_asked_for", only_the_kinds_asked_for),
+];
 
 fn says_what_json_says() -> Done {
     let namespace = NetNs::new().unwrap();
     let number = namespace.inode().unwrap().to_string();
     // Two tracers of the same sockets.
     let mut json = Tracer::start(&["--netns", &number]);
-    let mut text = Tracer::spawn(events(&["--netns", &number]));
+    let mut text = Tracer::spawn(events(&["-v", "--netns", &number]));
     let listens = namespace.enter(|| {
         let listener = made::listener(Family::V4);
         for _ in 0..3 {
@@ -67,6 +73,79 @@ fn says_what_json_says() -> Done {
         // Aligned: the labels begin in the same column.
         let column = line.find(" uid=");
         assert_eq!(*columns.get_or_insert(column), column, "not aligned: {line:?}");
+    }
+    Done::Passed
+}
+
+/// SIGINT, once so many lines are there; what was printed.
+fn lines(mut tracer: Tracer, count: usize) -> Vec<String> {
+    tracer.wait_lines(count);
+    tracer.signal(nix::sys::signal::Signal::SIGINT);
+    let outcome = tracer.ended();
+    assert_eq!(outcome.end, command::End::Exit(0), "{outcome:?}");
+    assert_eq!(outcome.raw.len(), count, "{outcome:?}");
+    outcome.raw
+}
+
+/// The events of [`glance::endings`], as JSON has them, and other tracers of the same namespace that look on.
+fn look_on(others: &[&[&str]]) -> (Vec<Event>, Vec<Tracer>, NetNs) {
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let mut json = Tracer::start(&["--netns", &number]);
+    let started =
+        others.iter().map(|args| Tracer::spawn(events(&[args, &["--netns", &number][..]].concat()))).collect();
+    let listeners = namespace.enter(glance::endings);
+    json.wait_closed(&listeners);
+    // What is in TIME_WAIT ends with the namespace, and so after the tracers.
+    (json.finish().events, started, namespace)
+}
+
+fn at_a_glance() -> Done {
+    let (events, mut others, _namespace) = look_on(&[&[]]);
+    let short = lines(others.remove(0), events.len());
+    for (line, event) in short.iter().zip(&events) {
+        glance::short(line, event);
+    }
+    Done::Passed
+}
+
+fn one_line_a_connection() -> Done {
+    let (events, others, _namespace) =
+        look_on(&[&["--life", "--json"], &["--life"], &["--failed"], &["--failed", "--life", "--json"]]);
+    let of = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).collect::<Vec<_>>();
+    let (lives, failures) = (of(glance::is_life), of(glance::is_failure));
+    assert!(lives.len() > failures.len() && failures.len() >= 6, "{events:?}");
+    let mut others = others.into_iter();
+    let mut next = |count: usize| lines(others.next().unwrap(), count);
+    for line in next(lives.len()) {
+        glance::life_json(&line, &events);
+    }
+    for (line, event) in next(lives.len()).iter().zip(&lives) {
+        glance::life(line, event);
+    }
+    for (line, event) in next(failures.len()).iter().zip(&failures) {
+        glance::short(line, event);
+    }
+    for line in next(failures.len()) {
+        assert!(glance::is_failure(&glance::life_json(&line, &events)), "{line}");
+    }
+    Done::Passed
+}
+
+fn only_the_kinds_asked_for() -> Done {
+    let (events, others, _namespace) = look_on(&[
+        &["--json", "--event", "state"],
+        &["--json", "--event", "open,close"],
+        &["--json", "--event", "open", "--event", "state"],
+    ]);
+    let kinds: [fn(&Kind) -> bool; 3] = [
+        |kind| matches!(kind, Kind::State { .. }),
+        |kind| !matches!(kind, Kind::State { .. }),
+        |kind| !matches!(kind, Kind::Close(_)),
+    ];
+    for (tracer, wanted) in others.into_iter().zip(kinds) {
+        let count = events.iter().filter(|event| wanted(&event.kind)).count();
+        lines(tracer, count);
     }
     Done::Passed
 }

@@ -1,0 +1,26 @@
+//! Whether standard output is a terminal, how wide it is, and whether there is colour.
+
+use crate::cli::Colour;
+use std::env;
+use std::io::{self, IsTerminal};
+
+/// Columns of the terminal on standard output; `None` where that is none, or has no width.
+pub fn width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col).filter(|&columns| columns > 0)
+}
+
+/// Whether standard output is coloured. A `NO_COLOR` that is not empty forbids what was not asked for (no-color.org).
+pub fn is_coloured(when: Colour) -> bool {
+    let refused = |name: &str, value: Option<&str>| {
+        env::var_os(name).is_some_and(|there| value.map_or(!there.is_empty(), |value| there == value))
+    };
+    match when {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => io::stdout().is_terminal() && !refused("NO_COLOR", None) && !refused("TERM", Some("dumb")),
+    }
+}

@@ -1,0 +1,261 @@
+use super::*;
+use crate::model::{Comm, Grade, Proto};
+use proptest::prelude::*;
+
+fn owner(pid: u32, grade: Grade) -> Option<Owner> {
+    Some(Owner { pid, comm: Comm::new(b"python3"), grade })
+}
+
+fn event(kind: EventKind) -> SocketEvent {
+    SocketEvent {
+        time_ns: 1_769_860_800_123_456_789,
+        kind,
+        proto: Proto::Tcp,
+        local: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(53_812) }),
+        remote: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(8080) }),
+        owner: owner(17_029, Grade::Created),
+        uid: Some(1000),
+        inode: Some(123),
+        cookie: Some(77),
+        netns: Some(4_026_531_840),
+    }
+}
+
+fn totals(reason: CloseReason) -> Totals {
+    Totals {
+        duration_ns: Some(3_004_000_000),
+        rx_bytes: Some(1_300_000),
+        tx_bytes: Some(300),
+        rtt_us: Some(35),
+        retransmits: Some(0),
+        reason,
+        closed_by: None,
+    }
+}
+
+fn look(width: Option<u16>) -> Short {
+    Short::new(Look { width, colour: false, offset: |_| 3_600 })
+}
+
+fn line(view: &mut Short, event: &SocketEvent) -> String {
+    let mut out = Vec::new();
+    view.event(&mut out, event);
+    String::from_utf8(out).unwrap()
+}
+
+fn life(view: &mut Short, event: &SocketEvent, ended: &Ended) -> String {
+    let mut out = Vec::new();
+    view.life(&mut out, event, ended);
+    String::from_utf8(out).unwrap()
+}
+
+const CONNECT: EventKind =
+    EventKind::State { old: TcpState::SynSent, new: TcpState::Established, in_state_ns: Some(35_120) };
+
+#[test]
+fn each_event_at_a_glance() {
+    let mut view = look(None);
+    let mut open = event(EventKind::Open);
+    (open.local, open.remote) = (None, None);
+    let mut accepted =
+        event(EventKind::State { old: TcpState::Established, new: TcpState::CloseWait, in_state_ns: None });
+    accepted.owner = owner(8, Grade::Accepted);
+    let mut listens = event(EventKind::State { old: TcpState::Close, new: TcpState::Listen, in_state_ns: None });
+    listens.remote = Some(EventEnd { addr: [0, 0, 0, 0].into(), port: Some(0) });
+    let mut nobodys = event(CONNECT);
+    nobodys.owner = None;
+    let events = [
+        open,
+        event(CONNECT),
+        accepted,
+        listens,
+        nobodys,
+        event(EventKind::Close(totals(CloseReason::Closed))),
+        event(EventKind::Close(totals(CloseReason::ResetReceived))),
+    ];
+    let lines: String = events.iter().map(|event| line(&mut view, event)).collect();
+    assert_eq!(
+        lines,
+        "13:00:00.123456 open  tcp  -                  -                                         17029/python3 created\n\
+         13:00:00.123456 state tcp  127.0.0.1:53812 -> 127.0.0.1:8080  SYN_SENT -> ESTABLISHED   17029/python3 created\n\
+         13:00:00.123456 state tcp  127.0.0.1:53812 <- 127.0.0.1:8080  ESTABLISHED -> CLOSE_WAIT 8/python3 accepted\n\
+         13:00:00.123456 state tcp  127.0.0.1:53812    0.0.0.0:*       CLOSE -> LISTEN           17029/python3 created\n\
+         13:00:00.123456 state tcp  127.0.0.1:53812 -> 127.0.0.1:8080  SYN_SENT -> ESTABLISHED   -\n\
+         13:00:00.123456 close tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 17029/python3 created\n\
+         13:00:00.123456 close tcp  127.0.0.1:53812 -> 127.0.0.1:8080  reset_received 3.00s rx 1.2M tx 300 17029/python3 created\n"
+    );
+}
+
+#[test]
+fn a_narrow_terminal_has_the_essence() {
+    let mut view = look(Some(80));
+    let events = [
+        event(EventKind::Open),
+        event(CONNECT),
+        event(EventKind::Close(totals(CloseReason::Closed))),
+        event(EventKind::Close(totals(CloseReason::ResetReceived))),
+    ];
+    let lines: String = events.iter().map(|event| line(&mut view, event)).collect();
+    assert_eq!(
+        lines,
+        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  open        17029/pytho~\n\
+         13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  ESTABLISHED 17029/pytho~\n\
+         13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s 17029/pyth~\n\
+         13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  reset_received 17029/py~\n"
+    );
+}
+
+#[test]
+fn long_addresses_widen_the_columns_and_are_never_cut() {
+    let mut view = look(Some(80));
+    let mut far = event(CONNECT);
+    far.proto = Proto::Tcp6;
+    far.remote = Some(EventEnd { addr: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(), port: Some(65_535) });
+    assert!(line(&mut view, &far).contains(" -> 2001:db8:1111:2222:3333:4444:5555:6666:65535 ESTABLISHED 17029"));
+    let near = line(&mut view, &event(CONNECT));
+    assert_eq!(near.find("ESTABLISHED"), line(&mut view, &far).find("ESTABLISHED"), "aligned from then on: {near}");
+}
+
+#[test]
+fn a_life_in_one_line() {
+    let mut ended = Ended { direction: Some(Direction::Out), ..Ended::default() };
+    for (state, ns) in [
+        (TcpState::Close, 44_577),
+        (TcpState::SynSent, 35_120),
+        (TcpState::Established, 3_000_000_000),
+        (TcpState::FinWait1, 20_000),
+        (TcpState::FinWait2, 8_000),
+    ] {
+        ended.times.add(state, Some(ns));
+    }
+    let closed = event(EventKind::Close(totals(CloseReason::Closed)));
+    let whole = life(&mut look(None), &closed, &ended);
+    assert_eq!(
+        whole,
+        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 rtt 35us retrans 0 \
+         17029/python3 created connect 35us, established 3.00s, closing 28us\n"
+    );
+    for width in 80..200 {
+        let fitted = life(&mut look(Some(width)), &closed, &ended);
+        assert!(fitted.len() <= usize::from(width) + 1, "{width}: {fitted}");
+        assert!(fitted.contains(" closed") && fitted.contains(" 17029"), "{width}: {fitted}");
+    }
+    assert_eq!(
+        life(&mut look(Some(120)), &closed, &ended),
+        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed rx 1.2M tx 300 17029/pyt~ connect 35us, \
+         established 3.00s\n"
+    );
+    let mut datagrams = closed;
+    datagrams.proto = Proto::Udp;
+    assert!(life(&mut look(None), &datagrams, &Ended::default()).ends_with(" retrans 0 17029/python3 created\n"));
+}
+
+#[test]
+fn colour_is_for_states_failures_and_own_words() {
+    let mut view = Short::new(Look { width: None, colour: true, offset: |_| 0 });
+    let connect = line(&mut view, &event(CONNECT));
+    let states = "\x1b[2mSYN_SENT\x1b[0m\x1b[2m -> \x1b[0m\x1b[32mESTABLISHED\x1b[0m   17029/python3";
+    assert!(connect.contains(states), "{connect:?}");
+    let reset = line(&mut view, &event(EventKind::Close(totals(CloseReason::ResetReceived))));
+    assert!(reset.contains("\x1b[31mreset_received\x1b[0m 3.00s"), "{reset:?}");
+    let plain = |text: &str| {
+        let mut rest = text;
+        let mut out = String::new();
+        while let Some((before, after)) = rest.split_once("\x1b[") {
+            out.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        out + rest
+    };
+    let uncoloured = line(&mut Short::new(Look { width: None, colour: false, offset: |_| 0 }), &event(CONNECT));
+    assert_eq!(plain(&connect), uncoloured);
+    let mut out = Vec::new();
+    view.lost(&mut out, 0, 12);
+    let lost = plain(&String::from_utf8(out).unwrap());
+    assert_eq!(lost, "00:00:00.000000 lost  12 events: the ring buffer was full, or the kernel left out a program\n");
+}
+
+#[test]
+fn sizes() {
+    for (bytes, text) in [
+        (0, "0"),
+        (999, "999"),
+        (1_000, "0.9K"),
+        (1_024, "1.0K"),
+        (10_239, "9.9K"),
+        (10_240, "10K"),
+        (1_023_999, "999K"),
+        (1_024_000, "0.9M"),
+        (1_300_000, "1.2M"),
+        (u64::MAX, "15E"),
+    ] {
+        assert_eq!(size(bytes), text);
+    }
+}
+
+fn end_v4() -> impl Strategy<Value = Option<EventEnd>> {
+    prop_oneof![
+        Just(None),
+        (any::<[u8; 4]>(), prop::option::of(any::<u16>()))
+            .prop_map(|(addr, port)| Some(EventEnd { addr: addr.into(), port })),
+    ]
+}
+
+const REASONS: [CloseReason; 8] = [
+    CloseReason::Closed,
+    CloseReason::ResetReceived,
+    CloseReason::ResetSent,
+    CloseReason::Refused,
+    CloseReason::TimedOut,
+    CloseReason::Unreachable,
+    CloseReason::Abandoned,
+    CloseReason::Unknown,
+];
+
+/// The longest life that is promised to fit: a hundred years and more.
+const LIFE: u64 = 4_000_000_000_000_000_000;
+
+fn any_kind() -> impl Strategy<Value = EventKind> {
+    let state = || (0..11_usize).prop_map(|at| TcpState::ALL[at]);
+    let close = (0..8_usize, prop::option::of(0..LIFE), any::<u64>(), any::<u64>());
+    prop_oneof![
+        Just(EventKind::Open),
+        (state(), state()).prop_map(|(old, new)| EventKind::State { old, new, in_state_ns: None }),
+        close.prop_map(|(reason, duration_ns, rx, tx)| EventKind::Close(Totals {
+            duration_ns,
+            rx_bytes: Some(rx),
+            tx_bytes: Some(tx),
+            ..totals(REASONS[reason])
+        })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_line_of_ipv4_fits(
+        kind in any_kind(),
+        local in end_v4(),
+        remote in end_v4(),
+        pid in 1..4_194_304_u32,
+        name in prop::collection::vec(any::<u8>(), 0..16),
+        width in prop::option::of(120..300_u16),
+    ) {
+        let mut some = event(kind);
+        (some.local, some.remote) = (local, remote);
+        some.owner = Some(Owner { pid, comm: Comm::new(&name), grade: Grade::Inherited });
+        let mut view = look(width);
+        let mut out = Vec::new();
+        view.event(&mut out, &some);
+        let text = out.trim_ascii_end();
+        prop_assert!(columns(text) <= usize::from(width.unwrap_or(120)), "{}", String::from_utf8_lossy(&out));
+        prop_assert!(out.ends_with(b"\n") && text.iter().all(|byte| !byte.is_ascii_control()));
+        let ends = |from: Option<EventEnd>| {
+            let mut out = Vec::new();
+            end(&mut out, from);
+            out
+        };
+        for whole in [ends(local), ends(remote), pid.to_string().into_bytes()] {
+            prop_assert!(out.windows(whole.len()).any(|there| there == whole), "ends and numbers are whole");
+        }
+    }
+}
