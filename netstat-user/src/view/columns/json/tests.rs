@@ -230,7 +230,7 @@ fn event_lines() {
     for (kind, lacks) in events() {
         let event = event(kind);
         let mut out = Vec::new();
-        EventView::new(true).write(&mut out, &Event::Socket(event), None);
+        EventView::new(crate::view::event::Form::Json).write(&mut out, &Event::Socket(event), None);
         let hand_written = parsed(&out);
         let has = |spec: &&FieldSpec| !lacks.contains(&spec.field);
         let fields: Vec<Column> = of(RowKinds::EVENT).filter(has).map(|spec| Column::Field(spec.field)).collect();
