@@ -8,8 +8,8 @@ mod output;
 mod packet_radio;
 mod packet_routes;
 mod route;
-mod rows;
-mod session;
+pub(super) mod rows;
+pub(super) mod session;
 mod statistics;
 mod unix;
 

@@ -14,6 +14,7 @@ mod screen;
 pub mod source;
 mod streaming;
 mod subscribe;
+pub mod whose;
 
 use crate::cli::{Reason, Refusal, Request};
 use std::fmt::Display;

@@ -4,6 +4,7 @@ use super::session::Session;
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
+use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
 use crate::query::{Answer, Request};
 use crate::run::clock::{epoch_ns, monotonic_ns};
@@ -59,6 +60,27 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
     } else {
         vec![NamespaceTables { netns: own.ok(), name: None, tables: session.source.own(wanted) }]
     })
+}
+
+/// The tables of all namespaces, of which `namespaces` can be looked into without an agent; without owners. A namespace that cannot be read
+/// is left out.
+pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
+    let path = match &session.options.agent {
+        AgentChoice::Never => None,
+        AgentChoice::Auto => Some(Path::new(SOCKET)),
+        AgentChoice::At(path) => Some(path.as_path()),
+    };
+    let ask = |path: &Path| {
+        let request = Request::Rows { wanted: wanted.clone(), netns: None, recorded: false };
+        let mut rows = Asking::within(PATIENCE, path, &request)?;
+        let tables = spaces(wanted, || rows.next())?;
+        rows.close();
+        Ok::<_, AskError>(tables)
+    };
+    match path.map(ask) {
+        Some(Ok(tables)) => tables,
+        _ => session.source.of(namespaces, wanted),
+    }
 }
 
 /// The sockets that ended within this time, oldest first, in the namespaces that are wanted. `None` where no agent tells: it has been

@@ -1,0 +1,74 @@
+//! Gathers what is known of sockets beyond their rows, where an expression, a column, an order or a count asks for it: the cgroup of the
+//! owner and what it names, the process at the other end, ages.
+
+mod ages;
+mod peers;
+mod workloads;
+
+pub use workloads::Followed;
+
+use super::classic::session::Session;
+use crate::field::{Need, Provider};
+use crate::model::{Owner, Owners, SocketRow};
+use std::io;
+
+/// The rows of a table that is listed, as far as they matter here.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// Inode number of the network namespace, for rows that do not carry it.
+    pub netns: Option<u32>,
+    /// The rows.
+    pub rows: &'a [SocketRow],
+    /// Owners that events recorded for rows nobody holds.
+    pub recorded: &'a [(u32, Owner)],
+}
+
+/// What was gathered for a table.
+#[derive(Default)]
+pub struct Gathered {
+    providers: Vec<Box<dyn Provider>>,
+}
+
+impl Gathered {
+    /// Gathers for Internet sockets what is needed; `owners` are those of the rows.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> io::Result<Self> {
+        let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        if need.meets(Need::CGROUPS) {
+            let holders = listed.iter().flat_map(|table| table.rows).filter_map(|row| owners.first(row.inode));
+            let mut workloads = workloads::Workloads::new(&session.proc);
+            holders.for_each(|holder| workloads.look_up(holder.pid));
+            let recorded = listed.iter().flat_map(|table| table.recorded);
+            recorded.for_each(|(_, owner)| workloads.look_up_recorded(owner));
+            providers.push(Box::new(workloads));
+        }
+        if need.meets(Need::PEERS) {
+            providers.push(Box::new(peers::InetPeers::gather(session, need, listed)?));
+        }
+        if need.meets(Need::AGES) {
+            providers.push(Box::new(ages::Ages::gather(session)?));
+        }
+        Ok(Self { providers })
+    }
+
+    /// Gathers for UNIX sockets what is needed; `inodes` are those of the rows, `owners` theirs.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> io::Result<Self> {
+        let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        if need.meets(Need::CGROUPS) {
+            let mut workloads = workloads::Workloads::new(&session.proc);
+            inodes.iter().filter_map(|&inode| owners.first(inode)).for_each(|holder| workloads.look_up(holder.pid));
+            providers.push(Box::new(workloads));
+        }
+        Ok(Self { providers })
+    }
+
+    /// Whom the fields of rows are asked of.
+    pub fn providers(&self) -> Vec<&dyn Provider> {
+        self.providers.iter().map(|provider| &**provider).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! Since when sockets are there and in their states, which an agent knows.
+
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::AgentChoice;
+use crate::field::{Field, Need, Provider, Subject, Value};
+use crate::model::{LiveSocket, SocketRow};
+use crate::proc::netns;
+use crate::query::{Answer, Request};
+use crate::run::classic::session::Session;
+use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::remote::{AskError, Asking};
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+/// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
+type Times = (u64, u64);
+
+/// What the agent knows.
+#[derive(Debug, Default)]
+pub struct Ages {
+    now_ns: u64,
+    by_cookie: HashMap<u64, Times>,
+    /// Of sockets that have no cookie yet: by namespace and inode.
+    by_inode: HashMap<(Option<u32>, u64), Times>,
+}
+
+impl Ages {
+    /// Asks the agent. Where none answers, nothing is known, and that is reported on standard error in the first round.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn gather(session: &mut Session<'_>) -> io::Result<Self> {
+        let path = match &session.options.agent {
+            AgentChoice::At(path) => Some(path.as_path()),
+            AgentChoice::Auto => Some(Path::new(SOCKET)),
+            AgentChoice::Never => None,
+        };
+        let own = if session.options.all_netns { Ok(None) } else { netns::own(&session.proc).map(Some) };
+        let asked = match path {
+            Some(path) => own.map_err(AskError::from).and_then(|netns| Self::ask(path, netns)),
+            None => Ok(Self::default()),
+        };
+        let note = match (&asked, path) {
+            (Ok(_), Some(_)) => None,
+            (Ok(_), None) => Some("ages need the agent, which --no-agent excludes: they are null".to_owned()),
+            (Err(error), Some(path)) => Some(format!(
+                "agent {}: {error}; ages need it and are null without: start it as root: netstat-user agent{}",
+                path.display(),
+                if path == Path::new(SOCKET) { String::new() } else { format!(" --socket {}", path.display()) }
+            )),
+            (Err(_), None) => None,
+        };
+        if let Some(note) = note.filter(|_| session.round == 0) {
+            session.out.note(format!("netstat-user: {note}\n").as_bytes())?;
+        }
+        Ok(asked.unwrap_or_default())
+    }
+
+    fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
+        let mut answers = Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns })?;
+        let mut ages = Self::default();
+        loop {
+            match answers.next()? {
+                Answer::Live(socket) => ages.add(&socket),
+                Answer::End => break,
+                _ => return Err(AskError::OffTopic),
+            }
+        }
+        answers.close();
+        ages.now_ns = epoch_ns() + monotonic_ns();
+        Ok(ages)
+    }
+
+    fn add(&mut self, socket: &LiveSocket) {
+        let times = (socket.seen_ns, socket.state_ns);
+        if let Some(cookie) = socket.cookie {
+            self.by_cookie.insert(cookie, times);
+        }
+        if socket.inode != 0 {
+            self.by_inode.insert((socket.netns, socket.inode), times);
+        }
+    }
+
+    fn of(&self, netns: Option<u32>, row: &SocketRow) -> Option<Times> {
+        let by_cookie = row.cookie.and_then(|cookie| self.by_cookie.get(&cookie));
+        let by_inode = || self.by_inode.get(&(netns, row.inode)).filter(|_| row.inode != 0);
+        by_cookie.or_else(by_inode).copied()
+    }
+}
+
+impl Provider for Ages {
+    fn provides(&self) -> Need {
+        Need::AGES
+    }
+
+    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
+        let times = match *subject {
+            Subject::Inet { row, netns, .. } => self.of(netns, row),
+            _ => None,
+        };
+        let Some((seen_ns, state_ns)) = times else { return Value::Null };
+        let since = match field {
+            Field::AgeNs => seen_ns,
+            Field::StateAgeNs => state_ns,
+            _ => return Value::Null,
+        };
+        Value::Number(self.now_ns.saturating_sub(since))
+    }
+}

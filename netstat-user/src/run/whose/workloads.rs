@@ -1,0 +1,224 @@
+//! Containers, units and pods of the processes that own sockets.
+
+use crate::field::{Field, Need, Provider, Subject, Value};
+use crate::model::{Comm, EventKind, Owner, SocketEvent, Workload};
+use crate::proc::cgroup::{self, Memberships};
+use crate::proc::fds;
+use crate::whose::workload::recognise;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What processes run as part of, each looked up once.
+#[derive(Debug)]
+pub struct Workloads {
+    root: PathBuf,
+    by_pid: HashMap<u32, Arc<Workload>>,
+    /// Few are different: most processes share a cgroup with others, or have had one with the same path.
+    by_paths: HashMap<Memberships, Arc<Workload>>,
+}
+
+impl Workloads {
+    /// Nothing looked up yet; /proc is mounted at `root`.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.into(), by_pid: HashMap::new(), by_paths: HashMap::new() }
+    }
+
+    /// Looks up a process that was seen to hold a socket just now.
+    pub fn look_up(&mut self, pid: u32) {
+        if !self.by_pid.contains_key(&pid)
+            && let Some(workload) = self.read(pid)
+        {
+            self.by_pid.insert(pid, workload);
+        }
+    }
+
+    /// Looks up a process that events recorded as an owner. If it is gone, another one may have its number.
+    pub fn look_up_recorded(&mut self, owner: &Owner) {
+        if fds::comm(&self.root, owner.pid).is_some_and(|comm| comm == owner.comm) {
+            self.look_up(owner.pid);
+        }
+    }
+
+    /// What a process runs as part of, if it was looked up.
+    pub fn of(&self, pid: u32) -> Option<&Workload> {
+        self.by_pid.get(&pid).map(|workload| &**workload)
+    }
+
+    /// Reads it anew; `None` where the process has gone.
+    fn read(&mut self, pid: u32) -> Option<Arc<Workload>> {
+        let memberships = cgroup::of(&self.root, pid).ok()?;
+        if let Some(known) = self.by_paths.get(&memberships) {
+            return Some(Arc::clone(known));
+        }
+        let workload = Arc::new(recognise(memberships.shown(), memberships.paths()));
+        self.by_paths.insert(memberships, Arc::clone(&workload));
+        Some(workload)
+    }
+}
+
+impl Provider for Workloads {
+    fn provides(&self) -> Need {
+        Need::CGROUPS
+    }
+
+    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
+        subject.pid().and_then(|pid| self.of(pid)).map_or(Value::Null, |workload| value(workload, field))
+    }
+}
+
+/// A field of a workload.
+fn value(workload: &Workload, field: Field) -> Value<'_> {
+    match field {
+        Field::Cgroup => Value::text(workload.cgroup.as_deref()),
+        Field::SystemdUnit => Value::text(workload.unit.as_deref()),
+        Field::Container => Value::text(workload.container.as_deref().map(str::as_bytes)),
+        Field::Pod => Value::text(workload.pod.as_deref().map(str::as_bytes)),
+        _ => Value::Null,
+    }
+}
+
+/// The same for a stream of events: what was found when the owner of a socket was first seen is kept for the later events of the socket,
+/// whose process may have gone.
+#[derive(Debug)]
+pub struct Followed {
+    workloads: Workloads,
+    /// By cookie, with the owner it was found for.
+    by_socket: HashMap<u64, (u32, Arc<Workload>)>,
+    /// What was last found for a process.
+    by_owner: HashMap<(u32, Comm), Arc<Workload>>,
+    /// The sockets that closed since the last batch.
+    closed: Vec<u64>,
+}
+
+impl Followed {
+    /// Most owners remembered beyond those of sockets that live.
+    const OWNERS: usize = 1 << 14;
+
+    /// Nothing seen yet; /proc is mounted at `root`.
+    pub fn new(root: &Path) -> Self {
+        let workloads = Workloads::new(root);
+        Self { workloads, by_socket: HashMap::new(), by_owner: HashMap::new(), closed: Vec::new() }
+    }
+
+    /// Takes in an event, before its fields are asked for.
+    pub fn note(&mut self, event: &SocketEvent) {
+        if let (Some(cookie), EventKind::Close(_)) = (event.cookie, event.kind) {
+            self.closed.push(cookie);
+        }
+        let Some(owner) = event.owner else { return };
+        let known = event.cookie.and_then(|cookie| self.by_socket.get(&cookie));
+        if known.is_some_and(|(pid, _)| *pid == owner.pid) {
+            return;
+        }
+        let key = (owner.pid, owner.comm);
+        let found = self.workloads.read(owner.pid);
+        if let Some(workload) = &found {
+            if self.by_owner.len() >= Self::OWNERS {
+                self.by_owner.clear();
+            }
+            self.by_owner.insert(key, Arc::clone(workload));
+        }
+        let workload = found.or_else(|| self.by_owner.get(&key).cloned());
+        if let Some((cookie, workload)) = event.cookie.zip(workload) {
+            self.by_socket.insert(cookie, (owner.pid, workload));
+        }
+    }
+
+    /// Forgets the sockets that have closed. Call it once their last events are written.
+    pub fn forget_closed(&mut self) {
+        for cookie in self.closed.drain(..) {
+            self.by_socket.remove(&cookie);
+        }
+    }
+
+    fn of(&self, event: &SocketEvent) -> Option<&Workload> {
+        let by_socket = event.cookie.and_then(|cookie| self.by_socket.get(&cookie)).map(|(_, workload)| workload);
+        let by_owner = || self.by_owner.get(&event.owner.map(|owner| (owner.pid, owner.comm))?);
+        by_socket.or_else(by_owner).map(|workload| &**workload)
+    }
+}
+
+impl Provider for Followed {
+    fn provides(&self) -> Need {
+        Need::CGROUPS
+    }
+
+    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
+        let Subject::Event(event) = subject else { return Value::Null };
+        self.of(event).map_or(Value::Null, |workload| value(workload, field))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EventEnd, Grade, Proto};
+    use std::fs;
+
+    const ID: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
+
+    /// A tree like /proc with one process, in one cgroup.
+    fn tree(name: &str, pid: u32, cgroup: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("netstat-user-workloads-{name}-{}", std::process::id()));
+        let process = root.join(pid.to_string());
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+        fs::write(process.join("comm"), "server\n").unwrap();
+        root
+    }
+
+    fn event(kind: EventKind, cookie: Option<u64>, pid: u32) -> SocketEvent {
+        let end = EventEnd { addr: [127, 0, 0, 1].into(), port: Some(1) };
+        SocketEvent {
+            time_ns: 0,
+            kind,
+            proto: Proto::Tcp,
+            local: Some(end),
+            remote: Some(end),
+            owner: Some(Owner { pid, comm: Comm::new(b"server"), grade: Grade::Created }),
+            uid: None,
+            inode: None,
+            cookie,
+            netns: None,
+        }
+    }
+
+    #[test]
+    fn a_socket_keeps_what_was_found_when_its_owner_was_first_seen() {
+        let root = tree("followed", 7, &format!("/docker/{ID}"));
+        let mut followed = Followed::new(&root);
+        let first = event(EventKind::Open, Some(1), 7);
+        followed.note(&first);
+        fs::remove_dir_all(&root).unwrap();
+        let later = event(EventKind::Open, Some(1), 7);
+        followed.note(&later);
+        let container = |followed: &Followed, event: &SocketEvent| {
+            followed.of(event).and_then(|workload| workload.container.clone())
+        };
+        assert_eq!(container(&followed, &later).as_deref(), Some(ID));
+        // Another socket of the process, which is gone already.
+        let second = event(EventKind::Open, Some(2), 7);
+        followed.note(&second);
+        assert_eq!(container(&followed, &second).as_deref(), Some(ID));
+        // And of somebody else.
+        let other = event(EventKind::Open, Some(3), 8);
+        followed.note(&other);
+        assert_eq!(container(&followed, &other), None);
+        followed.closed.push(1);
+        followed.forget_closed();
+        assert_eq!(followed.by_socket.len(), 1);
+    }
+
+    #[test]
+    fn another_process_with_the_number_of_a_recorded_owner_is_not_it() {
+        let root = tree("recorded", 7, "/system.slice/ssh.service");
+        let owner = |comm: &[u8]| Owner { pid: 7, comm: Comm::new(comm), grade: Grade::Accepted };
+        let mut workloads = Workloads::new(&root);
+        workloads.look_up_recorded(&owner(b"before"));
+        assert_eq!(workloads.of(7), None);
+        workloads.look_up_recorded(&owner(b"server"));
+        assert_eq!(workloads.of(7).and_then(|workload| workload.unit.as_deref()), Some(b"ssh.service".as_slice()));
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
