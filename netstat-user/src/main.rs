@@ -4,6 +4,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A shell asks what completes a word.
+    if let Some(shell) = std::env::var_os(netstat_user::cli::completions::VARIABLE) {
+        return match netstat_user::cli::completions::answer(&shell.to_string_lossy(), std::env::args_os()) {
+            Ok(answer) if io::stdout().write_all(&answer).is_ok() => ExitCode::SUCCESS,
+            // It shows what it gets to a person in the middle of a line.
+            _ => ExitCode::FAILURE,
+        };
+    }
     let outcome = match netstat_user::cli::parse(std::env::args_os()) {
         Ok(request) => netstat_user::run::run(request),
         Err(refusal) => Ok(netstat_user::run::refuse(&refusal)),

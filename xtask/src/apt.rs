@@ -32,6 +32,12 @@ pub const VM: &[&str] = &["qemu-system-x86", "busybox-static", "xz-utils"];
 pub const CROSS: &[&str] =
     &["qemu-system-arm", "rustc-web", "cargo-web", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
 
+/// Makes and checks what people install: `cargo xtask dist`.
+pub const DIST: &[&str] = &["binutils", "git", "lintian", "rpm", "python3", "man-db", "xz-utils"];
+
+/// Boots a Debian of its own and installs the package there: `cargo xtask install-test`.
+pub const INSTALL: &[&str] = &["mmdebstrap", "e2fsprogs", "qemu-system-x86", "busybox-static", "xz-utils"];
+
 /// Those of `packages` that dpkg does not list as installed. On a system without dpkg, all of them.
 pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     let installed = |name: &&str| {

@@ -6,6 +6,7 @@ mod apt;
 mod bench;
 mod check;
 mod digest;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod layers;
@@ -39,6 +40,13 @@ const COMMANDS: &[Command] = &[
         args: "",
         help: "the layer map, the committed kernel object against its sources, formatting, clippy",
         run: check::run,
+    },
+    Command {
+        name: "dist",
+        args: "[--arch x86_64|aarch64] [--verify]",
+        help: "what people install, in target/dist: programs against an old C library, .deb, .rpm, .tar.gz, licences, sums; installs the \
+           tools it needs; --verify builds it again in another folder and compares",
+        run: dist::run,
     },
     Command {
         name: "ebpf",

@@ -7,7 +7,8 @@
 mod definitions;
 mod getopt;
 
-use super::{Reason, Refusal, Request};
+use super::{Reason, Refusal, Request, completions};
+pub use definitions::command;
 use definitions::id;
 use getopt::{Getopt, Met};
 use std::ffi::OsString;
@@ -117,6 +118,10 @@ pub enum Family {
     Econet,
     Bluetooth,
 }
+
+/// The words that `-A` takes, as its help lists them.
+pub const FAMILY_NAMES: [&str; 10] =
+    ["inet", "inet6", "unix", "ax25", "netrom", "rose", "ipx", "x25", "ddp", "bluetooth"];
 
 impl Family {
     /// The word `-A` takes, aliases included; exact, as in netstat.
@@ -317,8 +322,18 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         };
         match met.id {
             id::MAN => return Ok(Request::Print(definitions::man_page())),
+            id::COMPLETIONS => {
+                let shell = met.value.to_string_lossy();
+                return match completions::script(&shell) {
+                    Some(script) => Ok(Request::Print(script)),
+                    None => {
+                        let text = "%s: there are no completions for `%s': the shells are bash, zsh and fish\n";
+                        Err(refuse(Reason { text, values: vec![program.into_owned(), shell.into_owned()] }, 3))
+                    }
+                };
+            }
             id::HELP => return Ok(Request::Print(definitions::help())),
-            id::VERSION => return Ok(Request::Print(definitions::version())),
+            id::VERSION => return Ok(Request::Version),
             // `-?` is a question mark to getopt: no message of its own.
             id::QUESTION => return Err(usage(None)),
             id::CONTEXT => return Ok(Request::Contexts),

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod classic;
+pub mod completions;
 pub mod doctor;
 pub mod events;
 
@@ -33,7 +34,9 @@ pub enum Request {
     Events(events::Options),
     /// `-Z`: which ends the program, as netstat does where SELinux is off.
     Contexts,
-    /// Text to print on standard output, and then exit 0 (`--help`, `--version`, `events --schema`).
+    /// `--version`
+    Version,
+    /// Text to print on standard output, and then exit 0 (`--help`, `events --schema`).
     Print(String),
 }
 

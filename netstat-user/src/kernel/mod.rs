@@ -26,6 +26,7 @@ mod unseen;
 pub use attach::{AttachError, Wanted};
 pub use facts::missing_capabilities;
 pub use health::{Missed, checks, missed};
+pub use object::digest as object_digest;
 pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
 pub use snapshot::Iterators;

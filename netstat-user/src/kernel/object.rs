@@ -1,6 +1,7 @@
 //! The object with the tracer's programs, made to suit the kernel before it is loaded.
 
 use netstat_ebpf::kfunc;
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 // The programs of kprobes read registers by name; all the others are the same on both.
@@ -32,6 +33,11 @@ pub enum ObjectError {
     /// It lacks a call that this program expects.
     #[error("the object of the programs does not call {0}: rebuild it with cargo xtask ebpf")]
     Call(&'static str),
+}
+
+/// The SHA-256 digest of the object as it was built, in hexadecimal.
+pub fn digest() -> String {
+    Sha256::digest(OBJECT).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How many sockets the map holds that grows, where that is not what the object says.

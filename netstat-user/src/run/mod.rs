@@ -32,11 +32,26 @@ pub fn run(request: Request) -> io::Result<u8> {
         Request::Doctor(options) => doctor::run(&options),
         Request::Events(options) => events::run(&options),
         Request::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
+        Request::Version => {
+            io::stdout().lock().write_all(version().as_bytes())?;
+            Ok(0)
+        }
         Request::Print(text) => {
             io::stdout().lock().write_all(text.as_bytes())?;
             Ok(0)
         }
     }
+}
+
+/// The text of `--version`: our own, whose options and bytes these are, and what was built for what, from what.
+fn version() -> String {
+    format!(
+        "netstat-user {}\nThe options and output are those of netstat from net-tools 2.10.\ncommit {}, for {}\nkernel object sha256:{}\n",
+        env!("CARGO_PKG_VERSION"),
+        env!("NETSTAT_USER_COMMIT"),
+        env!("NETSTAT_USER_TARGET"),
+        crate::kernel::object_digest()
+    )
 }
 
 /// Where the kernel has its SELinux files, if SELinux is enabled.
@@ -72,6 +87,18 @@ pub fn complain(message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_names_what_was_built() {
+        let version = version();
+        let lines: Vec<_> = version.lines().collect();
+        assert_eq!(lines[0], concat!("netstat-user ", env!("CARGO_PKG_VERSION")));
+        let (commit, target) = lines[2].strip_prefix("commit ").unwrap().split_once(", for ").unwrap();
+        assert!(commit == "unknown" || commit.len() == 12, "{commit}");
+        assert!(target.starts_with(std::env::consts::ARCH), "{target}");
+        let digest = lines[3].strip_prefix("kernel object sha256:").unwrap();
+        assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
+    }
 
     #[test]
     fn contexts_where_selinux_is_on_and_off() {

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const RUSTC: &str = "/usr/bin/rustc";
-const CARGO: &str = "/usr/bin/cargo";
+pub const RUSTC: &str = "/usr/bin/rustc";
+pub const CARGO: &str = "/usr/bin/cargo";
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 const LINKER: &str = "aarch64-linux-gnu-gcc";
 
@@ -30,18 +30,7 @@ impl Builder {
         if arch == Arch::Amd64 {
             return Ok(Self::Host(binary.to_owned()));
         }
-        apt::install(apt::CROSS)?;
-        // A library of another version than the compiler's is refused.
-        let version =
-            sh::output(Command::new("dpkg-query").args(["--show", "--showformat", "${Version}", "rustc-web"]))?;
-        let tree = folder().join("arm64").join(format!("std-{}", version.trim()));
-        if !tree.is_dir() {
-            let private = private.as_ref().map_err(|error| anyhow!("no arm64 packages can be had: {error:#}"))?;
-            std::fs::create_dir_all(folder().join("arm64"))?;
-            let package = format!("libstd-rust-web-dev:{}={}", arch.debian(), version.trim());
-            private.unpack(&[package], &tree).context("cannot get Rust's standard library for arm64")?;
-        }
-        Ok(Self::Aarch64(tree.join("usr")))
+        Ok(Self::Aarch64(sysroot(private)?))
     }
 
     /// The program under test.
@@ -108,6 +97,24 @@ impl Builder {
             }
         }
     }
+}
+
+/// The root of Rust's libraries for aarch64, for Debian's rustc: its cross compiler and they are installed and unpacked where missing.
+///
+/// # Errors
+/// A package that is needed cannot be had.
+pub fn sysroot(private: &Result<Apt>) -> Result<PathBuf> {
+    apt::install(apt::CROSS)?;
+    // A library of another version than the compiler's is refused.
+    let version = sh::output(Command::new("dpkg-query").args(["--show", "--showformat", "${Version}", "rustc-web"]))?;
+    let tree = folder().join("arm64").join(format!("std-{}", version.trim()));
+    if !tree.is_dir() {
+        let private = private.as_ref().map_err(|error| anyhow!("no arm64 packages can be had: {error:#}"))?;
+        std::fs::create_dir_all(folder().join("arm64"))?;
+        let package = format!("libstd-rust-web-dev:{}={}", Arch::Arm64.debian(), version.trim());
+        private.unpack(&[package], &tree).context("cannot get Rust's standard library for arm64")?;
+    }
+    Ok(tree.join("usr"))
 }
 
 /// Apart from what this machine's compiler builds.

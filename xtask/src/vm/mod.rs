@@ -1,9 +1,9 @@
 //! `cargo xtask vm`: the suites on other kernels, under emulation, with an initramfs of our own binary and tests.
 
-mod cross;
-mod debian;
+pub mod cross;
+pub mod debian;
 mod initramfs;
-mod kernels;
+pub mod kernels;
 pub mod matrix;
 mod qemu;
 mod userland;

@@ -41,6 +41,7 @@ pub mod id {
     pub const VERSION: &str = "version";
     pub const HELP: &str = "help";
     pub const MAN: &str = "man";
+    pub const COMPLETIONS: &str = "completions";
     pub const QUESTION: &str = "question";
     pub const JSON: &str = "json";
     pub const RECENT: &str = "recent";
@@ -173,6 +174,12 @@ pub fn ours() -> Vec<Arg> {
             "The sockets of every network namespace, and the namespace of each by its name in /run/netns, else by its \
              inode number",
         ),
+        Arg::new(id::COMPLETIONS)
+            .long(id::COMPLETIONS)
+            .action(ArgAction::Set)
+            .value_name("SHELL")
+            .help_heading(BEYOND)
+            .help("The script by which a shell completes this program's words: bash, zsh or fish"),
         flag(id::MAN, None, BEYOND, "This help as a manual page, in roff: netstat-user --man | man -l -"),
     ]
 }
@@ -248,8 +255,8 @@ fn epilogue() -> String {
     text
 }
 
-/// The whole command, for help and manual.
-fn command() -> Command {
+/// The whole command, for help, manual and completions.
+pub fn command() -> Command {
     Command::new("netstat-user")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Which sockets exist, who owns them, and what happened to them")
@@ -270,16 +277,6 @@ fn command() -> Command {
 /// The text of `--help`.
 pub fn help() -> String {
     command().render_help().to_string()
-}
-
-/// The text of `--version`: our own, and whose options and bytes these are.
-pub fn version() -> String {
-    concat!(
-        "netstat-user ",
-        env!("CARGO_PKG_VERSION"),
-        "\nThe options and output are those of netstat from net-tools 2.10.\n"
-    )
-    .to_owned()
 }
 
 /// What a wrong command line gets.

@@ -1,0 +1,119 @@
+//! What a shell completes: options, verbs and the words that their values are made of.
+//!
+//! The shell's script (`--completions bash`) calls the program with [`VARIABLE`] in the environment and the words typed so far as arguments.
+//! So a script never grows old, and a list behind a comma is completed as its first word is.
+
+use super::{agent, classic, doctor, events};
+use crate::model::{Proto, TcpState};
+use clap::{Arg, Command, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::env::Shells;
+use std::ffi::OsString;
+use std::io;
+
+/// Names the shell that asks.
+pub const VARIABLE: &str = "NETSTAT_USER_COMPLETE";
+
+/// The shells there are scripts for.
+pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// A shell's script; `None` for a shell that is none of [`SHELLS`].
+pub fn script(shell: &str) -> Option<String> {
+    let shells = Shells::builtins();
+    let completer = shells.completer(shell).filter(|_| SHELLS.contains(&shell))?;
+    let mut script = Vec::new();
+    completer.write_registration(VARIABLE, "netstat-user", "netstat-user", "netstat-user", &mut script).ok()?;
+    String::from_utf8(script).ok()
+}
+
+/// The whole command line as one tree, with the words of every value that has any.
+pub fn command() -> Command {
+    // Each is called as it is typed, and not by its whole name as in its help.
+    let verbs = [("events", events::command()), ("agent", agent::command()), ("doctor", doctor::command())];
+    let verbs = verbs.map(|(name, verb)| verb.name(name).mut_args(valued));
+    classic::command().mut_args(valued).subcommands(verbs)
+}
+
+/// Gives an option the words of its value.
+fn valued(arg: Arg) -> Arg {
+    let words: fn() -> Vec<CompletionCandidate> = match arg.get_long() {
+        Some("proto") => || named(Proto::ALL.into_iter().map(Proto::name)),
+        Some("state") => || named(TcpState::ALL.into_iter().map(TcpState::name)),
+        Some("protocol") => || named(classic::FAMILY_NAMES.into_iter()),
+        Some("completions") => || named(SHELLS.into_iter()),
+        Some("agent" | "socket") => return arg.value_hint(ValueHint::FilePath),
+        _ => return arg,
+    };
+    let arg = arg.add(ArgValueCandidates::new(words));
+    match arg.get_long() {
+        Some("completions") => arg,
+        // The parser of the classic command line splits lists itself.
+        _ => arg.value_delimiter(','),
+    }
+}
+
+fn named(names: impl Iterator<Item = &'static str>) -> Vec<CompletionCandidate> {
+    names.map(CompletionCandidate::new).collect()
+}
+
+/// What the shell asks for, ready to be printed; `argv` is that of the program, as the script calls it: `netstat-user -- WORD…`.
+///
+/// # Errors
+/// The shell is unknown, or says that it is at a word that is not there.
+pub fn answer(shell: &str, argv: impl IntoIterator<Item = OsString>) -> io::Result<Vec<u8>> {
+    let unknown = || io::Error::other(format!("{VARIABLE}={shell}: the shells are {}", SHELLS.join(", ")));
+    let shells = Shells::builtins();
+    let completer = shells.completer(shell).ok_or_else(unknown)?;
+    let words = argv.into_iter().skip_while(|word| word != "--").skip(1).collect();
+    let mut answer = Vec::new();
+    completer.write_complete(&mut command(), words, None, &mut answer)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What completes the last word of a line.
+    fn completed(line: &str) -> Vec<String> {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        let last = words.len() - 1;
+        let found = clap_complete::engine::complete(&mut command(), words, last, None).unwrap();
+        found.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn options_and_verbs_complete() {
+        assert_eq!(completed("netstat-user --lis"), ["--listening"]);
+        assert_eq!(completed("netstat-user --all-n"), ["--all-netns"]);
+        assert_eq!(completed("netstat-user ev"), ["events"]);
+        assert_eq!(completed("netstat-user events --dur"), ["--duration"]);
+        assert_eq!(completed("netstat-user agent --recent-"), ["--recent-count"]);
+        assert!(completed("netstat-user ").contains(&"doctor".to_owned()));
+    }
+
+    #[test]
+    fn values_complete_also_behind_a_comma() {
+        assert_eq!(completed("netstat-user events --proto udpl"), ["udplite", "udplite6"]);
+        assert_eq!(completed("netstat-user events --state ESTABLISHED,TIME"), ["ESTABLISHED,TIME_WAIT"]);
+        assert_eq!(completed("netstat-user events --state=LIS"), ["--state=LISTEN"]);
+        assert_eq!(completed("netstat-user events --probe raw"), ["raw_tp"]);
+        assert_eq!(completed("netstat-user -A inet,ne"), ["inet,netrom"]);
+        assert_eq!(completed("netstat-user --completions f"), ["fish"]);
+    }
+
+    #[test]
+    fn every_shell_has_a_script() {
+        for shell in SHELLS {
+            let script = script(shell).unwrap();
+            assert!(script.contains(VARIABLE) && script.contains("netstat-user"), "{script}");
+        }
+        assert_eq!(script("csh"), None);
+        assert!(answer("csh", []).is_err());
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        command().debug_assert();
+    }
+}

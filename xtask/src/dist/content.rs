@@ -1,0 +1,99 @@
+//! What packages hold beside the program: manual pages and completions, which the program itself prints, and its history.
+
+use super::stamp::Stamp;
+use super::{Target, licences};
+use crate::sh;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Verbs with a manual page of their own, `netstat-user-VERB(8)`.
+pub const VERBS: [&str; 3] = ["events", "agent", "doctor"];
+/// Shells, and how each names a file of completions.
+pub const SHELLS: [(&str, &str); 3] =
+    [("bash", "netstat-user"), ("zsh", "_netstat-user"), ("fish", "netstat-user.fish")];
+
+/// Where the manifests of the packages look for it (`netstat-user/Cargo.toml`).
+pub fn folder() -> PathBuf {
+    sh::root().join("target/dist-content")
+}
+
+/// The program for this machine can print it.
+pub fn host(targets: &'static [Target]) -> Result<&'static Target> {
+    let arch = std::env::consts::ARCH;
+    targets.iter().find(|target| target.arch == arch).with_context(|| format!("there is no package for {arch}"))
+}
+
+/// Writes all of it, by a program that runs here.
+///
+/// # Errors
+/// The program prints no manual page or completions, or the history cannot be read.
+pub fn gather(program: &Path, stamp: &Stamp) -> Result<()> {
+    let folder = folder();
+    let _ = fs::remove_dir_all(&folder);
+    for part in ["man", "completions", "doc"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
+    let print = |args: &[&str]| sh::output(Command::new(program).args(args));
+    page(&folder.join("man/netstat-user.8"), &print(&["--man"])?)?;
+    for verb in VERBS {
+        page(&folder.join(format!("man/netstat-user-{verb}.8")), &print(&[verb, "--man"])?)?;
+    }
+    for (shell, file) in SHELLS {
+        // One name may stand for two shells' files: a folder for each.
+        fs::create_dir_all(folder.join("completions").join(shell))?;
+        fs::write(folder.join("completions").join(shell).join(file), print(&["--completions", shell])?)?;
+    }
+    let changes = fs::read_to_string(sh::root().join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
+    fs::write(folder.join("doc/changelog.Debian"), debian_changelog(&changes, &stamp.date()?))?;
+    fs::write(folder.join("doc/changelog"), &changes)?;
+    sh::run(Command::new("gzip").args(["-9", "-n", "-f"]).arg(folder.join("doc/changelog")))?;
+    licences::write(&folder.join("doc/THIRD-PARTY-LICENSES.txt"))
+}
+
+/// Writes a manual page that man(1) formats without a warning.
+fn page(path: &Path, roff: &str) -> Result<()> {
+    fs::write(path, roff)?;
+    let mut man = Command::new("man");
+    man.env("MANROFFSEQ", "").env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
+    let out = man.args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]).arg(path).output();
+    let out = out.context("cannot run man")?;
+    if !out.status.success() || !out.stderr.is_empty() {
+        bail!("man cannot format {}: {}", path.display(), String::from_utf8_lossy(&out.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Debian's form of the newest version's part of CHANGELOG.md; dpkg wants a date, a maintainer and an urgency.
+fn debian_changelog(changes: &str, date: &str) -> String {
+    let mut entries = String::new();
+    let newest = changes.split("\n## ").nth(1).unwrap_or_default();
+    for line in newest.lines().skip(1) {
+        let line = line.trim_end();
+        if let Some(entry) = line.strip_prefix("- ") {
+            entries.push_str(&format!("  * {entry}\n"));
+        } else if !line.is_empty() && !line.starts_with('#') {
+            entries.push_str(&format!("    {}\n", line.trim_start()));
+        }
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    format!("netstat-user ({version}-1) unstable; urgency=medium\n\n{entries}\n -- {MAINTAINER}  {date}\n")
+}
+
+/// As in the packages' manifests.
+pub const MAINTAINER: &str = "The netstat-user authors <netstat-user@localhost>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_becomes_debians_changelog() {
+        let changes = "# Changes\n\nWords.\n\n## [Unreleased]\n\n### Added\n\n- One\n  more of it\n- Two\n\n## 0.0.1\n\n- Old\n";
+        let text = debian_changelog(changes, "Thu, 01 Jan 1970 00:00:00 +0000");
+        assert!(text.starts_with("netstat-user ("), "{text}");
+        assert!(text.contains("\n\n  * One\n    more of it\n  * Two\n\n -- The "), "{text}");
+        assert!(!text.contains("Old") && text.ends_with(" +0000\n"));
+    }
+}
