@@ -46,9 +46,22 @@ pub fn all() -> Result<()> {
         "--no-deps",
         "--document-private-items",
     ]))?;
+    deny()?;
     match problems.len() {
         0 => Ok(()),
         1 => bail!("1 problem, named above"),
         count => bail!("{count} problems, named above"),
     }
+}
+
+/// Licences, doubled and wild dependencies, and where packages come from. Asks no network.
+fn deny() -> Result<()> {
+    if sh::which("cargo-deny").is_none() {
+        eprintln!("check: skipped: licences and sources of the dependencies: `cargo install --locked cargo-deny` brings what reads them");
+        return Ok(());
+    }
+    let config = sh::root().join("xtask/deny.toml");
+    let mut deny = sh::cargo();
+    deny.args(["deny", "--offline", "--log-level", "error", "--config"]).arg(config);
+    sh::run(deny.args(["check", "licenses", "bans", "sources"]))
 }

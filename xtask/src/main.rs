@@ -9,6 +9,7 @@ mod digest;
 mod dist;
 mod ebpf;
 mod fuzz;
+mod install;
 mod layers;
 mod sh;
 mod tally;
@@ -60,6 +61,12 @@ const COMMANDS: &[Command] = &[
         args: "[SECONDS] [TARGET]",
         help: "run each fuzz target for so long (60 s), seeded with real captures; installs cargo-fuzz where missing",
         run: fuzz::run,
+    },
+    Command {
+        name: "install-test",
+        args: "[--arch x86_64|aarch64] [--no-build]",
+        help: "install the .deb in a minimal Debian of its own with systemd, under emulation, use it as README says, and purge it",
+        run: install::run,
     },
     Command {
         name: "test",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Verbs with a manual page of their own, `netstat-user-VERB(8)`.
-pub const VERBS: [&str; 3] = ["events", "agent", "doctor"];
+pub const VERBS: [&str; 0] = [];
 /// Shells, and how each names a file of completions.
 pub const SHELLS: [(&str, &str); 3] =
     [("bash", "netstat-user"), ("zsh", "_netstat-user"), ("fish", "netstat-user.fish")];
@@ -69,20 +69,30 @@ fn page(path: &Path, roff: &str) -> Result<()> {
 fn debian_changelog(changes: &str, date: &str) -> String {
     let mut entries = String::new();
     let newest = changes.split("\n## ").nth(1).unwrap_or_default();
-    for line in newest.lines().skip(1) {
-        let line = line.trim_end();
-        if let Some(entry) = line.strip_prefix("- ") {
-            entries.push_str(&format!("  * {entry}\n"));
-        } else if !line.is_empty() && !line.starts_with('#') {
-            entries.push_str(&format!("    {}\n", line.trim_start()));
+    for line in newest.lines().skip(1).filter(|line| !line.starts_with('#')) {
+        let (mark, words) = line.strip_prefix("- ").map_or(("   ", line), |entry| ("  *", entry));
+        let mut column = if mark == "  *" { 80 } else { entries.lines().last().map_or(80, str::len) };
+        let mut mark = mark;
+        for word in words.split_whitespace() {
+            // lintian wants at most 80 bytes in a line.
+            if column + 1 + word.len() > 78 {
+                if !entries.is_empty() {
+                    entries.push('\n');
+                }
+                entries.push_str(mark);
+                (column, mark) = (mark.len(), "   ");
+            }
+            entries.push(' ');
+            entries.push_str(word);
+            column += 1 + word.len();
         }
     }
     let version = env!("CARGO_PKG_VERSION");
-    format!("netstat-user ({version}-1) unstable; urgency=medium\n\n{entries}\n -- {MAINTAINER}  {date}\n")
+    format!("netstat-user ({version}-1) unstable; urgency=medium\n\n{entries}\n\n -- {MAINTAINER}  {date}\n")
 }
 
 /// As in the packages' manifests.
-pub const MAINTAINER: &str = "The netstat-user authors <netstat-user@localhost>";
+pub const MAINTAINER: &str = "The netstat-user authors <maintainers@netstat-user.invalid>";
 
 #[cfg(test)]
 mod tests {
@@ -93,7 +103,9 @@ mod tests {
         let changes = "# Changes\n\nWords.\n\n## [Unreleased]\n\n### Added\n\n- One\n  more of it\n- Two\n\n## 0.0.1\n\n- Old\n";
         let text = debian_changelog(changes, "Thu, 01 Jan 1970 00:00:00 +0000");
         assert!(text.starts_with("netstat-user ("), "{text}");
-        assert!(text.contains("\n\n  * One\n    more of it\n  * Two\n\n -- The "), "{text}");
+        assert!(text.contains("\n\n  * One more of it\n  * Two\n\n -- The "), "{text}");
+        let long = debian_changelog(&format!("\n## x\n\n- {}\n", "word ".repeat(40)), "");
+        assert!(long.contains("\n    word ") && long.lines().all(|line| line.len() <= 80), "{long}");
         assert!(!text.contains("Old") && text.ends_with(" +0000\n"));
     }
 }

@@ -100,6 +100,12 @@ impl Apt {
         apt
     }
 
+    /// The line of a sources.list for a release, from the system's own mirror.
+    pub fn mirror(&self, release: &str) -> Result<String> {
+        let keys = if Path::new(KEYS).is_file() { format!("[signed-by={KEYS}] ") } else { String::new() };
+        Ok(format!("deb {keys}{} {release} main", mirrors()?[0]))
+    }
+
     /// Names of the packages that begin with `prefix`, of every architecture.
     pub fn names(&self, prefix: &str) -> Result<BTreeSet<String>> {
         let names = sh::output(self.command("apt-cache").args(["pkgnames", prefix]))?;

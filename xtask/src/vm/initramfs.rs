@@ -37,6 +37,16 @@ ip link set lo up
 hostname vm
 "#;
 
+/// The init of a guest whose system is on a disk: it loads what reaches that, and hands over.
+const HAND_OVER: &str = r#"#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /dev /new
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t devtmpfs none /dev
+mount -t proc none /proc
+mount -t sysfs none /sys
+"#;
+
 /// A guest file system in the making.
 pub struct Image<'a> {
     kernel: &'a Kernel,
@@ -67,6 +77,22 @@ impl<'a> Image<'a> {
         }
         image.file("/etc/hosts".as_ref(), 0o644, b"127.0.0.1 localhost\n::1 localhost\n");
         image.file("/etc/nsswitch.conf".as_ref(), 0o644, b"hosts: files\n");
+        Ok(image)
+    }
+
+    /// No more than what reaches a disk and starts the system on it.
+    pub fn of_a_disk(kernel: &'a Kernel, userland: &'a Userland, modules: &[&str]) -> Result<Self> {
+        let init = HAND_OVER.to_owned();
+        let mut image = Self { kernel, userland, archive: Vec::new(), present: BTreeSet::new(), init };
+        let busybox = userland.find("busybox").context("busybox is not installed")?;
+        image.program("/bin/busybox", &busybox)?;
+        for module in modules {
+            image.module(module)?;
+        }
+        image.init.push_str(
+            "until mount -t ext4 /dev/vda /new; do sleep 0.2; done\n\
+             umount /proc\numount /sys\nmount --move /dev /new/dev\nexec switch_root /new /sbin/init\n",
+        );
         Ok(image)
     }
 
@@ -106,6 +132,11 @@ impl<'a> Image<'a> {
     fn module(&mut self, name: &str) -> Result<()> {
         let path = PathBuf::from(format!("/modules/{name}.ko"));
         if self.present.contains(&path) {
+            return Ok(());
+        }
+        // What is part of the kernel needs no loading.
+        let built_in = fs::read_to_string(self.kernel.modules.join("modules.builtin")).unwrap_or_default();
+        if built_in.lines().any(|line| line.ends_with(&format!("/{name}.ko"))) {
             return Ok(());
         }
         let file = find_module(&self.kernel.modules, name)?
@@ -159,9 +190,15 @@ impl<'a> Image<'a> {
         self.archive.resize(self.archive.len().next_multiple_of(4), 0);
     }
 
-    /// Ends the archive and writes it.
+    /// Ends the archive, whose init powers off after the suites, and writes it.
     pub fn write(mut self, path: &Path) -> Result<()> {
-        let init = format!("{}sync\npoweroff -f\n", self.init);
+        self.init.push_str("sync\npoweroff -f\n");
+        self.write_as_it_is(path)
+    }
+
+    /// Ends the archive and writes it.
+    pub fn write_as_it_is(mut self, path: &Path) -> Result<()> {
+        let init = std::mem::take(&mut self.init);
         self.file("/init".as_ref(), 0o755, init.as_bytes());
         self.entry("TRAILER!!!".as_ref(), 0, &[]);
         fs::write(path, &self.archive).with_context(|| format!("cannot write {}", path.display()))?;

@@ -2,11 +2,11 @@
 
 pub mod cross;
 pub mod debian;
-mod initramfs;
+pub mod initramfs;
 pub mod kernels;
 pub mod matrix;
-mod qemu;
-mod userland;
+pub mod qemu;
+pub mod userland;
 
 use crate::tally::{Tally, Unsteady};
 use crate::{apt, sh};
@@ -329,7 +329,7 @@ impl<'a> Boot<'a> {
         // Booting, loading modules and powering off.
         let limit = Duration::from_secs(90 + self.suites.iter().map(|suite| suite.limit).sum::<u64>());
         let console = self.initrd.with_file_name("console.log");
-        let log = match qemu::boot(machine, &self.kernel.image, &self.initrd, &console, limit, say) {
+        let log = match qemu::boot(machine, &self.kernel.image, &self.initrd, None, &console, limit, say) {
             Ok(log) => log,
             Err(error) => {
                 say(format!("failed: {} on guest {}: {error:#}", join(&self.suites), guest.name));

@@ -101,17 +101,22 @@ impl Log {
     }
 }
 
-/// Boots, and hands `say` the suites' lines as they come; a guest that is still running after `limit` is killed.
+/// Boots, with the file `disk` as its disk, and hands `say` the suites' lines as they come; a guest that is still running after `limit` is killed.
 pub fn boot(
     machine: Machine,
     kernel: &Path,
     initrd: &Path,
+    disk: Option<&Path>,
     console: &Path,
     limit: Duration,
     say: &dyn Fn(String),
 ) -> Result<Log> {
     let start = Instant::now();
+    let disk = disk.map(|disk| {
+        ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]
+    });
     let mut guest = Command::new(machine.program())
+        .args(disk.into_iter().flatten())
         .args(["-accel", "tcg,thread=multi", "-m", "1024", "-nodefaults", "-no-user-config"])
         .args(machine.arguments())
         .args(["-smp", &machine.processors.to_string()])

@@ -1,0 +1,139 @@
+//! `cargo xtask install-test`: what README says of installing, on a minimal Debian of its own with systemd as process 1, under emulation.
+
+use crate::dist::{self, Target};
+use crate::tally::Tally;
+use crate::vm::debian::{Apt, Arch};
+use crate::vm::initramfs::Image;
+use crate::vm::kernels::{self, Flavour, Series};
+use crate::vm::qemu::{self, Machine};
+use crate::vm::userland::Userland;
+use crate::{apt, sh};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+/// The release that is installed, with its own kernel.
+const RELEASE: &str = "bookworm";
+const KERNEL: Series = Series::Of("6.1");
+/// Beside what dpkg cannot do without: systemd, what completes words in bash, and what shows manual pages.
+const PACKAGES: &str = "systemd,systemd-sysv,bash-completion,man-db";
+/// What a person would type, in order; it prints a line for each and counts them.
+const SCRIPT: &str = include_str!("guest.sh");
+/// Runs the script when the system is up, and ends the machine.
+const SERVICE: &str = "[Unit]\nAfter=systemd-user-sessions.service dbus.service\n\n[Service]\nType=idle\nExecStart=/root/install-test\n\
+    ExecStopPost=/bin/systemctl poweroff --force --force\nTimeoutStartSec=infinity\n";
+/// What the kernel needs to reach the disk: modules of Debian's cloud kernels.
+const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
+/// Booting alone takes a minute under emulation.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+pub fn run(args: &[String]) -> Result<ExitCode> {
+    let (mut arch, mut fresh) = ("x86_64", true);
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--arch" => arch = words.next().context("--arch takes x86_64 or aarch64")?,
+            "--no-build" => fresh = false,
+            word => bail!("install-test takes nothing but --arch and --no-build: {word}"),
+        }
+    }
+    let target = dist::TARGETS.iter().find(|target| target.arch == arch);
+    let target = target.with_context(|| format!("--arch {arch}: it is x86_64 or aarch64"))?;
+    let tally = test(target, fresh)?;
+    println!("{tally}");
+    Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Builds the package unless it is there and `fresh` is not asked for, and runs the test; what cannot be had here is a skip, with the reason.
+///
+/// # Errors
+/// The package cannot be built, or the guest cannot be made of what was had.
+pub fn test(target: &Target, fresh: bool) -> Result<Tally> {
+    if fresh || !dist::deb(target).is_file() {
+        print!("{}", dist::build(&[target])?);
+    }
+    let had = had(target);
+    let (machine, kernel, tree) = match had {
+        Ok(had) => had,
+        Err(error) => {
+            println!("install-test: skipped: {error:#}");
+            return Ok(Tally::SKIPPED);
+        }
+    };
+    let disk = disk(&tree, target)?;
+    let folder = folder();
+    let initrd = folder.join(format!("initrd-{}", target.arch));
+    let userland = Userland::get(machine.arch, &Apt::open())?;
+    Image::of_a_disk(&kernel, &userland, MODULES)?.write_as_it_is(&initrd)?;
+    println!("== install-test: Debian {RELEASE} for {}, Linux {}, systemd as process 1", target.debian, kernel.release);
+    let console = folder.join(format!("console-{}.log", target.arch));
+    let log = qemu::boot(machine, &kernel.image, &initrd, Some(&disk), &console, LIMIT, &|line| println!("{line}"))?;
+    let outcome = log.outcome("install");
+    let mut tally = Tally::of(&outcome.output);
+    if let Some(problem) = outcome.problem
+        && tally.failed == 0
+    {
+        println!("failed: install-test: {problem}");
+        tally.failed += 1;
+    }
+    println!("install-test: {} s in the guest", log.took.as_secs());
+    Ok(tally)
+}
+
+fn folder() -> PathBuf {
+    kernels::folder().join("install")
+}
+
+/// The machine, its kernel, and a Debian that has been made once.
+fn had(target: &Target) -> Result<(Machine, kernels::Kernel, PathBuf)> {
+    apt::install(apt::INSTALL)?;
+    let arch = match target.arch {
+        "aarch64" => Arch::Arm64,
+        _ => Arch::Amd64,
+    };
+    if arch == Arch::Arm64 {
+        apt::install(apt::CROSS)?;
+        apt::install(&["qemu-user-static", "binfmt-support", "arch-test"])?;
+    }
+    let apt = Apt::open();
+    let kernel = kernels::get(&apt, KERNEL, arch, Flavour::Cloud)?;
+    let tree = folder().join(format!("{RELEASE}-{}", arch.debian()));
+    if !tree.is_dir() {
+        let partial = tree.with_extension("partial");
+        let _ = fs::remove_dir_all(&partial);
+        fs::create_dir_all(&folder())?;
+        let mirror = apt?.mirror(RELEASE)?;
+        println!("making a minimal Debian {RELEASE} for {}", arch.debian());
+        let mut make = Command::new("mmdebstrap");
+        make.args(["--quiet", "--mode=root", "--variant=minbase", "--include", PACKAGES]);
+        make.args(["--architectures", arch.debian(), RELEASE]).arg(&partial).arg(mirror);
+        sh::run(&mut make)?;
+        fs::rename(&partial, &tree)?;
+    }
+    Ok((Machine { arch, processors: 1 }, kernel, tree))
+}
+
+/// A disk with the tree, the package and the script on it.
+fn disk(tree: &Path, target: &Target) -> Result<PathBuf> {
+    fs::copy(dist::deb(target), tree.join("root/netstat-user.deb")).context("there is no package to install")?;
+    fs::write(tree.join("root/install-test"), SCRIPT)?;
+    fs::set_permissions(tree.join("root/install-test"), fs::Permissions::from_mode(0o755))?;
+    let units = tree.join("etc/systemd/system");
+    fs::write(units.join("install-test.service"), SERVICE)?;
+    let wants = units.join("multi-user.target.wants");
+    fs::create_dir_all(&wants)?;
+    let link = wants.join("install-test.service");
+    let _ = fs::remove_file(&link);
+    symlink("../install-test.service", link)?;
+    // As on a first boot.
+    let _ = fs::remove_file(tree.join("etc/machine-id"));
+    fs::write(tree.join("etc/machine-id"), "")?;
+    let disk = folder().join(format!("disk-{}", target.arch));
+    let _ = fs::remove_file(&disk);
+    let mke2fs = apt::tool("mke2fs").context("e2fsprogs is not installed")?;
+    sh::run(Command::new(mke2fs).args(["-q", "-q", "-F", "-t", "ext4", "-d"]).arg(tree).arg(&disk).arg("1200M"))?;
+    Ok(disk)
+}
