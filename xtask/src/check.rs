@@ -57,7 +57,9 @@ pub fn all() -> Result<()> {
 /// Licences, doubled and wild dependencies, and where packages come from. Asks no network.
 fn deny() -> Result<()> {
     if sh::which("cargo-deny").is_none() {
-        eprintln!("check: skipped: licences and sources of the dependencies: `cargo install --locked cargo-deny` brings what reads them");
+        eprintln!(
+            "check: skipped: licences and sources of the dependencies: `cargo install --locked cargo-deny` brings what reads them"
+        );
         return Ok(());
     }
     let config = sh::root().join("xtask/deny.toml");

@@ -11,6 +11,7 @@ mod ebpf;
 mod fuzz;
 mod install;
 mod layers;
+mod release;
 mod sh;
 mod tally;
 mod test;
@@ -67,6 +68,12 @@ const COMMANDS: &[Command] = &[
         args: "[--arch x86_64|aarch64] [--no-build]",
         help: "install the .deb in a minimal Debian of its own with systemd, under emulation, use it as README says, and purge it",
         run: install::run,
+    },
+    Command {
+        name: "release",
+        args: "--dry-run",
+        help: "what must hold before a version is released, each checked as far as that goes; publishes nothing",
+        run: release::run,
     },
     Command {
         name: "test",

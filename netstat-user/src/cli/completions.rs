@@ -4,11 +4,12 @@
 //! So a script never grows old, and a list behind a comma is completed as its first word is.
 
 use super::{agent, classic, doctor, events};
+use crate::field::FIELDS;
 use crate::model::{Proto, TcpState};
 use clap::{Arg, Command, ValueHint};
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 /// Names the shell that asks.
@@ -34,12 +35,16 @@ pub fn command() -> Command {
     classic::command().mut_args(valued).subcommands(verbs)
 }
 
-/// Gives an option the words of its value.
+/// Gives an option the words of its value, by its name: the same options stand in several verbs.
 fn valued(arg: Arg) -> Arg {
     let words: fn() -> Vec<CompletionCandidate> = match arg.get_long() {
         Some("proto") => || named(Proto::ALL.into_iter().map(Proto::name)),
         Some("state") => || named(TcpState::ALL.into_iter().map(TcpState::name)),
         Some("protocol") => || named(classic::FAMILY_NAMES.into_iter()),
+        Some("event") => || named(EVENTS.into_iter()),
+        Some("columns" | "count-by") => || fields("").collect(),
+        Some("sort") => || fields("").chain(fields("-")).collect(),
+        Some("where") => return arg.add(ArgValueCompleter::new(expression)),
         Some("completions") => || named(SHELLS.into_iter()),
         Some("agent" | "socket") => return arg.value_hint(ValueHint::FilePath),
         _ => return arg,
@@ -50,6 +55,27 @@ fn valued(arg: Arg) -> Arg {
         // The parser of the classic command line splits lists itself.
         _ => arg.value_delimiter(','),
     }
+}
+
+/// The events of `events --event`.
+const EVENTS: [&str; 3] = ["open", "state", "close"];
+
+/// The fields by their names, each with what it means.
+fn fields(prefix: &str) -> impl Iterator<Item = CompletionCandidate> {
+    FIELDS
+        .iter()
+        .map(move |spec| CompletionCandidate::new(format!("{prefix}{}", spec.name)).help(Some(spec.doc.into())))
+}
+
+/// The last word of an expression may be a field, whatever stands before it.
+fn expression(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    let begin = typed.rfind([' ', '(', '!']).map_or(0, |at| at + 1);
+    let (before, word) = typed.split_at(begin);
+    let matching = FIELDS.iter().filter(|spec| spec.name.starts_with(word));
+    matching
+        .map(|spec| CompletionCandidate::new(format!("{before}{}", spec.name)).help(Some(spec.doc.into())))
+        .collect()
 }
 
 fn named(names: impl Iterator<Item = &'static str>) -> Vec<CompletionCandidate> {
@@ -100,6 +126,21 @@ mod tests {
         assert_eq!(completed("netstat-user events --probe raw"), ["raw_tp"]);
         assert_eq!(completed("netstat-user -A inet,ne"), ["inet,netrom"]);
         assert_eq!(completed("netstat-user --completions f"), ["fish"]);
+    }
+
+    #[test]
+    fn fields_complete_wherever_they_may_be_named() {
+        let complete = |option: &'static str, word: &str| {
+            let mut command = Command::new("netstat-user").arg(Arg::new(option).long(option)).mut_args(valued);
+            let words = ["netstat-user".into(), format!("--{option}").into(), word.into()].to_vec();
+            let found = clap_complete::engine::complete(&mut command, words, 2, None).unwrap();
+            found.iter().map(|found| found.get_value().to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(complete("columns", "local.addr,remote.p"), ["local.addr,remote.port"]);
+        assert_eq!(complete("count-by", "coo"), ["cookie"]);
+        assert_eq!(complete("sort", "proto,-coo"), ["proto,-cookie"]);
+        assert_eq!(complete("where", "state=LISTEN and not(local.po"), ["state=LISTEN and not(local.port"]);
+        assert_eq!(complete("event", "clo"), ["close"]);
     }
 
     #[test]

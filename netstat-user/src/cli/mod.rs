@@ -8,6 +8,7 @@ pub mod events;
 
 use clap::ValueEnum;
 use std::ffi::OsString;
+use std::path::Path;
 
 /// When there is colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -61,16 +62,34 @@ pub struct Reason {
 }
 
 /// Reads a whole command line, program name included. The first argument selects a verb only if it is exactly its name:
-/// netstat ignores operands, and so every other word belongs to the classic command line.
+/// netstat ignores operands, and so every other word belongs to the classic command line. Called as `netstat`, it has no verbs: a script
+/// that gives netstat the operand `events` gets its table.
 ///
 /// # Errors
 /// A [`Refusal`] that names the argument and the way out.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
     let argv: Vec<OsString> = argv.into_iter().collect();
-    match argv.get(1).and_then(|a| a.to_str()) {
+    let as_netstat = argv.first().is_some_and(|name| Path::new(name).file_name() == Some("netstat".as_ref()));
+    match argv.get(1).and_then(|a| a.to_str()).filter(|_| !as_netstat) {
         Some("agent") => agent::parse(&argv[1..]),
         Some("doctor") => doctor::parse(&argv[1..]),
         Some("events") => events::parse(&argv[1..]),
         _ => classic::parse(&argv),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_named_netstat_has_no_verbs() {
+        let parsed = |line: &str| parse(line.split(' ').map(OsString::from));
+        for program in ["netstat", "/usr/bin/netstat"] {
+            assert!(matches!(parsed(&format!("{program} events")), Ok(Request::Classic(_))), "{program}");
+        }
+        assert!(matches!(parsed("netstat-user events"), Ok(Request::Events(_))));
+        let refused = parsed("/bin/netstat -k").unwrap_err();
+        assert_eq!(refused.reason.unwrap().values[0], "/bin/netstat", "as getopt_long names it");
     }
 }

@@ -1,9 +1,9 @@
 //! The program, against an old C library: zig links it, which knows the symbols of every version of that. For aarch64 Debian's rustc
 //! compiles it, since rustup has that architecture's standard library from the network only.
 
+use super::Target;
 use super::stamp::Stamp;
 use super::tools::{self, Tools};
-use super::Target;
 use crate::sh;
 use crate::vm::cross;
 use crate::vm::debian::Apt;

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn the_newest_version_becomes_debians_changelog() {
-        let changes = "# Changes\n\nWords.\n\n## [Unreleased]\n\n### Added\n\n- One\n  more of it\n- Two\n\n## 0.0.1\n\n- Old\n";
+        let changes =
+            "# Changes\n\nWords.\n\n## [Unreleased]\n\n### Added\n\n- One\n  more of it\n- Two\n\n## 0.0.1\n\n- Old\n";
         let text = debian_changelog(changes, "Thu, 01 Jan 1970 00:00:00 +0000");
         assert!(text.starts_with("netstat-user ("), "{text}");
         assert!(text.contains("\n\n  * One more of it\n  * Two\n\n -- The "), "{text}");

@@ -48,7 +48,8 @@ fn linked(metadata: &Value) -> Result<Vec<Package>> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let by_id: BTreeMap<_, _> = list(&metadata["packages"]).into_iter().map(|p| (text(&p["id"]), p)).collect();
     let nodes: BTreeMap<_, _> = list(&metadata["resolve"]["nodes"]).into_iter().map(|n| (text(&n["id"]), n)).collect();
-    let program = by_id.values().find(|package| package["name"] == "netstat-user").context("there is no netstat-user")?;
+    let program =
+        by_id.values().find(|package| package["name"] == "netstat-user").context("there is no netstat-user")?;
     let mut wanted = vec![text(&program["id"])];
     let mut seen = BTreeSet::new();
     let mut packages = Vec::new();
@@ -93,7 +94,9 @@ fn files(folder: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 fn text(packages: &[Package]) -> Result<String> {
-    let mut text = "The packages that are linked into netstat-user, with the licence of each; below, each text once.\n\n".to_owned();
+    let mut text =
+        "The packages that are linked into netstat-user, with the licence of each; below, each text once.\n\n"
+            .to_owned();
     let mut texts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for package in packages {
         text.push_str(&format!("{}: {}\n", package.name, package.licence));

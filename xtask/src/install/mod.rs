@@ -104,7 +104,7 @@ fn had(target: &Target) -> Result<(Machine, kernels::Kernel, PathBuf)> {
     if !tree.is_dir() {
         let partial = tree.with_extension("partial");
         let _ = fs::remove_dir_all(&partial);
-        fs::create_dir_all(&folder())?;
+        fs::create_dir_all(folder())?;
         let mirror = apt?.mirror(RELEASE)?;
         println!("making a minimal Debian {RELEASE} for {}", arch.debian());
         let mut make = Command::new("mmdebstrap");

@@ -112,9 +112,8 @@ pub fn boot(
     say: &dyn Fn(String),
 ) -> Result<Log> {
     let start = Instant::now();
-    let disk = disk.map(|disk| {
-        ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]
-    });
+    let disk =
+        disk.map(|disk| ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]);
     let mut guest = Command::new(machine.program())
         .args(disk.into_iter().flatten())
         .args(["-accel", "tcg,thread=multi", "-m", "1024", "-nodefaults", "-no-user-config"])
