@@ -29,6 +29,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod diag;
 pub mod field;
 pub mod kernel;
 pub mod lang;

@@ -8,14 +8,16 @@ pub mod net;
 pub mod packet_radio;
 mod rows;
 mod tables;
+mod tcp_info;
 mod workload;
 
 pub use health::{Check, Level, ProgramHealth};
 pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
-pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow};
+pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow, UnixSocket};
 pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};
+pub use tcp_info::{INFO_COUNT, INFO_FIELDS, InfoField, TcpInfo};
 pub use workload::Workload;
 
 use std::net::IpAddr;

@@ -119,6 +119,39 @@ impl UnixRow<'_> {
     }
 }
 
+/// A UNIX domain socket as `sock_diag` knows it: without the count of references that a [`UnixRow`] has, and with the socket at the other end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Socket type, `SOCK_STREAM` and so on.
+    pub kind: u32,
+    /// The kernel's TCP state: 1 connected, 10 listening, 7 neither.
+    pub state: u8,
+    /// Inode of the socket, 0 for a connection not accepted yet.
+    pub inode: u64,
+    /// Socket cookie.
+    pub cookie: u64,
+    /// The name that it is bound to as the kernel keeps it: a path with its NUL, or a NUL and an abstract name.
+    pub name: Option<Vec<u8>>,
+    /// Inode of the socket at the other end.
+    pub peer: Option<u64>,
+    /// Bytes received and sent, or of a listener the connections not accepted yet and their limit.
+    pub queues: Option<(u32, u32)>,
+    /// User id.
+    pub uid: Option<u32>,
+}
+
+impl UnixSocket {
+    /// The name as /proc shows it: `@` before an abstract one, and in place of each NUL.
+    pub fn shown(&self) -> Option<Vec<u8>> {
+        let name = self.name.as_deref()?;
+        let name = match name.first() {
+            Some(0) | None => name,
+            Some(_) => &name[..name.len() - 1],
+        };
+        Some(name.iter().map(|&byte| if byte == 0 { b'@' } else { byte }).collect())
+    }
+}
+
 /// A process that holds a socket open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {

@@ -6,7 +6,7 @@ use super::complain;
 use super::events::report;
 use super::forgotten::Forgotten;
 use super::remote;
-use super::source::Source as Kernel;
+use super::source::{Needs, Source as Kernel};
 use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
 use crate::cli::agent::Options;
 use crate::kernel::{self, Tracer, Wanted};
@@ -235,7 +235,11 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let root = PathBuf::from("/proc");
-        Self { kernel: Kernel::new(&root, true), root, names: netns::NAMES.into() }
+        Self {
+            kernel: Kernel::new(&root, Needs { cookies: true, users: true, timers: true, lasting: true }),
+            root,
+            names: netns::NAMES.into(),
+        }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {

@@ -1,12 +1,17 @@
 //! Where the rows of the Internet tables and the holders of sockets are read: the one place that chooses how, for the classic tables
 //! that are printed without an agent and for the agent itself.
 
+use crate::diag::loaded::{Part, loads_nothing};
+use crate::diag::tables::{self, Asked, Protocol};
+use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::{Transport, sees_all_processes};
-use crate::model::{NamespaceTables, Proto, ProtoTable, RowsWanted, SocketTable};
+use crate::model::{NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
+use rustix::fs::PROC_SUPER_MAGIC;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -24,8 +29,28 @@ const LOAD_UDP: u64 = 1_000_000;
 /// each family. Side by side the two take 7 ns a chain more, one after the other 20: it depends on where the second thread wakes up.
 const SAVED_PER_CHAIN: u64 = 12;
 
+/// What whoever asks will look at, beyond addresses, state, queues and inode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Cookies, which /proc does not have.
+    pub cookies: bool,
+    /// Users. A request has its listener's, which `sock_diag` does not know.
+    pub users: bool,
+    /// Timers with both their counts.
+    pub timers: bool,
+    /// Tables will be read again and again: programs once loaded are worth it.
+    pub lasting: bool,
+}
+
+impl Needs {
+    /// Whether a request as `sock_diag` shows it would do.
+    const fn nothing_of_requests(self) -> bool {
+        !self.users && !self.timers
+    }
+}
+
 /// What there is to read.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Amount {
     sockets: u64,
     files: u64,
@@ -34,7 +59,7 @@ struct Amount {
 }
 
 impl Amount {
-    /// Whether iterators are worth their load.
+    /// Whether iterators are worth their load where /proc is the other way.
     const fn is_worthwhile(self) -> bool {
         self.sockets
             .saturating_mul(SAVED_PER_SOCKET)
@@ -48,17 +73,18 @@ impl Amount {
 pub struct Source {
     /// Where /proc is mounted.
     root: PathBuf,
-    /// Whether cookies are wanted, which only iterators tell, however little there is to read.
-    cookies: bool,
+    needs: Needs,
     /// The kernel's iterators, once there was reason to load them; `None` where they were refused.
     iterators: OnceLock<Option<Arc<Iterators>>>,
+    /// Whether `sock_diag` may be asked, once that was looked at: for TCP, and for UDP.
+    diag: [OnceLock<bool>; 2],
 }
 
 impl Source {
-    /// Looks at the kernel through /proc, mounted at `root`; where there is much to read, through iterators, which have the same rows
-    /// in the same order, or where `cookies` are wanted.
-    pub fn new(root: &Path, cookies: bool) -> Self {
-        Self { root: root.into(), cookies, iterators: OnceLock::new() }
+    /// Looks at the kernel through /proc, mounted at `root`, or by a quicker way that has the same rows in the same order: `sock_diag` where
+    /// asking it loads nothing into the kernel, iterators where there is much to read.
+    pub fn new(root: &Path, needs: Needs) -> Self {
+        Self { root: root.into(), needs, iterators: OnceLock::new(), diag: [const { OnceLock::new() }; 2] }
     }
 
     /// The tables of the caller's own namespace, in the order asked for.
@@ -77,12 +103,15 @@ impl Source {
 
     /// Decides how to read these tables before holders are looked for: these come from the iterators, too, once those are loaded.
     pub fn expect(&self, wanted: &RowsWanted) {
-        self.iterators(|| self.amount(&self.root, wanted));
+        if !self.has_diag(Protocol::Tcp) {
+            self.iterators(|| self.amount(&self.root, wanted));
+        }
     }
 
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next.
     pub fn holders(&self) -> fds::Scan {
-        let amount = || Amount { sockets: sockets(&self.root).sum(), files: files(&self.root), chains: 0 };
+        let others = || if self.has_diag(Protocol::Tcp) { 0 } else { sockets(&self.root).sum() };
+        let amount = || Amount { sockets: others(), files: files(&self.root), chains: 0 };
         match self.iterators(amount).filter(|_| sees_all_processes(&self.root)) {
             None => fds::Scan::start(&self.root),
             Some(iterators) => fds::Scan::start_with(&self.root, move || {
@@ -97,14 +126,33 @@ impl Source {
         if let Some(iterators) = self.iterators.get() {
             return iterators.clone();
         }
-        if !self.cookies && !amount().is_worthwhile() {
+        if !self.needs.lasting && !amount().is_worthwhile() {
             return None;
         }
+        self.load()
+    }
+
+    /// The iterators, loaded now if they are not yet; `None` where they are refused.
+    fn load(&self) -> Option<Arc<Iterators>> {
         let load = || {
-            let loaded = Iterators::load().inspect_err(|error| log::debug!("tables come from /proc: {error}"));
+            let loaded = Iterators::load().inspect_err(|error| log::debug!("tables come from elsewhere: {error}"));
             loaded.ok().map(Arc::new)
         };
         self.iterators.get_or_init(load).clone()
+    }
+
+    /// Whether `sock_diag` may be asked for a protocol's sockets.
+    fn has_diag(&self, protocol: Protocol) -> bool {
+        let (place, part) = match protocol {
+            Protocol::Tcp => (0, Part::Tcp),
+            Protocol::Udp => (1, Part::Udp),
+            // Their tables in /proc are short.
+            Protocol::UdpLite | Protocol::Raw => return false,
+        };
+        // A tree of files in the place of /proc is to be read as it is.
+        let file = self.root.join(inet::file(protocol.of_family(false)));
+        let is_kernels = || rustix::fs::statfs(file).is_ok_and(|fs| fs.f_type == PROC_SUPER_MAGIC);
+        *self.diag[place].get_or_init(|| is_kernels() && loads_nothing(&self.root, part))
     }
 
     /// What there is to read for the tables of the namespace whose `net/` is below `root`.
@@ -116,12 +164,12 @@ impl Source {
 
     /// The tables of the namespace whose `net/` is below `root`.
     fn tables(&self, root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
-        let mut walked = match self.iterators(|| self.amount(root, wanted)) {
-            Some(iterators) => {
-                netns::inside(&self.root, root, || self.walk(&iterators, wanted, root)).unwrap_or_default()
-            }
-            None => Vec::new(),
-        };
+        let mut walked = Vec::new();
+        let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
+        if tcp.any() || udp.any() {
+            let inside = || self.walk(&[tcp, udp], wanted, root);
+            walked = netns::inside(&self.root, root, inside).unwrap_or_default();
+        }
         let left = wanted.protos.iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
         let mut read = read(root, &RowsWanted { protos: left.copied().collect(), peer: wanted.peer });
         let place = |(proto, _): &ProtoTable| wanted.protos.iter().position(|wanted| wanted == proto);
@@ -130,31 +178,126 @@ impl Source {
         walked
     }
 
-    /// The tables that iterators have, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
-    fn walk(&self, iterators: &Iterators, wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
+    /// The tables that there are other ways to than /proc, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
+    fn walk(&self, halves: &[Halves], wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
         let mut tables = Vec::new();
-        for (transport, v4, v6) in
-            [(Transport::Tcp, Proto::Tcp, Proto::Tcp6), (Transport::Udp, Proto::Udp, Proto::Udp6)]
-        {
-            let has = |proto| wanted.protos.contains(&proto);
-            if !has(v4) && !has(v6) {
-                continue;
-            }
-            let needed = transport == Transport::Tcp || self.cookies || iterators.is_loaded(transport);
-            if !needed && sockets(root).udp.saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP {
-                continue;
-            }
-            match iterators.sockets(transport, |row| has(row.proto) && wanted.keeps(row)) {
-                Ok(rows) => {
-                    let halves = [(v4, rows.v4), (v6, rows.v6)].into_iter().filter(|&(proto, _)| has(proto));
-                    tables.extend(
-                        halves.map(|(proto, rows)| (proto, Ok(SocketTable { rows, ..SocketTable::default() }))),
-                    );
+        for halves in halves.iter().filter(|halves| halves.any()) {
+            let lasting = self.needs.lasting.then(|| self.load()).flatten();
+            let rows = match lasting {
+                Some(iterators) => self.iterate(&iterators, halves, wanted),
+                None => self.ask(halves, wanted, root).or_else(|| {
+                    let iterators = self.worthwhile(halves, wanted, root)?;
+                    self.iterate(&iterators, halves, wanted)
+                }),
+            };
+            let [v4, v6] = rows.unwrap_or_default();
+            for (proto, rows) in [(halves.v4, v4), (halves.v6, v6)] {
+                if let (Some(proto), Some(rows)) = (proto, rows) {
+                    tables.push((proto, Ok(SocketTable { rows, ..SocketTable::default() })));
                 }
-                Err(error) => log::debug!("{transport:?} rows come from /proc: {error}"),
             }
         }
         tables
+    }
+
+    /// The iterators, where they are better than /proc for this protocol.
+    fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Arc<Iterators>> {
+        if self.needs.cookies {
+            return self.load();
+        }
+        let iterators = self.iterators(|| self.amount(root, wanted))?;
+        let loaded = iterators.is_loaded(halves.transport()?);
+        let short = halves.protocol == Protocol::Udp && sockets(root).udp.saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP;
+        (loaded || !short).then_some(iterators)
+    }
+
+    /// The rows from the iterators.
+    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &RowsWanted) -> Option<Rows> {
+        let transport = halves.transport()?;
+        match iterators.sockets(transport, |row| halves.has(row.proto) && wanted.keeps(row)) {
+            Ok(rows) => Some([Some(rows.v4), Some(rows.v6)]),
+            Err(error) => {
+                log::debug!("{transport:?} rows come from elsewhere: {error}");
+                None
+            }
+        }
+    }
+
+    /// The rows from `sock_diag`.
+    fn ask(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Rows> {
+        if !self.has_diag(halves.protocol) {
+            return None;
+        }
+        let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
+        let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
+        let asked = Asked { protocol: halves.protocol, v4, v6, peer: wanted.peer, info: self.needs.timers, netns };
+        let (mut rows, mut requests) = ([Vec::new(), Vec::new()], [false; 2]);
+        let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
+            tables::dump(&mut channel, &asked, |row| {
+                if wanted.keeps(&row.socket) {
+                    let half = usize::from(row.socket.proto.is_v6());
+                    requests[half] |= row.is_request;
+                    rows[half].push(row.socket);
+                }
+            })
+        });
+        match dumped {
+            Ok(datagrams) if datagrams > 1 => rows.iter_mut().for_each(tables::once),
+            Ok(_) => {}
+            Err(error) => {
+                log::debug!("{:?} rows come from elsewhere: {error}", halves.protocol);
+                return None;
+            }
+        }
+        if !self.needs.nothing_of_requests() && requests.contains(&true) {
+            // What `sock_diag` does not say of requests is in the whole table only.
+            let many = rows.iter().map(Vec::len).sum::<usize>() as u64;
+            let loaded = self.iterators(|| Amount { sockets: many, ..Amount::default() });
+            if let Some(rows) = loaded.and_then(|iterators| self.iterate(&iterators, halves, wanted)) {
+                return Some(rows);
+            }
+            for (half, proto) in [halves.v4, halves.v6].into_iter().enumerate().filter(|(half, _)| requests[*half]) {
+                let meant = tables::requests(&rows[half]);
+                let known = inet::read(root, proto?, |row| meant.contains(&(row.local, row.remote))).ok()?;
+                tables::complete(&mut rows[half], &known.rows);
+            }
+        }
+        let [first, second] = rows;
+        Some([Some(first), Some(second)])
+    }
+}
+
+/// The rows of a protocol's families.
+type Rows = [Option<Vec<SocketRow>>; 2];
+
+/// The families of a protocol that are wanted, as they are named.
+#[derive(Clone, Copy, Debug)]
+struct Halves {
+    protocol: Protocol,
+    v4: Option<Proto>,
+    v6: Option<Proto>,
+}
+
+impl Halves {
+    fn of(protocol: Protocol, wanted: &RowsWanted) -> Self {
+        let half = |v6| Some(protocol.of_family(v6)).filter(|proto| wanted.protos.contains(proto));
+        Self { protocol, v4: half(false), v6: half(true) }
+    }
+
+    const fn any(&self) -> bool {
+        self.v4.is_some() || self.v6.is_some()
+    }
+
+    fn has(&self, proto: Proto) -> bool {
+        self.v4 == Some(proto) || self.v6 == Some(proto)
+    }
+
+    const fn transport(&self) -> Option<Transport> {
+        match self.protocol {
+            Protocol::Tcp => Some(Transport::Tcp),
+            Protocol::Udp => Some(Transport::Udp),
+            Protocol::UdpLite | Protocol::Raw => None,
+        }
     }
 }
 

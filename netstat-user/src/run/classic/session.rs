@@ -7,7 +7,7 @@ use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
-use crate::run::source::Source;
+use crate::run::source::{Needs, Source};
 use crate::view::Listed;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -82,7 +82,15 @@ impl<'a> Session<'a> {
         Self {
             options,
             tables: options.tables(),
-            source: Source::new(Path::new("/proc"), options.json),
+            source: Source::new(
+                Path::new("/proc"),
+                Needs {
+                    cookies: options.json,
+                    users: options.json || options.extend > 0,
+                    timers: options.json || options.timers,
+                    lasting: false,
+                },
+            ),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
             out: Output::new(),

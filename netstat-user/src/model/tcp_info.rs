@@ -1,0 +1,159 @@
+//! What the kernel keeps of a TCP connection beyond its addresses and queues: `struct tcp_info` of `linux/tcp.h`.
+
+/// A value of [`TcpInfo`]: its name, its unit, and where the kernel's structure has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InfoField {
+    /// The name, in JSON and in expressions behind `info.`.
+    pub name: &'static str,
+    /// What it is, with its unit.
+    pub doc: &'static str,
+    /// Offset of the first byte in `struct tcp_info`.
+    pub at: usize,
+    /// Bytes that it has there: 1, 2, 4 or 8.
+    pub size: usize,
+    /// The numbers by which the kernel says that there is no value (yet).
+    pub none: &'static [u64],
+    /// Whether a listener has it too.
+    pub of_listeners: bool,
+}
+
+/// What [`InfoField::none`] holds for values that are never 0 once they are known.
+const ZERO: &[u64] = &[0];
+/// And for rates, which the kernel also gives as "without limit".
+const NO_RATE: &[u64] = &[0, u32::MAX as u64, u64::MAX];
+
+const fn field(name: &'static str, at: usize, size: usize, none: &'static [u64], doc: &'static str) -> InfoField {
+    InfoField { name, doc, at, size, none, of_listeners: false }
+}
+
+const fn shared(name: &'static str, at: usize, size: usize, none: &'static [u64], doc: &'static str) -> InfoField {
+    InfoField { of_listeners: true, ..field(name, at, size, none, doc) }
+}
+
+/// The values, in the order of JSON objects. `congestion` stands beside them: it is a name.
+pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
+    field("rtt_us", 68, 4, ZERO, "smoothed round-trip time, µs"),
+    field("rttvar_us", 72, 4, ZERO, "its mean deviation, µs"),
+    field("min_rtt_us", 148, 4, &[0, u32::MAX as u64], "least round-trip time of late, µs"),
+    field("rcv_rtt_us", 92, 4, ZERO, "round-trip time as the receiving side estimates it, µs"),
+    field("rto_us", 8, 4, ZERO, "time to a retransmission, µs"),
+    field("ato_us", 12, 4, ZERO, "time to a delayed acknowledgement, µs"),
+    shared("cwnd", 80, 4, ZERO, "congestion window, segments"),
+    field("ssthresh", 76, 4, &[0, 0x7fff_ffff], "slow start threshold, segments; null until there was congestion"),
+    field("mss", 16, 4, ZERO, "largest segment sent, bytes"),
+    field("rcv_mss", 20, 4, ZERO, "largest segment received, bytes"),
+    field("advmss", 84, 4, ZERO, "largest segment announced to the peer, bytes"),
+    field("pmtu", 60, 4, ZERO, "path MTU, bytes"),
+    field("retransmits", 100, 4, &[], "segments sent again, in all"),
+    field("lost", 32, 4, &[], "segments in flight that are taken for lost"),
+    field("unacked", 24, 4, &[], "segments in flight"),
+    field("sacked", 28, 4, &[], "segments in flight that the peer acknowledged selectively"),
+    field("retrans_out", 36, 4, &[], "segments in flight that were sent again"),
+    shared("reordering", 88, 4, ZERO, "reordering of segments that is tolerated, segments"),
+    field("backoff", 4, 1, &[], "doublings of the retransmission time"),
+    field("bytes_sent", 200, 8, &[], "payload bytes sent, those sent again included"),
+    field("bytes_retransmitted", 208, 8, &[], "payload bytes sent again"),
+    field("bytes_acked", 120, 8, &[], "payload bytes that the peer acknowledged"),
+    field("bytes_received", 128, 8, &[], "payload bytes received"),
+    field("bytes_not_sent", 144, 4, &[], "payload bytes queued and not sent yet"),
+    field("segs_in", 140, 4, &[], "segments received"),
+    field("segs_out", 136, 4, &[], "segments sent"),
+    field("data_segs_in", 152, 4, &[], "segments received that carried payload"),
+    field("data_segs_out", 156, 4, &[], "segments sent that carried payload"),
+    field("delivered", 192, 4, &[], "segments delivered to the peer"),
+    field("delivery_rate", 160, 8, NO_RATE, "latest rate at which payload was delivered, bytes/s"),
+    shared("pacing_rate", 104, 8, NO_RATE, "rate at which segments are paced, bytes/s; null where they are not"),
+    shared("max_pacing_rate", 112, 8, NO_RATE, "limit of that rate, bytes/s; null for none"),
+    field("last_send_ms", 44, 4, &[], "since payload was last sent, ms"),
+    field("last_recv_ms", 52, 4, &[], "since payload was last received, ms"),
+    field("last_ack_ms", 56, 4, &[], "since an acknowledgement was last received, ms"),
+    field("busy_us", 168, 8, &[], "time with payload in flight, µs"),
+    field("rwnd_limited_us", 176, 8, &[], "time for which the peer's window held back payload, µs"),
+    field("sndbuf_limited_us", 184, 8, &[], "time for which the send buffer held back payload, µs"),
+    field("rcv_space", 96, 4, ZERO, "space for received payload, as it is tuned, bytes"),
+    field("rcv_ssthresh", 64, 4, ZERO, "window that is announced at most now, bytes"),
+    field("snd_wnd", 228, 4, &[], "window that the peer announced, bytes"),
+    field("rcv_wnd", 232, 4, &[], "window announced to the peer, bytes"),
+    field("dsack_dups", 216, 4, &[], "segments that the peer reported as received twice"),
+    field("reord_seen", 220, 4, &[], "times that segments were found reordered"),
+    field("rcv_ooopack", 224, 4, &[], "segments received out of order"),
+];
+
+/// How many there are.
+pub const INFO_COUNT: usize = 45;
+
+/// Bytes of a congestion algorithm's name, `TCP_CA_NAME_MAX` of the kernel.
+const CONGESTION_MAX: usize = 16;
+
+/// What is known of a connection. Values by their place in [`INFO_FIELDS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpInfo {
+    values: [u64; INFO_COUNT],
+    /// A bit per value that is known.
+    known: u64,
+    congestion: [u8; CONGESTION_MAX],
+}
+
+impl TcpInfo {
+    /// With these values, `None` for what is not known; the name of the congestion algorithm is cut at 15 bytes.
+    pub fn new(values: [Option<u64>; INFO_COUNT], congestion: Option<&[u8]>) -> Self {
+        let mut info = Self { values: [0; INFO_COUNT], known: 0, congestion: [0; CONGESTION_MAX] };
+        for (at, value) in values.into_iter().enumerate() {
+            if let Some(value) = value {
+                info.values[at] = value;
+                info.known |= 1 << at;
+            }
+        }
+        for (to, &from) in info.congestion.iter_mut().take(CONGESTION_MAX - 1).zip(congestion.unwrap_or_default()) {
+            *to = from;
+        }
+        info
+    }
+
+    /// The value at a place of [`INFO_FIELDS`].
+    pub fn at(&self, place: usize) -> Option<u64> {
+        let value = *self.values.get(place)?;
+        (self.known >> place & 1 == 1).then_some(value)
+    }
+
+    /// The value with this name.
+    pub fn get(&self, name: &str) -> Option<u64> {
+        self.at(INFO_FIELDS.iter().position(|field| field.name == name)?)
+    }
+
+    /// The congestion algorithm, such as `cubic`.
+    pub fn congestion(&self) -> Option<&[u8]> {
+        let length = self.congestion.iter().position(|&byte| byte == 0).unwrap_or(CONGESTION_MAX);
+        Some(&self.congestion[..length]).filter(|name| !name.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_places_do_not_overlap() {
+        for (at, field) in INFO_FIELDS.iter().enumerate() {
+            for other in &INFO_FIELDS[at + 1..] {
+                assert_ne!(field.name, other.name);
+                let apart = field.at + field.size <= other.at || other.at + other.size <= field.at;
+                assert!(apart, "{} and {}", field.name, other.name);
+            }
+            assert_eq!(field.at % field.size, 0, "{}", field.name);
+        }
+        assert!(INFO_COUNT <= 64);
+    }
+
+    #[test]
+    fn values_by_name_and_place() {
+        let mut values = [None; INFO_COUNT];
+        values[0] = Some(35);
+        values[INFO_COUNT - 1] = Some(0);
+        let info = TcpInfo::new(values, Some(b"a_long_name_of_an_algorithm"));
+        assert_eq!((info.get("rtt_us"), info.get("rcv_ooopack"), info.get("cwnd")), (Some(35), Some(0), None));
+        assert_eq!((info.get("nonsense"), info.at(INFO_COUNT)), (None, None));
+        assert_eq!(info.congestion(), Some(b"a_long_name_of_".as_slice()));
+        assert_eq!(TcpInfo::new(values, None).congestion(), None);
+    }
+}
