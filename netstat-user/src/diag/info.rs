@@ -52,8 +52,8 @@ mod tests {
     #[test]
     fn every_value_from_its_place() {
         let info = parse(&numbered(), Some(b"cubic\0\0"));
-        for at in 0..INFO_COUNT {
-            assert_eq!(info.at(at), Some(at as u64 + 1), "{}", INFO_FIELDS[at].name);
+        for (at, field) in INFO_FIELDS.iter().enumerate() {
+            assert_eq!(info.at(at), Some(at as u64 + 1), "{}", field.name);
         }
         assert_eq!(info.congestion(), Some(b"cubic".as_slice()));
     }
@@ -62,7 +62,7 @@ mod tests {
     fn an_older_kernel_has_less() {
         // Linux 4.9 ends after tcpi_delivery_rate.
         let info = parse(&numbered()[..168], None);
-        assert_eq!(info.get("delivery_rate").is_some(), true);
+        assert!(info.get("delivery_rate").is_some());
         assert_eq!((info.get("busy_us"), info.get("bytes_sent"), info.get("snd_wnd")), (None, None, None));
         assert_eq!(parse(&[], None), TcpInfo::new([None; INFO_COUNT], None));
     }

@@ -52,7 +52,7 @@ pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
     shared("reordering", 88, 4, ZERO, "reordering of segments that is tolerated, segments"),
     field("backoff", 4, 1, &[], "doublings of the retransmission time"),
     field("bytes_sent", 200, 8, &[], "payload bytes sent, those sent again included"),
-    field("bytes_retransmitted", 208, 8, &[], "payload bytes sent again"),
+    field("bytes_retrans", 208, 8, &[], "payload bytes sent again"),
     field("bytes_acked", 120, 8, &[], "payload bytes that the peer acknowledged"),
     field("bytes_received", 128, 8, &[], "payload bytes received"),
     field("bytes_not_sent", 144, 4, &[], "payload bytes queued and not sent yet"),
@@ -81,6 +81,9 @@ pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
 
 /// How many there are.
 pub const INFO_COUNT: usize = 45;
+
+// A bit for each.
+const _: () = assert!(INFO_COUNT <= 64);
 
 /// Bytes of a congestion algorithm's name, `TCP_CA_NAME_MAX` of the kernel.
 const CONGESTION_MAX: usize = 16;
@@ -142,7 +145,6 @@ mod tests {
             }
             assert_eq!(field.at % field.size, 0, "{}", field.name);
         }
-        assert!(INFO_COUNT <= 64);
     }
 
     #[test]

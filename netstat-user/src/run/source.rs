@@ -22,6 +22,12 @@ const SAVED_PER_SOCKET: u64 = 1000;
 const SAVED_PER_FILE: u64 = 1300;
 const LOAD: u64 = 3_000_000;
 
+/// What iterators save over `sock_diag` per socket, without and with the counts of timers, which come with the whole `tcp_info`; and what the
+/// first walk costs once they are loaded for something else.
+const SAVED_OVER_DIAG: u64 = 100;
+const SAVED_OVER_INFO: u64 = 1100;
+const VERIFY: u64 = 800_000;
+
 /// And for the one of UDP in particular, whose table in /proc is short.
 const LOAD_UDP: u64 = 1_000_000;
 
@@ -67,6 +73,13 @@ impl Amount {
             .saturating_add(self.chains.saturating_mul(SAVED_PER_CHAIN))
             > LOAD
     }
+}
+
+/// Whether iterators are better than `sock_diag` for so many sockets, listed with or without the counts of timers; `loaded` says whether they are
+/// there anyway.
+const fn is_beyond_diag(sockets: u64, timers: bool, loaded: bool) -> bool {
+    let saved = if timers { SAVED_OVER_INFO } else { SAVED_OVER_DIAG };
+    sockets.saturating_mul(saved) > if loaded { VERIFY } else { LOAD + VERIFY }
 }
 
 /// What is kept from one look at the kernel to the next.
@@ -185,10 +198,14 @@ impl Source {
             let lasting = self.needs.lasting.then(|| self.load()).flatten();
             let rows = match lasting {
                 Some(iterators) => self.iterate(&iterators, halves, wanted),
-                None => self.ask(halves, wanted, root).or_else(|| {
-                    let iterators = self.worthwhile(halves, wanted, root)?;
-                    self.iterate(&iterators, halves, wanted)
-                }),
+                None if self.is_for_diag(halves, wanted, root) => self.ask(halves, wanted, root),
+                None => None,
+            };
+            let rows = match rows {
+                Some(rows) => Some(rows),
+                None => {
+                    self.worthwhile(halves, wanted, root).and_then(|iterators| self.iterate(&iterators, halves, wanted))
+                }
             };
             let [v4, v6] = rows.unwrap_or_default();
             for (proto, rows) in [(halves.v4, v4), (halves.v6, v6)] {
@@ -200,9 +217,25 @@ impl Source {
         tables
     }
 
-    /// The iterators, where they are better than /proc for this protocol.
+    /// Whether `sock_diag` is there and better than iterators for this protocol.
+    fn is_for_diag(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> bool {
+        if !self.has_diag(halves.protocol) {
+            return false;
+        }
+        // Listeners are a walk of their own there, and a short one.
+        if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) {
+            return true;
+        }
+        let loaded = match self.iterators.get() {
+            Some(None) => return true,
+            known => known.is_some(),
+        };
+        !is_beyond_diag(sockets(root).tcp, self.needs.timers, loaded) || self.load().is_none()
+    }
+
+    /// The iterators, where they are better than what is left for this protocol.
     fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Arc<Iterators>> {
-        if self.needs.cookies {
+        if self.needs.cookies || self.has_diag(halves.protocol) {
             return self.load();
         }
         let iterators = self.iterators(|| self.amount(root, wanted))?;
@@ -384,6 +417,23 @@ mod tests {
         assert!(worthwhile(1000, 2500, 0));
         assert!(worthwhile(10, 0, 262_144));
         assert!(worthwhile(u64::MAX, u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn large_tables_are_iterated() {
+        for (sockets, timers, loaded, expected) in [
+            (10, false, false, false),
+            (10, true, true, false),
+            (5_000, false, true, false),
+            (50_000, false, false, true),
+            (10_000, false, true, true),
+            (1_000, true, true, true),
+            (3_000, true, false, false),
+            (5_000, true, false, true),
+            (u64::MAX, false, false, true),
+        ] {
+            assert_eq!(is_beyond_diag(sockets, timers, loaded), expected, "{sockets} {timers} {loaded}");
+        }
     }
 
     #[test]
