@@ -12,6 +12,7 @@
 //! lang     -                           English and German words, by locale
 //! field    model                       the table of fields of rows and events, and what each row answers for them
 //! cli      model field                 argv → Request; no I/O
+//! diag     model                       sock_diag: dumps of sockets, tcp_info, and closing sockets, over netlink
 //! kernel   model sys                   all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                   readers of /proc and the descriptor scan
 //! table    model                       the live table: fold(seed | event | resync, now)
