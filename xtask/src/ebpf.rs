@@ -45,10 +45,10 @@ pub enum Verified {
     Unknown(String),
 }
 
-/// Rebuilds and compares, where the compilers that built the committed objects are here. Installs nothing.
+/// Rebuilds and compares, with the compilers that built the committed objects; what is missing of them is installed.
 pub fn verify() -> Result<Verified> {
-    if !Path::new(RUSTC).exists() || linker().is_none() || !apt::missing(apt::BPF).is_empty() {
-        return Ok(Verified::Unknown("the BPF toolchain is not installed; `cargo xtask ebpf` installs it".to_owned()));
+    if let Err(error) = install() {
+        return Ok(Verified::Unknown(format!("the BPF toolchain cannot be had: {error:#}")));
     }
     let (here, there) = (compilers()?, digest::built_by()?);
     if here != there {
