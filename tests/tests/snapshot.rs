@@ -296,17 +296,17 @@ fn holders_in_the_order_of_proc() {
     let pair = std::os::unix::net::UnixStream::pair().unwrap();
 
     // A thread with descriptors of its own: what it opens is nobody's in /proc.
-    let (tell, told) = std::sync::mpsc::channel();
+    let (send, receive) = std::sync::mpsc::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let loner = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_FILES).unwrap();
         let alone = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         let link = std::fs::read_link(format!("/proc/thread-self/fd/{}", alone.as_raw_fd())).unwrap();
-        tell.send(link).unwrap();
+        send.send(link).unwrap();
         let _ = ended.recv();
     });
     let alone: u64 =
-        told.recv().unwrap().to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        receive.recv().unwrap().to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
 
     let of_ours = |links: Vec<(u32, u64)>| -> Vec<(u32, u64)> {
         let ours: Vec<u32> = actors.iter().map(Actor::pid).chain([std::process::id()]).collect();

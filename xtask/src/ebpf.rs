@@ -6,7 +6,7 @@
 use crate::{apt, digest, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 const RUSTC: &str = "/usr/bin/rustc";

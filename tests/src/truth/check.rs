@@ -148,7 +148,7 @@ pub struct Life {
     pub retransmits: Option<u64>,
     /// It was there before the tracer.
     pub scanned: bool,
-    /// The process of its listener: the owner until somebody accepts it. Then it must be told as accepted.
+    /// The process of its listener: the owner until somebody accepts it. Then it must be reported as accepted.
     pub listener: Option<(u32, String)>,
 }
 

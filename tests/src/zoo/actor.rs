@@ -53,8 +53,8 @@ impl Actor {
         };
         let mut child = sandbox.start(&std::env::current_exe()?, &invocation, stdin, Stdio::piped())?;
         let mut ready = [0; 1];
-        let told = child.stdout.take().map(|mut out| out.read_exact(&mut ready));
-        match told {
+        let reported = child.stdout.take().map(|mut out| out.read_exact(&mut ready));
+        match reported {
             Some(Ok(())) => Ok(Self(child)),
             _ => Err(io::Error::other(format!("the actor {argv:?} failed: {script}"))),
         }

@@ -1,4 +1,4 @@
-//! A peer that exists only as packets: it answers what it is told to answer and is silent otherwise, so that a real
+//! A peer that exists only as packets: it answers what it is asked to answer and is silent otherwise, so that a real
 //! socket can be led into any TCP state and left there.
 //!
 //! The peer's addresses are routed into a sink ([`Sink`]) where nobody lives. A packet socket sees what the kernel sends

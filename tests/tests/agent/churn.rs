@@ -96,7 +96,7 @@ fn one(dice: &mut Dice, listeners: &[(Family, TcpListener)]) -> Option<Keep> {
     }
 }
 
-/// Goes on until told to stop, with a pause after every few, and returns what is open then. Counts what it makes.
+/// Goes on until asked to stop, with a pause after every few, and returns what is open then. Counts what it makes.
 fn churn(seed: u64, pause: Duration, stop: &AtomicBool, made: &AtomicU64) -> Vec<Keep> {
     let mut dice = Dice(seed);
     let listeners = Family::ALL.map(|family| (family, made::listener(family)));

@@ -382,7 +382,7 @@ fn half_open() -> Done {
             assert_eq!(listed.iter().filter(|row| row.state == "SYN_RECV").count(), clients.len(), "{when}");
         };
         waiting("all wait");
-        // The timer of a request runs out after a second for the first time: from then on it is told of.
+        // The timer of a request runs out after a second for the first time: from then on it is reported.
         thread::sleep(Duration::from_millis(1500));
         waiting("all wait on");
         let mut lives = vec![Life::tcp(&listens, LISTENED, "closed")];

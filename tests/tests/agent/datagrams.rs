@@ -60,7 +60,7 @@ fn raw() -> Done {
                 _ => socket.connect(&address.into()).unwrap(),
             }
             let made = Made::of(&socket);
-            // It has no port for getpeername(2) to tell.
+            // It has no port for getpeername(2) to return.
             let remote = (number / 2 % 3 == 2).then(|| SocketAddr::new(address.ip(), 0));
             sockets.push((socket, Made { remote, ..made }));
         }

@@ -177,12 +177,17 @@ fn accepted_at_once() -> Done {
     events.wait_closed(accepted.iter().map(|(_, made)| made));
     let outcome = events.finish();
     for (way, made) in &accepted {
-        let told = outcome.events.iter().find(|event| {
+        let reported = outcome.events.iter().find(|event| {
             let half_closed = matches!(&event.kind, Kind::State { new, .. } if new == "CLOSE_WAIT");
             half_closed && event.cookie == Some(made.cookie)
         });
-        let told = told.unwrap_or_else(|| panic!("{way}: nothing told of {}", made.name()));
-        assert_eq!((told.pid, told.owner.as_deref()), (Some(made.pid), Some("accepted")), "{way}: {}", told.line);
+        let reported = reported.unwrap_or_else(|| panic!("{way}: nothing reported {}", made.name()));
+        assert_eq!(
+            (reported.pid, reported.owner.as_deref()),
+            (Some(made.pid), Some("accepted")),
+            "{way}: {}",
+            reported.line
+        );
     }
     agent.stop();
     Done::Passed
@@ -199,7 +204,7 @@ fn every_end(pairs: &[Pair]) -> Vec<Made> {
     pairs.iter().flat_map(|pair| [pair.client_made.clone(), pair.server_made.clone()]).collect()
 }
 
-/// Whoever holds them last closes them, in any order, and the FINs may cross; whose they were stays as it was told at first.
+/// Whoever holds them last closes them, in any order, and the FINs may cross; whose they were stays as it was reported at first.
 fn lives_of(listens: &Made, ends: &[Made]) -> Vec<Life> {
     let mut lives = vec![Life::tcp(listens, LISTENED, "closed")];
     for pair in ends.chunks(2) {

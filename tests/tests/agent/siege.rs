@@ -106,7 +106,7 @@ fn stalled_readers_are_told_what_they_missed() -> Done {
         }
     });
     assert_eq!(agent.status().lost, 0);
-    // All is published by now. The stalled ones wake up, and are told the exact rest.
+    // All is published by now. The stalled ones wake up, and get the exact rest.
     for reader in &mut stalled {
         let (mut events, mut missed) = (0, None);
         while let Some(answer) = reader.next().unwrap() {
@@ -116,10 +116,10 @@ fn stalled_readers_are_told_what_they_missed() -> Done {
                 other => panic!("{other:?}"),
             }
         }
-        let missed = missed.unwrap_or_else(|| panic!("not told that it was dropped, after {events} events"));
+        let missed = missed.unwrap_or_else(|| panic!("no word that it was dropped, after {events} events"));
         assert!(missed > 0);
         assert_eq!(events + missed, whole, "{events} read, {missed} missed");
-        runner::note(format!("stalled reader: {events} of {whole} events, told that it missed {missed}"));
+        runner::note(format!("stalled reader: {events} of {whole} events, with word that it missed {missed}"));
     }
     agent.wait("the dropped readers", |status| status.dropped_readers == 3);
     agent.stop();

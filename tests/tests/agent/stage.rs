@@ -25,7 +25,7 @@ const ALL: [&str; 6] = ["-a", "-n", "-t", "-u", "-w", "-p"];
 pub struct Stage {
     pub agent: Agent,
     pub netns: u64,
-    /// Requests that came to nothing, by the ends they had: no sockets, but told of.
+    /// Requests that became no connection, by the ends they had: no sockets, but reported.
     requests: Mutex<Vec<Made>>,
 }
 
@@ -49,7 +49,7 @@ pub fn play_after<T: Send>(
         let missed = missed.load(Ordering::Relaxed);
         match played {
             Ok(()) => return,
-            // A run that is left out, since one ran already on that processor, is neither told nor counted as lost.
+            // A run that is left out, since one ran already on that processor, is neither reported nor counted as lost.
             Err(_) if missed > 0 && round < TRIES => {
                 runner::note(format!("{name}: played anew, as the kernel left out {missed} runs of the programs"));
             }
@@ -105,7 +105,7 @@ pub fn ended(agent: &Agent) -> Vec<Value> {
     rows.into_iter().filter(|row| row["event"] == "close").collect()
 }
 
-/// What is listed as ended is what the stream told, socket by socket, field by field.
+/// What is listed as ended is what the stream reported, socket by socket, field by field.
 fn history(outcome: &Outcome, ended: &[Value]) {
     const FIELDS: [&str; 12] = [
         "time",
@@ -123,24 +123,24 @@ fn history(outcome: &Outcome, ended: &[Value]) {
     ];
     let key = |value: &Value| value["cookie"].as_u64().unwrap_or(0);
     let facts = |value: &Value| FIELDS.map(|field| value[field].clone()).to_vec();
-    let mut told: HashMap<u64, Vec<Value>> = HashMap::new();
+    let mut reported: HashMap<u64, Vec<Value>> = HashMap::new();
     for event in outcome.events.iter().filter(|event| matches!(event.kind, Kind::Close(_))) {
         let value: Value = serde_json::from_str(&event.line).unwrap();
-        assert!(told.insert(key(&value), facts(&value)).is_none(), "told twice: {}", event.line);
+        assert!(reported.insert(key(&value), facts(&value)).is_none(), "reported twice: {}", event.line);
     }
     let mut listed = BTreeMap::new();
     for row in ended {
         assert!(listed.insert(key(row), facts(row)).is_none(), "listed twice: {row}");
-        let told = told.get(&key(row)).unwrap_or_else(|| panic!("listed as ended, but not told: {row}"));
-        assert_eq!(told, &facts(row), "told and listed differ, {FIELDS:?}");
+        let reported = reported.get(&key(row)).unwrap_or_else(|| panic!("listed as ended, but not reported: {row}"));
+        assert_eq!(reported, &facts(row), "reported and listed differ, {FIELDS:?}");
         let owners: Vec<&Value> = row["owners"].as_array().unwrap().iter().map(|owner| &owner["pid"]).collect();
         assert_eq!(owners, [&row["pid"]], "the process it belonged to: {row}");
     }
-    assert_eq!(told.len(), listed.len(), "some that ended are not listed");
+    assert_eq!(reported.len(), listed.len(), "some that ended are not listed");
 }
 
 impl Stage {
-    /// A request that came to nothing: it must be told, from LISTEN to CLOSE.
+    /// A request that became no connection: it must be reported, from LISTEN to CLOSE.
     pub fn requested(&self, made: Made) {
         self.requests.lock().unwrap().push(made);
     }

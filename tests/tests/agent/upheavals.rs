@@ -70,8 +70,8 @@ fn mixed_churn_ends_in_equality() -> Done {
 }
 
 /// What a table and the kernel's lists are compared by where only events were folded: TCP, without inodes, which an accept gives
-/// untold; and without what waits in FIN_WAIT2 for nobody, which is told when it is over.
-fn told(mut rows: Vec<Row>) -> Vec<Row> {
+/// unreported; and without what waits in FIN_WAIT2 for nobody, which is reported when it is over.
+fn reported(mut rows: Vec<Row>) -> Vec<Row> {
     rows.retain(|row| row.proto.starts_with("tcp") && (row.state != "FIN_WAIT2" || row.inode != 0));
     rows.iter_mut().for_each(|row| (row.inode, row.uid) = (0, 0));
     rows.sort();
@@ -83,7 +83,7 @@ fn events_alone_make_the_same_table() -> Done {
     let place = Place::new();
     let agent = Agent::start(&[]);
     let netns = u32::try_from(place.netns).unwrap();
-    // Of every namespace, to show what was told if something is wrong.
+    // Of every namespace, to show what was reported if something is wrong.
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(EventFilter::default())).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     let copy = Mutex::new(Table::new(Limits { recent_ns: 0, recent_count: 0 }));
@@ -113,7 +113,7 @@ fn events_alone_make_the_same_table() -> Done {
             loop {
                 let before = kernel_of(&place);
                 let mine = copy.lock().unwrap().live().filter(|socket| socket.is_listed()).map(Row::of_live).collect();
-                let mine = told(mine);
+                let mine = reported(mine);
                 if mine == before {
                     break;
                 }
@@ -131,11 +131,11 @@ fn events_alone_make_the_same_table() -> Done {
                     })
                 };
                 let cookies: Vec<_> = seen.iter().filter(ends).map(|event| event.cookie).collect();
-                let told: Vec<_> = seen.iter().filter(|event| cookies.contains(&event.cookie)).collect();
+                let reported: Vec<_> = seen.iter().filter(|event| cookies.contains(&event.cookie)).collect();
                 let missing: Vec<_> = before.iter().filter(|row| !mine.contains(row)).take(5).map(Row::name).collect();
                 let extra: Vec<_> = mine.iter().filter(|row| !before.contains(row)).take(5).map(Row::name).collect();
                 wrong = Some(format!(
-                    "{} rows in the kernel, {} from events: missing {missing:#?}, extra {extra:#?}, of the first was reported: {told:#?}\n\
+                    "{} rows in the kernel, {} from events: missing {missing:#?}, extra {extra:#?}, of the first was reported: {reported:#?}\n\
                      the programs were passed over {} times; {:?}",
                     before.len(),
                     mine.len(),
@@ -161,7 +161,7 @@ fn events_alone_make_the_same_table() -> Done {
 }
 
 fn kernel_of(place: &Place) -> Vec<Row> {
-    told(place.namespace.enter(kernel::lists))
+    reported(place.namespace.enter(kernel::lists))
 }
 
 /// A socket by which a place in a stream is known again.
@@ -173,7 +173,7 @@ fn udp() -> Socket {
     Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap()
 }
 
-/// Waits until the tracer has told of a whole marker, which is made again while it is lost.
+/// Waits until the tracer has reported a whole marker, which is made again while it is lost.
 fn mark(place: &Place, tracer: &mut Tracer) -> u64 {
     let deadline = Instant::now() + patience();
     loop {
@@ -196,8 +196,8 @@ fn what_is_lost_is_counted_and_made_good() -> Done {
     let agent = Agent::start(&["--buffer", "4K"]);
     let number = place.netns.to_string();
     let mut witness = Tracer::start(&[]);
-    let mut told = agent.events(&[]);
-    let first = mark(&place, &mut told);
+    let mut reported = agent.events(&[]);
+    let first = mark(&place, &mut reported);
     agent.signal(Signal::SIGSTOP);
     let kept: Vec<Socket> = place.namespace.enter(|| {
         let listener = netstat_tests::truth::made::listener(netstat_tests::truth::made::Family::V4);
@@ -212,13 +212,13 @@ fn what_is_lost_is_counted_and_made_good() -> Done {
         kept
     });
     agent.signal(Signal::SIGCONT);
-    let last = mark(&place, &mut told);
+    let last = mark(&place, &mut reported);
     let status = agent.wait("a resync after the loss", |status| status.resyncs > 1);
     assert!(status.lost as usize > count(4000), "{status:?}");
     place.namespace.enter(|| equal(&agent, place.netns, "after a loss"));
     witness
         .wait(|events| events.iter().any(|event| event.cookie == Some(last) && matches!(event.kind, Kind::Close(_))));
-    let (told, witness) = (told.finish(), witness.finish());
+    let (reported, witness) = (reported.finish(), witness.finish());
     assert!(witness.lost.is_empty(), "the witness lost some itself: {witness:?}");
     // The machine makes other sockets meanwhile, and they are lost like ours. Between the markers both have seen the same.
     let between = |events: &[Event]| {
@@ -227,9 +227,9 @@ fn what_is_lost_is_counted_and_made_good() -> Done {
             events.iter().position(|event| event.cookie == Some(last) && matches!(event.kind, Kind::Close(_))).unwrap();
         (end - begin + 1) as u64
     };
-    let lost: u64 = told.lost.iter().sum();
-    let (whole, seen) = (between(&witness.events), between(&told.events));
-    // One record may be two events: a birth is told with what follows it. Ours are UDP; another's may be among the lost.
+    let lost: u64 = reported.lost.iter().sum();
+    let (whole, seen) = (between(&witness.events), between(&reported.events));
+    // One record may be two events: a birth is reported with what follows it. Ours are UDP; another's may be among the lost.
     let births = |events: &[Event]| {
         let birth = |event: &&Event| {
             matches!(&event.kind, Kind::State { old, .. } if old == "LISTEN") && event.netns != Some(place.netns)
@@ -239,9 +239,9 @@ fn what_is_lost_is_counted_and_made_good() -> Done {
     let slack = births(&witness.events);
     assert!(
         seen + lost <= whole && whole <= seen + lost + slack,
-        "{whole} events, {seen} told, {lost} lost, {slack} births elsewhere, in {number}"
+        "{whole} events, {seen} reported, {lost} lost, {slack} births elsewhere, in {number}"
     );
-    runner::note(format!("loss: {whole} events, {seen} told, {lost} counted as lost, the table equal"));
+    runner::note(format!("loss: {whole} events, {seen} reported, {lost} counted as lost, the table equal"));
     drop(kept);
     place.namespace.enter(|| equal(&agent, place.netns, "all closed"));
     agent.stop();

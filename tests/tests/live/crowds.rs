@@ -64,7 +64,7 @@ fn thousands_of_connections() -> Done {
     Done::Passed
 }
 
-/// Stopped at once after the last socket is closed: what the kernel has recorded by then is still told.
+/// Stopped at once after the last socket is closed: what the kernel has recorded by then is still reported.
 fn drained_after_sigint() -> Done {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let tracer = Tracer::start(&["--proto", "udp,tcp", "--netns", "self"]);

@@ -153,7 +153,7 @@ impl Ends {
     }
 }
 
-/// The states of a socket as the stream tells them, and `.` for its close; without what remains of it in TIME_WAIT.
+/// The states of a socket as the stream reports them, and `.` for its close; without what remains of it in TIME_WAIT.
 fn walked(book: &Book, made: &Made) -> String {
     let mut words = Vec::new();
     for event in book.of(made).into_iter().filter(|event| !check::in_time_wait(&event.kind)) {

@@ -160,7 +160,7 @@ fn without_btf_and_tracefs() -> Done {
 }
 
 fn without_types(steps: &[&str]) -> Done {
-    // Few fields of a socket can be asked for without types; what is told must be true, and every transition there.
+    // Few fields of a socket can be asked for without types; what is reported must be true, and every transition there.
     let sight = Sight { cookieless: true, typeless: true, ..Sight::default() };
     let outcome = carry(Tracer::spawn(events_after(steps, &["--json"])), sight);
     assert!(outcome.ready.contains("=tracepoint"), "{outcome:?}");

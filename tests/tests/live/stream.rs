@@ -19,14 +19,14 @@ pub const TESTS: &[Test] = &[
     ("stream::a_reader_that_sleeps_loses_nothing", || NetNs::new().unwrap().enter(a_reader_that_sleeps_loses_nothing)),
 ];
 
-/// What was told and what was lost is what was made.
+/// What was reported and what was lost is what was made.
 pub fn balance(outcome: &Outcome, made: usize, code: i32) {
     let lost: u64 = outcome.lost.iter().sum();
     assert!(lost > 0, "nothing was lost of {made} events: {outcome:?}");
     assert_eq!(
         outcome.events.len() as u64 + lost,
         made as u64,
-        "{} told, {lost} lost: {outcome:?}",
+        "{} reported, {lost} lost: {outcome:?}",
         outcome.events.len()
     );
     assert_eq!(outcome.end, End::Exit(code), "{outcome:?}");

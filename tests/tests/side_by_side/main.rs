@@ -1,7 +1,7 @@
 //! Our binary beside the installed netstat of net-tools: the same command line, the same place, the same bytes.
 //!
 //! `cases.rs` is the table of what is compared; `better.rs` the table of what is deliberately different. Nothing is masked
-//! but what the mask of a case names; the kernel's own movements are told from ours by running netstat twice.
+//! but what the mask of a case names; the kernel's own movements are separated from ours by running netstat twice.
 //!
 //! With `NETSTAT_TEST_AGENT=1` an agent runs beside the suite on the usual path: every case asks it then, and nothing may change.
 

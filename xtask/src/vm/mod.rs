@@ -217,11 +217,11 @@ pub fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report
 
 /// One guest more at a time than there are processors here, since guests also wait. What they print comes one after another all the same.
 fn run_all(boots: &[Boot<'_>], mut report: Report) -> Result<Report> {
-    let (waiting, told): (Vec<_>, Vec<_>) = boots
+    let (waiting, receivers): (Vec<_>, Vec<_>) = boots
         .iter()
         .map(|boot| {
-            let (tell, told) = mpsc::channel();
-            ((boot, tell), told)
+            let (send, receive) = mpsc::channel();
+            ((boot, send), receive)
         })
         .unzip();
     // Taken from the end.
@@ -231,16 +231,16 @@ fn run_all(boots: &[Boot<'_>], mut report: Report) -> Result<Report> {
     thread::scope(|scope| {
         for _ in 0..(processors + 1).min(boots.len()) {
             scope.spawn(|| {
-                while let Some((boot, tell)) = next() {
-                    let report = boot.run(&|line| drop(tell.send(Said::Line(line))));
+                while let Some((boot, send)) = next() {
+                    let report = boot.run(&|line| drop(send.send(Said::Line(line))));
                     // Nobody stops listening before this ends.
-                    let _ = tell.send(Said::Report(report));
+                    let _ = send.send(Said::Report(report));
                 }
             });
         }
-        for told in told {
+        for receiver in receivers {
             let mut ended = false;
-            for said in told {
+            for said in receiver {
                 match said {
                     Said::Line(line) => println!("{line}"),
                     Said::Report(its) => {

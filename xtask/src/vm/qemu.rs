@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hang_is_told_with_what_was_seen() {
+    fn a_hang_is_reported_with_what_was_seen() {
         let log = log(&["@@begin a", "one"], Some("still running"));
         let a = log.outcome("a");
         assert_eq!((a.output.as_str(), a.problem.as_deref()), ("one", Some("still running")));
