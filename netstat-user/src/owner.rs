@@ -8,14 +8,49 @@
 use crate::model::{Comm, EventEnd, EventKind, Grade, Owner, SocketEvent, TcpState};
 use std::{collections::HashMap, net::IpAddr};
 
-/// A listening socket whose owner is known.
-#[derive(Clone, Copy, Debug)]
-struct Listener {
-    addr: IpAddr,
-    inode: u64,
-    pid: u32,
-    comm: Comm,
+/// The listening sockets of one port whose owners are known. Any number of sockets may share a port: none of this takes longer for it.
+#[derive(Debug, Default)]
+struct Listeners {
+    /// Address and process of each, by inode.
+    by_inode: HashMap<u64, (IpAddr, u32)>,
+    /// How many each process has on each address, and the name of the process.
+    by_addr: HashMap<IpAddr, HashMap<u32, (usize, Comm)>>,
 }
+
+impl Listeners {
+    fn add(&mut self, inode: u64, addr: IpAddr, pid: u32, comm: Comm) {
+        self.remove(inode);
+        self.by_inode.insert(inode, (addr, pid));
+        let (count, name) = self.by_addr.entry(addr).or_default().entry(pid).or_default();
+        (*count, *name) = (*count + 1, comm);
+    }
+
+    fn remove(&mut self, inode: u64) {
+        let Some((addr, pid)) = self.by_inode.remove(&inode) else { return };
+        let Some(there) = self.by_addr.get_mut(&addr) else { return };
+        if let Some((count, _)) = there.get_mut(&pid) {
+            *count -= 1;
+            if *count == 0 {
+                there.remove(&pid);
+            }
+        }
+        if there.is_empty() {
+            self.by_addr.remove(&addr);
+        }
+    }
+
+    /// The process that all those belong to that listen on one of these addresses; `None` where there are several, `Some(None)` where none listens.
+    fn only(&self, addrs: &[IpAddr]) -> Option<Option<(u32, Comm)>> {
+        let there = addrs.iter().filter_map(|addr| self.by_addr.get(addr));
+        // Two of each are enough to know.
+        let mut pids = there.flat_map(|there| there.iter().take(2)).map(|(&pid, &(_, comm))| (pid, comm));
+        let Some(first) = pids.next() else { return Some(None) };
+        pids.all(|(pid, _)| pid == first.0).then_some(Some(first))
+    }
+}
+
+/// The wildcards of both families.
+const ANY: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)];
 
 /// What tells one socket from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +81,7 @@ pub struct Owners {
     by_inode: HashMap<u64, (u32, Comm)>,
     by_identity: HashMap<Identity, Owner>,
     /// Listeners by namespace and port.
-    listeners: HashMap<(u32, u16), Vec<Listener>>,
+    listeners: HashMap<(u32, u16), Listeners>,
 }
 
 impl Owners {
@@ -59,8 +94,8 @@ impl Owners {
     pub fn listening(&mut self, netns: u32, local: EventEnd, inode: u64) {
         let (Some(port), Some(&(pid, comm))) = (local.port, self.by_inode.get(&inode)) else { return };
         let there = self.listeners.entry((netns, port)).or_default();
-        if !there.iter().any(|listener| listener.inode == inode) {
-            there.push(Listener { addr: local.addr, inode, pid, comm });
+        if !there.by_inode.contains_key(&inode) {
+            there.add(inode, unmapped(local.addr), pid, comm);
         }
     }
 
@@ -120,28 +155,25 @@ impl Owners {
         let came_in = matches!(event.kind, EventKind::State { old: TcpState::Listen | TcpState::SynRecv, .. });
         let local = event.local.filter(|_| came_in)?;
         let there = self.listeners.get(&(event.netns?, local.port?))?;
-        let exact = || there.iter().filter(|listener| unmapped(listener.addr) == unmapped(local.addr));
-        let any = || there.iter().filter(|listener| unmapped(listener.addr).is_unspecified());
-        let (first, rest) = match exact().next() {
-            Some(first) => (first, exact().all(|listener| listener.pid == first.pid)),
-            None => any().next().map(|first| (first, any().all(|listener| listener.pid == first.pid)))?,
+        let (pid, comm) = match there.only(&[unmapped(local.addr)])? {
+            Some(owner) => owner,
+            None => there.only(&ANY)??,
         };
-        rest.then_some(Owner { pid: first.pid, comm: first.comm, grade: Grade::Inherited })
+        Some(Owner { pid, comm, grade: Grade::Inherited })
     }
 
     fn learn_listener(&mut self, event: &SocketEvent) {
         let (Some(netns), Some(local), Some(owner)) = (event.netns, event.local, event.owner) else { return };
         let (Some(port), Some(inode)) = (local.port, event.inode.filter(|&inode| inode != 0)) else { return };
         let there = self.listeners.entry((netns, port)).or_default();
-        there.retain(|listener| listener.inode != inode);
-        there.push(Listener { addr: local.addr, inode, pid: owner.pid, comm: owner.comm });
+        there.add(inode, unmapped(local.addr), owner.pid, owner.comm);
     }
 
     fn forget_listener(&mut self, event: &SocketEvent) {
         let (Some(netns), Some(EventEnd { port: Some(port), .. })) = (event.netns, event.local) else { return };
         if let Some(there) = self.listeners.get_mut(&(netns, port)) {
-            there.retain(|listener| Some(listener.inode) != event.inode);
-            if there.is_empty() {
+            event.inode.iter().for_each(|&inode| there.remove(inode));
+            if there.by_inode.is_empty() {
                 self.listeners.remove(&(netns, port));
             }
         }

@@ -8,7 +8,7 @@
 //!
 //! A socket is told from another by its cookie where that is known, else by its inode, else by namespace, protocol and ends.
 //!
-//! A live socket takes [`Table::ROW_BYTES`] and at most 40 bytes of index; one that ended takes [`Table::CLOSED_BYTES`].
+//! A live socket takes [`Table::ROW_BYTES`] and at most 48 bytes of index; one that ended takes [`Table::CLOSED_BYTES`].
 
 mod past;
 mod recorded;
@@ -71,6 +71,8 @@ pub struct Table {
     /// The same of minisockets: one may outlive its socket, and be older than the tracer.
     gone_minis: HashSet<Ends>,
     reading: bool,
+    /// What the rows folded in so far have changed.
+    correction: Correction,
 }
 
 impl Table {
@@ -89,6 +91,7 @@ impl Table {
             gone_ends: HashSet::new(),
             gone_minis: HashSet::new(),
             reading: false,
+            correction: Correction::default(),
         }
     }
 
@@ -125,6 +128,11 @@ impl Table {
     /// When the last of the closed sockets ended that are not kept any more, in nanoseconds since the epoch; 0 where all are.
     pub const fn forgotten_ns(&self) -> u64 {
         self.past.forgotten_ns()
+    }
+
+    /// Whether the last of those was forgotten because there were too many, and not because it was too old.
+    pub const fn is_crowded(&self) -> bool {
+        self.past.is_crowded()
     }
 
     /// Forgets closed sockets that are too old.
@@ -287,10 +295,22 @@ impl Table {
 
     /// Folds in what the kernel listed since [`Table::begin_listing`].
     pub fn listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
-        let mut correction = Correction::default();
-        for (row, owner) in &listing.rows {
+        self.list(&listing.rows, now_ns);
+        self.end_listing(listing, now_ns)
+    }
+
+    /// Folds in a part of the rows that were listed since [`Table::begin_listing`]. Events may be folded between the parts.
+    pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) {
+        let mut correction = self.correction;
+        for (row, owner) in rows {
             self.listed(row, *owner, now_ns, &mut correction);
         }
+        self.correction = correction;
+    }
+
+    /// Ends a listing, once all its rows are folded in: what was not listed is not there.
+    pub fn end_listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
+        let mut correction = std::mem::take(&mut self.correction);
         for at in 0..self.slots.places() {
             let Slot { socket: Some(socket), touched, listed, mini } = self.slots[at] else { continue };
             if touched == self.listing || listed == self.listing || !listing.protos.contains(&socket.proto) {

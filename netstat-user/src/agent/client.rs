@@ -1,73 +1,120 @@
 //! One connection: who it is, what it asks, and the answer.
 
-use super::feed::{Feed, Next};
-use super::{Ask, CHUNK, Lists};
+use super::door::{Admission, Full, Places, Seat};
+use super::feed::{Desk, Feed, Next};
+use super::sight::{Peer, Sight};
+use super::workers::Workers;
+use super::{Ask, CHUNK, Lists, Spaces};
 use crate::model::{NamespaceTables, RowsWanted};
 use crate::query::{Answer, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a reader of events that is to be dropped may take for what waits for it, so that it can be told.
+/// How long what waits for a reader of events that is to be dropped is kept for it.
 const STALL: Duration = Duration::from_secs(60);
+/// How often it is looked what a reader of events may see by now.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often a reader that takes nothing is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
+/// Sockets encoded before others get their turn.
+const TURN: usize = 1024;
+/// Bytes that waited for a reader, after which the memory is given back.
+const MUCH: usize = 4 << 20;
+/// Refusals under way at a time. Whoever comes in a crowd beyond that is hung up on.
+const REFUSALS: usize = 32;
 
-/// Who is served: root, the agent's own user, the members of a group, or everyone.
-#[derive(Clone, Copy, Debug)]
-pub struct Admission {
-    /// User the agent runs as.
-    pub uid: u32,
-    /// Group of the socket, if one was set.
-    pub gid: Option<u32>,
-    /// The socket's mode lets everyone write.
-    pub everyone: bool,
+/// Where the clients of some users are served.
+pub struct Counter {
+    /// Its thread.
+    pub thread: Handle,
+    /// Where events wait for its readers.
+    pub desk: Arc<Desk>,
+    /// Its threads for what blocks.
+    pub workers: Workers,
 }
 
-impl Admission {
-    /// Whether the peer is served.
-    fn admits(&self, stream: &UnixStream) -> bool {
-        let Ok(peer) = stream.peer_cred() else { return false };
-        let member = |gid| peer.gid() == gid || sys::peer_groups(stream).is_ok_and(|groups| groups.contains(&gid));
-        self.everyone || peer.uid() == 0 || peer.uid() == self.uid || self.gid.is_some_and(member)
+/// What a client needs to be served.
+pub struct House<L> {
+    /// Who is served.
+    pub admission: Admission,
+    /// The places.
+    pub places: Arc<Places>,
+    /// Where root and the agent's own user are served, and where all others are.
+    pub staff: Counter,
+    /// See `staff`.
+    pub guests: Counter,
+    /// Where this process's numbers are true.
+    pub place: Place,
+    /// To the task that owns the table.
+    pub asks: mpsc::Sender<Ask>,
+    /// The kernel's lists.
+    pub lists: Arc<L>,
+    /// Of refusals.
+    refusals: Arc<Semaphore>,
+}
+
+impl<L: Lists> House<L> {
+    /// A house where nobody is yet.
+    pub fn new(
+        admission: Admission,
+        places: Arc<Places>,
+        (staff, guests): (Counter, Counter),
+        place: Place,
+        asks: mpsc::Sender<Ask>,
+        lists: Arc<L>,
+    ) -> Arc<Self> {
+        let refusals = Arc::new(Semaphore::new(REFUSALS));
+        Arc::new(Self { admission, places, staff, guests, place, asks, lists, refusals })
+    }
+
+    /// Serves a connection on a task of its own, or refuses it. Runs on the thread of the staff.
+    pub fn welcome(self: &Arc<Self>, stream: UnixStream) {
+        let Ok(peer) = stream.peer_cred() else { return };
+        let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
+        let peer = Peer { uid: peer.uid(), gid: peer.gid(), pid };
+        let is_staff = self.admission.is_staff(&peer);
+        let counter = if is_staff { &self.staff } else { &self.guests };
+        let seat = match self.admission.admits(&peer, &stream) {
+            false => Err("this user may not ask: see --mode and --group of netstat-user agent".to_owned()),
+            true => self.places.take(peer.uid, is_staff).map_err(|full: Full| full.to_string()),
+        };
+        // A connection belongs to the thread that serves it.
+        let Ok(stream) = stream.into_std() else { return };
+        let house = Arc::clone(self);
+        let refusal = seat.as_ref().err().and_then(|_| Arc::clone(&self.refusals).try_acquire_owned().ok());
+        if seat.is_err() && refusal.is_none() {
+            return;
+        }
+        counter.thread.spawn(async move {
+            let Ok(stream) = UnixStream::from_std(stream) else { return };
+            let mut client = Client { stream, house, peer, is_staff };
+            // A client that goes in the middle is its own affair.
+            let _ = match seat {
+                Ok(seat) => client.serve(&seat).await,
+                Err(reason) => client.refuse(&reason).await,
+            };
+            drop(refusal);
+        });
     }
 }
 
-/// Serves a connection on a task of its own, or refuses it.
-pub fn serve<L: Lists>(
+struct Client<L> {
     stream: UnixStream,
-    admission: &Admission,
-    clients: &Arc<Semaphore>,
-    place: Place,
-    asks: mpsc::Sender<Ask>,
-    lists: Arc<L>,
-) {
-    let room = Arc::clone(clients).try_acquire_owned();
-    let admitted = admission.admits(&stream);
-    tokio::spawn(async move {
-        let mut client = Client { stream, asks };
-        // A client that goes in the middle is its own affair.
-        let _ = match room {
-            _ if !admitted => {
-                client.refuse("this user may not ask: see --mode and --group of netstat-user agent").await
-            }
-            Err(_) => client.refuse("too many clients: try again, or start the agent with a larger --clients").await,
-            Ok(_room) => client.serve(place, lists).await,
-        };
-    });
-}
-
-struct Client {
-    stream: UnixStream,
-    asks: mpsc::Sender<Ask>,
+    house: Arc<House<L>>,
+    peer: Peer,
+    is_staff: bool,
 }
 
 async fn patient<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -77,9 +124,16 @@ async fn patient<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> 
     }
 }
 
-impl Client {
+impl<L: Lists> Client<L> {
+    fn counter(&self) -> &Counter {
+        if self.is_staff { &self.house.staff } else { &self.house.guests }
+    }
+
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        patient(self.stream.write_all(bytes)).await
+        for chunk in bytes.chunks(CHUNK) {
+            patient(self.stream.write_all(chunk)).await?;
+        }
+        Ok(())
     }
 
     async fn refuse(&mut self, reason: &str) -> io::Result<()> {
@@ -118,69 +172,67 @@ impl Client {
         .await
     }
 
-    async fn serve<L: Lists>(&mut self, place: Place, lists: Arc<L>) -> io::Result<()> {
+    /// What this peer is shown now.
+    async fn sight(&self) -> io::Result<Sight> {
+        if self.is_staff || self.house.admission.shares_all {
+            return Ok(Sight::All);
+        }
+        let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
+        self.counter().workers.run(move || Sight::Own(lists.own(&peer))).await
+    }
+
+    async fn serve(&mut self, seat: &Seat) -> io::Result<()> {
         let request = match self.request().await? {
             Ok(request) => request,
             Err(error) => return self.refuse(&error.to_string()).await,
         };
         let mut begin = BytesMut::new();
-        Answer::Begin(place).encode(&mut begin);
+        Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
         match request {
             Request::Holders => {
-                let links = tokio::task::spawn_blocking(move || lists.holders()).await.map_err(io::Error::other)?;
-                let Some(links) = links else {
-                    return self.refuse("the agent may not look into every process: run it as root").await;
-                };
-                let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
-                links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
-                Answer::End.encode(&mut out);
-                for chunk in out.chunks(CHUNK) {
-                    self.send(chunk).await?;
-                }
-                Ok(())
+                let _turn = self.turn(seat).await?;
+                self.holders().await
             }
             Request::Rows { wanted, netns, recorded } => {
-                let peer = self.stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
-                self.rows(lists, wanted, netns, peer, recorded).await
+                let _turn = self.turn(seat).await?;
+                self.rows(wanted, netns, recorded).await
             }
             Request::Table { live, recent_ns, netns } => {
-                let (answer, mut chunks) = mpsc::channel::<Bytes>(1);
-                self.ask(Ask::Table { live, recent_ns, netns, answer }).await?;
-                while let Some(chunk) = chunks.recv().await {
-                    self.send(&chunk).await?;
-                }
-                Ok(())
+                let _turn = self.turn(seat).await?;
+                self.table(live, recent_ns, netns).await
             }
             Request::Status => {
-                let (answer, status) = oneshot::channel();
-                self.ask(Ask::Status { answer }).await?;
-                self.send(&status.await.map_err(io::Error::other)?).await
+                let status = self.status().await?;
+                self.send(&status).await
             }
             Request::Health => {
-                let checks = tokio::task::spawn_blocking(move || lists.checks()).await.map_err(io::Error::other)?;
                 let (answer, programs) = oneshot::channel();
                 self.ask(Ask::Programs { answer }).await?;
                 let programs = programs.await.map_err(io::Error::other)?;
                 let mut out = BytesMut::new();
-                Answer::Health(Health { checks, programs }).encode(&mut out);
+                Answer::Health(Health { checks: self.house.lists.checks(), programs }).encode(&mut out);
                 // The end comes with the status.
-                let (answer, status) = oneshot::channel();
-                self.ask(Ask::Status { answer }).await?;
-                out.extend_from_slice(&status.await.map_err(io::Error::other)?);
+                out.extend_from_slice(&self.status().await?);
                 self.send(&out).await
             }
             Request::Events(filter) => {
-                let (feed, mine) = oneshot::channel();
-                self.ask(Ask::Events { filter, feed }).await?;
+                let sight = self.sight().await?;
+                if filter.netns.is_some() && !sight.has(filter.netns) {
+                    return self.refuse(NOT_YOURS).await;
+                }
+                let (answer, mine) = oneshot::channel();
+                let wish = super::feed::Wish { filter, sight };
+                let (desk, budget) = (Arc::clone(&self.counter().desk), Arc::clone(&seat.user.budget));
+                self.ask(Ask::Events { wish, budget, desk, answer }).await?;
                 let feed = mine.await.map_err(io::Error::other)?;
                 // Subscribed: what happens from here on is in the stream.
-                let mut ready = BytesMut::new();
-                let (answer, status) = oneshot::channel();
-                self.ask(Ask::Status { answer }).await?;
-                ready.extend_from_slice(&status.await.map_err(io::Error::other)?);
-                let outcome = self.stream_events(&feed, &ready).await;
-                if feed.leave() > 0 {
+                let outcome = self.stream_events(&feed).await;
+                let (missed, bytes) = feed.leave();
+                if bytes > MUCH || missed > 0 {
+                    self.counter().workers.hand(sys::give_back_memory);
+                }
+                if missed > 0 {
                     self.ask(Ask::ReaderDropped).await?;
                 }
                 outcome
@@ -188,77 +240,173 @@ impl Client {
         }
     }
 
-    async fn rows<L: Lists>(
-        &mut self,
-        lists: Arc<L>,
-        wanted: RowsWanted,
-        netns: Option<u32>,
-        peer: Option<u32>,
-        recorded: bool,
-    ) -> io::Result<()> {
-        let read = tokio::task::spawn_blocking(move || lists.tables(&wanted, netns, peer));
-        let Some(mut spaces) = read.await.map_err(io::Error::other)? else {
+    /// The turn of this user's clients whose requests cost something.
+    async fn turn<'s>(&self, seat: &'s Seat) -> io::Result<tokio::sync::SemaphorePermit<'s>> {
+        seat.user.turn.acquire().await.map_err(io::Error::other)
+    }
+
+    async fn holders(&mut self) -> io::Result<()> {
+        let (lists, sight) = (Arc::clone(&self.house.lists), self.sight().await?);
+        let look = move || {
+            let mut links = lists.holders()?;
+            links.retain(|link| sight.holds(link.pid));
+            let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
+            links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
+            Answer::End.encode(&mut out);
+            Ok(out)
+        };
+        match self.counter().workers.run(look).await? {
+            Ok(out) => self.send(&out).await,
+            Err(error) => {
+                let error: io::Error = error;
+                self.refuse(&format!("the agent cannot look into every process: {}", super::words(&error))).await
+            }
+        }
+    }
+
+    async fn rows(&mut self, wanted: RowsWanted, netns: Option<u32>, recorded: bool) -> io::Result<()> {
+        let (lists, sight, peer) = (Arc::clone(&self.house.lists), self.sight().await?, self.peer);
+        if netns.is_some() && !sight.has(netns) {
+            return self.refuse(NOT_YOURS).await;
+        }
+        let uid = sight.user();
+        let look = move || {
+            let spaces = match (netns, &sight) {
+                (Some(netns), _) => Spaces::One(netns, peer.pid),
+                (None, Sight::All) => Spaces::All,
+                (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
+            };
+            lists.tables(&wanted, &spaces)
+        };
+        let Some(mut spaces) = self.counter().workers.run(look).await? else {
             return self.refuse("the agent cannot find the network namespace").await;
         };
         if recorded {
             let (answer, named) = oneshot::channel();
-            self.ask(Ask::Recorded { spaces, answer }).await?;
+            self.ask(Ask::Recorded { spaces, uid, answer }).await?;
             spaces = named.await.map_err(io::Error::other)?;
         }
-        let encoded = tokio::task::spawn_blocking(move || tables(&spaces)).await.map_err(io::Error::other)?;
-        for chunk in encoded.chunks(CHUNK) {
-            self.send(chunk).await?;
+        let encoded = self.counter().workers.run(move || tables(&spaces)).await?;
+        self.send(&encoded).await
+    }
+
+    async fn table(&mut self, live: bool, recent_ns: u64, netns: Option<u32>) -> io::Result<()> {
+        let sight = self.sight().await?;
+        let (answer, snapshot) = oneshot::channel();
+        self.ask(Ask::Table { live, recent_ns, netns, sight: sight.clone(), hurry: self.is_staff, answer }).await?;
+        let snapshot = snapshot.await.map_err(io::Error::other)?;
+        let mut out = BytesMut::with_capacity(CHUNK);
+        for sockets in snapshot.live.chunks(TURN) {
+            sockets.iter().for_each(|socket| Answer::Live(*socket).encode(&mut out));
+            self.send(&out).await?;
+            out.clear();
+            tokio::task::yield_now().await;
         }
-        Ok(())
+        for closed in snapshot.closed.chunks(TURN) {
+            closed.iter().for_each(|closed| Answer::Closed(*closed).encode(&mut out));
+            self.send(&out).await?;
+            out.clear();
+            tokio::task::yield_now().await;
+        }
+        if recent_ns > 0 {
+            Answer::Since(snapshot.past).encode(&mut out);
+        }
+        Answer::End.encode(&mut out);
+        self.send(&out).await
+    }
+
+    async fn status(&self) -> io::Result<bytes::Bytes> {
+        let (answer, status) = oneshot::channel();
+        self.ask(Ask::Status { answer }).await?;
+        status.await.map_err(io::Error::other)
     }
 
     async fn ask(&self, ask: Ask) -> io::Result<()> {
-        self.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    async fn stream_events(&mut self, feed: &Arc<Feed>, ready: &[u8]) -> io::Result<()> {
-        self.send(ready).await?;
-        let Self { stream, asks } = self;
-        let (reader, mut writer) = stream.split();
+    async fn stream_events(&mut self, feed: &Arc<Feed>) -> io::Result<()> {
+        let ready = self.status().await?;
+        self.send(&ready).await?;
+        let (desk, asks) = (Arc::clone(&self.counter().desk), self.house.asks.clone());
+        let (lists, peer, workers) = (Arc::clone(&self.house.lists), self.peer, self.counter().workers.clone());
+        let looks = !self.is_staff && !self.house.admission.shares_all;
+        let (reader, mut writer) = self.stream.split();
         // A reader of events says nothing more. When it ends its side, or says something all the same, it wants what has been
         // recorded, and no more; one that has gone is noticed when it is written to.
         let finished = async {
             let (mut reader, mut byte) = (reader, [0]);
             let _ = reader.read(&mut byte).await;
         };
-        tokio::pin!(finished);
+        // What it may see changes with the namespaces that its user's processes are in.
+        let look = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let lists = Arc::clone(&lists);
+                if let Ok(own) = workers.run(move || lists.own(&peer)).await {
+                    feed.show(Sight::Own(own));
+                }
+            }
+        };
+        tokio::pin!(finished, look);
         let mut finishing = false;
         loop {
             let next = tokio::select! {
                 next = feed.next() => next,
                 () = &mut finished, if !finishing => {
                     finishing = true;
-                    asks.send(Ask::Finish(Arc::clone(feed))).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+                    let (feed, desk) = (Arc::clone(feed), Arc::clone(&desk));
+                    asks.send(Ask::Finish { feed, desk }).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
                     continue;
                 }
+                () = &mut look, if looks => continue,
             };
-            let mut last = BytesMut::new();
             match next {
                 Next::Chunk(chunk) => {
-                    let write = writer.write_all(&chunk);
-                    tokio::pin!(write);
-                    loop {
-                        match tokio::time::timeout(STALL, &mut write).await {
-                            Ok(written) => break written?,
-                            // Nothing is missing yet: it may take its time.
-                            Err(_) if !feed.is_full() => {}
-                            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-                        }
-                    }
-                    continue;
+                    write(&mut writer, &chunk, feed).await?;
+                    feed.written(chunk.len());
                 }
-                Next::Dropped(count) => Answer::Dropped(count).encode(&mut last),
-                Next::End => Answer::End.encode(&mut last),
+                Next::Dropped(count) => {
+                    let mut last = BytesMut::new();
+                    Answer::Dropped(count).encode(&mut last);
+                    return writer.write_all(&last).await;
+                }
+                Next::End => {
+                    let mut last = BytesMut::new();
+                    Answer::End.encode(&mut last);
+                    return patient(writer.write_all(&last)).await;
+                }
             }
-            return patient(writer.write_all(&last)).await;
         }
     }
 }
+
+/// Writes a part of the stream, however long the reader takes: one that comes back after hours learns what it missed. Until then it costs no more
+/// than this part, and its place.
+async fn write(writer: &mut (impl AsyncWriteExt + Unpin), chunk: &[u8], feed: &Feed) -> io::Result<()> {
+    let mut left = chunk;
+    let mut since = tokio::time::Instant::now();
+    while !left.is_empty() {
+        match tokio::time::timeout(GLANCE, writer.write(left)).await {
+            Ok(written) => {
+                left = &left[written?..];
+                since = tokio::time::Instant::now();
+                feed.blocked(false);
+            }
+            Err(_) => {
+                feed.blocked(true);
+                if feed.is_full() && since.elapsed() > STALL {
+                    feed.give_up();
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a user is refused who asks for another one's network namespace.
+const NOT_YOURS: &str =
+    "the network namespace is of no process of yours: an agent started with --share all shows every one";
 
 /// The frames of tables.
 fn tables(spaces: &[NamespaceTables]) -> BytesMut {

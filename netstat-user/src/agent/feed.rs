@@ -1,28 +1,113 @@
-//! What a reader of events has not read yet: bounded, so that a reader that stalls costs a little memory and nobody else anything.
+//! What readers of events have not read yet. The task that folds events hands each batch to a desk, and goes on; the desk's thread chooses and
+//! encodes for every reader. A reader's room is for its own slowness: what the agent hands over in one go because it paused itself does not
+//! count against a reader that takes what it gets.
 
-use crate::model::{Event, SocketEvent};
+use super::sight::Sight;
+use crate::model::SocketEvent;
 use crate::query::{Answer, EventFilter};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Bytes that may wait for a reader.
+/// Bytes that may wait for a reader that takes nothing.
 const ROOM: usize = 4 << 20;
+/// Bytes that may wait for one that takes some.
+const MOST: usize = 32 << 20;
+/// How long a reader may take nothing before its room is [`ROOM`].
+const STUCK: Duration = Duration::from_millis(250);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes that may wait for all readers of one user, or of all of them.
+#[derive(Debug)]
+pub struct Budget {
+    waiting: AtomicUsize,
+    most: usize,
+    /// That of which this is a part.
+    whole: Option<Arc<Self>>,
+}
+
+impl Budget {
+    /// So many bytes, within another budget.
+    pub fn new(most: usize, whole: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self { waiting: AtomicUsize::new(0), most, whole })
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.waiting.load(Ordering::Relaxed) + bytes <= self.most
+            && self.whole.as_ref().is_none_or(|whole| whole.has_room(bytes))
+    }
+
+    fn take(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        self.whole.iter().for_each(|whole| whole.take(bytes));
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.whole.iter().for_each(|whole| whole.give_back(bytes));
+    }
+}
+
+/// What a reader wants, and is shown.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What it asked for.
+    pub filter: EventFilter,
+    /// What it may see.
+    pub sight: Sight,
+}
+
+impl Wish {
+    fn grants(&self, event: &SocketEvent) -> Option<SocketEvent> {
+        if self.filter.passes(event) { self.sight.event(event) } else { None }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.filter == other.filter && self.sight.is_same(&other.sight)
+    }
+
+    /// The events of a batch that are granted, as frames, and how many.
+    fn encode(&self, batch: &[SocketEvent]) -> (Bytes, u64) {
+        let (mut out, mut count) = (BytesMut::new(), 0);
+        for event in batch.iter().filter_map(|event| self.grants(event)) {
+            Answer::Event(event).encode(&mut out);
+            count += 1;
+        }
+        (out.freeze(), count)
+    }
+
+    fn count(&self, batch: &[SocketEvent]) -> u64 {
+        batch.iter().filter(|event| self.filter.passes(event) && self.sight.has(event.netns)).count() as u64
+    }
+}
 
 /// The queue of one reader.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Feed {
+    wish: Mutex<Wish>,
     queue: Mutex<Queue>,
     news: Notify,
+    budget: Arc<Budget>,
+    /// Number of the first batch that is for it.
+    from: u64,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    chunks: VecDeque<Bytes>,
+    /// Frames, and how many events are in them.
+    chunks: VecDeque<(Bytes, u64)>,
+    /// Bytes of those, and of the one that is being written.
     bytes: usize,
     /// Events that found no room. From the first on the reader gets no more.
     missed: u64,
+    /// Since when the reader takes nothing of what is being written.
+    blocked: Option<Instant>,
     /// No more will come.
     ended: bool,
     /// The reader has gone.
@@ -32,7 +117,7 @@ struct Queue {
 /// What a reader gets next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Frames.
+    /// Frames. [`Feed::written`] follows.
     Chunk(Bytes),
     /// It was too slow, and so many events are missing.
     Dropped(u64),
@@ -41,35 +126,76 @@ pub enum Next {
 }
 
 impl Feed {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An empty queue; `from` is the number of the first batch for it.
+    pub fn new(wish: Wish, budget: Arc<Budget>, from: u64) -> Self {
+        Self { wish: Mutex::new(wish), queue: Mutex::default(), news: Notify::new(), budget, from }
     }
 
-    /// Puts frames that hold `events` events into the queue, or counts these where there is no room. False once the reader is gone, or
-    /// wants no more.
-    fn push(&self, chunk: Bytes, events: u64) -> bool {
-        let mut queue = self.lock();
+    /// Shows the reader something else from now on.
+    pub fn show(&self, sight: Sight) {
+        lock(&self.wish).sight = sight;
+    }
+
+    /// Puts frames that hold `events` events into the queue, or counts these where there is no room.
+    fn push(&self, chunk: &Bytes, events: u64) {
+        let mut queue = lock(&self.queue);
         if queue.ended || queue.gone {
-            return false;
+            return;
         }
-        if queue.missed > 0 || queue.bytes + chunk.len() > ROOM {
+        let bytes = queue.bytes + chunk.len();
+        let stuck = || queue.blocked.is_some_and(|since| since.elapsed() >= STUCK);
+        let full = bytes > MOST || bytes > ROOM && stuck() || !self.budget.has_room(chunk.len());
+        if queue.missed > 0 || full {
             queue.missed += events;
         } else {
-            queue.bytes += chunk.len();
-            queue.chunks.push_back(chunk);
+            queue.bytes = bytes;
+            self.budget.take(chunk.len());
+            queue.chunks.push_back((chunk.clone(), events));
         }
         self.news.notify_one();
-        true
+    }
+
+    /// Counts events that are not put into the queue: from here on the reader gets no more.
+    fn miss(&self, events: u64) {
+        let mut queue = lock(&self.queue);
+        if events > 0 && !queue.ended && !queue.gone {
+            queue.missed += events;
+            self.news.notify_one();
+        }
     }
 
     fn is_over(&self) -> bool {
-        let queue = self.lock();
+        let queue = lock(&self.queue);
         queue.gone || queue.ended
     }
 
     /// Whether events found no room.
     pub fn is_full(&self) -> bool {
-        self.lock().missed > 0
+        lock(&self.queue).missed > 0
+    }
+
+    /// The reader takes nothing, or takes something again.
+    pub fn blocked(&self, blocked: bool) {
+        let mut queue = lock(&self.queue);
+        queue.blocked = if blocked { queue.blocked.or_else(|| Some(Instant::now())) } else { None };
+    }
+
+    /// Frames have been written.
+    pub fn written(&self, bytes: usize) {
+        let mut queue = lock(&self.queue);
+        queue.bytes -= bytes.min(queue.bytes);
+        queue.blocked = None;
+        self.budget.give_back(bytes);
+    }
+
+    /// Counts what waits as missed, too: its memory is wanted, and the reader does not come for it.
+    pub fn give_up(&self) {
+        let mut queue = lock(&self.queue);
+        for (chunk, events) in std::mem::take(&mut queue.chunks) {
+            queue.bytes -= chunk.len().min(queue.bytes);
+            self.budget.give_back(chunk.len());
+            queue.missed += events;
+        }
     }
 
     /// What comes next; waits for it.
@@ -77,9 +203,8 @@ impl Feed {
         loop {
             let news = self.news.notified();
             {
-                let mut queue = self.lock();
-                if let Some(chunk) = queue.chunks.pop_front() {
-                    queue.bytes -= chunk.len();
+                let mut queue = lock(&self.queue);
+                if let Some((chunk, _)) = queue.chunks.pop_front() {
                     return Next::Chunk(chunk);
                 }
                 if queue.missed > 0 {
@@ -94,40 +219,214 @@ impl Feed {
         }
     }
 
-    /// The reader has gone; returns how many events found no room.
-    pub fn leave(&self) -> u64 {
-        let mut queue = self.lock();
+    /// The reader has gone; returns how many events found no room, and how many bytes waited.
+    pub fn leave(&self) -> (u64, usize) {
+        let mut queue = lock(&self.queue);
         queue.gone = true;
-        queue.chunks.clear();
-        queue.missed
+        queue.chunks = VecDeque::new();
+        let bytes = std::mem::take(&mut queue.bytes);
+        self.budget.give_back(bytes);
+        (queue.missed, bytes)
     }
 
     /// No more will come.
     pub fn end(&self) {
-        self.lock().ended = true;
+        lock(&self.queue).ended = true;
         self.news.notify_one();
     }
 }
 
-/// Gives each reader those events of a batch that it wants, and forgets the readers that have gone.
-pub fn publish(feeds: &mut Vec<(EventFilter, Arc<Feed>)>, batch: &[SocketEvent]) {
-    feeds.retain(|(filter, feed)| {
-        let (mut out, mut count) = (BytesMut::new(), 0);
-        for event in batch.iter().filter(|event| filter.passes(event)) {
-            Answer::Event(*event).encode(&mut out);
-            count += 1;
-        }
-        if count == 0 { !feed.is_over() } else { feed.push(out.freeze(), count) }
-    });
+/// What a desk has still to do.
+#[derive(Debug)]
+enum Item {
+    Events(u64, Arc<Vec<SocketEvent>>),
+    /// The frame of a loss.
+    Lost(u64, Bytes),
+    /// This reader gets no more.
+    End(Arc<Feed>),
 }
 
-/// Tells every reader of a loss.
-pub fn publish_lost(feeds: &[(EventFilter, Arc<Feed>)], event: &Event) {
-    let Event::Lost { time_ns, count } = *event else { return };
-    let mut out = BytesMut::new();
-    Answer::Lost { time_ns, count }.encode(&mut out);
-    let out = out.freeze();
-    for (_, feed) in feeds {
-        feed.push(out.clone(), 0);
+/// Where batches wait for one thread's readers.
+#[derive(Debug)]
+pub struct Desk {
+    items: Mutex<Items>,
+    feeds: Mutex<Vec<Arc<Feed>>>,
+    news: Notify,
+    /// Events that may wait.
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Items {
+    queue: VecDeque<Item>,
+    events: usize,
+    /// Number of the next batch.
+    next: u64,
+}
+
+impl Desk {
+    /// A desk at which so many events may wait: what is more is missed by all its readers.
+    pub fn new(most: usize) -> Self {
+        Self { items: Mutex::default(), feeds: Mutex::default(), news: Notify::new(), most }
+    }
+
+    /// Whether nobody reads.
+    pub fn is_idle(&self) -> bool {
+        lock(&self.feeds).is_empty()
+    }
+
+    /// A reader of what is handed over from now on.
+    pub fn join(&self, wish: Wish, budget: Arc<Budget>) -> Arc<Feed> {
+        let feed = Arc::new(Feed::new(wish, budget, lock(&self.items).next));
+        lock(&self.feeds).push(Arc::clone(&feed));
+        feed
+    }
+
+    /// Hands over a batch.
+    pub fn publish(&self, batch: &Arc<Vec<SocketEvent>>) {
+        let number = {
+            let mut items = lock(&self.items);
+            let number = items.next;
+            items.next += 1;
+            if items.events + batch.len() <= self.most {
+                items.events += batch.len();
+                items.queue.push_back(Item::Events(number, Arc::clone(batch)));
+                self.news.notify_one();
+                return;
+            }
+            number
+        };
+        for feed in self.readers(number) {
+            let missed = lock(&feed.wish).count(batch);
+            feed.miss(missed);
+        }
+    }
+
+    /// Reports a loss to every reader.
+    pub fn lost(&self, time_ns: u64, count: u64) {
+        let mut out = BytesMut::new();
+        Answer::Lost { time_ns, count }.encode(&mut out);
+        let mut items = lock(&self.items);
+        let number = items.next;
+        items.next += 1;
+        items.queue.push_back(Item::Lost(number, out.freeze()));
+        self.news.notify_one();
+    }
+
+    /// Ends a reader behind what has been handed over.
+    pub fn end(&self, feed: Arc<Feed>) {
+        lock(&self.items).queue.push_back(Item::End(feed));
+        self.news.notify_one();
+    }
+
+    /// Ends every reader behind what has been handed over.
+    pub fn end_all(&self) {
+        let feeds = lock(&self.feeds).clone();
+        feeds.into_iter().for_each(|feed| self.end(feed));
+    }
+
+    /// The readers for whom a batch is; those that have gone are forgotten.
+    fn readers(&self, number: u64) -> Vec<Arc<Feed>> {
+        let mut feeds = lock(&self.feeds);
+        feeds.retain(|feed| !feed.is_over());
+        feeds.iter().filter(|feed| feed.from <= number).cloned().collect()
+    }
+
+    /// Serves the readers, for ever.
+    pub async fn serve(&self) {
+        loop {
+            let news = self.news.notified();
+            let item = {
+                let mut items = lock(&self.items);
+                let item = items.queue.pop_front();
+                if let Some(Item::Events(_, batch)) = &item {
+                    items.events -= batch.len();
+                }
+                item
+            };
+            match item {
+                None => news.await,
+                Some(item) => {
+                    self.deliver(item);
+                    // The readers' own tasks are on this thread.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, item: Item) {
+        match item {
+            Item::Events(number, batch) => {
+                // Readers that want the same share the same bytes.
+                let mut made: Vec<(Wish, Bytes, u64)> = Vec::new();
+                for feed in self.readers(number) {
+                    let wish = lock(&feed.wish);
+                    if feed.is_full() {
+                        feed.miss(wish.count(&batch));
+                        continue;
+                    }
+                    let at = made.iter().position(|(other, ..)| other.is_same(&wish)).unwrap_or_else(|| {
+                        let (bytes, count) = wish.encode(&batch);
+                        made.push((wish.clone(), bytes, count));
+                        made.len() - 1
+                    });
+                    let (_, bytes, count) = &made[at];
+                    if *count > 0 {
+                        feed.push(bytes, *count);
+                    }
+                }
+            }
+            Item::Lost(number, frame) => {
+                for feed in self.readers(number) {
+                    feed.push(&frame, 0);
+                }
+            }
+            Item::End(feed) => feed.end(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(most: usize) -> Feed {
+        let wish = Wish { filter: EventFilter::default(), sight: Sight::All };
+        Feed::new(wish, Budget::new(most, Some(Budget::new(usize::MAX, None))), 0)
+    }
+
+    fn next(feed: &Feed) -> Next {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(feed.next())
+    }
+
+    #[test]
+    fn a_reader_that_takes_some_has_more_room_than_one_that_takes_nothing() {
+        let chunk = Bytes::from(vec![0; 1 << 20]);
+        let (quick, stuck) = (feed(usize::MAX), feed(usize::MAX));
+        lock(&stuck.queue).blocked = Instant::now().checked_sub(STUCK);
+        for _ in 0..10 {
+            quick.push(&chunk, 100);
+            stuck.push(&chunk, 100);
+        }
+        assert!(!quick.is_full());
+        assert_eq!(lock(&stuck.queue).missed, 600);
+        (0..40).for_each(|_| quick.push(&chunk, 1));
+        assert_eq!(lock(&quick.queue).missed, 18);
+    }
+
+    #[test]
+    fn what_is_given_up_is_counted_and_its_room_is_given_back() {
+        let feed = feed(3 << 20);
+        let chunk = Bytes::from(vec![0; 1 << 20]);
+        (0..5).for_each(|_| feed.push(&chunk, 10));
+        assert!(matches!(next(&feed), Next::Chunk(_)));
+        feed.give_up();
+        assert_eq!(feed.budget.waiting.load(Ordering::Relaxed), 1 << 20, "one is being written");
+        feed.written(chunk.len());
+        feed.miss(7);
+        assert_eq!(next(&feed), Next::Dropped(47));
+        assert_eq!(feed.leave(), (47, 0));
+        assert_eq!(feed.budget.waiting.load(Ordering::Relaxed), 0);
     }
 }

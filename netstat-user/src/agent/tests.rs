@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketRow, SocketTable, TcpState, Timer};
-use crate::query::{MAX_ANSWER, Request, next_frame};
+use crate::query::{EventFilter, MAX_ANSWER, Request, next_frame};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ impl Source for Fake {
         std::future::pending()
     }
 
-    fn lost(&self) -> io::Result<u64> {
+    fn lost(&mut self) -> io::Result<u64> {
         Ok(self.lost.load(Ordering::SeqCst))
     }
 
@@ -49,6 +49,10 @@ impl Source for Fake {
     fn now_ns(&self) -> u64 {
         1
     }
+
+    fn epoch_ns(&self) -> u64 {
+        EPOCH
+    }
 }
 
 impl Lists for Fake {
@@ -57,8 +61,12 @@ impl Lists for Fake {
         Lookup::default()
     }
 
-    fn holders(&self) -> Option<Vec<Link>> {
-        Some((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
+    fn holders(&self) -> io::Result<Vec<Link>> {
+        Ok((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
+    }
+
+    fn own(&self, peer: &Peer) -> Arc<Own> {
+        Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [7].into() })
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -66,16 +74,20 @@ impl Lists for Fake {
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
-    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, _: Option<u32>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
         let rows = (1..=10_000).map(row).filter(|row| wanted.keeps(row)).collect();
         let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
         let missing = io::Error::from_raw_os_error(2);
         let tables = vec![(Proto::Tcp, Ok(table)), (Proto::Udp, Err(missing))];
-        (netns != Some(2)).then(|| vec![NamespaceTables { netns: Some(1), name: Some(b"blue".to_vec()), tables }])
+        (!matches!(spaces, Spaces::One(2, _)))
+            .then(|| vec![NamespaceTables { netns: Some(1), name: Some(b"blue".to_vec()), tables }])
     }
 }
 
 const PLACE: Place = Place { pidns: 9, userns: 10 };
+
+/// What the wall clock is ahead.
+const EPOCH: u64 = 1_000;
 
 fn event(cookie: u64) -> SocketEvent {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
@@ -122,12 +134,14 @@ fn with_agent<F: Future<Output = ()>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let status = runtime.block_on(async {
         let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
         let (signals, receiver) = mpsc::channel(1);
-        let admission = Admission { uid: rustix::process::geteuid().as_raw(), gid: None, everyone: false };
+        let uid = rustix::process::geteuid().as_raw();
+        let admission = Admission { uid, gid: None, everyone: false, shares_all: false };
         let limits = Limits { recent_ns: u64::MAX, recent_count: 10 };
-        let settings = Settings { limits, clients, poll: Duration::from_secs(60), place: PLACE };
+        let settings = Settings { limits, clients, poll: Duration::MAX, place: PLACE, admission };
         let fake = Fake::default();
-        let agent = run(listener, admission, receiver, fake.clone(), fake.clone(), settings, || {});
+        let agent = run(listener, receiver, fake.clone(), fake.clone(), settings, |_| {});
         let test = async {
             test(path.clone(), fake, signals.clone()).await;
             signals.send(Signal::Stop).await.unwrap();
@@ -251,7 +265,7 @@ fn readers_get_what_they_want_and_are_told_of_losses() {
         assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
         let listed = fake.listed.load(Ordering::SeqCst);
         fake.lost.store(3, Ordering::SeqCst);
-        assert_eq!(reader.next().await, Some(Answer::Lost { time_ns: 1, count: 3 }));
+        assert_eq!(reader.next().await, Some(Answer::Lost { time_ns: 1 + EPOCH, count: 3 }));
         while fake.listed.load(Ordering::SeqCst) == listed {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

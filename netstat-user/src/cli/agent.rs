@@ -2,7 +2,7 @@
 
 use super::events::{MOST_REMEMBERED, duration, size};
 use super::{Refusal, Request};
-use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Where the agent answers unless told otherwise.
@@ -28,6 +28,11 @@ pub struct Options {
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
 
+    /// What users other than root and the agent's own are shown: "own", what they could see themselves (the sockets of their network
+    /// namespaces, owners of their own sockets only), or "all"
+    #[arg(long, value_enum, value_name = "own|all", default_value_t = Share::Own)]
+    pub share: Share,
+
     /// How long closed sockets are kept for --recent
     #[arg(long, value_name = "DUR", default_value = "10m", value_parser = duration)]
     pub recent: Duration,
@@ -52,6 +57,15 @@ pub struct Options {
     /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REMEMBERED)))]
     pub remember: Option<u32>,
+}
+
+/// What users other than root and the agent's own are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Share {
+    /// What they could see themselves
+    Own,
+    /// Everything
+    All,
 }
 
 fn mode(text: &str) -> Result<u32, String> {
@@ -107,7 +121,10 @@ mod tests {
         assert_eq!((options.recent, options.recent_count, options.clients), (Duration::from_secs(5), 0, 3));
         assert_eq!((options.remember, agent("").unwrap().remember), (Some(9), None));
         assert_eq!(agent("").unwrap().socket, PathBuf::from(SOCKET));
+        assert_eq!((options.share, agent("--share all").unwrap().share), (Share::Own, Share::All));
         for line in [
+            "--share some",
+            "--poll 10000000000000000000",
             "--mode 8",
             "--mode 1777",
             "--recent 0",

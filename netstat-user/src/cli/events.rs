@@ -188,6 +188,10 @@ fn netns(name: &str) -> Result<Netns, String> {
     }
 }
 
+/// Longest time that can be asked for: more than any clock of the kernel's counts to would mean something else.
+const LONGEST: Duration = Duration::from_secs(86_400 * 36_500);
+const TOO_LONG: &str = "expected a time of at most 36500d (a hundred years)";
+
 /// A time: a number with `ms`, `s`, `m`, `h`, `d`, or with none for seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -202,7 +206,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = number.parse().unwrap_or(0.0);
     match Duration::try_from_secs_f64(number * seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        Ok(duration) if duration > LONGEST => Err(TOO_LONG.into()),
+        Err(_) if number * seconds > LONGEST.as_secs_f64() => Err(TOO_LONG.into()),
         _ => Err("expected a time above zero such as 500ms, 10s, 5m or 2h".into()),
     }
 }
@@ -317,6 +323,8 @@ mod tests {
             "--duration 0",
             "--duration 5x",
             "--duration 1e400",
+            "--duration 10000000000000000000",
+            "--duration 36501d",
             "--probe perf",
             "--buffer 1",
             "--buffer 2G",

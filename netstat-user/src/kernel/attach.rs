@@ -217,7 +217,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     // Every hook is there: from now on nothing that happens to a socket is missed. What there is already is looked up first.
     begin(&mut ebpf, phase::QUIET)?;
     coverage.hooks.push(prime::prime(&mut ebpf, btf.as_ref()));
-    begin(&mut ebpf, sys::clock_ns(rustix::time::ClockId::Monotonic))?;
+    begin(&mut ebpf, sys::kernel_monotonic_ns())?;
     cgroup::limit(&mut coverage, part);
     let doubts = match facts.symbols {
         Some(_) => None,

@@ -54,8 +54,9 @@ impl Processes {
 fn running((pid, start): Process) -> Option<Comm> {
     let stat = Running::new(pid.try_into().ok()?).and_then(|process| process.stat()).ok()?;
     let tick_ns = 1_000_000_000 / procfs::ticks_per_second();
-    // The kernel rounds down to ticks.
-    let earliest = ((stat.starttime.saturating_mul(tick_ns)) >> START_SHIFT) as u32;
+    // The kernel rounds down to ticks, and shows the time of this process's time namespace.
+    let ahead = crate::sys::clock_offsets().boottime_ns;
+    let earliest = (stat.starttime.saturating_mul(tick_ns).saturating_add_signed(-ahead) >> START_SHIFT) as u32;
     let same = start == 0 || u64::from(start.wrapping_sub(earliest)) <= (tick_ns >> START_SHIFT) + 1;
     same.then(|| Comm::new(stat.comm.as_bytes()))
 }

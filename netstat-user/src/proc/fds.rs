@@ -56,6 +56,8 @@ struct Work {
     shares: Mutex<Vec<Share>>,
     /// Whether the kernel says how many descriptors a process has (`st_size`, from Linux 6.2).
     counted: bool,
+    /// Processes that could not be opened for want of descriptors, while the threads used up what there is.
+    later: Mutex<Vec<usize>>,
     /// Whether a process without descriptors need not be opened. Who is not root must try: netstat's warnings tell of
     /// every refusal.
     skip_empty: bool,
@@ -81,23 +83,32 @@ struct Found {
     links: Vec<(u32, u64)>,
     /// Whether a process was refused.
     refused: bool,
+    /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left.
+    failed: Option<Errno>,
 }
 
 impl Scan {
     /// Starts to read every process under `root` on a thread of its own.
     pub fn start(root: &Path) -> Self {
         let size = rustix::fs::stat(root.join("self/fd")).map_or(0, |stat| stat.st_size);
+        let (pids, failed) = match processes(root) {
+            Ok(pids) => (pids, None),
+            Err(error) => (Vec::new(), Some(error).filter(|&error| is_scarce(error))),
+        };
         let work = Arc::new(Work {
             root: root.to_path_buf(),
-            pids: processes(root),
+            pids,
             next: AtomicUsize::new(0),
             shares: Mutex::new(Vec::new()),
+            later: Mutex::new(Vec::new()),
             counted: size > 0,
             skip_empty: size > 0 && rustix::process::geteuid().is_root(),
         });
         let theirs = Arc::clone(&work);
-        let helper = std::thread::Builder::new().spawn(move || theirs.run()).ok();
-        Self { work, helper, other: None, found: None, reported: false }
+        // Where descriptors are few, two threads would only take them from each other.
+        let alone = failed.is_some() || crate::sys::descriptors_left() < ENOUGH;
+        let helper = if alone { None } else { std::thread::Builder::new().spawn(move || theirs.run()).ok() };
+        Self { work, helper, other: None, found: failed.map(|_| Found { failed, ..Found::default() }), reported: false }
     }
 
     /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
@@ -124,6 +135,7 @@ impl Scan {
             pids,
             next: AtomicUsize::new(usize::MAX / 2),
             shares: Mutex::new(Vec::new()),
+            later: Mutex::new(Vec::new()),
             counted: false,
             skip_empty: false,
         };
@@ -151,10 +163,12 @@ impl Scan {
             let mut found = work.run();
             if let Some(theirs) = helper.take().and_then(|helper| helper.join().ok()) {
                 found.refused |= theirs.refused;
+                found.failed = found.failed.or(theirs.failed);
                 found.links.extend(theirs.links);
                 // Stable and nearly sorted: two runs in the order of /proc, and the shares of large processes.
                 found.links.sort_by_key(|&(place, _)| place);
             }
+            work.make_good(&mut found);
             found
         })
     }
@@ -169,6 +183,12 @@ impl Scan {
         }
     }
 
+    /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then nobody is not
+    /// nobody.
+    pub fn failure(&mut self) -> Option<std::io::Error> {
+        self.found().failed.map(Into::into)
+    }
+
     /// The holders of these sockets. Only processes that hold one of them are asked for their name; for the one that they can change, `comm`,
     /// only if that is wanted.
     pub fn owners(&mut self, inodes: impl Iterator<Item = u64>, comms: bool) -> Owners {
@@ -178,6 +198,7 @@ impl Scan {
         let work = Arc::clone(&self.work);
         // The process at hand: its place, and its number once it has been named, `None` where it is gone.
         let mut named: Option<(u32, Option<u32>)> = None;
+        let mut failed = None;
         for &(place, inode) in &self.found().links {
             if !owners.expects(inode) {
                 continue;
@@ -187,13 +208,22 @@ impl Scan {
                 _ => {
                     let pid = work.pids[place as usize];
                     let comm = || if comms { comm(&work.root, pid) } else { None };
-                    program(&work.root, pid).map(|program| owners.holder(Holder { pid, program, comm: comm() }))
+                    match program(&work.root, pid) {
+                        Ok(program) => Some(owners.holder(Holder { pid, program, comm: comm() })),
+                        Err(error) => {
+                            failed = failed.or(Some(error).filter(|&error| is_scarce(error)));
+                            None
+                        }
+                    }
                 }
             };
             named = Some((place, holder));
             if let Some(holder) = holder {
                 owners.add(inode, holder);
             }
+        }
+        if let Some(found) = &mut self.found {
+            found.failed = found.failed.or(failed);
         }
         owners
     }
@@ -203,7 +233,13 @@ impl Work {
     /// Looks at processes until none is left.
     fn run(&self) -> Found {
         let mut found = Found::default();
-        let Ok(proc) = open(rustix::fs::CWD, &self.root, OFlags::DIRECTORY) else { return found };
+        let proc = match open(rustix::fs::CWD, &self.root, OFlags::DIRECTORY) {
+            Ok(proc) => proc,
+            Err(error) => {
+                found.failed = Some(error).filter(|&error| is_scarce(error));
+                return found;
+            }
+        };
         let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
         loop {
             // A share first: it is what keeps the other thread busy longest.
@@ -218,6 +254,37 @@ impl Work {
             }
             self.process(&proc, place, &mut buffer, &mut found);
         }
+    }
+
+    /// Looks once more at the processes for which no descriptor was left, one by one, with none open but that of the process.
+    fn make_good(&self, found: &mut Found) {
+        let later = self.later.lock().map(|mut later| std::mem::take(&mut *later)).unwrap_or_default();
+        if later.is_empty() {
+            return;
+        }
+        let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
+        for place in later {
+            // What was found of it so far is found again.
+            found.links.retain(|&(at, _)| at != place as u32);
+            let dir = open(rustix::fs::CWD, self.root.join(format!("{}/fd", self.pids[place])), OFlags::DIRECTORY);
+            let dir = match dir {
+                Ok(dir) => dir,
+                Err(error) => {
+                    found.refused |= error == Errno::ACCESS;
+                    found.failed = found.failed.or(Some(error).filter(|&error| is_scarce(error)));
+                    continue;
+                }
+            };
+            let mut target = [MaybeUninit::<u8>::uninit(); 64];
+            let mut entries = RawDir::new(&dir, &mut buffer);
+            while let Some(Ok(entry)) = entries.next() {
+                let link = rustix::fs::readlinkat_raw(&dir, entry.file_name(), &mut target);
+                if let Ok(Some(inode)) = link.map(|(link, _)| socket_inode(link)) {
+                    found.links.push((place as u32, inode));
+                }
+            }
+        }
+        found.links.sort_by_key(|&(place, _)| place);
     }
 
     /// Reads the links of one process, and leaves all but the first share of a large one to whoever is free.
@@ -254,6 +321,12 @@ impl Work {
             Ok(dir) => dir,
             Err(error) => {
                 found.refused |= error == Errno::ACCESS;
+                if is_scarce(error)
+                    && let Ok(mut later) = self.later.lock()
+                    && !later.contains(&share.place)
+                {
+                    later.push(share.place);
+                }
                 return;
             }
         };
@@ -293,16 +366,24 @@ impl Work {
     }
 }
 
+/// Descriptors that must be left for two threads to look at once.
+const ENOUGH: u64 = 16;
+
+/// Whether the error is none of the process that is looked at: the caller, or the machine, has no descriptor or memory left.
+fn is_scarce(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
 /// The processes under `root`, in the order of its directory.
-fn processes(root: &Path) -> Vec<u32> {
+fn processes(root: &Path) -> rustix::io::Result<Vec<u32>> {
     let mut pids = Vec::with_capacity(256);
-    let Ok(proc) = open(rustix::fs::CWD, root, OFlags::DIRECTORY) else { return pids };
+    let proc = open(rustix::fs::CWD, root, OFlags::DIRECTORY)?;
     let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(&proc, &mut buffer);
-    while let Some(Ok(entry)) = entries.next() {
-        pids.extend(decimal(entry.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()));
+    while let Some(entry) = entries.next() {
+        pids.extend(decimal(entry?.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()));
     }
-    pids
+    Ok(pids)
 }
 
 /// `PID/fd`, for the system call as it is.
@@ -329,12 +410,12 @@ pub fn socket_inode(link: &[u8]) -> Option<u64> {
     decimal(link.strip_prefix(b"[0000]:")?)
 }
 
-/// The name of a process as netstat prints it; `None` once it is gone.
-fn program(root: &Path, pid: u32) -> Option<Vec<u8>> {
-    let file = open(rustix::fs::CWD, root.join(pid.to_string()).join("cmdline"), OFlags::empty()).ok()?;
+/// The name of a process as netstat prints it; an error once it is gone.
+fn program(root: &Path, pid: u32) -> rustix::io::Result<Vec<u8>> {
+    let file = open(rustix::fs::CWD, root.join(pid.to_string()).join("cmdline"), OFlags::empty())?;
     let mut buffer = [0; PROGRAM_MAX];
-    let len = rustix::io::read(&file, &mut buffer).ok()?;
-    Some(program_name(&buffer[..len]).to_vec())
+    let len = rustix::io::read(&file, &mut buffer)?;
+    Ok(program_name(&buffer[..len]).to_vec())
 }
 
 /// The name of a process's leader, as the kernel keeps it; `None` once it is gone.

@@ -1,5 +1,6 @@
 //! Readers of /proc, each with an injectable root path, and the descriptor scan.
 
+pub mod access;
 pub mod addresses;
 pub mod cgroup;
 pub mod cursor;

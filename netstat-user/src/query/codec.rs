@@ -1,10 +1,11 @@
 //! Requests and answers as bytes, and back.
 
 use super::{
-    Answer, CoverageRows, EventFilter, Health, HookRow, Link, Place, QueryError, Request, Status, VERSION, frame, rows,
+    Answer, CoverageRows, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request, States,
+    Status, VERSION, frame, rows,
 };
 use crate::model::{
-    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, EventName, Grade, Level, LiveSocket, Owner,
+    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
     ProgramHealth, Proto, RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -26,6 +27,9 @@ type Read<T> = Result<T, QueryError>;
 
 /// A type that can be written to a frame and read from one.
 trait Wire: Sized {
+    /// Whether it has its length before it in a list, so that it may grow.
+    const GROWS: bool = false;
+
     fn put(&self, out: &mut BytesMut);
     fn get(body: &mut Bytes) -> Read<Self>;
 }
@@ -81,12 +85,33 @@ impl<T: Wire> Wire for Option<T> {
 impl<T: Wire> Wire for Vec<T> {
     fn put(&self, out: &mut BytesMut) {
         (self.len() as u32).put(out);
-        self.iter().for_each(|value| value.put(out));
+        for value in self {
+            if !T::GROWS {
+                value.put(out);
+                continue;
+            }
+            let start = out.len();
+            0u32.put(out);
+            value.put(out);
+            let len = (out.len() - start - 4) as u32;
+            out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+        }
     }
 
     fn get(body: &mut Bytes) -> Read<Self> {
+        let one = |body: &mut Bytes| {
+            if !T::GROWS {
+                return T::get(body);
+            }
+            let len = u32::get(body)? as usize;
+            if len > body.len() {
+                return Err(QueryError::Garbage);
+            }
+            // What follows the fields that are known is of a later release.
+            T::get(&mut body.split_to(len))
+        };
         // Collected as they come: a length that lies asks for no memory.
-        (0..u32::get(body)?).map(|_| T::get(body)).collect()
+        (0..u32::get(body)?).map(|_| one(body)).collect()
     }
 }
 
@@ -143,7 +168,6 @@ macro_rules! places {
 places! {
     Proto, Proto::ALL;
     TcpState, TcpState::ALL;
-    EventName, EventName::ALL;
     CloseReason, REASONS;
     Grade, GRADES;
     Level, Level::ALL;
@@ -190,10 +214,60 @@ impl Wire for Comm {
     }
 }
 
-/// Structures: their fields in order.
+/// A field that an earlier release does not send: where the frame has ended it is unknown, or zero.
+/// Only the last fields of a frame may be such.
+fn later<T: Wire + Default>(body: &mut Bytes) -> Read<T> {
+    if body.has_remaining() { T::get(body) } else { Ok(T::default()) }
+}
+
+impl Wire for Events {
+    fn put(&self, out: &mut BytesMut) {
+        self.bits().put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Wire::get(body).map(Self::from_bits)
+    }
+}
+
+impl Wire for Protos {
+    fn put(&self, out: &mut BytesMut) {
+        self.bits().put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Wire::get(body).map(Self::from_bits)
+    }
+}
+
+impl Wire for States {
+    fn put(&self, out: &mut BytesMut) {
+        self.bits().put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Wire::get(body).map(Self::from_bits)
+    }
+}
+
+impl Wire for RowsWanted {
+    fn put(&self, out: &mut BytesMut) {
+        self.protos.iter().copied().collect::<Protos>().put(out);
+        self.peer.put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        // Each once, in the order of the tables.
+        Ok(Self { protos: Protos::get(body)?.iter().collect(), peer: Wire::get(body)? })
+    }
+}
+
+/// Structures: their fields in order. Those that grow have their length before them in a list.
 macro_rules! records {
-    ($($record:ident { $($field:ident),+ })+) => {$(
+    ($($record:ident $($grows:ident)? { $($field:ident),+ })+) => {$(
         impl Wire for $record {
+            $(const GROWS: bool = records!($grows);)?
+
             fn put(&self, out: &mut BytesMut) {
                 $(self.$field.put(out);)+
             }
@@ -203,12 +277,12 @@ macro_rules! records {
             }
         }
     )+};
+    (grows) => { true };
 }
 
 records! {
     EventEnd { addr, port }
     Place { pidns, userns }
-    RowsWanted { protos, peer }
     Owner { pid, comm, grade }
     Closer { pid, comm }
     Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason, closed_by }
@@ -217,13 +291,15 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
-    HookRow { hook, without, variant, refused }
+    HookRow grows { hook, without, variant, refused }
     CoverageRows { hooks, cgroup_namespace }
-    Check { name, level, found, mend }
-    ProgramHealth { name, runs, missed }
+    Check grows { name, level, found, mend }
+    ProgramHealth grows { name, runs, missed }
     Health { checks, programs }
+    Past { since_ns, crowded, most, lost_ns, lost }
     Status {
-        pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill
+        pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill, past, uid,
+        shares_all
     }
 }
 
@@ -254,15 +330,14 @@ impl Wire for EventKind {
     }
 }
 
-/// The version and the tag of a body; then nothing may be left once `read` is through.
+/// The version and the tag of a body; what is left once `read` is through is of a later release.
 fn whole<T>(mut body: Bytes, read: impl FnOnce(u8, &mut Bytes) -> Read<T>) -> Read<T> {
     match u8::get(&mut body)? {
         VERSION => {}
         other => return Err(QueryError::Version(other)),
     }
     let tag = u8::get(&mut body)?;
-    let value = read(tag, &mut body)?;
-    if body.has_remaining() { Err(QueryError::Garbage) } else { Ok(value) }
+    read(tag, &mut body)
 }
 
 impl Request {
@@ -298,7 +373,7 @@ impl Request {
                 3 => Self::Events(Wire::get(body)?),
                 4 => Self::Status,
                 6 => Self::Health,
-                5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: Wire::get(body)? },
+                5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: later(body)? },
                 _ => return Err(QueryError::Garbage),
             })
         })
@@ -324,7 +399,7 @@ impl Answer {
             Self::End => frame(out, 10, |_| {}),
             Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
-            Self::Since(time_ns) => frame(out, 16, |out| time_ns.put(out)),
+            Self::Since(past) => frame(out, 16, |out| past.put(out)),
             Self::Namespace { netns, name } => frame(out, 12, |out| {
                 netns.put(out);
                 name.put(out);
@@ -338,6 +413,8 @@ impl Answer {
                 proto.put(out);
                 bogus.put(out);
             }),
+            // Nobody sends what they do not know.
+            Self::Unknown(_) => {}
             Self::NoTable { proto, errno } => frame(out, 15, |out| {
                 proto.put(out);
                 errno.put(out);
@@ -368,13 +445,13 @@ impl Answer {
                     let proto = Wire::get(body)?;
                     let (rows, took) = rows::get(body, proto)?;
                     body.advance(took);
-                    Self::Rows { proto, rows, recorded: Wire::get(body)? }
+                    Self::Rows { proto, rows, recorded: later(body)? }
                 }
                 17 => Self::Health(Wire::get(body)?),
                 16 => Self::Since(Wire::get(body)?),
                 14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
                 15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },
-                _ => return Err(QueryError::Garbage),
+                other => Self::Unknown(other),
             })
         })
     }

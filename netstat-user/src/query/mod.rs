@@ -2,20 +2,26 @@
 //!
 //! A frame is the length of its body (u32, little-endian), then the body: a byte of [`VERSION`], a byte that says what it is, and the
 //! fields in their order. Numbers are little-endian; what may be unknown has a byte before it, 0 or 1; texts and lists have their
-//! length before them. A client sends one request per connection and reads answers until [`Answer::End`], an
-//! [`Answer::Refused`], or the end of the connection.
+//! length before them, and so have the records of a list that may grow. A client sends one request per connection and reads answers until
+//! [`Answer::End`], an [`Answer::Refused`], or the end of the connection.
+//!
+//! Agents and clients of different releases understand each other: new fields are only ever added at the end of a frame, or of a record
+//! with a length. Whoever does not know them passes over them, and where they are missing they are unknown or zero. An answer of a kind
+//! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`].
 
 mod codec;
 mod rows;
+mod sets;
+
+pub use sets::{Events, Protos, States};
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, EventName, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent,
-    SocketRow, TcpState,
+    Check, ClosedSocket, Coverage, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The version of the language. Another one is refused.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// Longest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 4 << 10;
 /// Longest body of an answer, in bytes.
@@ -28,7 +34,10 @@ pub enum QueryError {
     #[error("a frame of {0} bytes is longer than allowed")]
     Length(usize),
     /// Another version of the language.
-    #[error("version {0} of the query language is not understood, this program speaks version {VERSION}")]
+    #[error(
+        "version {0} of the query language is not understood, this program speaks version {VERSION}: run an agent and a client of releases \
+         that speak the same"
+    )]
     Version(u8),
     /// A body that ends too early, or holds what no side writes.
     #[error("a frame that cannot be understood")]
@@ -36,14 +45,14 @@ pub enum QueryError {
 }
 
 /// Which sockets a subscriber of events wants; empty and `None` are no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventFilter {
     /// Kinds of events, all if none is named.
-    pub events: Vec<EventName>,
+    pub events: Events,
     /// Protocols.
-    pub protos: Vec<Proto>,
+    pub protos: Protos,
     /// States entered; then neither open nor close events.
-    pub states: Vec<TcpState>,
+    pub states: States,
     /// Port at either end.
     pub port: Option<u16>,
     /// Local port.
@@ -132,6 +141,27 @@ pub struct Status {
     pub buffer: u64,
     /// Most bytes of records found in the ring buffer at a time.
     pub peak_fill: u64,
+    /// What the history of closed sockets lacks.
+    pub past: Past,
+    /// User the agent runs as.
+    pub uid: u32,
+    /// Whether whoever may ask is shown everything, and not only what they could see themselves.
+    pub shares_all: bool,
+}
+
+/// How far back the history of closed sockets reaches. Times are in nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Since when every socket that closed is kept, but for those that a loss has hidden.
+    pub since_ns: u64,
+    /// Whether that is because there were more than are kept (`--recent-count`), and not because the agent began then, or keeps none longer.
+    pub crowded: bool,
+    /// How many are kept at most.
+    pub most: u64,
+    /// When events were last lost, if any were. Sockets that opened and closed then are not known.
+    pub lost_ns: Option<u64>,
+    /// How many events have been lost in all.
+    pub lost: u64,
 }
 
 /// What the agent answers.
@@ -175,8 +205,8 @@ pub enum Answer {
     Live(LiveSocket),
     /// A socket that ended.
     Closed(ClosedSocket),
-    /// Since when, in nanoseconds since the epoch, every socket that ended is known; before, only those that were told.
-    Since(u64),
+    /// How far back the sockets that ended reach.
+    Since(Past),
     /// Something happened.
     Event(SocketEvent),
     /// The kernel had no room for so many records.
@@ -198,6 +228,8 @@ pub enum Answer {
     End,
     /// The request is not served, and why.
     Refused(String),
+    /// A kind of answer that this release does not know, by its tag.
+    Unknown(u8),
 }
 
 /// What the tracer sees, in words of its own lifetime.
@@ -249,10 +281,10 @@ impl EventFilter {
         use crate::model::EventKind;
         let port = |end: Option<crate::model::EventEnd>| end.and_then(|end| end.port);
         let (local, remote) = (port(event.local), port(event.remote));
-        (self.events.is_empty() || self.events.contains(&event.kind.event()))
-            && (self.protos.is_empty() || self.protos.contains(&event.proto))
+        (self.events.is_empty() || self.events.contains(event.kind.event()))
+            && (self.protos.is_empty() || self.protos.contains(event.proto))
             && (self.states.is_empty()
-                || matches!(event.kind, EventKind::State { new, .. } if self.states.contains(&new)))
+                || matches!(event.kind, EventKind::State { new, .. } if self.states.contains(new)))
             && self.port.is_none_or(|port| local == Some(port) || remote == Some(port))
             && self.lport.is_none_or(|port| local == Some(port))
             && self.rport.is_none_or(|port| remote == Some(port))

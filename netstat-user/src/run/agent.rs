@@ -4,22 +4,24 @@ use super::bound::Bound;
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
 use super::events::report;
-use super::forgotten::Forgotten;
+use super::forgotten::{Forgotten, Losses};
 use super::remote;
 use super::source::{Needs, Source as Kernel};
-use crate::agent::{self, Admission, Lists, Lookup, Settings, Signal, Source};
-use crate::cli::agent::Options;
+use crate::agent::{self, Admission, Lists, Lookup, Notice, Own, Peer, Settings, Signal, Source, Spaces};
+use crate::cli::agent::{Options, Share};
 use crate::kernel::{self, Tracer, Wanted};
 use crate::model::{
     Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, ProtoTable, RowsWanted, SocketEvent, SocketRow,
     TcpState,
 };
 use crate::owner::Owners;
-use crate::proc::{fds, netns};
+use crate::proc::{access, fds, netns};
 use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
 use crate::table::{Limits, Listing};
 use bytes::BytesMut;
+use rustix::time::ClockId;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -28,6 +30,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::{Interest, unix::AsyncFd};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -78,24 +82,39 @@ async fn serve(
 ) -> io::Result<Status> {
     let listener = bound.listener().ok_or(io::ErrorKind::NotConnected)?;
     listener.set_nonblocking(true)?;
-    let listener = tokio::net::UnixListener::from_std(listener)?;
-    let admission =
-        Admission { uid: rustix::process::geteuid().as_raw(), gid: group, everyone: options.mode & 0o002 != 0 };
+    let admission = Admission {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: group,
+        everyone: options.mode & 0o002 != 0,
+        shares_all: options.share == Share::All,
+    };
+    let recent_ns = u64::try_from(options.recent.as_nanos()).unwrap_or(u64::MAX);
     let settings = Settings {
-        limits: Limits { recent_ns: options.recent.as_nanos() as u64, recent_count: options.recent_count },
+        limits: Limits { recent_ns, recent_count: options.recent_count },
         clients: options.clients,
         poll: options.poll,
         place: remote::place(),
+        admission,
     };
     let path = options.socket.display();
-    let ready = || {
-        let _ = writeln!(io::stderr(), "agent: serving {path}");
-        if let Err(error) = notify(b"READY=1") {
-            complain(&format!("agent: cannot tell $NOTIFY_SOCKET: {error}"));
+    let mut serving = false;
+    let notice = |notice| {
+        let message = match notice {
+            Notice::Ready => "READY=1".to_owned(),
+            // The manager takes a READY=1 from before this time for the old one.
+            Notice::Reloading => {
+                format!("RELOADING=1\nMONOTONIC_USEC={}", sys::clock_ns(ClockId::Monotonic) / 1000)
+            }
+        };
+        if notice == Notice::Ready && !std::mem::replace(&mut serving, true) {
+            let _ = writeln!(io::stderr(), "agent: serving {path}");
+        }
+        if let Err(error) = notify(message.as_bytes()) {
+            complain(&format!("agent: cannot reach $NOTIFY_SOCKET: {error}"));
         }
     };
     let source = Traced::new(tracer, options.buffer)?;
-    let status = agent::run(listener, admission, signals, source, Machine::new(), settings, ready).await;
+    let status = agent::run(listener, signals, source, Machine::new(), settings, notice).await;
     // The service manager may have gone.
     let _ = notify(b"STOPPING=1");
     status
@@ -154,6 +173,7 @@ struct Traced {
     pending: u64,
     peak: AtomicU64,
     forgotten: Forgotten,
+    losses: Losses,
 }
 
 /// Bytes that a record takes in the ring at least, its header included.
@@ -163,8 +183,8 @@ impl Traced {
     fn new(tracer: Tracer, buffer: u32) -> io::Result<Self> {
         let ring = sys::watch(&tracer, Interest::READABLE)?;
         let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
-        let forgotten = Forgotten::default();
-        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten })
+        let (forgotten, losses) = Default::default();
+        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses })
     }
 }
 
@@ -175,10 +195,9 @@ impl Source for Traced {
         if let Some(mishap) = self.tracer.mishap() {
             complain(&format!("agent: {mishap}"));
         }
-        let epoch_ns = epoch_ns();
         let before = events.len();
         let more = !records.is_empty();
-        while let Some(record) = self.tracer.next(&mut records, epoch_ns) {
+        while let Some(record) = self.tracer.next(&mut records, 0) {
             // What cannot be understood is of another build's programs; the next listing shows what it told.
             events.extend(record.ok());
         }
@@ -195,8 +214,10 @@ impl Source for Traced {
         }
     }
 
-    fn lost(&self) -> io::Result<u64> {
-        self.tracer.lost()
+    fn lost(&mut self) -> io::Result<u64> {
+        let lost = self.tracer.lost()?;
+        self.losses.look(lost);
+        Ok(lost)
     }
 
     fn status(&self) -> Status {
@@ -221,7 +242,11 @@ impl Source for Traced {
     }
 
     fn now_ns(&self) -> u64 {
-        epoch_ns() + monotonic_ns()
+        monotonic_ns()
+    }
+
+    fn epoch_ns(&self) -> u64 {
+        epoch_ns()
     }
 }
 
@@ -230,20 +255,37 @@ struct Machine {
     kernel: Kernel,
     root: PathBuf,
     names: PathBuf,
+    /// What was found when this began.
+    checks: Vec<Check>,
+    /// What users could see by themselves, a moment ago.
+    own: Mutex<HashMap<(u32, u32), Looked>>,
 }
+
+/// What a user and group could see, and when.
+type Looked = (Instant, Arc<Own>);
+
+/// How long what a user can see is believed.
+const TRUST: Duration = Duration::from_secs(1);
 
 impl Machine {
     fn new() -> Self {
         let root = PathBuf::from("/proc");
-        Self {
-            kernel: Kernel::new(&root, Needs { cookies: true, users: true, timers: true, lasting: true }),
-            root,
-            names: netns::NAMES.into(),
-        }
+        let checks = kernel::checks();
+        let needs = Needs { cookies: true, users: true, timers: true, lasting: true };
+        Self { kernel: Kernel::new(&root, needs), root, names: netns::NAMES.into(), checks, own: Mutex::default() }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {
         netns::all(&self.root, &self.names).namespaces
+    }
+
+    /// Whether a look at all holders saw them all.
+    fn whole(scan: &mut fds::Scan) -> io::Result<()> {
+        match scan.failure() {
+            Some(error) => Err(error),
+            None if scan.blind() == fds::Blind::No => Ok(()),
+            None => Err(io::ErrorKind::PermissionDenied.into()),
+        }
     }
 
     /// The namespace with this inode: the agent's own, that of the process that asks, or whichever there is.
@@ -282,7 +324,7 @@ impl Lists for Machine {
             }
             owners.scanned(inode, pid, named.1);
         }
-        if scan.blind() == fds::Blind::No {
+        if Self::whole(&mut scan).is_ok() {
             listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
         }
         for (row, owner) in &mut listing.rows {
@@ -295,22 +337,47 @@ impl Lists for Machine {
         Lookup { listing, owners }
     }
 
-    fn holders(&self) -> Option<Vec<Link>> {
+    fn holders(&self) -> io::Result<Vec<Link>> {
         let mut scan = self.kernel.holders();
         let links = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
-        (scan.blind() == fds::Blind::No).then_some(links)
+        Self::whole(&mut scan).map(|()| links)
     }
 
     fn checks(&self) -> Vec<Check> {
-        kernel::checks()
+        self.checks.clone()
     }
 
-    fn tables(&self, wanted: &RowsWanted, netns: Option<u32>, peer: Option<u32>) -> Option<Vec<NamespaceTables>> {
-        let namespaces = match netns {
-            Some(inode) => vec![self.namespace(inode, peer)?],
-            None => self.namespaces(),
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+        let namespaces = match *spaces {
+            Spaces::One(inode, peer) => vec![self.namespace(inode, peer)?],
+            Spaces::All => self.namespaces(),
+            Spaces::These(shown) => {
+                let mut all = self.namespaces();
+                all.retain(|namespace| shown.contains(&namespace.inode));
+                all
+            }
         };
-        let spaces = self.kernel.of(namespaces, wanted);
-        (netns.is_none() || !spaces.is_empty()).then_some(spaces)
+        let tables = self.kernel.of(namespaces, wanted);
+        (!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables)
+    }
+
+    fn own(&self, peer: &Peer) -> Arc<Own> {
+        let look = || {
+            let processes = access::processes(&self.root, peer.uid, peer.gid);
+            let near = peer.pid.filter(|&pid| access::is_of(&self.root, pid, peer.uid));
+            let seen = processes.iter().copied().chain(near);
+            let namespaces = seen.filter_map(|pid| netns::of(&self.root, pid).ok()).collect();
+            Arc::new(Own { uid: peer.uid, namespaces, processes })
+        };
+        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, (at, _)| at.elapsed() < TRUST);
+        if let Some((_, own)) = known.get(&(peer.uid, peer.gid))
+            && peer.pid.and_then(|pid| netns::of(&self.root, pid).ok()).is_none_or(|its| own.namespaces.contains(&its))
+        {
+            return Arc::clone(own);
+        }
+        let own = look();
+        known.insert((peer.uid, peer.gid), (Instant::now(), Arc::clone(&own)));
+        own
     }
 }

@@ -1,4 +1,4 @@
-//! The clocks of events: what the kernel's programs tell in monotonic time is shown in wall-clock time.
+//! The clocks of events: what the kernel's programs record in monotonic time is shown in wall-clock time.
 
 use crate::sys;
 use jiff::{Timestamp, tz::TimeZone};
@@ -13,12 +13,12 @@ pub fn local_offset(second: u64) -> i32 {
     at.map_or(0, |at| ZONE.to_offset(at).seconds())
 }
 
-/// `CLOCK_MONOTONIC`, in nanoseconds.
+/// The kernel's `CLOCK_MONOTONIC`, in nanoseconds: also in a time namespace, where a process reads another one.
 pub fn monotonic_ns() -> u64 {
-    sys::clock_ns(ClockId::Monotonic)
+    sys::kernel_monotonic_ns()
 }
 
-/// What `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`. Asked for each batch, since the former may be set, but taken anew only then:
+/// What `CLOCK_REALTIME` is ahead of the kernel's `CLOCK_MONOTONIC`. Asked for each batch, since the former may be set, but taken anew only then:
 /// the two clocks cannot be read at one instant, and the times of one socket's events must agree.
 pub fn epoch_ns() -> u64 {
     /// A difference that no slow reading explains.

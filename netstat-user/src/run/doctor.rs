@@ -1,5 +1,6 @@
 //! `doctor`: what the agent says of itself, or what a short trial of one's own shows.
 
+use super::clock::{epoch_ns, monotonic_ns};
 use super::remote::{AskError, Asking, place};
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
@@ -8,6 +9,7 @@ use crate::kernel::{self, AttachError, Missed, Tracer, Wanted};
 use crate::model::{Check, Level};
 use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
 use crate::view::doctor::{HookFinding, Report};
+use crate::view::text::span;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -49,6 +51,7 @@ fn ask(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
             Answer::Status(status) => all.0 = status,
             Answer::Coverage(coverage) => all.1 = coverage,
             Answer::Health(health) => all.2 = health,
+            Answer::Unknown(_) => {}
             Answer::End => return Ok(all),
             _ => return Err(AskError::OffTopic),
         }
@@ -70,7 +73,8 @@ fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Healt
 
 /// What the agent has counted.
 fn of_status(status: &Status) -> Vec<Check> {
-    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, .. } = *status;
+    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, past, .. } = *status;
+    let ago = |time_ns: u64| span((epoch_ns() + monotonic_ns()).saturating_sub(time_ns));
     let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
     let full = peak_fill > buffer / 2;
@@ -80,9 +84,30 @@ fn of_status(status: &Status) -> Vec<Check> {
         match lost {
             0 => Check::ok("lost", "no event"),
             lost => {
-                let found = format!("{lost} events; the table has been set right from the kernel's lists since");
-                Check::amiss("lost", Level::Note, found, larger(buffer))
+                let last = past.lost_ns.map_or_else(String::new, |time_ns| format!(", the last {} ago", ago(time_ns)));
+                let found = format!(
+                    "{lost} events{last}; the table has been set right from the kernel's lists since, but sockets that opened and \
+                     closed meanwhile are missing in --recent"
+                );
+                Check::amiss("lost", Level::Bad, found, larger(buffer))
             }
+        },
+        match past.crowded {
+            false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
+            true => {
+                let found =
+                    format!("reaches back {} only: --recent-count {} keeps no more", ago(past.since_ns), past.most);
+                Check::amiss(
+                    "recent",
+                    Level::Note,
+                    found,
+                    format!("start the agent with --recent-count {}", past.most.max(1) * 4),
+                )
+            }
+        },
+        match status.shares_all {
+            true => Check::ok("share", "all: whoever may ask is shown everything"),
+            false => Check::ok("share", "own: users other than root are shown what they could see themselves"),
         },
         Check::ok(
             "resyncs",
@@ -206,6 +231,7 @@ fn mend(refused: &[(String, String)]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Past;
 
     fn row(hook: &str, variant: Option<&str>, cause: &str) -> HookRow {
         let refused = vec![("x".to_owned(), cause.to_owned())];
@@ -253,9 +279,12 @@ mod tests {
         assert!(of_status(&well).iter().all(|check| check.level == Level::Ok));
         let full = Status { lost: 3, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
         let larger = Some("start the agent with --buffer 64M".to_owned());
-        assert_eq!(found(&full, "lost"), Some((Level::Note, larger.clone())));
+        assert_eq!(found(&full, "lost"), Some((Level::Bad, larger.clone())));
         assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
         assert!(found(&full, "readers").is_some());
+        let past = Past { crowded: true, most: 65_536, ..Past::default() };
+        let more = Some("start the agent with --recent-count 262144".to_owned());
+        assert_eq!(found(&Status { past, ..full.clone() }, "recent"), Some((Level::Note, more)));
         let more = Some("start the agent with --remember 1048576".to_owned());
         assert_eq!(found(&full, "forgotten"), Some((Level::Bad, more)));
         assert_eq!((super::more(1_000_000), super::more(u64::MAX / 2)), (2_097_152, MOST_REMEMBERED.into()));

@@ -1,4 +1,4 @@
-//! Sockets that the kernel programs could not remember: said when it happens, and not at the end only.
+//! Sockets that the kernel programs could not remember, and records that they had no room for: said when it happens, and not at the end only.
 
 use super::complain;
 use crate::kernel::Tracer;
@@ -59,9 +59,51 @@ impl Forgotten {
     }
 }
 
+/// How many records were lost, as far as it was said.
+#[derive(Debug, Default)]
+pub struct Losses {
+    seen: u64,
+    said: u64,
+    quiet_until: Option<Instant>,
+}
+
+impl Losses {
+    /// Says on standard error what is new, given how many were lost until now.
+    pub fn look(&mut self, lost: u64) {
+        if lost != self.said
+            && let Some(line) = self.line(lost, Instant::now())
+        {
+            complain(&format!("agent: {line}; a larger --buffer makes losses rarer"));
+        }
+    }
+
+    /// What there is to say, `None` where it has been said, or something was a short while ago.
+    fn line(&mut self, lost: u64, now: Instant) -> Option<String> {
+        self.seen = self.seen.max(lost);
+        if self.seen <= self.said || self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        let new = self.seen - std::mem::replace(&mut self.said, self.seen);
+        self.quiet_until = Some(now + QUIET);
+        Some(format!(
+            "{new} events were lost ({lost} since it began): sockets that opened and closed meanwhile are not known"
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loss_is_said_when_it_happens_and_more_of_it_later() {
+        let (mut losses, now) = (Losses::default(), Instant::now());
+        assert_eq!(losses.line(0, now), None);
+        assert!(losses.line(3, now).is_some_and(|line| line.starts_with("3 events were lost (3 since")));
+        assert_eq!(losses.line(5, now + QUIET / 2), None, "too soon");
+        assert!(losses.line(5, now + QUIET).is_some_and(|line| line.starts_with("2 events were lost (5 since")));
+        assert_eq!(losses.line(5, now + 3 * QUIET), None, "nothing new");
+    }
 
     #[test]
     fn what_is_new_is_said_now_and_then() {

@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn answers_come_one_by_one_until_the_connection_ends() {
-        let mut asking = ask(frames(&[Answer::Begin(place()), Answer::Since(7), Answer::End])).unwrap();
+        let mut asking = ask(frames(&[Answer::Begin(place()), Answer::Dropped(7), Answer::End])).unwrap();
         assert!(asking.is_here());
-        assert_eq!(asking.next().unwrap(), Answer::Since(7));
+        assert_eq!(asking.next().unwrap(), Answer::Dropped(7));
         assert_eq!(asking.next().unwrap(), Answer::End);
         assert_eq!(asking.next().unwrap_err().to_string(), "it has ended");
         asking.close();

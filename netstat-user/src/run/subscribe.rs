@@ -74,8 +74,8 @@ fn filter(options: &Options) -> Result<EventFilter, String> {
     let events = EventName::ALL.into_iter().filter(|&event| !every && options.wants(event));
     Ok(EventFilter {
         events: events.collect(),
-        protos: options.proto.clone(),
-        states: options.state.clone(),
+        protos: options.proto.iter().copied().collect(),
+        states: options.state.iter().copied().collect(),
         port: options.port,
         lport: options.lport,
         rport: options.rport,
@@ -152,7 +152,7 @@ fn begin(asking: &mut Asking) -> Result<CoverageRows, AskError> {
     loop {
         match asking.next()? {
             Answer::Coverage(rows) => coverage = rows,
-            Answer::Status(_) => {}
+            Answer::Status(_) | Answer::Unknown(_) => {}
             Answer::End => return Ok(coverage),
             _ => return Err(AskError::OffTopic),
         }
@@ -259,6 +259,8 @@ impl<'a> Stream<'a> {
                         "this reader was too slow: the agent dropped it, and {count} events are missing at the end"
                     )));
                 }
+                // Of a later release.
+                Ok(Answer::Unknown(_)) => {}
                 Ok(Answer::End) => self.end = Some(End::Broken(ENDED.into())),
                 Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.to_string())),
                 Err(error) => self.end = Some(End::Broken(error.to_string())),

@@ -2,22 +2,20 @@
 
 pub mod bpf;
 mod cgroup;
+mod clock;
 pub mod interfaces;
 pub mod locale;
 mod mounts;
 mod peer;
+mod process;
 pub mod resolver;
 mod types;
 mod watch;
 
 pub use cgroup::open_cgroup;
+pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
+pub use process::{descriptors_left, give_back_memory, step_back};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::watch;
-
-/// A clock's time in nanoseconds.
-pub fn clock_ns(clock: rustix::time::ClockId) -> u64 {
-    let time = rustix::time::clock_gettime(clock);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}

@@ -63,7 +63,32 @@ pub struct Slots {
     hasher: DefaultHashBuilder,
     by_cookie: HashTable<u32>,
     by_inode: HashTable<u32>,
+    /// The first of each chain: all sockets with the same ends, of which the same of inode and cookie is known. A user can make any number
+    /// of them, and each is put in, found and taken out in the same time.
     by_ends: HashTable<u32>,
+    /// The one after and the one before each slot in its chain, [`NONE`] at its ends.
+    chains: Vec<Links>,
+}
+
+/// The neighbours of a slot.
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    next: u32,
+    prev: u32,
+}
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+const ALONE: Links = Links { next: NONE, prev: NONE };
+/// How far a chain is looked through for a minisocket: no more of them have the same ends.
+const MINIS: usize = 16;
+
+/// What the sockets of a chain share: their ends, whether their inode is known, whether their cookie is.
+type Kin = (Ends, bool, bool);
+
+fn kin(socket: &LiveSocket) -> Option<Kin> {
+    let identity = Identity::of(socket);
+    Some((identity.ends?, identity.inode != 0, identity.cookie.is_some()))
 }
 
 impl Index<usize> for Slots {
@@ -92,18 +117,35 @@ impl Slots {
 
     /// Memory taken, in bytes.
     pub fn bytes(&self) -> usize {
-        let index = self.by_cookie.allocation_size() + self.by_inode.allocation_size() + self.by_ends.allocation_size();
+        let index = self.by_cookie.allocation_size()
+            + self.by_inode.allocation_size()
+            + self.by_ends.allocation_size()
+            + self.chains.capacity() * size_of::<Links>();
         self.slots.capacity() * size_of::<Slot>() + self.free.capacity() * size_of::<u32>() + index
     }
 
     /// The slot of a minisocket: of several with one cookie, the one with these ends.
     pub fn find_mini(&self, identity: &Identity) -> Option<usize> {
-        let mini = |at: &u32| {
-            let slot = &self.slots[*at as usize];
-            slot.mini && slot.socket.as_ref().is_some_and(|s| Identity::of(s).ends == identity.ends && identity.fits(s))
+        let mini = |at: usize| {
+            let slot = &self.slots[at];
+            slot.mini && slot.socket.as_ref().is_some_and(|socket| identity.fits(socket))
         };
-        let by_ends = identity.ends.and_then(|ends| self.by_ends.find(self.hash(ends), mini)).map(|&at| at as usize);
+        let ends = identity.ends.iter();
+        let mut chains = ends.flat_map(|&ends| [(ends, false, false), (ends, false, true)]).map(|kin| self.chain(kin));
+        let by_ends = chains.find_map(|mut chain| chain.by_ref().take(MINIS).find(|&at| mini(at)));
         by_ends.or_else(|| self.find(identity).filter(|&at| self.slots[at].mini))
+    }
+
+    /// The slots of a chain.
+    fn chain(&self, kin: Kin) -> impl Iterator<Item = usize> {
+        let first = self.first(kin);
+        std::iter::successors(first, |&at| Some(self.chains[at].next as usize).filter(|&next| next != NONE as usize))
+    }
+
+    /// The first slot of a chain.
+    fn first(&self, wanted: Kin) -> Option<usize> {
+        let same = |at: &u32| self.slots[*at as usize].socket.as_ref().and_then(kin) == Some(wanted);
+        self.by_ends.find(self.hash(wanted), same).map(|&at| at as usize)
     }
 
     /// The socket's slot: by cookie, by inode, by its ends.
@@ -117,12 +159,15 @@ impl Slots {
             let same = |at: &u32| socket(at).is_some_and(|s| s.inode == inode && identity.fits(s));
             self.by_inode.find(self.hash(inode), same)
         };
+        // Where both know the inode, or the cookie, it is another one.
         let by_ends = || {
-            let wanted = identity.ends?;
-            let same = |at: &u32| socket(at).is_some_and(|s| Identity::of(s).ends == Some(wanted) && identity.fits(s));
-            self.by_ends.find(self.hash(wanted), same)
+            let ends = identity.ends?;
+            let inodes = if identity.inode == 0 { &[true, false][..] } else { &[false] };
+            let cookies = if identity.cookie.is_none() { &[true, false][..] } else { &[false] };
+            let kins = inodes.iter().flat_map(|&inode| cookies.iter().map(move |&cookie| (ends, inode, cookie)));
+            kins.filter_map(|kin| self.first(kin)).next()
         };
-        by_cookie.or_else(by_inode).or_else(by_ends).map(|&at| at as usize)
+        by_cookie.or_else(by_inode).map(|&at| at as usize).or_else(by_ends)
     }
 
     fn hash(&self, key: impl std::hash::Hash) -> u64 {
@@ -139,6 +184,7 @@ impl Slots {
             }
             None => {
                 self.slots.push(slot);
+                self.chains.push(ALONE);
                 self.slots.len() - 1
             }
         };
@@ -168,11 +214,11 @@ impl Slots {
 
     fn index(&mut self, at: usize) {
         let Some(socket) = self.slots[at].socket else { return };
-        let Self { slots, hasher, by_cookie, by_inode, by_ends, .. } = self;
+        let Self { slots, hasher, by_cookie, by_inode, by_ends, chains, .. } = self;
         let there = |at: &u32| slots[*at as usize].socket.as_ref();
         let cookie = |at: &u32| hasher.hash_one(there(at).and_then(|s| s.cookie).unwrap_or(0));
         let inode = |at: &u32| hasher.hash_one(there(at).map_or(0, |s| s.inode));
-        let key = |at: &u32| there(at).and_then(|s| Identity::of(s).ends).map_or(0, |ends| hasher.hash_one(ends));
+        let key = |at: &u32| there(at).and_then(kin).map_or(0, |kin| hasher.hash_one(kin));
         let at = at as u32;
         if socket.cookie.is_some() {
             by_cookie.insert_unique(cookie(&at), at, cookie);
@@ -180,14 +226,23 @@ impl Slots {
         if socket.inode != 0 {
             by_inode.insert_unique(inode(&at), at, inode);
         }
-        if Identity::of(&socket).ends.is_some() {
-            by_ends.insert_unique(key(&at), at, key);
+        if let Some(mine) = kin(&socket) {
+            chains[at as usize] = ALONE;
+            let same = |other: &u32| there(other).and_then(kin) == Some(mine);
+            match by_ends.find_mut(hasher.hash_one(mine), same) {
+                Some(first) => {
+                    chains[*first as usize].prev = at;
+                    chains[at as usize].next = *first;
+                    *first = at;
+                }
+                None => drop(by_ends.insert_unique(key(&at), at, key)),
+            }
         }
     }
 
     fn unindex(&mut self, at: usize) {
         let Some(socket) = &self.slots[at].socket else { return };
-        let identity = Identity::of(socket);
+        let (identity, mine) = (Identity::of(socket), kin(socket));
         let is = |other: &u32| *other as usize == at;
         let drop_from = |table: &mut HashTable<u32>, hash: u64| {
             if let Ok(entry) = table.find_entry(hash, is) {
@@ -200,8 +255,19 @@ impl Slots {
         if identity.inode != 0 {
             drop_from(&mut self.by_inode, self.hasher.hash_one(identity.inode));
         }
-        if let Some(ends) = identity.ends {
-            drop_from(&mut self.by_ends, self.hasher.hash_one(ends));
+        let Some(mine) = mine else { return };
+        let Links { next, prev } = self.chains[at];
+        if next != NONE {
+            self.chains[next as usize].prev = prev;
+        }
+        if prev != NONE {
+            self.chains[prev as usize].next = next;
+        } else if let Ok(mut first) = self.by_ends.find_entry(self.hasher.hash_one(mine), is) {
+            if next == NONE {
+                first.remove();
+            } else {
+                *first.get_mut() = next;
+            }
         }
     }
 }

@@ -237,7 +237,8 @@ fn what_remains_of_a_socket_is_still_its_owners() {
         row(4, Proto::Tcp, TcpState::SynRecv, 0),
         row(2, Proto::Tcp, TcpState::Established, 77),
     ];
-    let pids = |netns| table.recorded(netns, &rows).into_iter().map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>();
+    let pids =
+        |netns| table.recorded(netns, &rows, None).into_iter().map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>();
     assert_eq!(pids(1), [(0, 7), (1, 8)], "a request is a new connection, and what has an inode is held");
     assert_eq!(pids(2), []);
 }
@@ -313,4 +314,40 @@ fn a_socket_knows_since_when_it_is_there_and_in_its_state() {
     assert_eq!(ages(&table), (TcpState::Established, None, 60, 60));
     table.event(&at(70, event(2, state(TcpState::Established, TcpState::CloseWait), 6)));
     assert_eq!(ages(&table), (TcpState::CloseWait, None, 60, 70));
+}
+
+/// Any user can bind any number of UDP sockets to one port (SO_REUSEADDR): they are listed, found and forgotten in the time that as many with a port
+/// each take.
+#[test]
+fn a_crowd_on_one_port_takes_no_longer_than_one_on_many() {
+    const CROWD: u64 = 30_000;
+    let listed = |port: fn(u64) -> u16| {
+        let rows = |inode: u64| SocketRow {
+            local: Endpoint { addr: [127, 0, 0, 1].into(), port: port(inode) },
+            ..row(0, Proto::Udp, TcpState::Close, inode)
+        };
+        let listing = listing((1..=CROWD).map(rows).collect());
+        let mut table = Table::new(LIMITS);
+        let start = std::time::Instant::now();
+        for round in 0..2 {
+            table.begin_listing();
+            table.listing(&listing, round);
+            assert_eq!(table.len() as u64, CROWD);
+        }
+        for inode in 1..=CROWD {
+            let end = Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port(inode)) });
+            table.event(&SocketEvent {
+                proto: Proto::Udp,
+                local: end,
+                remote: Some(EventEnd { addr: [0, 0, 0, 0].into(), port: Some(0) }),
+                cookie: None,
+                ..event(0, EventKind::Close(TOTALS), inode)
+            });
+        }
+        assert_eq!(table.len(), 0);
+        start.elapsed()
+    };
+    let (many, one) = (listed(|inode| inode as u16), listed(|_| 53));
+    // A walk through the crowd for each of them would take thousands of times as long.
+    assert!(one < many * 20 + std::time::Duration::from_millis(200), "{one:?}, and {many:?} on many ports");
 }

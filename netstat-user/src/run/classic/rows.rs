@@ -6,7 +6,7 @@ use crate::cli::classic::AgentChoice;
 use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
-use crate::query::{Answer, Request};
+use crate::query::{Answer, Past, Request};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::remote::{AskError, Asking};
 use crate::view::text::span;
@@ -101,11 +101,7 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
-            let now_ns = epoch_ns() + monotonic_ns();
-            let known_ns = now_ns.saturating_sub(history.since_ns);
-            if u128::from(known_ns) < within.as_nanos() {
-                notes.push(format!("it knows all that closed within {}, and not all before", span(known_ns)));
-            }
+            notes.extend(gaps(&history.past, within, epoch_ns() + monotonic_ns()));
             let mut closed = history.closed;
             if !history.here {
                 notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
@@ -130,12 +126,34 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
     Ok(closed)
 }
 
+/// What the sockets that closed within this time lack, in lines for the user.
+fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
+    let ago_ns = |time_ns: u64| now_ns.saturating_sub(time_ns);
+    let mut gaps = Vec::new();
+    let known_ns = ago_ns(past.since_ns);
+    if u128::from(known_ns) < within.as_nanos() {
+        let why = match past.crowded {
+            true => format!(": --recent-count {} keeps no more", past.most),
+            false => String::new(),
+        };
+        gaps.push(format!("it knows all that closed within {}, and not all before{why}", span(known_ns)));
+    }
+    if let Some(lost_ns) = past.lost_ns.map(ago_ns).filter(|&lost_ns| u128::from(lost_ns) < within.as_nanos()) {
+        gaps.push(format!(
+            "{} events were lost, the last {} ago: of sockets that closed before, not all are listed",
+            past.lost,
+            span(lost_ns)
+        ));
+    }
+    gaps
+}
+
 /// What the agent knows of sockets that ended.
 struct History {
     /// Oldest first.
     closed: Vec<ClosedSocket>,
-    /// Since when, in nanoseconds since the epoch, all of them are known.
-    since_ns: u64,
+    /// How far back they reach.
+    past: Past,
     /// Whether the agent's process and user numbers are ours.
     here: bool,
 }
@@ -145,11 +163,12 @@ impl History {
         // None at all may be wanted, and then is the time since which they are known.
         let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
         let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
-        let mut history = Self { closed: Vec::new(), since_ns: 0, here: answers.is_here() };
+        let mut history = Self { closed: Vec::new(), past: Past::default(), here: answers.is_here() };
         loop {
             match answers.next()? {
                 Answer::Closed(socket) => history.closed.push(socket),
-                Answer::Since(since_ns) => history.since_ns = since_ns,
+                Answer::Since(past) => history.past = past,
+                Answer::Unknown(_) => {}
                 Answer::End => break,
                 _ => return Err(AskError::OffTopic),
             }
@@ -169,7 +188,8 @@ fn ask(
 ) -> Result<Vec<NamespaceTables>, AskError> {
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
-    let theirs = session.wants_holders() && sees_every_process();
+    // An agent that shares no more than users see themselves shows all holders to root only.
+    let theirs = session.wants_holders() && rustix::process::geteuid().is_root() && sees_every_process();
     let recorded = session.options.json;
     let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
     let mut rows = Asking::within(PATIENCE, path, &request)?;
@@ -197,6 +217,9 @@ fn spaces(
     let mut table = SocketTable::default();
     loop {
         let answer = next()?;
+        if matches!(answer, Answer::Unknown(_)) {
+            continue;
+        }
         if let Answer::Namespace { netns, name } = answer {
             spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
             continue;
@@ -242,6 +265,7 @@ fn links(mut answers: Asking) -> Result<Vec<(u32, u64)>, AskError> {
     loop {
         match answers.next()? {
             Answer::Links(links) => all.extend(links.into_iter().map(|link| (link.pid, link.inode))),
+            Answer::Unknown(_) => {}
             Answer::End => {
                 answers.close();
                 return Ok(all);
@@ -303,6 +327,21 @@ mod tests {
             Answer::TableEnd { proto: Proto::Tcp, bogus: 2 },
             Answer::NoTable { proto: Proto::Udp6, errno: 2 },
         ]
+    }
+
+    #[test]
+    fn what_the_history_lacks_is_said() {
+        let past = Past { since_ns: 100_000_000_000, most: 65_536, ..Past::default() };
+        let lines = |past: &Past, seconds| gaps(past, Duration::from_secs(seconds), 109_000_000_000);
+        assert_eq!(lines(&past, 9), Vec::<String>::new());
+        assert_eq!(lines(&past, 10), ["it knows all that closed within 9.00s, and not all before"]);
+        let crowded = Past { crowded: true, lost_ns: Some(105_000_000_000), lost: 7, ..past };
+        assert_eq!(lines(&crowded, 3), Vec::<String>::new());
+        let [short, lost] = &lines(&crowded, 600)[..] else { panic!("two lines") };
+        assert!(
+            short.ends_with("--recent-count 65536 keeps no more")
+                && lost.starts_with("7 events were lost, the last 4.00s ago")
+        );
     }
 
     #[test]

@@ -190,6 +190,10 @@ impl<'a> Session<'a> {
             if let Some(note) = note {
                 self.out.note(&note)?;
             }
+            if let Some(error) = scan.failure() {
+                let note = format!("netstat-user: not every process could be looked into: {}\n", reason(&error));
+                self.out.note(note.as_bytes())?;
+            }
         }
         Ok(owners)
     }

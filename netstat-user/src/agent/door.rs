@@ -1,0 +1,179 @@
+//! Who is let in: by the peer's credentials, and while there are places. Nobody can take them all: a user has a share, and some are kept for
+//! root and the agent's own user.
+
+use super::feed::Budget;
+use super::sight::Peer;
+use crate::sys;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+
+/// One place of so many is kept for root and the agent's own user, at least one.
+const KEPT: usize = 16;
+/// A user may have one place of so many, but [`SHARE_LEAST`] at least.
+const SHARE: usize = 4;
+const SHARE_LEAST: usize = 8;
+/// Bytes that may wait for the readers of one user, and for those of all users but root and the agent's own.
+const USER_ROOM: usize = 48 << 20;
+const GUESTS_ROOM: usize = 128 << 20;
+
+/// Who is served: root, the agent's own user, the members of a group, or everyone.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// User the agent runs as.
+    pub uid: u32,
+    /// Group of the socket, if one was set.
+    pub gid: Option<u32>,
+    /// The socket's mode lets everyone write.
+    pub everyone: bool,
+    /// Whoever is served is shown everything.
+    pub shares_all: bool,
+}
+
+impl Admission {
+    /// Whether the peer is root or the agent's own user.
+    pub fn is_staff(&self, peer: &Peer) -> bool {
+        peer.uid == 0 || peer.uid == self.uid
+    }
+
+    /// Whether the peer is served.
+    pub fn admits(&self, peer: &Peer, stream: &UnixStream) -> bool {
+        let member = |gid| peer.gid == gid || sys::peer_groups(stream).is_ok_and(|groups| groups.contains(&gid));
+        self.everyone || self.is_staff(peer) || self.gid.is_some_and(member)
+    }
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// All are taken.
+    #[error("too many clients: try again, or start the agent with a larger --clients")]
+    All,
+    /// The user has taken their share.
+    #[error("too many clients of this user: try again, or start the agent with a larger --clients")]
+    User,
+}
+
+/// What the clients of one user share.
+#[derive(Debug)]
+pub struct User {
+    /// Held by the one of them whose request costs more than a look-up.
+    pub turn: Semaphore,
+    /// What may wait for those that read events.
+    pub budget: Arc<Budget>,
+}
+
+/// The places.
+#[derive(Debug)]
+pub struct Places {
+    most: usize,
+    taken: Mutex<Taken>,
+    guests_budget: Arc<Budget>,
+    staff_budget: Arc<Budget>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    guests: usize,
+    users: HashMap<u32, (usize, Arc<User>)>,
+}
+
+impl Places {
+    /// So many places.
+    pub fn new(most: usize) -> Arc<Self> {
+        let taken = Mutex::default();
+        let (guests_budget, staff_budget) = (Budget::new(GUESTS_ROOM, None), Budget::new(usize::MAX, None));
+        Arc::new(Self { most, taken, guests_budget, staff_budget })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.lock().all
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// There is none for this user.
+    pub fn take(self: &Arc<Self>, uid: u32, is_staff: bool) -> Result<Seat, Full> {
+        let mut taken = self.lock();
+        if taken.all >= self.most {
+            return Err(Full::All);
+        }
+        let has = taken.users.get(&uid).map_or(0, |(count, _)| *count);
+        if !is_staff {
+            if taken.guests >= self.most - (self.most / KEPT).max(1).min(self.most) {
+                return Err(Full::All);
+            }
+            if has >= (self.most / SHARE).max(SHARE_LEAST) {
+                return Err(Full::User);
+            }
+            taken.guests += 1;
+        }
+        taken.all += 1;
+        let new = || {
+            let (most, whole) =
+                if is_staff { (usize::MAX, &self.staff_budget) } else { (USER_ROOM, &self.guests_budget) };
+            // Root's requests wait for no other's.
+            let turn = Semaphore::new(if is_staff { Semaphore::MAX_PERMITS } else { 1 });
+            Arc::new(User { turn, budget: Budget::new(most, Some(Arc::clone(whole))) })
+        };
+        let (count, user) = taken.users.entry(uid).or_insert_with(|| (0, new()));
+        *count += 1;
+        let user = Arc::clone(user);
+        Ok(Seat { places: Arc::clone(self), uid, is_staff, user })
+    }
+}
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    places: Arc<Places>,
+    uid: u32,
+    is_staff: bool,
+    /// What it shares with others of its user.
+    pub user: Arc<User>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        taken.all -= 1;
+        taken.guests -= usize::from(!self.is_staff);
+        if let Some((count, _)) = taken.users.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                taken.users.remove(&self.uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_a_share_and_some_places_are_roots() {
+        let places = Places::new(32);
+        let mut seats: Vec<Seat> = (0..8).map(|_| places.take(1000, false).unwrap()).collect();
+        assert_eq!(places.take(1000, false).unwrap_err(), Full::User);
+        seats.extend((0..22).map(|number| places.take(2000 + number, false).unwrap()));
+        assert_eq!(places.take(3000, false).unwrap_err(), Full::All);
+        seats.extend((0..2).map(|_| places.take(0, true).unwrap()));
+        assert_eq!(places.take(0, true).unwrap_err(), Full::All);
+        assert_eq!(places.taken(), 32);
+        drop(seats);
+        let taken = places.lock();
+        assert_eq!((taken.all, taken.guests, taken.users.len()), (0, 0, 0));
+        // However few there are, one is root's.
+        assert_eq!(Places::new(1).take(1000, false).unwrap_err(), Full::All);
+        assert!(Places::new(2).take(1000, false).is_ok());
+    }
+}
