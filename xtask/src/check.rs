@@ -19,6 +19,9 @@ pub fn all() -> Result<()> {
     if let Err(error) = digest::check() {
         problems.push(format!("{error:#}"));
     }
+    if let Err(error) = published() {
+        problems.push(format!("{error:#}"));
+    }
     for problem in &problems {
         eprintln!("check: {problem}");
     }
@@ -52,6 +55,20 @@ pub fn all() -> Result<()> {
         1 => bail!("1 problem, named above"),
         count => bail!("{count} problems, named above"),
     }
+}
+
+/// The crate that is published holds the kernel objects: they lie in another folder, and links bring them in.
+fn published() -> Result<()> {
+    let mut package = sh::cargo();
+    package.args(["package", "--list", "--quiet", "--offline", "--allow-dirty", "--package", "netstat-user"]);
+    let files = sh::output(&mut package)?;
+    for object in &digest::OBJECTS {
+        let name = object.path.rsplit('/').next().unwrap_or_default();
+        if !files.lines().any(|file| file == format!("objects/{name}")) {
+            bail!("cargo package leaves out {name}: link it below netstat-user/objects");
+        }
+    }
+    Ok(())
 }
 
 /// Licences, doubled and wild dependencies, and where packages come from. Asks no network.

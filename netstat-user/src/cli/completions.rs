@@ -18,12 +18,22 @@ pub const VARIABLE: &str = "NETSTAT_USER_COMPLETE";
 /// The shells there are scripts for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
+/// zsh loads the script as a function once a word is to be completed, and calls that: it has to complete the word, too.
+const FIRST_TAB: &str = "
+if [[ ${funcstack[1]} = _netstat-user ]]; then
+    _clap_dynamic_completer_netstat_user \"$@\"
+fi
+";
+
 /// A shell's script; `None` for a shell that is none of [`SHELLS`].
 pub fn script(shell: &str) -> Option<String> {
     let shells = Shells::builtins();
     let completer = shells.completer(shell).filter(|_| SHELLS.contains(&shell))?;
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, "netstat-user", "netstat-user", "netstat-user", &mut script).ok()?;
+    if shell == "zsh" {
+        script.extend(FIRST_TAB.bytes());
+    }
     String::from_utf8(script).ok()
 }
 
@@ -32,7 +42,7 @@ pub fn command() -> Command {
     // Each is called as it is typed, and not by its whole name as in its help.
     let verbs = [("events", events::command()), ("agent", agent::command()), ("doctor", doctor::command())];
     let verbs = verbs.map(|(name, verb)| verb.name(name).mut_args(valued));
-    classic::command().mut_args(valued).subcommands(verbs)
+    classic::command().mut_args(valued).subcommands(verbs).disable_help_subcommand(true)
 }
 
 /// Gives an option the words of its value, by its name: the same options stand in several verbs.
@@ -154,7 +164,22 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_is_sound() {
+    fn the_tree_is_sound_and_has_every_verb() {
         command().debug_assert();
+        let verbs: Vec<_> = command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        // Each is a verb to the parser: its `--help` is no table.
+        for verb in &verbs {
+            let help = crate::cli::parse(["netstat-user".into(), verb.into(), "--help".into()]);
+            assert!(matches!(help, Ok(crate::cli::Request::Print(_))), "{verb}");
+        }
+        // And the other way round: the synopsis names no verb that does not complete.
+        for line in classic::command().render_usage().to_string().lines() {
+            let words: Vec<_> = line.trim_start().trim_start_matches("Usage: ").split(' ').collect();
+            if let ["netstat-user", verb, ..] = words[..]
+                && !verb.starts_with('[')
+            {
+                assert!(verbs.iter().any(|known| known == verb), "{verb} does not complete");
+            }
+        }
     }
 }

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 // The programs of kprobes read registers by name; all the others are the same on both.
 #[cfg(target_arch = "x86_64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../netstat-ebpf/prebuilt/netstat-ebpf.x86_64.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../objects/netstat-ebpf.x86_64.o");
 #[cfg(target_arch = "aarch64")]
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../netstat-ebpf/prebuilt/netstat-ebpf.aarch64.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../objects/netstat-ebpf.aarch64.o");
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("there is no kernel object for this architecture: add one to OBJECTS in xtask/src/digest.rs");
 

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::{fs, io};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../netstat-ebpf/prebuilt/netstat-iter.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../objects/netstat-iter.o");
 
 /// Bytes asked for at once: the kernel's buffer for a walk (`bpf_iter.c`), and so the most it gives.
 const CHUNK: usize = 8 * 4096;
