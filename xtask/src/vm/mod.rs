@@ -63,6 +63,11 @@ const ARM64_TWO: Machine = Machine { arch: Arch::Arm64, processors: 2 };
 const LIVE: Suite = Suite { test: "live", modules: &["sch_tbf", "tun"], limit: 1800 };
 const SNAPSHOT: Suite = Suite { test: "snapshot", modules: &["veth"], limit: 300 };
 const AGENT: Suite = Suite { test: "agent", modules: &["veth"], limit: 1800 };
+const DIAG: Suite = Suite {
+    test: "diag",
+    modules: &["veth", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag"],
+    limit: 300,
+};
 const OLD_KERNEL: Suite = Suite { test: "old_kernel", modules: &["veth"], limit: 120 };
 const PACKET_RADIO: Suite = Suite { test: "packet_radio", modules: &["ax25", "netrom"], limit: 120 };
 
@@ -74,7 +79,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: AMD64,
         scale: "0.05",
-        suites: &[LIVE, SNAPSHOT, AGENT],
+        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
         left_to_vm: &[],
     },
     Guest {
@@ -83,7 +88,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: AMD64,
         scale: "0.05",
-        suites: &[LIVE, SNAPSHOT, AGENT],
+        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
         left_to_vm: LONG,
     },
     Guest {
@@ -92,7 +97,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: AMD64,
         scale: "0.05",
-        suites: &[LIVE, SNAPSHOT, AGENT],
+        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
         left_to_vm: &[],
     },
     Guest {
@@ -101,7 +106,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: ARM64_TWO,
         scale: "0.03",
-        suites: &[LIVE, SNAPSHOT, AGENT],
+        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
         left_to_vm: LONG,
     },
     Guest {
@@ -110,7 +115,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: ARM64,
         scale: "0.03",
-        suites: &[LIVE, SNAPSHOT, AGENT],
+        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
         left_to_vm: LONG,
     },
     Guest {
