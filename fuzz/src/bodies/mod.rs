@@ -11,6 +11,7 @@ pub mod packet_radio;
 pub mod packet_routes;
 pub mod query;
 pub mod routes;
+pub mod sock_diag;
 pub mod statistics;
 pub mod unix;
 
@@ -30,6 +31,7 @@ pub const ALL: &[Body] = &[
     ("packet_routes", packet_routes::run),
     ("query", query::run),
     ("routes", routes::run),
+    ("sock_diag", sock_diag::run),
     ("statistics", statistics::run),
     ("unix", unix::run),
 ];

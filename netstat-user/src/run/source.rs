@@ -1,6 +1,10 @@
 //! Where the rows of the Internet tables and the holders of sockets are read: the one place that chooses how, for the classic tables
 //! that are printed without an agent and for the agent itself.
 
+mod unix;
+
+pub use unix::UnixTable;
+
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, Asked, Protocol};
 use crate::diag::{Channel, DiagError};
@@ -162,10 +166,8 @@ impl Source {
             // Their tables in /proc are short.
             Protocol::UdpLite | Protocol::Raw => return false,
         };
-        // A tree of files in the place of /proc is to be read as it is.
         let file = self.root.join(inet::file(protocol.of_family(false)));
-        let is_kernels = || rustix::fs::statfs(file).is_ok_and(|fs| fs.f_type == PROC_SUPER_MAGIC);
-        *self.diag[place].get_or_init(|| is_kernels() && loads_nothing(&self.root, part))
+        *self.diag[place].get_or_init(|| is_kernels(&file) && loads_nothing(&self.root, part))
     }
 
     /// What there is to read for the tables of the namespace whose `net/` is below `root`.
@@ -298,6 +300,11 @@ impl Source {
         let [first, second] = rows;
         Some([Some(first), Some(second)])
     }
+}
+
+/// Whether a file of /proc is the kernel's: a tree of files in the place of /proc is to be read as it is.
+fn is_kernels(file: &Path) -> bool {
+    rustix::fs::statfs(file).is_ok_and(|fs| fs.f_type == PROC_SUPER_MAGIC)
 }
 
 /// The rows of a protocol's families.

@@ -6,6 +6,7 @@
 
 mod destroy;
 mod same;
+mod unix;
 
 use libtest_mimic::Arguments;
 use netstat_tests::truth::runner::{self, Test};
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     netstat_tests::truth::scale::open_files();
-    let modules: [&[Test]; 2] = [same::TESTS, destroy::TESTS];
+    let modules: [&[Test]; 3] = [same::TESTS, destroy::TESTS, unix::TESTS];
     runner::run(arguments, &modules.concat())
 }
 

@@ -18,7 +18,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     session.start_scan();
     let mut tables = Vec::new();
     for space in session.spaces()? {
-        match space.within(unix::read) {
+        match space.within(|root| session.source.unix(root)) {
             Ok(table) => tables.push((space.namespace, table)),
             // The namespace has gone meanwhile.
             Err(_) => continue,
@@ -26,10 +26,10 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     }
     let mut spaces = Vec::with_capacity(tables.len());
     for (namespace, table) in &tables {
-        let unix::Rows { mut rows, bogus } = unix::parse(match table {
-            Ok(Some(table)) => table,
-            Ok(None) | Err(_) => b"",
-        });
+        let unix::Rows { mut rows, bogus } = match table {
+            Ok(Some(table)) => table.rows(),
+            Ok(None) | Err(_) => unix::Rows::default(),
+        };
         if bogus > 0 {
             let warning = session.lang.text("warning, got bogus unix line.\n").to_vec();
             session.out.note(&warning)?;
