@@ -46,6 +46,14 @@ pub fn of(root: &Path, pid: u32) -> io::Result<Memberships> {
     Ok(parse(&whole(&root.join(pid.to_string()).join("cgroup"))?))
 }
 
+/// The cgroups of the process that asks.
+///
+/// # Errors
+/// The kernel has no cgroups.
+pub fn own(root: &Path) -> io::Result<Memberships> {
+    Ok(parse(&whole(&root.join("self/cgroup"))?))
+}
+
 /// The lines of /proc/PID/cgroup: `HIERARCHY:CONTROLLERS:PATH`, cgroups(7). A path may have any bytes but a newline.
 pub fn parse(text: &[u8]) -> Memberships {
     let (mut memberships, mut others) = (Memberships::default(), Vec::new());

@@ -64,6 +64,9 @@ impl Gathered {
             inodes.iter().filter_map(|&inode| owners.first(inode)).for_each(|holder| workloads.look_up(holder.pid));
             providers.push(Box::new(workloads));
         }
+        if need.meets(Need::PEERS) {
+            providers.push(Box::new(peers::UnixPeers::gather(session, need, inodes)?));
+        }
         Ok(Self { providers })
     }
 

@@ -2,11 +2,12 @@
 
 use super::Listed;
 use super::workloads::Workloads;
+use crate::diag::{Channel, DiagError, unix};
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Comm, Owners, Proto, RowsWanted};
+use crate::model::{Comm, Owners, Proto, RowsWanted, UnixSocket};
 use crate::proc::addresses;
 use crate::proc::fds;
-use crate::proc::netns::{self, NAMES};
+use crate::proc::netns::{self, NAMES, inside};
 use crate::run::classic::rows;
 use crate::run::classic::session::Session;
 use crate::whose::peer::Peers;
@@ -105,6 +106,55 @@ impl Provider for InetPeers {
         let Subject::Inet { row, netns, .. } = *subject else { return Value::Null };
         let inodes = self.peers.of(netns.unwrap_or(0), row);
         self.holders.of(&inodes).map_or(Value::Null, |process| process.value(field))
+    }
+}
+
+/// The other ends of UNIX sockets.
+pub struct UnixPeers {
+    /// Inode of the other end, by that of the socket.
+    peers: HashMap<u64, u64>,
+    holders: Holders,
+}
+
+impl UnixPeers {
+    /// Asks the kernel for the other ends of UNIX sockets of the namespaces that are listed, and finds out who holds those of `inodes`.
+    pub fn gather(session: &mut Session<'_>, need: Need, inodes: &[u64]) -> io::Result<Self> {
+        let wanted: HashSet<u64> = inodes.iter().copied().collect();
+        let mut peers = HashMap::new();
+        let mut failed = None;
+        for space in session.spaces()? {
+            match space.within(|root| inside(&session.proc, root, dump)) {
+                Ok(Ok(Ok(sockets))) => {
+                    let listed = sockets.into_iter().filter(|socket| wanted.contains(&socket.inode));
+                    peers.extend(listed.filter_map(|socket| Some((socket.inode, socket.peer?))));
+                }
+                Ok(Ok(Err(error))) => failed = Some(error),
+                // The namespace has gone meanwhile.
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        if let Some(error) = failed.filter(|_| session.round == 0) {
+            session.out.note(format!("netstat-user: {error}; peers of UNIX sockets are null\n").as_bytes())?;
+        }
+        let inodes = peers.values().copied().collect();
+        let holders = Holders::find(session, need, &inodes)?;
+        Ok(Self { peers, holders })
+    }
+}
+
+fn dump() -> Result<Vec<UnixSocket>, DiagError> {
+    unix::dump(&mut Channel::open()?, unix::show::PEER)
+}
+
+impl Provider for UnixPeers {
+    fn provides(&self) -> Need {
+        Need::PEERS
+    }
+
+    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
+        let Subject::Unix { row, .. } = subject else { return Value::Null };
+        let peer = self.peers.get(&row.inode).and_then(|&inode| self.holders.of(&[inode]));
+        peer.map_or(Value::Null, |process| process.value(field))
     }
 }
 
