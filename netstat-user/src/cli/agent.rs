@@ -1,8 +1,8 @@
 //! The command line of `agent`.
 
 use super::events::{MOST_REMEMBERED, duration, size};
-use super::{Refusal, Request};
-use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
+use super::{Refusal, Request, help, number};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Where the agent answers unless told otherwise.
@@ -14,7 +14,6 @@ pub const SOCKET: &str = "/run/netstat-user/agent.sock";
 /// happens by itself after a loss; SIGTERM and SIGINT end it.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "netstat-user agent", bin_name = "netstat-user agent", disable_version_flag = true)]
-#[command(after_help = "Exit codes: 0 fine; 1 failed; 2 usage.")]
 pub struct Options {
     /// Path of the socket
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
@@ -38,7 +37,7 @@ pub struct Options {
     pub recent: Duration,
 
     /// How many closed sockets are kept at most
-    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = number::<usize>(0..=u64::MAX))]
     pub recent_count: usize,
 
     /// How many clients are served at a time
@@ -55,7 +54,7 @@ pub struct Options {
 
     /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
     /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REMEMBERED)))]
+    #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()))]
     pub remember: Option<u32>,
 }
 
@@ -87,16 +86,21 @@ pub fn command() -> clap::Command {
     Options::command()
 }
 
+/// The pages of help.
+pub fn page() -> help::Page {
+    help::of_verb("agent", command(), "netstat-user agent [OPTIONS]")
+}
+
 /// Reads the options of `agent`; `argv` begins with the verb.
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    match command().try_get_matches_from(argv).and_then(|matches| Options::from_arg_matches(&matches)) {
-        Ok(options) => Ok(Request::Agent(options)),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
-        Err(error) => Err(Refusal { reason: None, message: error.to_string(), exit: 2 }),
-    }
+    let matches = match help::read(page(), argv)? {
+        help::Asked::Page(page) => return Ok(page),
+        help::Asked::Options(matches) => matches,
+    };
+    Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::refusal(&error))
 }
 
 #[cfg(test)]

@@ -303,6 +303,8 @@ impl Options {
     }
 }
 
+pub use definitions::page;
+
 /// Reads netstat's options; `argv` includes the program's name. Words are served in order, as getopt does: what stands
 /// after `--help` or after a wrong option is never looked at.
 ///
@@ -332,7 +334,8 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
                     }
                 };
             }
-            id::HELP => return Ok(Request::Print(definitions::help())),
+            id::HELP => return Ok(Request::Print(page().long())),
+            id::SHORT_HELP => return Ok(Request::Print(page().short())),
             id::VERSION => return Ok(Request::Version),
             // `-?` is a question mark to getopt: no message of its own.
             id::QUESTION => return Err(usage(None)),

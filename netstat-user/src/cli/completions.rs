@@ -3,7 +3,7 @@
 //! The shell's script (`--completions bash`) calls the program with [`VARIABLE`] in the environment and the words typed so far as arguments.
 //! So a script never grows old, and a list behind a comma is completed as its first word is.
 
-use super::{agent, classic, doctor, events};
+use super::classic;
 use crate::field::FIELDS;
 use crate::model::{Proto, TcpState};
 use clap::{Arg, Command, ValueHint};
@@ -40,8 +40,7 @@ pub fn script(shell: &str) -> Option<String> {
 /// The whole command line as one tree, with the words of every value that has any.
 pub fn command() -> Command {
     // Each is called as it is typed, and not by its whole name as in its help.
-    let verbs = [("events", events::command()), ("agent", agent::command()), ("doctor", doctor::command())];
-    let verbs = verbs.map(|(name, verb)| verb.name(name).mut_args(valued));
+    let verbs = super::pages().into_iter().map(|(name, page)| page.command.name(name).mut_args(valued));
     classic::command().mut_args(valued).subcommands(verbs).disable_help_subcommand(true)
 }
 

@@ -1,7 +1,7 @@
 //! The command line of `doctor`.
 
-use super::{Refusal, Request};
-use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
+use super::{Refusal, Request, help};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Say how well sockets can be traced here: each hook with the variant attached and those refused, what cannot be seen, what tracing
@@ -10,7 +10,6 @@ use std::{ffi::OsString, path::PathBuf};
 /// Asks the agent where one answers; else attaches the programs itself for a moment, if it may.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "netstat-user doctor", bin_name = "netstat-user doctor", disable_version_flag = true)]
-#[command(after_help = "Exit codes: 0 nothing essential is missing; 1 something is, or no answer; 2 usage.")]
 pub struct Options {
     /// Print JSON Lines: an object per hook, check, program, and the verdict
     #[arg(long)]
@@ -30,16 +29,21 @@ pub fn command() -> clap::Command {
     Options::command()
 }
 
+/// The pages of help.
+pub fn page() -> help::Page {
+    help::of_verb("doctor", command(), "netstat-user doctor [OPTIONS]")
+}
+
 /// Reads the options of `doctor`; `argv` begins with the verb.
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    match command().try_get_matches_from(argv).and_then(|matches| Options::from_arg_matches(&matches)) {
-        Ok(options) => Ok(Request::Doctor(options)),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
-        Err(error) => Err(Refusal { reason: None, message: error.to_string(), exit: 2 }),
-    }
+    let matches = match help::read(page(), argv)? {
+        help::Asked::Page(page) => return Ok(page),
+        help::Asked::Options(matches) => matches,
+    };
+    Options::from_arg_matches(&matches).map(Request::Doctor).map_err(|error| help::refusal(&error))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The command line of `events`.
 
-use super::{Colour, Refusal, Request};
+use super::{Colour, Refusal, Request, help, number};
 use crate::model::{EventName, Proto, TcpState};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -19,7 +19,6 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 /// timed_out, unreachable, abandoned (closed before it was established) or unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "netstat-user events", bin_name = "netstat-user events", disable_version_flag = true)]
-#[command(after_help = "Exit codes: 0 fine; 1 failed; 2 usage; 3 ran, but events were lost and --strict was given.")]
 pub struct Options {
     /// Print JSON Lines; their fields are described by --schema
     #[arg(long)]
@@ -52,19 +51,19 @@ pub struct Options {
     pub state: Vec<TcpState>,
 
     /// Only sockets with this port at either end
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u16>(0..=65_535))]
     pub port: Option<u16>,
 
     /// Only sockets with this local port
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u16>(0..=65_535))]
     pub lport: Option<u16>,
 
     /// Only sockets with this remote port
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u16>(0..=65_535))]
     pub rport: Option<u16>,
 
     /// Only sockets that this process owns
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    #[arg(long, value_name = "PID", value_parser = number::<u32>(1..=4_194_304))]
     pub pid: Option<u32>,
 
     /// Only sockets whose owner has this name (the kernel keeps 15 bytes of it)
@@ -76,7 +75,7 @@ pub struct Options {
     pub netns: Option<Netns>,
 
     /// End after this many lines
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
     pub count: Option<u64>,
 
     /// End after this time: 500ms, 10s, 5m, 2h; a bare number is seconds
@@ -93,7 +92,7 @@ pub struct Options {
 
     /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
     /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REMEMBERED)))]
+    #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()))]
     pub remember: Option<u32>,
 
     /// Read the stream of the agent behind this socket: no privilege is needed but the socket's. Without this option that is done where
@@ -236,24 +235,26 @@ pub fn command() -> clap::Command {
     Options::command()
 }
 
+/// The pages of help.
+pub fn page() -> help::Page {
+    help::of_verb("events", command(), "netstat-user events [OPTIONS]")
+}
+
 /// Reads the options of `events`; `argv` begins with the verb.
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let options = command().try_get_matches_from(argv).and_then(|matches| Options::from_arg_matches(&matches));
-    let options = options.and_then(|options| match options.state.is_empty() || options.wants(EventName::State) {
-        true => Ok(options),
-        false => Err(command().error(
-            ErrorKind::ArgumentConflict,
-            "--state lets only transitions pass: --event must name state beside it, or be left out",
-        )),
-    });
-    match options {
-        Ok(options) => Ok(Request::Events(options)),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp) => Ok(Request::Print(error.to_string())),
-        Err(error) => Err(Refusal { reason: None, message: error.to_string(), exit: 2 }),
+    let matches = match help::read(page(), argv)? {
+        help::Asked::Page(page) => return Ok(page),
+        help::Asked::Options(matches) => matches,
+    };
+    let options = Options::from_arg_matches(&matches).map_err(|error| help::refusal(&error))?;
+    if !options.state.is_empty() && !options.wants(EventName::State) {
+        let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
+        return Err(help::refusal(&command().error(ErrorKind::ArgumentConflict, message)));
     }
+    Ok(Request::Events(options))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod classic;
 pub mod completions;
 pub mod doctor;
 pub mod events;
+pub mod help;
 
 use clap::ValueEnum;
 use std::ffi::OsString;
@@ -20,6 +21,20 @@ pub enum Colour {
     Always,
     /// Never
     Never,
+}
+
+/// A reader of whole numbers of a range.
+pub fn number<T: TryFrom<u64>>(
+    range: std::ops::RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number =
+            text.parse().ok().filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| match *range.end() {
+            u64::MAX => format!("expected a whole number from {} on", range.start()),
+            end => format!("expected a whole number from {} to {end}", range.start()),
+        })
+    }
 }
 
 /// What the command line asks for.
@@ -76,6 +91,11 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
         Some("events") => events::parse(&argv[1..]),
         _ => classic::parse(&argv),
     }
+}
+
+/// The pages of help of every verb, by its name.
+pub fn pages() -> Vec<(&'static str, help::Page)> {
+    vec![("events", events::page()), ("agent", agent::page()), ("doctor", doctor::page())]
 }
 
 #[cfg(test)]

@@ -132,7 +132,10 @@ const TABLE: &[Better] = &[
     holds(Scene::Sockets, "-V", "a version, exit code 0", |o| !o.stdout.is_empty() && o.end == End::Exit(0)),
     holds(Scene::Sockets, "--version", "a version, exit code 0", |o| !o.stdout.is_empty() && o.end == End::Exit(0)),
     holds(Scene::Sockets, "-h", "the usage on standard output, exit code 0", |o| {
-        has(&o.stdout, "--numeric") && has(&o.stdout, "--json") && o.end == End::Exit(0)
+        has(&o.stdout, "--numeric")
+            && has(&o.stdout, "--json")
+            && o.stdout.iter().filter(|&&byte| byte == b'\n').count() <= 24
+            && o.end == End::Exit(0)
     }),
     holds(Scene::Sockets, "--help", "the usage on standard output, exit code 0", |o| {
         has(&o.stdout, "--numeric") && o.end == End::Exit(0)

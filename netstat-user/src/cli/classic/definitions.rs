@@ -1,6 +1,9 @@
 //! Every classic option once: the parser, `--help` and the man page read these.
 
-use crate::cli::{agent, doctor, events};
+use crate::cli::{
+    help::{self, Page, Section},
+    pages,
+};
 use crate::field::{self, RowKinds};
 use clap::{Arg, ArgAction, Command};
 use std::borrow::Cow;
@@ -40,6 +43,7 @@ pub mod id {
     pub const PROTOCOL: &str = "protocol";
     pub const VERSION: &str = "version";
     pub const HELP: &str = "help";
+    pub const SHORT_HELP: &str = "short-help";
     pub const MAN: &str = "man";
     pub const COMPLETIONS: &str = "completions";
     pub const QUESTION: &str = "question";
@@ -52,7 +56,7 @@ pub mod id {
 
 const VIEWS: &str = "Views (default: tables of sockets)";
 const SOCKETS: &str = "Sockets";
-const FAMILIES: &str = "Address families";
+const FAMILIES: &str = "Rare families";
 const FILTERS: &str = "Which sockets (default: those with a peer)";
 const COLUMNS: &str = "Columns";
 const NAMES: &str = "Names";
@@ -86,18 +90,18 @@ pub fn netstats() -> Vec<Arg> {
         flag(id::UDP, Some('u'), SOCKETS, "UDP sockets"),
         flag(id::UDPLITE, Some('U'), SOCKETS, "UDP-Lite sockets"),
         flag(id::RAW, Some('w'), SOCKETS, "Raw sockets; the port is the protocol number"),
-        flag(id::L2CAP, Some('2'), SOCKETS, "Bluetooth L2CAP sockets (not supported)"),
-        flag(id::RFCOMM, Some('f'), SOCKETS, "Bluetooth RFCOMM sockets (not supported)"),
+        flag(id::L2CAP, Some('2'), FAMILIES, "Bluetooth L2CAP sockets (not supported)"),
+        flag(id::RFCOMM, Some('f'), FAMILIES, "Bluetooth RFCOMM sockets (not supported)"),
         Arg::new(id::PROTOCOL)
             .short('A')
             .long(id::PROTOCOL)
             .action(ArgAction::Append)
-            .value_name("FAMILY[,FAMILY...]")
+            .value_name("FAMILY,…")
             .help_heading(FAMILIES)
-            .help("Only these families, by the names of the options below; may be given again"),
-        flag("inet", Some('4'), FAMILIES, "IPv4").visible_aliases(["ip", "tcpip"]),
-        flag("inet6", Some('6'), FAMILIES, "IPv6"),
-        flag("unix", Some('x'), FAMILIES, "UNIX domain sockets"),
+            .help("Only these families, by the names of their options: inet, inet6, unix, and those below; may be given again"),
+        flag("inet", Some('4'), SOCKETS, "IPv4").visible_aliases(["ip", "tcpip"]),
+        flag("inet6", Some('6'), SOCKETS, "IPv6"),
+        flag("unix", Some('x'), SOCKETS, "UNIX domain sockets"),
         flag("ax25", None, FAMILIES, "Amateur radio AX.25"),
         flag("netrom", None, FAMILIES, "Amateur radio NET/ROM"),
         flag("rose", None, FAMILIES, "Amateur radio ROSE"),
@@ -138,7 +142,12 @@ pub fn netstats() -> Vec<Arg> {
             .help_heading(RUNNING)
             .help("Accepted, without effect"),
         flag(id::VERSION, Some('V'), RUNNING, "The version"),
-        flag(id::HELP, Some('h'), RUNNING, "This help"),
+        Arg::new(id::SHORT_HELP)
+            .short('h')
+            .action(ArgAction::SetTrue)
+            .help_heading(RUNNING)
+            .help("The most used options and examples, on one screen"),
+        flag(id::HELP, None, RUNNING, "This help"),
         Arg::new(id::QUESTION).short('?').action(ArgAction::SetTrue).hide(true),
     ]
 }
@@ -184,13 +193,15 @@ pub fn ours() -> Vec<Arg> {
     ]
 }
 
-const SYNOPSIS: &str = "netstat-user [OPTIONS] [SOCKETS]    tables of sockets
-       netstat-user [OPTIONS] -r           routes
-       netstat-user [OPTIONS] -i           interfaces
-       netstat-user [OPTIONS] -s           statistics
-       netstat-user events [OPTIONS]       what happens to sockets, as it happens
-       netstat-user agent [OPTIONS]        keep the table of all sockets, and serve it
-       netstat-user doctor [OPTIONS]       what can be traced here, and what mends the rest";
+const SYNOPSIS: [&str; 7] = [
+    "netstat-user [OPTIONS] [SOCKETS]  tables of sockets",
+    "netstat-user [OPTIONS] -r         routes",
+    "netstat-user [OPTIONS] -i         interfaces",
+    "netstat-user [OPTIONS] -s         statistics",
+    "netstat-user events [OPTIONS]     what happens to sockets, as it happens",
+    "netstat-user agent [OPTIONS]      keep the table of all sockets; serve it",
+    "netstat-user doctor [OPTIONS]     what can be traced here",
+];
 
 /// What `--json` prints: the view, and the fields of its rows.
 const JSON_ROWS: [(&str, &str); 14] = [
@@ -227,34 +238,6 @@ const JSON_NOTE: &str = "One object per line. Values are never cut, formatted or
     program is from its command line, its comm the name that the kernel keeps, as in events. With -n the \
     user is null. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
 
-const EXIT_CODES: [(&str, &str); 3] =
-    [("0", "fine"), ("1", "the kernel has no such table, or output failed"), ("3", "a wrong command line")];
-
-/// Words in lines of at most `width` bytes, each behind `indent`.
-fn wrapped(text: &str, indent: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => *line = format!("{line} {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join(&format!("\n{indent}"))
-}
-
-/// What stands below the options in `--help`.
-fn epilogue() -> String {
-    let mut text = "JSON rows:\n".to_owned();
-    for (view, fields) in json_rows() {
-        let indent = " ".repeat(20);
-        text.push_str(&format!("  {view:<18}{}\n", wrapped(&fields, &indent, 78)));
-    }
-    text.push_str(&format!("  {}\n\n", wrapped(JSON_NOTE, "  ", 96)));
-    let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
-    text.push_str(&format!("Exit codes: {}.", codes.join("; ")));
-    text
-}
-
 /// The whole command, for help, manual and completions.
 pub fn command() -> Command {
     Command::new("netstat-user")
@@ -266,61 +249,35 @@ pub fn command() -> Command {
              anywhere, long options may be shortened, and other words are ignored. Without any option the sockets of \
              every family are listed that have a peer.",
         )
-        .override_usage(SYNOPSIS)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .after_help(epilogue())
-        .args(netstats())
-        .args(ours())
+        .args(in_order())
 }
 
-/// The text of `--help`.
-pub fn help() -> String {
-    command().render_help().to_string()
+/// Every option in the order of the pages: what is used every day first, rare families last.
+fn in_order() -> Vec<Arg> {
+    const ORDER: [&str; 8] = [FILTERS, SOCKETS, COLUMNS, NAMES, BEYOND, VIEWS, RUNNING, FAMILIES];
+    let mut all = netstats();
+    all.extend(ours());
+    all.sort_by_key(|arg| ORDER.iter().position(|heading| arg.get_help_heading() == Some(heading)));
+    all
+}
+
+/// The pages of help.
+pub fn page() -> Page {
+    let rows = json_rows().into_iter().map(|(view, fields)| (view.to_owned(), fields.into_owned())).collect();
+    let mut sections = vec![Section { title: "JSON ROWS", text: JSON_NOTE.to_owned(), entries: rows }];
+    sections.extend(help::closing_sections());
+    Page { command: command(), synopsis: SYNOPSIS.to_vec(), short: help::short_of(""), sections }
 }
 
 /// What a wrong command line gets.
 pub fn usage() -> String {
-    format!("usage: {SYNOPSIS}\n`netstat-user --help' describes every option\n")
+    format!("usage: {}\n`netstat-user --help' describes every option\n", SYNOPSIS.join("\n       "))
 }
 
-/// The manual page, in roff.
+/// The manual page of the program, with the options of every verb.
 pub fn man_page() -> String {
-    let mut roff = Vec::new();
-    let page = clap_mangen::Man::new(command()).section("8");
-    // Writing to memory does not fail.
-    let _ = page.render_title(&mut roff);
-    let _ = page.render_name_section(&mut roff);
-    let _ = page.render_synopsis_section(&mut roff);
-    let _ = page.render_description_section(&mut roff);
-    let _ = page.render_options_section(&mut roff);
-    let mut text = String::from_utf8_lossy(&roff).into_owned();
-    let plain = |words: &str| words.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
-    let mut section = |title: &str, entries: &[(&str, Cow<'_, str>)]| {
-        text.push_str(&format!(".SH \"{title}\"\n"));
-        for (name, meaning) in entries {
-            text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(name), plain(meaning)));
-        }
-    };
-    section("JSON ROWS", &json_rows());
-    section("EXIT CODES", &EXIT_CODES.map(|(code, meaning)| (code, meaning.into())));
-    text = text.replace(".SH \"EXIT CODES\"", &format!(".PP\n{}\n.SH \"EXIT CODES\"", plain(JSON_NOTE)));
-    for verb in [events::command(), agent::command(), doctor::command()] {
-        text.push_str(&verb_sections(verb));
-    }
-    text
-}
-
-/// The sections of a verb: those of a page of its own, one level down.
-fn verb_sections(verb: Command) -> String {
-    let title = verb.get_name().to_uppercase();
-    let (page, mut roff) = (clap_mangen::Man::new(verb), Vec::new());
-    let _ = page.render_description_section(&mut roff);
-    let _ = page.render_options_section(&mut roff);
-    let _ = page.render_extra_section(&mut roff);
-    let sections = String::from_utf8_lossy(&roff);
-    // Each section brings roff's own preamble.
-    let lines = sections.lines().filter(|line| !line.starts_with(".ie ") && !line.starts_with(".el "));
-    let lines: Vec<String> = lines.map(|line| line.replacen(".SH ", ".SS ", 1)).collect();
-    format!(".SH \"{title}\"\n{}\n", lines.join("\n"))
+    let verbs = pages().into_iter().map(|(name, page)| help::verb_sections(name, &page));
+    page().man() + &verbs.collect::<String>()
 }

@@ -117,22 +117,6 @@ fn durations() {
 }
 
 #[test]
-fn help_and_manual_describe_every_option() {
-    let (help, man) = (definitions::help(), definitions::man_page());
-    for arg in definitions::netstats().iter().chain(&definitions::ours()).filter(|arg| !arg.is_hide_set()) {
-        let about = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        assert!(!about.is_empty(), "{} has no description", arg.get_id());
-        if let Some(long) = arg.get_long() {
-            assert!(help.contains(&format!("--{long}")), "--{long} is not in --help");
-            assert!(man.contains(&long.replace('-', "\\-")), "--{long} is not in the manual");
-        }
-        if let Some(short) = arg.get_short() {
-            assert!(help.contains(&format!("-{short}")), "-{short} is not in --help");
-        }
-    }
-}
-
-#[test]
 fn ours_are_refused_where_they_could_have_no_effect() {
     for line in ["--recent 5", "-t --recent 5", "-x -t --recent 5", "--all-netns", "-x --all-netns", "-6 --all-netns"] {
         options(line);

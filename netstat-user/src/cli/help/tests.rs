@@ -1,0 +1,152 @@
+use super::*;
+use crate::cli::{classic, pages};
+
+fn all() -> Vec<(&'static str, Page)> {
+    let mut all: Vec<(&str, Page)> = pages().into_iter().collect();
+    all.push(("", classic::page()));
+    all
+}
+
+#[test]
+fn no_page_is_wider_than_a_terminal() {
+    for (name, page) in all() {
+        for (form, text) in [("-h", page.short()), ("--help", page.long())] {
+            for line in text.lines() {
+                assert!(line.chars().count() <= COLUMNS, "{name} {form}: {line}");
+                assert!(!line.ends_with(' '), "{name} {form}: {line:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_short_page_is_one_screen() {
+    for (name, page) in all() {
+        let short = page.short();
+        assert!(short.lines().count() <= 24, "{name}: {} lines", short.lines().count());
+        assert!(short.contains("Examples:") && short.contains("--help"), "{name}");
+    }
+}
+
+#[test]
+fn options_of_short_pages_are_there() {
+    for (name, page) in all() {
+        let known: Vec<String> =
+            all().iter().flat_map(|(_, page)| longs(&page.command)).chain(["--help".into()]).collect();
+        let of_short = page.short();
+        let words = of_short.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+        for word in words.filter(|word| word.starts_with("--") && word.len() > 2) {
+            assert!(known.iter().any(|option| option == word), "{name}: {word}");
+        }
+    }
+}
+
+fn longs(command: &Command) -> Vec<String> {
+    command.get_arguments().filter_map(Arg::get_long).map(|long| format!("--{long}")).collect()
+}
+
+#[test]
+fn help_and_man_list_every_option_and_every_field() {
+    for (name, page) in all() {
+        let (help, man) = (page.long(), page.man());
+        let roffed = |text: &str| text.replace('-', "\\-");
+        for arg in page.command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let option = long.or_else(|| arg.get_short().map(|short| format!("-{short}")));
+            let option = option.unwrap_or_else(|| arg.get_id().as_str().to_uppercase());
+            assert!(help.contains(&option), "{name} --help lacks {option}");
+            assert!(man.contains(&roffed(&option)) || man.contains(&option), "{name} --man lacks {option}");
+            assert!(arg.get_help().is_some(), "{name}: {option} is not described");
+        }
+    }
+    let (help, man) = (classic::page().long(), classic::page().man());
+    for spec in &FIELDS {
+        assert!(help.contains(&format!("\n  {}", spec.name)), "--help lacks the field {}", spec.name);
+        assert!(man.contains(&format!("\\fB{}\\fR\n", spec.name)), "--man lacks the field {}", spec.name);
+    }
+}
+
+#[test]
+fn the_glossary_has_every_word() {
+    use crate::model::{CloseReason, Grade, TcpState};
+    let reasons = [
+        CloseReason::Closed,
+        CloseReason::ResetReceived,
+        CloseReason::ResetSent,
+        CloseReason::Refused,
+        CloseReason::TimedOut,
+        CloseReason::Unreachable,
+        CloseReason::Abandoned,
+        CloseReason::Unknown,
+    ];
+    let grades = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
+    let words = TcpState::ALL.map(TcpState::name).into_iter();
+    for word in words.chain(reasons.map(CloseReason::name)).chain(grades.map(Grade::name)) {
+        assert!(GLOSSARY.iter().any(|(term, _)| *term == word), "{word}");
+    }
+    for page in [classic::page(), pages().into_iter().find(|(name, _)| *name == "events").unwrap().1] {
+        for (term, _) in GLOSSARY {
+            assert!(page.long().contains(&format!("\n  {term}")), "{term}");
+            assert!(page.man().contains(&plain(term)), "{term}");
+        }
+    }
+}
+
+#[test]
+fn a_page_is_printed_whatever_else_is_wrong() {
+    let read = |line: &str| {
+        let argv: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        let page = pages().into_iter().find(|(name, _)| *name == "events").unwrap().1;
+        match super::read(page, &argv) {
+            Ok(Asked::Page(Request::Print(text))) => text.lines().next().unwrap_or_default().to_owned(),
+            Ok(_) => "options".into(),
+            Err(refusal) => refusal.exit.to_string(),
+        }
+    };
+    let short = "What happens to sockets, as it happens: opened, each TCP state, closed.";
+    assert_eq!(read("events -h"), short);
+    assert_eq!(read("events -vh"), short);
+    assert_eq!(read("events --nonsense -h"), short);
+    assert!(read("events --json --help").starts_with("Stream what happens"));
+    assert!(read("events --man").starts_with(".ie"));
+    assert_eq!(read("events --comm --help"), "2", "a value is missing");
+    assert_eq!(read("events --comm=-h"), "options");
+    assert_eq!(read("events -- --help"), "2");
+}
+
+#[test]
+fn every_line_of_roff_is_text_or_a_request() {
+    for (name, page) in all() {
+        for line in page.man().lines().filter(|line| line.starts_with(['.', '\''])) {
+            let request: String = line[1..].chars().take_while(char::is_ascii_alphabetic).collect();
+            assert!(
+                ["ie", "el", "TH", "SH", "SS", "TP", "RS", "RE", "nf", "fi", "br", "PP", "IP"]
+                    .contains(&request.as_str()),
+                "{name}: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_values_are_named_with_the_option_and_what_is_accepted() {
+    for (name, page) in pages() {
+        for arg in page.command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+            let option = format!("--{}", arg.get_long().unwrap());
+            for value in ["", "x", "12x", "0x10", "1.5", "-1", "99999999999999999999", "LISTEN,x", "7:8"] {
+                let argv = [name.to_owned(), format!("{option}={value}")].map(OsString::from);
+                let page = pages().into_iter().find(|(other, _)| *other == name).unwrap().1;
+                let Err(refusal) = super::read(page, &argv) else { continue };
+                let said = refusal.message.replace('\n', " ");
+                assert_eq!(refusal.exit, 2, "{said}");
+                assert!(said.contains(&option), "{said}");
+                let named = said.contains(&format!("'{value}'"))
+                    || value.split(',').any(|word| said.contains(&format!("'{word}'")));
+                assert!(named || said.contains("value is required"), "{said}");
+                let accepted = ["expected", "possible values", "none of", "value is required"];
+                assert!(accepted.iter().any(|word| said.contains(word)), "{said}");
+                assert!(!said.contains("digit") && !said.contains("out of range"), "{said}");
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The project's words: who owns a socket and how that is known, why it ended, and the states of TCP.
+
+/// Terms with their meanings, in groups: owners, directions, reasons, states.
+pub const GLOSSARY: [(&str, &str); 27] = [
+    ("owner", "the process that made the socket or accepted the connection, never whoever was on the processor"),
+    ("created", "owner: the process made the socket"),
+    ("accepted", "owner: the process took the connection from its listener"),
+    ("inherited", "owner: that of the listener; no process has accepted the connection yet"),
+    ("scanned", "owner: found among the open files; the socket is older than the tracer, or its owner has ended"),
+    ("->  <-  --", "who connected: the local end, the remote end, not known"),
+    ("closed", "reason: in order, by its owner or by both ends"),
+    ("reset_received", "reason: the peer sent a reset"),
+    ("reset_sent", "reason: this end sent a reset"),
+    ("refused", "reason: the peer refused the connection; often nobody listens on that port"),
+    ("timed_out", "reason: no answer in time"),
+    ("unreachable", "reason: no route to the destination, as the kernel or an ICMP message said"),
+    ("abandoned", "reason: its process closed it before it was established"),
+    ("unknown", "reason: the kernel did not say, or a hook is missing (see doctor)"),
+    ("LISTEN", "state: waits for connections"),
+    ("SYN_SENT", "state: connects, and has no answer yet"),
+    ("SYN_RECV", "state: a connection request came in and is answered"),
+    ("ESTABLISHED", "state: the connection stands"),
+    ("FIN_WAIT1", "state: closed here, not acknowledged yet"),
+    ("FIN_WAIT2", "state: closed here, the peer has not closed yet"),
+    ("CLOSING", "state: both closed at the same time"),
+    ("CLOSE_WAIT", "state: the peer has closed, the process here has not; many of these are a leak"),
+    ("LAST_ACK", "state: closed by the peer, then here; the last acknowledgement is missing"),
+    ("TIME_WAIT", "state: closed here first; the ends are kept for a minute against late segments"),
+    ("CLOSE", "state: not connected, or gone"),
+    ("lost", "events for which the kernel's buffer had no room; they are counted, never left out silently"),
+    ("agent", "the process that keeps the table of all sockets and of those that closed, and answers queries"),
+];
+
+/// Exit codes: those of netstat's views, and those of the verbs.
+pub const EXIT_CODES: [(&str, &str); 4] = [
+    ("0", "fine; of doctor: nothing essential is missing"),
+    ("1", "failed: output, privilege, no agent, no such table; of doctor: something essential is missing"),
+    ("2", "verbs: a wrong command line"),
+    ("3", "views: a wrong command line, as of netstat; events: ran, but events were lost and --strict was given"),
+];
