@@ -147,6 +147,8 @@ pub struct Settings {
     pub place: Place,
     /// Who is served, and what they are shown.
     pub admission: Admission,
+    /// Called first by the threads that talk to clients and look at nothing themselves: what they do not need is given up.
+    pub confine: fn(),
 }
 
 /// What happens besides queries and events.
@@ -242,7 +244,13 @@ fn words(error: &io::Error) -> String {
 }
 
 /// A thread with a runtime of its own, and its desk and workers. It ends with the sender that is returned.
-fn counter(name: &str, events: usize, workers: usize, begin: fn()) -> io::Result<(Counter, oneshot::Sender<()>)> {
+fn counter(
+    name: &str,
+    events: usize,
+    workers: usize,
+    begin: fn(),
+    confine: fn(),
+) -> io::Result<(Counter, oneshot::Sender<()>)> {
     let workers = Workers::new(name, workers, begin)?;
     let desk = Arc::new(Desk::new(events));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -251,6 +259,7 @@ fn counter(name: &str, events: usize, workers: usize, begin: fn()) -> io::Result
     let serve = Arc::clone(&desk);
     std::thread::Builder::new().name(name.into()).spawn(move || {
         begin();
+        confine();
         runtime.block_on(async {
             tokio::select! {
                 () = serve.serve() => {}
@@ -279,8 +288,8 @@ pub async fn run<S: Source, L: Lists>(
 ) -> io::Result<Status> {
     let (asks, mut asked) = mpsc::channel(64);
     let (looked, mut lookups) = mpsc::channel(1);
-    let (staff, _staff) = counter("staff", STAFF_EVENTS, STAFF_WORKERS, || ())?;
-    let (guests, _guests) = counter("guests", GUEST_EVENTS, GUEST_WORKERS, sys::step_back)?;
+    let (staff, _staff) = counter("staff", STAFF_EVENTS, STAFF_WORKERS, || (), settings.confine)?;
+    let (guests, _guests) = counter("guests", GUEST_EVENTS, GUEST_WORKERS, sys::step_back, settings.confine)?;
     let status = Status {
         pid: std::process::id(),
         since_ns: source.now_ns(),
@@ -335,7 +344,6 @@ pub async fn run<S: Source, L: Lists>(
         let due = not_before.min(poll_at);
         let want = agent.again || !agent.waiting.is_empty();
         tokio::select! {
-            biased;
             signal = signals.recv() => match signal {
                 Some(Signal::Resync) => {
                     agent.again = true;

@@ -27,6 +27,16 @@ pub struct Options {
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
 
+    /// User to run as once everything is loaded and attached, by name or number; netstat-user unless given, where there is one. A folder that is made
+    /// for the socket is that user's
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+
+    /// What is kept of root's privileges once everything is loaded and attached: "full", what it takes to enter other network namespaces, so that
+    /// their sockets have cookies; "least", to look into processes and no more
+    #[arg(long, value_enum, value_name = "full|least", default_value_t = Privileges::Full)]
+    pub privileges: Privileges,
+
     /// What users other than root and the agent's own are shown: "own", what they could see themselves (the sockets of their network
     /// namespaces, owners of their own sockets only), or "all"
     #[arg(long, value_enum, value_name = "own|all", default_value_t = Share::Own)]
@@ -56,6 +66,15 @@ pub struct Options {
     /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
     #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()))]
     pub remember: Option<u32>,
+}
+
+/// What is kept of root's privileges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Privileges {
+    /// To look into every process, and to enter other network namespaces
+    Full,
+    /// To look into every process
+    Least,
 }
 
 /// What users other than root and the agent's own are shown.

@@ -70,7 +70,7 @@ impl Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The process may not load programs.
-    #[error("tracing needs {}: run as root, or grant it: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM", .0.join(", "))]
+    #[error("tracing needs {}: run as root, or grant it: {}", .0.join(", "), facts::SETCAP)]
     Capabilities(Vec<&'static str>),
     /// Only one network namespace is wanted, and nothing says which one a socket is in.
     #[error(

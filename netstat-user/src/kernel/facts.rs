@@ -21,6 +21,9 @@ const LOCKDOWN: &str = "lockdown";
 const NEEDED: [(&str, u32); 3] = [("cap_bpf", 39), ("cap_perfmon", 38), ("cap_net_admin", 12)];
 const CAP_SYS_ADMIN: u32 = 21;
 
+/// What gives another user than root all that can be had without CAP_SYS_ADMIN: one line, as each `setcap` undoes the last.
+pub const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
+
 /// What was found, with the handles that attaching needs.
 pub struct Gathered {
     /// The plain facts.
@@ -33,7 +36,8 @@ pub struct Gathered {
 
 /// The effective capabilities, a bit each.
 pub fn effective_capabilities() -> u64 {
-    procfs::process::Process::myself().and_then(|me| me.status()).map_or(0, |status| status.capeff)
+    // Without a /proc, too.
+    rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits())
 }
 
 /// Names of the capabilities this process lacks for tracing.

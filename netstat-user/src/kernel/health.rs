@@ -105,7 +105,7 @@ fn capabilities() -> Check {
         "capabilities",
         Level::Bad,
         format!("{} not held: nothing can be traced", missing.join(", ")),
-        "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM",
+        format!("run as root, or: {}", facts::SETCAP),
     )
 }
 
@@ -115,7 +115,10 @@ fn beside() -> impl Iterator<Item = Check> {
         if held >> number & 1 == 1 {
             Check::ok(name, "held")
         } else {
-            let mend = format!("run as root, or add it: setcap cap_bpf,cap_perfmon,cap_net_admin,{name}+ep PROGRAM");
+            let mend = match name {
+                "cap_sys_admin" => "run as root".to_owned(),
+                _ => format!("run as root, or: {}", facts::SETCAP),
+            };
             Check::amiss(name, Level::Note, format!("not held: {without}"), mend)
         }
     })

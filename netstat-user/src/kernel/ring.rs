@@ -89,6 +89,16 @@ impl Tracer {
         &self.coverage
     }
 
+    /// Attaches nothing any more, and takes nothing away: to attach it again would take a privilege that is given up.
+    pub fn settle(&mut self) {
+        self.accepts = None;
+    }
+
+    /// Whether something may have to be attached again later.
+    pub const fn is_settled(&self) -> bool {
+        self.accepts.is_none()
+    }
+
     /// The last failure that was not reported by this yet.
     pub fn mishap(&mut self) -> Option<String> {
         self.mishap.take()

@@ -5,10 +5,11 @@ use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
 use super::events::report;
 use super::forgotten::{Forgotten, Losses};
+use super::privileges;
 use super::remote;
 use super::source::{Needs, Source as Kernel};
 use crate::agent::{self, Admission, Lists, Lookup, Notice, Own, Peer, Settings, Signal, Source, Spaces};
-use crate::cli::agent::{Options, Share};
+use crate::cli::agent::{Options, Privileges, Share};
 use crate::kernel::{self, Tracer, Wanted};
 use crate::model::{
     Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, ProtoTable, RowsWanted, SocketEvent, SocketRow,
@@ -22,7 +23,6 @@ use crate::table::{Limits, Listing};
 use bytes::BytesMut;
 use rustix::time::ClockId;
 use std::collections::HashMap;
-use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -46,15 +46,25 @@ pub fn run(options: &Options) -> io::Result<u8> {
     let signals = runtime.block_on(async { signals() })?;
     let outcome = (|| -> Result<_, String> {
         let group = options.group.as_deref().map(group).transpose()?;
-        let bound = Bound::new(&options.socket, options.mode, group).map_err(|error| error.to_string())?;
+        let user = privileges::user(options.user.as_deref())?;
+        let uid = user.as_ref().map(|user| user.uid.as_raw());
+        let bound = Bound::new(&options.socket, options.mode, group, uid).map_err(|error| error.to_string())?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
-        let tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
+        let mut tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
         report(tracer.coverage());
-        Ok((bound, tracer, group))
+        let mut machine = Machine::new();
+        machine.kernel.prepare();
+        // No other thread is there yet: what is given up here is given up by all.
+        if options.privileges == Privileges::Least {
+            tracer.settle();
+        }
+        let held = privileges::drop_to(options.privileges, user.as_ref());
+        machine.checks.extend(held.checks());
+        Ok((bound, tracer, group, machine))
     })();
     match outcome {
-        Ok((bound, tracer, group)) => {
-            let served = runtime.block_on(serve(options, bound, tracer, group, signals));
+        Ok((bound, tracer, group, machine)) => {
+            let served = runtime.block_on(serve(options, bound, tracer, machine, group, signals));
             // A look at /proc that nobody waits for any more must not hold up the end.
             runtime.shutdown_background();
             match served {
@@ -77,6 +87,7 @@ async fn serve(
     options: &Options,
     mut bound: Bound,
     tracer: Tracer,
+    machine: Machine,
     group: Option<u32>,
     signals: mpsc::Receiver<Signal>,
 ) -> io::Result<Status> {
@@ -95,6 +106,7 @@ async fn serve(
         poll: options.poll,
         place: remote::place(),
         admission,
+        confine: privileges::drop_all,
     };
     let path = options.socket.display();
     let mut serving = false;
@@ -114,7 +126,7 @@ async fn serve(
         }
     };
     let source = Traced::new(tracer, options.buffer)?;
-    let status = agent::run(listener, signals, source, Machine::new(), settings, notice).await;
+    let status = agent::run(listener, signals, source, machine, settings, notice).await;
     // The service manager may have gone.
     let _ = notify(b"STOPPING=1");
     status
@@ -150,17 +162,16 @@ fn notify(message: &[u8]) -> io::Result<()> {
     UnixDatagram::unbound()?.send_to_addr(message, &address).map(drop)
 }
 
-/// A group by number, or by name in /etc/group.
+/// A group by number, or by name.
 fn group(name: &str) -> Result<u32, String> {
     if let Ok(gid) = name.parse() {
         return Ok(gid);
     }
-    let groups = fs::read("/etc/group").map_err(|error| format!("/etc/group: {error}"))?;
-    let found = groups.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|&byte| byte == b':');
-        (fields.next()? == name.as_bytes()).then(|| std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()).flatten()
-    });
-    found.ok_or_else(|| format!("there is no group '{name}' in /etc/group: give its number"))
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("agent: there is no group '{name}': give its number")),
+        Err(error) => Err(format!("agent: group '{name}': {error}")),
+    }
 }
 
 /// The kernel programs as the agent's source.

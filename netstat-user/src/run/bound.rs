@@ -62,16 +62,19 @@ fn identity(stat: &Stat) -> (u64, u64) {
 }
 
 impl Bound {
-    /// Binds a socket to the path; its folder is made where it is missing.
+    /// Binds a socket to the path; its folder is made where it is missing, for `user` if the process is to run as another one later.
     ///
     /// # Errors
     /// A [`BindError`] that names the path and the way out.
-    pub fn new(path: &Path, mode: u32, group: Option<u32>) -> Result<Self, BindError> {
+    pub fn new(path: &Path, mode: u32, group: Option<u32>, user: Option<u32>) -> Result<Self, BindError> {
         let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
         let name = path.file_name().ok_or_else(|| BindError::Nameless(path.into()))?.to_owned();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = folder(parent)?;
-        safe(&folder).map_err(|whose| BindError::Shared { path: parent.into(), whose })?;
+        let (folder, is_new) = folder(parent)?;
+        if let Some(user) = user.filter(|_| is_new) {
+            rustix::fs::fchown(&folder, Some(Uid::from_raw(user)), None).map_err(said)?;
+        }
+        safe(&folder, user).map_err(|whose| BindError::Shared { path: parent.into(), whose })?;
         make_room(&folder, &name, path)?;
         // Nobody gets in before the mode is set.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
@@ -113,36 +116,38 @@ fn set_mode(bound: &Bound, file: &OwnedFd, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Opens the folder, and makes what is missing of it.
-fn folder(path: &Path) -> Result<OwnedFd, BindError> {
+/// Opens the folder, and makes what is missing of it; returns whether it is new.
+fn folder(path: &Path) -> Result<(OwnedFd, bool), BindError> {
     let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match open(path, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOENT) => {}
-        outcome => return outcome.map_err(said),
+        outcome => return outcome.map(|folder| (folder, false)).map_err(said),
     }
     let (parent, name) = match (path.parent(), path.components().next_back()) {
         (Some(parent), Some(Component::Normal(name))) => (parent, name),
         _ => return Err(BindError::Nameless(path.into())),
     };
-    let parent = folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    let (parent, _) = folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
     match mkdirat(&parent, name, FOLDER) {
         Ok(()) => {}
-        Err(rustix::io::Errno::EXIST) => return openat(&parent, name, flags, Mode::empty()).map_err(said),
+        Err(rustix::io::Errno::EXIST) => {
+            return openat(&parent, name, flags, Mode::empty()).map(|folder| (folder, false)).map_err(said);
+        }
         Err(error) => return Err(said(error)),
     }
     let made = openat(&parent, name, flags | OFlags::NOFOLLOW, Mode::empty()).map_err(said)?;
     if fstat(&made).map_err(said)?.st_uid == rustix::process::geteuid().as_raw() {
         fchmod(&made, FOLDER).map_err(said)?;
     }
-    Ok(made)
+    Ok((made, true))
 }
 
-/// Whether nobody else can replace a file of ours in the folder; else who could.
-fn safe(folder: &OwnedFd) -> Result<(), String> {
+/// Whether nobody else can replace a file of ours in the folder, the user that the process is to run as aside; else who could.
+fn safe(folder: &OwnedFd, user: Option<u32>) -> Result<(), String> {
     let stat = fstat(folder).map_err(|error| io::Error::from(error).to_string())?;
     let own = rustix::process::geteuid().as_raw();
-    if stat.st_uid != 0 && stat.st_uid != own {
+    if stat.st_uid != 0 && stat.st_uid != own && Some(stat.st_uid) != user {
         return Err(format!("the folder is user {}'s", stat.st_uid));
     }
     // Where the sticky bit is set, only the owner of a file replaces it (/tmp).
@@ -200,9 +205,9 @@ mod tests {
         let root = scratch("modes");
         let path = root.join("a/b/agent.sock");
         let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o7777;
-        let bound = Bound::new(&path, 0o660, None).unwrap();
+        let bound = Bound::new(&path, 0o660, None, None).unwrap();
         assert_eq!((mode(&root.join("a")), mode(&root.join("a/b")), mode(&path)), (0o755, 0o755, 0o660));
-        assert!(matches!(Bound::new(&path, 0o600, None), Err(BindError::Taken(_))));
+        assert!(matches!(Bound::new(&path, 0o600, None, None), Err(BindError::Taken(_))));
         drop(bound);
         assert!(!path.exists());
         fs::remove_dir_all(root).unwrap();
@@ -215,7 +220,7 @@ mod tests {
         fs::write(&victim, "").unwrap();
         fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
         symlink(&victim, &path).unwrap();
-        assert!(matches!(Bound::new(&path, 0o666, None), Err(BindError::NoSocket(_))));
+        assert!(matches!(Bound::new(&path, 0o666, None, None), Err(BindError::NoSocket(_))));
         assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o600);
         fs::remove_dir_all(root).unwrap();
     }
@@ -225,13 +230,13 @@ mod tests {
         let root = scratch("shared");
         let path = root.join("agent.sock");
         fs::set_permissions(&root, Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(Bound::new(&path, 0o600, None), Err(BindError::Shared { .. })));
+        assert!(matches!(Bound::new(&path, 0o600, None, None), Err(BindError::Shared { .. })));
         fs::set_permissions(&root, Permissions::from_mode(0o1777)).unwrap();
-        drop(Bound::new(&path, 0o600, None).unwrap());
+        drop(Bound::new(&path, 0o600, None, None).unwrap());
         if rustix::process::geteuid().is_root() {
             fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
             std::os::unix::fs::chown(&root, Some(65_534), None).unwrap();
-            let error = Bound::new(&path, 0o600, None).unwrap_err().to_string();
+            let error = Bound::new(&path, 0o600, None, None).unwrap_err().to_string();
             assert!(error.contains("user 65534's") && error.contains("--socket"), "{error}");
             assert!(!path.exists());
         }

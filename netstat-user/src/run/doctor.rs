@@ -196,7 +196,16 @@ fn way_in(path: &Path, error: &AskError) -> String {
         AskError::Refused(_) => " --mode 660 --group GROUP",
         _ => "",
     };
-    format!("as root: netstat-user agent{socket}{access}")
+    match error {
+        // It is there, and does not answer.
+        AskError::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            "it is there and does not answer: see whether it is stopped (kill -CONT), or restart it".into()
+        }
+        AskError::Stranger(_) => {
+            format!("see whose {} is, and stop it; then as root: netstat-user agent{socket}", path.display())
+        }
+        _ => format!("as root: netstat-user agent{socket}{access}"),
+    }
 }
 
 fn hook(row: &HookRow) -> HookFinding {
@@ -214,7 +223,9 @@ fn hook(row: &HookRow) -> HookFinding {
 fn mend(refused: &[(String, String)]) -> &'static str {
     let says = |word: &str| refused.iter().any(|(_, cause)| cause.contains(word));
     match () {
-        () if says("setcap") => "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep PROGRAM",
+        () if says("setcap") => {
+            "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM"
+        }
         () if says("attached alone") => {
             "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
         }

@@ -8,6 +8,7 @@ use super::{
     streaming::{Asked, Output, Stop},
 };
 use crate::{
+    cli::agent::Privileges,
     cli::events::{Netns, Options, Probe},
     kernel::{Hook, Tracer, Variant, Wanted},
     model::{
@@ -59,6 +60,9 @@ pub fn run(options: &Options) -> io::Result<u8> {
     }
     match start(options) {
         Ok((tracer, owners)) => {
+            // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
+            let level = if tracer.is_settled() { Privileges::Least } else { Privileges::Full };
+            drop(super::privileges::drop_to(level, None));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let outcome = runtime.block_on(Stream::new(options, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.

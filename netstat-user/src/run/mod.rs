@@ -9,6 +9,7 @@ pub mod events;
 mod forgotten;
 pub mod locale;
 mod printing;
+mod privileges;
 mod remote;
 mod screen;
 pub mod source;

@@ -13,8 +13,10 @@ use crate::kernel::snapshot::{Transport, sees_all_processes};
 use crate::model::{NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
+use crate::sys::descriptors_left;
 use rustix::fs::PROC_SUPER_MAGIC;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -113,7 +115,18 @@ impl Source {
     pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
         let look = |namespace: Namespace| {
             let inside = namespace.within(&self.root, Path::new(netns::NAMES), |root| self.tables(root, wanted));
-            Some(NamespaceTables { netns: Some(namespace.inode), name: namespace.name, tables: inside.ok()? })
+            let tables = match inside {
+                Ok(tables) => tables,
+                // No descriptor, thread or memory left is not the same as gone.
+                Err(error) if is_scarce(&error) => {
+                    let failed = |&proto: &Proto| {
+                        (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
+                    };
+                    wanted.protos.iter().map(failed).collect()
+                }
+                Err(_) => return None,
+            };
+            Some(NamespaceTables { netns: Some(namespace.inode), name: namespace.name, tables })
         };
         namespaces.into_iter().filter_map(look).collect()
     }
@@ -135,6 +148,17 @@ impl Source {
                 let holders = iterators.holders();
                 holders.inspect_err(|error| log::debug!("holders come from /proc: {error}")).ok()
             }),
+        }
+    }
+
+    /// Loads all that may be asked for later, for a process that is about to give up the right to load.
+    pub fn prepare(&self) {
+        if let Some(iterators) = self.load() {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                // What is refused comes from elsewhere.
+                drop(iterators.sockets(transport, |_| false));
+            }
+            drop(iterators.holders());
         }
     }
 
@@ -347,6 +371,8 @@ fn read(root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
     let read = |proto| inet::read(root, proto, |row| wanted.keeps(row));
     thread::scope(|scope| {
         let both = wanted.protos.contains(&Proto::Tcp) && wanted.protos.contains(&Proto::Tcp6);
+        // Where descriptors are few, two threads would only take them from each other.
+        let both = both && descriptors_left() >= ENOUGH;
         let beside = || thread::Builder::new().spawn_scoped(scope, || read(Proto::Tcp6)).ok();
         let mut beside = if both { beside() } else { None };
         let table = |&proto: &Proto| {
@@ -355,6 +381,14 @@ fn read(root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
         };
         wanted.protos.iter().map(table).collect()
     })
+}
+
+/// Descriptors that must be left for two threads to read at once.
+const ENOUGH: u64 = 16;
+
+/// Whether the error is none of what is looked at: the process, or the machine, has no descriptor, thread or memory left.
+fn is_scarce(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
 }
 
 /// How many sockets there are.

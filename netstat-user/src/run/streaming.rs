@@ -101,6 +101,17 @@ fn stdout_type() -> Option<FileType> {
     fstat(io::stdout()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
 }
 
+/// Pause between two looks at a socket of which one side has ended.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Whether nobody is at the other end of a socket any more.
+fn hung_up(socket: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut wanted = [PollFd::new(socket, PollFlags::empty())];
+    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut wanted, Some(&now)).is_ok() && wanted[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
 /// Notices that the reader of our standard output has gone, before there is anything to write to it.
 struct OutputGone(Option<AsyncFd<OwnedFd>>);
 
@@ -108,12 +119,25 @@ impl OutputGone {
     /// Begins to watch.
     fn watch() -> Self {
         // A file cannot be watched, and has no reader that could go.
-        Self(if stdout_type() == Some(FileType::Fifo) { sys::watch(io::stdout(), Interest::ERROR).ok() } else { None })
+        Self(match stdout_type() {
+            Some(FileType::Fifo) => sys::watch(io::stdout(), Interest::ERROR).ok(),
+            Some(FileType::Socket) => sys::watch(io::stdout(), Interest::READABLE).ok(),
+            _ => None,
+        })
     }
 
     /// Returns once it has gone.
     async fn gone(&self) {
         match &self.0 {
+            Some(socket) if stdout_type() == Some(FileType::Socket) => {
+                // The other end may have sent something, or have ended its side only.
+                while !hung_up(socket.get_ref()) {
+                    if let Ok(mut ready) = socket.readable().await {
+                        ready.clear_ready();
+                    }
+                    tokio::time::sleep(GLANCE).await;
+                }
+            }
             Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
             _ => std::future::pending().await,
         }

@@ -307,7 +307,7 @@ fn string(out: &mut Vec<u8>, value: &[u8]) {
 fn process(out: &mut Vec<u8>, pid: u32, comm: &Comm) {
     number(out, pid);
     out.push(b'/');
-    out.extend_from_slice(&text::escape(comm.as_bytes()));
+    out.extend_from_slice(&text::escape_word(comm.as_bytes()));
 }
 
 /// What `write` appends, padded with blanks to `width` bytes and one more.

@@ -3,8 +3,14 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Text of the outside world with its control characters made visible (`\n`, `\x1b`), so that a name can neither break a
-/// row nor drive the terminal. Other bytes, valid UTF-8 or not, stay.
+/// Characters that change the direction or order of those around them, or end a line for some: U+061C, U+200E to U+200F, U+2028 to U+202E,
+/// U+2066 to U+2069 (UAX #9, "Explicit directional characters").
+const fn rearranges(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text of the outside world with its control characters made visible (`\n`, `\x1b`), those included that rearrange what is beside them, so that a
+/// name can neither break a row nor drive the terminal, nor show as another one. Other bytes, valid UTF-8 or not, stay.
 pub fn escape(text: &[u8]) -> Cow<'_, [u8]> {
     // The second half of control characters, C1, is two bytes in UTF-8 and one in Latin-1; such bytes are in harmless
     // letters too.
@@ -17,7 +23,7 @@ pub fn escape(text: &[u8]) -> Cow<'_, [u8]> {
         for letter in chunk.valid().chars() {
             let mut bytes = [0; 4];
             let bytes = letter.encode_utf8(&mut bytes).as_bytes();
-            if letter.is_control() {
+            if letter.is_control() || rearranges(letter) {
                 out.extend(bytes.escape_ascii());
             } else {
                 out.extend_from_slice(bytes);
@@ -29,6 +35,22 @@ pub fn escape(text: &[u8]) -> Cow<'_, [u8]> {
             } else {
                 out.push(*byte);
             }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The same for a name in a column of our own views: its blanks are shown, too, so that it cannot pass for the next column.
+pub fn escape_word(text: &[u8]) -> Cow<'_, [u8]> {
+    let escaped = escape(text);
+    if !escaped.contains(&b' ') {
+        return escaped;
+    }
+    let mut out = Vec::with_capacity(escaped.len() + 8);
+    for &byte in escaped.iter() {
+        match byte {
+            b' ' => out.extend_from_slice(b"\\x20"),
+            other => out.push(other),
         }
     }
     Cow::Owned(out)
@@ -106,6 +128,17 @@ mod tests {
         assert_eq!(escape(b"eth0"), Cow::Borrowed(b"eth0"));
         assert_eq!(escape(b"a\x1b[2J\n\t\x7f\xff\\"), Cow::<[u8]>::Owned(b"a\\x1b[2J\\n\\t\\x7f\xff\\".to_vec()));
         assert_eq!(escape(b"\xc2\x9bA \x9bB \xc3\x96").as_ref(), b"\\xc2\\x9bA \\x9bB \xc3\x96");
+    }
+
+    #[test]
+    fn what_rearranges_text_is_shown() {
+        for letter in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}'] {
+            let shown = escape(format!("a{letter}b").as_bytes()).into_owned();
+            assert!(shown.is_ascii() && shown.starts_with(b"a\\x"), "{shown:?}");
+        }
+        assert_eq!(escape("a‐b é".as_bytes()), Cow::Borrowed("a‐b é".as_bytes()));
+        assert_eq!(escape_word(b"sh created  uid=0").as_ref(), b"sh\\x20created\\x20\\x20uid=0");
+        assert_eq!(escape_word(b"sh"), Cow::Borrowed(b"sh"));
     }
 
     #[test]

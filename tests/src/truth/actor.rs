@@ -54,6 +54,16 @@ fn everybodys_copy() -> &'static Path {
     })
 }
 
+/// A copy of a program that every user may run.
+pub fn everybodys(program: &Path) -> PathBuf {
+    let copy = scratch().join("everybodys").join(program.file_name().unwrap());
+    if !copy.exists() {
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(program, &copy).unwrap();
+    }
+    copy
+}
+
 /// This binary as an actor of this name: the kernel calls a process by the last part of the path it was started by.
 pub fn named(name: &str, role: &str, arguments: &[&str]) -> Command {
     let link = scratch().join(name);

@@ -43,7 +43,13 @@ impl Agent {
 
     /// Starts an agent on this path, and waits until it serves, or has ended.
     pub fn at(socket: &Path, args: &[&str]) -> Result<Self, (End, Vec<String>)> {
+        Self::with_env(socket, args, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn with_env(socket: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<Self, (End, Vec<String>)> {
         let mut command = Command::new(programs::netstat_user());
+        command.envs(env.iter().copied());
         command.arg("agent").arg("--socket").arg(socket).args(["--recent", "1h"]).args(args);
         if !args.contains(&"--recent-count") {
             command.args(["--recent-count", "1000000"]);
@@ -68,6 +74,10 @@ impl Agent {
                 Err(RecvTimeoutError::Timeout) => panic!("the agent does not serve within {:?}: {said:?}", patience()),
             }
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
-use netstat_user::query::{Answer, Place, Request};
+use netstat_user::query::{Answer, EventFilter, Place, Request};
 use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use std::io::{IoSliceMut, Read, Write};
@@ -31,6 +31,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
         "receive" => receive(),
         "impostor" => impostor(argument(1)),
+        "besiege" => besiege(argument(1), argument(2).parse().unwrap()),
+        "look" => look(argument(1), argument(2).parse().unwrap()),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
         _ => return actor::run(arguments),
@@ -128,6 +130,80 @@ fn impostor(path: &str) {
             let _ = stream.write_all(&out);
         }
     });
+    listen_up();
+}
+
+/// Asks the agent, and returns what it answers until the end or a refusal, that included.
+fn ask(path: &str, request: &Request) -> Vec<Answer> {
+    let mut reader = crate::agent::Reader::new(UnixStream::connect(path).unwrap(), request).unwrap();
+    let mut answers = Vec::new();
+    while let Ok(Some(answer)) = reader.next() {
+        let ends = matches!(answer, Answer::End | Answer::Refused(_));
+        answers.push(answer);
+        if ends {
+            break;
+        }
+    }
+    answers
+}
+
+/// Subscribes so many times without ever reading on, says how many were let in and how many were not, and stays. Each wants something else, so
+/// that none shares what is sent to another.
+fn besiege(path: &str, readers: u16) {
+    let mut inside = Vec::new();
+    let mut refused = 0;
+    for number in 0..readers {
+        let filter = EventFilter { port: (number % 2 == 0).then_some(number), ..EventFilter::default() };
+        let Ok(stream) = UnixStream::connect(path) else { continue };
+        match crate::agent::Reader::new(stream, &Request::Events(filter)).and_then(|mut reader| {
+            let first = reader.next()?;
+            Ok((reader, first))
+        }) {
+            Ok((reader, Some(Answer::Begin(_)))) => inside.push(reader),
+            _ => refused += 1,
+        }
+    }
+    say(&(inside.len(), refused));
+    listen_up();
+}
+
+/// Looks at all that another user can ask for, and says what was seen.
+fn look(path: &str, other: u32) {
+    let is_mine = |pid: u32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == 65_534);
+    let links = ask(path, &Request::Holders).into_iter().filter_map(|answer| match answer {
+        Answer::Links(links) => Some(links),
+        _ => None,
+    });
+    let foreign_links = links.flatten().filter(|link| !is_mine(link.pid)).count();
+    let wanted = netstat_user::model::RowsWanted { protos: netstat_user::model::Proto::ALL.to_vec(), peer: None };
+    let rows = |netns| ask(path, &Request::Rows { wanted: wanted.clone(), netns, recorded: true });
+    let spaces = rows(None).into_iter().filter_map(|answer| match answer {
+        Answer::Namespace { netns, .. } => Some(netns),
+        _ => None,
+    });
+    let namespaces: Vec<u32> = spaces.collect();
+    let refused = rows(Some(other)).iter().any(|answer| matches!(answer, Answer::Refused(_)));
+    let past = ask(path, &Request::Table { live: true, recent_ns: u64::MAX, netns: None });
+    let ended: Vec<_> = past
+        .into_iter()
+        .filter_map(|answer| match answer {
+            Answer::Closed(closed) => Some(closed),
+            _ => None,
+        })
+        .collect();
+    let mut ended_in: Vec<u32> = ended.iter().filter_map(|closed| closed.socket.netns).collect();
+    ended_in.sort_unstable();
+    ended_in.dedup();
+    let owned = ended.iter().filter(|closed| closed.socket.owner.is_some() || closed.totals.closed_by.is_some());
+    let owned = owned.count();
+    say(&serde_json::json!({
+        "foreign_links": foreign_links,
+        "namespaces": namespaces,
+        "refused": refused,
+        "owned": owned,
+        "ownerless": ended.len() - owned,
+        "ended_in": ended_in,
+    }));
     listen_up();
 }
 

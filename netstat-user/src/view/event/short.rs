@@ -9,7 +9,7 @@ use crate::model::{
     CloseReason, Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals,
 };
 use crate::view::colour::{Role, paint};
-use crate::view::text::{escape, number, span};
+use crate::view::text::{escape_word, number, span};
 
 /// Columns of a line where standard output is no terminal.
 const COLUMNS: usize = 120;
@@ -334,7 +334,7 @@ impl Short {
         let grade = owner.grade.name();
         cells.number(owner.pid);
         let left = room.saturating_sub(cells.columns() + 1);
-        let name = escape(owner.comm.as_bytes());
+        let name = escape_word(owner.comm.as_bytes());
         // A longer name is worth less than how it is known, a name of a few letters more.
         let beside = room.checked_sub(cells.columns() + 1 + grade.len() + 1).filter(|_| how);
         let beside = beside.filter(|&left| left >= columns(&name).min(NAME));
@@ -383,12 +383,12 @@ impl Short {
 /// Columns of an owner with its whole name.
 fn whole_owner(owner: &Owner, how: bool) -> usize {
     let how = if how { owner.grade.name().len() + 1 } else { 0 };
-    digits(owner.pid) + 1 + columns(&escape(owner.comm.as_bytes())) + how
+    digits(owner.pid) + 1 + columns(&escape_word(owner.comm.as_bytes())) + how
 }
 
 /// Columns that an owner should have: its number, and some letters of its name.
 fn least(owner: Option<&Owner>) -> usize {
-    owner.map_or(1, |owner| digits(owner.pid) + 1 + columns(&escape(owner.comm.as_bytes())).min(NAME))
+    owner.map_or(1, |owner| digits(owner.pid) + 1 + columns(&escape_word(owner.comm.as_bytes())).min(NAME))
 }
 
 fn digits(number: u32) -> usize {

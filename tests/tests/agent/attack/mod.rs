@@ -2,12 +2,21 @@
 //! is a thing that worked once.
 
 mod places;
+mod readers;
+mod rights;
+mod scarce;
 
+use crate::agent::Agent;
 use netstat_tests::truth::runner::Test;
 
 /// A user without any rights of their own.
 pub const STRANGER: u32 = 65_534;
 
 pub fn tests() -> Vec<Test> {
-    [places::TESTS].concat()
+    [places::TESTS, readers::TESTS, rights::TESTS, scarce::TESTS].concat()
+}
+
+/// An agent that everybody may ask.
+pub fn open_to_all(args: &[&str]) -> Agent {
+    Agent::start(&[&["--mode", "666"], args].concat())
 }

@@ -1,0 +1,117 @@
+//! What another user is shown, and what they can ask for.
+
+use super::{STRANGER, open_to_all};
+use crate::agent::Agent;
+use crate::churn::Place;
+use netstat_tests::command::{self, End};
+use netstat_tests::programs;
+use netstat_tests::truth::actor::{self, Actor};
+use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::scale::patience;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+pub const TESTS: &[Test] = &[
+    ("attack::a_user_is_shown_what_is_theirs", a_user_is_shown_what_is_theirs),
+    ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
+];
+
+/// What the stranger saw, by what they asked.
+#[derive(Debug, serde::Deserialize)]
+pub struct Seen {
+    /// Holders of processes that are not the stranger's.
+    pub foreign_links: usize,
+    /// Network namespaces of the tables.
+    pub namespaces: Vec<u32>,
+    /// Whether the tables of another namespace were refused, by its number.
+    pub refused: bool,
+    /// Closed sockets with an owner, and without.
+    pub owned: usize,
+    pub ownerless: usize,
+    /// Namespaces of closed sockets.
+    pub ended_in: Vec<u32>,
+}
+
+/// Sockets that root makes and closes, in the stranger's namespace and in another one.
+fn history(place: &Place) {
+    let make = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        drop((listener.accept().unwrap(), client));
+    };
+    make();
+    place.namespace.enter(make);
+}
+
+fn look(agent: &Agent, netns: u64) -> Seen {
+    let mut stranger = actor::named("stranger", "look", &[agent.socket.to_str().unwrap(), &netns.to_string()]);
+    let mut stranger = Actor::start({
+        stranger.uid(STRANGER).gid(STRANGER);
+        stranger
+    });
+    let seen = stranger.hear();
+    stranger.end();
+    seen
+}
+
+fn a_user_is_shown_what_is_theirs() -> Done {
+    let place = Place::new();
+    let own = u32::try_from(netstat_tests::netns::NetNs::current().unwrap().inode().unwrap()).unwrap();
+    let agent = open_to_all(&[]);
+    history(&place);
+    let seen = look(&agent, place.netns);
+    assert_eq!((seen.foreign_links, &seen.namespaces[..], seen.refused), (0, &[own][..], true), "{seen:?}");
+    assert!(seen.owned == 0 && seen.ownerless > 0, "root's sockets have owners: {seen:?}");
+    assert!(seen.ended_in.iter().all(|&netns| netns == own), "{seen:?}");
+    agent.stop();
+    // The same where everything is shared.
+    let agent = open_to_all(&["--share", "all"]);
+    history(&place);
+    let seen = look(&agent, place.netns);
+    assert!(seen.foreign_links > 0 && seen.namespaces.len() > 1 && !seen.refused && seen.owned > 0, "{seen:?}");
+    assert!(seen.ended_in.contains(&u32::try_from(place.netns).unwrap()), "{seen:?}");
+    // The command line of the stranger: the same table as without the agent.
+    let run = |agent_args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(actor::everybodys(programs::netstat_user())).args(["-t", "-l", "-n"]).args(agent_args);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        assert_eq!(outcome.end, End::Exit(0), "{outcome:?}");
+        outcome
+    };
+    let with = run(&["--agent", agent.socket.to_str().unwrap()]);
+    assert_eq!(String::from_utf8_lossy(&with.stderr), "");
+    assert_eq!(with.stdout, run(&["--no-agent"]).stdout);
+    agent.stop();
+    place.leave();
+    Done::Passed
+}
+
+/// Bytes of requests that name a protocol as often as fits: they are as good as any other, or refused, and the agent answers others meanwhile.
+fn requests_cost_no_more_for_being_long() -> Done {
+    use std::io::{Read, Write};
+    let agent = Agent::start(&[]);
+    let mut good = bytes::BytesMut::new();
+    netstat_user::query::Request::Status.encode(&mut good);
+    let version = good[4];
+    let before = agent.resident() >> 20;
+    for tag in [3u8, 5] {
+        // The old form: a list with its length, 4,000 times the same.
+        let body = [&[version, tag][..], &4000u32.to_le_bytes(), &[2; 4000]].concat();
+        let frame = [&(body.len() as u32).to_le_bytes()[..], &body].concat();
+        let mut streams: Vec<_> = (0..50).map(|_| agent.connect().unwrap()).collect();
+        for stream in &mut streams {
+            let _ = stream.write_all(&frame);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+        for mut stream in streams {
+            let _ = stream.read(&mut [0; 1024]);
+        }
+        agent.status();
+    }
+    let grown = (agent.resident() >> 20).saturating_sub(before);
+    assert!(grown < 128, "{grown} MiB");
+    agent.stop();
+    Done::Passed
+}

@@ -1,0 +1,165 @@
+//! Nothing left: descriptors, threads, time.
+
+use crate::agent::{Agent, path};
+use crate::churn::Place;
+use netstat_tests::command::{self, End, Outcome};
+use netstat_tests::programs;
+use netstat_tests::truth::actor;
+use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::scale::patience;
+use nix::sys::signal::Signal;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+pub const TESTS: &[Test] = &[
+    ("attack::few_descriptors_are_enough_or_are_named", few_descriptors_are_enough_or_are_named),
+    ("attack::no_descriptors_are_no_end_of_sockets", no_descriptors_are_no_end_of_sockets),
+    ("attack::no_threads_are_no_abort", no_threads_are_no_abort),
+    ("attack::times_beyond_all_clocks", times_beyond_all_clocks),
+    ("attack::a_reload_is_reported", a_reload_is_reported),
+];
+
+fn limited(limit: &str, args: &[&str]) -> Outcome {
+    let mut command = Command::new("prlimit");
+    command.arg(limit).arg(programs::netstat_user()).args(args);
+    command::run(&mut command, None, patience()).unwrap()
+}
+
+/// With few descriptors the table is whole, and who is not found for want of one is said not to be.
+fn few_descriptors_are_enough_or_are_named() -> Done {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        return Done::Skipped("prlimit is not installed".into());
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{} ", listener.local_addr().unwrap().port());
+    let mine = format!(" {}/", std::process::id());
+    for descriptors in 4..16 {
+        let outcome = limited(&format!("--nofile={descriptors}"), &["-t", "-l", "-n", "-p", "--no-agent"]);
+        assert_eq!(outcome.end, End::Exit(0), "{descriptors} descriptors: {outcome:?}");
+        let stdout = String::from_utf8_lossy(&outcome.stdout);
+        let row = stdout.lines().find(|line| line.contains(&port));
+        let row = row.unwrap_or_else(|| panic!("no row with {descriptors} descriptors: {outcome:?}"));
+        let said = String::from_utf8_lossy(&outcome.stderr).to_lowercase();
+        assert!(row.contains(&mine) || said.contains("too many open files"), "{descriptors} descriptors: {outcome:?}");
+    }
+    Done::Passed
+}
+
+/// A listing for which the agent has no descriptor left takes nothing for ended.
+fn no_descriptors_are_no_end_of_sockets() -> Done {
+    let place = Place::new();
+    let agent = Agent::start(&[]);
+    let kept: Vec<TcpListener> =
+        place.namespace.enter(|| (0..100).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect());
+    assert!(agent.table(place.netns).len() >= kept.len());
+    let open = fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count() as u64;
+    let limit = |most: Option<u64>| {
+        let (pid, what) = (agent.pid() as i32, nix::libc::RLIMIT_NOFILE);
+        let mut now = nix::libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the pointers are to live values and to nothing.
+        let failed = unsafe { nix::libc::prlimit(pid, what, std::ptr::null(), &raw mut now) };
+        assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+        now.rlim_cur = most.unwrap_or(now.rlim_max);
+        // SAFETY: as above.
+        let failed = unsafe { nix::libc::prlimit(pid, what, &raw const now, std::ptr::null_mut()) };
+        assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+    };
+    let before = agent.status();
+    for left in 0..4 {
+        let resyncs = agent.status().resyncs;
+        limit(Some(open + left));
+        agent.signal(Signal::SIGHUP);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        limit(None);
+        agent.wait("a resync", |status| status.resyncs > resyncs);
+    }
+    let ended = agent.classic(&["-t", "-n", "--recent", "1h"]);
+    drop(ended);
+    assert!(agent.table(place.netns).len() >= kept.len());
+    let listening = place.namespace.enter(|| agent.classic(&["-t", "-n", "-a", "--recent", "1h"]));
+    let closed = listening.iter().filter(|row| row["state"] == "CLOSE").count();
+    assert_eq!(closed, 0, "living sockets are among those that ended; before {before:?}, now {:?}", agent.status());
+    drop(kept);
+    agent.stop();
+    place.leave();
+    Done::Passed
+}
+
+/// Without room for another thread the tables are printed, and the agent ends with a line, or serves; nobody is aborted.
+fn no_threads_are_no_abort() -> Done {
+    if Command::new("setpriv").arg("--version").output().is_err()
+        || Command::new("prlimit").arg("--version").output().is_err()
+    {
+        return Done::Skipped("setpriv or prlimit is not installed".into());
+    }
+    // The limit is a user's: root has none.
+    let binary = actor::everybodys(programs::netstat_user());
+    let run = |args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=64321", "--regid=64321", "--clear-groups", "prlimit", "--nproc=1"])
+            .arg(&binary)
+            .args(args);
+        command::run(&mut command, None, patience()).unwrap()
+    };
+    for args in [
+        &["-t", "-a", "-n", "-p", "--no-agent"][..],
+        &["-t", "-a", "-n", "-p", "--all-netns", "--no-agent"],
+        &["doctor", "--no-agent"],
+    ] {
+        let outcome = run(args);
+        assert!(matches!(outcome.end, End::Exit(_)), "{args:?}: {outcome:?}");
+        // A namespace that only a thread could enter is an error, and a line says so.
+        let said = String::from_utf8_lossy(&outcome.stderr);
+        let is_said = args.contains(&"--all-netns") && said.contains("temporarily unavailable");
+        if args[0] != "doctor" {
+            assert!(outcome.end == End::Exit(0) || is_said, "{args:?}: {outcome:?}");
+        }
+    }
+    Done::Passed
+}
+
+fn times_beyond_all_clocks() -> Done {
+    let run = |args: &[&str]| {
+        let outcome = command::run(Command::new(programs::netstat_user()).args(args), None, patience()).unwrap();
+        let stderr = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+        outcome.end
+    };
+    for args in [
+        &["agent", "--poll", "10000000000000000000"][..],
+        &["agent", "--recent", "18446744074s"],
+        &["events", "--duration", "10000000000000000000"],
+    ] {
+        assert_eq!(run(args), End::Exit(2), "{args:?}");
+    }
+    // As far as can be asked for.
+    let agent = Agent::start(&["--poll", "36500d"]);
+    agent.status();
+    agent.stop();
+    Done::Passed
+}
+
+/// What a service manager of `Type=notify-reload` waits for.
+fn a_reload_is_reported() -> Done {
+    let to = path().with_extension("notify");
+    let manager = UnixDatagram::bind(&to).unwrap();
+    manager.set_read_timeout(Some(patience())).unwrap();
+    let hear = || {
+        let mut message = [0; 256];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let agent = Agent::with_env(&path(), &[], &[("NOTIFY_SOCKET", to.to_str().unwrap())]).unwrap();
+    assert_eq!(hear(), "READY=1");
+    agent.signal(Signal::SIGHUP);
+    let reloading = hear();
+    let usec = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
+    assert!(usec.trim().parse::<u64>().unwrap() > 0);
+    assert_eq!(hear(), "READY=1");
+    agent.stop();
+    assert_eq!(hear(), "STOPPING=1");
+    Done::Passed
+}
