@@ -172,6 +172,14 @@ impl Need {
         self.0 & other.0 != 0
     }
 
+    /// Everything.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// Whether everything in `other` is in this set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Whether there is nothing to gather.
     pub const fn is_none(self) -> bool {
         self.0 == 0
@@ -262,7 +270,7 @@ pub fn nearest(word: &str, known: impl IntoIterator<Item = &'static str>) -> Opt
     let word = word.to_ascii_lowercase();
     let likeness = |known: &'static str| (strsim::jaro_winkler(&word, &known.to_ascii_lowercase()), known);
     let nearest = known.into_iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
-    nearest.filter(|(likeness, _)| *likeness >= 0.75).map(|(_, known)| known)
+    nearest.filter(|(likeness, _)| *likeness >= 0.78).map(|(_, known)| known)
 }
 
 /// Names of values that have few: of every protocol shown.
@@ -411,6 +419,7 @@ fields! {
     PeerPid "peer.pid" Kind::Number, NONE, IU, Need::PEERS.and(Need::OWNERS), "process at the other end, where that is a socket of this host";
     PeerComm "peer.comm" Kind::Text, NONE, IU, Need::PEERS.and(Need::OWNERS).and(Need::COMMS), "its name as the kernel keeps it";
     PeerContainer "peer.container" Kind::Text, NONE, IU, Need::PEERS.and(Need::OWNERS).and(Need::CGROUPS), "id of its container";
+    PeerPath "peer.path" Kind::Text, NONE, U, Need::PEERS, "UNIX: path of the socket at the other end";
     Dev "dev" Kind::Text, NONE, I, Need::DIAG, "device the socket is bound to";
     Fwmark "fwmark" Kind::Number, NONE, I, Need::DIAG, "mark of the socket (SO_MARK)";
     InfoRttUs "info.rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "smoothed round-trip time";

@@ -11,7 +11,8 @@
 //! sys      -                           system calls no well-kept crate wraps; the one user-side room with `unsafe`
 //! lang     -                           English and German words, by locale
 //! field    model                       the table of fields of rows and events, and what each row answers for them
-//! cli      model field                 argv → Request; no I/O
+//! filter   model field                 the filter language: text → expression → predicate over rows
+//! cli      model field filter          argv → Request; no I/O
 //! diag     model                       sock_diag: dumps of sockets, tcp_info, and closing sockets, over netlink
 //! kernel   model sys                   all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                   readers of /proc and the descriptor scan
@@ -32,6 +33,7 @@ pub mod agent;
 pub mod cli;
 pub mod diag;
 pub mod field;
+pub mod filter;
 pub mod kernel;
 pub mod lang;
 pub mod life;

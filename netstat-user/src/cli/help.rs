@@ -82,6 +82,7 @@ fn with_help(command: Command) -> Command {
 }
 
 /// What the command line of a verb asks for.
+#[allow(clippy::large_enum_variant, reason = "one of them is made in a run")]
 pub enum Asked {
     /// To be done, with these options.
     Options(ArgMatches),

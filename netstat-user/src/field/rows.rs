@@ -7,11 +7,18 @@ use crate::model::{
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// What has fields: a row, or an event.
 pub trait HasFields {
     /// The value of a field, in the unit of its kind; null where this row has no such field.
     fn value(&self, field: Field) -> Value<'_>;
+
+    /// The state, as ss counts them: a datagram socket has one too, and so has a UNIX domain socket; of an event the state entered.
+    fn state(&self) -> Option<TcpState>;
+
+    /// Address and port of the socket's own end, or of the other; `None` where it has no Internet address.
+    fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)>;
 }
 
 /// What the rows of a table share, gathered before they are filtered.
@@ -63,6 +70,15 @@ pub struct RowFields<'a> {
 }
 
 impl HasFields for RowFields<'_> {
+    fn state(&self) -> Option<TcpState> {
+        TcpState::from_kernel(self.row.state)
+    }
+
+    fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
+        let end = if own { &self.row.local } else { &self.row.remote };
+        Some((end.addr, Some(end.port)))
+    }
+
     fn value(&self, field: Field) -> Value<'_> {
         let (row, context) = (self.row, self.context);
         let timer = &row.timer;
@@ -74,7 +90,7 @@ impl HasFields for RowFields<'_> {
             Field::LocalPort => Value::Number(row.local.port.into()),
             Field::RemoteAddr => Value::Addr(row.remote.addr),
             Field::RemotePort => Value::Number(row.remote.port.into()),
-            Field::State => Value::word(state(row.proto, row.state)),
+            Field::State => Value::word(state_name(row.proto, row.state)),
             Field::Uid => Value::Number(row.uid.into()),
             Field::User => context.user(Some(row.uid)),
             Field::Inode => Value::Number(row.inode),
@@ -101,7 +117,7 @@ impl HasFields for RowFields<'_> {
 }
 
 /// The name of a state, as JSON has it: a datagram socket that is not connected has none to speak of.
-pub(super) fn state(proto: Proto, state: u8) -> Option<&'static str> {
+fn state_name(proto: Proto, state: u8) -> Option<&'static str> {
     let state = TcpState::from_kernel(state)?;
     (proto.is_tcp() || state == TcpState::Established).then(|| state.name())
 }
@@ -137,10 +153,22 @@ pub struct SctpFields<'a> {
 }
 
 impl HasFields for SctpFields<'_> {
+    fn state(&self) -> Option<TcpState> {
+        TcpState::from_kernel(self.row.state)
+    }
+
+    fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
+        if own {
+            return Some((*self.row.local.first()?, Some(self.row.local_port)));
+        }
+        let peer = self.row.peer.as_ref()?;
+        Some((*peer.addrs.first()?, Some(peer.port)))
+    }
+
     fn value(&self, field: Field) -> Value<'_> {
         let (row, context) = (self.row, self.context);
         let peer = row.peer.as_ref();
-        let addrs = |addrs: &[std::net::IpAddr]| Value::List(addrs.iter().copied().map(Value::Addr).collect());
+        let addrs = |addrs: &[IpAddr]| Value::List(addrs.iter().copied().map(Value::Addr).collect());
         match field {
             Field::Proto => Value::word(Some("sctp")),
             Field::RecvQ => Value::number(peer.map(|peer| peer.recv_q)),
@@ -181,6 +209,20 @@ pub struct UnixFields<'a> {
 }
 
 impl HasFields for UnixFields<'_> {
+    fn state(&self) -> Option<TcpState> {
+        Some(match self.row.state {
+            1 if self.row.accepts() => TcpState::Listen,
+            2 => TcpState::SynSent,
+            3 => TcpState::Established,
+            4 => TcpState::Closing,
+            _ => TcpState::Close,
+        })
+    }
+
+    fn end(&self, _: bool) -> Option<(IpAddr, Option<u16>)> {
+        None
+    }
+
     fn value(&self, field: Field) -> Value<'_> {
         let (row, context) = (self.row, self.context);
         match field {
@@ -221,6 +263,18 @@ pub struct EventFields<'a> {
 }
 
 impl HasFields for EventFields<'_> {
+    fn state(&self) -> Option<TcpState> {
+        match self.event.kind {
+            EventKind::State { new, .. } => Some(new),
+            _ => None,
+        }
+    }
+
+    fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
+        let end = if own { self.event.local } else { self.event.remote };
+        end.map(|end| (end.addr, end.port))
+    }
+
     fn value(&self, field: Field) -> Value<'_> {
         let event = self.event;
         let old_new = match event.kind {
@@ -267,6 +321,15 @@ pub struct ClosedFields<'a> {
 }
 
 impl HasFields for ClosedFields<'_> {
+    fn state(&self) -> Option<TcpState> {
+        self.closed.socket.proto.is_tcp().then_some(TcpState::Close)
+    }
+
+    fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
+        let end = if own { self.closed.socket.local } else { self.closed.socket.remote };
+        end.map(|end| (end.addr, end.port))
+    }
+
     fn value(&self, field: Field) -> Value<'_> {
         let (socket, context) = (&self.closed.socket, self.context);
         let addr = |end: Option<EventEnd>| Value::addr(end.map(|end| end.addr));

@@ -1,0 +1,337 @@
+//! An expression with its names looked up, asked of rows.
+
+use super::host::{Addresses, Prefix};
+use super::literal::{self, Meaning};
+use super::{Expr, HostPattern, Literal, NameError, Op, Place, PortPattern, Side, states};
+use crate::field::{Field, HasFields, Kind, Need, RowKinds, Value};
+use regex::bytes::Regex;
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// Whoever knows what the names in an expression mean.
+pub trait Resolver {
+    /// The ports of a service, of every protocol.
+    fn service(&mut self, name: &str) -> Vec<u16>;
+    /// The addresses of a host.
+    fn host(&mut self, name: &str) -> Vec<IpAddr>;
+    /// The number of a user.
+    fn user(&mut self, name: &str) -> Option<u32>;
+    /// The inode number of a network namespace; `self` is that of this process.
+    fn netns(&mut self, name: &str) -> Option<u32>;
+    /// The name of a device, by its name or index.
+    fn device(&mut self, name: &str) -> Option<String>;
+    /// The ports that the kernel gives to sockets that ask for none.
+    fn ephemeral(&mut self) -> RangeInclusive<u16>;
+}
+
+/// An expression that can be asked of rows.
+#[derive(Clone, Debug)]
+pub struct Predicate {
+    test: Test,
+    needs: Need,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    Not(Box<Test>),
+    States(u16),
+    Host { side: Side, v6: Option<bool>, nets: Option<Vec<Prefix>>, ports: Option<Vec<u16>> },
+    Path { side: Side, form: Box<Regex> },
+    Port { side: Side, op: Op, ports: Option<Vec<u16>> },
+    Device { negated: bool, name: Vec<u8> },
+    Mark { negated: bool, mark: u32, mask: u32 },
+    Autobound(RangeInclusive<u16>),
+    Compare { field: Field, op: Op, scale: u128, operand: Operand },
+}
+
+#[derive(Clone, Debug)]
+enum Operand {
+    Null,
+    Number(u128),
+    /// One of these, which a name stands for.
+    Numbers(Vec<u64>),
+    Addr(IpAddr),
+    Net(Prefix),
+    Texts(Vec<Vec<u8>>),
+    Form(Box<Regex>),
+}
+
+impl Predicate {
+    /// Looks up the names in an expression over these kinds of rows.
+    ///
+    /// # Errors
+    /// A name that means nothing.
+    pub fn new(expr: &Expr, rows: RowKinds, resolver: &mut impl Resolver) -> Result<Self, NameError> {
+        let mut needs = Need::NONE;
+        let test = Compiler { rows, resolver, needs: &mut needs }.test(expr)?;
+        Ok(Self { test, needs })
+    }
+
+    /// What must be gathered before every row can be decided.
+    pub const fn needs(&self) -> Need {
+        self.needs
+    }
+
+    /// Whether the row is wanted, every need gathered.
+    pub fn holds(&self, row: &impl HasFields) -> bool {
+        self.test.ask(row, Need::ALL) == Some(true)
+    }
+
+    /// Whether the row is wanted, if that can be decided with what has been gathered.
+    pub fn decide(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
+        self.test.ask(row, gathered)
+    }
+}
+
+struct Compiler<'a, R> {
+    rows: RowKinds,
+    resolver: &'a mut R,
+    needs: &'a mut Need,
+}
+
+impl<R: Resolver> Compiler<'_, R> {
+    fn test(&mut self, expr: &Expr) -> Result<Test, NameError> {
+        Ok(match expr {
+            Expr::All(list) => Test::All(self.tests(list)?),
+            Expr::Any(list) => Test::Any(self.tests(list)?),
+            Expr::Not(inner) => Test::Not(Box::new(self.test(inner)?)),
+            Expr::States(words) => Test::States(states::union(words)),
+            Expr::Host { side, host: HostPattern::Unix(path), place } => {
+                if *side == Side::Remote {
+                    self.need(Field::PeerPath);
+                }
+                let form = literal::path_glob(path).map_err(|(what, _)| NameError { place: *place, what })?;
+                Test::Path { side: *side, form }
+            }
+            Expr::Host { side, host: HostPattern::Inet { v6, addr, port }, place } => {
+                let nets = match addr {
+                    Addresses::Any => None,
+                    Addresses::Net(prefix) => Some(vec![*prefix]),
+                    Addresses::Name(name) => Some(self.hosts(name, *place)?),
+                };
+                Test::Host { side: *side, v6: *v6, nets, ports: self.ports(port, *place)? }
+            }
+            Expr::Port { side, op, port, place } => {
+                Test::Port { side: *side, op: *op, ports: self.ports(port, *place)? }
+            }
+            Expr::Device { negated, name, place } => {
+                self.need(Field::Dev);
+                let known = self.resolver.device(name).ok_or_else(|| none(*place, "device", name))?;
+                Test::Device { negated: *negated, name: known.into_bytes() }
+            }
+            Expr::Mark { negated, mark, mask } => {
+                self.need(Field::Fwmark);
+                Test::Mark { negated: *negated, mark: *mark, mask: *mask }
+            }
+            Expr::Autobound => Test::Autobound(self.resolver.ephemeral()),
+            Expr::Compare { field, op, value, place } => self.compare(*field, *op, value, *place)?,
+        })
+    }
+
+    fn tests(&mut self, list: &[Expr]) -> Result<Vec<Test>, NameError> {
+        list.iter().map(|expr| self.test(expr)).collect()
+    }
+
+    fn need(&mut self, field: Field) {
+        *self.needs = self.needs.and(field.spec().need);
+    }
+
+    fn hosts(&mut self, name: &str, place: Place) -> Result<Vec<Prefix>, NameError> {
+        let whole = |addr: IpAddr| Prefix { addr, len: if addr.is_ipv4() { 32 } else { 128 } };
+        let nets: Vec<Prefix> = self.resolver.host(name).into_iter().map(whole).collect();
+        if nets.is_empty() { Err(none(place, "host", name)) } else { Ok(nets) }
+    }
+
+    fn ports(&mut self, port: &PortPattern, place: Place) -> Result<Option<Vec<u16>>, NameError> {
+        match port {
+            PortPattern::Any => Ok(None),
+            PortPattern::Number(number) => Ok(Some(vec![*number])),
+            PortPattern::Name(name) => self.service(name, place).map(Some),
+        }
+    }
+
+    fn service(&mut self, name: &str, place: Place) -> Result<Vec<u16>, NameError> {
+        let ports = self.resolver.service(name);
+        if ports.is_empty() { Err(none(place, "service", name)) } else { Ok(ports) }
+    }
+
+    fn compare(&mut self, field: Field, op: Op, value: &Literal, place: Place) -> Result<Test, NameError> {
+        // Of a row that several processes hold, any of them may be meant.
+        let field = match field {
+            Field::Pid if !self.rows.meets(RowKinds::EVENT) => Field::OwnersPid,
+            Field::Comm if !self.rows.meets(RowKinds::EVENT) => Field::OwnersComm,
+            field => field,
+        };
+        self.need(field);
+        let kind = field.spec().kind;
+        let scale = if let Kind::Span(unit) = kind { unit.nanos().into() } else { 1 };
+        let meaning = literal::meaning(field, op, value).map_err(|(what, _)| NameError { place, what })?;
+        let operand = match meaning {
+            Meaning::Null => Operand::Null,
+            Meaning::Number(number) => Operand::Number(number),
+            Meaning::Addr(addr) => Operand::Addr(addr),
+            Meaning::Net(net) => Operand::Net(net),
+            Meaning::Texts(texts) => Operand::Texts(texts),
+            Meaning::Form(form) => Operand::Form(form),
+            Meaning::Name(name) => {
+                let numbers: Vec<u64> = match kind {
+                    Kind::Port => self.service(&name, place)?.into_iter().map(u64::from).collect(),
+                    Kind::User => self.resolver.user(&name).into_iter().map(u64::from).collect(),
+                    _ => self.resolver.netns(&name).into_iter().map(u64::from).collect(),
+                };
+                let what = if kind == Kind::User { "user" } else { "network namespace" };
+                match numbers[..] {
+                    [] => return Err(none(place, what, &name)),
+                    [only] => Operand::Number(only.into()),
+                    _ if op.orders() => {
+                        let what = format!("`{name}' is the name of several ports: write a number");
+                        return Err(NameError { place, what });
+                    }
+                    _ => Operand::Numbers(numbers),
+                }
+            }
+        };
+        Ok(Test::Compare { field, op, scale, operand })
+    }
+}
+
+fn none(place: Place, what: &str, name: &str) -> NameError {
+    NameError { place, what: format!("there is no {what} `{name}'") }
+}
+
+impl Test {
+    /// Yes, no, or not before more is gathered.
+    fn ask(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
+        match self {
+            Self::All(list) => {
+                let mut all = Some(true);
+                for test in list {
+                    match test.ask(row, gathered) {
+                        Some(false) => return Some(false),
+                        None => all = None,
+                        Some(true) => {}
+                    }
+                }
+                all
+            }
+            Self::Any(list) => {
+                let mut any = Some(false);
+                for test in list {
+                    match test.ask(row, gathered) {
+                        Some(true) => return Some(true),
+                        None => any = None,
+                        Some(false) => {}
+                    }
+                }
+                any
+            }
+            Self::Not(inner) => inner.ask(row, gathered).map(|holds| !holds),
+            Self::States(bits) => Some(row.state().is_some_and(|state| bits & 1 << state as u16 != 0)),
+            Self::Host { side, v6, nets, ports } => Some(host(row, *side, *v6, nets.as_deref(), ports.as_deref())),
+            Self::Path { side, form } => match side {
+                Side::Local => Some(is_unix(row) && form.is_match(&text(&row.value(Field::Path)))),
+                Side::Remote if !gathered.has(Field::PeerPath.spec().need) => None,
+                Side::Remote => Some(is_unix(row) && form.is_match(&text(&row.value(Field::PeerPath)))),
+            },
+            Self::Port { side, op, ports } => Some(match (row.end(*side == Side::Local), ports) {
+                (None, _) => false,
+                (Some(_), None) => true,
+                (Some((_, port)), Some(ports)) => port.is_some_and(|port| match op {
+                    Op::Eq => ports.contains(&port),
+                    Op::Ne => !ports.contains(&port),
+                    op => ports.iter().any(|than| op.holds(port.cmp(than))),
+                }),
+            }),
+            Self::Device { negated, name } => {
+                let known = gathered.has(Field::Dev.spec().need);
+                known.then(|| (*text(&row.value(Field::Dev)) == name[..]) != *negated)
+            }
+            Self::Mark { negated, mark, mask } => {
+                let known = gathered.has(Field::Fwmark.spec().need);
+                known.then(|| match row.value(Field::Fwmark) {
+                    Value::Number(own) => (own & u64::from(*mask) == u64::from(*mark)) != *negated,
+                    _ => false,
+                })
+            }
+            Self::Autobound(range) => Some(match row.end(true) {
+                Some((_, port)) => port.is_some_and(|port| range.contains(&port)),
+                None => is_unix(row) && is_autobound_path(&row.value(Field::Path)),
+            }),
+            Self::Compare { field, op, scale, operand } => {
+                gathered.has(field.spec().need).then(|| compare(&row.value(*field), *field, *op, *scale, operand))
+            }
+        }
+    }
+}
+
+fn is_unix(row: &impl HasFields) -> bool {
+    row.value(Field::Proto) == Value::word(Some("unix"))
+}
+
+/// No name, or one that the kernel made up: `@` and five hexadecimal digits.
+fn is_autobound_path(path: &Value<'_>) -> bool {
+    match path {
+        Value::Text(path) => {
+            path.len() == 6 && path[0] == b'@' && path[1..].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        }
+        _ => true,
+    }
+}
+
+fn text<'v>(value: &'v Value<'_>) -> Cow<'v, [u8]> {
+    match value {
+        Value::Text(text) => Cow::Borrowed(text),
+        _ => Cow::Borrowed(b""),
+    }
+}
+
+fn host(row: &impl HasFields, side: Side, v6: Option<bool>, nets: Option<&[Prefix]>, ports: Option<&[u16]>) -> bool {
+    let Some((addr, port)) = row.end(side == Side::Local) else { return false };
+    let is_v6 = addr.is_ipv6();
+    v6.is_none_or(|v6| v6 == is_v6)
+        && ports.is_none_or(|ports| port.is_some_and(|port| ports.contains(&port)))
+        && nets.is_none_or(|nets| nets.iter().any(|net| net.has_mapped(addr)))
+}
+
+fn compare(value: &Value<'_>, field: Field, op: Op, scale: u128, operand: &Operand) -> bool {
+    match (value, operand) {
+        (Value::List(values), Operand::Null) => {
+            let null = values.is_empty() || values.contains(&Value::Null);
+            let known = values.iter().any(|value| *value != Value::Null);
+            if op == Op::Eq { null } else { known }
+        }
+        (Value::List(values), operand) => values.iter().any(|value| compare(value, field, op, scale, operand)),
+        (value, Operand::Null) => (*value == Value::Null) == (op == Op::Eq),
+        (Value::Null, _) => false,
+        (Value::Number(own), Operand::Number(number)) => op.holds((u128::from(*own) * scale).cmp(number)),
+        (Value::Number(own), Operand::Numbers(numbers)) => numbers.contains(own) == (op == Op::Eq),
+        (Value::Addr(own), Operand::Addr(addr)) => op.holds(own.cmp(addr)),
+        (Value::Addr(own), Operand::Net(net)) => net.has(*own) == (op == Op::Eq),
+        (Value::Text(own), Operand::Texts(texts)) if op.orders() => {
+            texts.first().is_some_and(|text| op.holds(own[..].cmp(text)))
+        }
+        (Value::Text(own), Operand::Texts(texts)) => texts.iter().any(|text| own[..] == text[..]) == (op == Op::Eq),
+        (value, Operand::Form(form)) => form.is_match(&written(value, field)) == matches!(op, Op::Eq | Op::Match),
+        _ => false,
+    }
+}
+
+/// A value as JSON has it, without quotes.
+fn written<'v>(value: &'v Value<'_>, field: Field) -> Cow<'v, [u8]> {
+    match value {
+        Value::Text(text) => Cow::Borrowed(text),
+        Value::Addr(addr) => Cow::Owned(addr.to_string().into_bytes()),
+        Value::Number(time_ns) if field.spec().kind == Kind::Time => {
+            let time = jiff::Timestamp::from_nanosecond(i128::from(*time_ns)).unwrap_or_default();
+            Cow::Owned(format!("{time:.9}").into_bytes())
+        }
+        Value::Number(number) if field.spec().kind == Kind::Span(crate::field::Unit::Hundredths) => {
+            Cow::Owned(format!("{}.{:02}", number / 100, number % 100).into_bytes())
+        }
+        Value::Number(number) => Cow::Owned(number.to_string().into_bytes()),
+        Value::List(_) | Value::Null => Cow::Borrowed(b""),
+    }
+}

@@ -1,0 +1,145 @@
+//! The short spellings of the commonest expressions: `--port 80,443` and the like.
+
+use super::{Expr, Literal, Op, Place, PortPattern, Side, StateSet, StateWord};
+use crate::field::{Field, nearest};
+use crate::model::Proto;
+
+/// An option that spells an expression. Its values are a list, and it may be given again for more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the options")]
+pub enum Spelling {
+    Pid,
+    Port,
+    Lport,
+    Rport,
+    State,
+    Comm,
+    Netns,
+    Proto,
+}
+
+impl Spelling {
+    /// Every one.
+    pub const ALL: [Self; 8] =
+        [Self::Pid, Self::Port, Self::Lport, Self::Rport, Self::State, Self::Comm, Self::Netns, Self::Proto];
+
+    /// The option, without its dashes.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Port => "port",
+            Self::Lport => "lport",
+            Self::Rport => "rport",
+            Self::State => "state",
+            Self::Comm => "comm",
+            Self::Netns => "netns",
+            Self::Proto => "proto",
+        }
+    }
+
+    /// The expression that one of the values is meant by.
+    ///
+    /// # Errors
+    /// What is wrong with a value, as a sentence without its full stop.
+    pub fn expr(self, values: &[String]) -> Result<Expr, String> {
+        let mut words = Vec::new();
+        for word in values.iter().flat_map(|value| value.split(',')) {
+            if word.is_empty() {
+                return Err("a value is missing; write values separated by commas".into());
+            }
+            words.push(word);
+        }
+        if self == Self::State {
+            let states: Result<Vec<StateWord>, String> = words.iter().map(|word| state(word)).collect();
+            return states.map(Expr::States);
+        }
+        let mut list = Vec::new();
+        for word in words {
+            match self {
+                Self::Pid => list.push(pid(word)?),
+                Self::Port => list.extend([port(Side::Local, word)?, port(Side::Remote, word)?]),
+                Self::Lport => list.push(port(Side::Local, word)?),
+                Self::Rport => list.push(port(Side::Remote, word)?),
+                Self::Comm => list.push(comm(word)),
+                Self::Netns => list.push(netns(word)?),
+                Self::Proto => list.extend(protos(word)?.into_iter().map(|name| equals(Field::Proto, name))),
+                Self::State => {}
+            }
+        }
+        Ok(Expr::any(list))
+    }
+}
+
+fn equals(field: Field, value: impl Into<String>) -> Expr {
+    Expr::Compare { field, op: Op::Eq, value: Literal::text(value), place: Place::default() }
+}
+
+/// The state or group of states of a word, in ss's or netstat's spelling.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn state(word: &str) -> Result<StateWord, String> {
+    match StateSet::parse(word) {
+        Some(states) => Ok(StateWord { exclude: false, states }),
+        None => {
+            let known = StateSet::words().collect::<Vec<_>>().join(" ");
+            let near = StateSet::nearest(word).map_or_else(String::new, |near| format!("; did you mean `{near}'?"));
+            Err(format!("`{word}' is no state: write one of {known}, or netstat's names{near}"))
+        }
+    }
+}
+
+fn port(side: Side, word: &str) -> Result<Expr, String> {
+    match PortPattern::parse(word) {
+        Ok(PortPattern::Any) => Err(format!("`{word}' is no port: write a number or the name of a service")),
+        Ok(port) => Ok(Expr::Port { side, op: Op::Eq, port, place: Place::default() }),
+        Err(what) => Err(what),
+    }
+}
+
+fn pid(word: &str) -> Result<Expr, String> {
+    match word.parse::<u32>() {
+        Ok(1..=4_194_304) if word.bytes().all(|byte| byte.is_ascii_digit()) => Ok(equals(Field::OwnersPid, word)),
+        _ => Err(format!("`{word}' is no process id: write a number from 1 to 4194304")),
+    }
+}
+
+/// The kernel keeps 15 bytes of a name.
+fn comm(word: &str) -> Expr {
+    let end = (0..=word.len().min(15)).rev().find(|&end| word.is_char_boundary(end)).unwrap_or(0);
+    equals(Field::OwnersComm, word[..end].replace('\\', "\\\\"))
+}
+
+fn netns(word: &str) -> Result<Expr, String> {
+    if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.parse::<u32>().is_ok_and(|inode| inode > 0) {
+        return Err(format!("`{word}' is no network namespace: write `self', a name in /run/netns or an inode number"));
+    }
+    Ok(equals(Field::Netns, word))
+}
+
+/// The protocols of a word: both families without a 4 or a 6 behind it, as netstat's letters mean them.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn protos(word: &str) -> Result<Vec<&'static str>, String> {
+    const FAMILIES: [&str; 4] = ["tcp", "udp", "udplite", "raw"];
+    let lower = word.to_ascii_lowercase();
+    let named = |name: &str| Proto::ALL.into_iter().map(Proto::name).find(|known| *known == name);
+    let single = ["sctp", "unix"].into_iter().find(|known| *known == lower);
+    let base = lower.strip_suffix('4').filter(|base| FAMILIES.contains(base));
+    let found: Vec<&'static str> = match (single, base) {
+        (Some(single), _) => vec![single],
+        (None, Some(base)) => named(base).into_iter().collect(),
+        (None, None) if FAMILIES.contains(&&*lower) => {
+            named(&lower).into_iter().chain(named(&format!("{lower}6"))).collect()
+        }
+        (None, None) => named(&lower).into_iter().collect(),
+    };
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let known =
+        ["tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "udplite", "udplite4", "udplite6", "raw", "raw4", "raw6"];
+    let near = nearest(&lower, known).map_or_else(String::new, |near| format!("; did you mean `{near}'?"));
+    Err(format!("`{word}' is no protocol: write one of {}{near}", known.join(" ")))
+}

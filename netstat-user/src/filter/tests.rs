@@ -1,0 +1,403 @@
+use super::*;
+use crate::field::{FIELDS, Kind, Need, RowContext, RowFields, RowKinds, UnixFields};
+use crate::model::{Comm, Endpoint, Holder, Labels, Owners, Proto, SocketRow, Timer, UnixRow};
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+const ROWS: RowKinds = RowKinds::INET.and(RowKinds::UNIX).and(RowKinds::CLOSED);
+
+fn read(text: &str) -> Expr {
+    parse(text, ROWS).unwrap_or_else(|mistake| panic!("{mistake}"))
+}
+
+struct Names;
+
+impl Resolver for Names {
+    fn service(&mut self, name: &str) -> Vec<u16> {
+        match name {
+            "ssh" => vec![22],
+            "two" => vec![7, 8],
+            _ => vec![],
+        }
+    }
+    fn host(&mut self, name: &str) -> Vec<IpAddr> {
+        if name == "home" { vec![[127, 0, 0, 1].into(), "::1".parse().unwrap()] } else { vec![] }
+    }
+    fn user(&mut self, name: &str) -> Option<u32> {
+        (name == "joe").then_some(1000)
+    }
+    fn netns(&mut self, name: &str) -> Option<u32> {
+        matches!(name, "self" | "blue").then_some(5)
+    }
+    fn device(&mut self, name: &str) -> Option<String> {
+        (name == "lo" || name == "1").then(|| "lo".into())
+    }
+    fn ephemeral(&mut self) -> RangeInclusive<u16> {
+        32_768..=60_999
+    }
+}
+
+fn row(proto: Proto, local: (&str, u16), remote: (&str, u16), state: u8) -> SocketRow {
+    let end = |(addr, port): (&str, u16)| Endpoint { addr: addr.parse().unwrap(), port };
+    SocketRow {
+        proto,
+        local: end(local),
+        remote: end(remote),
+        state,
+        recv_q: 5000,
+        send_q: 0,
+        uid: 1000,
+        inode: 42,
+        timer: Timer { kind: 1, expires: 150, retransmits: 0, probes: 0 },
+        cookie: None,
+        netns: Some(5),
+    }
+}
+
+/// What the expression says of a row with two owners, 7/`a*b` and 9 whose name is not known.
+fn says(text: &str, row: &SocketRow) -> bool {
+    let mut owners = Owners::default();
+    owners.expect([42].into_iter());
+    for (pid, program, comm) in [(7, &b"a*b"[..], Some(Comm::new(b"nginx"))), (9, b"sh", None)] {
+        let holder = owners.holder(Holder { pid, program: program.to_vec(), comm });
+        owners.add(42, holder);
+    }
+    let labels = Labels { users: HashMap::from([(1000, b"joe".to_vec())]), ..Labels::default() };
+    let context =
+        RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &HashMap::new(), providers: &[] };
+    let predicate = Predicate::new(&read(text), ROWS, &mut Names).unwrap_or_else(|error| panic!("{}", error.what));
+    predicate.holds(&RowFields { row, recorded: None, context: &context })
+}
+
+#[test]
+fn every_condition_is_true_of_some_rows_and_not_of_others() {
+    let estab = row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1);
+    let listen = row(Proto::Tcp6, ("::", 80), ("::", 0), 10);
+    let mapped = row(Proto::Tcp6, ("::ffff:127.0.0.1", 22), ("::1", 40_000), 6);
+    let udp = row(Proto::Udp, ("127.0.0.1", 53), ("0.0.0.0", 0), 7);
+    for (text, expected) in [
+        // ss's.
+        ("state established", [true, false, false, false]),
+        ("state listening state time-wait", [false, true, true, false]),
+        ("exclude listening exclude closed", [true, false, true, false]),
+        ("state all exclude TIME_WAIT", [true, true, false, true]),
+        ("state connected", [true, false, true, false]),
+        ("state bucket", [false, false, true, false]),
+        ("state unconnected", [false, false, false, true]),
+        ("not state established", [false, true, true, true]),
+        ("src 127.0.0.1", [true, false, true, true]),
+        ("src = 127/8:22", [true, false, true, false]),
+        ("src [::ffff:127.0.0.1]", [false, false, true, false]),
+        ("src inet6:*", [false, true, true, false]),
+        ("src inet:*:22", [true, false, false, false]),
+        ("src 0.0.0.0/0", [true, false, true, true]),
+        ("src ::/0", [false, true, true, false]),
+        ("src home:ssh", [true, false, true, false]),
+        ("dst ::1", [false, false, true, false]),
+        ("dst 10.0.0.0/8:40000", [true, false, false, false]),
+        ("sport :ssh", [true, false, true, false]),
+        ("sport = 22", [true, false, true, false]),
+        ("sport != :22", [false, true, false, true]),
+        ("sport lt :53", [true, false, true, false]),
+        ("sport >= :53", [false, true, false, true]),
+        ("dport gt :1024 and sport le :22", [true, false, true, false]),
+        ("dport :*", [true, true, true, true]),
+        ("autobound", [false, false, false, false]),
+        // and, or, not.
+        ("sport = :22 state established", [true, false, false, false]),
+        ("state listening or sport = :22 and state time-wait", [false, true, true, false]),
+        ("(state listening or sport = :22) && ! state time-wait", [true, true, false, false]),
+        ("sport=:53|sport=:80", [false, true, false, true]),
+        ("! ( sport = :53 || sport = :80 )", [true, false, true, false]),
+        // Fields.
+        ("proto = tcp", [true, false, false, false]),
+        ("proto = tcp*", [true, true, true, false]),
+        ("state = LISTEN", [false, true, false, false]),
+        ("state = fin-wait-1 or state = estab", [true, false, false, false]),
+        ("state != LISTEN", [true, false, true, false]),
+        ("state = null", [false, false, false, true]),
+        ("state != null", [true, true, true, false]),
+        ("not state = LISTEN", [true, false, true, true]),
+        ("local.addr = 127.0.0.1", [true, false, false, true]),
+        ("local.addr = 127.0.0.0/8", [true, false, false, true]),
+        ("local.addr = 127.*", [true, false, false, true]),
+        ("remote.addr = ::/64", [false, true, true, false]),
+        ("local.port = ssh", [true, false, true, false]),
+        ("local.port=22 remote.port>=40000", [true, false, true, false]),
+        ("recv_q > 4K and recv_q <= 5000", [true, true, true, true]),
+        ("recv_q < 4K", [false, false, false, false]),
+        ("timer.seconds = 1.5s and timer.seconds < 2", [true, true, true, true]),
+        ("uid = joe and user = joe", [true, true, true, true]),
+        ("netns = blue and netns = self and netns = 5", [true, true, true, true]),
+        ("proto ~ '^(udp|tcp)$'", [true, false, false, true]),
+        ("proto !~ 6$", [true, false, false, true]),
+        // Owners: one of them is enough.
+        ("owners.pid = 9 and owners.pid != 9 and pid > 8", [true, true, true, true]),
+        ("owners.comm = ng?nx and comm ~ ^n", [true, true, true, true]),
+        (r"owners.program = 'a\*b' and owners.program = a*", [true, true, true, true]),
+        (r"owners.program = \*", [false, false, false, false]),
+        ("owners.comm = null", [true, true, true, true]),
+        ("cookie = null and cookie != 5", [false, false, false, false]),
+        ("cookie = null and not cookie != 5", [true, true, true, true]),
+    ] {
+        let got = [&estab, &listen, &mapped, &udp].map(|row| says(text, row));
+        assert_eq!(got, expected, "{text}");
+    }
+}
+
+#[test]
+fn unix_domain_sockets() {
+    let of = |state, flags, path| UnixRow { refcnt: 2, protocol: 0, flags, kind: 1, state, inode: 42, path };
+    let rows = [of(1, 0x10000, &b"/run/A.sock"[..]), of(3, 0, b""), of(1, 0, b"@0a1b2")];
+    let context = RowContext {
+        owners: &Owners::default(),
+        labels: &Labels::default(),
+        netns: None,
+        netns_names: &HashMap::new(),
+        providers: &[],
+    };
+    for (text, expected) in [
+        ("state listening", [true, false, false]),
+        ("state = listening", [true, false, false]),
+        ("state established", [false, true, false]),
+        ("state closed", [false, false, true]),
+        ("src /RUN/*.sock", [true, false, false]),
+        ("src unix:/run/[A-C].sock", [true, false, false]),
+        ("path = /run/*.sock and flags = ACC and type = stream", [true, false, false]),
+        ("path = null", [false, true, false]),
+        ("autobound", [false, true, true]),
+        ("sport = :80 or src 127.0.0.1", [false, false, false]),
+    ] {
+        let predicate = Predicate::new(&read(text), ROWS, &mut Names).unwrap();
+        let got = rows.each_ref().map(|row| predicate.holds(&UnixFields { row, context: &context }));
+        assert_eq!(got, expected, "{text}");
+    }
+}
+
+/// What socket columns decide is decided before owners are known.
+#[test]
+fn rows_are_decided_as_early_as_can_be() {
+    let context = RowContext {
+        owners: &Owners::default(),
+        labels: &Labels::default(),
+        netns: None,
+        netns_names: &HashMap::new(),
+        providers: &[],
+    };
+    let row = row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1);
+    let row = RowFields { row: &row, recorded: None, context: &context };
+    for (text, decided) in [
+        ("sport = :23 and pid = 7", Some(false)),
+        ("sport = :22 and pid = 7", None),
+        ("sport = :22 or pid = 7", Some(true)),
+        ("not (pid = 7 and sport = :23)", Some(true)),
+        ("dev = lo", None),
+        ("user = joe", None),
+    ] {
+        let predicate = Predicate::new(&read(text), ROWS, &mut Names).unwrap();
+        assert!(!predicate.needs().is_none());
+        assert_eq!(predicate.decide(&row, Need::NONE), decided, "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
+    for (text, mark, what, nearest) in [
+        ("", 0..0, "expected a condition", None),
+        ("  ", 2..2, "expected a condition", None),
+        ("state listning", 6..14, "expected the name of a state", Some("listening")),
+        ("stat = LISTEN", 0..4, "there is no field or condition `stat'", Some("state")),
+        ("sprt = :80", 0..4, "there is no field", Some("sport")),
+        ("local = 10.0.0.1", 0..5, "`local' is a group of fields: write one of local.addr local.port", None),
+        ("local.prt = 80", 0..9, "there is no field", Some("local.port")),
+        ("local.port 80", 11..13, "expected an operator after `local.port'", None),
+        ("local.port = ", 13..13, "expected a value after `local.port ='", None),
+        ("local.port = 70000", 13..18, "expected a port from 0 to 65535", None),
+        ("sport = :99999", 8..14, "expected a port from 0 to 65535", None),
+        ("sport ~ x", 6..7, "expected one of =", None),
+        ("state = LISTN", 8..13, "expected one of", Some("LISTEN")),
+        ("state = bucket", 8..14, "write `state bucket'", None),
+        ("proto < udp", 8..11, "words like `proto' have no order", None),
+        ("recv_q > 4Q", 9..11, "expected bytes such as", None),
+        ("recv_q > null", 9..13, "expected `=' or `!=' before null", None),
+        ("timer.seconds > 5x", 16..18, "expected a time such as", None),
+        ("local.addr = 10.0.0.300", 13..23, "expected an address", None),
+        ("local.addr = 10.0.0.0/33", 13..24, "expected an address", None),
+        ("local.addr < 10.0.0.0/8", 13..23, "a network has no order", None),
+        ("src [::1", 4..8, "expected a `]'", None),
+        ("src netlink:x", 4..13, "netstat lists no netlink sockets", None),
+        ("(sport = :80", 0..1, "this `(' is never closed", None),
+        ("sport = :80)", 11..12, "no `(' is open here", None),
+        ("sport = :80 and", 15..15, "expected a condition", None),
+        ("or sport = :80", 0..2, "expected a condition before `or'", None),
+        ("comm = 'x", 7..9, "a text in quotes has no end", None),
+        ("comm ~ '('", 7..10, "expected a regular expression: unclosed group", None),
+        ("time > 2026-01-31T12:00:00Z x", 28..29, "there is no field", None),
+        ("old_state = LISTEN", 0..9, "no row that is listed has a field `old_state'", None),
+    ] {
+        let mistake = parse(text, ROWS).unwrap_err();
+        assert!(mistake.what.contains(what), "{text}: {mistake}");
+        assert_eq!((mistake.place.start..mistake.place.end, mistake.nearest), (mark, nearest), "{text}: {mistake}");
+    }
+    let shown = parse("sprt = :ü", ROWS).unwrap_err().to_string();
+    assert_eq!(
+        shown,
+        "there is no field or condition `sprt'; --columns help lists the fields\n  sprt = :ü\n  ^^^^\ndid you mean `sport'?"
+    );
+    let deep = "(".repeat(100_000);
+    assert!(parse(&deep, ROWS).unwrap_err().what.contains("at most"));
+    assert!(parse(&"(".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
+    assert!(parse(&"not ".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
+}
+
+#[test]
+fn names_that_mean_nothing_are_refused_at_their_place() {
+    for (text, what) in [
+        ("sport = :nosuch", "there is no service `nosuch'"),
+        ("local.port = nosuch", "there is no service `nosuch'"),
+        ("dst nosuch.example:80", "there is no host `nosuch.example'"),
+        ("uid = nobody-here", "there is no user `nobody-here'"),
+        ("netns = red", "there is no network namespace `red'"),
+        ("dev = eth9", "there is no device `eth9'"),
+        ("local.port < two", "is the name of several ports"),
+    ] {
+        let error = Predicate::new(&read(text), ROWS, &mut Names).unwrap_err();
+        assert!(error.what.contains(what), "{text}: {}", error.what);
+        assert!(error.place.end > error.place.start, "{text}");
+    }
+}
+
+#[test]
+fn short_spellings() {
+    let spelled = |spelling: Spelling, values: &[&str]| {
+        let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        spelling.expr(&values).map(|expr| expr.to_string())
+    };
+    for (spelling, values, expr) in [
+        (Spelling::Pid, &["7,8", "9"][..], "owners.pid = 7 or owners.pid = 8 or owners.pid = 9"),
+        (Spelling::Port, &["80"], "sport = :80 or dport = :80"),
+        (Spelling::Lport, &["ssh"], "sport = :ssh"),
+        (Spelling::Rport, &["1,2"], "dport = :1 or dport = :2"),
+        (Spelling::State, &["LISTEN,time-wait", "Fin_Wait2"], "state listening state time-wait state fin-wait-2"),
+        (Spelling::Comm, &["a-name-that-is-too-long"], "owners.comm = a-name-that-is-"),
+        (Spelling::Netns, &["self,blue,5"], "netns = self or netns = blue or netns = 5"),
+        (Spelling::Proto, &["tcp,UDP4"], "proto = tcp or proto = tcp6 or proto = udp"),
+        (Spelling::Proto, &["udplite6,raw,unix"], "proto = udplite6 or proto = raw or proto = raw6 or proto = unix"),
+    ] {
+        assert_eq!(spelled(spelling, values).as_deref(), Ok(expr));
+    }
+    for (spelling, value) in [
+        (Spelling::Pid, "0"),
+        (Spelling::Pid, "x"),
+        (Spelling::Port, "65536"),
+        (Spelling::Port, "-1"),
+        (Spelling::Port, "80,"),
+        (Spelling::Lport, "*"),
+        (Spelling::State, "OPEN"),
+        (Spelling::Netns, "0"),
+        (Spelling::Proto, "tpc"),
+        (Spelling::Comm, ""),
+    ] {
+        assert!(spelled(spelling, &[value]).is_err(), "{value}");
+    }
+}
+
+/// Any text, quoted or not, that a value may be.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z0-9./@*?-]{1,8}",
+        r#"[a-z '"()=<>!~&|]{0,6}"#,
+        r#"([a-z "]|\\[a-z"\\*]){0,5}"#,
+        r#"([a-z ']|\\[a-z'\\*]){0,5}"#
+    ]
+    .prop_filter("a backslash stands before a letter", |text| !text.ends_with('\\') || text.ends_with("\\\\"))
+}
+
+fn compares() -> impl Strategy<Value = Expr> {
+    let fields: Vec<Field> = FIELDS.iter().filter(|spec| spec.rows().meets(ROWS)).map(|spec| spec.field).collect();
+    let values = prop_oneof![
+        Just(Literal { text: "null".into(), null: true }),
+        texts().prop_map(Literal::text),
+        "[0-9]{1,4}(|K|ms|s)".prop_map(Literal::text),
+        "(10|127)\\.0\\.0\\.[0-9](|/2[0-9])".prop_map(Literal::text),
+        "(LISTEN|tcp6|off|STREAM|scanned)".prop_map(Literal::text),
+    ];
+    let ops = prop::sample::select(vec![Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge, Op::Match, Op::NoMatch]);
+    (prop::sample::select(fields), ops, values)
+        .prop_map(|(field, op, value)| Expr::Compare { field, op, value, place: Place::default() })
+        .prop_filter("a value that its field takes", |expr| match expr {
+            // ss's words are conditions of their own, with these operators.
+            Expr::Compare { field: Field::Dev | Field::Fwmark, op: Op::Eq | Op::Ne, value, .. } => value.null,
+            Expr::Compare { field, op, value, .. } => literal::meaning(*field, *op, value).is_ok(),
+            _ => false,
+        })
+}
+
+fn conditions() -> impl Strategy<Value = Expr> {
+    let side = prop_oneof![Just(Side::Local), Just(Side::Remote)];
+    let word = ("(established|LISTEN|connected|fin-wait-2|big|unconn)", any::<bool>())
+        .prop_map(|(word, exclude)| StateWord { exclude, states: StateSet::parse(&word).unwrap() });
+    let host = r"(\*|10/8|1\.2\.3\.4|\[::1\]|\[fe80::/10\]|home|inet6:\*|unix:/run/\*)(|:80|:ssh|:\*)"
+        .prop_filter_map("a host", |text| HostPattern::parse(&text).ok());
+    let port = "(:|)(80|ssh|65535)".prop_map(|text| PortPattern::parse(&text).unwrap());
+    let op = prop::sample::select(vec![Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge]);
+    prop_oneof![
+        compares(),
+        prop::collection::vec(word, 1..4).prop_map(Expr::States),
+        (side.clone(), host).prop_map(|(side, host)| Expr::Host { side, host, place: Place::default() }),
+        (side, op, port).prop_map(|(side, op, port)| Expr::Port { side, op, port, place: Place::default() }),
+        (any::<bool>(), texts().prop_filter("a name", |name| !name.is_empty()))
+            .prop_map(|(negated, name)| Expr::Device { negated, name, place: Place::default() }),
+        (any::<bool>(), any::<u32>(), any::<u32>()).prop_map(|(negated, mark, mask)| Expr::Mark {
+            negated,
+            mark,
+            mask
+        }),
+        Just(Expr::Autobound),
+    ]
+}
+
+fn expressions() -> impl Strategy<Value = Expr> {
+    conditions().prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::All),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::Any),
+            inner.prop_map(|inner| Expr::Not(Box::new(inner))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_reads_as_the_same_expression(expr in expressions()) {
+        let text = expr.to_string();
+        let again = parse(&text, ROWS);
+        prop_assert_eq!(again.as_ref(), Ok(&expr), "{}", text);
+    }
+
+    #[test]
+    fn any_text_is_an_expression_or_a_mistake_within_it(text in r#"[a-z =<>!~&|()'"\\:./0-9*-]{0,40}|\PC{0,20}"#) {
+        match parse(&text, ROWS) {
+            Ok(expr) => {
+                let printed = expr.to_string();
+                prop_assert_eq!(parse(&printed, ROWS), Ok(expr), "{}", printed);
+            }
+            Err(mistake) => {
+                prop_assert!(mistake.place.start <= mistake.place.end && mistake.place.end <= text.len().max(1));
+                prop_assert!(text.get(mistake.place.start..mistake.place.end).is_some() || text.is_empty());
+                prop_assert!(!mistake.what.is_empty(), "{}", mistake);
+            }
+        }
+    }
+}
+
+/// A word that is a value of some field, so that the tests above are not about fewer types than there are.
+#[test]
+fn every_type_of_field_is_compared() {
+    for kind in ["number", "bytes", "port", "user id", "namespace", "address", "text", "word"] {
+        assert!(FIELDS.iter().any(|spec| spec.kind.name() == kind && spec.rows().meets(ROWS)), "{kind}");
+    }
+    assert!(FIELDS.iter().any(|spec| spec.kind == Kind::Time));
+}
