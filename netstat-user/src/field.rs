@@ -9,7 +9,7 @@ mod provider;
 mod rows;
 mod value;
 
-pub use column::{Column, ColumnError};
+pub use column::{Column, ColumnError, help};
 pub use provider::{Provider, Subject};
 pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
 pub use value::Value;

@@ -20,7 +20,7 @@ mod states;
 pub use host::{Addresses, HostPattern, PortPattern};
 pub use literal::Literal;
 pub use mistake::{Mistake, NameError};
-pub use parse::parse;
+pub use parse::{is_meant, parse};
 pub use predicate::{Predicate, Resolver};
 pub use spelling::{Spelling, protos, state};
 pub use states::StateSet;

@@ -7,11 +7,14 @@
 mod definitions;
 mod getopt;
 
+use super::select::{Given, Selection};
 use super::{Reason, Refusal, Request, completions};
+use crate::field::{self, RowKinds};
+use crate::filter::{self, Spelling, protos};
 pub use definitions::command;
 use definitions::id;
 use getopt::{Getopt, Met};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +69,10 @@ pub struct Options {
     pub agent: AgentChoice,
     /// `--all-netns`
     pub all_netns: bool,
+    /// `--where` and the other options that select rows and columns.
+    pub selection: Selection,
+    /// What to report of words that are no options, which netstat ignores.
+    pub ignored: Option<String>,
 }
 
 /// Which view a command line asks for.
@@ -278,7 +285,8 @@ impl Options {
         let every = Protocols { tcp: true, sctp: true, udp: true, udplite: true, raw: true };
         let want = |family| match () {
             () if self.has(family) => Want::Asked,
-            () if default => Want::IfThere,
+            // Only Internet and UNIX sockets have the fields that are selected by.
+            () if default && (family == Family::Unix || !self.selection.is_any()) => Want::IfThere,
             () => Want::No,
         };
         Tables {
@@ -314,7 +322,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let program = argv.first().map_or_else(|| "netstat-user".into(), |a| a.to_string_lossy());
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
     let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default());
-    let mut given = Options::default();
+    let (mut given, mut select) = (Options::default(), Given::default());
     let mut views = 0;
     loop {
         let met = match getopt.next() {
@@ -343,14 +351,91 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
             _ => {}
         }
-        take(&mut given, &met, &program)?;
+        // `--proto' is netstat's `--protocol' where a family stands behind it.
+        if met.id == Spelling::Proto.option() && !are_protocols(met.value) {
+            take(&mut given, &Met { id: id::PROTOCOL, value: met.value }, &program)?;
+        } else if !select.take(met.id, met.value).map_err(|error| wrong(&program, error))? {
+            take(&mut given, &met, &program)?;
+        } else if select.asks_for_help() {
+            return Ok(Request::Print(field::help()));
+        }
     }
+    let words: Vec<_> = getopt.ignored().iter().map(|word| word.to_string_lossy()).collect();
+    // A verb stands first.
+    let first = argv.get(1).filter(|first| getopt.ignored().first() == Some(&first.as_os_str()));
+    given.ignored = (!words.is_empty()).then(|| ignored(&words.join(" "), first.and_then(|first| first.to_str())));
     if views > 1 {
         let text = "%s: only one of -r, -i, -s and -M can be given, and only once\n";
         return Err(usage(Some(Reason { text, values: vec![program.into_owned()] })));
     }
     beyond(&given, &program)?;
+    if select.first().is_some() {
+        given.selection = selection(&mut given, select, &program)?;
+    }
     Ok(Request::Classic(given))
+}
+
+/// What to report of ignored words: which they are, and what was probably meant. `first` is the word that stands where a verb does.
+fn ignored(words: &str, first: Option<&str>) -> String {
+    let shown: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let verb = first.and_then(|first| field::nearest(first, super::VERBS));
+    let meant = match verb {
+        Some("help") => "; did you mean `netstat-user --help'?".to_owned(),
+        Some(verb) => format!("; did you mean the verb `{verb}'? It is written in full, as the first word"),
+        None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
+        None => "; `netstat-user --help' lists options and verbs".to_owned(),
+    };
+    format!("ignored: {shown}{meant}")
+}
+
+/// Whether every word is the name of a protocol, and not of a family.
+fn are_protocols(words: &OsStr) -> bool {
+    let is_one = |word: &str| Family::parse(word.as_bytes()).is_none() && protos(word).is_ok();
+    words.to_str().is_some_and(|words| words.split(',').all(is_one))
+}
+
+/// Reads the options that select, for the tables that are printed.
+fn selection(given: &mut Options, select: Given, program: &str) -> Result<Selection, Refusal> {
+    // Protocols by name stand for netstat's letters where there are none.
+    if given.families.is_empty() && !given.protocols.any() && !given.groups {
+        for word in select.spelled(Spelling::Proto).iter().flat_map(|words| words.split(',')) {
+            let lower = word.to_ascii_lowercase();
+            let letter = match lower.trim_end_matches(['4', '6']) {
+                "tcp" => &mut given.protocols.tcp,
+                "udp" => &mut given.protocols.udp,
+                "udplite" => &mut given.protocols.udplite,
+                "raw" => &mut given.protocols.raw,
+                _ => &mut given.protocols.sctp,
+            };
+            *letter = true;
+        }
+    }
+    let tables = given.tables();
+    let asked = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].contains(&Want::Asked);
+    let others = asked || tables.groups || tables.bluetooth || tables.tableless.is_some();
+    if let Some(option) = select.first().filter(|_| given.view() != View::Tables || others) {
+        let text = "%s: --%s selects Internet and UNIX sockets: it cannot be given with other families and views\n";
+        return Err(usage(Some(Reason { text, values: vec![program.to_owned(), option.to_owned()] })));
+    }
+    let mut rows = RowKinds::NONE;
+    if tables.protocols.any() {
+        rows = rows.and(RowKinds::INET);
+    }
+    if tables.protocols.sctp {
+        rows = rows.and(RowKinds::SCTP);
+    }
+    if tables.unix != Want::No {
+        rows = rows.and(RowKinds::UNIX);
+    }
+    if given.recent.is_some() {
+        rows = rows.and(RowKinds::CLOSED);
+    }
+    select.read(rows).map_err(|error| wrong(program, error))
+}
+
+/// A wrong value of one of the options that select: it says itself what is right.
+fn wrong(program: &str, error: String) -> Refusal {
+    refuse(Reason { text: "%s: %s\n", values: vec![program.to_owned(), error] }, 3)
 }
 
 /// Refuses those of our own options that could have no effect.

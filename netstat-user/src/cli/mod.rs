@@ -6,6 +6,7 @@ pub mod completions;
 pub mod doctor;
 pub mod events;
 pub mod help;
+pub mod select;
 
 use clap::ValueEnum;
 use std::ffi::OsString;
@@ -75,6 +76,9 @@ pub struct Reason {
     /// The values.
     pub values: Vec<String>,
 }
+
+/// The verbs, and what else is typed as one.
+const VERBS: [&str; 5] = ["agent", "doctor", "events", "kill", "help"];
 
 /// Reads a whole command line, program name included. The first argument selects a verb only if it is exactly its name:
 /// netstat ignores operands, and so every other word belongs to the classic command line. Called as `netstat`, it has no verbs: a script

@@ -50,6 +50,15 @@ pub fn parse(expression: &str, rows: RowKinds) -> Result<Expr, Mistake> {
     })
 }
 
+/// Whether words were probably meant as an expression: they are one, or begin like one.
+pub fn is_meant(words: &str) -> bool {
+    let rows = RowKinds::INET.and(RowKinds::UNIX);
+    let first =
+        words.trim_start_matches(['(', '!', ' ']).split([' ', '=', '<', '>', '~', '!']).next().unwrap_or_default();
+    let begins = CONDITIONS.contains(&first) || first == "not" || Field::named(first).is_some();
+    begins || parse(words, rows).is_ok()
+}
+
 fn wrong(input: &Tokens<'_>, what: impl Into<String>) -> ErrMode<Wrong> {
     ErrMode::Cut(Wrong { what: what.into(), ..Wrong::from_input(input) })
 }

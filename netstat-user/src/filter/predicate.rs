@@ -30,6 +30,7 @@ pub trait Resolver {
 pub struct Predicate {
     test: Test,
     needs: Need,
+    fields: Vec<Field>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,14 +66,19 @@ impl Predicate {
     /// # Errors
     /// A name that means nothing.
     pub fn new(expr: &Expr, rows: RowKinds, resolver: &mut impl Resolver) -> Result<Self, NameError> {
-        let mut needs = Need::NONE;
-        let test = Compiler { rows, resolver, needs: &mut needs }.test(expr)?;
-        Ok(Self { test, needs })
+        let (mut needs, mut fields) = (Need::NONE, Vec::new());
+        let test = Compiler { rows, resolver, needs: &mut needs, fields: &mut fields }.test(expr)?;
+        Ok(Self { test, needs, fields })
     }
 
     /// What must be gathered before every row can be decided.
     pub const fn needs(&self) -> Need {
         self.needs
+    }
+
+    /// The fields that it compares by their names.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
     }
 
     /// Whether the row is wanted, every need gathered.
@@ -90,6 +96,7 @@ struct Compiler<'a, R> {
     rows: RowKinds,
     resolver: &'a mut R,
     needs: &'a mut Need,
+    fields: &'a mut Vec<Field>,
 }
 
 impl<R: Resolver> Compiler<'_, R> {
@@ -137,6 +144,7 @@ impl<R: Resolver> Compiler<'_, R> {
 
     fn need(&mut self, field: Field) {
         *self.needs = self.needs.and(field.spec().need);
+        self.fields.push(field);
     }
 
     fn hosts(&mut self, name: &str, place: Place) -> Result<Vec<Prefix>, NameError> {

@@ -14,6 +14,35 @@ pub struct SocketTable {
     pub recorded: Vec<(u32, Owner)>,
 }
 
+impl SocketTable {
+    /// Every row, with the owner that events recorded for it.
+    pub fn with_recorded(&self) -> impl Iterator<Item = (&SocketRow, Option<&Owner>)> {
+        let mut recorded = self.recorded.iter().peekable();
+        self.rows
+            .iter()
+            .enumerate()
+            .map(move |(at, row)| (row, recorded.next_if(|(place, _)| *place as usize == at).map(|(_, owner)| owner)))
+    }
+
+    /// Leaves out the rows that are not wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&SocketRow, Option<&Owner>) -> bool) {
+        let recorded = std::mem::take(&mut self.recorded);
+        let mut recorded = recorded.into_iter().peekable();
+        let (mut at, mut kept) = (0, 0);
+        let kept_recorded = &mut self.recorded;
+        self.rows.retain(|row| {
+            let owner = recorded.next_if(|(place, _)| *place == at).map(|(_, owner)| owner);
+            at += 1;
+            let keep = wanted(row, owner.as_ref());
+            if keep {
+                kept_recorded.extend(owner.map(|owner| (kept, owner)));
+                kept += 1;
+            }
+            keep
+        });
+    }
+}
+
 /// A protocol's table, or why it could not be read: `NotFound` where the kernel has no such protocol.
 pub type ProtoTable = (Proto, io::Result<SocketTable>);
 

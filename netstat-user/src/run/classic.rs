@@ -9,14 +9,20 @@ mod packet_radio;
 mod packet_routes;
 mod route;
 pub(super) mod rows;
+pub(super) mod selected;
 pub(super) mod session;
 mod statistics;
 mod unix;
 
-use crate::cli::classic::{Options, View};
+use crate::cli::classic::{Filter, Options, View};
+use crate::run::complain;
+use selected::Selected;
 use session::Session;
 use std::io;
 use std::time::Duration;
+
+/// Exit code of a wrong command line, as netstat has it.
+const USAGE: u8 = 3;
 
 /// Pause of `-c` between two rounds.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -26,14 +32,33 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// A failure to write to standard output.
 pub fn run(options: &Options) -> io::Result<u8> {
-    let mut session = Session::new(options);
+    if let Some(note) = &options.ignored {
+        complain(note);
+    }
+    let selected = match Selected::new(options) {
+        Ok(selected) => selected,
+        Err(message) => {
+            complain(&message);
+            return Ok(USAGE);
+        }
+    };
+    let mut session = Session::new(options, selected);
     loop {
         let code = match options.view() {
             View::Masquerade => masquerade::print(&mut session)?,
             View::Statistics => statistics::print(&mut session)?,
             View::Routes => route::print(&mut session)?,
             View::Interfaces => interfaces::print(&mut session)?,
-            View::Tables => tables(&mut session)?,
+            View::Tables => {
+                let code = tables(&mut session)?;
+                session.end_selected();
+                if session.round == 0 && options.filter() == Filter::Connected && session.selected.is_in_vain() {
+                    session.out.note(
+                        b"netstat-user: no socket with a peer is selected; with -a those without are listed, too\n",
+                    )?;
+                }
+                code
+            }
         };
         session.out.flush()?;
         // netstat says its counters once, -c or not.

@@ -11,6 +11,7 @@ pub mod locale;
 mod printing;
 mod privileges;
 mod remote;
+pub mod resolve;
 mod screen;
 pub mod source;
 mod streaming;

@@ -1,7 +1,7 @@
 //! The C library's resolver: nsswitch.conf decides who is asked. Every call here may block for as long as a name server
 //! takes; the callers put them on threads of their own.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ptr;
@@ -91,8 +91,34 @@ pub fn user(uid: u32) -> Option<Vec<u8>> {
     })
 }
 
+/// The number of a user, by getpwnam(3).
+pub fn user_id(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    with_buffer(|buffer| {
+        let mut entry = MaybeUninit::<libc::passwd>::uninit();
+        let mut found = ptr::null_mut();
+        // SAFETY: all pointers are to live objects of the right type, `name` ends in NUL, and `buffer` has the length given.
+        let error = unsafe {
+            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut found)
+        };
+        // SAFETY: not null only where it points to `entry`, filled.
+        (error, unsafe { found.as_ref().map(|found| found.pw_uid) })
+    })
+}
+
+/// The port of a service by its name or another name of it, by getservbyname(3).
+pub fn service_port(name: &str, protocol: &CStr) -> Option<u16> {
+    let name = CString::new(name).ok()?;
+    let _one = ENUMERATION.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: both strings end in NUL; the entry is the C library's own, which nothing else here asks for under the lock. The port
+    // is in network order in the low half.
+    unsafe {
+        libc::getservbyname(name.as_ptr(), protocol.as_ptr()).as_ref().map(|entry| u16::from_be(entry.s_port as u16))
+    }
+}
+
 /// Calls with larger buffers while the entry does not fit.
-fn with_buffer(mut call: impl FnMut(&mut [c_char]) -> (c_int, Option<Vec<u8>>)) -> Option<Vec<u8>> {
+fn with_buffer<T>(mut call: impl FnMut(&mut [c_char]) -> (c_int, Option<T>)) -> Option<T> {
     let mut size = 1024;
     loop {
         match call(&mut vec![0; size]) {

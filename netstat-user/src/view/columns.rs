@@ -1,5 +1,29 @@
 //! Rows and events as the columns that were asked for.
 
 mod json;
+mod text;
 
 pub use json::Shape;
+pub use text::{Cells, Table, cells};
+
+use crate::field::{Field, HasFields, Value};
+use crate::model::TcpState;
+use std::net::IpAddr;
+
+/// The values of some fields, kept beyond their row.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(pub Vec<(Field, Value<'static>)>);
+
+impl HasFields for Kept {
+    fn value(&self, field: Field) -> Value<'_> {
+        self.0.iter().find(|(known, _)| *known == field).map_or(Value::Null, |(_, value)| value.clone())
+    }
+
+    fn state(&self) -> Option<TcpState> {
+        None
+    }
+
+    fn end(&self, _: bool) -> Option<(IpAddr, Option<u16>)> {
+        None
+    }
+}

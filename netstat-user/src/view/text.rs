@@ -103,7 +103,8 @@ pub fn left(out: &mut Vec<u8>, text: &[u8], width: usize) {
     fill(out, width.saturating_sub(text.len()));
 }
 
-fn fill(out: &mut Vec<u8>, blanks: usize) {
+/// So many blanks.
+pub fn fill(out: &mut Vec<u8>, blanks: usize) {
     out.resize(out.len() + blanks, b' ');
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::{
     help::{self, Page, Section},
-    pages,
+    pages, select,
 };
 use crate::field::{self, RowKinds};
 use clap::{Arg, ArgAction, Command};
@@ -152,9 +152,9 @@ pub fn netstats() -> Vec<Arg> {
     ]
 }
 
-/// Our own options. A prefix means one of these only where it fits none of netstat's.
+/// Our own options, which are written in full.
 pub fn ours() -> Vec<Arg> {
-    vec![
+    let mut options = vec![
         flag(id::JSON, None, BEYOND, "One JSON object per line instead of the view, described below"),
         Arg::new(id::RECENT)
             .long(id::RECENT)
@@ -190,7 +190,9 @@ pub fn ours() -> Vec<Arg> {
             .help_heading(BEYOND)
             .help("The script by which a shell completes this program's words: bash, zsh or fish"),
         flag(id::MAN, None, BEYOND, "This help as a manual page, in roff: netstat-user --man | man -l -"),
-    ]
+    ];
+    options.extend(select::options());
+    options
 }
 
 const SYNOPSIS: [&str; 7] = [
@@ -256,7 +258,7 @@ pub fn command() -> Command {
 
 /// Every option in the order of the pages: what is used every day first, rare families last.
 fn in_order() -> Vec<Arg> {
-    const ORDER: [&str; 8] = [FILTERS, SOCKETS, COLUMNS, NAMES, BEYOND, VIEWS, RUNNING, FAMILIES];
+    const ORDER: [&str; 9] = [FILTERS, SOCKETS, COLUMNS, NAMES, select::HEADING, BEYOND, VIEWS, RUNNING, FAMILIES];
     let mut all = netstats();
     all.extend(ours());
     all.sort_by_key(|arg| ORDER.iter().position(|heading| arg.get_help_heading() == Some(heading)));

@@ -91,18 +91,21 @@ impl Error {
 
 /// The words still to read.
 pub struct Getopt<'a> {
-    /// netstat's options; their prefixes come first.
+    /// netstat's options, which may be shortened.
     netstats: &'a [Arg],
+    /// Ours, which may not.
     ours: &'a [Arg],
     words: std::slice::Iter<'a, OsString>,
     /// What is left of a word of letters.
     letters: &'a [u8],
+    /// Words that are no options, which netstat ignores.
+    ignored: Vec<&'a OsStr>,
 }
 
 impl<'a> Getopt<'a> {
     /// Over the words after the program's name.
     pub fn new(netstats: &'a [Arg], ours: &'a [Arg], words: &'a [OsString]) -> Self {
-        Self { netstats, ours, words: words.iter(), letters: &[] }
+        Self { netstats, ours, words: words.iter(), letters: &[], ignored: Vec::new() }
     }
 
     /// The next option, `None` after the last.
@@ -114,12 +117,17 @@ impl<'a> Getopt<'a> {
             }
             let Some(word) = self.words.next() else { return Ok(None) };
             match word.as_bytes() {
-                b"--" => self.words = [].iter(),
+                b"--" => self.ignored.extend(std::mem::take(&mut self.words).map(OsString::as_os_str)),
                 [b'-', b'-', name @ ..] => return self.long(name).map(Some),
-                [b'-', letters @ ..] => self.letters = letters,
-                _ => {}
+                [b'-', letters @ ..] if !letters.is_empty() => self.letters = letters,
+                _ => self.ignored.push(word),
             }
         }
+    }
+
+    /// The words passed over so far, which are no options.
+    pub fn ignored(&self) -> &[&'a OsStr] {
+        &self.ignored
     }
 
     fn all(&self) -> impl Iterator<Item = &'a Arg> + use<'a> {
@@ -170,10 +178,7 @@ impl<'a> Getopt<'a> {
         let families: Vec<&str> = FAMILIES.into_iter().filter(fits).collect();
         let others = OTHERS.into_iter().filter(fits);
         // The families are one option to getopt: among themselves they are never ambiguous.
-        let mut possible: Vec<&str> = families.into_iter().take(1).chain(others).collect();
-        if possible.is_empty() {
-            possible = self.ours.iter().flat_map(names).filter(fits).collect();
-        }
+        let possible: Vec<&str> = families.into_iter().take(1).chain(others).collect();
         match possible[..] {
             [] => Ok(None),
             [only] => Ok(named(only.as_bytes())),

@@ -40,6 +40,7 @@ fn families_keep_their_order_and_repeats() {
     );
     assert_eq!(options("--tcpip").families, [Inet]);
     assert_eq!(options("-A unix").families, options("--proto unix").families);
+    assert_eq!(options("-A ip,inet6").families, options("--proto=ip,inet6").families);
 }
 
 #[test]
@@ -47,7 +48,11 @@ fn prefixes_are_getopts() {
     assert!(options("--list").listening);
     assert!(options("--prog").programs);
     assert!(options("--al").all, "ours never make netstat's prefixes ambiguous");
-    assert!(options("--all-n").all_netns);
+    assert!(options("--all-netns").all_netns);
+    for ours in ["--all-n", "--jso", "--rece", "--whe", "--limi"] {
+        assert_eq!(refused(ours), (3, format!("netstat: unrecognized option '{ours}'")), "ours are written in full");
+    }
+    assert!(options("--w").wide && options("--net").has(Family::Netrom) && options("--sym").symbolic);
     assert_eq!(options("--ine").families, [Family::Inet]);
     assert_eq!(options("--x").families, [Family::X25]);
     assert_eq!(options("--ap").families, [Family::Ddp]);

@@ -1,20 +1,25 @@
 //! The Internet table: tcp, sctp, udp, udplite and raw sockets of both families under one header.
 
 use super::rows;
+use super::selected::Selected;
 use super::session::Session;
 use crate::cli::classic::{Filter, Want};
+use crate::field::{ClosedFields, Need, RowContext, RowFields, SctpFields};
 use crate::model::{
-    ClosedSocket, Holder, NamespaceTables, Owners, Proto, ProtoTable, RowsWanted, SctpRow, SocketRow, SocketTable,
+    ClosedSocket, Holder, Labels, NamespaceTables, Owners, Proto, ProtoTable, RowsWanted, SctpRow, SocketRow,
+    SocketTable,
 };
 use crate::names::Wanted;
-use crate::proc::{inet as sockets, sctp};
+use crate::proc::{inet as sockets, netns, sctp};
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::whose::{self, Gathered};
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
 use crate::view::{self, Listed};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// What one file of a protocol held, or why it could not be read.
 struct Read {
@@ -50,11 +55,22 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     }
     let mut namespaces = Namespaces::new();
     let Some(files) = read(session, &mut namespaces)? else { return Ok(1) };
+    let mut files = files;
+    if session.selected.needs().meets(Need::NETNS_NAMES) {
+        let mut names = netns::Names::new(Path::new(netns::NAMES));
+        for inode in files.iter().filter_map(|file| file.netns) {
+            if let Some(name) = names.of(Some(inode)) {
+                namespaces.insert(inode, name.to_vec());
+            }
+        }
+    }
+    leave_out(session, &mut files, &namespaces);
     let wanted = wanted(session, &files);
     session.names.look_up(wanted);
     let inodes = files.iter().flat_map(Read::inodes);
     let owners = session.owners(inodes)?;
-    if !session.options.json {
+    let gathered = gather(session, &files, &owners)?;
+    if !session.options.json && session.selected.shows_view() {
         let (listed, columns) = (session.options.filter().into(), columns(session));
         inet::heading(session.out.bytes(), &session.lang, listed, columns);
     }
@@ -65,9 +81,55 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
             break;
         }
         name = file.name;
-        code = print_file(session, file, &owners, &namespaces)?.max(code);
+        code = print_file(session, file, &owners, &namespaces, &gathered)?.max(code);
     }
+    session.selected.end_table(session.out.bytes());
     Ok(code)
+}
+
+/// Leaves out the rows of which it is known without more that they are not wanted.
+fn leave_out(session: &Session<'_>, files: &mut [Read], namespaces: &Namespaces) {
+    let selected = &session.selected;
+    if selected.passes_all() {
+        return;
+    }
+    let owners = Owners::default();
+    for file in files {
+        let context = RowContext {
+            owners: &owners,
+            labels: session.names.labels(),
+            netns: file.netns,
+            netns_names: namespaces,
+            providers: &[],
+        };
+        match &mut file.rows {
+            Ok(Rows::Sockets(table)) => {
+                table.retain(|row, recorded| selected.may_want(&RowFields { row, recorded, context: &context }))
+            }
+            Ok(Rows::Sctp(table)) => {
+                table.rows.retain(|row| selected.may_want(&SctpFields { row, context: &context }));
+            }
+            Ok(Rows::Closed(rows, closed)) => {
+                closed.retain(|closed| selected.may_want(&ClosedFields { closed, context: &context }));
+                *rows = closed.iter().map(beyond::row).collect();
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// What is needed beyond the rows and their owners.
+fn gather(session: &mut Session<'_>, files: &[Read], owners: &Owners) -> io::Result<Gathered> {
+    let tables = files.iter().map(|file| whose::Listed {
+        netns: file.netns,
+        rows: if matches!(file.rows, Ok(Rows::Sockets(_))) { file.sockets() } else { &[] },
+        recorded: match &file.rows {
+            Ok(Rows::Sockets(table)) => &table.recorded,
+            _ => &[],
+        },
+    });
+    let need = session.selected.needs();
+    Gathered::inet(session, need, &tables.collect::<Vec<_>>(), owners)
 }
 
 impl Read {
@@ -172,7 +234,7 @@ fn sctp_files(
             let netns = space.namespace.as_ref().map(|namespace| namespace.inode);
             files.push(Read { name: "sctp", file, optional: false, netns, rows: table.map(Rows::Sctp) });
         };
-        let read = |root: &std::path::Path| {
+        let read = |root: &Path| {
             let endpoints = (filter != Filter::Connected).then(|| sctp::endpoints(root));
             (endpoints, (filter != Filter::Listening).then(|| sctp::associations(root)))
         };
@@ -187,9 +249,11 @@ fn sctp_files(
 /// The names the rows need.
 fn wanted(session: &Session<'_>, files: &[Read]) -> Wanted {
     let (options, mut wanted) = (session.options, Wanted::default());
-    let users = !options.numeric.users && (options.extend > 0 || options.json);
-    wanted.ports = !options.numeric.ports && !options.json;
-    let hosts = !options.numeric.hosts && !options.json;
+    let shows_view = session.selected.shows_view();
+    let shown = shows_view && !options.numeric.users && (options.extend > 0 || options.json);
+    let users = shown || session.selected.needs().meets(Need::USERS);
+    wanted.ports = shows_view && !options.numeric.ports && !options.json;
+    let hosts = shows_view && !options.numeric.hosts && !options.json;
     // netstat never asks for the wildcard. IPv4 in IPv6's clothes is asked for in them, and seldom has a name.
     let named = |addr: &IpAddr| hosts && !addr.is_unspecified();
     for file in files {
@@ -218,7 +282,13 @@ fn columns(session: &Session<'_>) -> Columns {
 }
 
 /// Prints the rows of a file, or says what is wrong with it.
-fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners, namespaces: &Namespaces) -> io::Result<u8> {
+fn print_file(
+    session: &mut Session<'_>,
+    file: Read,
+    owners: &Owners,
+    namespaces: &Namespaces,
+    gathered: &Gathered,
+) -> io::Result<u8> {
     let options = session.options;
     let (bogus, what) = match &file.rows {
         Ok(Rows::Sockets(table)) => (table.bogus, file.name),
@@ -243,6 +313,22 @@ fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners, namespaces
     if bogus > 0 {
         session.out.note(format!("warning, got bogus {what} line.\n").as_bytes())?;
     }
+    let wanted = std::mem::take(&mut session.selected);
+    let wanted = print_rows(session, wanted, &file, owners, namespaces, gathered);
+    session.selected = wanted;
+    Ok(0)
+}
+
+/// Prints the rows of a file that are wanted, and gives back what says which are.
+fn print_rows(
+    session: &mut Session<'_>,
+    mut selected: Selected,
+    file: &Read,
+    owners: &Owners,
+    namespaces: &Namespaces,
+    gathered: &Gathered,
+) -> Selected {
+    let options = session.options;
     let style = Style {
         lang: &session.lang,
         columns: columns(session),
@@ -250,60 +336,66 @@ fn print_file(session: &mut Session<'_>, file: Read, owners: &Owners, namespaces
         labels: session.names.labels(),
         numeric_hosts: options.numeric.hosts,
     };
+    // Names that only the expression or a column needs are not shown where numbers are asked for.
+    let unnamed = (options.numeric.users && !style.labels.users.is_empty())
+        .then(|| Labels { users: HashMap::new(), ..style.labels.clone() });
+    let all_labels = style.labels;
+    let style = Style { labels: unnamed.as_ref().unwrap_or(style.labels), ..style };
     let netns = |inode: Option<u32>| {
         let name = inode.and_then(|inode| namespaces.get(&inode)).map(Vec::as_slice);
         options.all_netns.then_some(Netns { inode, name })
     };
     let out = session.out.bytes();
     let beyond = Beyond { netns: netns(file.netns), ..Beyond::default() };
+    let providers = gathered.providers();
+    let context =
+        RowContext { owners, labels: all_labels, netns: file.netns, netns_names: namespaces, providers: &providers };
     match &file.rows {
         Ok(Rows::Closed(rows, closed)) => {
             let now_ns = epoch_ns() + monotonic_ns();
             for (row, closed) in rows.iter().zip(closed) {
                 let netns = netns(row.netns);
-                if options.json {
-                    let user = closed.socket.uid.and_then(|uid| style.labels.users.get(&uid)).map(Vec::as_slice);
-                    beyond::json(out, closed, user, netns);
-                } else {
+                selected.take(out, &ClosedFields { closed, context: &context }, |out| {
+                    if options.json {
+                        let user = closed.socket.uid.and_then(|uid| style.labels.users.get(&uid)).map(Vec::as_slice);
+                        return beyond::json(out, closed, user, netns);
+                    }
                     let owner = closed.socket.owner.map(|owner| Holder {
                         pid: owner.pid,
                         program: owner.comm.as_bytes().to_vec(),
                         comm: Some(owner.comm),
                     });
-                    inet::row(
-                        out,
-                        style,
-                        row,
-                        owner.as_ref(),
-                        &Beyond { netns, ended: Some((closed, now_ns)), recorded: None },
-                    );
-                }
+                    let beyond = Beyond { netns, ended: Some((closed, now_ns)), recorded: None };
+                    inet::row(out, style, row, owner.as_ref(), &beyond);
+                });
             }
         }
-        Ok(Rows::Sockets(table)) if options.json => {
-            let mut recorded = table.recorded.iter().peekable();
-            for (at, row) in table.rows.iter().enumerate() {
-                let recorded = recorded.next_if(|(place, _)| *place as usize == at).map(|(_, owner)| owner);
-                let row = SocketRow { netns: row.netns.or(file.netns), ..*row };
-                inet::json(out, &row, style.labels, owners.of(row.inode), &Beyond { recorded, ..beyond });
+        Ok(Rows::Sockets(table)) => {
+            for (row, recorded) in table.with_recorded() {
+                selected.take(out, &RowFields { row, recorded, context: &context }, |out| {
+                    if options.json {
+                        let row = SocketRow { netns: row.netns.or(file.netns), ..*row };
+                        inet::json(out, &row, style.labels, owners.of(row.inode), &Beyond { recorded, ..beyond });
+                    } else {
+                        inet::row(out, style, row, owners.first(row.inode), &beyond);
+                    }
+                });
             }
         }
-        _ => {
-            for row in file.sockets() {
-                inet::row(out, style, row, owners.first(row.inode), &beyond);
-            }
-        }
+        _ => {}
     }
     // Here anything that is to be a number makes the addresses numbers; so does -N.
     let numeric = options.numeric;
     let numeric_hosts = numeric.hosts || numeric.ports || numeric.users || options.symbolic;
     let style = Style { numeric_hosts, ..style };
     for row in file.sctp() {
-        if options.json {
-            view::sctp::json(out, row, style.labels, owners.of(row.inode), &beyond);
-        } else {
-            view::sctp::row(out, style, row, owners.first(row.inode), &beyond);
-        }
+        selected.take(out, &SctpFields { row, context: &context }, |out| {
+            if options.json {
+                view::sctp::json(out, row, style.labels, owners.of(row.inode), &beyond);
+            } else {
+                view::sctp::row(out, style, row, owners.first(row.inode), &beyond);
+            }
+        });
     }
-    Ok(0)
+    selected
 }

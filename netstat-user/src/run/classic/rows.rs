@@ -3,6 +3,7 @@
 use super::session::Session;
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::field::Need;
 use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
@@ -36,7 +37,11 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
     };
     // Where there is no telling which namespace the reader is in, there is nothing to ask for.
     if let Some(path) = path.filter(|_| own.is_ok() && !wanted.protos.is_empty()) {
-        let netns = own.as_ref().ok().copied().filter(|_| !session.options.all_netns);
+        let netns = own.as_ref().ok().copied().filter(|_| !session.reads_all_netns());
+        let netns = match session.selected.netns() {
+            Some(&[only]) => Some(only),
+            _ => netns,
+        };
         match ask(session, &path, wanted, netns) {
             Ok(spaces) => return Ok(spaces),
             Err(error) => {
@@ -50,11 +55,12 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
             }
         }
     }
-    if session.wants_holders() {
+    // Where few rows may be left, nobody looks for holders before it is known whether any are.
+    if session.wants_holders() && session.selected.passes_all() {
         session.source.expect(wanted);
         session.start_scan();
     }
-    Ok(if session.options.all_netns {
+    Ok(if session.reads_all_netns() {
         let namespaces = session.spaces()?.into_iter().filter_map(|space| space.namespace).collect();
         session.source.of(namespaces, wanted)
     } else {
@@ -94,7 +100,7 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
         AgentChoice::Auto | AgentChoice::Never => Path::new(SOCKET),
     };
     let netns = match netns::own(&session.proc) {
-        _ if session.options.all_netns => Ok(None),
+        _ if session.reads_all_netns() => Ok(None),
         own => own.map(Some),
     };
     let asked = netns.map_err(AskError::from).and_then(|netns| History::ask(path, within, netns));
@@ -190,7 +196,7 @@ fn ask(
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root only.
     let theirs = session.wants_holders() && rustix::process::geteuid().is_root() && sees_every_process();
-    let recorded = session.options.json;
+    let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
     let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
     let mut rows = Asking::within(PATIENCE, path, &request)?;
     if !rows.is_here() {

@@ -1,12 +1,15 @@
 //! What the views of one run share.
 
 use super::output::Output;
+use super::selected::Selected;
 use crate::cli::classic::{Filter, Options, Tables, Want};
+use crate::field::Need;
 use crate::lang::Lang;
 use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
+use crate::run::screen;
 use crate::run::source::{Needs, Source};
 use crate::view::Listed;
 use std::io;
@@ -38,6 +41,8 @@ pub struct Session<'a> {
     pub out: Output,
     /// Host, port, user and network names, kept from round to round.
     pub names: Names,
+    /// What of the rows is wanted, and as what it is shown.
+    pub selected: Selected,
     /// Rounds of `-c` before this one.
     pub round: u64,
     /// The descriptor scan of this round: one for all tables, as in netstat.
@@ -77,24 +82,24 @@ impl Space {
 }
 
 impl<'a> Session<'a> {
-    /// A run over the machine's own /proc.
-    pub fn new(options: &'a Options) -> Self {
+    /// A run over the machine's own /proc, which shows what is `selected`.
+    pub fn new(options: &'a Options, selected: Selected) -> Self {
+        let (json, view) = (options.json && selected.shows_view(), selected.shows_view());
+        let needs = Needs {
+            cookies: json || selected.needs().meets(Need::COOKIES),
+            users: json || view && options.extend > 0 || selected.asks(&["uid", "user"]),
+            timers: json || view && options.timers || selected.asks(&["timer."]),
+            lasting: false,
+        };
         Self {
             options,
             tables: options.tables(),
-            source: Source::new(
-                Path::new("/proc"),
-                Needs {
-                    cookies: options.json,
-                    users: options.json || options.extend > 0,
-                    timers: options.json || options.timers,
-                    lasting: false,
-                },
-            ),
+            source: Source::new(Path::new("/proc"), needs),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
             out: Output::new(),
             names: Names::new(),
+            selected,
             round: 0,
             scan: None,
             told_of_namespaces: false,
@@ -145,10 +150,13 @@ impl<'a> Session<'a> {
     /// A failure to write to standard output.
     pub fn spaces(&mut self) -> io::Result<Vec<Space>> {
         let proc = &self.proc;
-        if !self.options.all_netns {
+        if !self.reads_all_netns() {
             return Ok(vec![Space { namespace: None, proc: proc.clone() }]);
         }
-        let found = netns::all(proc, Path::new(netns::NAMES));
+        let mut found = netns::all(proc, Path::new(netns::NAMES));
+        if let Some(listed) = self.selected.netns() {
+            found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
+        }
         let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
         let spaces = found.namespaces.into_iter().map(space).collect();
         // A container's root is refused what root of the machine runs, and that is no matter of being root.
@@ -159,9 +167,26 @@ impl<'a> Session<'a> {
         Ok(spaces)
     }
 
-    /// Whether the processes that hold sockets are shown.
-    pub const fn wants_holders(&self) -> bool {
-        self.options.programs || self.options.json
+    /// Whether other namespaces than the reader's own are looked into.
+    pub fn reads_all_netns(&self) -> bool {
+        self.options.all_netns || self.selected.netns().is_some()
+    }
+
+    /// Whether it matters which processes hold sockets.
+    pub fn wants_holders(&self) -> bool {
+        let shown = (self.options.programs || self.options.json) && self.selected.shows_view();
+        shown || self.selected.needs().meets(Need::OWNERS)
+    }
+
+    /// Whether their names as the kernel keeps them matter.
+    fn wants_comms(&self) -> bool {
+        self.options.json && self.selected.shows_view() || self.selected.needs().meets(Need::COMMS)
+    }
+
+    /// Prints what waited for the end of the round: rows in order, columns, counts.
+    pub fn end_selected(&mut self) {
+        let terminal = screen::width().map(usize::from);
+        self.selected.end(self.out.bytes(), terminal);
     }
 
     /// Takes a scan that somebody else has made for that of this round.
@@ -176,8 +201,9 @@ impl<'a> Session<'a> {
     /// A failure to write to standard output.
     pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> io::Result<Owners> {
         self.start_scan();
+        let comms = self.wants_comms();
         let Some(scan) = &mut self.scan else { return Ok(Owners::default()) };
-        let owners = scan.owners(inodes, self.options.json);
+        let owners = scan.owners(inodes, comms);
         if self.options.programs && !scan.reported {
             scan.reported = true;
             // Without a /proc nobody's processes are refused.

@@ -2,10 +2,15 @@
 
 use super::session::Session;
 use crate::cli::classic::Want;
-use crate::proc::unix;
+use crate::field::{Need, RowContext, UnixFields};
+use crate::model::Owners;
+use crate::proc::{netns, unix};
+use crate::run::whose::Gathered;
 use crate::view;
 use crate::view::inet::beyond::Netns;
+use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 
 /// Prints the UNIX domain sockets where they are wanted; returns 0, or the exit code that ends the run.
 ///
@@ -15,7 +20,9 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     if session.tables.unix == Want::No {
         return Ok(0);
     }
-    session.start_scan();
+    if session.selected.passes_all() {
+        session.start_scan();
+    }
     let mut tables = Vec::new();
     for space in session.spaces()? {
         match space.within(|root| session.source.unix(root)) {
@@ -25,6 +32,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
         }
     }
     let mut spaces = Vec::with_capacity(tables.len());
+    let mut names_of = HashMap::new();
     for (namespace, table) in &tables {
         let unix::Rows { mut rows, bogus } = match table {
             Ok(Some(table)) => table.rows(),
@@ -36,26 +44,52 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
         }
         let listed = session.options.filter().into();
         rows.retain(|row| view::unix::is_listed(row, listed));
-        let netns =
-            namespace.as_ref().map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
-        spaces.push((netns, rows));
+        let inode = match namespace {
+            Some(namespace) => Some(namespace.inode),
+            None => netns::own(&session.proc).ok().filter(|_| !session.selected.passes_all()),
+        };
+        if let Some(inode) = inode.filter(|_| session.selected.needs().meets(Need::NETNS_NAMES)) {
+            let mut names = netns::Names::new(Path::new(netns::NAMES));
+            names_of.extend(names.of(Some(inode)).map(|name| (inode, name.to_vec())));
+        }
+        let owners = Owners::default();
+        let labels = session.names.labels();
+        let context = RowContext { owners: &owners, labels, netns: inode, netns_names: &names_of, providers: &[] };
+        let selected = &session.selected;
+        rows.retain(|row| selected.may_want(&UnixFields { row, context: &context }));
+        let shown = namespace.as_ref().filter(|_| session.options.all_netns);
+        let netns = shown.map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
+        spaces.push((netns, inode, rows));
     }
-    let owners = session.owners(spaces.iter().flat_map(|(_, rows)| rows).map(|row| row.inode))?;
+    let inodes: Vec<u64> = spaces.iter().flat_map(|(.., rows)| rows).map(|row| row.inode).collect();
+    let owners = session.owners(inodes.iter().copied())?;
+    let gathered = Gathered::unix(session, session.selected.needs(), &inodes, &owners)?;
+    let providers = gathered.providers();
+    let mut selected = std::mem::take(&mut session.selected);
     let out = session.out.bytes();
-    if !session.options.json {
+    if !session.options.json && selected.shows_view() {
         let (listed, options) = (session.options.filter().into(), session.options);
         view::unix::heading(out, &session.lang, listed, options.programs, options.all_netns);
     }
-    for (netns, rows) in &spaces {
+    let options = session.options;
+    for (netns, inode, rows) in &spaces {
+        let labels = session.names.labels();
+        let context =
+            RowContext { owners: &owners, labels, netns: *inode, netns_names: &names_of, providers: &providers };
+        let out = session.out.bytes();
         for row in rows {
-            if session.options.json {
-                view::unix::json(out, row, owners.of(row.inode), *netns);
-            } else {
-                let holder = session.options.programs.then(|| owners.of(row.inode).next());
-                view::unix::row(out, &session.lang, row, holder, *netns);
-            }
+            selected.take(out, &UnixFields { row, context: &context }, |out| {
+                if options.json {
+                    view::unix::json(out, row, owners.of(row.inode), *netns);
+                } else {
+                    let holder = options.programs.then(|| owners.of(row.inode).next());
+                    view::unix::row(out, &session.lang, row, holder, *netns);
+                }
+            });
         }
     }
+    selected.end_table(session.out.bytes());
+    session.selected = selected;
     for (_, table) in tables {
         let code = match table {
             Ok(Some(_)) => 0,

@@ -164,12 +164,13 @@ mod tests {
     use crate::cli::classic::{AgentChoice, Options};
     use crate::model::Proto;
     use crate::proc::inet;
+    use crate::run::classic::selected::Selected;
     use std::net::{TcpListener, TcpStream, UdpSocket};
 
     /// What a session that asks for the processes of JSON rows finds for the row with this local port.
     fn peer(proto: Proto, port: u16) -> Vec<Value<'static>> {
         let options = Options { json: true, agent: AgentChoice::Never, ..Options::default() };
-        let mut session = Session::new(&options);
+        let mut session = Session::new(&options, Selected::default());
         let table = inet::read(&session.proc, proto, |_| true).unwrap();
         let netns = netns::own(&session.proc).ok();
         let listed = [Listed { netns, rows: &table.rows, recorded: &[] }];

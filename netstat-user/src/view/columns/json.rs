@@ -56,11 +56,16 @@ impl Shape {
     /// Appends one row as an object on a line of its own.
     pub fn row(&self, out: &mut Vec<u8>, row: &impl HasFields) {
         let mut object = Object::begin(out);
-        self.fill(&mut object, |field| row.value(field));
+        self.fill(&mut object, row);
         object.end();
     }
 
-    fn fill<'v>(&self, object: &mut Object<'_>, value: impl Fn(Field) -> Value<'v>) {
+    /// Adds the row's keys and values to an object.
+    pub fn fill(&self, object: &mut Object<'_>, row: &impl HasFields) {
+        self.fill_with(object, |field| row.value(field));
+    }
+
+    fn fill_with<'v>(&self, object: &mut Object<'_>, value: impl Fn(Field) -> Value<'v>) {
         for key in &self.0 {
             match key {
                 Key::Field(field) => write(object, field.name(), *field, &value(*field)),

@@ -1,0 +1,191 @@
+//! The options that select rows and columns, the same for tables and events: `--where` and its short spellings, `--columns`,
+//! `--sort`, `--limit`, `--count-by`.
+
+use crate::field::{Column, Field, RowKinds};
+use crate::filter::{self, Expr, NameError, Spelling};
+use clap::{Arg, ArgAction};
+use std::ffi::OsStr;
+
+/// What is selected, and how it is shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// What holds of the rows that are wanted: `--where` and the short spellings together.
+    pub expr: Option<Expr>,
+    /// The text of `--where`, for messages about the names in it.
+    pub expression: String,
+    /// The columns, empty for all that the view has.
+    pub columns: Vec<Column>,
+    /// The order: fields, each with whether the greatest comes first. Empty for that of the view.
+    pub sort: Vec<(Field, bool)>,
+    /// How many rows, or lines of counts.
+    pub limit: Option<u64>,
+    /// The fields whose distinct values are counted, empty for none.
+    pub count_by: Vec<Column>,
+    /// The network namespaces of `--netns`, as written.
+    pub netns: Vec<String>,
+}
+
+impl Selection {
+    /// Whether anything was asked for.
+    pub fn is_any(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// What is wrong with a name in the expression, in words for standard error.
+    pub fn wrong_name(&self, error: NameError) -> String {
+        // What a short spelling says has no place in the expression.
+        if error.place.end == 0 { error.what } else { format!("--where: {}", error.within(&self.expression)) }
+    }
+}
+
+/// The options as they were met, not yet read.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    expressions: Vec<String>,
+    columns: Vec<String>,
+    sort: Vec<String>,
+    limit: Option<String>,
+    count_by: Vec<String>,
+    spelled: Vec<(Spelling, Vec<String>)>,
+    first: Option<&'static str>,
+}
+
+/// Names of the options that are no short spellings.
+const WHERE: &str = "where";
+const COLUMNS: &str = "columns";
+const SORT: &str = "sort";
+const LIMIT: &str = "limit";
+const COUNT_BY: &str = "count-by";
+const NAMES: [&str; 5] = [WHERE, COLUMNS, SORT, LIMIT, COUNT_BY];
+
+/// The heading that they stand under in `--help`.
+pub const HEADING: &str = "Selecting (see docs/selecting.md)";
+
+/// The definitions, for the classic command line.
+pub fn options() -> Vec<Arg> {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::Append).value_name(value).help_heading(HEADING).help(help)
+    };
+    vec![
+        option(
+            WHERE,
+            "EXPR",
+            "Only the sockets for which EXPR holds: ss's filter language (state established, dst 10.0.0.0/8:443, sport \
+             = :ssh, and or not, parentheses) and FIELD OP VALUE for every field (= != < <= > >= ~ !~), like \
+             'recv_q > 4K and owners.program = nginx'",
+        ),
+        option(COLUMNS, "FIELD,...", "These fields instead of the table; `--columns help' lists all of them"),
+        option(SORT, "FIELD,-FIELD,...", "In this order, - for the greatest first"),
+        option(LIMIT, "N", "Only the first N"),
+        option(COUNT_BY, "FIELD,...", "How many there are of each value, most first"),
+        option("pid", "PID,...", "Only sockets that one of these processes holds"),
+        option("comm", "NAME,...", "Only sockets that a process of this name holds; it may have * and ?"),
+        option("port", "PORT,...", "Only sockets with one of these ports at either end, by number or service"),
+        option("lport", "PORT,...", "The same at their own end"),
+        option("rport", "PORT,...", "The same at the other end"),
+        option("state", "STATE,...", "Only these states, by netstat's names or ss's, or ss's groups"),
+        option("netns", "NAME|INODE|self", "The sockets of these network namespaces, instead of one's own"),
+        // Behind `--proto' stands a family, too: netstat's own abbreviation of `--protocol'.
+        option("proto", "PROTO,...", "Only these protocols: tcp is both families, tcp4 and tcp6 one; or as --protocol"),
+    ]
+}
+
+impl Given {
+    /// Takes one of these options. False if it is none of them.
+    ///
+    /// # Errors
+    /// A value that is no text.
+    pub fn take(&mut self, id: &str, value: &OsStr) -> Result<bool, String> {
+        let spelling = Spelling::ALL.into_iter().find(|spelling| spelling.option() == id);
+        let Some(name) = NAMES.into_iter().find(|name| *name == id).or(spelling.map(Spelling::option)) else {
+            return Ok(false);
+        };
+        let value = value.to_str().ok_or_else(|| format!("--{id}: the value is not UTF-8"))?.to_owned();
+        self.first.get_or_insert(name);
+        match spelling {
+            Some(spelling) => match self.spelled.iter_mut().find(|(known, _)| *known == spelling) {
+                Some((_, values)) => values.push(value),
+                None => self.spelled.push((spelling, vec![value])),
+            },
+            None => match id {
+                WHERE => self.expressions.push(value),
+                COLUMNS => self.columns.push(value),
+                SORT => self.sort.push(value),
+                LIMIT => self.limit = Some(value),
+                _ => self.count_by.push(value),
+            },
+        }
+        Ok(true)
+    }
+
+    /// The first of these options that was met, without its dashes.
+    pub const fn first(&self) -> Option<&'static str> {
+        self.first
+    }
+
+    /// Whether it is asked which columns there are.
+    pub fn asks_for_help(&self) -> bool {
+        self.columns.iter().any(|names| names == "help")
+    }
+
+    /// The values that a short spelling was given, in one list.
+    pub fn spelled(&self, spelling: Spelling) -> &[String] {
+        self.spelled.iter().find(|(known, _)| *known == spelling).map_or(&[], |(_, values)| values)
+    }
+
+    /// Reads the options, for a view that lists rows of these kinds.
+    ///
+    /// # Errors
+    /// What is wrong with the first wrong one.
+    pub fn read(self, rows: RowKinds) -> Result<Selection, String> {
+        let mut selection = Selection::default();
+        for expression in &self.expressions {
+            let expr = filter::parse(expression, rows).map_err(|mistake| format!("--{WHERE}: {mistake}"))?;
+            selection.expr = Some(expr);
+        }
+        selection.expression = match &self.expressions[..] {
+            [] => String::new(),
+            [only] => only.clone(),
+            several => {
+                let joined = several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" and ");
+                let expr = filter::parse(&joined, rows).map_err(|mistake| format!("--{WHERE}: {mistake}"))?;
+                selection.expr = Some(expr);
+                joined
+            }
+        };
+        for (spelling, values) in &self.spelled {
+            let spelled = spelling.expr(values).map_err(|error| format!("--{}: {error}", spelling.option()))?;
+            selection.expr = Expr::both(selection.expr, Some(spelled));
+        }
+        let netns = self.spelled(Spelling::Netns).iter().flat_map(|value| value.split(','));
+        selection.netns = netns.map(str::to_owned).collect();
+        let columns = |option: &str, values: &[String]| match values {
+            [] => Ok(Vec::new()),
+            values => Column::parse_list(&values.join(","), rows).map_err(|error| format!("--{option}: {error}")),
+        };
+        selection.columns = columns(COLUMNS, &self.columns)?;
+        selection.count_by = columns(COUNT_BY, &self.count_by)?;
+        if !selection.columns.is_empty() && !selection.count_by.is_empty() {
+            return Err(format!("--{COUNT_BY} has columns of its own: it cannot be given with --{COLUMNS}"));
+        }
+        for name in self.sort.iter().flat_map(|names| names.split(',')) {
+            let (name, descending) = name.trim().strip_prefix('-').map_or((name, false), |name| (name, true));
+            let column = Column::parse(name, rows).map_err(|error| format!("--{SORT}: {error}"))?;
+            let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect::<Vec<_>>();
+            for field in column.fields() {
+                if !counted.is_empty() && !counted.contains(&field) {
+                    return Err(format!("--{SORT}: `{}' is not one of the fields of --{COUNT_BY}", field.name()));
+                }
+                selection.sort.push((field, descending));
+            }
+        }
+        selection.limit = match self.limit {
+            None => None,
+            Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(number.parse().unwrap_or(u64::MAX))
+            }
+            Some(other) => return Err(format!("--{LIMIT}: `{other}' is no number of rows")),
+        };
+        Ok(selection)
+    }
+}

@@ -1,0 +1,83 @@
+//! What the names in an expression mean on this machine.
+
+use crate::filter::Resolver;
+use crate::proc::netns;
+use crate::sys::resolver;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
+use std::fs;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The machine's own names: those of services and users by the C library, hosts by its resolver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MachineNames;
+
+/// The kernel's own default for `ip_local_port_range`.
+const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
+
+impl Resolver for MachineNames {
+    fn service(&mut self, name: &str) -> Vec<u16> {
+        let mut ports: Vec<u16> =
+            [c"tcp", c"udp"].into_iter().filter_map(|protocol| resolver::service_port(name, protocol)).collect();
+        ports.dedup();
+        ports
+    }
+
+    fn host(&mut self, name: &str) -> Vec<IpAddr> {
+        let mut addrs: Vec<IpAddr> = (name, 0).to_socket_addrs().into_iter().flatten().map(|addr| addr.ip()).collect();
+        addrs.sort();
+        addrs.dedup();
+        addrs
+    }
+
+    fn user(&mut self, name: &str) -> Option<u32> {
+        resolver::user_id(name)
+    }
+
+    fn netns(&mut self, name: &str) -> Option<u32> {
+        if name == "self" {
+            return netns::own(Path::new("/proc")).ok();
+        }
+        let is_name = !name.contains('/') && name != "." && name != "..";
+        let file = is_name.then(|| fs::metadata(Path::new(netns::NAMES).join(name)))?;
+        file.ok().map(|file| file.ino() as u32)
+    }
+
+    fn device(&mut self, name: &str) -> Option<String> {
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+        if netdevice::name_to_index(&socket, name).is_ok() {
+            return Some(name.to_owned());
+        }
+        netdevice::index_to_name(&socket, name.parse().ok()?).ok()
+    }
+
+    fn ephemeral(&mut self) -> RangeInclusive<u16> {
+        let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let mut numbers = text.split_whitespace().filter_map(|number| number.parse().ok());
+        match (numbers.next(), numbers.next()) {
+            (Some(first), Some(last)) => first..=last,
+            _ => EPHEMERAL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_every_machine_has() {
+        let mut names = MachineNames;
+        assert_eq!(names.user("root"), Some(0));
+        assert_eq!(names.user("no-such-user-here"), None);
+        assert_eq!(names.netns("self"), netns::own(Path::new("/proc")).ok());
+        assert_eq!((names.netns("../netns"), names.netns("no-such-name")), (None, None));
+        assert_eq!(names.host("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
+        assert!(names.service("no-such-service").is_empty());
+        assert_eq!(names.device("no-such-device"), None);
+        assert!(names.ephemeral().start() < names.ephemeral().end());
+    }
+}

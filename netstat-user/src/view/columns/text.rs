@@ -1,0 +1,265 @@
+//! Columns as text: as wide as their values need, numbers on the right, under a heading of the fields' names.
+
+use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
+use crate::view::event::timestamp;
+use crate::view::text::{escape, fill};
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+/// No column is cut to fewer characters than this, however narrow the terminal.
+const LEAST: usize = 8;
+
+/// One row, a cell for each column.
+pub type Cells = Vec<Vec<u8>>;
+
+/// The cells of a row.
+pub fn cells(columns: &[Column], row: &impl HasFields) -> Cells {
+    columns.iter().map(|column| cell(*column, row)).collect()
+}
+
+/// Rows under their heading.
+#[derive(Clone, Debug)]
+pub struct Table {
+    headings: Cells,
+    right: Vec<bool>,
+    widths: Vec<usize>,
+}
+
+impl Table {
+    /// A table of these columns, at first as wide as their names.
+    pub fn new(columns: &[Column]) -> Self {
+        Self::with(columns.iter().map(|column| (column.name().as_bytes().to_vec(), is_right(*column))))
+    }
+
+    /// The same behind a column of counts.
+    pub fn counted(columns: &[Column]) -> Self {
+        let named = columns.iter().map(|column| (column.name().as_bytes().to_vec(), is_right(*column)));
+        Self::with(std::iter::once((b"count".to_vec(), true)).chain(named))
+    }
+
+    fn with(columns: impl Iterator<Item = (Vec<u8>, bool)>) -> Self {
+        let (headings, right): (Cells, Vec<bool>) = columns.unzip();
+        let widths = headings.iter().map(|heading| width(heading)).collect();
+        Self { headings, right, widths }
+    }
+
+    /// Makes room for a row.
+    pub fn widen(&mut self, row: &[Vec<u8>]) {
+        for (known, cell) in self.widths.iter_mut().zip(row) {
+            *known = width(cell).max(*known);
+        }
+    }
+
+    /// Takes away from the widest columns until a line fits a terminal of this width.
+    pub fn fit(&mut self, terminal: usize) {
+        let mut line: usize = self.widths.iter().sum::<usize>() + GAP * self.widths.len().saturating_sub(1);
+        while line > terminal {
+            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > LEAST) else { return };
+            *widest -= 1;
+            line -= 1;
+        }
+    }
+
+    /// Appends the heading.
+    pub fn heading(&self, out: &mut Vec<u8>) {
+        self.row(out, &self.headings);
+    }
+
+    /// Appends a row. What is wider than its column is cut where [`Table::fit`] made that narrower, and pushes the rest where not.
+    pub fn row(&self, out: &mut Vec<u8>, row: &[Vec<u8>]) {
+        let last = row.len().saturating_sub(1);
+        for (at, cell) in row.iter().enumerate() {
+            let (room, right) =
+                (self.widths.get(at).copied().unwrap_or(0), self.right.get(at).is_some_and(|right| *right));
+            let cell = cut(cell, room);
+            let blanks = room.saturating_sub(width(&cell));
+            if at > 0 {
+                fill(out, GAP);
+            }
+            if right {
+                fill(out, blanks);
+            }
+            out.extend_from_slice(&cell);
+            if !right && at < last {
+                fill(out, blanks);
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Characters, not bytes.
+fn width(cell: &[u8]) -> usize {
+    String::from_utf8_lossy(cell).chars().count()
+}
+
+/// The text, its end replaced by `+` where it is longer than `room`.
+fn cut(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
+    if width(cell) <= room || room == 0 {
+        return cell.into();
+    }
+    let text = String::from_utf8_lossy(cell);
+    let mut short: String = text.chars().take(room - 1).collect();
+    short.push('+');
+    short.into_bytes().into()
+}
+
+fn is_right(column: Column) -> bool {
+    match column {
+        Column::Field(field) => {
+            field.spec().kind.is_numeric() && field.nested().is_none_or(|(group, _)| group != "owners")
+        }
+        Column::Group(_) => false,
+    }
+}
+
+/// What a column has of a row.
+fn cell(column: Column, row: &impl HasFields) -> Vec<u8> {
+    match column {
+        Column::Field(field) => {
+            let mut out = Vec::new();
+            write(&mut out, field, &row.value(field));
+            out
+        }
+        Column::Group("local") => end(row, Field::LocalAddr, Field::LocalPort),
+        Column::Group("remote") => end(row, Field::RemoteAddr, Field::RemotePort),
+        Column::Group("owners") => owners(row),
+        Column::Group("closed_by") => process(&row.value(Field::ClosedByPid), &row.value(Field::ClosedByComm)),
+        Column::Group("peer") => process(&row.value(Field::PeerPid), &row.value(Field::PeerComm)),
+        Column::Group(name) => {
+            let mut out = Vec::new();
+            for field in group(name) {
+                let value = row.value(field);
+                if value == Value::Null {
+                    continue;
+                }
+                if !out.is_empty() {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(field.nested().map_or(field.name(), |(_, name)| name).as_bytes());
+                out.push(b'=');
+                write(&mut out, field, &value);
+            }
+            if out.is_empty() { b"-".to_vec() } else { out }
+        }
+    }
+}
+
+/// `127.0.0.1:80`, `:::*`.
+fn end(row: &impl HasFields, addr: Field, port: Field) -> Vec<u8> {
+    let mut out = Vec::new();
+    let value = row.value(addr);
+    if value == Value::Null {
+        return b"-".to_vec();
+    }
+    write(&mut out, addr, &value);
+    out.push(b':');
+    match row.value(port) {
+        Value::Number(0) => out.push(b'*'),
+        value => write(&mut out, port, &value),
+    }
+    out
+}
+
+/// `7/nginx,9/nginx`
+fn owners(row: &impl HasFields) -> Vec<u8> {
+    let (Value::List(pids), programs) = (row.value(Field::OwnersPid), row.value(Field::OwnersProgram)) else {
+        return b"-".to_vec();
+    };
+    let mut out = Vec::new();
+    for (at, pid) in pids.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let program = match &programs {
+            Value::List(programs) => programs.get(at).unwrap_or(&Value::Null),
+            other => other,
+        };
+        out.extend(process(pid, program));
+    }
+    if out.is_empty() { b"-".to_vec() } else { out }
+}
+
+fn process(pid: &Value<'_>, name: &Value<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out, Field::Pid, pid);
+    if *pid != Value::Null {
+        out.push(b'/');
+        write(&mut out, Field::Comm, name);
+    }
+    out
+}
+
+/// A value as text; what is not known is a dash.
+fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
+    match (field.spec().kind, value) {
+        (_, Value::Null) => out.push(b'-'),
+        (_, Value::Text(text)) => out.extend_from_slice(&escape(text)),
+        (_, Value::Addr(addr)) => out.extend_from_slice(addr.to_string().as_bytes()),
+        (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
+        (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
+            out.extend_from_slice(format!("{}.{:02}", number / 100, number % 100).as_bytes());
+        }
+        (_, Value::Number(number)) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+        (_, Value::List(values)) if values.is_empty() => out.push(b'-'),
+        (_, Value::List(values)) => {
+            for (at, value) in values.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(out, field, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::RowKinds;
+    use crate::view::columns::Kept;
+
+    fn table(names: &str, rows: &[Kept], terminal: Option<usize>) -> String {
+        let columns = Column::parse_list(names, RowKinds::INET).unwrap();
+        let rows: Vec<Cells> = rows.iter().map(|row| cells(&columns, row)).collect();
+        let mut table = Table::new(&columns);
+        rows.iter().for_each(|row| table.widen(row));
+        terminal.into_iter().for_each(|terminal| table.fit(terminal));
+        let mut out = Vec::new();
+        table.heading(&mut out);
+        rows.iter().for_each(|row| table.row(&mut out, row));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn rows() -> [Kept; 2] {
+        let text = |text: &'static [u8]| Value::text(Some(text));
+        [
+            Kept(vec![
+                (Field::LocalAddr, Value::Addr([127, 0, 0, 1].into())),
+                (Field::LocalPort, Value::Number(0)),
+                (Field::RecvQ, Value::Number(12_345)),
+                (Field::TimerSeconds, Value::Number(1205)),
+                (Field::OwnersPid, Value::List(vec![Value::Number(7), Value::Number(9)])),
+                (Field::OwnersProgram, Value::List(vec![text(b"a\x1b"), Value::Null])),
+            ]),
+            Kept(vec![(Field::State, text(b"LISTEN")), (Field::Cgroup, text("/sys/längst".as_bytes()))]),
+        ]
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_values() {
+        assert_eq!(
+            table("local,recv_q,timer.seconds,state,owners,cgroup", &rows(), None),
+            "local        recv_q  timer.seconds  state   owners       cgroup\n\
+             127.0.0.1:*   12345          12.05  -       7/a\\x1b,9/-  -\n\
+             -                 -              -  LISTEN  -            /sys/längst\n"
+        );
+        assert_eq!(table("timer", &rows(), None), "timer\nseconds=12.05\n-\n");
+    }
+
+    #[test]
+    fn a_terminal_cuts_the_widest() {
+        assert_eq!(table("owners,cgroup", &rows(), Some(18)), "owners    cgroup\n7/a\\x1b+  -\n-         /sys/lä+\n");
+        assert_eq!(table("cgroup", &rows(), Some(1)), "cgroup\n-\n/sys/lä+\n");
+    }
+}
