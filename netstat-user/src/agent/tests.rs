@@ -13,6 +13,8 @@ struct Fake {
     told: Arc<Mutex<Vec<SocketEvent>>>,
     lost: Arc<AtomicU64>,
     listed: Arc<AtomicU64>,
+    /// How far the wall clock has been set back.
+    back: Arc<AtomicU64>,
 }
 
 impl Source for Fake {
@@ -51,7 +53,7 @@ impl Source for Fake {
     }
 
     fn epoch_ns(&self) -> u64 {
-        EPOCH
+        EPOCH - self.back.load(Ordering::SeqCst)
     }
 }
 
@@ -327,6 +329,32 @@ fn a_hangup_sets_the_table_right() {
         signals.send(Signal::Resync).await.unwrap();
         while fake.listed.load(Ordering::SeqCst) < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+/// A socket that ended a while ago did so when the wall clock is set back, too.
+#[test]
+fn ages_do_not_follow_the_wall_clock() {
+    with_agent(4, async |path, fake, _| {
+        let totals = crate::model::Totals {
+            duration_ns: None,
+            rx_bytes: None,
+            tx_bytes: None,
+            rtt_us: None,
+            retransmits: None,
+            reason: crate::model::CloseReason::Closed,
+            closed_by: None,
+        };
+        fake.told.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
+        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None };
+        for back in [0, 400] {
+            fake.back.store(back, Ordering::SeqCst);
+            let answers = Asking::new(&path, &recent).await.all().await;
+            let [_, Answer::Closed(closed), Answer::Since(past), Answer::End] = &answers[..] else {
+                panic!("{answers:?}")
+            };
+            assert_eq!((closed.closed_ns, past.since_ns), (1 + EPOCH - back, 1 + EPOCH - back));
         }
     });
 }

@@ -41,6 +41,7 @@ use tokio::sync::mpsc;
 /// # Errors
 /// The runtime's; what goes wrong otherwise is said on standard error.
 pub fn run(options: &Options) -> io::Result<u8> {
+    sys::allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // From here on a signal ends the agent in order, also while it still begins.
     let signals = runtime.block_on(async { signals() })?;
@@ -102,7 +103,7 @@ async fn serve(
     let recent_ns = u64::try_from(options.recent.as_nanos()).unwrap_or(u64::MAX);
     let settings = Settings {
         limits: Limits { recent_ns, recent_count: options.recent_count },
-        clients: options.clients,
+        clients: places(options.clients),
         poll: options.poll,
         place: remote::place(),
         admission,
@@ -130,6 +131,20 @@ async fn serve(
     // The service manager may have gone.
     let _ = notify(b"STOPPING=1");
     status
+}
+
+/// Descriptors that clients do not get: for listing, for the threads that serve, and for those who are being refused.
+const RESERVED: u64 = 96;
+
+/// How many clients can be served at a time, and what is left for the rest all the same.
+fn places(wanted: usize) -> usize {
+    let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX).max(1);
+    if left < wanted {
+        complain(&format!(
+            "agent: room for {left} clients only: raise the number of open files (ulimit -n) for {wanted}"
+        ));
+    }
+    wanted.min(left)
 }
 
 /// SIGHUP, SIGTERM and SIGINT as the agent's signals.

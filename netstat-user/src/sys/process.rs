@@ -15,6 +15,14 @@ pub fn step_back() {
     let _ = rustix::process::setpriority_process(None, 10);
 }
 
+/// Lets this process open as many descriptors as it may allow itself.
+pub fn allow_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // It is served with fewer all the same.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}
+
 /// How many descriptors this process may still open; many where the kernel does not say how many it has (before Linux 6.2).
 pub fn descriptors_left() -> u64 {
     let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);

@@ -1,6 +1,7 @@
 //! The agent attacked by other users of the machine: in its place, at its socket's file, by what they ask and how they read. Each test
 //! is a thing that worked once.
 
+mod kept;
 mod places;
 mod readers;
 mod rights;
@@ -13,7 +14,7 @@ use netstat_tests::truth::runner::Test;
 pub const STRANGER: u32 = 65_534;
 
 pub fn tests() -> Vec<Test> {
-    [places::TESTS, readers::TESTS, rights::TESTS, scarce::TESTS].concat()
+    [kept::TESTS, places::TESTS, readers::TESTS, rights::TESTS, scarce::TESTS].concat()
 }
 
 /// An agent that everybody may ask.

@@ -12,6 +12,7 @@ use netstat_user::query::{Answer, EventFilter, Request};
 use nix::sys::signal::{Signal, kill};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -110,36 +111,32 @@ fn a_siege_by_one_user_costs_root_nothing() -> Done {
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(filter)).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     let before = agent.resident() >> 20;
+    // How many were made in all, once that is known.
+    let total = AtomicU64::new(u64::MAX);
     let made = thread::scope(|scope| {
-        let (place, agent) = (&place, &agent);
-        let making = scope.spawn(move || {
+        let (place, agent, total) = (&place, &agent, &total);
+        scope.spawn(move || {
             let until = Instant::now() + Duration::from_secs(seconds);
-            let mut made = 0;
+            let mut made = 1;
             while Instant::now() < until {
                 blink(place, 1000);
                 made += 1000;
             }
-            made
+            total.store(made, Ordering::SeqCst);
+            // The reader waits for another event before it looks.
+            blink(place, 1);
         });
-        let mut events = 0;
-        // Until all that were made have been read.
-        while !making.is_finished() {
+        let mut events: u64 = 0;
+        while events / 2 < total.load(Ordering::SeqCst) {
             match reader.next().unwrap() {
                 Some(Answer::Event(_)) => events += 1,
                 other => panic!("root's reader gets {other:?} after {events} events"),
             }
-            if events % 100_000 == 0 {
+            if events.is_multiple_of(100_000) {
                 agent.status();
             }
         }
-        let made: u64 = making.join().unwrap();
-        while events < 2 * made {
-            match reader.next().unwrap() {
-                Some(Answer::Event(_)) => events += 1,
-                other => panic!("root's reader gets {other:?} after {events} events"),
-            }
-        }
-        made
+        total.load(Ordering::SeqCst)
     });
     let status = agent.status();
     assert_eq!(status.lost, 0, "{status:?}");
