@@ -231,6 +231,11 @@ impl Owners {
         }
     }
 
+    /// Every process that holds one of the sockets that were asked about.
+    pub fn holders(&self) -> impl Iterator<Item = &Holder> {
+        self.holders.iter()
+    }
+
     /// The process that netstat names: the first in the order of /proc.
     pub fn first(&self, inode: u64) -> Option<&Holder> {
         self.first.get(&inode).and_then(|&at| self.holders.get(at as usize))

@@ -5,6 +5,7 @@ use crate::sys;
 use procfs::process::Process;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -12,7 +13,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The cgroups of a process, one per hierarchy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,10 +87,14 @@ fn rank(controllers: &[u8]) -> usize {
 /// the cgroup is removed.
 #[derive(Debug)]
 pub struct Ids {
-    mount: Option<Mount>,
+    root: PathBuf,
+    /// Looked for when it is first needed; `None` inside where there is no hierarchy to be seen.
+    mount: OnceCell<Option<Mount>>,
     known: HashMap<u64, Option<Vec<u8>>>,
-    /// When the hierarchy was last walked, where cgroups cannot be opened by their ids.
-    walked: Option<Instant>,
+    /// Whether cgroups cannot be opened by their ids: the hierarchy is walked then.
+    walks: bool,
+    /// When the hierarchy may be walked again.
+    not_before: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -101,19 +106,25 @@ struct Mount {
 impl Ids {
     /// Most ids kept. Above it all are dropped, and those of cgroups that are still there are found again.
     const KEPT: usize = 1 << 16;
-    /// Least time between two walks over the hierarchy.
-    const PAUSE: Duration = Duration::from_millis(200);
+    /// How much longer than a walk over the hierarchy is waited before the next one.
+    const PAUSE: u32 = 20;
 
     /// The hierarchy as the process sees it whose /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
-        let mounts = Process::new_with_root(root.join("self")).and_then(|own| own.mountinfo());
-        let mounts = mounts.into_iter().flat_map(procfs::process::MountInfos::into_iter);
-        let mut whole = mounts.filter(|mount| mount.fs_type == "cgroup2" && mount.root == "/");
-        let mount = whole.find_map(|mount| {
-            let dir = open(&mount.mount_point, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-            Some(Mount { point: mount.mount_point, dir })
-        });
-        Self { mount, known: HashMap::new(), walked: None }
+        Self { root: root.into(), mount: OnceCell::new(), known: HashMap::new(), walks: false, not_before: None }
+    }
+
+    fn mount(&self) -> Option<&Mount> {
+        let look = || {
+            let mounts = Process::new_with_root(self.root.join("self")).and_then(|own| own.mountinfo());
+            let mounts = mounts.into_iter().flat_map(procfs::process::MountInfos::into_iter);
+            let mut whole = mounts.filter(|mount| mount.fs_type == "cgroup2" && mount.root == "/");
+            whole.find_map(|mount| {
+                let dir = open(&mount.mount_point, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+                Some(Mount { point: mount.mount_point, dir })
+            })
+        };
+        self.mount.get_or_init(look).as_ref()
     }
 
     /// The path of a cgroup, `None` where it is not known: it was removed before it was looked up, or is outside of what can be seen.
@@ -128,7 +139,10 @@ impl Ids {
         if self.known.len() >= Self::KEPT {
             self.known.clear();
         }
-        let Some(mount) = &self.mount else { return };
+        if self.walks {
+            return self.walk();
+        }
+        let Some(mount) = self.mount() else { return };
         match sys::open_cgroup(&mount.dir, id) {
             Ok(dir) => {
                 let path = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok();
@@ -137,16 +151,20 @@ impl Ids {
             }
             // Ids are not used again: it is gone for good.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::STALE) => drop(self.known.insert(id, None)),
-            Err(_) => self.walk(),
+            Err(_) => {
+                self.walks = true;
+                self.walk();
+            }
         }
     }
 
     /// Takes in every cgroup there is.
     fn walk(&mut self) {
-        let Some(mount) = self.mount.as_ref().filter(|_| self.walked.is_none_or(|at| at.elapsed() > Self::PAUSE))
-        else {
+        let begun = Instant::now();
+        if self.not_before.is_some_and(|at| begun < at) {
             return;
-        };
+        }
+        let Some(mount) = self.mount() else { return };
         let mut found = Vec::new();
         let mut left = vec![mount.point.clone()];
         while let Some(dir) = left.pop() {
@@ -159,7 +177,7 @@ impl Ids {
             }
         }
         self.known.extend(found);
-        self.walked = Some(Instant::now());
+        self.not_before = Some(Instant::now() + begun.elapsed() * Self::PAUSE);
     }
 }
 
@@ -228,7 +246,7 @@ mod tests {
     fn a_cgroup_is_found_by_its_id_and_kept_when_it_is_removed() {
         use std::os::unix::fs::MetadataExt;
         let mut ids = Ids::new(Path::new("/proc"));
-        let Some(mount) = &ids.mount else { return };
+        let Some(mount) = ids.mount() else { return };
         let name = format!("netstat-user-ids-{}", std::process::id());
         let (outer, inner) = (mount.point.join(&name), mount.point.join(&name).join("inner.scope"));
         // Without privilege there is nothing to make.

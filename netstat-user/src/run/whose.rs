@@ -9,7 +9,7 @@ pub use workloads::Followed;
 
 use super::classic::session::Session;
 use crate::field::{Need, Provider};
-use crate::model::{Owner, Owners, SocketRow};
+use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
 use std::io;
 
 /// The rows of a table that is listed, as far as they matter here.
@@ -21,6 +21,8 @@ pub struct Listed<'a> {
     pub rows: &'a [SocketRow],
     /// Owners that events recorded for rows nobody holds.
     pub recorded: &'a [(u32, Owner)],
+    /// Sockets that ended, where they are listed.
+    pub closed: &'a [ClosedSocket],
 }
 
 /// What was gathered for a table.
@@ -37,11 +39,11 @@ impl Gathered {
     pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> io::Result<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
-            let holders = listed.iter().flat_map(|table| table.rows).filter_map(|row| owners.first(row.inode));
             let mut workloads = workloads::Workloads::new(&session.proc);
-            holders.for_each(|holder| workloads.look_up(holder.pid));
-            let recorded = listed.iter().flat_map(|table| table.recorded);
-            recorded.for_each(|(_, owner)| workloads.look_up_recorded(owner));
+            owners.holders().for_each(|holder| workloads.look_up(holder.pid));
+            let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
+            let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
+            recorded.chain(closed).for_each(|owner| workloads.look_up_recorded(owner));
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {
@@ -61,7 +63,7 @@ impl Gathered {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);
-            inodes.iter().filter_map(|&inode| owners.first(inode)).for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().for_each(|holder| workloads.look_up(holder.pid));
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {

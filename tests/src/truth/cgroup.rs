@@ -15,6 +15,71 @@ pub struct Cgroup {
     dir: File,
 }
 
+/// Cgroups along a path below the root, each in the one before, as a runtime makes them; those that were not there before are removed
+/// when dropped, if nobody is in them any more.
+pub struct Nest {
+    path: String,
+    /// Those that were made, outermost first.
+    made: Vec<String>,
+}
+
+impl Nest {
+    /// Makes what is missing of a path, which begins with a slash.
+    ///
+    /// # Errors
+    /// The hierarchy cannot be mounted or written.
+    pub fn new(path: &str) -> io::Result<Self> {
+        let mut nest = Self { path: path.to_owned(), made: Vec::new() };
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let part = &path[1..end];
+            match try_with_hierarchy(|root| fs::create_dir(root.join(part)))? {
+                Ok(()) => nest.made.push(part.to_owned()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(nest)
+    }
+
+    /// The step that moves an actor to the innermost.
+    pub fn step(&self) -> String {
+        format!("cgroup={}", &self.path[1..])
+    }
+
+    /// The path of the innermost, as /proc/PID/cgroup has it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Drop for Nest {
+    fn drop(&mut self) {
+        for part in self.made.iter().rev() {
+            // The last process may be on its way out.
+            for _ in 0..100 {
+                match with_hierarchy(|root| fs::remove_dir(root.join(part))) {
+                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                        std::thread::sleep(std::time::Duration::from_millis(10));
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+/// As [`with_hierarchy`], where there may be none.
+fn try_with_hierarchy<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
+    in_thread(|| {
+        private_mounts()?;
+        let point = Path::new("/mnt");
+        fs::create_dir_all(point)?;
+        mount_hierarchy(point)?;
+        Ok(f(point))
+    })
+}
+
 /// Runs `f` with the root of the hierarchy, as the calling thread's cgroup namespace has it.
 fn with_hierarchy<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> T {
     in_thread(|| {

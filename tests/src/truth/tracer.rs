@@ -127,6 +127,18 @@ impl Tracer {
         }
     }
 
+    /// The same, whose lines are kept as they are: of columns that were chosen.
+    #[must_use]
+    pub fn unparsed(mut self) -> Self {
+        self.seen.json = false;
+        self
+    }
+
+    /// The lines that have come.
+    pub fn raw(&self) -> &[String] {
+        &self.seen.raw
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
     }

@@ -9,7 +9,7 @@ use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -35,6 +35,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "look" => look(argument(1), argument(2).parse().unwrap()),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
+        "answer" => answer(argument(1).parse().unwrap()),
+        "datagrams" => datagrams(argument(1).parse().unwrap()),
+        "unix" => unix(argument(1)),
         _ => return actor::run(arguments),
     }
     ExitCode::SUCCESS
@@ -238,6 +241,33 @@ fn rename(name: &str) {
     say(&"renamed");
     listen_up();
     drop((listener, client, server, pair));
+}
+
+/// Listens on an address, says the listener; at a nudge accepts a connection, says it, and holds both to the end of its input.
+fn answer(at: SocketAddr) {
+    let listener = TcpListener::bind(at).unwrap();
+    say(&Made::of(&listener));
+    listen_up();
+    let (stream, _) = listener.accept().unwrap();
+    say(&Made::accepted(&stream));
+    listen_up();
+}
+
+/// Holds a UDP socket that takes datagrams from anybody.
+fn datagrams(at: SocketAddr) {
+    let socket = UdpSocket::bind(at).unwrap();
+    say(&Made::of(&socket));
+    listen_up();
+}
+
+/// Listens on a path, says that; at a nudge accepts a connection, says its inode, and holds both to the end of its input.
+fn unix(path: &str) {
+    let listener = UnixListener::bind(path).unwrap();
+    say(&"listens");
+    listen_up();
+    let (stream, _) = listener.accept().unwrap();
+    say(&nix::sys::stat::fstat(&stream).unwrap().st_ino);
+    listen_up();
 }
 
 /// Descriptors in one message, less than the kernel's most (`SCM_MAX_FD`).

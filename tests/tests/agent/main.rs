@@ -20,6 +20,7 @@ mod same;
 mod siege;
 mod stage;
 mod upheavals;
+mod whose;
 
 use libtest_mimic::Arguments;
 use netstat_tests::truth::runner::{self, Test};
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 8] = [
+    let modules: [&[Test]; 9] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         upheavals::TESTS,
         corner_rows::TESTS,
         glance::TESTS,
+        whose::TESTS,
     ];
     let tests = [modules.concat(), attack::tests()].concat();
     let code = runner::run(arguments, &tests);

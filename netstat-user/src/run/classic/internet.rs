@@ -127,6 +127,7 @@ fn gather(session: &mut Session<'_>, files: &[Read], owners: &Owners) -> io::Res
             Ok(Rows::Sockets(table)) => &table.recorded,
             _ => &[],
         },
+        closed: if let Ok(Rows::Closed(_, closed)) = &file.rows { closed } else { &[] },
     });
     let need = session.selected.needs();
     Gathered::inet(session, need, &tables.collect::<Vec<_>>(), owners)
