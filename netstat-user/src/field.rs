@@ -7,6 +7,7 @@
 mod column;
 mod provider;
 mod rows;
+pub mod schema;
 mod value;
 
 pub use column::{Column, ColumnError, help};

@@ -6,6 +6,7 @@
 
 mod definitions;
 mod getopt;
+mod schema;
 
 use super::select::{Given, Selection};
 use super::{Reason, Refusal, Request, completions};
@@ -73,6 +74,8 @@ pub struct Options {
     pub selection: Selection,
     /// What to report of words that are no options, which netstat ignores.
     pub ignored: Option<String>,
+    /// `--schema`: the JSON Schema of the view instead of the view.
+    pub schema: bool,
 }
 
 /// Which view a command line asks for.
@@ -372,6 +375,9 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     if select.first().is_some() {
         given.selection = selection(&mut given, select, &program)?;
     }
+    if given.schema {
+        return Ok(Request::Print(schema::of(&given)));
+    }
     Ok(Request::Classic(given))
 }
 
@@ -498,6 +504,7 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
             }
         }
         id::JSON => given.json = true,
+        id::SCHEMA => given.schema = true,
         id::ALL_NETNS => given.all_netns = true,
         id::NO_AGENT => given.agent = AgentChoice::Never,
         id::AGENT => given.agent = AgentChoice::At(met.value.into()),

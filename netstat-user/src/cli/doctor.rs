@@ -1,6 +1,6 @@
 //! The command line of `doctor`.
 
-use super::{Refusal, Request, help};
+use super::{Colour, Refusal, Request, help};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -18,6 +18,10 @@ pub struct Options {
     /// Ask the agent behind this socket, not the one on /run/netstat-user/agent.sock
     #[arg(long, value_name = "PATH", conflicts_with = "no_agent")]
     pub agent: Option<PathBuf>,
+
+    /// Colour of the verdict and the findings
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
 
     /// Ask no agent
     #[arg(long)]

@@ -4,6 +4,8 @@ pub mod agent;
 pub mod classic;
 pub mod completions;
 pub mod doctor;
+#[cfg(test)]
+mod documents;
 pub mod events;
 pub mod help;
 pub mod select;

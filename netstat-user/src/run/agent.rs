@@ -8,6 +8,7 @@ use super::forgotten::{Forgotten, Losses};
 use super::privileges;
 use super::remote;
 use super::source::{Needs, Source as Kernel};
+use super::waiting::Waiting;
 use crate::agent::{self, Admission, Lists, Lookup, Notice, Own, Peer, Settings, Signal, Source, Spaces};
 use crate::cli::agent::{Options, Privileges, Share};
 use crate::kernel::{self, Tracer, Wanted};
@@ -51,7 +52,10 @@ pub fn run(options: &Options) -> io::Result<u8> {
         let uid = user.as_ref().map(|user| user.uid.as_raw());
         let bound = Bound::new(&options.socket, options.mode, group, uid).map_err(|error| error.to_string())?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
+        let waiting = Waiting::for_("the kernel programs to be attached");
         let mut tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
+        // Its thread must not be there when privileges are given up.
+        drop(waiting);
         report(tracer.coverage());
         let mut machine = Machine::new();
         machine.kernel.prepare();
@@ -111,6 +115,7 @@ async fn serve(
     };
     let path = options.socket.display();
     let mut serving = false;
+    let mut waiting = Some(Waiting::for_("the sockets that are there to be listed"));
     let notice = |notice| {
         let message = match notice {
             Notice::Ready => "READY=1".to_owned(),
@@ -120,6 +125,7 @@ async fn serve(
             }
         };
         if notice == Notice::Ready && !std::mem::replace(&mut serving, true) {
+            drop(waiting.take());
             let _ = writeln!(io::stderr(), "agent: serving {path}");
         }
         if let Err(error) = notify(message.as_bytes()) {

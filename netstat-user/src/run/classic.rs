@@ -14,6 +14,7 @@ pub(super) mod session;
 mod statistics;
 mod unix;
 
+use super::waiting::Waiting;
 use crate::cli::classic::{Filter, Options, View};
 use crate::run::complain;
 use selected::Selected;
@@ -43,6 +44,13 @@ pub fn run(options: &Options) -> io::Result<u8> {
         }
     };
     let mut session = Session::new(options, selected);
+    let what = match () {
+        () if options.all_netns => "the sockets of every network namespace",
+        () if options.numeric.hosts => "the kernel's tables",
+        () => "the kernel's tables and the names of hosts (-n leaves names out)",
+    };
+    // With -c nobody waits for an end.
+    let _waiting = (!options.continuous).then(|| Waiting::for_(what));
     loop {
         let code = match options.view() {
             View::Masquerade => masquerade::print(&mut session)?,

@@ -1,14 +1,18 @@
 //! `doctor`: what the agent says of itself, or what a short trial of one's own shows.
 
+mod effects;
+
 use super::clock::{epoch_ns, monotonic_ns};
 use super::remote::{AskError, Asking, place};
+use super::screen;
+use super::waiting::Waiting;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
 use crate::kernel::{self, AttachError, Missed, Tracer, Wanted};
 use crate::model::{Check, Level};
 use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
-use crate::view::doctor::{HookFinding, Report};
+use crate::view::doctor::{HookFinding, Refused, Report};
 use crate::view::text::span;
 use std::io::{self, Write};
 use std::path::Path;
@@ -37,7 +41,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
     if options.json {
         report.json(&mut out);
     } else {
-        report.text(&mut out);
+        report.text(&mut out, screen::is_coloured(options.color));
     }
     io::stdout().lock().write_all(&out)?;
     Ok(u8::from(report.verdict() == Level::Bad))
@@ -155,6 +159,7 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
 
 /// Attaches the programs for a moment.
 fn trial(no_agent: Option<&AskError>) -> Report {
+    let _waiting = Waiting::for_("the kernel programs to be attached for a trial");
     let mut report = Report { source: "A trial of our own".into(), checks: kernel::checks(), ..Report::default() };
     if place().pidns == 0 {
         report.checks.push(Check::amiss(
@@ -216,7 +221,12 @@ fn hook(row: &HookRow) -> HookFinding {
             Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend(&row.refused))
         }
     };
-    HookFinding { check, variant: row.variant.clone(), refused: row.refused.clone() }
+    let refused = row.refused.iter().map(|(variant, cause)| Refused {
+        variant: variant.clone(),
+        cause: cause.clone(),
+        effect: row.variant.as_deref().map_or_else(String::new, |attached| effects::of(&row.hook, variant, attached)),
+    });
+    HookFinding { check, variant: row.variant.clone(), refused: refused.collect() }
 }
 
 /// What mends the causes of refusals, as they are worded by the kernel room.

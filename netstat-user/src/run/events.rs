@@ -6,6 +6,7 @@ use super::{
     forgotten::Forgotten,
     printing::Printer,
     streaming::{Asked, Output, Stop},
+    waiting::Waiting,
 };
 use crate::{
     cli::agent::Privileges,
@@ -95,6 +96,7 @@ impl log::Log for DebugLog {
 
 /// Attaches the probes, and learns who holds the sockets that are there already.
 fn start(options: &Options) -> Result<(Tracer, Owners), String> {
+    let _waiting = Waiting::for_("the kernel programs to be attached, and the owners of the sockets that are there");
     let tracer = Tracer::start(&wanted(options)?).map_err(|error| error.to_string())?;
     let mut owners = Owners::default();
     // Attached first, looked at /proc second: a socket made in between is known to the programs.

@@ -16,6 +16,7 @@ mod screen;
 pub mod source;
 mod streaming;
 mod subscribe;
+mod waiting;
 pub mod whose;
 
 use crate::cli::{Reason, Refusal, Request};

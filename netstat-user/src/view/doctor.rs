@@ -1,8 +1,20 @@
 //! What `doctor` found, as text and as JSON Lines.
 
+use super::colour::{self, Role};
 use super::json::Object;
 use super::text;
 use crate::model::{Check, Level, ProgramHealth};
+
+/// A variant of a hook that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The variant.
+    pub variant: String,
+    /// Why.
+    pub cause: String,
+    /// What that means for the events, and what the replacement costs.
+    pub effect: String,
+}
 
 /// One hook of the tracer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +23,8 @@ pub struct HookFinding {
     pub check: Check,
     /// The variant attached.
     pub variant: Option<String>,
-    /// Variants refused, with causes.
-    pub refused: Vec<(String, String)>,
+    /// Variants refused.
+    pub refused: Vec<Refused>,
 }
 
 /// All that was found.
@@ -35,22 +47,44 @@ impl Report {
         hooks.chain(self.checks.iter().map(|check| check.level)).max().unwrap_or(Level::Ok)
     }
 
-    /// Appends the report for people.
-    pub fn text(&self, out: &mut Vec<u8>) {
+    /// The verdict in one sentence.
+    pub fn sentence(&self) -> String {
+        let named = |level: Level| {
+            let all = self.hooks.iter().map(|hook| &hook.check).chain(&self.checks);
+            all.filter(|check| check.level == level).map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match self.verdict() {
+            Level::Ok => "All is well: every hook is attached, and nothing that tracing depends on is missing.".into(),
+            Level::Note => format!("Nothing essential is missing; see the notes on {}.", named(Level::Note)),
+            Level::Bad => format!("Something essential is missing: {}.", named(Level::Bad)),
+        }
+    }
+
+    /// Appends the report for people: the verdict first, and what led to it.
+    pub fn text(&self, out: &mut Vec<u8>, coloured: bool) {
+        let verdict = self.sentence();
+        let verdict = text::escape(verdict.as_bytes());
+        colour::paint(out, coloured, role(self.verdict()), &verdict);
+        out.push(b'\n');
         title(out, &self.source);
         if !self.hooks.is_empty() {
             title(out, "\nHooks");
         }
         for hook in &self.hooks {
-            finding(out, &hook.check);
-            for (variant, cause) in &hook.refused {
-                detail(out, &format!("{variant} refused"), cause);
+            finding(out, coloured, &hook.check);
+            for (at, refused) in hook.refused.iter().enumerate() {
+                detail(out, &format!("{} refused", refused.variant), &refused.cause);
+                // What several mean together is said once.
+                let said_next = hook.refused.get(at + 1).is_some_and(|next| next.effect == refused.effect);
+                if !refused.effect.is_empty() && !said_next {
+                    detail(out, "so", &refused.effect);
+                }
             }
             mend(out, &hook.check);
         }
         title(out, "\nWhat tracing depends on, and how it went");
         for check in &self.checks {
-            finding(out, check);
+            finding(out, coloured, check);
             mend(out, check);
         }
         if !self.programs.is_empty() {
@@ -66,12 +100,6 @@ impl Report {
             out.extend_from_slice(runs.unwrap_or_default().as_bytes());
             out.push(b'\n');
         }
-        let verdict: &[u8] = match self.verdict() {
-            Level::Ok => b"\nAll is well.\n",
-            Level::Note => b"\nNothing essential is missing.\n",
-            Level::Bad => b"\nSomething essential is missing.\n",
-        };
-        out.extend_from_slice(verdict);
     }
 
     /// Appends the report as JSON Lines.
@@ -80,9 +108,10 @@ impl Report {
             let mut object = Object::begin(out);
             check_json(&mut object, b"hook", &hook.check);
             object.optional_string("variant", hook.variant.as_ref().map(|variant| variant.as_bytes()));
-            object.objects("refused", &hook.refused, |object, (variant, cause): &(String, String)| {
-                object.string("variant", variant.as_bytes());
-                object.string("cause", cause.as_bytes());
+            object.objects("refused", &hook.refused, |object, refused: &Refused| {
+                object.string("variant", refused.variant.as_bytes());
+                object.string("cause", refused.cause.as_bytes());
+                object.string("effect", refused.effect.as_bytes());
             });
             object.end();
         }
@@ -104,6 +133,7 @@ impl Report {
         object.string("kind", b"verdict");
         object.string("level", self.verdict().name().as_bytes());
         object.string("source", self.source.as_bytes());
+        object.string("sentence", self.sentence().as_bytes());
         object.end();
     }
 }
@@ -113,9 +143,19 @@ fn title(out: &mut Vec<u8>, title: &str) {
     out.push(b'\n');
 }
 
-fn finding(out: &mut Vec<u8>, check: &Check) {
+const fn role(level: Level) -> Role {
+    match level {
+        Level::Ok => Role::Good,
+        Level::Note => Role::Passing,
+        Level::Bad => Role::Failure,
+    }
+}
+
+fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check) {
     out.extend_from_slice(b"  ");
-    text::left(out, check.level.name().as_bytes(), 4);
+    let level = check.level.name().as_bytes();
+    colour::paint(out, coloured, role(check.level), level);
+    out.resize(out.len() + 4_usize.saturating_sub(level.len()), b' ');
     out.push(b' ');
     text::left(out, &text::escape(check.name.as_bytes()), 22);
     out.push(b' ');
@@ -150,7 +190,8 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let refused = vec![("fentry".to_owned(), "load: no\n".to_owned())];
+        let refused =
+            vec![Refused { variant: "fentry".into(), cause: "load: no\n".into(), effect: "it costs more".into() }];
         let missing = Check::amiss("accept4", Level::Note, "not traced", "mount it");
         Report {
             source: "the agent on /x".into(),
@@ -170,13 +211,13 @@ mod tests {
     #[test]
     fn for_people() {
         let mut out = Vec::new();
-        report().text(&mut out);
+        report().text(&mut out, false);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "the agent on /x\n\nHooks\n  ok   tcp_state              tp_btf\n  note accept4                not traced\n         \
-             fentry refused: load: no\\n\n         to mend it: mount it\n\nWhat tracing depends on, and how it went\n  \
+            "Nothing essential is missing; see the notes on accept4.\nthe agent on /x\n\nHooks\n  ok   tcp_state              tp_btf\n  note accept4                not traced\n         \
+             fentry refused: load: no\\n\n         so: it costs more\n         to mend it: mount it\n\nWhat tracing depends on, and how it went\n  \
              ok   btf                    there\n\nPrograms in the kernel\n       p                      missed runs unknown, 2 \
-             runs of 5 ns\n\nNothing essential is missing.\n"
+             runs of 5 ns\n"
         );
     }
 
@@ -190,13 +231,13 @@ mod tests {
                 r#"{"kind":"hook","name":"tcp_state","level":"ok","found":"tp_btf","mend":null,"variant":"tp_btf","refused":[]}"#,
                 "\n",
                 r#"{"kind":"hook","name":"accept4","level":"note","found":"not traced","mend":"mount it","variant":null,"#,
-                r#""refused":[{"variant":"fentry","cause":"load: no\n"}]}"#,
+                r#""refused":[{"variant":"fentry","cause":"load: no\n","effect":"it costs more"}]}"#,
                 "\n",
                 r#"{"kind":"check","name":"btf","level":"ok","found":"there","mend":null}"#,
                 "\n",
                 r#"{"kind":"program","name":"p","runs":2,"run_ns":11,"missed":null}"#,
                 "\n",
-                r#"{"kind":"verdict","level":"note","source":"the agent on /x"}"#,
+                r#"{"kind":"verdict","level":"note","source":"the agent on /x","sentence":"Nothing essential is missing; see the notes on accept4."}"#,
                 "\n"
             )
         );

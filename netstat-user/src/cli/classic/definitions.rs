@@ -48,6 +48,7 @@ pub mod id {
     pub const COMPLETIONS: &str = "completions";
     pub const QUESTION: &str = "question";
     pub const JSON: &str = "json";
+    pub const SCHEMA: &str = "schema";
     pub const RECENT: &str = "recent";
     pub const AGENT: &str = "agent";
     pub const NO_AGENT: &str = "no-agent";
@@ -156,6 +157,7 @@ pub fn netstats() -> Vec<Arg> {
 pub fn ours() -> Vec<Arg> {
     let mut options = vec![
         flag(id::JSON, None, BEYOND, "One JSON object per line instead of the view, described below"),
+        flag(id::SCHEMA, None, BEYOND, "The JSON Schema of the lines that --json prints of this view"),
         Arg::new(id::RECENT)
             .long(id::RECENT)
             .action(ArgAction::Set)

@@ -258,6 +258,7 @@ impl Short {
             (false, false, main.text.is_empty(), true, &main),
             (false, false, true, true, &none),
             (false, false, true, false, &none),
+            (false, false, false, false, &none),
         ];
         for (step, (how, trips, duration, bytes, states)) in ladder.into_iter().enumerate() {
             self.result.clear();
