@@ -73,9 +73,8 @@ fn a_user_is_shown_what_is_theirs() -> Done {
     assert!(seen.ended_in.contains(&u32::try_from(place.netns).unwrap()), "{seen:?}");
     // The command line of the stranger: the same table as without the agent.
     let run = |agent_args: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-        command.arg(actor::everybodys(programs::netstat_user())).args(["-t", "-l", "-n"]).args(agent_args);
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(STRANGER).gid(STRANGER).args(["-t", "-l", "-n"]).args(agent_args);
         let outcome = command::run(&mut command, None, patience()).unwrap();
         assert_eq!(outcome.end, End::Exit(0), "{outcome:?}");
         outcome
