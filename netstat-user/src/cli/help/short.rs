@@ -17,12 +17,13 @@ Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
   -p, --programs     the process that holds each socket
   -e, --extend       user and inode         -o, --timers     timers
   -r, -i, -s         routes, interfaces, counters instead of sockets
+      --where EXPR   only rows for which this holds, as 'dport = :443'
+      --count-by F   how many rows per value of a field
       --json         one object per line instead of a table
       --recent DUR   also what closed within this time (needs the agent)
-      --all-netns    the sockets of every network namespace
 Examples:
   netstat-user -tlnp                    who listens on TCP
-  netstat-user -tapen                   every TCP socket, with its process
+  netstat-user -tan --count-by state    how many are in each state
   netstat-user -tanp --recent 5m        and those that closed of late
   netstat-user events --life            each connection when it ends
   netstat-user events --failed          why connections fail, and whose they are
