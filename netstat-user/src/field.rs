@@ -445,6 +445,30 @@ fields! {
     InfoPacingRate "info.pacing_rate" Kind::Bytes, NONE, I, Need::INFO, "rate of pacing, in bytes a second; null while there is none";
     InfoLastSendMs "info.last_send_ms" Kind::Span(Unit::Millis), NONE, I, Need::INFO, "time since data was last sent";
     InfoLastRecvMs "info.last_recv_ms" Kind::Span(Unit::Millis), NONE, I, Need::INFO, "time since data was last received";
+    InfoRcvRttUs "info.rcv_rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "round-trip time as the receiving side estimates it";
+    InfoAtoUs "info.ato_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "time to a delayed acknowledgement";
+    InfoRcvMss "info.rcv_mss" Kind::Bytes, NONE, I, Need::INFO, "largest segment received, bytes";
+    InfoAdvmss "info.advmss" Kind::Bytes, NONE, I, Need::INFO, "largest segment announced to the peer, bytes";
+    InfoSacked "info.sacked" Kind::Number, NONE, I, Need::INFO, "segments in flight that the peer acknowledged selectively";
+    InfoRetransOut "info.retrans_out" Kind::Number, NONE, I, Need::INFO, "segments in flight that were sent again";
+    InfoReordering "info.reordering" Kind::Number, NONE, I, Need::INFO, "reordering of segments that is tolerated, segments";
+    InfoBackoff "info.backoff" Kind::Number, NONE, I, Need::INFO, "doublings of the retransmission time";
+    InfoBytesNotSent "info.bytes_not_sent" Kind::Bytes, NONE, I, Need::INFO, "payload bytes queued and not sent yet";
+    InfoDataSegsIn "info.data_segs_in" Kind::Number, NONE, I, Need::INFO, "segments received that carried payload";
+    InfoDataSegsOut "info.data_segs_out" Kind::Number, NONE, I, Need::INFO, "segments sent that carried payload";
+    InfoDelivered "info.delivered" Kind::Number, NONE, I, Need::INFO, "segments delivered to the peer";
+    InfoMaxPacingRate "info.max_pacing_rate" Kind::Bytes, NONE, I, Need::INFO, "limit of that rate, bytes/s; null for none";
+    InfoLastAckMs "info.last_ack_ms" Kind::Span(Unit::Millis), NONE, I, Need::INFO, "since an acknowledgement was last received";
+    InfoBusyUs "info.busy_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "time with payload in flight";
+    InfoRwndLimitedUs "info.rwnd_limited_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "time for which the peer's window held back payload";
+    InfoSndbufLimitedUs "info.sndbuf_limited_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "time for which the send buffer held back payload";
+    InfoRcvSpace "info.rcv_space" Kind::Bytes, NONE, I, Need::INFO, "space for received payload, as it is tuned, bytes";
+    InfoRcvSsthresh "info.rcv_ssthresh" Kind::Bytes, NONE, I, Need::INFO, "window that is announced at most now, bytes";
+    InfoSndWnd "info.snd_wnd" Kind::Bytes, NONE, I, Need::INFO, "window that the peer announced, bytes";
+    InfoRcvWnd "info.rcv_wnd" Kind::Bytes, NONE, I, Need::INFO, "window announced to the peer, bytes";
+    InfoDsackDups "info.dsack_dups" Kind::Number, NONE, I, Need::INFO, "segments that the peer reported as received twice";
+    InfoReordSeen "info.reord_seen" Kind::Number, NONE, I, Need::INFO, "times that segments were found reordered";
+    InfoRcvOoopack "info.rcv_ooopack" Kind::Number, NONE, I, Need::INFO, "segments received out of order";
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, Owners, SctpPeer, SctpRow, SocketRow, Timer, UnixRow, UnixSocket};
 pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};
-pub use tcp_info::{INFO_COUNT, INFO_FIELDS, InfoField, TcpInfo};
+pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};
 pub use workload::Workload;
 
 use std::net::IpAddr;

@@ -70,6 +70,8 @@ pub struct Options {
     pub agent: AgentChoice,
     /// `--all-netns`
     pub all_netns: bool,
+    /// `--info`: what the kernel knows of TCP connections, with each row.
+    pub info: bool,
     /// `--where` and the other options that select rows and columns.
     pub selection: Selection,
     /// What to report of words that are no options, which netstat ignores.
@@ -459,6 +461,9 @@ fn beyond(given: &Options, program: &str) -> Result<(), Refusal> {
         () if given.all_netns && (!sockets || tables.groups || others.contains(&Want::Asked)) => {
             "%s: --all-netns lists Internet and UNIX sockets: it cannot be given with other families and views\n"
         }
+        () if given.info && !(sockets && tables.protocols.tcp) => {
+            "%s: --info shows TCP connections: it can be given with -t, or with none of the families and views\n"
+        }
         () => return Ok(()),
     };
     Err(usage(Some(Reason { text, values: vec![program.to_owned()] })))
@@ -506,6 +511,7 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::JSON => given.json = true,
         id::SCHEMA => given.schema = true,
         id::ALL_NETNS => given.all_netns = true,
+        id::INFO => given.info = true,
         id::NO_AGENT => given.agent = AgentChoice::Never,
         id::AGENT => given.agent = AgentChoice::At(met.value.into()),
         id::RECENT => {

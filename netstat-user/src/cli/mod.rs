@@ -8,6 +8,7 @@ pub mod doctor;
 mod documents;
 pub mod events;
 pub mod help;
+pub mod kill;
 pub mod select;
 
 use clap::ValueEnum;
@@ -51,6 +52,8 @@ pub enum Request {
     Doctor(doctor::Options),
     /// `events`: the stream of what happens to sockets.
     Events(events::Options),
+    /// `kill`: sockets to close.
+    Kill(kill::Options),
     /// `-Z`: which ends the program, as netstat does where SELinux is off.
     Contexts,
     /// `--version`
@@ -95,13 +98,14 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
         Some("agent") => agent::parse(&argv[1..]),
         Some("doctor") => doctor::parse(&argv[1..]),
         Some("events") => events::parse(&argv[1..]),
+        Some("kill") => kill::parse(&argv[1..]),
         _ => classic::parse(&argv),
     }
 }
 
 /// The pages of help of every verb, by its name.
 pub fn pages() -> Vec<(&'static str, help::Page)> {
-    vec![("events", events::page()), ("agent", agent::page()), ("doctor", doctor::page())]
+    vec![("events", events::page()), ("agent", agent::page()), ("doctor", doctor::page()), ("kill", kill::page())]
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use rustix::time::{ClockId, clock_getres};
 
 /// A protocol with a table of sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are the protocols")]
 pub enum Protocol {
     Tcp,

@@ -79,6 +79,14 @@ pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
     field("rcv_ooopack", 224, 4, &[], "segments received out of order"),
 ];
 
+/// The words of the line that `--info` prints, as ss has them, and what they mean: for `--help`.
+pub const INFO_WORDS: &str = "rto, ato: time to a retransmission, to a delayed acknowledgement, ms. rtt: round-trip time/its deviation; minrtt, rcv_rtt: \
+    the least of late, and as the receiver estimates it, ms. mss, rcvmss, advmss, pmtu: largest segment sent, received, announced, and path MTU, bytes. \
+    backoff: doublings of rto. cwnd, ssthresh: congestion window and slow start threshold, segments. bytes_sent, bytes_retrans, bytes_acked, bytes_received, notsent: payload, bytes. \
+    segs_out, segs_in, data_segs_out, data_segs_in: segments. lastsnd, lastrcv, lastack: time since data was sent, received, acknowledged, ms. \
+    pacing_rate, delivery_rate: bits/s. busy, rwnd_limited, sndbuf_limited: time sending, held back by the peer's window, by the send buffer, ms. \
+    delivered, unacked, retrans (now/in all), lost, sacked: segments; reord_seen: times they came reordered. rcv_space, rcv_ssthresh, snd_wnd, rcv_wnd: bytes. What is not known, or is nothing, is left out";
+
 /// How many there are.
 pub const INFO_COUNT: usize = 45;
 

@@ -2,14 +2,14 @@
 
 mod groups;
 mod interfaces;
-mod internet;
+pub mod internet;
 mod masquerade;
 mod output;
 mod packet_radio;
 mod packet_routes;
 mod route;
 pub(super) mod rows;
-pub(super) mod selected;
+pub mod selected;
 pub(super) mod session;
 mod statistics;
 mod unix;

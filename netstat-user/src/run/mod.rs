@@ -7,6 +7,8 @@ pub mod clock;
 pub mod doctor;
 pub mod events;
 mod forgotten;
+mod infos;
+mod kill;
 pub mod locale;
 mod printing;
 mod privileges;
@@ -34,6 +36,7 @@ pub fn run(request: Request) -> io::Result<u8> {
         Request::Agent(options) => agent::run(&options),
         Request::Doctor(options) => doctor::run(&options),
         Request::Events(options) => events::run(&options),
+        Request::Kill(options) => kill::run(&options),
         Request::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
         Request::Version => {
             io::stdout().lock().write_all(version().as_bytes())?;

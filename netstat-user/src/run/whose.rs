@@ -8,6 +8,7 @@ mod workloads;
 pub use workloads::Followed;
 
 use super::classic::session::Session;
+use super::infos::Infos;
 use crate::field::{Need, Provider};
 use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
 use std::io;
@@ -51,6 +52,10 @@ impl Gathered {
         }
         if need.meets(Need::AGES) {
             providers.push(Box::new(ages::Ages::gather(session)?));
+        }
+        if need.meets(Need::INFO.and(Need::DIAG)) {
+            let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
+            providers.push(Box::new(Infos::gather(session, need, rows)?));
         }
         Ok(Self { providers })
     }

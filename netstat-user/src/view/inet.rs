@@ -1,6 +1,7 @@
 //! The Internet table of netstat, and its rows as JSON.
 
 pub mod beyond;
+pub mod info;
 
 use super::json::Object;
 use super::{Listed, text};
@@ -88,6 +89,9 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<
     }
     beyond::cells(out, style, beyond, start);
     out.push(b'\n');
+    if let Some(Some(known)) = beyond.info {
+        info::line(out, known);
+    }
 }
 
 /// The columns of user, inode and process, as far as they are wanted.
@@ -243,6 +247,9 @@ pub fn json<'a>(
         None => object.optional("netns", row.netns),
     }
     object.optional("cookie", row.cookie);
+    if let Some(known) = beyond.info {
+        info::json(&mut object, known);
+    }
     object.end();
 }
 

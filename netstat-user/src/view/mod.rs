@@ -8,6 +8,7 @@ pub mod groups;
 pub mod inet;
 pub mod interfaces;
 pub mod json;
+pub mod kill;
 pub mod packet_radio;
 pub mod packet_routes;
 pub mod route;

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
 
 mod destroy;
+mod info;
+mod kill;
 mod same;
 mod unix;
 
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     netstat_tests::truth::scale::open_files();
-    let modules: [&[Test]; 3] = [same::TESTS, destroy::TESTS, unix::TESTS];
+    let modules: [&[Test]; 5] = [same::TESTS, destroy::TESTS, unix::TESTS, info::TESTS, kill::TESTS];
     runner::run(arguments, &modules.concat())
 }
 

@@ -5,6 +5,7 @@ use crate::cli::{
     pages, select,
 };
 use crate::field::{self, RowKinds};
+use crate::model::INFO_WORDS;
 use clap::{Arg, ArgAction, Command};
 use std::borrow::Cow;
 
@@ -53,6 +54,7 @@ pub mod id {
     pub const AGENT: &str = "agent";
     pub const NO_AGENT: &str = "no-agent";
     pub const ALL_NETNS: &str = "all-netns";
+    pub const INFO: &str = "info";
 }
 
 const VIEWS: &str = "Views (default: tables of sockets)";
@@ -179,6 +181,12 @@ pub fn ours() -> Vec<Arg> {
             ),
         flag(id::NO_AGENT, None, BEYOND, "Read the kernel, whether an agent runs or not"),
         flag(
+            id::INFO,
+            None,
+            BEYOND,
+            "Below each TCP connection what the kernel knows of it (tcp_info), in ss's words, explained below; an object `info' with --json",
+        ),
+        flag(
             id::ALL_NETNS,
             None,
             BEYOND,
@@ -197,13 +205,14 @@ pub fn ours() -> Vec<Arg> {
     options
 }
 
-const SYNOPSIS: [&str; 7] = [
+const SYNOPSIS: [&str; 8] = [
     "netstat-user [OPTIONS] [SOCKETS]  tables of sockets",
     "netstat-user [OPTIONS] -r         routes",
     "netstat-user [OPTIONS] -i         interfaces",
     "netstat-user [OPTIONS] -s         statistics",
     "netstat-user events [OPTIONS]     what happens to sockets, as it happens",
     "netstat-user agent [OPTIONS]      keep the table of all sockets; serve it",
+    "netstat-user kill --where EXPR    close the sockets that EXPR selects",
     "netstat-user doctor [OPTIONS]     what can be traced here",
 ];
 
@@ -271,6 +280,7 @@ fn in_order() -> Vec<Arg> {
 pub fn page() -> Page {
     let rows = json_rows().into_iter().map(|(view, fields)| (view.to_owned(), fields.into_owned())).collect();
     let mut sections = vec![Section { title: "JSON ROWS", text: JSON_NOTE.to_owned(), entries: rows }];
+    sections.push(Section { title: "THE LINE OF --info", text: INFO_WORDS.to_owned(), entries: Vec::new() });
     sections.extend(help::closing_sections());
     Page { command: command(), synopsis: SYNOPSIS.to_vec(), short: help::short_of(""), sections }
 }

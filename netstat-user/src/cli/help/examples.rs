@@ -18,7 +18,7 @@ const fn example(of: &'static str, question: &'static str, command: &'static str
 }
 
 /// The examples of every page, each from a real run.
-pub const EXAMPLES: [Example; 9] = [
+pub const EXAMPLES: [Example; 10] = [
     example(
         "",
         "Who listens on TCP?",
@@ -78,6 +78,13 @@ connect 43us, established 50.2ms, closing 10.2ms",
         "\
 tracing: sock_create=cgroup accept=syscall … tcp_state=tp_btf …
 agent: serving /run/netstat-user/agent.sock",
+    ),
+    example(
+        "kill",
+        "How do I close what a worker leaked, and look first?",
+        "netstat-user kill --lport 8080 --state established --dry-run",
+        "\
+would close tcp      127.0.0.1:8080          127.0.0.1:56952  ESTABLISHED …",
     ),
     example(
         "doctor",

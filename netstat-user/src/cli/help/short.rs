@@ -1,7 +1,7 @@
 //! What `-h` prints: one screen of 24 lines.
 
 /// The program's page, whose name is empty, and those of verbs.
-pub const PAGES: [(&str, &str); 4] = [
+pub const PAGES: [(&str, &str); 5] = [
     (
         "",
         "\
@@ -9,6 +9,7 @@ Which sockets exist, who owns them, and what happened to them.
 Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
        netstat-user events      what happens to sockets, as it happens
        netstat-user agent       keep the table of all sockets, and serve it
+       netstat-user kill        close the sockets that an expression selects
        netstat-user doctor      what can be traced here, and what mends the rest
   -t -u -x           only TCP, only UDP, only UNIX sockets
   -a, --all          every socket; without, those with a peer
@@ -70,6 +71,24 @@ Examples:
   netstat-user agent                              for root and its own user
   netstat-user agent --mode 660 --group netadmin  for a group too
 Everything: netstat-user agent --help
+",
+    ),
+    (
+        "kill",
+        "\
+Close the sockets that an expression selects, whichever processes hold them.
+Usage: netstat-user kill --where EXPR [OPTIONS]
+      --where EXPR       ss's filter language, and FIELD OP VALUE
+      --pid --lport --rport --state --comm …   short spellings of expressions
+      --netns NAME       in this network namespace
+      --dry-run          only list them
+      --yes              do not ask; needed without a terminal
+      --json             one object per socket, with what became of it
+Examples:
+  netstat-user kill --state close-wait --comm worker --dry-run
+  netstat-user kill --where 'dst 10.0.0.0/8 and dport = 5432' --yes
+Exit code 0: closed, or there was none; 1: some could not be, or not wanted.
+Everything: netstat-user kill --help
 ",
     ),
     (

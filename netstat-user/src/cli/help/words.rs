@@ -34,7 +34,10 @@ pub const GLOSSARY: [(&str, &str); 27] = [
 /// Exit codes: those of netstat's views, and those of the verbs.
 pub const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "fine; of doctor: nothing essential is missing"),
-    ("1", "failed: output, privilege, no agent, no such table; of doctor: something essential is missing"),
+    (
+        "1",
+        "failed: output, privilege, no agent, no such table; of doctor: something essential is missing; of kill: a socket could not be closed",
+    ),
     ("2", "verbs: a wrong command line"),
     ("3", "views: a wrong command line, as of netstat; events: ran, but events were lost and --strict was given"),
 ];

@@ -12,6 +12,7 @@ use crate::model::{
 use crate::names::Wanted;
 use crate::proc::{inet as sockets, netns, sctp};
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::infos::Infos;
 use crate::run::whose::{self, Gathered};
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
@@ -45,6 +46,16 @@ enum Rows {
 /// Names of network namespaces, by inode number.
 type Namespaces = HashMap<u32, Vec<u8>>;
 
+/// What the rows are decided and shown with.
+struct Prepared {
+    files: Vec<Read>,
+    namespaces: Namespaces,
+    owners: Owners,
+    gathered: Gathered,
+    /// `tcp_info`, where it is shown with the rows.
+    infos: Option<Infos>,
+}
+
 /// Prints the Internet table where it is wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
@@ -53,9 +64,52 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     if !session.tables.protocols.any() {
         return Ok(0);
     }
+    let Some(mut prepared) = prepare(session)? else { return Ok(1) };
+    if !session.options.json && session.selected.shows_view() {
+        let (listed, columns) = (session.options.filter().into(), columns(session));
+        inet::heading(session.out.bytes(), &session.lang, listed, columns);
+    }
+    let (mut code, mut name) = (0, "");
+    for file in std::mem::take(&mut prepared.files) {
+        // What is wrong with one half of a protocol does not hide the other, but for SCTP's.
+        if code != 0 && (name != file.name || name == "sctp") {
+            break;
+        }
+        name = file.name;
+        code = print_file(session, file, &prepared)?.max(code);
+    }
+    session.selected.end_table(session.out.bytes());
+    Ok(code)
+}
+
+/// The living sockets for which the expression holds, with their namespaces, and the processes that hold them.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn matching(session: &mut Session<'_>) -> io::Result<(Vec<SocketRow>, Owners)> {
+    let Some(prepared) = prepare(session)? else { return Ok(Default::default()) };
+    let providers = prepared.gathered.providers();
+    let mut rows = Vec::new();
+    for file in &prepared.files {
+        let Ok(Rows::Sockets(table)) = &file.rows else { continue };
+        let context = RowContext {
+            owners: &prepared.owners,
+            labels: session.names.labels(),
+            netns: file.netns,
+            netns_names: &prepared.namespaces,
+            providers: &providers,
+        };
+        let wanted = |(row, recorded)| session.selected.holds(&RowFields { row, recorded, context: &context });
+        let found = table.with_recorded().filter(|&(row, recorded)| wanted((row, recorded)));
+        rows.extend(found.map(|(row, _)| SocketRow { netns: row.netns.or(file.netns), ..*row }));
+    }
+    Ok((rows, prepared.owners))
+}
+
+/// Reads the files, leaves out what is not wanted without more, and gathers what is needed of the rest. `None` where sockets that ended cannot be had.
+fn prepare(session: &mut Session<'_>) -> io::Result<Option<Prepared>> {
     let mut namespaces = Namespaces::new();
-    let Some(files) = read(session, &mut namespaces)? else { return Ok(1) };
-    let mut files = files;
+    let Some(mut files) = read(session, &mut namespaces)? else { return Ok(None) };
     if session.selected.needs().meets(Need::NETNS_NAMES) {
         let mut names = netns::Names::new(Path::new(netns::NAMES));
         for inode in files.iter().filter_map(|file| file.netns) {
@@ -70,21 +124,15 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     let inodes = files.iter().flat_map(Read::inodes);
     let owners = session.owners(inodes)?;
     let gathered = gather(session, &files, &owners)?;
-    if !session.options.json && session.selected.shows_view() {
-        let (listed, columns) = (session.options.filter().into(), columns(session));
-        inet::heading(session.out.bytes(), &session.lang, listed, columns);
-    }
-    let (mut code, mut name) = (0, "");
-    for file in files {
-        // What is wrong with one half of a protocol does not hide the other, but for SCTP's.
-        if code != 0 && (name != file.name || name == "sctp") {
-            break;
+    let infos = match session.options.info && session.selected.shows_view() {
+        false => None,
+        true => {
+            let living = files.iter().filter(|file| matches!(file.rows, Ok(Rows::Sockets(_))));
+            let rows = living.flat_map(|file| file.sockets().iter().map(|row| (file.netns, row)));
+            Some(Infos::gather(session, Need::INFO, rows)?)
         }
-        name = file.name;
-        code = print_file(session, file, &owners, &namespaces, &gathered)?.max(code);
-    }
-    session.selected.end_table(session.out.bytes());
-    Ok(code)
+    };
+    Ok(Some(Prepared { files, namespaces, owners, gathered, infos }))
 }
 
 /// Leaves out the rows of which it is known without more that they are not wanted.
@@ -283,13 +331,7 @@ fn columns(session: &Session<'_>) -> Columns {
 }
 
 /// Prints the rows of a file, or says what is wrong with it.
-fn print_file(
-    session: &mut Session<'_>,
-    file: Read,
-    owners: &Owners,
-    namespaces: &Namespaces,
-    gathered: &Gathered,
-) -> io::Result<u8> {
+fn print_file(session: &mut Session<'_>, file: Read, prepared: &Prepared) -> io::Result<u8> {
     let options = session.options;
     let (bogus, what) = match &file.rows {
         Ok(Rows::Sockets(table)) => (table.bogus, file.name),
@@ -315,20 +357,14 @@ fn print_file(
         session.out.note(format!("warning, got bogus {what} line.\n").as_bytes())?;
     }
     let wanted = std::mem::take(&mut session.selected);
-    let wanted = print_rows(session, wanted, &file, owners, namespaces, gathered);
+    let wanted = print_rows(session, wanted, &file, prepared);
     session.selected = wanted;
     Ok(0)
 }
 
 /// Prints the rows of a file that are wanted, and gives back what says which are.
-fn print_rows(
-    session: &mut Session<'_>,
-    mut selected: Selected,
-    file: &Read,
-    owners: &Owners,
-    namespaces: &Namespaces,
-    gathered: &Gathered,
-) -> Selected {
+fn print_rows(session: &mut Session<'_>, mut selected: Selected, file: &Read, prepared: &Prepared) -> Selected {
+    let Prepared { namespaces, owners, gathered, infos, .. } = prepared;
     let options = session.options;
     let style = Style {
         lang: &session.lang,
@@ -366,19 +402,20 @@ fn print_rows(
                         program: owner.comm.as_bytes().to_vec(),
                         comm: Some(owner.comm),
                     });
-                    let beyond = Beyond { netns, ended: Some((closed, now_ns)), recorded: None };
+                    let beyond = Beyond { netns, ended: Some((closed, now_ns)), ..Beyond::default() };
                     inet::row(out, style, row, owner.as_ref(), &beyond);
                 });
             }
         }
         Ok(Rows::Sockets(table)) => {
             for (row, recorded) in table.with_recorded() {
+                let info = infos.as_ref().filter(|_| row.proto.is_tcp()).map(|infos| infos.info(row, file.netns));
                 selected.take(out, &RowFields { row, recorded, context: &context }, |out| {
                     if options.json {
                         let row = SocketRow { netns: row.netns.or(file.netns), ..*row };
-                        inet::json(out, &row, style.labels, owners.of(row.inode), &Beyond { recorded, ..beyond });
+                        inet::json(out, &row, style.labels, owners.of(row.inode), &Beyond { recorded, info, ..beyond });
                     } else {
-                        inet::row(out, style, row, owners.first(row.inode), &beyond);
+                        inet::row(out, style, row, owners.first(row.inode), &Beyond { info, ..beyond });
                     }
                 });
             }

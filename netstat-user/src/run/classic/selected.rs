@@ -116,6 +116,11 @@ impl Selected {
         self.predicate.as_ref().is_none_or(|predicate| predicate.decide(row, AT_HAND) != Some(false))
     }
 
+    /// Whether the expression holds of the row, everything gathered; without an expression it does.
+    pub fn holds(&self, row: &impl HasFields) -> bool {
+        self.predicate.as_ref().is_none_or(|predicate| predicate.holds(row))
+    }
+
     /// Whether some rows cannot be decided before more is gathered.
     pub fn decides_late(&self) -> bool {
         self.predicate.as_ref().is_some_and(|predicate| !AT_HAND.has(predicate.needs()))

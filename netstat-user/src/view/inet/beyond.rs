@@ -1,7 +1,7 @@
 //! What our own options add to netstat's tables: the namespace of each socket, and how sockets ended.
 
 use super::{SocketRow, Style, json_end};
-use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner};
+use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo};
 use crate::view::event;
 use crate::view::json::Object;
 use crate::view::text;
@@ -29,6 +29,8 @@ pub struct Beyond<'a> {
     pub netns: Option<Netns<'a>>,
     /// The owner that events recorded for a socket that nobody holds; in JSON only.
     pub recorded: Option<&'a Owner>,
+    /// What the kernel knows of the connection, where that is asked for; `None` inside where it knows nothing.
+    pub info: Option<Option<&'a TcpInfo>>,
     /// How the socket ended, and the time now, in nanoseconds since the epoch.
     pub ended: Option<(&'a ClosedSocket, u64)>,
 }

@@ -144,7 +144,7 @@ fn what_ended_stands_in_netstats_columns_and_in_its_own() {
     heading(&mut out, &lang, Listed::All, columns);
     let holder = Holder { pid: 7, program: b"curl".to_vec(), comm: None };
     let ended = Some((&closed, 9_500_000_000));
-    super::row(&mut out, style, &beyond::row(&closed), Some(&holder), &Beyond { netns, ended, recorded: None });
+    super::row(&mut out, style, &beyond::row(&closed), Some(&holder), &Beyond { netns, ended, ..Beyond::default() });
     let living = SocketRow { send_q: 0, ..sample(Proto::Tcp, "127.0.0.1/80", "0.0.0.0/0", 10) };
     super::row(&mut out, style, &living, None, &Beyond { netns, ..Beyond::default() });
     let text = String::from_utf8(out).unwrap();

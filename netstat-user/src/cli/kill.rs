@@ -1,0 +1,125 @@
+//! The command line of `kill`.
+
+use super::select::{self, Given, Selection};
+use super::{Refusal, Request, help};
+use crate::field::RowKinds;
+use crate::filter::Spelling;
+use clap::{Arg, ArgAction, Command};
+use std::ffi::OsString;
+
+/// What to close, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Which sockets; there is always an expression.
+    pub selection: Selection,
+    /// Only list them.
+    pub dry_run: bool,
+    /// Do not ask.
+    pub yes: bool,
+    /// JSON Lines.
+    pub json: bool,
+}
+
+/// The options of tables that have no meaning here.
+const NOT_HERE: [&str; 4] = ["columns", "sort", "limit", "count-by"];
+
+const DRY_RUN: &str = "dry-run";
+const YES: &str = "yes";
+const JSON: &str = "json";
+
+/// The definition that `--help` and the man page are made from.
+pub fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    Command::new("netstat-user kill")
+        .bin_name("netstat-user kill")
+        .about("Close the sockets that an expression selects, whichever processes hold them")
+        .long_about(
+            "Close the sockets that an expression selects, whichever processes hold them: TCP in every state, listeners, TIME_WAIT and requests included, \
+             UDP, UDP-Lite and raw sockets. Their processes see ECONNABORTED, the peers of connections a reset. The kernel closes a socket \
+             by its addresses and its cookie, so that none is closed that took the place of one that was selected. It takes \
+             CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY. A datagram socket that was bound to a port is aborted: its process sees the \
+             error, and the port is free once it closes it.",
+        )
+        .disable_version_flag(true)
+        .args(select::options().into_iter().filter(|arg| !NOT_HERE.contains(&arg.get_id().as_str())))
+        .arg(flag(DRY_RUN, "Only list what would be closed"))
+        .arg(flag(YES, "Do not ask; needed where standard input is no terminal"))
+        .arg(flag(JSON, "Print a JSON object per socket, with what became of it as `result', and why as `error'"))
+}
+
+/// The pages of help.
+pub fn page() -> help::Page {
+    help::of_verb("kill", command(), "netstat-user kill --where EXPR [OPTIONS]")
+}
+
+/// Reads the options of `kill`; `argv` begins with the verb.
+///
+/// # Errors
+/// A [`Refusal`] with exit code 2.
+pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
+    let refuse = |message: String| Refusal { reason: None, message, exit: 2 };
+    let matches = match help::read(page(), argv)? {
+        help::Asked::Page(page) => return Ok(page),
+        help::Asked::Options(matches) => matches,
+    };
+    let wrong = |error: String| refuse(format!("netstat-user kill: {error}\n"));
+    let (mut given, mut narrows) = (Given::default(), false);
+    for arg in select::options() {
+        let id = arg.get_id().as_str();
+        if NOT_HERE.contains(&id) {
+            continue;
+        }
+        for value in matches.get_many::<String>(id).into_iter().flatten() {
+            given.take(id, value.as_ref()).map_err(wrong)?;
+            narrows |= id != Spelling::Netns.option() && !value.trim().is_empty();
+        }
+    }
+    if !narrows {
+        return Err(wrong("an expression is required: --where EXPR, or a short spelling like --lport".to_owned()));
+    }
+    let selection = given.read(RowKinds::INET).map_err(wrong)?;
+    let flag = |name| matches.get_flag(name);
+    Ok(Request::Kill(Options { selection, dry_run: flag(DRY_RUN), yes: flag(YES), json: flag(JSON) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kill(words: &[&str]) -> Result<Options, (u8, String)> {
+        let argv: Vec<OsString> = std::iter::once(&"kill").chain(words).map(Into::into).collect();
+        match parse(&argv) {
+            Ok(Request::Kill(options)) => Ok(options),
+            Ok(_) => Err((0, String::new())),
+            Err(refusal) => Err((refusal.exit, refusal.message)),
+        }
+    }
+
+    #[test]
+    fn reads_options() {
+        let options = kill(&["--where", "state established", "--lport", "80,443", "--yes", "--json"]).unwrap();
+        assert!(options.selection.expr.is_some() && options.yes && options.json && !options.dry_run);
+        let options = kill(&["--netns", "blue", "--pid", "7", "--dry-run"]).unwrap();
+        assert_eq!((options.selection.netns, options.dry_run), (vec!["blue".to_owned()], true));
+    }
+
+    #[test]
+    fn an_expression_is_required() {
+        for words in [&[][..], &["--yes"], &["--netns", "self", "--yes"], &["--where", ""], &["--where", "  "]] {
+            let (exit, message) = kill(words).unwrap_err();
+            assert_eq!(exit, 2, "{words:?}");
+            assert!(message.contains("expression"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        for words in
+            [&["--where", "nonsense = 1"][..], &["--columns", "pid", "--pid", "1"], &["operand"], &["--limit", "3"]]
+        {
+            assert_eq!(kill(words).unwrap_err().0, 2, "{words:?}");
+        }
+        assert_eq!(kill(&["--help"]).unwrap_err().0, 0);
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,228 @@
+//! `kill`: closes the sockets that an expression selects.
+
+use super::classic::internet;
+use super::classic::selected::Selected;
+use super::classic::session::Session;
+use crate::cli::classic::{self, AgentChoice, Protocols};
+use crate::cli::kill::Options;
+use crate::diag::Channel;
+use crate::diag::destroy::{Destroyed, Target, destroy};
+use crate::diag::inet::SocketId;
+use crate::diag::tables::{self, Asked, Protocol};
+use crate::model::{Owners, SocketRow};
+use crate::proc::netns;
+use crate::run::complain;
+use crate::view::kill as view;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+
+/// Serves the request and returns the exit code.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn run(options: &Options) -> io::Result<u8> {
+    if !options.dry_run && !options.yes && !io::stdin().is_terminal() {
+        complain("kill: standard input is no terminal to ask on: give --yes to close them, or --dry-run to list them");
+        return Ok(2);
+    }
+    // The rows of the tables, holders and all; an agent knows no more of them that matters here.
+    let tables = classic::Options {
+        protocols: Protocols { tcp: true, udp: true, udplite: true, raw: true, sctp: false },
+        all: true,
+        json: true,
+        agent: AgentChoice::Never,
+        selection: options.selection.clone(),
+        ..classic::Options::default()
+    };
+    let selected = match Selected::new(&tables) {
+        Ok(selected) => selected,
+        Err(message) => {
+            complain(&format!("kill: {message}"));
+            return Ok(2);
+        }
+    };
+    let mut session = Session::new(&tables, selected);
+    let (rows, owners) = internet::matching(&mut session)?;
+    session.out.flush()?;
+    let mut report = Report { out: Vec::new(), json: options.json, owners: &owners };
+    if rows.is_empty() {
+        complain("no socket matches");
+        return Ok(0);
+    }
+    if options.dry_run {
+        rows.iter().for_each(|row| report.line("would_close", row, None));
+        report.flush()?;
+        complain(&format!("{} would be closed", sockets(rows.len())));
+        return Ok(0);
+    }
+    if !options.yes {
+        // What is asked about goes where the question goes.
+        let mut listed = Report { out: Vec::new(), json: false, owners: &owners };
+        rows.iter().for_each(|row| listed.line("would_close", row, None));
+        let mut stderr = io::stderr().lock();
+        let _ = stderr.write_all(&listed.out);
+        let _ = write!(stderr, "Close {}? [y/N] ", these(rows.len()));
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+            drop(stderr);
+            complain("nothing was closed");
+            return Ok(1);
+        }
+    }
+    let ends = close(&mut session, &rows)?;
+    let mut failed = 0;
+    for (row, end) in rows.iter().zip(&ends) {
+        failed += usize::from(end.error.is_some());
+        report.line(end.result, row, end.error.as_deref());
+    }
+    report.flush()?;
+    if failed > 0 {
+        complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
+    }
+    Ok(u8::from(failed > 0))
+}
+
+fn sockets(count: usize) -> String {
+    if count == 1 { "1 socket".to_owned() } else { format!("{count} sockets") }
+}
+
+fn these(count: usize) -> String {
+    if count == 1 { "this socket".to_owned() } else { format!("these {count} sockets") }
+}
+
+/// Standard output.
+struct Report<'a> {
+    out: Vec<u8>,
+    json: bool,
+    owners: &'a Owners,
+}
+
+impl Report<'_> {
+    fn line(&mut self, result: &str, row: &SocketRow, error: Option<&str>) {
+        match self.json {
+            true => view::json(&mut self.out, result, row, self.owners.of(row.inode), error),
+            false => {
+                view::line(&mut self.out, &result.replace('_', " "), row, self.owners.first(row.inode), error);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().lock().write_all(&std::mem::take(&mut self.out))
+    }
+}
+
+/// What became of a socket.
+#[derive(Clone, Debug)]
+struct End {
+    result: &'static str,
+    /// Why it was not closed.
+    error: Option<String>,
+}
+
+impl End {
+    fn failed(error: impl Into<String>) -> Self {
+        Self { result: "failed", error: Some(error.into()) }
+    }
+}
+
+impl From<Destroyed> for End {
+    fn from(end: Destroyed) -> Self {
+        let fine = |result| Self { result, error: None };
+        match end {
+            Destroyed::Closed => fine("closed"),
+            Destroyed::Aborted => fine("aborted"),
+            Destroyed::Gone => fine("gone"),
+            Destroyed::Hidden => Self::failed("other sockets with the same address hide it from the kernel's look-up"),
+            Destroyed::Refused(error) => Self::failed(match error.errno() {
+                Some(errno) if errno == Errno::PERM.raw_os_error() => {
+                    "not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root".to_owned()
+                }
+                Some(errno) if errno == Errno::OPNOTSUPP.raw_os_error() => {
+                    "the kernel closes no such sockets: it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to".to_owned()
+                }
+                _ => error.to_string(),
+            }),
+        }
+    }
+}
+
+/// Closes the sockets, each in its namespace; what became of each, in their order.
+fn close(session: &mut Session<'_>, rows: &[SocketRow]) -> io::Result<Vec<End>> {
+    let own = netns::own(&session.proc).ok();
+    let mut ends = vec![End::failed("its network namespace cannot be entered"); rows.len()];
+    let proc = session.proc.clone();
+    for space in session.spaces()? {
+        let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
+        let here: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].netns.or(own) == inode).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let within = |root: &std::path::Path| {
+            netns::inside(&proc, root, || close_here(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>()))
+        };
+        match space.within(within).and_then(|inside| inside) {
+            Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),
+            Err(error) => here.iter().for_each(|&at| {
+                ends[at] = End::failed(format!("its network namespace cannot be entered: {error}"));
+            }),
+        }
+    }
+    Ok(ends)
+}
+
+/// Closes sockets of the calling thread's namespace.
+fn close_here(rows: &[SocketRow]) -> Vec<End> {
+    let mut channel = match Channel::open() {
+        Ok(channel) => channel,
+        Err(error) => return rows.iter().map(|_| End::failed(format!("sock_diag: {error}"))).collect(),
+    };
+    // What names a socket beyond its row, its device and in the end its cookie, is in a dump.
+    let mut known: HashMap<_, Vec<(SocketRow, u32)>> = HashMap::new();
+    let mut refused = HashMap::new();
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw] {
+        if !rows.iter().any(|row| Protocol::of(row.proto) == protocol) {
+            continue;
+        }
+        let asked = Asked { protocol, v4: true, v6: true, peer: None, info: false, netns: None };
+        let dumped = tables::dump(&mut channel, &asked, |row| {
+            let socket = row.socket;
+            let ends = (socket.proto, socket.local, socket.remote);
+            known.entry(ends).or_default().push((socket, row.interface()));
+        });
+        if let Err(error) = dumped {
+            let why = if error.is_unsupported() {
+                "the kernel's sock_diag has no such sockets".to_owned()
+            } else {
+                error.to_string()
+            };
+            refused.insert(protocol, why);
+        }
+    }
+    let mut ends: Vec<Option<End>> = vec![None; rows.len()];
+    let (mut places, mut targets) = (Vec::new(), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        let same = |(socket, _): &&(SocketRow, u32)| match row.cookie {
+            Some(cookie) => socket.cookie == Some(cookie),
+            None => socket.inode == row.inode && (row.inode != 0 || socket.state == row.state),
+        };
+        let found = known.get(&(row.proto, row.local, row.remote)).and_then(|sockets| sockets.iter().find(same));
+        match (found, refused.get(&Protocol::of(row.proto))) {
+            (Some((socket, interface)), _) => {
+                let cookie = socket.cookie.unwrap_or_default();
+                places.push(at);
+                let id = SocketId { local: socket.local, remote: socket.remote, interface: *interface, cookie };
+                targets.push(Target { proto: socket.proto, id });
+            }
+            (None, Some(why)) => ends[at] = Some(End::failed(why.as_str())),
+            (None, None) => ends[at] = Some(End { result: "gone", error: None }),
+        }
+    }
+    for (at, end) in places.into_iter().zip(destroy(&mut channel, &targets)) {
+        ends[at] = Some(end.into());
+    }
+    ends.into_iter().map(|end| end.unwrap_or_else(|| End::failed("unknown"))).collect()
+}

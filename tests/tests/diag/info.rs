@@ -1,0 +1,150 @@
+//! `--info` and the fields `info.*` against getsockopt(TCP_INFO) and ss.
+
+use crate::missing;
+use netstat_tests::netns::NetNs;
+use netstat_tests::programs::netstat_user;
+use netstat_tests::truth::runner::{Done, Test};
+use netstat_user::diag::loaded::Part;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+
+pub const TESTS: &[Test] = &[
+    ("info_is_what_the_kernel_says", info_is_what_the_kernel_says),
+    ("info_fields_select_and_show", info_fields_select_and_show),
+    ("info_in_text_as_ss_has_it", info_in_text_as_ss_has_it),
+];
+
+/// A connection with payload sent and read, at rest.
+fn exchanged() -> (TcpListener, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(&[7; 5000]).unwrap();
+    server.read_exact(&mut [0; 5000]).unwrap();
+    server.write_all(&[7; 300]).unwrap();
+    client.read_exact(&mut [0; 300]).unwrap();
+    (listener, client, server)
+}
+
+fn output(options: &[&str]) -> String {
+    let output = Command::new(netstat_user()).args(options).output().unwrap();
+    assert!(output.status.success(), "{options:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn rows(options: &[&str]) -> Vec<Value> {
+    output(options).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn of_port(rows: &[Value], port: u16) -> &Value {
+    rows.iter().find(|row| row["local"]["port"] == port && row["state"] == "ESTABLISHED").unwrap()
+}
+
+fn inside(test: impl FnOnce() + Send) -> Done {
+    if let Some(reason) = missing(Part::Tcp) {
+        return Done::Skipped(reason);
+    }
+    NetNs::new().unwrap().enter(test);
+    Done::Passed
+}
+
+fn info_is_what_the_kernel_says() -> Done {
+    inside(|| {
+        let (listener, client, server) = exchanged();
+        let _datagram = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let all = rows(&["-tuan", "--info", "--json", "--no-agent"]);
+        for socket in [&client, &server] {
+            let info = &of_port(&all, socket.local_addr().unwrap().port())["info"];
+            let own = tcp_info(socket);
+            for (name, value) in [
+                ("rtt_us", u64::from(own.tcpi_rtt)),
+                ("rttvar_us", own.tcpi_rttvar.into()),
+                ("cwnd", own.tcpi_snd_cwnd.into()),
+                ("mss", own.tcpi_snd_mss.into()),
+                ("pmtu", own.tcpi_pmtu.into()),
+                ("rto_us", own.tcpi_rto.into()),
+                ("retransmits", own.tcpi_total_retrans.into()),
+                ("lost", own.tcpi_lost.into()),
+            ] {
+                assert_eq!(info[name], value, "{name} in {info}");
+            }
+            let sent = if std::ptr::eq(socket, &client) { (5000, 300) } else { (300, 5000) };
+            assert_eq!((&info["bytes_sent"], &info["bytes_received"]), (&sent.0.into(), &sent.1.into()), "{info}");
+            assert!(info["segs_in"].as_u64().unwrap() >= 2 && info["segs_out"].as_u64().unwrap() >= 2);
+            assert!(info["last_send_ms"].is_u64() && info["last_recv_ms"].is_u64());
+            let algorithm = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
+            assert_eq!(info["congestion"], algorithm.trim());
+        }
+        let port = listener.local_addr().unwrap().port();
+        let listening = all.iter().find(|row| row["local"]["port"] == port && row["state"] == "LISTEN").unwrap();
+        assert_eq!(listening["info"]["rtt_us"], Value::Null);
+        let datagram = all.iter().find(|row| row["proto"] == "udp").unwrap();
+        assert!(datagram.get("info").is_none(), "{datagram}");
+        assert!(rows(&["-tan", "--json", "--no-agent"]).iter().all(|row| row.get("info").is_none()));
+    })
+}
+
+fn info_fields_select_and_show() -> Done {
+    inside(|| {
+        let (_listener, client, server) = exchanged();
+        let shown = rows(&[
+            "-tan",
+            "--no-agent",
+            "--json",
+            "--where",
+            "info.bytes_sent >= 5000",
+            "--columns",
+            "local.port,info.bytes_sent,info.congestion",
+        ]);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!(shown[0]["local"]["port"], client.local_addr().unwrap().port());
+        assert_eq!(shown[0]["info"]["bytes_sent"], 5000);
+        let sorted =
+            rows(&["-tn", "--no-agent", "--json", "--sort", "-info.bytes_received", "--columns", "local.port"]);
+        assert_eq!(sorted[0]["local"]["port"], server.local_addr().unwrap().port());
+    })
+}
+
+fn info_in_text_as_ss_has_it() -> Done {
+    let Ok(ss) = Command::new("ss").arg("-V").output() else { return Done::Skipped("ss is not installed".to_owned()) };
+    assert!(ss.status.success());
+    inside(|| {
+        let _held = exchanged();
+        let lines = |text: String| -> Vec<Vec<String>> {
+            let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+            text.lines().filter(|line| line.starts_with('\t')).map(words).collect()
+        };
+        let ours = lines(output(&["-tn", "--info", "--no-agent"]));
+        let theirs = Command::new("ss").args(["-tniH"]).output().unwrap();
+        let theirs = lines(String::from_utf8(theirs.stdout).unwrap());
+        assert_eq!((ours.len(), theirs.len()), (2, 2));
+        for line in &ours {
+            let find = |name: &str| line.iter().find(|word| word.starts_with(&format!("{name}:"))).cloned();
+            let same =
+                theirs.iter().find(|other| find("bytes_sent").is_some_and(|word| other.contains(&word))).unwrap();
+            // What does not change while nothing is sent.
+            for name in
+                ["rto", "rtt", "mss", "pmtu", "advmss", "cwnd", "bytes_sent", "bytes_received", "segs_in", "segs_out"]
+            {
+                assert!(same.contains(&find(name).unwrap()), "{name}: {line:?} and {same:?}");
+            }
+            assert_eq!(line[0], same[0], "the congestion algorithm");
+        }
+    })
+}
+
+/// `getsockopt(TCP_INFO)`.
+fn tcp_info(socket: &TcpStream) -> nix::libc::tcp_info {
+    let mut info = std::mem::MaybeUninit::<nix::libc::tcp_info>::zeroed();
+    let mut length = size_of::<nix::libc::tcp_info>() as nix::libc::socklen_t;
+    let (level, name) = (nix::libc::IPPROTO_TCP, nix::libc::TCP_INFO);
+    // SAFETY: the pointer and the length describe `info`, and any bytes are a `tcp_info`, which has integers only.
+    unsafe {
+        let failed = nix::libc::getsockopt(socket.as_raw_fd(), level, name, info.as_mut_ptr().cast(), &mut length);
+        assert_eq!(failed, 0);
+        info.assume_init()
+    }
+}
