@@ -65,8 +65,9 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "install-test",
-        args: "[--arch x86_64|aarch64] [--no-build]",
-        help: "install the .deb in a minimal Debian of its own with systemd, under emulation, use it as README says, and purge it",
+        args: "[--arch x86_64|aarch64] [--dist]",
+        help: "install a .deb in a minimal Debian of its own with systemd, under emulation, use it as README says, and purge it; of the \
+           release build, or with --dist and for another architecture the one in target/dist",
         run: install::run,
     },
     Command {

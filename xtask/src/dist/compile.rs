@@ -3,7 +3,7 @@
 
 use super::Target;
 use super::stamp::Stamp;
-use super::tools::{self, Tools};
+use super::tools;
 use crate::sh;
 use crate::vm::cross;
 use crate::vm::debian::Apt;
@@ -16,9 +16,9 @@ use std::process::Command;
 ///
 /// # Errors
 /// What is missing to build it, or what the compiler says.
-pub fn program(target: &Target, tools: &Tools, stamp: &Stamp) -> Result<PathBuf> {
+pub fn program(target: &Target, stamp: &Stamp) -> Result<PathBuf> {
     let target_dir = sh::root().join("target/dist-build");
-    let mut build = Command::new(&tools.zigbuild);
+    let mut build = Command::new(tools::zigbuild()?);
     sh::plain(&mut build).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
     let mut flags = remaps()?;
     if target.arch == "aarch64" {
@@ -29,7 +29,7 @@ pub fn program(target: &Target, tools: &Tools, stamp: &Stamp) -> Result<PathBuf>
     let (major, minor) = target.glibc;
     build
         .current_dir(sh::root())
-        .env("CARGO_ZIGBUILD_ZIG_PATH", &tools.zig)
+        .env("CARGO_ZIGBUILD_ZIG_PATH", tools::zig()?)
         .env("CARGO_ZIGBUILD_CACHE_DIR", tools::cache("zigbuild"))
         .env("CARGO_TARGET_DIR", &target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))

@@ -81,21 +81,35 @@ pub fn build(targets: &[&Target]) -> Result<String> {
     if stamp.changed {
         eprintln!("dist: the tree has changes that are not committed: --version names the commit before them");
     }
-    let tools = tools::Tools::get()?;
     let folder = folder();
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    content::gather(&compile::program(content::host(&TARGETS)?, &tools, &stamp)?, &stamp)?;
+    content::gather(&compile::program(content::host(&TARGETS)?, &stamp)?, &stamp)?;
     fs::copy(content::folder().join("doc/THIRD-PARTY-LICENSES.txt"), folder.join("THIRD-PARTY-LICENSES.txt"))?;
     for target in targets {
-        let program = compile::program(target, &tools, &stamp)?;
+        let program = compile::program(target, &stamp)?;
         let (needs, most) = (floor::check(&program, target.glibc)?, target.glibc);
         println!("{}: needs glibc {}.{} (at most {}.{})", target.triple, needs.0, needs.1, most.0, most.1);
-        packages::all(target, &program, &tools, &stamp)?;
+        packages::all(target, &program, &stamp)?;
     }
     let sums = sums(&folder)?;
     fs::write(folder.join("SHA256SUMS"), &sums)?;
     Ok(sums)
+}
+
+/// The .deb of the release build that lies in target/release, made in a moment: what the install test takes.
+///
+/// # Errors
+/// There is no such build, or cargo-deb fails.
+pub fn quick_deb() -> Result<PathBuf> {
+    apt::install(apt::DIST)?;
+    let stamp = Stamp::get()?;
+    content::gather(&sh::root().join("target/release/netstat-user"), &stamp)?;
+    let folder = sh::root().join("target/dist-quick");
+    fs::create_dir_all(&folder)?;
+    let deb = folder.join("netstat-user.deb");
+    packages::quick_deb(&deb, &stamp)?;
+    Ok(deb)
 }
 
 /// Builds the commit a second time, from a copy in another folder, and fails on the first file that differs.

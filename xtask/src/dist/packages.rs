@@ -2,7 +2,7 @@
 
 use super::content::{self, SHELLS};
 use super::stamp::Stamp;
-use super::tools::Tools;
+use super::tools;
 use super::{Target, folder};
 use crate::sh;
 use anyhow::{Context, Result, bail};
@@ -15,9 +15,9 @@ use std::process::Command;
 ///
 /// # Errors
 /// A tool fails, or lintian finds an error.
-pub fn all(target: &Target, program: &Path, tools: &Tools, stamp: &Stamp) -> Result<()> {
-    deb(target, tools, stamp)?;
-    rpm(target, tools, stamp)?;
+pub fn all(target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
+    deb(target, stamp)?;
+    rpm(target, stamp)?;
     tar(target, program, stamp)?;
     copy(program, &folder().join(format!("netstat-user-{}", target.arch)), 0o755)
 }
@@ -32,9 +32,19 @@ fn packager(tool: &Path, stamp: &Stamp) -> Command {
     command
 }
 
-fn deb(target: &Target, tools: &Tools, stamp: &Stamp) -> Result<()> {
+/// A .deb of the program that cargo built for this machine, for tests: it needs this machine's C library or a later one, and is not checked.
+///
+/// # Errors
+/// cargo-deb fails.
+pub fn quick_deb(deb: &Path, stamp: &Stamp) -> Result<()> {
+    let mut cargo = packager(&tools::deb()?, stamp);
+    cargo.env_remove("CARGO_TARGET_DIR").args(["--quiet", "--no-build", "--no-strip", "--package", "netstat-user"]);
+    sh::run(cargo.arg("--output").arg(deb))
+}
+
+fn deb(target: &Target, stamp: &Stamp) -> Result<()> {
     let deb = super::deb(target);
-    let mut cargo = packager(&tools.deb, stamp);
+    let mut cargo = packager(&tools::deb()?, stamp);
     cargo.args(["--quiet", "--no-build", "--no-strip", "--package", "netstat-user", "--target", target.triple]);
     sh::run(cargo.arg("--output").arg(&deb))?;
     let mut lintian = Command::new("lintian");
@@ -48,9 +58,9 @@ fn deb(target: &Target, tools: &Tools, stamp: &Stamp) -> Result<()> {
     Ok(())
 }
 
-fn rpm(target: &Target, tools: &Tools, stamp: &Stamp) -> Result<()> {
+fn rpm(target: &Target, stamp: &Stamp) -> Result<()> {
     let rpm = folder().join(format!("netstat-user-{}-1.{}.rpm", env!("CARGO_PKG_VERSION"), target.arch));
-    let mut cargo = packager(&tools.rpm, stamp);
+    let mut cargo = packager(&tools::rpm()?, stamp);
     // It reads the needed libraries with ldd, which runs programs of this architecture only: they are listed in the manifest.
     cargo.args(["--package", "netstat-user", "--auto-req", "no", "--target", target.triple]);
     cargo.args(["--target-dir", "target/dist-build", "--source-date", &stamp.epoch.to_string()]);

@@ -1,49 +1,37 @@
 //! What builds packages: programs of crates.io, and zig, which PyPI has.
 
 use crate::{apt, sh};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Each with the version that was tried; another one that is installed already will do.
-const CRATES: [(&str, &str); 3] =
-    [("cargo-zigbuild", "0.24.1"), ("cargo-deb", "3.8.0"), ("cargo-generate-rpm", "0.21.1")];
 /// The compiler driver that knows the symbols of every version of the GNU C library.
 const ZIG: &str = "0.17.1";
 
-/// The programs' paths.
-pub struct Tools {
-    /// Builds with zig as the linker.
-    pub zigbuild: PathBuf,
-    /// Makes a .deb.
-    pub deb: PathBuf,
-    /// Makes an .rpm.
-    pub rpm: PathBuf,
-    /// zig.
-    pub zig: PathBuf,
+/// Builds with zig as the linker.
+///
+/// # Errors
+/// It is missing and cannot be installed; so for the others.
+pub fn zigbuild() -> Result<PathBuf> {
+    program("cargo-zigbuild", "0.24.1")
 }
 
-impl Tools {
-    /// Installs what is missing, once: crates below `target/tools` where cargo's own folder does not have them.
-    ///
-    /// # Errors
-    /// What cannot be installed, with the tool that said so.
-    pub fn get() -> Result<Self> {
-        let mut found = Vec::new();
-        for (name, version) in CRATES {
-            found.push(program(name, version)?);
-        }
-        let mut found = found.into_iter();
-        let mut next = || found.next().context("three tools");
-        Ok(Self { zigbuild: next()?, deb: next()?, rpm: next()?, zig: zig()? })
-    }
+/// Makes a .deb.
+pub fn deb() -> Result<PathBuf> {
+    program("cargo-deb", "3.8.0")
+}
+
+/// Makes an .rpm.
+pub fn rpm() -> Result<PathBuf> {
+    program("cargo-generate-rpm", "0.21.1")
 }
 
 fn folder() -> PathBuf {
     sh::root().join("target/tools")
 }
 
-/// A program of a crate of that name.
+/// A program of a crate of that name, installed below `target/tools` where neither that nor cargo's own folder has it. The version is the one
+/// that was tried; another one that is there will do.
 fn program(name: &str, version: &str) -> Result<PathBuf> {
     let ours = folder().join("bin").join(name);
     if let Some(path) = sh::which(name).or_else(|| ours.is_file().then(|| ours.clone())) {
@@ -58,7 +46,8 @@ fn program(name: &str, version: &str) -> Result<PathBuf> {
     Ok(ours)
 }
 
-fn zig() -> Result<PathBuf> {
+/// zig itself, from PyPI.
+pub fn zig() -> Result<PathBuf> {
     let tree = folder().join(format!("zig-{ZIG}"));
     let zig = tree.join("ziglang/zig");
     if !zig.is_file() {

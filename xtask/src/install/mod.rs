@@ -31,30 +31,36 @@ const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
 const LIMIT: Duration = Duration::from_secs(1200);
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
-    let (mut arch, mut fresh) = ("x86_64", true);
+    let (mut arch, mut whole) = (std::env::consts::ARCH, false);
     let mut words = args.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--arch" => arch = words.next().context("--arch takes x86_64 or aarch64")?,
-            "--no-build" => fresh = false,
-            word => bail!("install-test takes nothing but --arch and --no-build: {word}"),
+            "--dist" => whole = true,
+            word => bail!("install-test takes nothing but --arch and --dist: {word}"),
         }
     }
     let target = dist::TARGETS.iter().find(|target| target.arch == arch);
     let target = target.with_context(|| format!("--arch {arch}: it is x86_64 or aarch64"))?;
-    let tally = test(target, fresh)?;
+    let package = if whole || arch != std::env::consts::ARCH {
+        if !dist::deb(target).is_file() {
+            print!("{}", dist::build(&[target])?);
+        }
+        dist::deb(target)
+    } else {
+        sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"]))?;
+        dist::quick_deb()?
+    };
+    let tally = test(target, &package)?;
     println!("{tally}");
     Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Builds the package unless it is there and `fresh` is not asked for, and runs the test; what cannot be had here is a skip, with the reason.
+/// Runs the test with this package; what cannot be had here is a skip, with the reason.
 ///
 /// # Errors
-/// The package cannot be built, or the guest cannot be made of what was had.
-pub fn test(target: &Target, fresh: bool) -> Result<Tally> {
-    if fresh || !dist::deb(target).is_file() {
-        print!("{}", dist::build(&[target])?);
-    }
+/// The guest cannot be made of what was had.
+pub fn test(target: &Target, package: &Path) -> Result<Tally> {
     let had = had(target);
     let (machine, kernel, tree) = match had {
         Ok(had) => had,
@@ -63,7 +69,7 @@ pub fn test(target: &Target, fresh: bool) -> Result<Tally> {
             return Ok(Tally::SKIPPED);
         }
     };
-    let disk = disk(&tree, target)?;
+    let disk = disk(&tree, package, target)?;
     let folder = folder();
     let initrd = folder.join(format!("initrd-{}", target.arch));
     let userland = Userland::get(machine.arch, &Apt::open())?;
@@ -117,8 +123,8 @@ fn had(target: &Target) -> Result<(Machine, kernels::Kernel, PathBuf)> {
 }
 
 /// A disk with the tree, the package and the script on it.
-fn disk(tree: &Path, target: &Target) -> Result<PathBuf> {
-    fs::copy(dist::deb(target), tree.join("root/netstat-user.deb")).context("there is no package to install")?;
+fn disk(tree: &Path, package: &Path, target: &Target) -> Result<PathBuf> {
+    fs::copy(package, tree.join("root/netstat-user.deb")).context("there is no package to install")?;
     fs::write(tree.join("root/install-test"), SCRIPT)?;
     fs::set_permissions(tree.join("root/install-test"), fs::Permissions::from_mode(0o755))?;
     let units = tree.join("etc/systemd/system");
