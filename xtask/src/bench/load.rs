@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// How many connections a loop made, and in how long.
@@ -62,12 +63,18 @@ pub fn paced(listener: &TcpListener, per_second: u64, duration: Duration) -> Res
 pub struct Held {
     _listeners: Vec<TcpListener>,
     _ends: Vec<TcpStream>,
+    _pairs: Vec<(UnixStream, UnixStream)>,
+}
+
+/// How many UNIX sockets are held beside so many of TCP.
+pub fn unix_sockets(sockets: usize) -> usize {
+    sockets.min(1000) / 2 * 2
 }
 
 /// How many sockets one process may hold: root may be denied to raise the hard limit of open files.
 pub fn most_held() -> usize {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(64)
+    usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(64 + 1000)
 }
 
 /// Makes so many TCP sockets, listeners among them. Ten thousand connections a listener leave the port range of a
@@ -91,5 +98,6 @@ pub fn hold(sockets: usize) -> Result<Held> {
         ends.push(TcpStream::connect(listener.local_addr()?).context("cannot connect")?);
         ends.push(listener.accept()?.0);
     }
-    Ok(Held { _listeners: listeners, _ends: ends })
+    let pairs = (0..unix_sockets(sockets) / 2).map(|_| UnixStream::pair()).collect::<std::io::Result<_>>()?;
+    Ok(Held { _listeners: listeners, _ends: ends, _pairs: pairs })
 }

@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-const SIZES: [usize; 4] = [10, 1000, 20_000, 50_000];
-const OPTIONS: [&str; 3] = ["-tapen", "-tanp", "-tan"];
+const SIZES: [usize; 5] = [10, 100, 1000, 20_000, 50_000];
+const OPTIONS: [&str; 5] = ["-tapen", "-tanp", "-tan", "-tuan", "-xan"];
 
 pub fn run(args: &[String]) -> Result<()> {
     match args.split_first() {
@@ -85,7 +85,9 @@ fn compare(tools: &[Tool], size: usize, options: &str, rounds: usize) -> Result<
     // netstat has two lines of heading, ss has one.
     let counts: Vec<_> =
         tools.iter().zip(seen).map(|(tool, lines)| lines - if tool.name == "ss" { 1 } else { 2 }).collect();
-    let rows = if counts.iter().all(|&count| count == size as i64) { size.to_string() } else { format!("{counts:?}") };
+    let expected = if options.starts_with("-x") { load::unix_sockets(size) } else { size };
+    let same = counts.iter().all(|&count| count == expected as i64);
+    let rows = if same { expected.to_string() } else { format!("{counts:?}") };
     let mut row = vec![size.to_string(), options.to_owned()];
     row.extend(series.iter().map(|series| series.shown(1)));
     row.extend([ratio(&series[1]), ratio(&series[2]), rows]);
