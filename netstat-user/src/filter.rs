@@ -9,6 +9,7 @@
 
 mod host;
 mod lex;
+mod limits;
 mod literal;
 mod mistake;
 mod parse;

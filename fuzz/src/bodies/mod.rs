@@ -2,6 +2,7 @@
 
 pub mod btf;
 pub mod command_line;
+pub mod filter;
 pub mod groups;
 pub mod inet;
 pub mod interfaces;
@@ -22,6 +23,7 @@ pub type Body = (&'static str, fn(&[u8]));
 pub const ALL: &[Body] = &[
     ("btf", btf::run),
     ("command_line", command_line::run),
+    ("filter", filter::run),
     ("groups", groups::run),
     ("inet", inet::run),
     ("interfaces", interfaces::run),

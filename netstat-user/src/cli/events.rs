@@ -1,7 +1,9 @@
 //! The command line of `events`.
 
+use super::select::{EventArgs, Selection};
 use super::{Colour, Refusal, Request, help, number};
-use crate::model::{EventName, Proto, TcpState};
+use crate::field::{self, RowKinds};
+use crate::model::EventName;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -17,7 +19,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 /// no process has accepted the connection yet) or scanned (found among the open files). A close has the totals, closed_by (the
 /// process that closed the socket, null if the kernel did) and the reason: closed, reset_received, reset_sent, refused,
 /// timed_out, unreachable, abandoned (closed before it was established) or unknown.
-#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[derive(Clone, Debug, PartialEq, Parser)]
 #[command(name = "netstat-user events", bin_name = "netstat-user events", disable_version_flag = true)]
 pub struct Options {
     /// Print JSON Lines; their fields are described by --schema
@@ -42,37 +44,13 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["event", "state"])]
     pub failed: bool,
 
-    /// Only these protocols, as in netstat's Proto column: tcp tcp6 udp udp6 udplite udplite6 raw raw6 (tcp is IPv4 only)
-    #[arg(long, value_name = "PROTO,…", value_delimiter = ',', value_parser = proto, ignore_case = true)]
-    pub proto: Vec<Proto>,
+    /// Which events, and which facts of them.
+    #[command(flatten)]
+    pub select: EventArgs,
 
-    /// Only TCP transitions into these states (then neither open nor close events)
-    #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = state, ignore_case = true)]
-    pub state: Vec<TcpState>,
-
-    /// Only sockets with this port at either end
-    #[arg(long, value_name = "N", value_parser = number::<u16>(0..=65_535))]
-    pub port: Option<u16>,
-
-    /// Only sockets with this local port
-    #[arg(long, value_name = "N", value_parser = number::<u16>(0..=65_535))]
-    pub lport: Option<u16>,
-
-    /// Only sockets with this remote port
-    #[arg(long, value_name = "N", value_parser = number::<u16>(0..=65_535))]
-    pub rport: Option<u16>,
-
-    /// Only sockets that this process owns
-    #[arg(long, value_name = "PID", value_parser = number::<u32>(1..=4_194_304))]
-    pub pid: Option<u32>,
-
-    /// Only sockets whose owner has this name (the kernel keeps 15 bytes of it)
-    #[arg(long, value_name = "NAME")]
-    pub comm: Option<OsString>,
-
-    /// Only this network namespace: "self", or its inode number as in /proc/PID/ns/net
-    #[arg(long, value_name = "self|INODE", value_parser = netns)]
-    pub netns: Option<Netns>,
+    /// What these options select.
+    #[arg(skip)]
+    pub selection: Selection,
 
     /// End after this many lines
     #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
@@ -149,42 +127,13 @@ pub enum Probe {
     Kprobe,
 }
 
-/// A network namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Netns {
-    /// The one this process is in.
-    Own,
-    /// By inode number.
-    Inode(u32),
-}
-
 fn one_of(name: &str, known: impl Iterator<Item = &'static str>) -> String {
     format!("'{name}' is none of {}", known.collect::<Vec<_>>().join(" "))
-}
-
-fn proto(name: &str) -> Result<Proto, String> {
-    let found = Proto::ALL.into_iter().find(|proto| proto.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| one_of(name, Proto::ALL.into_iter().map(Proto::name)))
 }
 
 fn event(name: &str) -> Result<EventName, String> {
     let found = EventName::ALL.into_iter().find(|event| event.name().eq_ignore_ascii_case(name));
     found.ok_or_else(|| one_of(name, EventName::ALL.into_iter().map(EventName::name)))
-}
-
-fn state(name: &str) -> Result<TcpState, String> {
-    let found = TcpState::ALL.into_iter().find(|state| state.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| one_of(name, TcpState::ALL.into_iter().map(TcpState::name)))
-}
-
-fn netns(name: &str) -> Result<Netns, String> {
-    match name {
-        "self" => Ok(Netns::Own),
-        inode => match inode.parse() {
-            Ok(inode) if inode > 0 => Ok(Netns::Inode(inode)),
-            _ => Err("expected 'self' or an inode number, as in the link /proc/PID/ns/net".into()),
-        },
-    }
 }
 
 /// Longest time that can be asked for: more than any clock of the kernel's counts to would mean something else.
@@ -249,8 +198,17 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         help::Asked::Page(page) => return Ok(page),
         help::Asked::Options(matches) => matches,
     };
-    let options = Options::from_arg_matches(&matches).map_err(|error| help::refusal(&error))?;
-    if !options.state.is_empty() && !options.wants(EventName::State) {
+    let mut options = Options::from_arg_matches(&matches).map_err(|error| help::refusal(&error))?;
+    let given = options.select.given();
+    if given.asks_for_help() {
+        return Ok(Request::Print(field::help()));
+    }
+    options.selection = given.read(RowKinds::EVENT).map_err(|error| Refusal {
+        reason: None,
+        message: format!("netstat-user events: {error}\n"),
+        exit: 2,
+    })?;
+    if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
         return Err(help::refusal(&command().error(ErrorKind::ArgumentConflict, message)));
     }
@@ -280,10 +238,17 @@ mod tests {
              --count 3 --duration 1.5s --probe raw_tp --buffer 5000 --remember 7 --strict --debug",
         )
         .unwrap();
-        assert_eq!(options.proto, [Proto::Tcp, Proto::Udp6]);
-        assert_eq!(options.state, [TcpState::Established, TcpState::TimeWait]);
-        assert_eq!((options.port, options.lport, options.rport), (Some(0), Some(80), Some(1)));
-        assert_eq!(options.netns, Some(Netns::Own));
+        let expr = options.selection.expr.as_ref().map(ToString::to_string).unwrap_or_default();
+        for part in [
+            "proto = tcp6",
+            "proto = udp6",
+            "state established state time-wait",
+            "sport = :80",
+            "dport = :0",
+            "netns = self",
+        ] {
+            assert!(expr.contains(part), "{part}: {expr}");
+        }
         assert_eq!(options.duration, Some(Duration::from_millis(1500)));
         assert_eq!(options.probe, Probe::RawTp);
         assert_eq!((options.buffer, options.remember), (8192, Some(7)));
@@ -319,7 +284,11 @@ mod tests {
             "--pid 0",
             "--pid x",
             "--netns 0",
-            "--netns abc",
+            "--where x",
+            "--where",
+            "--columns nosuch",
+            "--count-by state --columns pid",
+            "--columns pid --life",
             "--count 0",
             "--duration 0",
             "--duration 5x",

@@ -42,6 +42,7 @@ pub fn number<T: TryFrom<u64>>(
 }
 
 /// What the command line asks for.
+#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 #[derive(Debug, PartialEq)]
 pub enum Request {
     /// netstat's own views: no verb given.

@@ -3,7 +3,7 @@
 
 use crate::field::{Column, Field, RowKinds};
 use crate::filter::{self, Expr, NameError, Spelling};
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, Args};
 use std::ffi::OsStr;
 
 /// What is selected, and how it is shown.
@@ -88,6 +88,89 @@ pub fn options() -> Vec<Arg> {
         // Behind `--proto' stands a family, too: netstat's own abbreviation of `--protocol'.
         option("proto", "PROTO,...", "Only these protocols: tcp is both families, tcp4 and tcp6 one; or as --protocol"),
     ]
+}
+
+/// The options that select events.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct EventArgs {
+    /// Only events for which EXPR holds: ss's filter language (state established, dst 10.0.0.0/8:443) and FIELD OP VALUE for every field,
+    /// like 'event = close and rx_bytes > 1M'; what the kernel programs can decide of it is decided there
+    #[arg(long = "where", value_name = "EXPR")]
+    expressions: Vec<String>,
+
+    /// These fields instead of the line, under a heading, with --json as the only keys; "--columns help" lists all fields
+    #[arg(long, value_name = "FIELD,…", conflicts_with_all = ["life", "failed"])]
+    columns: Vec<String>,
+
+    /// How many events there are of each value, most first, at the end; on a terminal every second, too
+    #[arg(long, value_name = "FIELD,…", conflicts_with_all = ["life", "failed"])]
+    count_by: Vec<String>,
+
+    /// Only these protocols: tcp udp udplite raw are both families, tcp4 and tcp6 one
+    #[arg(long, value_name = "PROTO,…")]
+    proto: Vec<String>,
+
+    /// Only TCP transitions into these states (then neither open nor close events): netstat's names, ss's, or ss's groups
+    #[arg(long, value_name = "STATE,…")]
+    state: Vec<String>,
+
+    /// Only sockets with one of these ports at either end, by number or service
+    #[arg(long, value_name = "PORT,…", allow_hyphen_values = true)]
+    port: Vec<String>,
+
+    /// Only sockets with one of these local ports
+    #[arg(long, value_name = "PORT,…", allow_hyphen_values = true)]
+    lport: Vec<String>,
+
+    /// Only sockets with one of these remote ports
+    #[arg(long, value_name = "PORT,…", allow_hyphen_values = true)]
+    rport: Vec<String>,
+
+    /// Only sockets that one of these processes owns
+    #[arg(long, value_name = "PID,…")]
+    pid: Vec<String>,
+
+    /// Only sockets whose owner has this name; it may have * and ? (the kernel keeps 15 bytes of a name)
+    #[arg(long, value_name = "NAME,…")]
+    comm: Vec<String>,
+
+    /// Only these network namespaces: "self", a name in /run/netns, or an inode number as in /proc/PID/ns/net
+    #[arg(long, value_name = "self|NAME|INODE,…")]
+    netns: Vec<String>,
+}
+
+impl EventArgs {
+    /// The options as they were met.
+    pub fn given(&self) -> Given {
+        let spelled = [
+            (Spelling::Proto, &self.proto),
+            (Spelling::State, &self.state),
+            (Spelling::Port, &self.port),
+            (Spelling::Lport, &self.lport),
+            (Spelling::Rport, &self.rport),
+            (Spelling::Pid, &self.pid),
+            (Spelling::Comm, &self.comm),
+            (Spelling::Netns, &self.netns),
+        ];
+        let spelled = spelled.into_iter().filter(|(_, values)| !values.is_empty());
+        Given {
+            expressions: self.expressions.clone(),
+            columns: self.columns.clone(),
+            count_by: self.count_by.clone(),
+            spelled: spelled.map(|(spelling, values)| (spelling, values.clone())).collect(),
+            ..Given::default()
+        }
+    }
+
+    /// Whether only transitions into some states are wanted.
+    pub fn names_states(&self) -> bool {
+        !self.state.is_empty()
+    }
+
+    /// Whether only the sockets of some processes are wanted.
+    pub fn names_owners(&self) -> bool {
+        !self.pid.is_empty() || !self.comm.is_empty()
+    }
 }
 
 impl Given {

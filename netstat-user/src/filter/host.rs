@@ -25,14 +25,14 @@ pub enum Addresses {
     /// Any.
     Any,
     /// Those that begin with these bits.
-    Net(Prefix),
+    Net(Network),
     /// Those of a host by name.
     Name(String),
 }
 
 /// An address and how many of its bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
+pub struct Network {
     /// The address, as written.
     pub addr: IpAddr,
     /// Bits that count.
@@ -50,7 +50,7 @@ pub enum PortPattern {
     Name(String),
 }
 
-impl Prefix {
+impl Network {
     /// Reads an address with or without a length; an IPv4 address may lack its last numbers, `10/8`, if it has a length.
     pub fn parse(text: &str) -> Option<Self> {
         let (addr, len) = match text.split_once('/') {
@@ -180,7 +180,7 @@ impl HostPattern {
         };
         let addr = match addr {
             "" | "*" | "any" | "all" | "default" => Addresses::Any,
-            addr => match Prefix::parse(addr) {
+            addr => match Network::parse(addr) {
                 Some(prefix) => Addresses::Net(prefix),
                 None if is_name(addr) && !addr.starts_with('-') && addr.bytes().any(|b| b.is_ascii_alphabetic()) => {
                     Addresses::Name(addr.to_owned())
@@ -204,7 +204,7 @@ impl HostPattern {
             };
         }
         // Without brackets the whole may be one IPv6 address.
-        if text.matches(':').count() > 1 && Prefix::parse(text).is_some() {
+        if text.matches(':').count() > 1 && Network::parse(text).is_some() {
             return Ok((text, None));
         }
         let from = text.find('/').unwrap_or(0);
@@ -215,7 +215,7 @@ impl HostPattern {
     }
 }
 
-impl fmt::Display for Prefix {
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.addr, self.len) {
             (IpAddr::V4(addr), 32) => write!(f, "{addr}"),

@@ -1,7 +1,7 @@
 //! Values as they are written, and what they mean for a field.
 
 use super::Op;
-use super::host::Prefix;
+use super::host::Network;
 use super::states::StateSet;
 use crate::field::{Field, Kind, Unit, nearest};
 use regex::bytes::{Regex, RegexBuilder};
@@ -35,7 +35,7 @@ pub(super) enum Meaning {
     /// An address.
     Addr(IpAddr),
     /// Addresses.
-    Net(Prefix),
+    Net(Network),
     /// One of these texts, byte by byte.
     Texts(Vec<Vec<u8>>),
     /// Texts of this form.
@@ -124,7 +124,7 @@ fn word(field: Field, words: &'static [&'static str], text: &str) -> Result<Mean
 
 fn address(text: &str, op: Op) -> Result<Meaning, Unfit> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    match Prefix::parse(bare) {
+    match Network::parse(bare) {
         Some(prefix) if !bare.contains('/') => Ok(Meaning::Addr(prefix.addr)),
         Some(prefix) if !op.orders() => Ok(Meaning::Net(prefix)),
         Some(_) => Err((format!("expected one address after `{}': a network has no order", op.name()), None)),

@@ -1,6 +1,6 @@
 //! An expression with its names looked up, asked of rows.
 
-use super::host::{Addresses, Prefix};
+use super::host::{Addresses, Network};
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, Place, PortPattern, Side, states};
 use crate::field::{Field, HasFields, Kind, Need, RowKinds, Value};
@@ -28,18 +28,18 @@ pub trait Resolver {
 /// An expression that can be asked of rows.
 #[derive(Clone, Debug)]
 pub struct Predicate {
-    test: Test,
+    pub(super) test: Test,
     needs: Need,
     fields: Vec<Field>,
 }
 
 #[derive(Clone, Debug)]
-enum Test {
+pub(super) enum Test {
     All(Vec<Test>),
     Any(Vec<Test>),
     Not(Box<Test>),
     States(u16),
-    Host { side: Side, v6: Option<bool>, nets: Option<Vec<Prefix>>, ports: Option<Vec<u16>> },
+    Host { side: Side, v6: Option<bool>, nets: Option<Vec<Network>>, ports: Option<Vec<u16>> },
     Path { side: Side, form: Box<Regex> },
     Port { side: Side, op: Op, ports: Option<Vec<u16>> },
     Device { negated: bool, name: Vec<u8> },
@@ -49,13 +49,13 @@ enum Test {
 }
 
 #[derive(Clone, Debug)]
-enum Operand {
+pub(super) enum Operand {
     Null,
     Number(u128),
     /// One of these, which a name stands for.
     Numbers(Vec<u64>),
     Addr(IpAddr),
-    Net(Prefix),
+    Net(Network),
     Texts(Vec<Vec<u8>>),
     Form(Box<Regex>),
 }
@@ -147,9 +147,9 @@ impl<R: Resolver> Compiler<'_, R> {
         self.fields.push(field);
     }
 
-    fn hosts(&mut self, name: &str, place: Place) -> Result<Vec<Prefix>, NameError> {
-        let whole = |addr: IpAddr| Prefix { addr, len: if addr.is_ipv4() { 32 } else { 128 } };
-        let nets: Vec<Prefix> = self.resolver.host(name).into_iter().map(whole).collect();
+    fn hosts(&mut self, name: &str, place: Place) -> Result<Vec<Network>, NameError> {
+        let whole = |addr: IpAddr| Network { addr, len: if addr.is_ipv4() { 32 } else { 128 } };
+        let nets: Vec<Network> = self.resolver.host(name).into_iter().map(whole).collect();
         if nets.is_empty() { Err(none(place, "host", name)) } else { Ok(nets) }
     }
 
@@ -296,7 +296,7 @@ fn text<'v>(value: &'v Value<'_>) -> Cow<'v, [u8]> {
     }
 }
 
-fn host(row: &impl HasFields, side: Side, v6: Option<bool>, nets: Option<&[Prefix]>, ports: Option<&[u16]>) -> bool {
+fn host(row: &impl HasFields, side: Side, v6: Option<bool>, nets: Option<&[Network]>, ports: Option<&[u16]>) -> bool {
     let Some((addr, port)) = row.end(side == Side::Local) else { return false };
     let is_v6 = addr.is_ipv6();
     v6.is_none_or(|v6| v6 == is_v6)
@@ -304,7 +304,7 @@ fn host(row: &impl HasFields, side: Side, v6: Option<bool>, nets: Option<&[Prefi
         && nets.is_none_or(|nets| nets.iter().any(|net| net.has_mapped(addr)))
 }
 
-fn compare(value: &Value<'_>, field: Field, op: Op, scale: u128, operand: &Operand) -> bool {
+pub(super) fn compare(value: &Value<'_>, field: Field, op: Op, scale: u128, operand: &Operand) -> bool {
     match (value, operand) {
         (Value::List(values), Operand::Null) => {
             let null = values.is_empty() || values.contains(&Value::Null);

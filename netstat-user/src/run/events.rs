@@ -4,18 +4,15 @@ use super::{
     clock::{epoch_ns, monotonic_ns},
     complain,
     forgotten::Forgotten,
-    printing::Printer,
+    printing::{Chosen, Printer},
     streaming::{Asked, Output, Stop},
     waiting::Waiting,
 };
 use crate::{
     cli::agent::Privileges,
-    cli::events::{Netns, Options, Probe},
+    cli::events::{Options, Probe},
     kernel::{Hook, Tracer, Variant, Wanted},
-    model::{
-        Coverage, EventName, Limits,
-        limits::{Kinds, Ports},
-    },
+    model::{Coverage, EventName, Limits, limits::Kinds},
     owner::Owners,
     proc::seed,
     sys,
@@ -23,9 +20,7 @@ use crate::{
 };
 use bytes::BytesMut;
 use std::{
-    fs,
     io::{self, Write},
-    os::unix::fs::MetadataExt,
     time::Duration,
 };
 use tokio::{
@@ -39,6 +34,9 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// How long the reader of standard output may take for a batch once the end is decided.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Exit code of a wrong command line.
+const USAGE: u8 = 2;
 
 /// Exit code of a run that lost events, with `--strict`.
 pub const LOST: u8 = 3;
@@ -56,16 +54,23 @@ pub fn run(options: &Options) -> io::Result<u8> {
         // Only the first logger counts; there is no other.
         let _ = log::set_logger(&DebugLog).map(|()| log::set_max_level(log::LevelFilter::Trace));
     }
-    if let Some(code) = super::subscribe::run(options)? {
+    let chosen = match Chosen::new(options) {
+        Ok(chosen) => chosen,
+        Err(message) => {
+            complain(&message);
+            return Ok(USAGE);
+        }
+    };
+    if let Some(code) = super::subscribe::run(options, &chosen)? {
         return Ok(code);
     }
-    match start(options) {
+    match start(options, &chosen) {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
             let level = if tracer.is_settled() { Privileges::Least } else { Privileges::Full };
             drop(super::privileges::drop_to(level, None));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let outcome = runtime.block_on(Stream::new(options, tracer, owners)?.run());
+            let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
             outcome
@@ -95,9 +100,9 @@ impl log::Log for DebugLog {
 }
 
 /// Attaches the probes, and learns who holds the sockets that are there already.
-fn start(options: &Options) -> Result<(Tracer, Owners), String> {
+fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), String> {
     let _waiting = Waiting::for_("the kernel programs to be attached, and the owners of the sockets that are there");
-    let tracer = Tracer::start(&wanted(options)?).map_err(|error| error.to_string())?;
+    let tracer = Tracer::start(&wanted(options, chosen)).map_err(|error| error.to_string())?;
     let mut owners = Owners::default();
     // Attached first, looked at /proc second: a socket made in between is known to the programs.
     match seed::look() {
@@ -147,8 +152,8 @@ pub fn outside(cgroup_namespace: Option<u32>) -> String {
     })
 }
 
-fn wanted(options: &Options) -> Result<Wanted, String> {
-    let tcp = options.proto.is_empty() || options.proto.iter().any(|proto| proto.is_tcp());
+fn wanted(options: &Options, chosen: &Chosen) -> Wanted {
+    let tcp = chosen.limits.protos.as_ref().is_none_or(|protos| protos.iter().any(|proto| proto.is_tcp()));
     let hooks = Hook::ALL
         .into_iter()
         .filter(|hook| match hook {
@@ -156,7 +161,6 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
             _ => tcp,
         })
         .collect();
-    let netns = netns(options)?;
     let forced = match options.probe {
         Probe::Auto => None,
         Probe::TpBtf => Some(Variant::TpBtf),
@@ -165,44 +169,21 @@ fn wanted(options: &Options) -> Result<Wanted, String> {
         Probe::Fentry => Some(Variant::Fentry),
         Probe::Kprobe => Some(Variant::Kprobe),
     };
-    Ok(Wanted {
+    Wanted {
         hooks,
         forced: forced.map(|variant| (Hook::State, variant)).into_iter().collect(),
         ring_bytes: options.buffer,
         remember: options.remember,
-        limits: limits(options, netns),
+        limits: limits(options).and(chosen.limits.clone()),
         debug: options.debug,
-    })
+    }
 }
 
-/// What the options let pass.
-fn limits(options: &Options, netns: Option<u32>) -> Limits {
-    let transitions = !options.state.is_empty();
+/// Which kinds of events the options let pass.
+fn limits(options: &Options) -> Limits {
     let wanted = EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(Kinds::from);
     let kinds = wanted.fold(Kinds::NONE, Kinds::or);
-    Limits {
-        kinds: if transitions { Some(Kinds::STATE) } else { Some(kinds).filter(|&kinds| kinds != Kinds::ALL) },
-        entered: transitions.then(|| options.state.iter().copied().collect()),
-        protos: (!options.proto.is_empty()).then(|| options.proto.clone()),
-        ports: options.port.map(Ports::one),
-        lports: options.lport.map(Ports::one),
-        rports: options.rport.map(Ports::one),
-        pids: options.pid.map(|pid| vec![pid]),
-        netns: netns.map(|netns| vec![netns]),
-        ..Limits::default()
-    }
-}
-
-/// Inode of the namespace asked for.
-pub fn netns(options: &Options) -> Result<Option<u32>, String> {
-    match options.netns {
-        None => Ok(None),
-        Some(Netns::Inode(inode)) => Ok(Some(inode)),
-        Some(Netns::Own) => {
-            let own = fs::metadata("/proc/self/ns/net").map_err(|error| format!("/proc/self/ns/net: {error}"))?;
-            Ok(Some(own.ino() as u32))
-        }
-    }
+    Limits { kinds: Some(kinds).filter(|&kinds| kinds != Kinds::ALL), ..Limits::default() }
 }
 
 /// Why the stream ends.
@@ -239,12 +220,12 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn new(options: &'a Options, tracer: Tracer, owners: Owners) -> io::Result<Self> {
+    fn new(options: &'a Options, chosen: &Chosen, tracer: Tracer, owners: Owners) -> io::Result<Self> {
         Ok(Self {
             options,
             tracer,
             owners,
-            printer: Printer::new(options),
+            printer: Printer::new(options, chosen),
             records: BytesMut::new(),
             output: Output::new()?,
             out: Vec::new(),
@@ -258,6 +239,10 @@ impl<'a> Stream<'a> {
         let end = self.follow().await?;
         let stalled = end == End::Drain && !self.drain().await?;
         let lost = self.lost;
+        self.printer.end(&mut self.out);
+        if end != End::Closed && !stalled && timeout(FAREWELL, self.output.write(&self.out)).await.is_ok() {
+            self.out.clear();
+        }
         let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
         self.forgotten.at_last(&self.tracer)?;
         if self.undecoded > 0 {
@@ -335,7 +320,7 @@ impl<'a> Stream<'a> {
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();
-        self.printer.begin_batch();
+        self.printer.begin_batch(&mut self.out);
         while !self.printer.is_full()
             && let Some(record) = self.tracer.next(&mut records, epoch_ns)
         {

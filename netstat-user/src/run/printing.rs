@@ -1,19 +1,66 @@
 //! Which events become lines, and in which form: the same for a stream that is traced here and one that an agent sends.
 
 use super::clock::local_offset;
+use super::resolve::MachineNames;
 use super::screen;
+use super::whose::Followed;
 use crate::cli::events::Options;
+use crate::field::{EventFields, Field, HasFields, Need, Provider, RowKinds, Value};
+use crate::filter::Predicate;
 use crate::life::Lives;
-use crate::model::{Comm, Event, SocketEvent};
+use crate::model::limits::Limits;
+use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{NAMES, Names};
+use crate::sys::resolver;
+use crate::view::columns::{Kept, Shape, Table, cells};
 use crate::view::event::{EventView, Form, Look};
-use std::os::unix::ffi::OsStrExt;
+use crate::view::json::Object;
+use std::collections::HashMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What of the events is wanted, the names in the expression looked up.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    predicate: Option<Predicate>,
+    /// What may be left out by whoever hands the events over.
+    pub limits: Limits,
+}
+
+impl Chosen {
+    /// What the options choose.
+    ///
+    /// # Errors
+    /// A name that means nothing, in words for standard error.
+    pub fn new(options: &Options) -> Result<Self, String> {
+        let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
+        let predicate = Predicate::new(expr, RowKinds::EVENT, &mut MachineNames);
+        let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;
+        // What a life is summed up from must not be left out.
+        let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
+        Ok(Self { predicate: Some(predicate), limits })
+    }
+}
+
+/// Events as columns, or counts of them.
+enum Shown {
+    Lines,
+    Json(Shape),
+    Columns { table: Table, headed: bool },
+    Counts { fields: Vec<Field>, counts: HashMap<Vec<Value<'static>>, u64>, shown: Instant },
+}
+
+/// How often counts are shown on a terminal.
+const SHOW_COUNTS: Duration = Duration::from_secs(1);
 
 /// Turns events into lines.
 pub struct Printer<'a> {
     options: &'a Options,
-    comm: Option<Comm>,
+    predicate: Option<Predicate>,
+    needs: Need,
+    shown: Shown,
+    users: HashMap<u32, Vec<u8>>,
+    followed: Option<Followed>,
     /// The connections that are open, where their ends are to be summed up.
     lives: Option<Lives>,
     view: EventView,
@@ -24,7 +71,21 @@ pub struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     /// A printer of what the options ask for.
-    pub fn new(options: &'a Options) -> Self {
+    pub fn new(options: &'a Options, chosen: &Chosen) -> Self {
+        let selection = &options.selection;
+        let fields = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
+        let needs = fields.fold(Need::NONE, |needs, field| needs.and(field.spec().need));
+        let needs = needs.and(chosen.predicate.as_ref().map_or(Need::NONE, Predicate::needs));
+        let shown = match (&selection.columns[..], &selection.count_by[..]) {
+            ([], []) => Shown::Lines,
+            ([], counted) => Shown::Counts {
+                fields: counted.iter().flat_map(|column| column.fields()).collect(),
+                counts: HashMap::new(),
+                shown: Instant::now(),
+            },
+            (columns, _) if options.json => Shown::Json(Shape::new(columns)),
+            (columns, _) => Shown::Columns { table: Table::new(columns), headed: false },
+        };
         let form = match (options.json, options.verbose) {
             (true, _) => Form::Json,
             (false, true) => Form::Full,
@@ -36,7 +97,11 @@ impl<'a> Printer<'a> {
         };
         Self {
             options,
-            comm: options.comm.as_ref().map(|name| Comm::new(name.as_bytes())),
+            predicate: chosen.predicate.clone(),
+            needs,
+            shown,
+            users: HashMap::new(),
+            followed: needs.meets(Need::CGROUPS).then(|| Followed::new(Path::new("/proc"))),
             lives: options.life.then(|| Lives::new(Lives::MOST)),
             view: EventView::new(form),
             names: Names::new(Path::new(NAMES)),
@@ -45,7 +110,11 @@ impl<'a> Printer<'a> {
     }
 
     /// To be called before the events of a batch: names of namespaces and the terminal's width may have changed.
-    pub fn begin_batch(&mut self) {
+    pub fn begin_batch(&mut self, out: &mut Vec<u8>) {
+        self.show_counts(out);
+        if let Some(followed) = &mut self.followed {
+            followed.forget_closed();
+        }
         self.names.refresh();
         self.view.set_width(screen::width());
     }
@@ -54,10 +123,48 @@ impl<'a> Printer<'a> {
     pub fn event(&mut self, out: &mut Vec<u8>, event: SocketEvent) {
         // Learnt from before anything is left out: the owner may be wanted at the close and not before.
         let ended = self.lives.as_mut().map(|lives| lives.take(&event));
-        if !self.wants(&event) {
+        if !self.options.wants(event.kind.event()) || (self.options.failed && !event.is_failure()) {
             return;
         }
+        if let Some(uid) = event.uid.filter(|_| self.needs.meets(Need::USERS)) {
+            self.users
+                .entry(uid)
+                .or_insert_with(|| resolver::user(uid).unwrap_or_else(|| uid.to_string().into_bytes()));
+        }
+        if let Some(followed) = &mut self.followed {
+            followed.note(&event);
+        }
         let netns = self.names.of(event.netns);
+        let followed = self.followed.as_ref().map(|followed| followed as &dyn Provider);
+        let row =
+            EventFields { event: &event, netns_name: netns, users: Some(&self.users), providers: followed.as_slice() };
+        if self.predicate.as_ref().is_some_and(|predicate| !predicate.holds(&row)) {
+            return;
+        }
+        match &mut self.shown {
+            Shown::Lines => {}
+            Shown::Json(shape) => {
+                shape.row(out, &row);
+                self.lines += 1;
+                return;
+            }
+            Shown::Columns { table, headed } => {
+                let cells = cells(&self.options.selection.columns, &row);
+                table.widen(&cells);
+                if !std::mem::replace(headed, true) {
+                    table.heading(out);
+                }
+                table.row(out, &cells);
+                self.lines += 1;
+                return;
+            }
+            Shown::Counts { fields, counts, .. } => {
+                let values = fields.iter().map(|field| row.value(*field).into_owned()).collect();
+                *counts.entry(values).or_default() += 1;
+                self.lines += 1;
+                return;
+            }
+        }
         match ended {
             None => self.view.write(out, &Event::Socket(event), netns),
             Some(Some(ended)) if event.has_peer() => self.view.write_life(out, &event, &ended, netns),
@@ -68,6 +175,10 @@ impl<'a> Printer<'a> {
 
     /// Appends the line of a loss.
     pub fn lost(&mut self, out: &mut Vec<u8>, time_ns: u64, count: u64) {
+        // Among columns and counts there is no place for it; the summary has it.
+        if !matches!(self.shown, Shown::Lines) {
+            return;
+        }
         self.view.write(out, &Event::Lost { time_ns, count }, None);
     }
 
@@ -94,12 +205,44 @@ impl<'a> Printer<'a> {
         text
     }
 
-    /// Whether the event is to have a line, as far as the kernel programs, or the agent, have not decided that.
-    fn wants(&self, event: &SocketEvent) -> bool {
-        let owner = event.owner.as_ref();
-        self.options.wants(event.kind.event())
-            && (!self.options.failed || event.is_failure())
-            && self.options.pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
-            && self.comm.is_none_or(|comm| owner.is_some_and(|owner| owner.comm == comm))
+    /// Appends what is shown at the end: counts.
+    pub fn end(&self, out: &mut Vec<u8>) {
+        let Shown::Counts { fields, counts, .. } = &self.shown else { return };
+        let mut lines: Vec<(&Vec<Value<'static>>, u64)> =
+            counts.iter().map(|(values, count)| (values, *count)).collect();
+        lines.sort_by(|(values, count), (others, other)| other.cmp(count).then_with(|| values.cmp(others)));
+        let kept = |values: &[Value<'static>]| Kept(fields.iter().copied().zip(values.iter().cloned()).collect());
+        let columns = &self.options.selection.count_by;
+        if self.options.json {
+            let shape = Shape::new(columns);
+            for (values, count) in lines {
+                let mut object = Object::begin(out);
+                object.number("count", count);
+                shape.fill(&mut object, &kept(values));
+                object.end();
+            }
+            return;
+        }
+        let row = |(values, count): &(&Vec<Value<'static>>, u64)| {
+            let mut row = vec![count.to_string().into_bytes()];
+            row.extend(cells(columns, &kept(values)));
+            row
+        };
+        let rows: Vec<Vec<Vec<u8>>> = lines.iter().map(row).collect();
+        let mut table = Table::counted(columns);
+        rows.iter().for_each(|row| table.widen(row));
+        table.heading(out);
+        rows.iter().for_each(|row| table.row(out, row));
+    }
+
+    /// Appends the counts so far, where a second has passed on a terminal.
+    fn show_counts(&mut self, out: &mut Vec<u8>) {
+        let Shown::Counts { shown, .. } = &mut self.shown else { return };
+        if screen::width().is_none() || shown.elapsed() < SHOW_COUNTS {
+            return;
+        }
+        *shown = Instant::now();
+        self.end(out);
+        out.push(b'\n');
     }
 }

@@ -2,14 +2,15 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
-use super::events::{LOST, netns, outside};
-use super::printing::Printer;
+use super::events::{LOST, outside};
+use super::printing::{Chosen, Printer};
 use super::remote::{AskError, Asking, PATIENCE};
 use super::streaming::{Asked, Output, Stop};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::kernel;
-use crate::model::EventName;
+use crate::model::limits::Kinds;
+use crate::model::{EventName, TcpState};
 use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
 use bytes::BytesMut;
 use std::io::{self, Write};
@@ -27,7 +28,7 @@ const BATCH: usize = 256 << 10;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn run(options: &Options) -> io::Result<Option<u8>> {
+pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
     let path = match &options.agent {
         Some(path) => path.as_path(),
         // What belongs to a tracer of one's own was asked for, or it may be had.
@@ -40,17 +41,10 @@ pub fn run(options: &Options) -> io::Result<Option<u8>> {
         }
         None => Path::new(SOCKET),
     };
-    let filter = match filter(options) {
-        Ok(filter) => filter,
-        Err(message) => {
-            complain(&message);
-            return Ok(Some(1));
-        }
-    };
-    match Asking::new(path, &Request::Events(filter)) {
+    match Asking::new(path, &Request::Events(filter(options, chosen))) {
         Ok(asking) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let outcome = runtime.block_on(follow(options, path, asking));
+            let outcome = runtime.block_on(follow(options, chosen, path, asking));
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
             outcome.map(Some)
@@ -69,18 +63,23 @@ pub fn run(options: &Options) -> io::Result<Option<u8>> {
     }
 }
 
-fn filter(options: &Options) -> Result<EventFilter, String> {
+/// What the agent may leave out; what is wanted is decided once more when it arrives.
+fn filter(options: &Options, chosen: &Chosen) -> EventFilter {
     let every = EventName::ALL.into_iter().all(|event| options.wants(event));
     let events = EventName::ALL.into_iter().filter(|&event| !every && options.wants(event));
-    Ok(EventFilter {
+    let limits = &chosen.limits;
+    let transitions = limits.kinds == Some(Kinds::STATE);
+    let entered = limits.entered.filter(|_| transitions);
+    EventFilter {
         events: events.collect(),
-        protos: options.proto.iter().copied().collect(),
-        states: options.state.iter().copied().collect(),
-        port: options.port,
-        lport: options.lport,
-        rport: options.rport,
-        netns: netns(options)?,
-    })
+        protos: limits.protos.iter().flatten().copied().collect(),
+        states: TcpState::ALL.into_iter().filter(|&state| entered.is_some_and(|states| states.has(state))).collect(),
+        netns: match limits.netns.as_deref() {
+            Some(&[only]) => Some(only),
+            _ => None,
+        },
+        ..EventFilter::default()
+    }
 }
 
 /// How the stream ended.
@@ -94,13 +93,13 @@ enum End {
     Broken(String),
 }
 
-async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Result<u8> {
+async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> io::Result<u8> {
     let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
     let mut asked = Asked::new(options.duration)?;
     let here = asking.is_here();
     if !here {
-        if options.pid.is_some() {
-            say(&format!("{}: --pid cannot be served", AskError::Elsewhere));
+        if options.select.names_owners() {
+            say(&format!("{}: --pid and --comm cannot be served", AskError::Elsewhere));
             return Ok(1);
         }
         say(&format!("{}; owners and users are left out", AskError::Elsewhere));
@@ -115,7 +114,7 @@ async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Resul
     let (stream, arrived) = asking.into_parts();
     stream.set_nonblocking(true)?;
     let end_of_ours = stream.try_clone()?;
-    let mut stream = Stream::new(options, UnixStream::from_std(stream)?, arrived, here)?;
+    let mut stream = Stream::new(options, chosen, UnixStream::from_std(stream)?, arrived, here)?;
     let stop = asked.stop();
     tokio::pin!(stop);
     let end = loop {
@@ -134,6 +133,8 @@ async fn follow(options: &Options, path: &Path, mut asking: Asking) -> io::Resul
             },
         }
     };
+    stream.finish().await?;
+    stream.printer.end(&mut stream.out);
     stream.finish().await?;
     let _ = writeln!(io::stderr(), "{}", stream.printer.summary(stream.lost));
     let code = match &end {
@@ -187,9 +188,15 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn new(options: &'a Options, stream: UnixStream, arrived: BytesMut, here: bool) -> io::Result<Self> {
+    fn new(
+        options: &'a Options,
+        chosen: &Chosen,
+        stream: UnixStream,
+        arrived: BytesMut,
+        here: bool,
+    ) -> io::Result<Self> {
         Ok(Self {
-            printer: Printer::new(options),
+            printer: Printer::new(options, chosen),
             stream,
             arrived,
             here,
@@ -234,7 +241,7 @@ impl<'a> Stream<'a> {
     /// Turns the whole frames that have arrived into lines; false where there is none.
     fn take(&mut self) -> bool {
         let mut any = false;
-        self.printer.begin_batch();
+        self.printer.begin_batch(&mut self.out);
         while self.end.is_none() {
             let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {
                 Ok(None) => break,

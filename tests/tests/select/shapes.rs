@@ -1,0 +1,256 @@
+//! What is printed of the rows that are selected: netstat's own lines, columns, orders, sums; and what is said of mistakes.
+
+use crate::Zoo;
+use netstat_tests::command::{End, Outcome};
+use netstat_tests::netns::NetNs;
+use netstat_tests::programs;
+use netstat_tests::truth::runner::{Done, Test};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+pub const TESTS: &[Test] = &[
+    ("select: netstat's heading and lines, only fewer", fewer_lines),
+    ("select: columns are the fields of the whole objects", columns),
+    ("select: order and limit", order_and_limit),
+    ("select: sums", sums),
+    ("select: every namespace, and one by its name", namespaces),
+    ("select: the same through the agent, and closed sockets", through_the_agent),
+    ("select: mistakes are marked and nothing is printed", mistakes),
+    ("select: ignored words are named on standard error only", ignored_words),
+];
+
+fn text(outcome: &Outcome) -> String {
+    assert_eq!(outcome.end, End::Exit(0), "{outcome:?}");
+    String::from_utf8(outcome.stdout.clone()).unwrap()
+}
+
+fn fewer_lines() -> Done {
+    let zoo = Zoo::get();
+    for (table, expression) in [
+        ("-tuan", "sport = :80 or sport = :22"),
+        ("-tuanpe", "state listening"),
+        ("-tuan", "proto = udp and local.port != 53"),
+    ] {
+        let whole = text(&zoo.ours(&[table, "--no-agent"]));
+        let got = text(&zoo.ours(&[table, "--no-agent", "--where", expression]));
+        let (heading, lines): (Vec<&str>, Vec<&str>) = (got.lines().take(2).collect(), got.lines().skip(2).collect());
+        assert_eq!(heading, whole.lines().take(2).collect::<Vec<_>>());
+        assert!(!lines.is_empty() && lines.len() < whole.lines().count() - 2, "{expression}: {got}");
+        let mut rest = whole.lines().skip(2);
+        for line in lines {
+            assert!(
+                rest.any(|known| known == line),
+                "{expression}: `{line}' is no line of the whole table, or out of order"
+            );
+        }
+    }
+    Done::Passed
+}
+
+fn columns() -> Done {
+    let zoo = Zoo::get();
+    let whole = zoo.json(&["-tuap", "--sort", "inode,local.port,remote.port"]);
+    let names = "state,local.port,remote,owners.pid,uid,local.addr,recv_q,user,netns";
+    let got = zoo.json(&["-tua", "--sort", "inode,local.port,remote.port", "--columns", names]);
+    let expected: Vec<Value> = whole
+        .iter()
+        .map(|row| {
+            let pids: Vec<Value> =
+                row["owners"].as_array().unwrap().iter().map(|owner| serde_json::json!({"pid": owner["pid"]})).collect();
+            serde_json::json!({
+                "state": row["state"], "local": row["local"], "remote": row["remote"], "owners": pids, "uid": row["uid"],
+                "recv_q": row["recv_q"], "user": row["user"], "netns": row["netns"],
+            })
+        })
+        .collect();
+    assert_eq!(got, expected);
+
+    let table = text(&zoo.ours(&["-tua", "--no-agent", "--columns", "recv_q,local,state", "--where", "sport = :22"]));
+    let mut lines = table.lines();
+    assert_eq!(
+        lines.next().map(|line| line.split_whitespace().collect::<Vec<_>>()),
+        Some(vec!["recv_q", "local", "state"])
+    );
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.len() >= 3 && rows.iter().all(|row| row.len() == 3 && row[1] == "127.0.0.1:22"), "{table}");
+    assert!(table.lines().all(|line| !line.ends_with(' ')), "{table}");
+
+    let help = text(&zoo.ours(&["--columns", "help"]));
+    for name in ["local.port", "owners.comm", "info.rtt_us", "duration_ns", "container"] {
+        assert!(help.lines().any(|line| line.starts_with(name)), "{name} is not in --columns help");
+    }
+    Done::Passed
+}
+
+fn order_and_limit() -> Done {
+    let zoo = Zoo::get();
+    let ports = |args: &[&str]| -> Vec<u64> {
+        zoo.json(&[&["-tua"], args].concat()).iter().map(|row| row["local"]["port"].as_u64().unwrap()).collect()
+    };
+    let all = ports(&[]);
+    let mut sorted = all.clone();
+    sorted.sort_unstable();
+    assert_eq!(ports(&["--sort", "local.port"]), sorted);
+    sorted.reverse();
+    assert_eq!(ports(&["--sort", "-local.port"]), sorted);
+    assert_eq!(ports(&["--sort", "-local.port", "--limit", "3"]), sorted[..3]);
+    assert_eq!(ports(&["--limit", "4"]), all[..4], "without an order, netstat's own");
+    assert_eq!(ports(&["--limit", "0"]), [0u64; 0]);
+    // Rows of equal keys stay in netstat's order: sorting by a field that all share changes nothing.
+    assert_eq!(ports(&["--sort", "netns"]), all);
+    let table = text(&zoo.ours(&["-tan", "--no-agent", "--sort", "-local.port", "--limit", "2"]));
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.starts_with("Active Internet connections "));
+    Done::Passed
+}
+
+fn sums() -> Done {
+    let zoo = Zoo::get();
+    let mut by_hand: BTreeMap<String, u64> = BTreeMap::new();
+    for row in zoo.json(&["-tua"]) {
+        *by_hand.entry(format!("{} {}", row["state"], row["local"]["port"])).or_default() += 1;
+    }
+    let got = zoo.json(&["-tua", "--count-by", "state,local.port"]);
+    let counts: BTreeMap<String, u64> = got
+        .iter()
+        .map(|line| (format!("{} {}", line["state"], line["local"]["port"]), line["count"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(counts, by_hand);
+    let in_order: Vec<u64> = got.iter().map(|line| line["count"].as_u64().unwrap()).collect();
+    assert!(in_order.is_sorted_by(|a, b| a >= b), "most first: {in_order:?}");
+    let first = serde_json::to_string(&got[0]).unwrap();
+    assert!(first.starts_with("{\"count\":"), "{first}");
+    assert_eq!(zoo.json(&["-tua", "--count-by", "state", "--limit", "2"]).len(), 2);
+    let table = text(&zoo.ours(&["-tua", "--no-agent", "--count-by", "state"]));
+    assert_eq!(table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), ["count", "state"]);
+    assert!(table.lines().any(|line| line.split_whitespace().nth(1) == Some("LISTEN")), "{table}");
+    Done::Passed
+}
+
+fn namespaces() -> Done {
+    let zoo = Zoo::get();
+    let inode = zoo.netns.inode().unwrap();
+    // A namespace is found by a process in it.
+    let mut resident = zoo.netns.enter(|| Command::new("sleep").arg("1000").spawn().unwrap());
+    let inside = zoo.json(&["-tua"]).len();
+    let here = |args: &[&str]| -> Vec<Value> {
+        let mut command = Command::new(programs::netstat_user());
+        let outcome = command.args(args).args(["--json", "--no-agent"]).output().unwrap();
+        let text = String::from_utf8(outcome.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(here(&["-tua", "--netns", &inode.to_string()]).len(), inside, "from another namespace");
+    let all = here(&["-tua", "--all-netns", "--where", &format!("netns = {inode}")]);
+    assert_eq!(all.len(), inside);
+    assert!(all.iter().all(|row| row["netns"] == inode && row.get("netns_name").is_some()));
+    let own = NetNs::current().unwrap().inode().unwrap();
+    assert!(here(&["-tua", "--all-netns", "--where", "netns = self"]).iter().all(|row| row["netns"] == own));
+    resident.kill().unwrap();
+    resident.wait().unwrap();
+    Done::Passed
+}
+
+fn through_the_agent() -> Done {
+    let zoo = Zoo::get();
+    let socket = std::env::temp_dir().join(format!("netstat-user-select-agent-{}.sock", std::process::id()));
+    let mut agent = Command::new(programs::netstat_user())
+        .args(["agent", "--socket"])
+        .arg(&socket)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(agent.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let serves = said.any(|line| line.starts_with("agent: serving"));
+    let path = socket.to_str().unwrap();
+    let outcome = std::panic::catch_unwind(|| {
+        if !serves {
+            return Done::Skipped("the agent does not serve here".into());
+        }
+        for args in [
+            &["-tuan", "--where", "sport = :80 and pid > 1"][..],
+            &["-tuanp", "--where", "state listening"],
+            &["-tuan", "--columns", "proto,local,remote,state,owners", "--where", "dst 127/8"],
+            &["-tua", "--count-by", "state,proto"],
+            &["-tuan", "--netns", "self", "--sort", "-local.port", "--limit", "5"],
+        ] {
+            let with = |more: &[&str]| zoo.ours(&[args, more].concat());
+            let (direct, asked) = (with(&["--no-agent"]), with(&["--agent", path]));
+            assert_eq!(String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&direct.stdout), "{args:?}");
+            assert!(asked.stderr.is_empty(), "{asked:?}");
+        }
+        // Closed sockets have the fields of their events.
+        let (client, server) = zoo.netns.enter(|| {
+            let listener = netstat_tests::zoo::tcp::listener("127.0.0.1:50001", 1).unwrap();
+            netstat_tests::zoo::tcp::pair(&listener, "127.0.0.1:50001", None).unwrap()
+        });
+        let port = client.local_addr().unwrap().as_socket().unwrap().port();
+        drop((client, server));
+        let expression = format!("reason != null and (sport = :{port} or dport = :{port})");
+        let args = ["-tua", "--json", "--recent", "1m", "--agent", path, "--where", &expression];
+        for _ in 0..100 {
+            let found = text(&zoo.ours(&args));
+            if !found.is_empty() {
+                let row: Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
+                assert_eq!((row["event"].as_str(), row["state"].as_str()), (Some("close"), Some("CLOSE")), "{found}");
+                let columns = ["--columns", "event,comm,duration_ns"];
+                let cut = text(&zoo.ours(&[&args[..], &columns].concat()));
+                let cut: Value = serde_json::from_str(cut.lines().next().unwrap()).unwrap();
+                assert_eq!(cut.as_object().unwrap().keys().collect::<Vec<_>>(), ["comm", "duration_ns", "event"]);
+                return Done::Passed;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("no closed socket of port {port} is listed");
+    });
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.id() as i32), nix::sys::signal::Signal::SIGTERM);
+    let _ = agent.wait();
+    outcome.unwrap_or_else(|cause| std::panic::resume_unwind(cause))
+}
+
+fn mistakes() -> Done {
+    let zoo = Zoo::get();
+    for (args, says) in [
+        (&["-tan", "--where", "sprt = :80"][..], &["sprt = :80\n  ^^^^\n", "did you mean `sport'?"][..]),
+        (&["-tan", "--where", ""], &["--where: expected a condition"]),
+        (&["-tan", "--where", "state listning"], &["      ^^^^^^^^\n", "did you mean `listening'?"]),
+        (&["-tan", "--where", "uid = no-such-user-here"], &["there is no user", "      ^^^^^^^^"]),
+        (&["-tan", "--where", "path = /x"], &["no row that is listed has a field `path'"]),
+        (&["-tan", "--columns", "local.prt"], &["did you mean `local.port'?"]),
+        (&["-tan", "--sort", "-nosuch"], &["--sort: there is no field `nosuch'"]),
+        (&["-tan", "--limit", "x"], &["--limit: `x' is no number"]),
+        (&["-tan", "--count-by", "state", "--columns", "uid"], &["--count-by has columns of its own"]),
+        (&["-tan", "--port", "70000"], &["--port: "]),
+        (&["-tan", "--pid", "0"], &["--pid: `0' is no process id"]),
+        (&["-tan", "--state", "open"], &["--state: `open' is no state"]),
+        (&["-r", "--where", "state listening"], &["--where selects Internet and UNIX sockets"]),
+        (&["-tan", "--wher", "x"], &["unrecognized option '--wher'"]),
+    ] {
+        let outcome = zoo.ours(args);
+        assert_eq!(outcome.end, End::Exit(3), "{args:?}: {outcome:?}");
+        assert!(outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(says.iter().all(|says| said.contains(says)), "{args:?}: {said}");
+    }
+    Done::Passed
+}
+
+fn ignored_words() -> Done {
+    let zoo = Zoo::get();
+    for (words, says) in [
+        (&["evnts"][..], "the verb `events'"),
+        (&["help"], "--help"),
+        (&["state", "established"], "--where \"state established\""),
+        (&["sport", "=", ":8080"], "--where \"sport = :8080\""),
+        (&["5"], "ignored: 5"),
+    ] {
+        let plain = zoo.ours(&["-tuan", "--no-agent"]);
+        let verb_first = zoo.ours(&[words, &["-tuan", "--no-agent"]].concat());
+        assert_eq!((verb_first.end, &verb_first.stdout), (plain.end, &plain.stdout), "{words:?}");
+        let said = String::from_utf8_lossy(&verb_first.stderr).into_owned();
+        assert!(said.lines().count() == 1 && said.contains(says), "{words:?}: {said}");
+        assert!(plain.stderr.is_empty());
+    }
+    Done::Passed
+}
