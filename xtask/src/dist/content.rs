@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Verbs with a manual page of their own, `netstat-user-VERB(8)`.
-pub const VERBS: [&str; 3] = ["events", "agent", "doctor"];
+pub const VERBS: [&str; 4] = ["events", "agent", "doctor", "kill"];
 /// Shells, and how each names a file of completions.
 pub const SHELLS: [(&str, &str); 3] =
     [("bash", "netstat-user"), ("zsh", "_netstat-user"), ("fish", "netstat-user.fish")];

@@ -67,7 +67,7 @@ check makes_a_user_and_a_group getent passwd netstat-user
 check offers_a_netstat contains 'netstat-user 0' netstat --version
 check as_netstat_it_speaks_as_netstat contains "netstat: invalid option -- 'k'" netstat -k
 check as_netstat_it_has_no_verbs contains 'Active Internet connections' netstat events
-check has_a_manual_page_for_each_verb man --where netstat-user netstat-user-events netstat-user-agent netstat-user-doctor
+check has_a_manual_page_for_each_verb man --where netstat-user netstat-user-events netstat-user-agent netstat-user-doctor netstat-user-kill
 check bash_completes bash -c '
     . /usr/share/bash-completion/bash_completion
     _completion_loader netstat-user
