@@ -123,6 +123,9 @@ impl<'a> Printer<'a> {
     pub fn event(&mut self, out: &mut Vec<u8>, event: SocketEvent) {
         // Learnt from before anything is left out: the owner may be wanted at the close and not before.
         let ended = self.lives.as_mut().map(|lives| lives.take(&event));
+        if let Some(followed) = &mut self.followed {
+            followed.note(&event);
+        }
         if !self.options.wants(event.kind.event()) || (self.options.failed && !event.is_failure()) {
             return;
         }
@@ -130,9 +133,6 @@ impl<'a> Printer<'a> {
             self.users
                 .entry(uid)
                 .or_insert_with(|| resolver::user(uid).unwrap_or_else(|| uid.to_string().into_bytes()));
-        }
-        if let Some(followed) = &mut self.followed {
-            followed.note(&event);
         }
         let netns = self.names.of(event.netns);
         let followed = self.followed.as_ref().map(|followed| followed as &dyn Provider);

@@ -9,6 +9,7 @@ use netstat_tests::truth::cgroup::Nest;
 use netstat_tests::truth::made::{self, Family, Made, Pair};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
+use netstat_tests::truth::tracer::{self, Tracer};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::fstat;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("whose::containers_in_tables", containers_in_tables),
+    ("whose::containers_in_events", containers_in_events),
     ("whose::peers_over_loopback", peers_over_loopback),
     ("whose::peers_in_another_namespace", peers_in_another_namespace),
     ("whose::peers_of_unix_sockets", peers_of_unix_sockets),
@@ -135,6 +137,44 @@ fn containers_in_tables() -> Done {
             let (rows, _) = asked(&["-tan", "--no-agent", "--where", &mine, "--count-by", "container"]);
             assert_eq!(rows, [json!({ "count": sockets.len(), "container": shape.container })], "{}", shape.path);
             holder.end();
+        }
+        Done::Passed
+    })
+}
+
+fn containers_in_events() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let inode = namespace.inode().unwrap().to_string();
+    namespace.enter(|| {
+        let columns = "event,cookie,pid,cgroup,unit,container,pod";
+        let mut tracer = Tracer::spawn(tracer::events(&["--netns", &inode, "--columns", columns, "--json"])).unparsed();
+        let mut played = Vec::new();
+        for shape in shapes() {
+            let (nest, mut holder) = match inside(&shape, &["hold", "pair"]) {
+                Ok(made) => made,
+                Err(reason) => return Done::Skipped(reason),
+            };
+            let (sockets, pid): (Vec<Made>, _) = (holder.hear(), holder.pid());
+            holder.end();
+            played.push((shape, nest, sockets, pid));
+        }
+        let closes = |lines: &[String]| lines.iter().filter(|line| line.contains("\"event\":\"close\"")).count();
+        let all = played.iter().map(|(_, _, sockets, _)| sockets.len()).sum::<usize>();
+        while closes(tracer.raw()) < all {
+            assert!(tracer.wait_lines(tracer.raw().len() + 1), "not every close comes");
+        }
+        let outcome = tracer.finish();
+        let lines: Vec<Value> = outcome.raw.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (shape, nest, sockets, pid) in &played {
+            for made in sockets {
+                let mine: Vec<&Value> =
+                    lines.iter().filter(|line| line["cookie"] == made.cookie && line["pid"] == *pid).collect();
+                assert!(mine.iter().any(|line| line["event"] == "close"), "no close of {}", made.name());
+                for line in mine {
+                    let found = json!([line["cgroup"], line["unit"], line["container"], line["pod"]]);
+                    assert_eq!(found, json!([nest.path(), shape.unit, shape.container, shape.pod]), "{line}");
+                }
+            }
         }
         Done::Passed
     })
