@@ -155,6 +155,13 @@ fn containers_in_events() -> Done {
                 Err(reason) => return Done::Skipped(reason),
             };
             let (sockets, pid): (Vec<Made>, _) = (holder.hear(), holder.pid());
+            // Their later events come when the process is gone.
+            let seen = |lines: &[String], made: &Made| {
+                lines.iter().any(|line| line.contains(&format!("\"cookie\":{},", made.cookie)))
+            };
+            while !sockets.iter().all(|made| seen(tracer.raw(), made)) {
+                assert!(tracer.wait_lines(tracer.raw().len() + 1), "not every socket comes");
+            }
             holder.end();
             played.push((shape, nest, sockets, pid));
         }
