@@ -3,7 +3,7 @@
 
 use crate::tally::{Tally, Unsteady};
 use crate::vm::matrix::Matrix;
-use crate::{apt, check, ebpf, sh, vm};
+use crate::{apt, check, dist, ebpf, install, sh, vm};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -50,6 +50,22 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
     print!("{matrix}");
     tally += matrix.judge();
+
+    heading("installation");
+    if with_vm {
+        tally += match dist::quick_deb() {
+            Ok(package) => {
+                install::test(&dist::TARGETS[0], &package).unwrap_or_else(|error| step("installation", Err(error)))
+            }
+            Err(error) => {
+                println!("skipped: no package to install: {error:#}");
+                Tally::SKIPPED
+            }
+        };
+    } else {
+        println!("skipped: an emulated Debian with systemd: --no-vm was given");
+        tally += Tally::SKIPPED;
+    }
 
     // Last, because it decides nothing about the binary: the digest has been checked.
     heading("kernel object");
