@@ -5,6 +5,7 @@ use crate::{
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::{count, recall},
     report::enabled,
+    wanted,
 };
 use netstat_ebpf::{ABSENT, Field, Grade, IPPROTO_MPTCP, counter};
 
@@ -28,7 +29,7 @@ pub fn take_over<M: Memory>(sk: Addr) -> bool {
     if (child || r.grade == Grade::Inherited as u8)
         && let Some(process) = owner::current()
     {
-        process.own(r, Grade::Accepted);
+        process.take(r, Grade::Accepted);
         return true;
     }
     false
@@ -40,6 +41,7 @@ pub fn returned(fd: u64) {
     match accepted(fd) {
         Some(true) => count(counter::ACCEPTED),
         Some(false) => count(counter::ACCEPTED_TWICE),
+        None if wanted::are_few() => count(counter::ACCEPTED_TWICE),
         None => {}
     }
 }

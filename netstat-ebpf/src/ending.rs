@@ -7,8 +7,9 @@ use crate::{
     remembered::{
         CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, UNREPORTED, count, forget, recall, remember,
     },
-    report::{enabled, report_close, wanted_tcp},
+    report::{enabled, report_close},
     tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT, Tuple, current_state, kept_port, recall_same},
+    wanted,
 };
 use netstat_ebpf::{ABSENT, AF_INET6, Field, HAS_TUPLE, IPPROTO_TCP, Reason, counter};
 
@@ -218,6 +219,10 @@ pub fn destroy<M: Memory>(sk: Addr) {
     }
     let mut r = recall_same::<M>(sk);
     if r.is_null() {
+        let family = M::get::<u16>(sk, Field::SkcFamily).map_or(0, |family| family as u8);
+        if wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, false) || !wanted::netns(M::netns(sk)) {
+            return;
+        }
         r = remember::<M>(sk);
     }
     if r.is_null() {
@@ -252,7 +257,7 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered) {
         let family = M::get::<u16>(sk, Field::SkcFamily).unwrap_or(0) as u8;
         let netns = M::netns(sk);
         let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
-        if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
+        if protocol != IPPROTO_TCP || !wanted::tcp(family, netns) {
             return;
         }
         r.describe_tcp(family, netns);

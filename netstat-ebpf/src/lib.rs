@@ -178,8 +178,8 @@ pub struct Record {
     pub lport: u16,
     /// Remote port, host byte order.
     pub rport: u16,
-    /// Zero.
-    pub pad: u32,
+    /// Id of the cgroup that the owner was in when it became that, 0 if unknown.
+    pub cgroup: u32,
     /// Local address in network order; IPv4 in the first four bytes.
     pub laddr: [u8; 16],
     /// Remote address, likewise.
@@ -411,6 +411,14 @@ fields! {
     TaskCred = "task_struct"."cred",
     /// `kuid_t`: the user that what the process makes belongs to.
     CredFsuid = "cred"."fsuid",
+    /// `struct css_set *`.
+    TaskCgroups = "task_struct"."cgroups",
+    /// `struct cgroup *`: of the unified hierarchy.
+    CssSetDflCgrp = "css_set"."dfl_cgrp",
+    /// `struct kernfs_node *`.
+    CgroupKn = "cgroup"."kn",
+    /// `u64`.
+    KernfsNodeId = "kernfs_node"."id",
     /// `struct files_struct *`.
     TaskFiles = "task_struct"."files",
     /// `struct fdtable *`.
@@ -468,8 +476,33 @@ fields! {
 /// Number of entries of the offsets table.
 pub const FIELDS: usize = Field::ALL.len();
 
-/// Where a number decides nothing: the filter is off.
-pub const ANY: u32 = u32::MAX;
+/// The shape of the filters.
+pub mod filter {
+    /// Sets of the local end.
+    pub const LOCAL: u32 = 0;
+    /// Sets of the remote end.
+    pub const REMOTE: u32 = 1;
+    /// Sets of either end.
+    pub const EITHER: u32 = 2;
+    /// How many ends there are.
+    pub const ENDS: u32 = 3;
+    /// In a set of ports, what stands for one that is not known.
+    pub const UNKNOWN_PORT: u32 = 1 << 16;
+    /// Words of a set of ports, a bit each.
+    pub const PORT_WORDS: usize = (1 << 10) + 1;
+    /// Prefixes of a set of addresses.
+    pub const PREFIXES_LISTED: usize = 16;
+    /// The list of owners limits.
+    pub const PIDS: u32 = 1 << 0;
+    /// The list of network namespaces limits.
+    pub const NETNS: u32 = 1 << 1;
+    /// The list of cgroups limits.
+    pub const CGROUPS: u32 = 1 << 2;
+    /// Members of the lists of owners and of network namespaces.
+    pub const LISTED: usize = 16;
+    /// Members of the list of cgroups.
+    pub const CGROUPS_LISTED: usize = 8;
+}
 
 /// Names of the read-only globals that user space sets before load.
 pub mod globals {
@@ -477,18 +510,30 @@ pub mod globals {
     pub const OFFSETS: &str = "OFFSETS";
     /// `u32`: a bit per protocol and family, see [`proto_bit`](super::proto_bit).
     pub const PROTOS: &str = "PROTOS";
-    /// `u32`: bit n set: `State` records that enter state n are wanted; [`ANY`](super::ANY) also lets `Open` and `Close` pass.
-    pub const STATES: &str = "STATES";
-    /// `u32`: either port, or [`ANY`](super::ANY).
-    pub const PORT: &str = "PORT";
-    /// `u32`: the local port, or [`ANY`](super::ANY).
-    pub const LPORT: &str = "LPORT";
-    /// `u32`: the remote port, or [`ANY`](super::ANY).
-    pub const RPORT: &str = "RPORT";
-    /// `u32`: thread-group id of the owner, or [`ANY`](super::ANY). Records whose owner the kernel side does not know pass.
-    pub const PID: &str = "PID";
-    /// `u32`: inode of the network namespace, or [`ANY`](super::ANY).
-    pub const NETNS: &str = "NETNS";
+    /// `u32`: bit n is set where records of [`Kind`](super::Kind) n are wanted.
+    pub const KINDS: &str = "KINDS";
+    /// `u32`: bit n is set where `State` records that enter state n are wanted.
+    pub const ENTERED: &str = "ENTERED";
+    /// `u32`: bit n is set where `State` records that leave state n are wanted.
+    pub const LEFT: &str = "LEFT";
+    /// `u32`: the ends of which ports are limited, a bit each by [`filter::LOCAL`](super::filter::LOCAL) and its like.
+    pub const PORTS: &str = "PORTS";
+    /// `u32`: the ends of which addresses are limited, likewise.
+    pub const ADDRS: &str = "ADDRS";
+    /// `u32`: the sets of addresses that sockets pass that have none, likewise.
+    pub const UNKNOWN_ADDRS: &str = "UNKNOWN_ADDRS";
+    /// `u32`: how many prefixes each set of addresses has, a byte each from the lowest.
+    pub const PREFIX_COUNTS: &str = "PREFIX_COUNTS";
+    /// `u32`: which lists limit: [`filter::PIDS`](super::filter::PIDS) and its like.
+    pub const LISTS: &str = "LISTS";
+    /// `u32`: how many process ids of owners are listed.
+    pub const LISTED_PIDS: &str = "LISTED_PIDS";
+    /// `u32`: how many network namespaces are listed.
+    pub const LISTED_NETNS: &str = "LISTED_NETNS";
+    /// `[u32; 2 * LISTED]`: process ids of owners, then from [`filter::LISTED`](super::filter::LISTED) on inodes of network namespaces.
+    pub const LISTED: &str = "LISTED";
+    /// `[u64; 2 * CGROUPS_LISTED]`: pairs of a cgroup's id, 0 for none, and how many levels below the root it is.
+    pub const CGROUPS: &str = "CGROUPS";
     /// `u32`: inode of the PID namespace whose numbers are wanted; 0 for the initial one.
     pub const PIDNS: &str = "PIDNS";
     /// `u32`: pending bytes from which a record wakes the reader.
@@ -557,6 +602,11 @@ pub mod maps {
     pub const COUNTERS: &str = "COUNTERS";
     /// A [`Doubt`](super::Doubt) per CPU: the last one.
     pub const DOUBTS: &str = "DOUBTS";
+    /// Sets of ports by end: a bit for each port, and one for ports that are not known.
+    pub const PORT_SETS: &str = "PORT_SETS";
+    /// Sets of prefixes by end, [`PREFIXES_LISTED`](super::filter::PREFIXES_LISTED) each: the first IPv6 address, and the bits that count, as two words
+    /// each.
+    pub const PREFIXES: &str = "PREFIXES";
     /// `u64`: the address of the minisocket or request that is to be decided.
     pub const ASKED: &str = "ASKED";
     /// `u64`: what the programs do, see [`phase`](super::phase).
@@ -579,7 +629,7 @@ pub mod counter {
     pub const FORGOTTEN: u32 = 1;
     /// Connections that the hook on the return of accept(2) was the first to see accepted.
     pub const ACCEPTED: u32 = 2;
-    /// Those of which it was known before, or cannot be known, who accepted them.
+    /// Those of which it was known before, or cannot be known, who accepted them, or which are not wanted.
     pub const ACCEPTED_TWICE: u32 = 3;
     /// Number of counters.
     pub const COUNT: u32 = 4;

@@ -38,6 +38,8 @@ mod tcp;
 mod timer;
 #[cfg(target_arch = "bpf")]
 mod undisturbed;
+#[cfg(target_arch = "bpf")]
+mod wanted;
 
 #[cfg(target_arch = "bpf")]
 use object::*;
@@ -58,7 +60,7 @@ mod object {
         macros::map,
         maps::{Array, HashMap, PerCpuArray, RingBuf},
     };
-    use netstat_ebpf::{ANY, Doubt, FIELDS, counter};
+    use netstat_ebpf::{Doubt, FIELDS, counter, filter};
 
     #[map]
     pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
@@ -115,6 +117,21 @@ mod object {
     #[unsafe(no_mangle)]
     pub(crate) static OFFSETS: [u32; FIELDS] = [netstat_ebpf::ABSENT; FIELDS];
 
+    #[unsafe(no_mangle)]
+    pub(crate) static LISTED: [u32; 2 * filter::LISTED] = [0; 2 * filter::LISTED];
+
+    #[unsafe(no_mangle)]
+    pub(crate) static CGROUPS: [u64; 2 * filter::CGROUPS_LISTED] = [0; 2 * filter::CGROUPS_LISTED];
+
+    /// Sets of ports by end.
+    #[map]
+    pub(crate) static PORT_SETS: Array<[u64; filter::PORT_WORDS]> = Array::with_max_entries(filter::ENDS, 0);
+
+    /// Sets of prefixes by end.
+    #[map]
+    pub(crate) static PREFIXES: Array<[u64; 4]> =
+        Array::with_max_entries(filter::ENDS * filter::PREFIXES_LISTED as u32, 0);
+
     macro_rules! globals {
         ($($name:ident: $type:ty = $default:expr),+ $(,)?) => {
             $(#[unsafe(no_mangle)] pub(crate) static $name: Global<$type> = Global::new($default);)+
@@ -123,12 +140,16 @@ mod object {
 
     globals! {
         PROTOS: u32 = u32::MAX,
-        STATES: u32 = ANY,
-        PORT: u32 = ANY,
-        LPORT: u32 = ANY,
-        RPORT: u32 = ANY,
-        PID: u32 = ANY,
-        NETNS: u32 = ANY,
+        KINDS: u32 = u32::MAX,
+        ENTERED: u32 = u32::MAX,
+        LEFT: u32 = u32::MAX,
+        PORTS: u32 = 0,
+        ADDRS: u32 = 0,
+        UNKNOWN_ADDRS: u32 = 0,
+        PREFIX_COUNTS: u32 = 0,
+        LISTS: u32 = 0,
+        LISTED_PIDS: u32 = 0,
+        LISTED_NETNS: u32 = 0,
         PIDNS: u32 = 0,
         WAKE_BYTES: u32 = 1 << 20,
         WAKE_MASK: u32 = 0,

@@ -8,11 +8,12 @@ use crate::{
     ASKED, DOUBTS, PENDING, ehash,
     ending::is_late_data,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, SENT_RESET, forget, recall, remember},
-    report::{enabled, now, report_state, wanted_tcp},
+    remembered::{MINI, Remembered, SENT_RESET, forget, recall, remember},
+    report::{enabled, now, report_state},
     request,
     tcp::{CLOSE, CLOSING, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, Tuple},
     timer::{self, Of, is_set_anew, tells_why},
+    wanted,
 };
 use netstat_ebpf::{AF_INET6, Field, HAS_TUPLE, Reason, UNSEEN};
 
@@ -55,7 +56,7 @@ pub fn segment(tw: Addr) {
     }
     // SAFETY: a value of a map.
     let r = unsafe { &mut *r };
-    if r.mini != 0 {
+    if r.marks & MINI != 0 {
         moved(tw, r);
     }
 }
@@ -101,7 +102,7 @@ pub fn time_wait<M: Memory>(sk: Addr, ends: (u16, u16), old: u8, entered_ns: u64
     *mini = *r;
     mini.flags &= !UNSEEN;
     mini.mark = 0;
-    mini.mini = 1;
+    mini.marks |= MINI;
     mini.state = old;
     mini.state_ns = entered_ns;
     if substate(tw) == TIME_WAIT {
@@ -201,7 +202,7 @@ fn time_wait_stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
             return;
         }
         r.state = state;
-        r.mini = 1;
+        r.marks |= MINI;
     }
     if doubtful {
         moved(tw, r);
@@ -226,12 +227,15 @@ pub fn describe(mini: Addr, r: &mut Remembered) -> bool {
     let Some(family) = Probed::get::<u16>(mini, Field::SkcFamily) else { return false };
     let family = family as u8;
     let netns = Probed::netns(mini);
-    if !wanted_tcp(family, netns) {
+    if !wanted::tcp(family, netns) {
         return false;
     }
     r.describe_tcp(family, netns);
     r.cookie = Probed::cookie(mini);
     if let Some(tuple) = Tuple::read::<Probed>(mini, family == AF_INET6) {
+        if wanted::is_excluded(&tuple, family == AF_INET6, false) {
+            return false;
+        }
         (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
         r.flags |= HAS_TUPLE;
     }
@@ -279,12 +283,12 @@ pub fn known<M: Memory>(mini: Addr) -> *mut Remembered {
 /// so not part of its callers.
 #[inline(never)]
 fn goes_on(mini: Addr, r: &mut Remembered) -> bool {
-    let timer = offset(if r.mini != 0 { Field::TwTimer } else { Field::ReqTimer });
+    let timer = offset(if r.marks & MINI != 0 { Field::TwTimer } else { Field::ReqTimer });
     if timer::runs(mini.wrapping_add(timer as usize)) && is_still(mini, r) {
         r.mark = 0;
         return true;
     }
-    if r.mini == 0 || r.state == TIME_WAIT {
+    if r.marks & MINI == 0 || r.state == TIME_WAIT {
         step_at(r, CLOSE, r.mark);
     }
     false

@@ -4,10 +4,14 @@ use crate::{
     PIDNS, PROCESSES,
     atomic::Word,
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::Remembered,
+    remembered::{OUTSIDE, Remembered},
     report::{enabled, report_process},
+    wanted,
 };
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_cgroup_id, bpf_get_current_task_btf},
+};
 use netstat_ebpf::{ABSENT, Field, Grade, Kind, UNSEEN, start_tag};
 
 /// Levels of nested PID namespaces looked at; the kernel's own limit is 32 (`MAX_PID_NS_LEVEL`).
@@ -43,11 +47,19 @@ impl Process {
 
     /// Makes it the owner.
     #[inline(always)]
-    pub fn own(self, r: &mut Remembered, grade: Grade) {
+    pub fn own(self, r: &mut Remembered, grade: Grade, cgroup: u32) {
         release(r);
         r.owner = self;
         r.grade = grade as u8;
+        r.cgroup = cgroup;
         hold(r, 1);
+    }
+
+    /// Makes it, the current process, the owner.
+    #[inline(always)]
+    pub fn take(self, r: &mut Remembered, grade: Grade) {
+        self.own(r, grade, current_cgroup());
+        r.marks = r.marks & !OUTSIDE | if wanted::is_outside() { OUTSIDE } else { 0 };
     }
 
     #[inline(always)]
@@ -120,7 +132,7 @@ fn hold(r: &Remembered, change: u64) {
 
 /// The owner does not hold it any more: another one does, or it was closed.
 #[inline(always)]
-fn release(r: &Remembered) {
+pub fn release(r: &Remembered) {
     if r.closer.tgid == 0 {
         hold(r, u64::MAX);
     }
@@ -142,6 +154,8 @@ pub fn close(r: &mut Remembered) {
     release(r);
     if r.owner != process && is_holder(r) && r.owner.is_gone() {
         (r.owner, r.grade) = (process, Grade::Scanned as u8);
+        r.cgroup = current_cgroup();
+        r.marks = r.marks & !OUTSIDE | if wanted::is_outside() { OUTSIDE } else { 0 };
     }
     r.closer = process;
 }
@@ -152,9 +166,31 @@ pub fn close_accepted(r: &mut Remembered) {
     close(r);
     if r.grade == Grade::Inherited as u8 && r.closer != Process::NONE {
         let process = r.closer;
-        process.own(r, Grade::Accepted);
+        process.take(r, Grade::Accepted);
         r.flags |= UNSEEN;
     }
+}
+
+/// Id of the cgroup that the current process is in, 0 where it is no number of 32 bits: the kernel counts up, beyond that after two thousand
+/// million directories and files of cgroups.
+#[inline(always)]
+fn current_cgroup() -> u32 {
+    // SAFETY: takes nothing, returns a number.
+    short(unsafe { bpf_get_current_cgroup_id() })
+}
+
+#[inline(always)]
+fn short(id: u64) -> u32 {
+    if id >> 32 == 0 { id as u32 } else { 0 }
+}
+
+/// Id of the cgroup that a process is in, likewise.
+#[inline(always)]
+pub fn cgroup_of(task: Addr) -> u32 {
+    let kernfs = Probed::follow(task, Field::TaskCgroups)
+        .and_then(|set| Probed::follow(set, Field::CssSetDflCgrp))
+        .and_then(|cgroup| Probed::follow(cgroup, Field::CgroupKn));
+    short(kernfs.and_then(|node| Probed::get::<u64>(node, Field::KernfsNodeId)).unwrap_or(0))
 }
 
 /// The task on the CPU, with its type; `None` where the kernel's types are hidden.

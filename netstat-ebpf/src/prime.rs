@@ -5,10 +5,11 @@ use crate::{
     listen,
     owner::{self, Process},
     read::{Addr, Memory, Probed, Typed},
-    remembered::{recall, remember},
-    report::{since, wanted_netns, wanted_proto},
+    remembered::{OUTSIDE, recall, remember},
+    report::since,
     sock::SOCK_RAW,
     tcp::LISTEN,
+    wanted,
 };
 use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
 use netstat_ebpf::{AF_INET, AF_INET6, Field, FoundRecord, Grade, IPPROTO_MPTCP, IPPROTO_TCP, RAW};
@@ -56,7 +57,7 @@ fn give<M: Memory>(output: Output, sk: Addr, task: Addr, file: Addr) {
     let raw = M::get::<u16>(sk, Field::SkType) == Some(SOCK_RAW);
     let Some(protocol) = M::get::<u16>(sk, Field::SkProtocol) else { return };
     let netns = M::netns(sk);
-    if !wanted_proto(protocol, raw, family == AF_INET6) || !wanted_netns(netns) {
+    if !wanted::protocol(protocol, raw, family == AF_INET6) || !wanted::netns(netns) {
         return;
     }
     let (Some(pid), Some(leader)) =
@@ -78,7 +79,9 @@ fn give<M: Memory>(output: Output, sk: Addr, task: Addr, file: Addr) {
     if since().is_some() && !found(output, file, process) {
         return;
     }
-    process.own(r, grade);
+    process.own(r, grade, owner::cgroup_of(leader));
+    // Which cgroups that is below of, user space finds out.
+    r.marks &= !OUTSIDE;
     if !new && r.family != 0 {
         return;
     }

@@ -32,10 +32,10 @@ pub struct Remembered {
     pub protocol: u16,
     /// The TCP state it was seen to enter last, 0 if none was.
     pub state: u8,
-    /// 1 for what a connection leaves behind after its socket: `struct inet_timewait_sock`.
-    pub mini: u8,
     /// The marks below.
-    pub marks: u32,
+    pub marks: u8,
+    /// Id of the cgroup that the owner was in when it became that, 0 if unknown.
+    pub cgroup: u32,
     pub laddr: [u64; 2],
     pub raddr: [u64; 2],
     /// When it was created, 0 if before the tracer.
@@ -63,13 +63,17 @@ pub const SENT_RESET: u8 = 1 << 6;
 pub const UNREPORTED: u8 = 1 << 7;
 
 /// [`Remembered::marks`]: its last connection ended while a process still held it, whose close(2) destroys it.
-pub const HELD: u32 = 1 << 0;
+pub const HELD: u8 = 1 << 0;
 /// [`Remembered::marks`]: another program refused its creation; nothing of it is reported.
-pub const REFUSED: u32 = 1 << 1;
+pub const REFUSED: u8 = 1 << 1;
 /// [`Remembered::marks`]: its process has asked for a connection, and no SYN was sent yet.
-pub const CONNECTING: u32 = 1 << 2;
+pub const CONNECTING: u8 = 1 << 2;
 /// [`Remembered::marks`]: its end is reported, by the program that stands in for another. That one may still come.
-pub const ENDED: u32 = 1 << 3;
+pub const ENDED: u8 = 1 << 3;
+/// [`Remembered::marks`]: it is what a connection leaves behind after its socket: `struct inet_timewait_sock`.
+pub const MINI: u8 = 1 << 4;
+/// [`Remembered::marks`]: when the owner became that, it was in none of the cgroups that are wanted.
+pub const OUTSIDE: u8 = 1 << 5;
 
 impl Remembered {
     /// A socket nothing is known of.
@@ -87,8 +91,8 @@ impl Remembered {
         family: 0,
         protocol: 0,
         state: 0,
-        mini: 0,
         marks: 0,
+        cgroup: 0,
         laddr: [0; 2],
         raddr: [0; 2],
         created_ns: 0,
@@ -104,10 +108,9 @@ impl Remembered {
     #[inline(always)]
     fn is_unended(&self) -> bool {
         self.cookie != 0
-            && self.mini == 0
             && self.protocol == IPPROTO_TCP
             && self.flags & (UNREPORTED | RAW) == 0
-            && self.marks & (REFUSED | ENDED) == 0
+            && self.marks & (REFUSED | ENDED | MINI) == 0
     }
 
     /// Fills in what a TCP socket is told apart by.

@@ -1,9 +1,10 @@
 //! Records into the ring buffer: which are wanted, and how they are written.
 
 use crate::{
-    EVENTS, LPORT, NETNS, PID, PORT, PROTOS, RPORT, STARTED, STATES, WAKE_BYTES, WAKE_MASK,
+    EVENTS, STARTED, WAKE_BYTES, WAKE_MASK,
     owner::{Process, owner_now},
     remembered::{Remembered, count},
+    wanted,
 };
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -11,8 +12,8 @@ use aya_ebpf::{
     maps::ring_buf::RingBufEntry,
 };
 use netstat_ebpf::{
-    AF_INET6, ANY, BORN, CloseRecord, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, IPPROTO_TCP, Kind, NO_LPORT,
-    ProcessRecord, RAW, Reason, Record, UNKNOWN_NS, UNSEEN, counter, phase, proto_bit,
+    BORN, CloseRecord, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, Kind, NO_LPORT, ProcessRecord, RAW, Reason,
+    Record, UNKNOWN_NS, UNSEEN, counter, phase,
 };
 
 /// The time, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -45,55 +46,6 @@ pub fn enabled() -> bool {
 #[inline(always)]
 pub fn since() -> Option<u64> {
     Some(started()).filter(|&started| started > phase::QUIET)
-}
-
-/// Whether sockets of this kind are wanted.
-#[inline(always)]
-pub fn wanted_proto(protocol: u16, raw: bool, v6: bool) -> bool {
-    proto_bit(protocol, raw, v6).is_some_and(|bit| PROTOS.load() & bit != 0)
-}
-
-/// Whether TCP sockets of this family and namespace are wanted.
-#[inline(always)]
-pub fn wanted_tcp(family: u8, netns: Option<u32>) -> bool {
-    family != 0 && wanted_proto(IPPROTO_TCP, false, family == AF_INET6) && wanted_netns(netns)
-}
-
-/// Whether a network namespace is wanted.
-#[inline(always)]
-pub fn wanted_netns(netns: Option<u32>) -> bool {
-    NETNS.load() == ANY || netns.is_none_or(|netns| netns == NETNS.load())
-}
-
-/// Whether the owner is wanted. One the kernel side does not know passes: user space may. So does the owner of the listener of a connection
-/// that a process holds, as its inode shows: user space looks up the process.
-#[inline(always)]
-fn wanted_owner(remembered: &Remembered, inode: u64) -> bool {
-    PID.load() == ANY
-        || remembered.grade == Grade::None as u8
-        || remembered.grade == Grade::Inherited as u8 && inode != 0
-        || remembered.owner.tgid == PID.load()
-}
-
-/// Whether the ports are wanted.
-#[inline(always)]
-fn wanted_ports(lport: u16, rport: u16) -> bool {
-    let (lport, rport) = (u32::from(lport), u32::from(rport));
-    (PORT.load() == ANY || PORT.load() == lport || PORT.load() == rport)
-        && (LPORT.load() == ANY || LPORT.load() == lport)
-        && (RPORT.load() == ANY || RPORT.load() == rport)
-}
-
-/// Whether transitions into a state are wanted.
-#[inline(always)]
-pub fn wanted_state(state: u8) -> bool {
-    STATES.load() == ANY || STATES.load() & (1 << state) != 0
-}
-
-/// Whether an `Open` or a `Close` is wanted at all.
-#[inline(always)]
-fn wanted_ends() -> bool {
-    STATES.load() == ANY
 }
 
 /// Room in the ring buffer, or `None` and one more lost.
@@ -141,7 +93,7 @@ fn record(kind: Kind, r: &Remembered, time_ns: u64, inode: u64, held: bool) -> R
         start: owner.start,
         lport: r.lport,
         rport: r.rport,
-        pad: 0,
+        cgroup: if grade == Grade::None as u8 { 0 } else { r.cgroup },
         laddr: bytes(r.laddr),
         raddr: bytes(r.raddr),
     }
@@ -164,7 +116,7 @@ fn lasted(from_ns: u64, time_ns: u64, since_ns: u64) -> u64 {
 /// Reports that a socket was created.
 #[inline(always)]
 pub fn report_open(r: &Remembered, inode: u64, time_ns: u64) {
-    if since().is_none() || !wanted_ends() || !wanted_owner(r, inode) || !wanted_ports(0, 0) {
+    if since().is_none() || !wanted::kind(Kind::Open) || !wanted::socket(r, inode) {
         return;
     }
     if let Some(mut entry) = reserve::<Record>() {
@@ -185,7 +137,7 @@ pub fn report_state(
     born: bool,
 ) {
     let Some(since_ns) = since() else { return };
-    if !wanted_state(new) || !wanted_owner(r, inode) || !wanted_ports(r.lport, r.rport) {
+    if !wanted::transition(old, new) || !wanted::socket(r, inode) {
         return;
     }
     let born = born && entered_ns >= since_ns;
@@ -210,7 +162,7 @@ pub fn report_state(
 #[inline(always)]
 pub fn report_close(r: &Remembered, inode: u64, totals: bool, reason: Reason) {
     let Some(since_ns) = since() else { return };
-    if !wanted_ends() || !wanted_owner(r, inode) || !wanted_ports(r.lport, r.rport) {
+    if !wanted::kind(Kind::Close) || !wanted::socket(r, inode) {
         return;
     }
     let time_ns = now();

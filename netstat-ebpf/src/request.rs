@@ -7,7 +7,7 @@ use crate::{
     BIRTHS, ehash,
     mini::{describe, doubt, known, pending, step},
     read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{Remembered, UNREPORTED, forget, recall, remember},
+    remembered::{OUTSIDE, Remembered, UNREPORTED, forget, recall, remember},
     report::{enabled, now, report_state, since},
     tcp::{CLOSE, LISTEN, SYN_RECV},
     timer::{self, NEW_SYN_RECV, Of, is_set_anew, tells_why},
@@ -276,7 +276,8 @@ pub fn inherit(r: &mut Remembered, listener: Option<Addr>) {
     // SAFETY: a value of a map.
     let owner = unsafe { &*owner };
     if owner.grade != Grade::None as u8 {
-        (r.owner, r.grade) = (owner.owner, Grade::Inherited as u8);
+        (r.owner, r.grade, r.cgroup) = (owner.owner, Grade::Inherited as u8, owner.cgroup);
+        r.marks |= owner.marks & OUTSIDE;
     }
 }
 

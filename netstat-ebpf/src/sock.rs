@@ -4,8 +4,9 @@ use crate::{
     owner,
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::{CONNECTING, REFUSED, Remembered, forget, recall, remember},
-    report::{UNKNOWN_INODE, enabled, now, report_close, report_open, wanted_netns, wanted_proto},
+    report::{UNKNOWN_INODE, enabled, now, report_close, report_open},
     tcp::CLOSE,
+    wanted,
 };
 use aya_ebpf::{
     bindings::bpf_sock,
@@ -36,7 +37,7 @@ impl Inet {
         let (family, protocol, raw) = (family as u8, protocol as u16, kind == u32::from(SOCK_RAW));
         // Of MPTCP the owner is remembered, for the TCP sockets behind it.
         let as_protocol = if protocol == IPPROTO_MPTCP && !raw { IPPROTO_TCP } else { protocol };
-        if !wanted_proto(as_protocol, raw, family == AF_INET6) {
+        if !wanted::protocol(as_protocol, raw, family == AF_INET6) {
             return None;
         }
         let sk = ctx.cast_const().cast();
@@ -46,7 +47,7 @@ impl Inet {
                 .and_then(Typed::inum),
             None => Probed::netns(sk),
         };
-        wanted_netns(netns).then_some(Self { sk, family, protocol, raw, netns })
+        wanted::netns(netns).then_some(Self { sk, family, protocol, raw, netns })
     }
 
     /// What there is to remember of it before anything happened to it.
@@ -118,7 +119,7 @@ pub fn create(ctx: *mut bpf_sock, refused: bool) {
     r.uid = fsuid.unwrap_or_else(|| unsafe { bpf_get_current_uid_gid() } as u32);
     r.flags |= HAS_UID;
     if let Some(process) = owner::current() {
-        process.own(r, Grade::Created);
+        process.take(r, Grade::Created);
     }
     if inet.protocol != IPPROTO_MPTCP {
         report_open(r, inet.inode(), time_ns);

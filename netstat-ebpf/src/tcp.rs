@@ -5,9 +5,11 @@ use crate::{
     ending::{finish, mark_close},
     listen, mini, owner,
     read::{Addr, Memory},
-    remembered::{ENDED, Remembered, SENT_RESET, UNREPORTED, count, forget, netstat_state_of, recall, remember},
-    report::{UNKNOWN_INODE, enabled, jiffies, now, report_state, since, wanted_state, wanted_tcp},
-    request,
+    remembered::{
+        ENDED, OUTSIDE, Remembered, SENT_RESET, UNREPORTED, count, forget, netstat_state_of, recall, remember,
+    },
+    report::{UNKNOWN_INODE, enabled, jiffies, now, report_state, since},
+    request, wanted,
 };
 use netstat_ebpf::{AF_INET6, Field, Grade, HAS_TUPLE, IPPROTO_TCP, NO_LPORT, Reason, counter};
 
@@ -84,12 +86,21 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         return;
     }
     let birth = old == LISTEN && new == SYN_RECV;
+    if birth && let Some(pending) = PENDING.get_ptr_mut(0) {
+        // Also of a child that is not wanted: the end of its request is nothing to look into.
+        // SAFETY: the value is this CPU's own.
+        unsafe { (*pending).child = sk as u64 };
+    }
     let mut r = if birth { core::ptr::null_mut() } else { recall_living::<M>(sk) };
     if r.is_null() {
         let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
         let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
         let netns = M::netns(sk);
-        if protocol != IPPROTO_TCP || !wanted_tcp(family, netns) {
+        if protocol != IPPROTO_TCP || !wanted::tcp(family, netns) {
+            return;
+        }
+        let asks = birth || new == SYN_SENT;
+        if new != LISTEN && wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, asks) {
             return;
         }
         r = remember::<M>(sk);
@@ -108,10 +119,6 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
             r.flags = UNREPORTED;
         }
         if birth {
-            if let Some(pending) = PENDING.get_ptr_mut(0) {
-                // SAFETY: the value is this CPU's own.
-                unsafe { (*pending).child = sk as u64 };
-            }
             return;
         }
         if old == SYN_RECV && BIRTHS.load() == 0 {
@@ -121,7 +128,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         if old == CLOSE
             && let Some(process) = owner::current()
         {
-            process.own(r, Grade::Created);
+            process.take(r, Grade::Created);
         }
     }
     // SAFETY: a value of a map.
@@ -147,6 +154,12 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None })
     };
     if let Some(mut tuple) = tuple {
+        // Nothing of it is wanted any more, unless it is connected anew: then it is remembered anew.
+        if matches!(new, SYN_SENT | ESTABLISHED) && wanted::is_excluded(&tuple, v6, new == SYN_SENT) {
+            owner::release(r);
+            forget::<M>(sk);
+            return;
+        }
         if tuple.lport == 0 && new != SYN_SENT && new != LISTEN {
             // The port has been given back: the copy, or the field that keeps it longest.
             tuple.lport = if r.flags & HAS_TUPLE != 0 && r.lport != 0 { r.lport } else { kept_port::<M>(sk) };
@@ -167,7 +180,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         r.flags &= !SENT_RESET;
         r.reason = Reason::Closed as u8;
         r.mark = 0;
-        r.marks = 0;
+        r.marks &= OUTSIDE;
         owner::reopen(r);
         if new == LISTEN {
             listen::begin::<M>(sk, r.lport);
@@ -190,7 +203,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         r.mark = 0;
         r.state_ns = if r.state_ns == 0 { time_ns } else { r.state_ns.min(time_ns) };
         r.created_ns = r.state_ns;
-        if wanted_state(SYN_RECV) && wanted_state(new) {
+        if wanted::transition(LISTEN, SYN_RECV) && wanted::transition(SYN_RECV, new) {
             born = true;
         } else if since().is_some_and(|since_ns| r.state_ns >= since_ns) {
             report_state(r, (inode, held_on), (LISTEN, SYN_RECV), r.state_ns, r.state_ns, false);

@@ -25,7 +25,7 @@ fn ends(number: u32) -> (EventEnd, EventEnd) {
 }
 
 fn owner(number: u32) -> Owner {
-    Owner { pid: number / 1000, comm: Comm::new(b"a-process-name"), grade: Grade::Created }
+    Owner { pid: number / 1000, comm: Comm::new(b"a-process-name"), grade: Grade::Created, cgroup_id: None }
 }
 
 fn event(number: u32, kind: EventKind) -> SocketEvent {

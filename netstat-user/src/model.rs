@@ -209,6 +209,9 @@ pub struct Owner {
     pub comm: Comm,
     /// How the owner is known.
     pub grade: Grade,
+    /// Id of the cgroup that it was in when it became the owner, in the unified hierarchy: the inode number of its directory. `None` where that is
+    /// not known: nobody uses that hierarchy, say.
+    pub cgroup_id: Option<u64>,
 }
 
 /// Why a socket ended.

@@ -108,7 +108,7 @@ impl Owners {
     /// The process that was found to hold the socket.
     pub fn holder(&self, inode: u64) -> Option<Owner> {
         let &(pid, comm) = self.by_inode.get(&inode)?;
-        Some(Owner { pid, comm, grade: Grade::Scanned })
+        Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None })
     }
 
     /// Fills in the owner of an event that the kernel programs could not tell, and learns from the event.
@@ -141,7 +141,7 @@ impl Owners {
 
     fn find(&self, event: &SocketEvent) -> Option<Owner> {
         if let Some(&(pid, comm)) = event.inode.and_then(|inode| self.by_inode.get(&inode)) {
-            return Some(Owner { pid, comm, grade: Grade::Scanned });
+            return Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None });
         }
         if let Some(&owner) = identities(event).find_map(|identity| self.by_identity.get(&identity)) {
             return Some(owner);
@@ -159,7 +159,7 @@ impl Owners {
             Some(owner) => owner,
             None => there.only(&ANY)??,
         };
-        Some(Owner { pid, comm, grade: Grade::Inherited })
+        Some(Owner { pid, comm, grade: Grade::Inherited, cgroup_id: None })
     }
 
     fn learn_listener(&mut self, event: &SocketEvent) {
@@ -299,7 +299,7 @@ mod tests {
         let mut owners = Owners::default();
         owners.scanned(5, 100, Comm::new(b"scan"));
         let mut made = event(state(TcpState::Close, TcpState::SynSent), end("127.0.0.1", 1), 5, 6);
-        made.owner = Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created });
+        made.owner = Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None });
         assert_eq!(told(&mut owners, made), Some((7, Grade::Created)));
     }
 }

@@ -127,7 +127,7 @@ mod tests {
             proto: Proto::Tcp,
             local: None,
             remote: None,
-            owner: Some(Owner { pid: 4, comm, grade: Grade::Created }),
+            owner: Some(Owner { pid: 4, comm, grade: Grade::Created, cgroup_id: None }),
             uid: Some(7),
             inode: None,
             cookie: None,

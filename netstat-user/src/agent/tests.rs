@@ -213,7 +213,7 @@ fn queries_are_answered() {
 #[test]
 fn tables_come_with_the_owners_that_events_recorded() {
     with_agent(4, async |path, fake, _| {
-        let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created };
+        let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None };
         fake.told.lock().unwrap().extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
         let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp], peer: Some(true) };
         let rows = |recorded, netns| Request::Rows { wanted: wanted.clone(), netns: Some(netns), recorded };

@@ -189,7 +189,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     let mut accepts = None;
     for &hook in &wanted.hooks {
         let forced = wanted.forced(hook);
-        if forced.is_none() && plan::is_needless(hook, &coverage, filters.protos, facts.preempted) {
+        if forced.is_none() && plan::is_needless(hook, &coverage, &filters, facts.preempted) {
             continue;
         }
         let mut covered =
@@ -213,6 +213,10 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
             return Err(AttachError::Hook { hook: hook.name(), causes: causes.join("; "), locked });
         }
         coverage.hooks.push(covered);
+    }
+    if filters.nothing {
+        // The programs are left as they are: they do nothing.
+        return Ok(Attached { ebpf, coverage, doubts: None, accepts: None });
     }
     // Every hook is there: from now on nothing that happens to a socket is missed. What there is already is looked up first.
     begin(&mut ebpf, phase::QUIET)?;
@@ -277,19 +281,13 @@ fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs
         (globals::BIRTHS, &births),
         (globals::PREEMPTED, &preempted),
         (globals::UNDISTURBED, &undisturbed),
-        (globals::PROTOS, &filters.protos),
-        (globals::STATES, &filters.states),
-        (globals::PORT, &filters.port),
-        (globals::LPORT, &filters.lport),
-        (globals::RPORT, &filters.rport),
-        (globals::PID, &filters.pid),
-        (globals::NETNS, &filters.netns),
         (globals::PIDNS, &pidns),
         (globals::WAKE_BYTES, &wake_bytes),
         (globals::WAKE_MASK, &wake_mask),
     ] {
         loader.override_global(name, value, true);
     }
+    filters.set(&mut loader);
     for (name, value) in [
         (globals::TW_TIMER, &symbols.tw_timer),
         (globals::REQ_TIMER, &symbols.req_timer),
@@ -301,7 +299,9 @@ fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs
         loader.override_global(name, value, true);
     }
     let object = object::bytes(preallocated, kfuncs).map_err(|error| AttachError::Object(error.to_string()))?;
-    loader.load(&object).map_err(|error| AttachError::Object(causes(&error)))
+    let mut ebpf = loader.load(&object).map_err(|error| AttachError::Object(causes(&error)))?;
+    filters.fill(&mut ebpf).map_err(|error| AttachError::Object(causes(&error)))?;
+    Ok(ebpf)
 }
 
 /// A program of the object as the type its variant needs.

@@ -23,6 +23,9 @@ const INITIAL: u32 = 0xEFFF_FFFB;
 /// `CGROUP2_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
 const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
 
+/// The id of the root of the hierarchy.
+pub const ROOT: u64 = 1;
+
 /// How many processes of the initial cgroup namespace are tried: what the first ones refuse the others refuse too.
 const TRIES: usize = 8;
 
@@ -63,6 +66,11 @@ pub fn root(proc: &Path) -> io::Result<Root> {
     }
     // Without its number the namespace is one all the same.
     Ok(Root { dir: part.map_or(mounted, Ok)?, part: Some(own.unwrap_or(0)) })
+}
+
+/// Whether somebody uses the hierarchy, as this process sees it: where nobody does, every process is in its root.
+pub fn is_used(proc: &Path) -> bool {
+    !mounts(proc, "self").is_empty()
 }
 
 /// Notes in the coverage what the programs of a part of the hierarchy do not see.

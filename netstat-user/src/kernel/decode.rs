@@ -85,7 +85,7 @@ pub fn decode(
     let (netns, uid) = (bytes.get_u32_ne(), bytes.get_u32_ne());
     let owner = (bytes.get_u32_ne(), bytes.get_u32_ne());
     let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
-    bytes.advance(4);
+    let cgroup = bytes.get_u32_ne();
     let (laddr, raddr) = (array(&mut bytes), array(&mut bytes));
 
     let proto = proto(family, flags & abi::RAW != 0, protocol)?;
@@ -152,7 +152,12 @@ pub fn decode(
         proto,
         local,
         remote,
-        owner: grade.map(|grade| Owner { pid: owner.0, comm: name_of(owner), grade }),
+        owner: grade.map(|grade| Owner {
+            pid: owner.0,
+            comm: name_of(owner),
+            grade,
+            cgroup_id: (cgroup != 0).then_some(u64::from(cgroup)),
+        }),
         uid: (flags & abi::HAS_UID != 0).then_some(uid),
         inode: (flags & abi::HAS_INODE != 0).then_some(inode),
         cookie: (cookie != 0).then_some(cookie),
@@ -207,7 +212,7 @@ mod tests {
             b.extend(word.to_ne_bytes());
         }
         b.extend([47_951u16.to_ne_bytes(), 80u16.to_ne_bytes()].concat());
-        b.extend([0; 4]);
+        b.extend(888u32.to_ne_bytes());
         b.extend([[127, 0, 0, 1].as_slice(), &[0; 12], &[10, 0, 0, 2], &[0; 12]].concat());
         for word in [5_000u64, 11, 22] {
             b.extend(word.to_ne_bytes());
@@ -252,7 +257,10 @@ mod tests {
         assert_eq!(event.proto, Proto::Tcp);
         assert_eq!(event.local.unwrap(), EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) });
         assert_eq!(event.remote.unwrap(), EventEnd { addr: [10, 0, 0, 2].into(), port: Some(80) });
-        assert_eq!(event.owner.unwrap(), Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Inherited });
+        assert_eq!(
+            event.owner.unwrap(),
+            Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Inherited, cgroup_id: Some(888) }
+        );
         assert_eq!(
             (event.uid, event.inode, event.cookie, event.netns),
             (Some(1000), Some(123), Some(77), Some(0xf000_0000))

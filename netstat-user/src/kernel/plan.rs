@@ -1,9 +1,10 @@
 //! Which variant of each hook to try, from what the kernel offers: pure, so that every kernel's answer can be tested anywhere.
 
 use super::btf::Btf;
+use super::filters::Filters;
 use super::shapes::{self, Found};
 use crate::model::Coverage;
-use netstat_ebpf::{ABSENT, FIELDS, Field};
+use netstat_ebpf::{ABSENT, FIELDS, Field, Kind};
 
 /// A place in the kernel the programs listen at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -450,17 +451,22 @@ pub struct Symbols {
     pub mod_pending: (u64, u64),
 }
 
-/// Whether a hook would add nothing to what those that are covered report of these protocols; `preempted` as in [`Facts`].
-pub fn is_needless(hook: Hook, coverage: &Coverage, protos: u32, preempted: bool) -> bool {
+/// Whether a hook would add nothing to what those that are covered report of the events that are wanted; `preempted` as in [`Facts`].
+pub fn is_needless(hook: Hook, coverage: &Coverage, filters: &Filters, preempted: bool) -> bool {
     let by = |hook: Hook, variants: &[Variant]| {
         let covered = coverage.hooks.iter().find(|covered| covered.hook == hook.name());
         let variant = covered.and_then(|covered| covered.variant);
         variants.iter().any(|candidate| Some(candidate.name()) == variant)
     };
+    if filters.nothing {
+        return hook != Hook::State;
+    }
     match hook {
         Hook::AcceptUring | Hook::Accept4 | Hook::Accept6 => by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
         // Who closes a TCP connection is seen in its transitions and at its end.
-        Hook::Release => protos & !TCP == 0,
+        Hook::Release => filters.protos & !TCP == 0,
+        // They say why a connection ends.
+        Hook::Connect4 | Hook::Connect6 | Hook::Reset => !filters.has(Kind::Close),
         Hook::Nested => !by(Hook::State, &[Variant::TpBtf]),
         Hook::StateLeft => !preempted || !by(Hook::State, &[Variant::TpBtf, Variant::RawTp]),
         Hook::DestroyLeft => !preempted || !by(Hook::Destroy, &[Variant::TpBtf, Variant::RawTp]),
@@ -500,7 +506,7 @@ fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::HookCoverage;
+    use crate::model::{HookCoverage, Limits, Proto, limits::Kinds};
 
     fn types(known: &[(Hook, Variant)]) -> Result<Types, String> {
         Ok(Types { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
@@ -580,16 +586,22 @@ mod tests {
         let covered =
             |hook: Hook, variant| HookCoverage { hook: hook.name(), without: "", variant, refused: Vec::new() };
         let accepts = |variant| Coverage { hooks: vec![covered(Hook::Accept, variant)], ..Coverage::default() };
-        let needless = |hook, variant: Option<Variant>, protos| {
-            is_needless(hook, &accepts(variant.map(Variant::name)), protos, false)
+        let needless = |hook, variant: Option<Variant>, limits: &Limits| {
+            is_needless(hook, &accepts(variant.map(Variant::name)), &Filters::of(limits), false)
         };
-        assert!(needless(Hook::Accept4, Some(Variant::Fexit4), u32::MAX));
-        assert!(!needless(Hook::Accept4, Some(Variant::Syscall), u32::MAX));
-        assert!(needless(Hook::AcceptUring, Some(Variant::Fexit), u32::MAX));
-        assert!(!needless(Hook::AcceptUring, Some(Variant::Syscall), u32::MAX));
-        assert!(needless(Hook::Release, None, TCP));
-        assert!(!needless(Hook::Release, None, u32::MAX));
-        assert!(!needless(Hook::State, Some(Variant::Fexit), TCP));
+        let all = &Limits::default();
+        let tcp = &Limits { protos: Some(vec![Proto::Tcp, Proto::Tcp6]), ..Limits::default() };
+        let states = &Limits { kinds: Some(Kinds::STATE), ..Limits::default() };
+        assert!(needless(Hook::Reset, None, states) && needless(Hook::Connect4, None, states));
+        assert!(!needless(Hook::Reset, None, all) && !needless(Hook::Destroy, None, states));
+        assert!(needless(Hook::Create, None, &Limits::nothing()) && !needless(Hook::State, None, &Limits::nothing()));
+        assert!(needless(Hook::Accept4, Some(Variant::Fexit4), all));
+        assert!(!needless(Hook::Accept4, Some(Variant::Syscall), all));
+        assert!(needless(Hook::AcceptUring, Some(Variant::Fexit), all));
+        assert!(!needless(Hook::AcceptUring, Some(Variant::Syscall), all));
+        assert!(needless(Hook::Release, None, tcp));
+        assert!(!needless(Hook::Release, None, all));
+        assert!(!needless(Hook::State, Some(Variant::Fexit), tcp));
     }
 
     #[test]

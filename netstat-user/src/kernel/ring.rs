@@ -3,6 +3,7 @@
 use super::{
     accepts::Accepts,
     attach::{self, AttachError, Attached, Wanted},
+    cgroup,
     decode::{DecodeError, Decoded, Process, decode},
     doubts::Doubts,
     prime::Again,
@@ -20,6 +21,7 @@ use netstat_ebpf::{counter, maps};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
+    path::Path,
 };
 
 /// Bytes of records taken from the ring at a time: small enough to stay in the cache, large enough for one write.
@@ -38,6 +40,8 @@ pub struct Tracer {
     processes: Processes,
     again: Again,
     unseen: Unseen,
+    /// Whether somebody uses cgroups of the unified hierarchy.
+    cgroups: bool,
     /// Whether the last batch left the ring empty.
     emptied: bool,
     /// The last failure that nobody has asked for yet.
@@ -78,6 +82,7 @@ impl Tracer {
             processes: Processes::default(),
             again: Again::default(),
             unseen: Unseen::new(crate::sys::pid_namespace_if_nested() == 0),
+            cgroups: cgroup::is_used(Path::new("/proc")),
             emptied: true,
             mishap: None,
             ebpf,
@@ -175,12 +180,24 @@ impl Tracer {
                 Ok(Decoded::Gone(_)) => self.again.ask(),
                 Ok(Decoded::Event { birth, mut event }) => {
                     self.name_holder(&mut event, records);
-                    let Some(birth) = birth else { return Some(Ok(event)) };
+                    self.drop_unused_cgroup(&mut event);
+                    let Some(mut birth) = birth else { return Some(Ok(event)) };
+                    self.drop_unused_cgroup(&mut birth);
                     records.more = Some(event);
                     return Some(Ok(birth));
                 }
                 Err(error) => return Some(Err(error)),
             }
+        }
+    }
+
+    /// Without a use of the unified hierarchy its root says nothing.
+    const fn drop_unused_cgroup(&self, event: &mut SocketEvent) {
+        if let Some(owner) = &mut event.owner
+            && !self.cgroups
+            && matches!(owner.cgroup_id, Some(cgroup::ROOT))
+        {
+            owner.cgroup_id = None;
         }
     }
 
@@ -198,7 +215,7 @@ impl Tracer {
                 // It has ended, and its name was recorded after this event.
                 comm = records.name(process).unwrap_or_default();
             }
-            event.owner = Some(Owner { pid: process.0, comm, grade });
+            event.owner = Some(Owner { pid: process.0, comm, grade, cgroup_id: None });
         }
     }
 

@@ -283,7 +283,7 @@ macro_rules! records {
 records! {
     EventEnd { addr, port }
     Place { pidns, userns }
-    Owner { pid, comm, grade }
+    Owner { pid, comm, grade, cgroup_id }
     Closer { pid, comm }
     Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason, closed_by }
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }

@@ -39,7 +39,7 @@ fn event(kind: EventKind) -> SocketEvent {
 }
 
 fn owner() -> Owner {
-    Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited }
+    Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited, cgroup_id: None }
 }
 
 /// A row of which nothing is known but what every row has, and one that has everything.

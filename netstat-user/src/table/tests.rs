@@ -62,7 +62,7 @@ fn row(id: u16, proto: Proto, state: TcpState, inode: u64) -> SocketRow {
 }
 
 fn owner(pid: u32) -> Option<Owner> {
-    Some(Owner { pid, comm: Comm::new(b"x"), grade: Grade::Created })
+    Some(Owner { pid, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None })
 }
 
 fn listing(rows: Vec<SocketRow>) -> Listing {

@@ -369,7 +369,7 @@ mod tests {
             proto: Proto::Tcp,
             local: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) }),
             remote: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(80) }),
-            owner: Some(Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Created }),
+            owner: Some(Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None }),
             uid: Some(1000),
             inode: Some(123),
             cookie: Some(77),
@@ -487,7 +487,8 @@ mod tests {
     #[test]
     fn names_cannot_break_a_line() {
         let mut odd = event(state());
-        odd.owner = Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created });
+        odd.owner =
+            Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created, cgroup_id: None });
         assert!(line(true, odd).contains("\"comm\":\"a\\\"\\n\\u001b[2J\u{fffd}\""));
         let mut out = Vec::new();
         EventView::new(Form::Full).write(&mut out, &Event::Socket(odd), None);

@@ -7,6 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// A cgroup right below the root; removed when dropped, if nobody is in it any more.
@@ -125,6 +126,16 @@ impl Cgroup {
     /// The step that moves an actor here.
     pub fn step(&self) -> String {
         format!("cgroup={}", self.name)
+    }
+
+    /// Its id: the inode number of its directory.
+    pub fn id(&self) -> u64 {
+        self.dir.metadata().expect("a directory").ino()
+    }
+
+    /// Moves a process here.
+    pub fn take(&self, pid: u32) {
+        with_hierarchy(|root| fs::write(root.join(&self.name).join("cgroup.procs"), pid.to_string())).expect("a move");
     }
 
     /// Moves the calling process to the cgroup of this name; it has a mount namespace of its own then.

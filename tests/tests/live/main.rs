@@ -9,6 +9,7 @@ mod corners;
 mod crowds;
 mod endings;
 mod filters;
+mod limits;
 mod lives;
 mod matrix;
 mod owners;
@@ -35,12 +36,13 @@ fn main() -> ExitCode {
         println!("{reason}");
         return ExitCode::FAILURE;
     }
-    let modules: [&[Test]; 11] = [
+    let modules: [&[Test]; 12] = [
         lives::TESTS,
         crowds::TESTS,
         owners::TESTS,
         remains::TESTS,
         filters::TESTS,
+        limits::TESTS,
         endings::TESTS,
         stream::TESTS,
         text::TESTS,

@@ -78,7 +78,7 @@ fn event() -> impl Strategy<Value = SocketEvent> {
             proto,
             local,
             remote,
-            owner: pid.map(|pid| Owner { pid, comm: Comm::default(), grade: Grade::Created }),
+            owner: pid.map(|pid| Owner { pid, comm: Comm::default(), grade: Grade::Created, cgroup_id: None }),
             uid: None,
             inode: None,
             cookie: None,

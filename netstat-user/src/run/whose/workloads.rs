@@ -176,7 +176,7 @@ mod tests {
             proto: Proto::Tcp,
             local: Some(end),
             remote: Some(end),
-            owner: Some(Owner { pid, comm: Comm::new(b"server"), grade: Grade::Created }),
+            owner: Some(Owner { pid, comm: Comm::new(b"server"), grade: Grade::Created, cgroup_id: None }),
             uid: None,
             inode: None,
             cookie,
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn another_process_with_the_number_of_a_recorded_owner_is_not_it() {
         let root = tree("recorded", 7, "/system.slice/ssh.service");
-        let owner = |comm: &[u8]| Owner { pid: 7, comm: Comm::new(comm), grade: Grade::Accepted };
+        let owner = |comm: &[u8]| Owner { pid: 7, comm: Comm::new(comm), grade: Grade::Accepted, cgroup_id: None };
         let mut workloads = Workloads::new(&root);
         workloads.look_up_recorded(&owner(b"before"));
         assert_eq!(workloads.of(7), None);

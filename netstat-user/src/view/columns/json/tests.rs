@@ -100,7 +100,7 @@ fn internet_rows() {
         agree(&out, RowKinds::INET, &[Field::NetnsName], &RowFields { row: &udp, recorded: None, context });
 
         let orphan = SocketRow { inode: 1, ..row };
-        let owner = Owner { pid: 3, comm: Comm::new(b"gone"), grade: Grade::Accepted };
+        let owner = Owner { pid: 3, comm: Comm::new(b"gone"), grade: Grade::Accepted, cgroup_id: None };
         let mut out = Vec::new();
         let recorded = Some(&owner);
         inet::json(&mut out, &orphan, context.labels, [], &Beyond { recorded, ..Beyond::default() });
@@ -149,7 +149,7 @@ fn totals() -> Totals {
 }
 
 fn owner() -> Option<Owner> {
-    Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created })
+    Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None })
 }
 
 fn end(port: u16) -> Option<EventEnd> {

@@ -3,7 +3,7 @@ use crate::model::{Comm, Grade, Proto};
 use proptest::prelude::*;
 
 fn owner(pid: u32, grade: Grade) -> Option<Owner> {
-    Some(Owner { pid, comm: Comm::new(b"python3"), grade })
+    Some(Owner { pid, comm: Comm::new(b"python3"), grade, cgroup_id: None })
 }
 
 fn event(kind: EventKind) -> SocketEvent {
@@ -242,7 +242,7 @@ proptest! {
     ) {
         let mut some = event(kind);
         (some.local, some.remote) = (local, remote);
-        some.owner = Some(Owner { pid, comm: Comm::new(&name), grade: Grade::Inherited });
+        some.owner = Some(Owner { pid, comm: Comm::new(&name), grade: Grade::Inherited, cgroup_id: None });
         let mut view = look(width);
         let mut out = Vec::new();
         view.event(&mut out, &some);

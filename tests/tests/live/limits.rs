@@ -1,0 +1,198 @@
+//! What the kernel programs leave out of the stream: with limits they report what they report without, but for what does not pass.
+
+use crate::cgroup::Cgroup;
+use crate::made::{self, Family};
+use crate::runner::{Done, Test};
+use bytes::BytesMut;
+use netstat_tests::netns::NetNs;
+use netstat_user::kernel::{Tracer as Programs, Wanted};
+use netstat_user::model::limits::{self, Kinds, Limits, Ports, Prefix, Prefixes};
+use netstat_user::model::{EventKind, Proto, SocketEvent, TcpState};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[
+    ("limits::only_what_passes_is_missing", only_what_passes_is_missing),
+    ("limits::cgroup_of_the_owner", cgroup_of_the_owner),
+];
+
+/// How long the programs may take to have reported everything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(limits: Limits) -> Programs {
+    Programs::start(&Wanted { ring_bytes: 1 << 20, limits, ..Wanted::default() }).unwrap()
+}
+
+/// Adds what a ring holds.
+fn take(programs: &mut Programs, events: &mut Vec<SocketEvent>) {
+    let mut buffer = BytesMut::new();
+    programs.catch_up().unwrap();
+    loop {
+        let mut records = programs.take(&mut buffer).unwrap();
+        while let Some(event) = programs.next(&mut records, 0) {
+            events.push(event.unwrap());
+        }
+        if !records.is_full() {
+            return;
+        }
+    }
+}
+
+/// What distinguishes an event from others, whatever the clock said: which socket, what happened, who owns it.
+type Sign = (Option<u64>, String);
+
+fn sign(event: &SocketEvent) -> Sign {
+    let what = match event.kind {
+        EventKind::Open => "open".to_owned(),
+        EventKind::State { old, new, .. } => format!("{}>{}", old.name(), new.name()),
+        EventKind::Close(totals) => format!("close {:?} {:?}", totals.reason, totals.closed_by),
+    };
+    let owner = event.owner.map(|owner| (owner.pid, owner.grade, owner.cgroup_id));
+    (event.cookie, format!("{what} {} {:?} {:?} {owner:?}", event.proto.name(), event.local, event.remote))
+}
+
+/// The signs of those that pass, in an order that two tracers share.
+fn signs(events: &[SocketEvent], limits: &Limits) -> Vec<Sign> {
+    let mut signs: Vec<Sign> = events.iter().filter(|event| limits.passes(event)).map(sign).collect();
+    signs.sort();
+    signs
+}
+
+/// A connection of each family to each port, closed in order from one end or the other, a refusal, and UDP.
+fn traffic(listeners: &[TcpListener]) {
+    for listener in listeners {
+        let address = listener.local_addr().unwrap();
+        for client_first in [true, false] {
+            let client = TcpStream::connect(address).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(b"data").unwrap();
+            if client_first { drop((client, server)) } else { drop((server, client)) }
+        }
+        // One that is never accepted.
+        drop(TcpStream::connect(address).unwrap());
+    }
+    let closed = Family::V4.address(made::closed_port(Family::V4));
+    assert!(TcpStream::connect(closed).is_err());
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.connect(listeners[0].local_addr().unwrap()).unwrap();
+}
+
+fn prefixes(list: &[(&str, u8)], unknown: bool) -> Option<Prefixes> {
+    let prefix = |&(addr, len): &(&str, u8)| Prefix { addr: addr.parse::<IpAddr>().unwrap(), len };
+    Some(Prefixes { list: list.iter().map(prefix).collect(), unknown })
+}
+
+fn only_what_passes_is_missing() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let netns = u32::try_from(namespace.inode().unwrap()).unwrap();
+    let listeners = namespace.enter(|| {
+        let bind = |address: &str| TcpListener::bind(address).unwrap();
+        vec![bind("127.0.0.1:0"), bind("127.0.0.2:0"), bind("[::1]:0")]
+    });
+    let ports: Vec<u16> =
+        listeners.iter().map(|listener| listener.local_addr().unwrap()).map(|a: SocketAddr| a.port()).collect();
+    let (one, two) = (Ports::one(ports[0]), Ports::one(ports[1]));
+    let established: limits::States = [TcpState::Established].into_iter().collect();
+    let everything = Limits { netns: Some(vec![netns, 7]), ..Limits::default() };
+    let sets = [
+        Limits { lports: Some(one.clone().or(&two)), ..Limits::default() },
+        Limits { rports: Some(one.clone()), ..Limits::default() },
+        Limits { ports: Some(two.clone()), ..Limits::default() },
+        Limits {
+            rports: Some(one.clone().complement()),
+            kinds: Some(Kinds::OPEN.or(Kinds::CLOSE)),
+            ..Limits::default()
+        },
+        Limits { laddrs: prefixes(&[("127.0.0.2", 32), ("::1", 128)], false), ..Limits::default() },
+        Limits { addrs: prefixes(&[("127.0.0.0", 30)], true), protos: Some(vec![Proto::Tcp]), ..Limits::default() },
+        Limits { raddrs: prefixes(&[("10.0.0.0", 8)], false), ..Limits::default() },
+        Limits { kinds: Some(Kinds::STATE), entered: Some(established), ..Limits::default() },
+        Limits {
+            left: Some(established.complement()),
+            protos: Some(vec![Proto::Tcp6, Proto::Udp]),
+            ..Limits::default()
+        },
+        Limits { pids: Some(vec![1, std::process::id()]), kinds: Some(Kinds::CLOSE), ..Limits::default() },
+        Limits { pids: Some(vec![1]), ..Limits::default() },
+        Limits { netns: Some(vec![7, 8]), ..Limits::default() },
+        Limits::nothing(),
+    ];
+    let mut whole = start(everything.clone());
+    let mut limited: Vec<(Limits, Programs)> = std::thread::scope(|scope| {
+        let limits = sets.into_iter().map(|limits| limits.and(everything.clone()));
+        let starting: Vec<_> = limits.map(|limits| scope.spawn(move || (limits.clone(), start(limits)))).collect();
+        starting.into_iter().map(|starts| starts.join().unwrap()).collect()
+    });
+    namespace.enter(|| traffic(&listeners));
+    let mut all = Vec::new();
+    let mut found: Vec<Vec<SocketEvent>> = vec![Vec::new(); limited.len()];
+    let end = Instant::now() + PATIENCE;
+    loop {
+        take(&mut whole, &mut all);
+        for ((_, programs), found) in limited.iter_mut().zip(&mut found) {
+            take(programs, found);
+        }
+        let complete =
+            limited.iter().zip(&found).all(|((limits, _), found)| signs(found, limits) == signs(&all, limits));
+        if complete && all.len() > 60 || Instant::now() > end {
+            break;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    assert!(all.len() > 60, "{all:?}");
+    for (set, ((limits, programs), found)) in limited.iter().zip(&found).enumerate() {
+        assert_eq!(signs(found, limits), signs(&all, limits), "set {set}");
+        assert!(found.len() < all.len(), "nothing was left out by set {set}");
+        assert_eq!(programs.lost().unwrap(), 0);
+    }
+    let passed: Vec<usize> = limited.iter().map(|(limits, _)| signs(&all, limits).len()).collect();
+    assert!(passed.iter().filter(|&&passed| passed > 0).count() >= 9, "{passed:?}");
+    Done::Passed
+}
+
+/// A process in a cgroup makes a socket and is moved to another one: the first one is the socket's. Limits of cgroups hold for those below, too.
+fn cgroup_of_the_owner() -> Done {
+    let (home, other) = (Cgroup::new("home"), Cgroup::new("other"));
+    let level = 1;
+    let inside = limits::Cgroup { id: home.id(), level };
+    let mut whole = start(Limits::default());
+    let mut within = start(Limits { cgroups: Some(vec![inside]), ..Limits::default() });
+    let mut outside =
+        start(Limits { cgroups: Some(vec![limits::Cgroup { id: other.id(), level }]), ..Limits::default() });
+    let script = "read go; exec 3<>/dev/udp/127.0.0.1/9; echo made; read go; exec 3>&-; echo closed; read go";
+    let mut shell =
+        Command::new("bash").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    home.take(shell.id());
+    let (mut stdin, mut stdout) = (shell.stdin.take().unwrap(), std::io::BufReader::new(shell.stdout.take().unwrap()));
+    let mut step = || {
+        stdin.write_all(b"\n").unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    };
+    step();
+    other.take(shell.id());
+    step();
+    drop(stdin);
+    shell.wait().unwrap();
+    let of_shell = |programs: &mut Programs| {
+        let (mut events, end) = (Vec::new(), Instant::now() + PATIENCE);
+        let mine = |event: &&SocketEvent| event.owner.is_some_and(|owner| owner.pid == shell.id());
+        loop {
+            take(programs, &mut events);
+            let closed = events.iter().filter(mine).any(|event| matches!(event.kind, EventKind::Close(_)));
+            if closed || Instant::now() > end {
+                return events.iter().filter(mine).map(|event| event.owner.unwrap().cgroup_id).collect::<Vec<_>>();
+            }
+            sleep(Duration::from_millis(20));
+        }
+    };
+    assert_eq!(of_shell(&mut whole), [Some(home.id()); 2]);
+    assert_eq!(of_shell(&mut within), [Some(home.id()); 2]);
+    let mut left = Vec::new();
+    take(&mut outside, &mut left);
+    assert!(left.iter().all(|event| event.owner.is_none_or(|owner| owner.pid != shell.id())), "{left:?}");
+    Done::Passed
+}
