@@ -56,6 +56,11 @@ impl Case {
         Self { stderr: Stderr::Presence, ..self }
     }
 
+    /// We name the words that both ignore.
+    pub const fn names_ignored(self) -> Self {
+        Self { stderr: Stderr::NamesIgnored, ..self }
+    }
+
     /// As this user.
     pub const fn uid(self, uid: u32) -> Self {
         Self { uid: Some(uid), ..self }

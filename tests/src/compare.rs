@@ -86,7 +86,12 @@ pub enum Stderr {
     Exact,
     /// Both say something, or both nothing: our message may be clearer.
     Presence,
+    /// To the byte, and one line more of ours, which names the words that both ignore.
+    NamesIgnored,
 }
+
+/// How our line about ignored words begins.
+const IGNORED: &[u8] = b"netstat-user: ignored: ";
 
 /// Compares two outcomes: exit code, standard output under `mask`, standard error.
 ///
@@ -104,6 +109,14 @@ pub fn outcomes(expected: &Outcome, got: &Outcome, mask: Mask, stderr: Stderr) -
             report.extend(diff("stderr", &expected.stderr, &got.stderr));
         }
         Stderr::Presence => {}
+        Stderr::NamesIgnored => {
+            let lines = got.stderr.split_inclusive(|&byte| byte == b'\n');
+            let (ours, rest): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(IGNORED));
+            if ours.len() != 1 {
+                let _ = writeln!(report, "{} lines name the ignored words, expected one", ours.len());
+            }
+            report.extend(diff("stderr", &expected.stderr, &rest.concat()));
+        }
     }
     if report.is_empty() { Ok(()) } else { Err(report) }
 }

@@ -21,7 +21,7 @@ use crate::model::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The version of the language. Another one is refused.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 /// Longest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 4 << 10;
 /// Longest body of an answer, in bytes.

@@ -132,8 +132,7 @@ const TABLE: &[Better] = &[
     holds(Scene::Sockets, "-V", "a version, exit code 0", |o| !o.stdout.is_empty() && o.end == End::Exit(0)),
     holds(Scene::Sockets, "--version", "a version, exit code 0", |o| !o.stdout.is_empty() && o.end == End::Exit(0)),
     holds(Scene::Sockets, "-h", "the usage on standard output, exit code 0", |o| {
-        has(&o.stdout, "--numeric")
-            && has(&o.stdout, "--json")
+        ["--numeric", "events", "agent", "kill", "doctor", "Examples:"].iter().all(|word| has(&o.stdout, word))
             && o.stdout.iter().filter(|&&byte| byte == b'\n').count() <= 24
             && o.end == End::Exit(0)
     }),

@@ -12,8 +12,7 @@ Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
        netstat-user kill        close the sockets that an expression selects
        netstat-user doctor      what can be traced here, and what mends the rest
   -t -u -x           only TCP, only UDP, only UNIX sockets
-  -a, --all          every socket; without, those with a peer
-  -l, --listening    only sockets that listen
+  -a, -l             every socket; only those that listen (else with a peer)
   -n, --numeric      numbers instead of host, port and user names
   -p, --programs     the process that holds each socket
   -e, --extend       user and inode         -o, --timers     timers
