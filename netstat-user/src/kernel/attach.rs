@@ -28,6 +28,7 @@ use std::{
     error::Error,
     fs, io,
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
 /// What to trace.
@@ -162,6 +163,8 @@ pub struct Attached {
     pub doubts: Option<Doubts>,
     /// `None` where the hook on the return of accept(2) is not attached, or stays attached.
     pub accepts: Option<Accepts>,
+    /// Since when the programs report, in nanoseconds of the kernel's `CLOCK_MONOTONIC`; what is dated before is not whole.
+    pub since_ns: u64,
 }
 
 /// Loads and attaches.
@@ -216,12 +219,12 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     }
     if filters.nothing {
         // The programs are left as they are: they do nothing.
-        return Ok(Attached { ebpf, coverage, doubts: None, accepts: None });
+        return Ok(Attached { ebpf, coverage, doubts: None, accepts: None, since_ns: 0 });
     }
     // Every hook is there: from now on nothing that happens to a socket is missed. What there is already is looked up first.
     begin(&mut ebpf, phase::QUIET)?;
     coverage.hooks.push(prime::prime(&mut ebpf, btf.as_ref()));
-    begin(&mut ebpf, sys::kernel_monotonic_ns())?;
+    let since_ns = begin_soon(&mut ebpf)?;
     cgroup::limit(&mut coverage, part);
     let doubts = match facts.symbols {
         Some(_) => None,
@@ -236,7 +239,27 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     {
         accepts = None;
     }
-    Ok(Attached { ebpf, coverage, doubts, accepts })
+    // Whoever waits for this makes sockets at once.
+    std::thread::sleep(Duration::from_nanos(since_ns.saturating_sub(sys::kernel_monotonic_ns())));
+    Ok(Attached { ebpf, coverage, doubts, accepts, since_ns })
+}
+
+/// How far ahead the moment is from which events are reported, in nanoseconds.
+const AHEAD_NS: u64 = 1_000_000;
+
+/// Has the programs report from a moment on that is still to come when they learn it. Were it over by then, sockets that are made in between
+/// would count as seen from their beginning, although that was not reported.
+fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
+    let mut ahead_ns = AHEAD_NS;
+    loop {
+        let since_ns = sys::kernel_monotonic_ns() + ahead_ns;
+        begin(ebpf, since_ns)?;
+        if sys::kernel_monotonic_ns() < since_ns {
+            return Ok(since_ns);
+        }
+        // This task was put aside for longer. What was reported meanwhile is dated before the next moment, and passed over.
+        ahead_ns *= 4;
+    }
 }
 
 /// Says what the programs shall do: a [`phase`], or since when they report.

@@ -46,6 +46,8 @@ pub struct Tracer {
     emptied: bool,
     /// The last failure that nobody has asked for yet.
     mishap: Option<String>,
+    /// Events dated before are not whole: the programs reported them while they learned since when to report.
+    since_ns: u64,
     /// Owns the programs and their links.
     pub(super) ebpf: Ebpf,
 }
@@ -64,7 +66,7 @@ impl Tracer {
     /// # Errors
     /// An [`AttachError`] that names the missing capability, or the hook and why each variant was refused.
     pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
-        let Attached { mut ebpf, coverage, doubts, accepts } = attach::attach(wanted)?;
+        let Attached { mut ebpf, coverage, doubts, accepts, since_ns } = attach::attach(wanted)?;
         let log = if wanted.debug {
             Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Object(attach::causes(&error)))?)
         } else {
@@ -85,6 +87,7 @@ impl Tracer {
             cgroups: cgroup::is_used(Path::new("/proc")),
             emptied: true,
             mishap: None,
+            since_ns,
             ebpf,
         })
     }
@@ -178,6 +181,7 @@ impl Tracer {
             match decoded {
                 Ok(Decoded::Name(process, name)) => self.processes.learn(process, name),
                 Ok(Decoded::Gone(_)) => self.again.ask(),
+                Ok(Decoded::Event { event, .. }) if event.time_ns < epoch_ns + self.since_ns => {}
                 Ok(Decoded::Event { birth, mut event }) => {
                     self.name_holder(&mut event, records);
                     self.drop_unused_cgroup(&mut event);

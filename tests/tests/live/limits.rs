@@ -157,14 +157,15 @@ fn only_what_passes_is_missing() -> Done {
 fn cgroup_of_the_owner() -> Done {
     let (home, other) = (Cgroup::new("home"), Cgroup::new("other"));
     let level = 1;
-    let inside = limits::Cgroup { id: home.id(), level };
-    let mut whole = start(Limits::default());
-    let mut within = start(Limits { cgroups: Some(vec![inside]), ..Limits::default() });
-    let mut outside =
-        start(Limits { cgroups: Some(vec![limits::Cgroup { id: other.id(), level }]), ..Limits::default() });
+    // In a namespace of its own: what others do meanwhile would fill the rings, which nobody reads while the next is made.
+    let namespace = NetNs::new().unwrap();
+    let here = Limits { netns: Some(vec![u32::try_from(namespace.inode().unwrap()).unwrap()]), ..Limits::default() };
+    let below = |id| Limits { cgroups: Some(vec![limits::Cgroup { id, level }]), ..here.clone() };
+    let (mut whole, mut within, mut outside) = (start(here.clone()), start(below(home.id())), start(below(other.id())));
     let script = "read go; exec 3<>/dev/udp/127.0.0.1/9; echo made; read go; exec 3>&-; echo closed; read go";
-    let mut shell =
-        Command::new("bash").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut bash = Command::new("bash");
+    bash.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = namespace.enter(|| bash.spawn()).unwrap();
     home.take(shell.id());
     let (mut stdin, mut stdout) = (shell.stdin.take().unwrap(), std::io::BufReader::new(shell.stdout.take().unwrap()));
     let mut step = || {
