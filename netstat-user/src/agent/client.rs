@@ -6,7 +6,7 @@ use super::sight::{Peer, Sight};
 use super::workers::Workers;
 use super::{Ask, CHUNK, Lists, Spaces};
 use crate::model::{NamespaceTables, RowsWanted};
-use crate::query::{Answer, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
+use crate::query::{Answer, CGROUPS, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::BytesMut;
 use std::future::Future;
@@ -214,6 +214,20 @@ impl<L: Lists> Client<L> {
                 Answer::Health(Health { checks: self.house.lists.checks(), programs }).encode(&mut out);
                 // The end comes with the status.
                 out.extend_from_slice(&self.status().await?);
+                self.send(&out).await
+            }
+            Request::Cgroups(ids) => {
+                // Who may not see every socket finds the cgroups that are still there by itself.
+                let shown = if self.sight().await?.user().is_none() { ids } else { Vec::new() };
+                let lists = Arc::clone(&self.house.lists);
+                let look = move || {
+                    let mut out = BytesMut::new();
+                    let shown = &shown[..shown.len().min(CGROUPS)];
+                    Answer::Cgroups(lists.cgroups(shown)).encode(&mut out);
+                    Answer::End.encode(&mut out);
+                    out
+                };
+                let out = self.counter().workers.run(look).await?;
                 self.send(&out).await
             }
             Request::Events(filter) => {

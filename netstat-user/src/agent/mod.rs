@@ -121,6 +121,9 @@ pub trait Lists: Send + Sync + 'static {
     /// The kernel's tables as they are. `None` where the one namespace cannot be found.
     fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>>;
 
+    /// The paths of these cgroups, as far as they are known, also of those that were removed since an owner in them was recorded.
+    fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)>;
+
     /// What a peer could see by itself.
     fn own(&self, peer: &Peer) -> Arc<Own>;
 }

@@ -71,6 +71,10 @@ impl Lists for Fake {
         Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [7].into() })
     }
 
+    fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
+        ids.iter().filter(|&&id| id == 5).map(|&id| (id, b"/docker/5".to_vec())).collect()
+    }
+
     fn checks(&self) -> Vec<Check> {
         vec![Check::ok("btf", "there")]
     }
@@ -206,6 +210,8 @@ fn queries_are_answered() {
         assert!(matches!(&health[1], Answer::Health(health)
             if health.checks == fake.checks() && health.programs == Source::programs(&fake)));
         assert!(matches!(health[2..], [Answer::Status(_), Answer::Coverage(_), Answer::End]));
+        let cgroups = Asking::new(&path, &Request::Cgroups(vec![4, 5])).await.all().await;
+        assert_eq!(cgroups[1..], [Answer::Cgroups(vec![(5, b"/docker/5".to_vec())]), Answer::End]);
     });
     assert_eq!(status.live, 1);
 }

@@ -353,6 +353,7 @@ impl Request {
             Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
+            Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
             Self::Rows { wanted, netns, recorded } => frame(out, 5, |out| {
                 wanted.put(out);
                 netns.put(out);
@@ -373,6 +374,7 @@ impl Request {
                 3 => Self::Events(Wire::get(body)?),
                 4 => Self::Status,
                 6 => Self::Health,
+                7 => Self::Cgroups(Wire::get(body)?),
                 5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: later(body)? },
                 _ => return Err(QueryError::Garbage),
             })
@@ -399,6 +401,7 @@ impl Answer {
             Self::End => frame(out, 10, |_| {}),
             Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
+            Self::Cgroups(paths) => frame(out, 18, |out| paths.put(out)),
             Self::Since(past) => frame(out, 16, |out| past.put(out)),
             Self::Namespace { netns, name } => frame(out, 12, |out| {
                 netns.put(out);
@@ -448,6 +451,7 @@ impl Answer {
                     Self::Rows { proto, rows, recorded: later(body)? }
                 }
                 17 => Self::Health(Wire::get(body)?),
+                18 => Self::Cgroups(Wire::get(body)?),
                 16 => Self::Since(Wire::get(body)?),
                 14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
                 15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },

@@ -24,6 +24,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub const VERSION: u8 = 5;
 /// Longest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 4 << 10;
+/// Most cgroups asked for at a time.
+pub const CGROUPS: usize = 128;
 /// Longest body of an answer, in bytes.
 pub const MAX_ANSWER: usize = 1 << 20;
 
@@ -92,6 +94,8 @@ pub enum Request {
     Status,
     /// How the agent is, and what hinders it.
     Health,
+    /// The paths of cgroups by their ids, also of those that were removed since the agent saw them. At most [`CGROUPS`].
+    Cgroups(Vec<u64>),
 }
 
 /// Where an agent's numbers are true: process numbers are those of its PID namespace, user numbers those of its user namespace.
@@ -224,6 +228,8 @@ pub enum Answer {
     Coverage(CoverageRows),
     /// What hinders tracing, and how the programs fare.
     Health(Health),
+    /// Ids and paths of cgroups, as far as they are known.
+    Cgroups(Vec<(u64, Vec<u8>)>),
     /// The answer is complete.
     End,
     /// The request is not served, and why.

@@ -118,6 +118,7 @@ fn requests() -> Vec<Request> {
         Request::Events(filter),
         Request::Status,
         Request::Health,
+        Request::Cgroups(vec![1, u64::MAX]),
         Request::Rows {
             wanted: RowsWanted { protos: Proto::ALL.to_vec(), peer: Some(true) },
             netns: Some(7),

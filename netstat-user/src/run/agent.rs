@@ -17,13 +17,14 @@ use crate::model::{
     TcpState,
 };
 use crate::owner::Owners;
+use crate::proc::cgroup::Ids;
 use crate::proc::{access, fds, netns};
 use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
 use crate::table::{Limits, Listing};
 use bytes::BytesMut;
 use rustix::time::ClockId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -132,7 +133,7 @@ async fn serve(
             complain(&format!("agent: cannot reach $NOTIFY_SOCKET: {error}"));
         }
     };
-    let source = Traced::new(tracer, options.buffer)?;
+    let source = Traced::new(tracer, options.buffer, Seen::new(Arc::clone(&machine.cgroups)))?;
     let status = agent::run(listener, signals, source, machine, settings, notice).await;
     // The service manager may have gone.
     let _ = notify(b"STOPPING=1");
@@ -195,6 +196,39 @@ fn group(name: &str) -> Result<u32, String> {
     }
 }
 
+/// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon.
+struct Seen {
+    paths: Arc<Mutex<Ids>>,
+    ids: HashSet<u64>,
+    /// The last one: the next event is of the same more often than not.
+    last: Option<u64>,
+}
+
+impl Seen {
+    /// Most ids remembered as met.
+    const MOST: usize = 1 << 16;
+
+    fn new(paths: Arc<Mutex<Ids>>) -> Self {
+        Self { paths, ids: HashSet::new(), last: None }
+    }
+
+    fn note(&mut self, event: &SocketEvent) {
+        let id = event.owner.and_then(|owner| owner.cgroup_id);
+        let Some(new) = id.filter(|_| id != self.last) else { return };
+        if self.ids.contains(&new) {
+            self.last = id;
+            return;
+        }
+        // One that is not found now is tried again with its next event.
+        if self.paths.lock().unwrap_or_else(PoisonError::into_inner).path(new).is_some() {
+            if self.ids.len() >= Self::MOST {
+                self.ids.clear();
+            }
+            self.ids.insert(new);
+        }
+    }
+}
+
 /// The kernel programs as the agent's source.
 struct Traced {
     tracer: Tracer,
@@ -206,17 +240,18 @@ struct Traced {
     peak: AtomicU64,
     forgotten: Forgotten,
     losses: Losses,
+    cgroups: Seen,
 }
 
 /// Bytes that a record takes in the ring at least, its header included.
 const RECORD: u64 = 104;
 
 impl Traced {
-    fn new(tracer: Tracer, buffer: u32) -> io::Result<Self> {
+    fn new(tracer: Tracer, buffer: u32, cgroups: Seen) -> io::Result<Self> {
         let ring = sys::watch(&tracer, Interest::READABLE)?;
         let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
         let (forgotten, losses) = Default::default();
-        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses })
+        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses, cgroups })
     }
 }
 
@@ -231,7 +266,10 @@ impl Source for Traced {
         let more = !records.is_empty();
         while let Some(record) = self.tracer.next(&mut records, 0) {
             // What cannot be understood is of another build's programs; the next listing shows what it told.
-            events.extend(record.ok());
+            if let Ok(event) = record {
+                self.cgroups.note(&event);
+                events.push(event);
+            }
         }
         self.pending = if more { self.pending + (events.len() - before) as u64 * RECORD } else { 0 };
         self.peak.fetch_max(self.pending.min(self.buffer), Ordering::Relaxed);
@@ -285,6 +323,7 @@ impl Source for Traced {
 /// The kernel's lists, of every network namespace.
 struct Machine {
     kernel: Kernel,
+    cgroups: Arc<Mutex<Ids>>,
     root: PathBuf,
     names: PathBuf,
     /// What was found when this began.
@@ -304,7 +343,8 @@ impl Machine {
         let root = PathBuf::from("/proc");
         let checks = kernel::checks();
         let needs = Needs { cookies: true, users: true, timers: true, lasting: true };
-        Self { kernel: Kernel::new(&root, needs), root, names: netns::NAMES.into(), checks, own: Mutex::default() }
+        let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
+        Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, own }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {
@@ -391,6 +431,11 @@ impl Lists for Machine {
         };
         let tables = self.kernel.of(namespaces, wanted);
         (!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables)
+    }
+
+    fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
+        let mut paths = self.cgroups.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().filter_map(|&id| Some((id, paths.path(id)?.to_vec()))).collect()
     }
 
     fn own(&self, peer: &Peer) -> Arc<Own> {

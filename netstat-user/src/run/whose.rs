@@ -9,9 +9,14 @@ pub use workloads::Followed;
 
 use super::classic::session::Session;
 use super::infos::Infos;
+use super::remote::{AskError, Asking};
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::AgentChoice;
 use crate::field::{Need, Provider};
 use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
+use crate::query::{Answer, CGROUPS, Request};
 use std::io;
+use std::path::Path;
 
 /// The rows of a table that is listed, as far as they matter here.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +29,30 @@ pub struct Listed<'a> {
     pub recorded: &'a [(u32, Owner)],
     /// Sockets that ended, where they are listed.
     pub closed: &'a [ClosedSocket],
+}
+
+/// Ids and paths of cgroups that were removed, from the agent if it saw them.
+fn removed(session: &Session<'_>, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
+    let path = match &session.options.agent {
+        AgentChoice::Never => return Vec::new(),
+        AgentChoice::Auto => Path::new(SOCKET),
+        AgentChoice::At(path) => path,
+    };
+    let ask = |ids: &[u64]| {
+        let mut answers = Asking::new(path, &Request::Cgroups(ids.to_vec()))?;
+        let mut known = Vec::new();
+        loop {
+            match answers.next()? {
+                Answer::Cgroups(paths) => known.extend(paths),
+                Answer::End => break,
+                _ => return Err(AskError::OffTopic),
+            }
+        }
+        answers.close();
+        Ok(known)
+    };
+    // An older agent knows none.
+    ids.chunks(CGROUPS).map_while(|ids| ask(ids).ok()).flatten().collect()
 }
 
 /// What was gathered for a table.
@@ -44,7 +73,13 @@ impl Gathered {
             owners.holders().for_each(|holder| workloads.look_up(holder.pid));
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
-            recorded.chain(closed).for_each(|owner| workloads.look_up_recorded(owner));
+            let owners: Vec<&Owner> = recorded.chain(closed).collect();
+            owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
+            let missing = workloads.missing();
+            if !missing.is_empty() {
+                workloads.learn(removed(session, &missing));
+                owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
+            }
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("whose::containers_in_tables", containers_in_tables),
     ("whose::containers_in_events", containers_in_events),
+    ("whose::containers_that_are_gone", containers_that_are_gone),
     ("whose::peers_over_loopback", peers_over_loopback),
     ("whose::peers_in_another_namespace", peers_in_another_namespace),
     ("whose::peers_of_unix_sockets", peers_of_unix_sockets),
@@ -185,6 +186,47 @@ fn containers_in_events() -> Done {
         }
         Done::Passed
     })
+}
+
+/// Neither the process nor its cgroup is there any more when the sockets are asked about.
+fn containers_that_are_gone() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let netns = namespace.inode().unwrap();
+    let inhabitant = namespace.enter(|| Actor::start(actor::named("inhabitant", "keep", &[])));
+    let agent = Agent::start(&[]);
+    let socket = agent.socket.to_str().unwrap();
+    let done = namespace.enter(|| {
+        for shape in [0, 3, 6].map(|at| shapes().swap_remove(at)) {
+            let (nest, mut holder) = match inside(&shape, &["hold", "pair"]) {
+                Ok(made) => made,
+                Err(reason) => return Done::Skipped(reason),
+            };
+            let (sockets, pid): (Vec<Made>, _) = (holder.hear(), holder.pid());
+            // To answer this it takes in all that has been recorded.
+            agent.table(netns);
+            holder.end();
+            drop(nest);
+            let mine = format!("event = close and pid = {pid}");
+            let columns = ["--columns", "cgroup,unit,container,pod"];
+            let args = [&["-tan", "--recent", "1h", "--agent", socket, "--where", &mine], &columns[..]].concat();
+            let deadline = Instant::now() + patience();
+            let rows = loop {
+                let rows = asked(&args).0;
+                if rows.len() >= sockets.len() {
+                    break rows;
+                }
+                assert!(Instant::now() < deadline, "{} of {} sockets closed", rows.len(), sockets.len());
+            };
+            let wanted = json!({
+                "cgroup": shape.path, "unit": shape.unit, "container": shape.container, "pod": shape.pod,
+            });
+            assert_eq!(rows, vec![wanted; sockets.len()], "{}", shape.path);
+        }
+        Done::Passed
+    });
+    inhabitant.end();
+    agent.stop();
+    done
 }
 
 /// The `peer` of the row with this inode.

@@ -2,10 +2,10 @@
 
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Comm, EventKind, Owner, SocketEvent, Workload};
-use crate::proc::cgroup::{self, Memberships};
+use crate::proc::cgroup::{self, Ids, Memberships};
 use crate::proc::fds;
 use crate::whose::workload::recognise;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,14 +14,61 @@ use std::sync::Arc;
 pub struct Workloads {
     root: PathBuf,
     by_pid: HashMap<u32, Arc<Workload>>,
+    /// Of owners that events recorded.
+    by_owner: HashMap<OwnerKey, Arc<Workload>>,
     /// Few are different: most processes share a cgroup with others, or have had one with the same path.
     by_paths: HashMap<Memberships, Arc<Workload>>,
+    by_id: HashMap<u64, Arc<Workload>>,
+    ids: Ids,
+    /// Paths of cgroups that somebody else knows, who saw them before they were removed.
+    told: HashMap<u64, Vec<u8>>,
+    missing: HashSet<u64>,
+    /// Whether there are no cgroups but those of the unified hierarchy, whose ids the kernel programs record.
+    unified: bool,
+}
+
+/// Most cgroups, and most owners, that are kept beyond those of sockets that live.
+const KEPT: usize = 1 << 14;
+
+/// Drops everything where there is too much: what is still wanted is found again.
+fn make_room<K, V>(map: &mut HashMap<K, V>) {
+    if map.len() >= KEPT {
+        map.clear();
+    }
+}
+
+/// An owner that events recorded: process, its name, and the id of its cgroup.
+type OwnerKey = (u32, Comm, Option<u64>);
+
+const fn key(owner: &Owner) -> OwnerKey {
+    (owner.pid, owner.comm, owner.cgroup_id)
 }
 
 impl Workloads {
     /// Nothing looked up yet; /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.into(), by_pid: HashMap::new(), by_paths: HashMap::new() }
+        let own = cgroup::own(root).unwrap_or_default();
+        Self {
+            root: root.into(),
+            by_pid: HashMap::new(),
+            by_owner: HashMap::new(),
+            by_paths: HashMap::new(),
+            by_id: HashMap::new(),
+            ids: Ids::new(root),
+            told: HashMap::new(),
+            missing: HashSet::new(),
+            unified: own.unified.is_some() && own.named.is_none() && own.controllers.is_empty(),
+        }
+    }
+
+    /// The cgroups of owners that could not be looked up: they were removed, it seems.
+    pub fn missing(&self) -> Vec<u64> {
+        self.missing.iter().copied().collect()
+    }
+
+    /// Takes in paths of cgroups by their ids that an agent knows.
+    pub fn learn(&mut self, paths: impl IntoIterator<Item = (u64, Vec<u8>)>) {
+        self.told.extend(paths);
     }
 
     /// Looks up a process that was seen to hold a socket just now.
@@ -33,10 +80,14 @@ impl Workloads {
         }
     }
 
-    /// Looks up a process that events recorded as an owner. If it is gone, another one may have its number.
+    /// Looks up an owner that events recorded, whose process may be gone.
     pub fn look_up_recorded(&mut self, owner: &Owner) {
-        if fds::comm(&self.root, owner.pid).is_some_and(|comm| comm == owner.comm) {
-            self.look_up(owner.pid);
+        if self.by_owner.contains_key(&key(owner)) {
+            return;
+        }
+        match self.recorded(owner) {
+            Some(workload) => drop(self.by_owner.insert(key(owner), workload)),
+            None => self.missing.extend(owner.cgroup_id),
         }
     }
 
@@ -48,12 +99,44 @@ impl Workloads {
     /// Reads it anew; `None` where the process has gone.
     fn read(&mut self, pid: u32) -> Option<Arc<Workload>> {
         let memberships = cgroup::of(&self.root, pid).ok()?;
-        if let Some(known) = self.by_paths.get(&memberships) {
+        Some(self.workload(memberships))
+    }
+
+    /// What an owner ran as part of when it became that, or does so now. If its process is gone, another one may have its number: then its
+    /// name is another, as a rule.
+    fn recorded(&mut self, owner: &Owner) -> Option<Arc<Workload>> {
+        // Where there are cgroups of version 1, they name the container, and the ids are not theirs.
+        if self.unified
+            && let Some(workload) = self.by_id(owner)
+        {
+            return Some(workload);
+        }
+        let same = fds::comm(&self.root, owner.pid).is_some_and(|comm| comm == owner.comm);
+        let read = if same { self.read(owner.pid) } else { None };
+        read.or_else(|| self.by_id(owner))
+    }
+
+    /// What the owner's cgroup names, by the id that the kernel programs recorded.
+    fn by_id(&mut self, owner: &Owner) -> Option<Arc<Workload>> {
+        let id = owner.cgroup_id?;
+        if let Some(known) = self.by_id.get(&id) {
             return Some(Arc::clone(known));
         }
+        let path = self.ids.path(id).or_else(|| self.told.get(&id).map(Vec::as_slice))?.to_vec();
+        let workload = self.workload(Memberships { unified: Some(path), ..Memberships::default() });
+        make_room(&mut self.by_id);
+        self.by_id.insert(id, Arc::clone(&workload));
+        Some(workload)
+    }
+
+    fn workload(&mut self, memberships: Memberships) -> Arc<Workload> {
+        if let Some(known) = self.by_paths.get(&memberships) {
+            return Arc::clone(known);
+        }
+        make_room(&mut self.by_paths);
         let workload = Arc::new(recognise(memberships.shown(), memberships.paths()));
         self.by_paths.insert(memberships, Arc::clone(&workload));
-        Some(workload)
+        workload
     }
 }
 
@@ -63,7 +146,16 @@ impl Provider for Workloads {
     }
 
     fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
-        subject.pid().and_then(|pid| self.of(pid)).map_or(Value::Null, |workload| value(workload, field))
+        let recorded = |owner: &Owner| self.by_owner.get(&key(owner)).map(|workload| &**workload);
+        let workload = match *subject {
+            Subject::Inet { holder: Some(holder), .. }
+            | Subject::Sctp { holder: Some(holder), .. }
+            | Subject::Unix { holder: Some(holder), .. } => self.of(holder.pid),
+            Subject::Inet { recorded: Some(owner), .. } => recorded(owner),
+            Subject::Closed(closed) => closed.socket.owner.as_ref().and_then(recorded),
+            _ => None,
+        };
+        workload.map_or(Value::Null, |workload| value(workload, field))
     }
 }
 
@@ -86,15 +178,12 @@ pub struct Followed {
     /// By cookie, with the owner it was found for.
     by_socket: HashMap<u64, (u32, Arc<Workload>)>,
     /// What was last found for a process.
-    by_owner: HashMap<(u32, Comm), Arc<Workload>>,
+    by_owner: HashMap<OwnerKey, Arc<Workload>>,
     /// The sockets that closed since the last batch.
     closed: Vec<u64>,
 }
 
 impl Followed {
-    /// Most owners remembered beyond those of sockets that live.
-    const OWNERS: usize = 1 << 14;
-
     /// Nothing seen yet; /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
         let workloads = Workloads::new(root);
@@ -111,15 +200,12 @@ impl Followed {
         if known.is_some_and(|(pid, _)| *pid == owner.pid) {
             return;
         }
-        let key = (owner.pid, owner.comm);
-        let found = self.workloads.read(owner.pid);
+        let found = self.workloads.recorded(&owner);
         if let Some(workload) = &found {
-            if self.by_owner.len() >= Self::OWNERS {
-                self.by_owner.clear();
-            }
-            self.by_owner.insert(key, Arc::clone(workload));
+            make_room(&mut self.by_owner);
+            self.by_owner.insert(key(&owner), Arc::clone(workload));
         }
-        let workload = found.or_else(|| self.by_owner.get(&key).cloned());
+        let workload = found.or_else(|| self.by_owner.get(&key(&owner)).cloned());
         if let Some((cookie, workload)) = event.cookie.zip(workload) {
             self.by_socket.insert(cookie, (owner.pid, workload));
         }
@@ -134,7 +220,7 @@ impl Followed {
 
     fn of(&self, event: &SocketEvent) -> Option<&Workload> {
         let by_socket = event.cookie.and_then(|cookie| self.by_socket.get(&cookie)).map(|(_, workload)| workload);
-        let by_owner = || self.by_owner.get(&event.owner.map(|owner| (owner.pid, owner.comm))?);
+        let by_owner = || self.by_owner.get(&event.owner.as_ref().map(key)?);
         by_socket.or_else(by_owner).map(|workload| &**workload)
     }
 }
@@ -215,10 +301,16 @@ mod tests {
         let root = tree("recorded", 7, "/system.slice/ssh.service");
         let owner = |comm: &[u8]| Owner { pid: 7, comm: Comm::new(comm), grade: Grade::Accepted, cgroup_id: None };
         let mut workloads = Workloads::new(&root);
-        workloads.look_up_recorded(&owner(b"before"));
-        assert_eq!(workloads.of(7), None);
-        workloads.look_up_recorded(&owner(b"server"));
-        assert_eq!(workloads.of(7).and_then(|workload| workload.unit.as_deref()), Some(b"ssh.service".as_slice()));
+        assert_eq!(workloads.recorded(&owner(b"before")), None);
+        let found = workloads.recorded(&owner(b"server"));
+        assert_eq!(found.and_then(|workload| workload.unit.clone()).as_deref(), Some(b"ssh.service".as_slice()));
+        fs::remove_dir_all(root.join("7")).unwrap();
+        // The programs recorded its cgroup, which is gone too, but somebody has seen it.
+        let recorded = Owner { cgroup_id: Some(u64::from(u32::MAX) - 1), ..owner(b"server") };
+        assert_eq!(workloads.recorded(&recorded), None);
+        workloads.learn([(u64::from(u32::MAX) - 1, format!("/docker/{ID}").into_bytes())]);
+        let found = workloads.recorded(&recorded);
+        assert_eq!(found.and_then(|workload| workload.container.clone()).as_deref(), Some(ID));
         fs::remove_dir_all(&root).unwrap();
     }
 }
