@@ -173,10 +173,10 @@ impl<'a> Printer<'a> {
         self.lines += 1;
     }
 
-    /// Appends the line of a loss.
+    /// Appends the line of a loss, also between columns: a gap is never silent.
     pub fn lost(&mut self, out: &mut Vec<u8>, time_ns: u64, count: u64) {
-        // Among columns and counts there is no place for it; the summary has it.
-        if !matches!(self.shown, Shown::Lines) {
+        // Counts are shown at the end, beside the summary, which has it.
+        if matches!(self.shown, Shown::Counts { .. }) {
             return;
         }
         self.view.write(out, &Event::Lost { time_ns, count }, None);

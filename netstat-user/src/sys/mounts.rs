@@ -27,17 +27,17 @@ pub fn detached_mount(filesystem: &str) -> io::Result<OwnedFd> {
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
 }
 
-/// Runs `f` where tracefs is mounted, and tells it where. If it is mounted nowhere, `f` runs on a thread with a mount namespace of
+/// Runs `f` where tracefs is mounted, and passes it the place. If it is mounted nowhere, `f` runs on a thread with a mount namespace of
 /// its own.
 ///
 /// # Errors
-/// The kernel's: no tracefs, or no privilege to mount it.
+/// The kernel's: no tracefs, no privilege to mount it, no thread to be had.
 pub fn with_tracefs<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
     if let Some(mounted) = TRACEFS.into_iter().map(Path::new).find(|path| path.join("events").is_dir()) {
         return Ok(f(mounted));
     }
     thread::scope(|scope| {
-        let private = scope.spawn(|| {
+        let private = thread::Builder::new().spawn_scoped(scope, || {
             let path = Path::new(TRACEFS[0]);
             // SAFETY: takes flags only, and changes only this thread, which ends with `f`.
             if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
@@ -46,7 +46,7 @@ pub fn with_tracefs<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T>
             mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
             mount("tracefs", path, "tracefs", MountFlags::empty(), None)?;
             Ok(f(path))
-        });
+        })?;
         private.join().unwrap_or_else(|_| Err(io::Error::other("the thread that mounts tracefs panicked")))
     })
 }
