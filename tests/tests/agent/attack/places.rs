@@ -51,11 +51,11 @@ fn an_impostor_is_not_believed() -> Done {
     let (stdout, stderr) = (String::from_utf8_lossy(&table.stdout), String::from_utf8_lossy(&table.stderr));
     assert_eq!(table.end, End::Exit(0), "{table:?}");
     assert!(stdout.contains(&port), "an impostor's table is believed: {table:?}");
-    assert!(stderr.lines().count() == 1 && stderr.contains("runs as user 65534"), "{stderr}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("runs as user 54321"), "{stderr}");
     for args in [&["-t", "--recent", "5", "--agent"][..], &["events", "--duration", "1", "--agent"]] {
         let refused = ask(args, &socket);
         assert_eq!(refused.end, End::Exit(1), "{args:?}: {refused:?}");
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("runs as user 65534"), "{args:?}: {refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("runs as user 54321"), "{args:?}: {refused:?}");
     }
     impostor.end();
     Done::Passed
@@ -109,6 +109,6 @@ fn a_link_swapped_in_is_not_followed() -> Done {
     }
     let refused = Agent::at(&socket, &[]).err().expect("an agent in another user's folder");
     assert_eq!(refused.0, End::Exit(1), "{refused:?}");
-    assert!(refused.1.iter().any(|line| line.contains("user 65534's")), "{refused:?}");
+    assert!(refused.1.iter().any(|line| line.contains("user 54321's")), "{refused:?}");
     Done::Passed
 }
