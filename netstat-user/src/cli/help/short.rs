@@ -1,4 +1,4 @@
-//! What `-h` prints: one screen of 24 lines.
+//! What `-h` prints: one screen of 24 lines, the next prompt included.
 
 /// The program's page, whose name is empty, and those of verbs.
 pub const PAGES: [(&str, &str); 5] = [
@@ -14,8 +14,7 @@ Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
   -t -u -x           only TCP, only UDP, only UNIX sockets
   -a, -l             every socket; only those that listen (else with a peer)
   -n, --numeric      numbers instead of host, port and user names
-  -p, --programs     the process that holds each socket
-  -e, --extend       user and inode         -o, --timers     timers
+  -p, -e, -o         the process of each socket; user and inode; timers
   -r, -i, -s         routes, interfaces, counters instead of sockets
       --where EXPR   only rows for which this holds, as 'dport = :443'
       --count-by F   how many rows per value of a field
