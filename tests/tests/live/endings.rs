@@ -111,7 +111,7 @@ fn bad_usage_starts_nothing() -> Done {
         &["--state", "OPEN"],
         &["--port", "65536"],
         &["--port", "-1"],
-        &["--lport", "http"],
+        &["--lport", "no-such-service"],
         &["--rport", ""],
         &["--pid", "0"],
         &["--pid", "me"],

@@ -55,8 +55,12 @@ fn zoo_through(arguments: &[&str], fits: impl Fn(&Made) -> bool) -> Outcome {
 }
 
 fn proto() -> Done {
-    for protos in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6", "tcp6,udp", "udp6,raw,tcp"] {
-        let wanted = |proto: &str| protos.split(',').any(|one| one == proto);
+    for protos in ["tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "raw", "raw4", "raw6", "tcp6,udp4", "udp6,raw4,tcp4"] {
+        // Without a number both families.
+        let means = |one: &str, proto: &str| {
+            one == proto || one.strip_suffix('4') == Some(proto) || proto.strip_suffix('6') == Some(one)
+        };
+        let wanted = |proto: &str| protos.split(',').any(|one| means(one, proto));
         let outcome = zoo_through(&["--proto", protos], |made| wanted(&made.proto));
         only(&outcome, |event| wanted(&event.proto));
     }
@@ -93,7 +97,7 @@ fn pid_and_comm() -> Done {
     let own = std::process::id();
     for by_pid in [true, false] {
         let own_pid = own.to_string();
-        let arguments = if by_pid { ["--pid", own_pid.as_str()] } else { ["--comm", "odd one, out"] };
+        let arguments = if by_pid { ["--pid", own_pid.as_str()] } else { ["--where", "comm = 'odd one, out'"] };
         let mut tracer = Tracer::start(&arguments);
         let listener = made::listener(Family::V4);
         let listens = Made::of(&listener);
