@@ -111,10 +111,10 @@ fn kill_needs_an_expression_and_a_yes() -> Done {
 }
 
 fn kill_says_why_it_could_not() -> Done {
-    let Ok(setpriv) = Command::new("setpriv").arg("--version").output() else {
-        return Done::Skipped("setpriv is not installed".to_owned());
-    };
-    assert!(setpriv.status.success());
+    // Busybox has one that takes no bounding set, and no `--version`.
+    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+        return Done::Skipped("setpriv of util-linux is not installed".to_owned());
+    }
     inside(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
