@@ -3,6 +3,7 @@
 use crate::cgroup::Cgroup;
 use crate::made::{self, Family};
 use crate::runner::{Done, Test};
+use crate::scale::{patience, scale};
 use bytes::BytesMut;
 use netstat_tests::netns::NetNs;
 use netstat_user::kernel::{Tracer as Programs, Wanted};
@@ -19,11 +20,9 @@ pub const TESTS: &[Test] = &[
     ("limits::cgroup_of_the_owner", cgroup_of_the_owner),
 ];
 
-/// How long the programs may take to have reported everything.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn start(limits: Limits) -> Programs {
-    Programs::start(&Wanted { ring_bytes: 1 << 20, limits, ..Wanted::default() }).unwrap()
+    // Few sockets: many of these are loaded at a time, on an emulated machine with little memory.
+    Programs::start(&Wanted { ring_bytes: 1 << 20, remember: Some(1024), limits, ..Wanted::default() }).unwrap()
 }
 
 /// Adds what a ring holds.
@@ -120,16 +119,24 @@ fn only_what_passes_is_missing() -> Done {
         Limits { netns: Some(vec![7, 8]), ..Limits::default() },
         Limits::nothing(),
     ];
+    let at_a_time = if scale() < 1.0 { 3 } else { sets.len() };
+    let found_some: usize = sets.chunks(at_a_time).map(|sets| compare(sets, &everything, &namespace, &listeners)).sum();
+    assert!(found_some >= 9, "{found_some} of {} let something pass", sets.len());
+    Done::Passed
+}
+
+/// Compares the streams of tracers with these limits, and of one without, of the same traffic. Returns how many let something pass.
+fn compare(sets: &[Limits], everything: &Limits, namespace: &NetNs, listeners: &[TcpListener]) -> usize {
     let mut whole = start(everything.clone());
     let mut limited: Vec<(Limits, Programs)> = std::thread::scope(|scope| {
-        let limits = sets.into_iter().map(|limits| limits.and(everything.clone()));
+        let limits = sets.iter().map(|limits| limits.clone().and(everything.clone()));
         let starting: Vec<_> = limits.map(|limits| scope.spawn(move || (limits.clone(), start(limits)))).collect();
         starting.into_iter().map(|starts| starts.join().unwrap()).collect()
     });
-    namespace.enter(|| traffic(&listeners));
+    namespace.enter(|| traffic(listeners));
     let mut all = Vec::new();
     let mut found: Vec<Vec<SocketEvent>> = vec![Vec::new(); limited.len()];
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience();
     loop {
         take(&mut whole, &mut all);
         for ((_, programs), found) in limited.iter_mut().zip(&mut found) {
@@ -149,8 +156,7 @@ fn only_what_passes_is_missing() -> Done {
         assert_eq!(programs.lost().unwrap(), 0);
     }
     let passed: Vec<usize> = limited.iter().map(|(limits, _)| signs(&all, limits).len()).collect();
-    assert!(passed.iter().filter(|&&passed| passed > 0).count() >= 9, "{passed:?}");
-    Done::Passed
+    passed.iter().filter(|&&passed| passed > 0).count()
 }
 
 /// A process in a cgroup makes a socket and is moved to another one: the first one is the socket's. Limits of cgroups hold for those below, too.
@@ -165,7 +171,9 @@ fn cgroup_of_the_owner() -> Done {
     let script = "read go; exec 3<>/dev/udp/127.0.0.1/9; echo made; read go; exec 3>&-; echo closed; read go";
     let mut bash = Command::new("bash");
     bash.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut shell = namespace.enter(|| bash.spawn()).unwrap();
+    let Ok(mut shell) = namespace.enter(|| bash.spawn()) else {
+        return Done::Skipped("bash, which makes sockets by itself, is not installed".into());
+    };
     home.take(shell.id());
     let (mut stdin, mut stdout) = (shell.stdin.take().unwrap(), std::io::BufReader::new(shell.stdout.take().unwrap()));
     let mut step = || {
@@ -179,7 +187,7 @@ fn cgroup_of_the_owner() -> Done {
     drop(stdin);
     shell.wait().unwrap();
     let of_shell = |programs: &mut Programs| {
-        let (mut events, end) = (Vec::new(), Instant::now() + PATIENCE);
+        let (mut events, end) = (Vec::new(), Instant::now() + patience());
         let mine = |event: &&SocketEvent| event.owner.is_some_and(|owner| owner.pid == shell.id());
         loop {
             take(programs, &mut events);
