@@ -63,11 +63,8 @@ const ARM64_TWO: Machine = Machine { arch: Arch::Arm64, processors: 2 };
 const LIVE: Suite = Suite { test: "live", modules: &["sch_tbf", "tun"], limit: 1800 };
 const SNAPSHOT: Suite = Suite { test: "snapshot", modules: &["veth"], limit: 300 };
 const AGENT: Suite = Suite { test: "agent", modules: &["veth"], limit: 1800 };
-const DIAG: Suite = Suite {
-    test: "diag",
-    modules: &["veth", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag"],
-    limit: 300,
-};
+const DIAG: Suite =
+    Suite { test: "diag", modules: &["veth", "tun", "inet_diag", "tcp_diag", "udp_diag", "unix_diag"], limit: 300 };
 const OLD_KERNEL: Suite = Suite { test: "old_kernel", modules: &["veth"], limit: 120 };
 const PACKET_RADIO: Suite = Suite { test: "packet_radio", modules: &["ax25", "netrom"], limit: 120 };
 
