@@ -44,9 +44,9 @@ use tokio::sync::mpsc;
 /// The runtime's; what goes wrong otherwise is said on standard error.
 pub fn run(options: &Options) -> io::Result<u8> {
     sys::allow_descriptors();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = sys::runtime()?;
     // From here on a signal ends the agent in order, also while it still begins.
-    let signals = runtime.block_on(async { signals() })?;
+    let signals = runtime.block_on(async { signals() }).map_err(io::Error::other)?;
     let outcome = (|| -> Result<_, String> {
         let group = options.group.as_deref().map(group).transpose()?;
         let user = privileges::user(options.user.as_deref())?;
@@ -186,8 +186,11 @@ fn notify(message: &[u8]) -> io::Result<()> {
 
 /// A group by number, or by name.
 fn group(name: &str) -> Result<u32, String> {
-    if let Ok(gid) = name.parse() {
-        return Ok(gid);
+    match name.parse() {
+        // No group has the number that means none.
+        Ok(u32::MAX) => return Err(format!("agent: there is no group '{name}': give its number")),
+        Ok(gid) => return Ok(gid),
+        Err(_) => {}
     }
     match nix::unistd::Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
@@ -456,5 +459,19 @@ impl Lists for Machine {
         let own = look();
         known.insert((peer.uid, peer.gid), (Instant::now(), Arc::clone(&own)));
         own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_by_number_and_name() {
+        assert_eq!((group("7"), group("0"), group("4294967294")), (Ok(7), Ok(0), Ok(u32::MAX - 1)));
+        assert_eq!(group("root"), Ok(0));
+        for none in ["4294967295", "4294967296", "no such group", "-1", ""] {
+            assert!(group(none).is_err_and(|why| why.contains("there is no group")), "{none}");
+        }
     }
 }
