@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::owner::Owners;
 use crate::proc::cgroup::Ids;
+use crate::proc::tenure::Tenures;
 use crate::proc::{access, fds, netns};
 use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
@@ -331,6 +332,8 @@ struct Machine {
     names: PathBuf,
     /// What was found when this began.
     checks: Vec<Check>,
+    /// Since when which namespace is the same, and whether all have been looked at.
+    tenures: Mutex<(Tenures, bool)>,
     /// What users could see by themselves, a moment ago.
     own: Mutex<HashMap<(u32, u32), Looked>>,
 }
@@ -347,7 +350,19 @@ impl Machine {
         let checks = kernel::checks();
         let needs = Needs { cookies: true, users: true, timers: true, lasting: true };
         let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
-        Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, own }
+        let tenures = Mutex::new((Tenures::new(&root), false));
+        Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, tenures, own }
+    }
+
+    /// Notes which namespaces are there. Those of the first look are as old as anything that is known.
+    fn note(&self, namespaces: &[netns::Namespace]) {
+        let mut tenures = self.tenures.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tenures, seeded) = &mut *tenures;
+        let now_ns = if std::mem::replace(seeded, true) { monotonic_ns() } else { 0 };
+        tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
+        for namespace in namespaces {
+            tenures.since(namespace.inode, namespace.pid, now_ns);
+        }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {
@@ -384,7 +399,9 @@ impl Lists for Machine {
         let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
-        for space in self.kernel.of(self.namespaces(), &wanted) {
+        let namespaces = self.namespaces();
+        self.note(&namespaces);
+        for space in self.kernel.of(namespaces, &wanted) {
             let whole =
                 |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
             spaces.extend(space.netns.filter(|_| space.tables.iter().all(whole)));
@@ -446,8 +463,17 @@ impl Lists for Machine {
             let processes = access::processes(&self.root, peer.uid, peer.gid);
             let near = peer.pid.filter(|&pid| access::is_of(&self.root, pid, peer.uid));
             let seen = processes.iter().copied().chain(near);
-            let namespaces = seen.filter_map(|pid| netns::of(&self.root, pid).ok()).collect();
-            Arc::new(Own { uid: peer.uid, namespaces, processes })
+            let mut by_namespace: HashMap<u32, Vec<u32>> = HashMap::new();
+            for pid in seen {
+                if let Ok(inode) = netns::of(&self.root, pid) {
+                    by_namespace.entry(inode).or_default().push(pid);
+                }
+            }
+            let namespaces = by_namespace.keys().copied().collect();
+            let mut tenures = self.tenures.lock().unwrap_or_else(PoisonError::into_inner);
+            let now_ns = monotonic_ns();
+            let since = |(inode, pids)| (inode, tenures.0.since(inode, pids, now_ns));
+            Arc::new(Own { uid: peer.uid, namespaces, since: by_namespace.into_iter().map(since).collect(), processes })
         };
         let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, (at, _)| at.elapsed() < TRUST);
