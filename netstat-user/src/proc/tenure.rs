@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Processes remembered of a namespace.
 const WITNESSES: usize = 4;
 
+/// Parents looked at, one above the other.
+const GENERATIONS: usize = 32;
+
 /// Namespaces, each with processes that were seen in it: as long as one of them is in it, it is the same.
 #[derive(Debug)]
 pub struct Tenures {
@@ -37,7 +40,8 @@ impl Tenures {
         if tenure.witnesses.is_empty() {
             tenure.since_ns = now_ns;
         }
-        for pid in pids {
+        // Whoever asks may be gone soon; who began it all stays.
+        for pid in pids.into_iter().flat_map(|pid| [eldest(root, pid, inode), pid]) {
             if tenure.witnesses.len() >= WITNESSES {
                 break;
             }
@@ -57,11 +61,25 @@ impl Tenures {
     }
 }
 
-/// When a process began (proc_pid_stat(5), field 22; the name before it may hold anything).
+/// When a process began (proc_pid_stat(5), field 22).
 fn start(root: &Path, pid: u32) -> Option<u64> {
+    after_name(root, pid, 19)
+}
+
+/// The first of the parents, one above the other, that are in the namespace with the process.
+fn eldest(root: &Path, pid: u32, inode: u32) -> u32 {
+    let parent = |pid: &u32| {
+        let above = after_name(root, *pid, 1).and_then(|parent| u32::try_from(parent).ok())?;
+        netns::of(root, above).is_ok_and(|its| its == inode).then_some(above)
+    };
+    std::iter::successors(Some(pid), parent).take(GENERATIONS).last().unwrap_or(pid)
+}
+
+/// A number in the stat of a process, counted from behind the name, which may hold anything.
+fn after_name(root: &Path, pid: u32, number: usize) -> Option<u64> {
     let stat = fs::read(root.join(pid.to_string()).join("stat")).ok()?;
     let after = stat.iter().rposition(|&byte| byte == b')')?;
-    std::str::from_utf8(&stat[after + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+    std::str::from_utf8(&stat[after + 1..]).ok()?.split_ascii_whitespace().nth(number)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -99,6 +117,21 @@ mod tests {
         appear(2, 70);
         assert_eq!(tenures.since(inode, [2], 40), 40);
         assert_eq!(tenures.since(inode, [2], 50), 40);
+        // Its parent outlives it: the parent's parent is in another namespace.
+        appear(1, 50);
+        fs::remove_file(root.join("1/ns/net")).unwrap();
+        fs::write(root.join("1/ns/net"), "").unwrap();
+        let zeroes = "0 ".repeat(17);
+        appear(3, 80);
+        appear(4, 90);
+        fs::write(root.join("4/stat"), format!("4 (c) S 3 {zeroes}90 0 0\n")).unwrap();
+        assert_eq!(eldest(&root, 4, inode), 3);
+        assert_eq!(tenures.since(inode, [4], 55), 40);
+        for gone in ["2", "4"] {
+            fs::remove_dir_all(root.join(gone)).unwrap();
+        }
+        assert_eq!(tenures.since(inode, [], 57), 40);
+        appear(2, 70);
         tenures.keep(&HashSet::new());
         assert_eq!(tenures.since(inode, [2], 60), 60);
         // In it by nobody's witness.
