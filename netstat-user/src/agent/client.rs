@@ -152,7 +152,12 @@ impl<L: Lists> Client<L> {
             }
             Ok(())
         };
-        patient(drain).await
+        let asks = self.house.asks.clone();
+        tokio::select! {
+            biased;
+            drained = patient(drain) => drained,
+            () = asks.closed() => Ok(()),
+        }
     }
 
     async fn request(&mut self) -> io::Result<Result<Request, QueryError>> {
@@ -182,7 +187,14 @@ impl<L: Lists> Client<L> {
     }
 
     async fn serve(&mut self, seat: &Seat) -> io::Result<()> {
-        let request = match self.request().await? {
+        let asks = self.house.asks.clone();
+        let request = tokio::select! {
+            biased;
+            request = self.request() => request?,
+            // The agent ends: who has not asked by now has no answer to come.
+            () = asks.closed() => return Ok(()),
+        };
+        let request = match request {
             Ok(request) => request,
             Err(error) => return self.refuse(&error.to_string()).await,
         };

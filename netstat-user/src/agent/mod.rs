@@ -256,7 +256,7 @@ fn counter(
 ) -> io::Result<(Counter, oneshot::Sender<()>)> {
     let workers = Workers::new(name, workers, begin)?;
     let desk = Arc::new(Desk::new(events));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = sys::runtime()?;
     let thread = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel();
     let serve = Arc::clone(&desk);

@@ -1,7 +1,7 @@
 //! What a peer is shown: everything, or what it could see itself without the agent.
 
 use crate::model::{ClosedSocket, LiveSocket, SocketEvent};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Who is at the other end, as the kernel says (`SO_PEERCRED`).
@@ -22,6 +22,9 @@ pub struct Own {
     pub uid: u32,
     /// Inode numbers of the network namespaces that processes are in which the user may look into.
     pub namespaces: HashSet<u32>,
+    /// Since when each is known to be the same, in the kernel's monotonic nanoseconds: what closed before may have been in another one with that
+    /// number.
+    pub since: HashMap<u32, u64>,
     /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`.
     pub processes: HashSet<u32>,
 }
@@ -97,6 +100,11 @@ impl Sight {
 
     /// What is shown of a closed socket.
     pub fn closed(&self, closed: &ClosedSocket) -> Option<ClosedSocket> {
+        if let (Self::Own(own), Some(netns)) = (self, closed.socket.netns)
+            && own.since.get(&netns).is_some_and(|&since| closed.closed_ns < since)
+        {
+            return None;
+        }
         let socket = self.live(&closed.socket)?;
         let mut totals = closed.totals;
         totals.closed_by = totals.closed_by.filter(|_| !self.hides_owner(socket.uid));
@@ -148,10 +156,15 @@ mod tests {
             state_ns: 0,
         };
         let closed = ClosedSocket { socket, closed_ns: 2, totals };
-        let own = |uid| Sight::Own(Arc::new(Own { uid, namespaces: [1].into(), processes: [4].into() }));
+        let own = |uid| {
+            Sight::Own(Arc::new(Own { uid, namespaces: [1].into(), since: [(1, 2)].into(), processes: [4].into() }))
+        };
         for sight in [Sight::All, own(7)] {
             assert_eq!((sight.event(&event), sight.closed(&closed)), (Some(event), Some(closed)));
         }
+        // Of another namespace that had the number before.
+        assert_eq!(own(7).closed(&ClosedSocket { closed_ns: 1, ..closed }), None);
+        assert!(Sight::All.closed(&ClosedSocket { closed_ns: 1, ..closed }).is_some());
         for uid in [Some(0), None] {
             let others = own(7);
             let event = others.event(&SocketEvent { uid, ..event }).unwrap();

@@ -68,7 +68,7 @@ impl Lists for Fake {
     }
 
     fn own(&self, peer: &Peer) -> Arc<Own> {
-        Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [7].into() })
+        Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [7].into(), ..Own::default() })
     }
 
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {

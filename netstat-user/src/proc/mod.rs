@@ -16,6 +16,7 @@ pub mod route;
 pub mod sctp;
 pub mod seed;
 pub mod snmp;
+pub mod tenure;
 pub mod unix;
 pub mod words;
 

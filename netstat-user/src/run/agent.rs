@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::owner::Owners;
 use crate::proc::cgroup::Ids;
+use crate::proc::tenure::Tenures;
 use crate::proc::{access, fds, netns};
 use crate::query::{CoverageRows, Link, Status};
 use crate::sys;
@@ -44,9 +45,9 @@ use tokio::sync::mpsc;
 /// The runtime's; what goes wrong otherwise is said on standard error.
 pub fn run(options: &Options) -> io::Result<u8> {
     sys::allow_descriptors();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = sys::runtime()?;
     // From here on a signal ends the agent in order, also while it still begins.
-    let signals = runtime.block_on(async { signals() })?;
+    let signals = runtime.block_on(async { signals() }).map_err(io::Error::other)?;
     let outcome = (|| -> Result<_, String> {
         let group = options.group.as_deref().map(group).transpose()?;
         let user = privileges::user(options.user.as_deref())?;
@@ -186,8 +187,11 @@ fn notify(message: &[u8]) -> io::Result<()> {
 
 /// A group by number, or by name.
 fn group(name: &str) -> Result<u32, String> {
-    if let Ok(gid) = name.parse() {
-        return Ok(gid);
+    match name.parse() {
+        // No group has the number that means none.
+        Ok(u32::MAX) => return Err(format!("agent: there is no group '{name}': give its number")),
+        Ok(gid) => return Ok(gid),
+        Err(_) => {}
     }
     match nix::unistd::Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
@@ -328,6 +332,8 @@ struct Machine {
     names: PathBuf,
     /// What was found when this began.
     checks: Vec<Check>,
+    /// Since when which namespace is the same, and whether all have been looked at.
+    tenures: Mutex<(Tenures, bool)>,
     /// What users could see by themselves, a moment ago.
     own: Mutex<HashMap<(u32, u32), Looked>>,
 }
@@ -344,7 +350,19 @@ impl Machine {
         let checks = kernel::checks();
         let needs = Needs { cookies: true, users: true, timers: true, lasting: true };
         let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
-        Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, own }
+        let tenures = Mutex::new((Tenures::new(&root), false));
+        Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, tenures, own }
+    }
+
+    /// Notes which namespaces are there. Those of the first look are as old as anything that is known.
+    fn note(&self, namespaces: &[netns::Namespace]) {
+        let mut tenures = self.tenures.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tenures, seeded) = &mut *tenures;
+        let now_ns = if std::mem::replace(seeded, true) { monotonic_ns() } else { 0 };
+        tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
+        for namespace in namespaces {
+            tenures.since(namespace.inode, namespace.pid, now_ns);
+        }
     }
 
     fn namespaces(&self) -> Vec<netns::Namespace> {
@@ -381,7 +399,9 @@ impl Lists for Machine {
         let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
-        for space in self.kernel.of(self.namespaces(), &wanted) {
+        let namespaces = self.namespaces();
+        self.note(&namespaces);
+        for space in self.kernel.of(namespaces, &wanted) {
             let whole =
                 |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
             spaces.extend(space.netns.filter(|_| space.tables.iter().all(whole)));
@@ -443,8 +463,17 @@ impl Lists for Machine {
             let processes = access::processes(&self.root, peer.uid, peer.gid);
             let near = peer.pid.filter(|&pid| access::is_of(&self.root, pid, peer.uid));
             let seen = processes.iter().copied().chain(near);
-            let namespaces = seen.filter_map(|pid| netns::of(&self.root, pid).ok()).collect();
-            Arc::new(Own { uid: peer.uid, namespaces, processes })
+            let mut by_namespace: HashMap<u32, Vec<u32>> = HashMap::new();
+            for pid in seen {
+                if let Ok(inode) = netns::of(&self.root, pid) {
+                    by_namespace.entry(inode).or_default().push(pid);
+                }
+            }
+            let namespaces = by_namespace.keys().copied().collect();
+            let mut tenures = self.tenures.lock().unwrap_or_else(PoisonError::into_inner);
+            let now_ns = monotonic_ns();
+            let since = |(inode, pids)| (inode, tenures.0.since(inode, pids, now_ns));
+            Arc::new(Own { uid: peer.uid, namespaces, since: by_namespace.into_iter().map(since).collect(), processes })
         };
         let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, (at, _)| at.elapsed() < TRUST);
@@ -456,5 +485,19 @@ impl Lists for Machine {
         let own = look();
         known.insert((peer.uid, peer.gid), (Instant::now(), Arc::clone(&own)));
         own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_by_number_and_name() {
+        assert_eq!((group("7"), group("0"), group("4294967294")), (Ok(7), Ok(0), Ok(u32::MAX - 1)));
+        assert_eq!(group("root"), Ok(0));
+        for none in ["4294967295", "4294967296", "no such group", "-1", ""] {
+            assert!(group(none).is_err_and(|why| why.contains("there is no group")), "{none}");
+        }
     }
 }

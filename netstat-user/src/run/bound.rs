@@ -1,18 +1,17 @@
 //! The file of the agent's socket: made where nobody else can put something in its place, its mode and group set by descriptor, and
 //! removed at the end.
 
+mod folder;
+
 use super::remote::{self, AskError};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fchmod, fstat, mkdirat, open, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fstat, openat, statat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::{Component, Path, PathBuf};
-
-/// Mode of a folder that is made for the socket, whatever the umask: who may ask decides the socket's own mode.
-const FOLDER: Mode = Mode::from_raw_mode(0o755);
+use std::path::{Path, PathBuf};
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +69,7 @@ impl Bound {
         let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
         let name = path.file_name().ok_or_else(|| BindError::Nameless(path.into()))?.to_owned();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let (folder, is_new) = folder(parent)?;
-        if let Some(user) = user.filter(|_| is_new) {
-            rustix::fs::fchown(&folder, Some(Uid::from_raw(user)), None).map_err(said)?;
-        }
-        safe(&folder, user).map_err(|whose| BindError::Shared { path: parent.into(), whose })?;
+        let folder = folder::reach(parent, user)?;
         make_room(&folder, &name, path)?;
         // Nobody gets in before the mode is set.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
@@ -116,47 +111,6 @@ fn set_mode(bound: &Bound, file: &OwnedFd, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Opens the folder, and makes what is missing of it; returns whether it is new.
-fn folder(path: &Path) -> Result<(OwnedFd, bool), BindError> {
-    let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match open(path, flags, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT) => {}
-        outcome => return outcome.map(|folder| (folder, false)).map_err(said),
-    }
-    let (parent, name) = match (path.parent(), path.components().next_back()) {
-        (Some(parent), Some(Component::Normal(name))) => (parent, name),
-        _ => return Err(BindError::Nameless(path.into())),
-    };
-    let (parent, _) = folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
-    match mkdirat(&parent, name, FOLDER) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::EXIST) => {
-            return openat(&parent, name, flags, Mode::empty()).map(|folder| (folder, false)).map_err(said);
-        }
-        Err(error) => return Err(said(error)),
-    }
-    let made = openat(&parent, name, flags | OFlags::NOFOLLOW, Mode::empty()).map_err(said)?;
-    if fstat(&made).map_err(said)?.st_uid == rustix::process::geteuid().as_raw() {
-        fchmod(&made, FOLDER).map_err(said)?;
-    }
-    Ok((made, true))
-}
-
-/// Whether nobody else can replace a file of ours in the folder, the user that the process is to run as aside; else who could.
-fn safe(folder: &OwnedFd, user: Option<u32>) -> Result<(), String> {
-    let stat = fstat(folder).map_err(|error| io::Error::from(error).to_string())?;
-    let own = rustix::process::geteuid().as_raw();
-    if stat.st_uid != 0 && stat.st_uid != own && Some(stat.st_uid) != user {
-        return Err(format!("the folder is user {}'s", stat.st_uid));
-    }
-    // Where the sticky bit is set, only the owner of a file replaces it (/tmp).
-    if stat.st_mode & 0o1000 == 0 && stat.st_mode & 0o022 != 0 {
-        return Err("the folder may be written to by others".into());
-    }
-    Ok(())
-}
-
 /// Removes the socket that an agent has left behind.
 fn make_room(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), BindError> {
     let Ok(file) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
@@ -192,7 +146,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
 
-    fn scratch(name: &str) -> PathBuf {
+    pub fn scratch(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("netstat-user-bound-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();

@@ -44,7 +44,7 @@ pub const LOST: u8 = 3;
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
-/// A failure to write to standard output.
+/// A failure to write to standard output; any other is wrapped by [`io::Error::other`].
 pub fn run(options: &Options) -> io::Result<u8> {
     if options.schema {
         io::stdout().write_all(SCHEMA.as_bytes())?;
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
             let level = if tracer.is_settled() { Privileges::Least } else { Privileges::Full };
             drop(super::privileges::drop_to(level, None));
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = sys::runtime()?;
             let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
@@ -227,7 +227,7 @@ impl<'a> Stream<'a> {
             owners,
             printer: Printer::new(options, chosen),
             records: BytesMut::new(),
-            output: Output::new()?,
+            output: Output::new().map_err(io::Error::other)?,
             out: Vec::new(),
             lost: 0,
             forgotten: Forgotten::default(),
@@ -244,7 +244,7 @@ impl<'a> Stream<'a> {
             self.out.clear();
         }
         let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
-        self.forgotten.at_last(&self.tracer)?;
+        self.forgotten.at_last(&self.tracer).map_err(io::Error::other)?;
         if self.undecoded > 0 {
             complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
         }
@@ -260,10 +260,10 @@ impl<'a> Stream<'a> {
 
     /// Prints events until there is a reason to end.
     async fn follow(&mut self) -> io::Result<End> {
-        let mut asked = Asked::new(self.options.duration)?;
+        let mut asked = Asked::new(self.options.duration).map_err(io::Error::other)?;
         // Who waits for this may send a signal at once.
         report(self.tracer.coverage());
-        let ring = sys::watch(&self.tracer, Interest::READABLE)?;
+        let ring = sys::watch(&self.tracer, Interest::READABLE).map_err(io::Error::other)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = asked.stop();
@@ -273,7 +273,7 @@ impl<'a> Stream<'a> {
                 biased;
                 end = &mut stop => return Ok(end.into()),
                 _ = tick.tick() => {}
-                ready = ring.readable() => ready?.clear_ready(),
+                ready = ring.readable() => ready.map_err(io::Error::other)?.clear_ready(),
             }
             loop {
                 let more = self.take()?;
@@ -298,7 +298,7 @@ impl<'a> Stream<'a> {
 
     /// Prints what the kernel had recorded when the end was decided, and not what comes in meanwhile. False if nobody reads it.
     async fn drain(&mut self) -> io::Result<bool> {
-        self.tracer.catch_up()?;
+        self.tracer.catch_up().map_err(io::Error::other)?;
         let mut more = true;
         loop {
             match timeout(FAREWELL, self.output.write(&self.out)).await {
@@ -316,7 +316,7 @@ impl<'a> Stream<'a> {
     /// Takes a batch from the ring and turns it into lines. True when the ring may hold more: what is recorded while it is printed waits
     /// for the next look, so that an endless stream is paced by the tick and its end is not put off by filters that drop a batch.
     fn take(&mut self) -> io::Result<bool> {
-        let mut records = self.tracer.take(&mut self.records)?;
+        let mut records = self.tracer.take(&mut self.records).map_err(io::Error::other)?;
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();
@@ -331,11 +331,11 @@ impl<'a> Stream<'a> {
             self.owners.resolve(&mut event);
             self.printer.event(&mut self.out, event);
         }
-        self.forgotten.look(&self.tracer, "")?;
+        self.forgotten.look(&self.tracer, "").map_err(io::Error::other)?;
         if let Some(mishap) = self.tracer.mishap() {
             complain(&mishap);
         }
-        let lost = self.tracer.lost()?;
+        let lost = self.tracer.lost().map_err(io::Error::other)?;
         if lost > self.lost {
             let count = lost - self.lost;
             self.lost = lost;

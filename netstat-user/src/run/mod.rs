@@ -29,7 +29,8 @@ use std::path::Path;
 /// Serves a request and returns the exit code.
 ///
 /// # Errors
-/// Only a failure to write to standard output; `main` ends quietly on a closed pipe.
+/// A failure to write to standard output, of which `main` ends quietly on a closed pipe; any other is wrapped by [`io::Error::other`]. See
+/// [`failure`].
 pub fn run(request: Request) -> io::Result<u8> {
     match request {
         Request::Classic(options) => classic::run(&options),
@@ -46,6 +47,21 @@ pub fn run(request: Request) -> io::Result<u8> {
             io::stdout().lock().write_all(text.as_bytes())?;
             Ok(0)
         }
+    }
+}
+
+/// What is said of an error that [`run`] returns.
+pub fn failure(error: &io::Error) -> String {
+    let inner = error.get_ref();
+    let cause = inner.and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(error);
+    let errno = cause.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    // To write takes no descriptor.
+    if matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
+        return crate::sys::too_many_open_files();
+    }
+    match inner {
+        Some(inner) => inner.to_string(),
+        None => format!("cannot write to standard output: {error}"),
     }
 }
 
@@ -104,6 +120,17 @@ mod tests {
         assert!(target.starts_with(std::env::consts::ARCH), "{target}");
         let digest = lines[3].strip_prefix("kernel object sha256:").unwrap();
         assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
+    }
+
+    #[test]
+    fn only_a_failure_to_write_is_said_to_be_one() {
+        let os = |errno: rustix::io::Errno| io::Error::from(errno);
+        assert!(failure(&os(rustix::io::Errno::NOSPC)).starts_with("cannot write to standard output: No space"));
+        for many in [os(rustix::io::Errno::MFILE), io::Error::other(os(rustix::io::Errno::NFILE))] {
+            assert!(failure(&many).starts_with("too many open files: raise their limit (ulimit -n), which is "));
+        }
+        assert!(failure(&io::Error::other(os(rustix::io::Errno::PERM))).starts_with("Operation not permitted"));
+        assert_eq!(failure(&io::Error::other("no room")), "no room");
     }
 
     #[test]

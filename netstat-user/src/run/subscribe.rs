@@ -12,6 +12,7 @@ use crate::kernel;
 use crate::model::limits::Kinds;
 use crate::model::{EventName, TcpState};
 use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::sys;
 use bytes::BytesMut;
 use std::io::{self, Write};
 use std::net::Shutdown;
@@ -27,7 +28,7 @@ const BATCH: usize = 256 << 10;
 /// code; `None` where the caller is to trace by itself.
 ///
 /// # Errors
-/// A failure to write to standard output.
+/// A failure to write to standard output; any other is wrapped by [`io::Error::other`].
 pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
     let path = match &options.agent {
         Some(path) => path.as_path(),
@@ -43,7 +44,7 @@ pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
     };
     match Asking::new(path, &Request::Events(filter(options, chosen))) {
         Ok(asking) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = sys::runtime()?;
             let outcome = runtime.block_on(follow(options, chosen, path, asking));
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
@@ -95,7 +96,7 @@ enum End {
 
 async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> io::Result<u8> {
     let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
-    let mut asked = Asked::new(options.duration)?;
+    let mut asked = Asked::new(options.duration).map_err(io::Error::other)?;
     let here = asking.is_here();
     if !here {
         if options.select.names_owners() {
@@ -112,9 +113,10 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
         }
     }
     let (stream, arrived) = asking.into_parts();
-    stream.set_nonblocking(true)?;
-    let end_of_ours = stream.try_clone()?;
-    let mut stream = Stream::new(options, chosen, UnixStream::from_std(stream)?, arrived, here)?;
+    stream.set_nonblocking(true).map_err(io::Error::other)?;
+    let end_of_ours = stream.try_clone().map_err(io::Error::other)?;
+    let mut stream =
+        Stream::new(options, chosen, UnixStream::from_std(stream).map_err(io::Error::other)?, arrived, here)?;
     let stop = asked.stop();
     tokio::pin!(stop);
     let end = loop {
@@ -200,7 +202,7 @@ impl<'a> Stream<'a> {
             stream,
             arrived,
             here,
-            output: Output::new()?,
+            output: Output::new().map_err(io::Error::other)?,
             out: Vec::new(),
             lost: 0,
             stopping: false,

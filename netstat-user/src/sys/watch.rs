@@ -1,10 +1,41 @@
-//! Descriptors watched by the runtime.
+//! The runtime, and descriptors watched by it.
 
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime::{Builder, Runtime},
+};
+
+/// Descriptors that a runtime takes, with those that all runtimes of a process share.
+const OF_A_RUNTIME: usize = 8;
+
+/// What to do where no descriptor is left.
+pub fn too_many_open_files() -> String {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = most.map_or_else(String::new, |most| format!(", which is {most}"));
+    format!("too many open files: raise their limit (ulimit -n){most}")
+}
+
+/// A runtime on the calling thread.
+///
+/// # Errors
+/// Fewer descriptors left than it takes, or the kernel's.
+pub fn runtime() -> io::Result<Runtime> {
+    use rustix::event::{EventfdFlags, eventfd};
+    // Where there are fewer, the runtime would panic.
+    let spare: Result<Vec<OwnedFd>, _> = (0..OF_A_RUNTIME).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
+    match spare {
+        Ok(spare) => drop(spare),
+        Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+            return Err(io::Error::other(too_many_open_files()));
+        }
+        Err(error) => return Err(io::Error::other(error)),
+    }
+    Builder::new_current_thread().enable_all().build().map_err(io::Error::other)
+}
 
 /// Watches a duplicate of a descriptor, which stays open as long as it is watched.
 ///

@@ -18,6 +18,8 @@ use std::process::Command;
 pub const TESTS: &[Test] = &[
     ("attack::an_impostor_is_not_believed", an_impostor_is_not_believed),
     ("attack::modes_whatever_the_umask", modes_whatever_the_umask),
+    ("attack::a_group_that_cannot_be_is_refused", a_group_that_cannot_be_is_refused),
+    ("attack::no_way_to_the_socket_is_anothers", no_way_to_the_socket_is_anothers),
     ("attack::a_link_swapped_in_is_not_followed", a_link_swapped_in_is_not_followed),
 ];
 
@@ -58,6 +60,39 @@ fn an_impostor_is_not_believed() -> Done {
         assert!(String::from_utf8_lossy(&refused.stderr).contains("runs as user 54321"), "{args:?}: {refused:?}");
     }
     impostor.end();
+    Done::Passed
+}
+
+fn a_group_that_cannot_be_is_refused() -> Done {
+    let socket = folder("no-group").join("agent.sock");
+    let refused = ask(&["agent", "--group", "4294967295", "--socket"], &socket);
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.end, End::Exit(1), "{refused:?}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("there is no group"), "{stderr}");
+    Done::Passed
+}
+
+/// Somewhere above the socket is a folder of another user's, who could rename what is below, or a link of theirs.
+fn no_way_to_the_socket_is_anothers() -> Done {
+    let theirs = folder("e2g");
+    let ours = folder("e2g/x");
+    chown(&theirs, Some(STRANGER), None).unwrap();
+    let above = folder("e2l");
+    let link = above.join("link");
+    symlink(folder("e2l/ours"), &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
+    for place in [ours.join("y"), ours, link.join("y"), link.clone()] {
+        let refused =
+            Agent::at(&place.join("a.sock"), &[]).err().expect("an agent beyond another user's folder or link");
+        assert_eq!(refused.0, End::Exit(1), "{refused:?}");
+        assert!(refused.1.len() == 1 && refused.1[0].contains("user 54321's"), "{refused:?}");
+    }
+    assert!(!theirs.join("x/y").exists() && !above.join("ours/y").exists(), "a folder was made there");
+    // A link of root's leads there as before.
+    std::os::unix::fs::lchown(&link, Some(0), None).unwrap();
+    let agent = Agent::at(&link.join("y/a.sock"), &[]).unwrap_or_else(|why| panic!("{why:?}"));
+    assert!(above.join("ours/y/a.sock").exists());
+    agent.stop();
     Done::Passed
 }
 

@@ -16,7 +16,9 @@ use std::process::Command;
 pub const TESTS: &[Test] = &[
     ("attack::few_descriptors_are_enough_or_are_named", few_descriptors_are_enough_or_are_named),
     ("attack::no_descriptors_are_no_end_of_sockets", no_descriptors_are_no_end_of_sockets),
+    ("attack::too_few_descriptors_for_a_runtime_are_named", too_few_descriptors_for_a_runtime_are_named),
     ("attack::no_threads_are_no_abort", no_threads_are_no_abort),
+    ("attack::the_silent_do_not_hold_up_the_end", the_silent_do_not_hold_up_the_end),
     ("attack::times_beyond_all_clocks", times_beyond_all_clocks),
     ("attack::a_reload_is_reported", a_reload_is_reported),
 ];
@@ -87,6 +89,35 @@ fn no_descriptors_are_no_end_of_sockets() -> Done {
     Done::Passed
 }
 
+/// Whoever has too few descriptors to begin with is refused with one line, and nobody panics.
+fn too_few_descriptors_for_a_runtime_are_named() -> Done {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        return Done::Skipped("prlimit is not installed".into());
+    }
+    let agent = Agent::start(&[]);
+    let served = agent.socket.to_str().unwrap();
+    let free = path();
+    let free = free.to_str().unwrap();
+    for descriptors in 5..14 {
+        for args in
+            [&["events", "--agent", served, "--duration", "300ms"][..], &["agent", "--socket", free], &["events"]]
+        {
+            // With enough of them, it would serve.
+            if descriptors > 8 && args.len() != 5 {
+                continue;
+            }
+            let outcome = limited(&format!("--nofile={descriptors}"), args);
+            let stderr = String::from_utf8_lossy(&outcome.stderr).to_lowercase();
+            let said = !stderr.contains("panicked") && !stderr.contains("standard output");
+            let named = outcome.end == End::Exit(1) && stderr.contains("too many open files");
+            assert!(said && (named || outcome.end == End::Exit(0)), "{descriptors}, {args:?}: {outcome:?}");
+            assert!(descriptors > 6 || named, "{descriptors}, {args:?}: {outcome:?}");
+        }
+    }
+    agent.stop();
+    Done::Passed
+}
+
 /// Without room for another thread the tables are printed, and the agent ends with a line, or serves; nobody is aborted.
 fn no_threads_are_no_abort() -> Done {
     // Busybox has a setpriv of less, without `--version`.
@@ -119,6 +150,32 @@ fn no_threads_are_no_abort() -> Done {
         }
     }
     Done::Passed
+}
+
+/// Clients that have not asked, or sent what is no request, get no grace when the agent ends.
+fn the_silent_do_not_hold_up_the_end() -> Done {
+    use std::io::Write;
+    let mut took = Vec::new();
+    // The grace is two seconds: one end below that is enough on a busy machine.
+    for _ in 0..3 {
+        let agent = Agent::start(&[]);
+        let mut good = bytes::BytesMut::new();
+        netstat_user::query::Request::Status.encode(&mut good);
+        let mut clients: Vec<_> = (0..8).map(|_| agent.connect().unwrap()).collect();
+        clients[1].write_all(&good[..1]).unwrap();
+        clients[2].write_all(&good[..good.len() - 1]).unwrap();
+        clients[3].write_all(&[0xff; 64]).unwrap();
+        // They have their places, and this one is the ninth.
+        agent.wait("places of the silent", |status| status.clients == 9);
+        let begin = std::time::Instant::now();
+        agent.stop();
+        took.push(begin.elapsed());
+        if took.iter().any(|took| took.as_millis() < 1900) {
+            return Done::Passed;
+        }
+        drop(clients);
+    }
+    panic!("the silent hold up the end: {took:?}")
 }
 
 fn times_beyond_all_clocks() -> Done {
