@@ -172,7 +172,9 @@ fn besiege(path: &str, readers: u16) {
 
 /// Looks at all that another user can ask for, and says what was seen.
 fn look(path: &str, other: u32) {
-    let is_mine = |pid: u32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == crate::attack::STRANGER);
+    let is_mine = |pid: u32| {
+        std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == crate::attack::STRANGER)
+    };
     let links = ask(path, &Request::Holders).into_iter().filter_map(|answer| match answer {
         Answer::Links(links) => Some(links),
         _ => None,
