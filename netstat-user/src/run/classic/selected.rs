@@ -2,12 +2,14 @@
 
 use crate::cli::classic::Options;
 use crate::cli::select::Selection;
-use crate::field::{Field, HasFields, Need, RowKinds, Value};
+use crate::field::{Field, HasFields, Need, Value};
 use crate::filter::{Predicate, Resolver};
+use crate::proc::netns;
 use crate::run::resolve::MachineNames;
 use crate::view::columns::{Cells, Kept, Shape, Table, cells};
 use crate::view::json::Object;
 use std::collections::HashMap;
+use std::path::Path;
 
 /// The rows of a run, as they come in.
 #[derive(Debug, Default)]
@@ -53,11 +55,15 @@ impl Selected {
     /// A name that means nothing, in words for standard error.
     pub fn new(options: &Options) -> Result<Self, String> {
         let selection = options.selection.clone();
-        let rows = RowKinds::INET.and(RowKinds::SCTP).and(RowKinds::UNIX).and(RowKinds::CLOSED);
         let mut names = MachineNames;
         let netns = match &selection.netns[..] {
             [] => None,
             listed => {
+                let numbers = listed.iter().filter_map(|name| name.parse().ok()).collect::<Vec<u32>>();
+                // What closed of late may have outlived its namespace.
+                if let Some(none) = missing(&numbers).filter(|_| options.recent.is_none()) {
+                    return Err(format!("there is no network namespace `{none}'"));
+                }
                 let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
                 Some(listed.iter().filter_map(inode).collect())
             }
@@ -65,7 +71,7 @@ impl Selected {
         let predicate = match &selection.expr {
             None => None,
             Some(expr) => {
-                let made = Predicate::new(expr, rows, &mut names);
+                let made = Predicate::new(expr, &mut names);
                 Some(made.map_err(|error| selection.wrong_name(error))?)
             }
         };
@@ -240,6 +246,16 @@ impl Selected {
     pub fn is_in_vain(&self) -> bool {
         self.predicate.is_some() && !self.matched
     }
+}
+
+/// The first of these namespaces that is not there. Where processes may not be looked at, any may be.
+fn missing(inodes: &[u32]) -> Option<u32> {
+    if inodes.is_empty() {
+        return None;
+    }
+    let found = netns::all(Path::new("/proc"), Path::new(netns::NAMES));
+    let known = |inode: u32| found.refused || found.namespaces.iter().any(|namespace| namespace.inode == inode);
+    inodes.iter().copied().find(|&inode| !known(inode))
 }
 
 fn print(out: &mut Vec<u8>, mut table: Table, rows: &[Cells], terminal: Option<usize>) {
