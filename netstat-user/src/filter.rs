@@ -23,7 +23,7 @@ pub use literal::Literal;
 pub use mistake::{Mistake, NameError};
 pub use parse::{is_meant, parse};
 pub use predicate::{Predicate, Resolver};
-pub use spelling::{Spelling, protos, state};
+pub use spelling::{Spelling, only_internet, protos, state};
 pub use states::StateSet;
 
 use crate::field::Field;

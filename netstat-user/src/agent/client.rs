@@ -318,6 +318,9 @@ impl<L: Lists> Client<L> {
 
     async fn table(&mut self, live: bool, recent_ns: u64, netns: Option<u32>) -> io::Result<()> {
         let sight = self.sight().await?;
+        if netns.is_some() && !sight.has(netns) {
+            return self.refuse(NOT_YOURS).await;
+        }
         let (answer, snapshot) = oneshot::channel();
         self.ask(Ask::Table { live, recent_ns, netns, sight: sight.clone(), hurry: self.is_staff, answer }).await?;
         let snapshot = snapshot.await.map_err(io::Error::other)?;

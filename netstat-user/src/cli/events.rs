@@ -203,11 +203,9 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     if given.asks_for_help() {
         return Ok(Request::Print(field::help()));
     }
-    options.selection = given.read(RowKinds::EVENT).map_err(|error| Refusal {
-        reason: None,
-        message: format!("netstat-user events: {error}\n"),
-        exit: 2,
-    })?;
+    let read = given.only_internet().and_then(|()| given.read(RowKinds::EVENT));
+    options.selection =
+        read.map_err(|error| Refusal { reason: None, message: format!("netstat-user events: {error}\n"), exit: 2 })?;
     if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
         return Err(help::refusal(&command().error(ErrorKind::ArgumentConflict, message)));
@@ -278,6 +276,9 @@ mod tests {
             "--life --event close",
             "--failed --state LISTEN",
             "--proto tpc",
+            "--proto unix",
+            "--proto tcp,sctp",
+            "--where fwmark=1",
             "--state OPEN",
             "--port 65536",
             "--port -1",

@@ -77,6 +77,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     if !narrows {
         return Err(wrong("an expression is required: --where EXPR, or a short spelling like --lport".to_owned()));
     }
+    given.only_internet().map_err(wrong)?;
     let selection = given.read(RowKinds::INET).map_err(wrong)?;
     let flag = |name| matches.get_flag(name);
     Ok(Request::Kill(Options { selection, dry_run: flag(DRY_RUN), yes: flag(YES), json: flag(JSON) }))
@@ -114,9 +115,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_refused() {
-        for words in
-            [&["--where", "nonsense = 1"][..], &["--columns", "pid", "--pid", "1"], &["operand"], &["--limit", "3"]]
-        {
+        for words in [
+            &["--where", "nonsense = 1"][..],
+            &["--proto", "unix"],
+            &["--proto", "tcp,SCTP"],
+            &["--columns", "pid", "--pid", "1"],
+            &["operand"],
+            &["--limit", "3"],
+        ] {
             assert_eq!(kill(words).unwrap_err().0, 2, "{words:?}");
         }
         assert_eq!(kill(&["--help"]).unwrap_err().0, 0);

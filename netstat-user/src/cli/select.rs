@@ -216,6 +216,14 @@ impl Given {
         self.spelled.iter().find(|(known, _)| *known == spelling).map_or(&[], |(_, values)| values)
     }
 
+    /// Refuses protocols that only tables list.
+    ///
+    /// # Errors
+    /// The word, and those to write instead.
+    pub fn only_internet(&self) -> Result<(), String> {
+        filter::only_internet(self.spelled(Spelling::Proto)).map_err(|error| format!("--proto: {error}"))
+    }
+
     /// Reads the options, for a view that lists rows of these kinds.
     ///
     /// # Errors

@@ -216,6 +216,7 @@ impl Grammar {
             "dport" => self.port(input, Side::Remote),
             "autobound" => Ok(Expr::Autobound),
             "dev" if !compares || peek(equality).parse_next(input).is_ok() => {
+                self.listed(Field::Dev, place)?;
                 let negated = opt(equality).parse_next(input)? == Some(Op::Ne);
                 let (name, null, place) = operand(input, "expected the name or index of a device")?;
                 if null {
@@ -224,7 +225,10 @@ impl Grammar {
                 }
                 Ok(Expr::Device { negated, name, place })
             }
-            "fwmark" if !compares || peek(equality).parse_next(input).is_ok() => self.mark(input),
+            "fwmark" if !compares || peek(equality).parse_next(input).is_ok() => {
+                self.listed(Field::Fwmark, place)?;
+                self.mark(input)
+            }
             "cgroup" if !compares => {
                 let (text, null, place) = operand(input, "expected the path of a cgroup")?;
                 let value = Literal { text, null };
@@ -240,6 +244,9 @@ impl Grammar {
         let (text, _, place) = operand(input, "expected a host such as `10.0.0.0/8', `[::1]:80' or `*:ssh'")?;
         let host = HostPattern::parse(&text).map_err(|what| wrong_at(place, what, None))?;
         if let HostPattern::Unix(path) = &host {
+            if self.rows == RowKinds::EVENT {
+                self.listed(Field::Path, place)?;
+            }
             literal::path_glob(path).map_err(|(what, near)| wrong_at(place, what, near))?;
         }
         Ok(Expr::Host { side, host, place })
@@ -280,10 +287,7 @@ impl Grammar {
     /// `FIELD OP VALUE`, the field read already.
     fn compare(self, input: &mut Tokens<'_>, name: &str, place: Place) -> Parsed<Expr> {
         let Some(field) = Field::named(name) else { return Err(self.unknown(name, place)) };
-        if !field.spec().rows().meets(self.rows) {
-            let what = format!("no row that is listed has a field `{name}'; --columns help lists the fields");
-            return Err(wrong_at(place, what, None));
-        }
+        self.listed(field, place)?;
         let expected = format!("expected an operator after `{name}': = != < <= > >= ~ !~");
         let op = op(input).map_err(|_: ErrMode<Wrong>| wrong(input, expected))?;
         let expected = format!("expected a value after `{name} {}'", op.name());
@@ -293,6 +297,15 @@ impl Grammar {
             Ok(_) => Ok(Expr::Compare { field, op, value, place }),
             Err((what, near)) => Err(wrong_at(place, what, near)),
         }
+    }
+
+    /// Whether a row that is listed has the field; refused where none has.
+    fn listed(self, field: Field, place: Place) -> Parsed<()> {
+        if field.spec().rows().meets(self.rows) {
+            return Ok(());
+        }
+        let what = format!("no row that is listed has a field `{}'; --columns help lists the fields", field.name());
+        Err(wrong_at(place, what, None))
     }
 
     /// Why a word begins no condition.

@@ -3,7 +3,7 @@
 use super::host::{Addresses, Network};
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, Place, PortPattern, Side, states};
-use crate::field::{Field, HasFields, Kind, Need, RowKinds, Value};
+use crate::field::{Field, HasFields, Kind, Need, Value};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -61,13 +61,13 @@ pub(super) enum Operand {
 }
 
 impl Predicate {
-    /// Looks up the names in an expression over these kinds of rows.
+    /// Looks up the names in an expression.
     ///
     /// # Errors
     /// A name that means nothing.
-    pub fn new(expr: &Expr, rows: RowKinds, resolver: &mut impl Resolver) -> Result<Self, NameError> {
+    pub fn new(expr: &Expr, resolver: &mut impl Resolver) -> Result<Self, NameError> {
         let (mut needs, mut fields) = (Need::NONE, Vec::new());
-        let test = Compiler { rows, resolver, needs: &mut needs, fields: &mut fields }.test(expr)?;
+        let test = Compiler { resolver, needs: &mut needs, fields: &mut fields }.test(expr)?;
         Ok(Self { test, needs, fields })
     }
 
@@ -93,7 +93,6 @@ impl Predicate {
 }
 
 struct Compiler<'a, R> {
-    rows: RowKinds,
     resolver: &'a mut R,
     needs: &'a mut Need,
     fields: &'a mut Vec<Field>,
@@ -167,12 +166,6 @@ impl<R: Resolver> Compiler<'_, R> {
     }
 
     fn compare(&mut self, field: Field, op: Op, value: &Literal, place: Place) -> Result<Test, NameError> {
-        // Of a row that several processes hold, any of them may be meant.
-        let field = match field {
-            Field::Pid if !self.rows.meets(RowKinds::EVENT) => Field::OwnersPid,
-            Field::Comm if !self.rows.meets(RowKinds::EVENT) => Field::OwnersComm,
-            field => field,
-        };
         self.need(field);
         let kind = field.spec().kind;
         let scale = if let Kind::Span(unit) = kind { unit.nanos().into() } else { 1 };

@@ -138,8 +138,23 @@ pub fn protos(word: &str) -> Result<Vec<&'static str>, String> {
     if !found.is_empty() {
         return Ok(found);
     }
-    let known =
-        ["tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "udplite", "udplite4", "udplite6", "raw", "raw4", "raw6"];
-    let near = nearest(&lower, known).map_or_else(String::new, |near| format!("; did you mean `{near}'?"));
-    Err(format!("`{word}' is no protocol: write one of {}{near}", known.join(" ")))
+    let near = nearest(&lower, INTERNET).map_or_else(String::new, |near| format!("; did you mean `{near}'?"));
+    Err(format!("`{word}' is no protocol: write one of {}{near}", INTERNET.join(" ")))
+}
+
+/// The words for the protocols of Internet sockets that events and `kill` know.
+const INTERNET: [&str; 12] =
+    ["tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "udplite", "udplite4", "udplite6", "raw", "raw4", "raw6"];
+
+/// Refuses protocols whose sockets have no events and are not closed: SCTP's, and UNIX domain sockets.
+///
+/// # Errors
+/// What is wrong with the first wrong word, and the words to write.
+pub fn only_internet(values: &[String]) -> Result<(), String> {
+    for word in values.iter().flat_map(|value| value.split(',')) {
+        if ["sctp", "unix"].iter().any(|known| known.eq_ignore_ascii_case(word)) {
+            return Err(format!("`{word}' sockets are not seen here: write one of {}", INTERNET.join(" ")));
+        }
+    }
+    Ok(())
 }

@@ -67,7 +67,7 @@ fn says(text: &str, row: &SocketRow) -> bool {
     let labels = Labels { users: HashMap::from([(1000, b"joe".to_vec())]), ..Labels::default() };
     let context =
         RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &HashMap::new(), providers: &[] };
-    let predicate = Predicate::new(&read(text), ROWS, &mut Names).unwrap_or_else(|error| panic!("{}", error.what));
+    let predicate = Predicate::new(&read(text), &mut Names).unwrap_or_else(|error| panic!("{}", error.what));
     predicate.holds(&RowFields { row, recorded: None, context: &context })
 }
 
@@ -134,8 +134,11 @@ fn every_condition_is_true_of_some_rows_and_not_of_others() {
         ("proto ~ '^(udp|tcp)$'", [true, false, false, true]),
         ("proto !~ 6$", [true, false, false, true]),
         // Owners: one of them is enough.
-        ("owners.pid = 9 and owners.pid != 9 and pid > 8", [true, true, true, true]),
-        ("owners.comm = ng?nx and comm ~ ^n", [true, true, true, true]),
+        ("owners.pid = 9 and owners.pid != 9 and owners.pid > 8", [true, true, true, true]),
+        ("owners.comm = ng?nx and owners.comm ~ ^n", [true, true, true, true]),
+        // The first of them is the one that is shown.
+        ("pid = 7 and comm = nginx", [true, true, true, true]),
+        ("pid = 9 or pid != 7 or comm = null or comm != nginx", [false, false, false, false]),
         (r"owners.program = 'a\*b' and owners.program = a*", [true, true, true, true]),
         (r"owners.program = \*", [false, false, false, false]),
         ("owners.comm = null", [true, true, true, true]),
@@ -170,7 +173,7 @@ fn unix_domain_sockets() {
         ("autobound", [false, true, true]),
         ("sport = :80 or src 127.0.0.1", [false, false, false]),
     ] {
-        let predicate = Predicate::new(&read(text), ROWS, &mut Names).unwrap();
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
         let got = rows.each_ref().map(|row| predicate.holds(&UnixFields { row, context: &context }));
         assert_eq!(got, expected, "{text}");
     }
@@ -196,9 +199,32 @@ fn rows_are_decided_as_early_as_can_be() {
         ("dev = lo", None),
         ("user = joe", None),
     ] {
-        let predicate = Predicate::new(&read(text), ROWS, &mut Names).unwrap();
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
         assert!(!predicate.needs().is_none());
         assert_eq!(predicate.decide(&row, Need::NONE), decided, "{text}");
+    }
+}
+
+#[test]
+fn conditions_on_what_no_listed_row_has_are_refused() {
+    for (text, rows, field) in [
+        ("dev lo", RowKinds::EVENT, Some("dev")),
+        ("dev = lo", RowKinds::EVENT, Some("dev")),
+        ("dev = null", RowKinds::EVENT, Some("dev")),
+        ("fwmark = 0x1", RowKinds::EVENT, Some("fwmark")),
+        ("state established and fwmark != 1/3", RowKinds::EVENT, Some("fwmark")),
+        ("recv_q > 1", RowKinds::EVENT, Some("recv_q")),
+        ("src /run/x", RowKinds::EVENT, Some("path")),
+        ("autobound or cgroup /x or src 10.0.0.1", RowKinds::EVENT, None),
+        ("dev lo and fwmark = 1", RowKinds::INET, None),
+    ] {
+        match (parse(text, rows), field) {
+            (Ok(_), None) => {}
+            (Err(mistake), Some(field)) => {
+                assert!(mistake.what.contains(&format!("no row that is listed has a field `{field}'")), "{mistake}");
+            }
+            (got, _) => panic!("{text}: {got:?}"),
+        }
     }
 }
 
@@ -263,7 +289,7 @@ fn names_that_mean_nothing_are_refused_at_their_place() {
         ("dev = eth9", "there is no device `eth9'"),
         ("local.port < two", "is the name of several ports"),
     ] {
-        let error = Predicate::new(&read(text), ROWS, &mut Names).unwrap_err();
+        let error = Predicate::new(&read(text), &mut Names).unwrap_err();
         assert!(error.what.contains(what), "{text}: {}", error.what);
         assert!(error.place.end > error.place.start, "{text}");
     }

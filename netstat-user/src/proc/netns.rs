@@ -66,6 +66,11 @@ fn threads(root: &Path, pid: u32) -> Vec<(u32, u32)> {
 /// Every namespace that a process or one of its threads is in, or that has a name.
 pub fn all(root: &Path, names: &Path) -> Found {
     let (mut found, mut refused) = (BTreeMap::new(), false);
+    // One's own is read through oneself: any other process may end.
+    let myself = fs::read_link(root.join("self")).ok().and_then(|link| link.to_str()?.parse().ok());
+    if let (Ok(inode), Some(pid)) = (own(root), myself) {
+        found.insert(inode, Namespace { inode, name: None, pid: Some(pid) });
+    }
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let inode = match of(root, pid) {
@@ -146,18 +151,49 @@ pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send)
     enter(&File::open(there)?, f)
 }
 
-/// Runs `f` on a thread that enters the namespace.
+/// Runs `f` on a thread that enters the namespace; where there may be no more threads, on the calling one, which comes back.
 fn enter<T: Send>(file: &File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-    std::thread::scope(|scope| {
+    let mut work = Some(f);
+    let apart = std::thread::scope(|scope| {
         let inside = std::thread::Builder::new().spawn_scoped(scope, || {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-            Ok(f())
-        })?;
-        inside.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
-    })
+            Ok(work.take().map(|f| f()))
+        });
+        let panicked = |_| Err(io::Error::other("the thread in the namespace panicked"));
+        inside.ok().map(|inside| inside.join().unwrap_or_else(panicked))
+    });
+    match (apart.transpose()?.flatten(), work) {
+        (Some(done), _) => Ok(done),
+        (None, Some(f)) => visit(file, f),
+        (None, None) => Err(io::ErrorKind::Other.into()),
+    }
+}
+
+/// Runs `f` on the calling thread, in the namespace for that long.
+fn visit<T>(file: &File, f: impl FnOnce() -> T) -> io::Result<T> {
+    let own = File::open("/proc/thread-self/ns/net")?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let done = f();
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
+    Ok(done)
 }
 
 impl Namespace {
+    /// Whether it can no longer be found where it was: its process has ended or left it, its name is gone. Another process may be in it.
+    pub fn is_gone(&self, root: &Path, names: &Path) -> bool {
+        let place = match self.pid {
+            Some(pid) => of(root, pid),
+            None => {
+                let name = self.name.as_deref().unwrap_or_default();
+                fs::metadata(names.join(std::ffi::OsStr::from_bytes(name))).map(|namespace| namespace.ino() as u32)
+            }
+        };
+        match place {
+            Ok(inode) => inode != self.inode,
+            Err(error) => error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH),
+        }
+    }
+
     /// Runs `f` with a root below which `net/` is this namespace's: that of a process in it, or of a thread that enters it.
     ///
     /// # Errors
@@ -217,6 +253,44 @@ mod tests {
         assert!(read.unwrap().starts_with(b"  sl"));
         assert!(inode != own || !rustix::process::geteuid().is_root());
         drop(tell.0);
+    }
+
+    #[test]
+    fn a_process_that_ends_takes_its_namespace_away() {
+        let (root, names) = (Path::new("/proc"), Path::new("/nonexistent"));
+        let inode = own(root).unwrap();
+        let namespace = |pid, inode| Namespace { inode, name: None, pid: Some(pid) };
+        assert!(!namespace(std::process::id(), inode).is_gone(root, names));
+        assert!(namespace(std::process::id(), inode + 1).is_gone(root, names), "it is elsewhere");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!namespace(child.id(), inode).is_gone(root, names));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(namespace(child.id(), inode).is_gone(root, names));
+        assert!(Namespace { inode, name: Some(b"blue".to_vec()), pid: None }.is_gone(root, names));
+    }
+
+    #[test]
+    fn a_thread_that_visits_a_namespace_comes_back() {
+        let here = || fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+        let before = here();
+        let root = Path::new("/proc");
+        let mut child = std::process::Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        // Without privilege it ends.
+        while of(root, child.id()).is_ok_and(|inode| u64::from(inode) == before) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let file = File::open(root.join(child.id().to_string()).join("ns/net"));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let Ok(file) = file else { return };
+        let inode = file.metadata().unwrap().ino();
+        match visit(&file, here) {
+            Ok(seen) => assert_eq!(seen, inode),
+            Err(_) => assert!(!rustix::process::geteuid().is_root()),
+        }
+        assert_eq!(here(), before);
     }
 
     #[test]

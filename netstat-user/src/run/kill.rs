@@ -9,6 +9,7 @@ use crate::diag::Channel;
 use crate::diag::destroy::{Destroyed, Target, destroy};
 use crate::diag::inet::SocketId;
 use crate::diag::tables::{self, Asked, Protocol};
+use crate::field::Need;
 use crate::model::{Owners, SocketRow};
 use crate::proc::netns;
 use crate::run::complain;
@@ -42,6 +43,12 @@ pub fn run(options: &Options) -> io::Result<u8> {
             return Ok(2);
         }
     };
+    if selected.needs().meets(Need::AGES) {
+        complain(
+            "kill: age_ns and state_age_ns are known to the agent alone, which kill does not ask: select by other fields",
+        );
+        return Ok(2);
+    }
     let mut session = Session::new(&tables, selected);
     let (rows, owners) = internet::matching(&mut session)?;
     session.out.flush()?;

@@ -5,7 +5,7 @@ use super::resolve::MachineNames;
 use super::screen;
 use super::whose::Followed;
 use crate::cli::events::Options;
-use crate::field::{EventFields, Field, HasFields, Need, Provider, RowKinds, Value};
+use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
 use crate::filter::Predicate;
 use crate::life::Lives;
 use crate::model::limits::Limits;
@@ -34,7 +34,7 @@ impl Chosen {
     /// A name that means nothing, in words for standard error.
     pub fn new(options: &Options) -> Result<Self, String> {
         let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
-        let predicate = Predicate::new(expr, RowKinds::EVENT, &mut MachineNames);
+        let predicate = Predicate::new(expr, &mut MachineNames);
         let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;
         // What a life is summed up from must not be left out.
         let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };

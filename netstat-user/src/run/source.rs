@@ -114,7 +114,18 @@ impl Source {
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
     pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
         let look = |namespace: Namespace| {
-            let inside = namespace.within(&self.root, Path::new(netns::NAMES), |root| self.tables(root, wanted));
+            let names = Path::new(netns::NAMES);
+            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, wanted));
+            let mut inside = look(&namespace);
+            let missing = |table: &ProtoTable| table.1.as_ref().is_err_and(is_missing);
+            if inside.as_ref().is_ok_and(|tables| tables.iter().any(missing)) && namespace.is_gone(&self.root, names) {
+                // Its process has ended; a name may keep it.
+                let kept = Namespace { pid: None, ..namespace.clone() };
+                if kept.name.is_none() || kept.is_gone(&self.root, names) {
+                    return None;
+                }
+                inside = look(&kept);
+            }
             let tables = match inside {
                 Ok(tables) => tables,
                 // No descriptor, thread or memory left is not the same as gone.
@@ -391,6 +402,12 @@ fn is_scarce(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
 }
 
+/// Whether a table is not there: the kernel has none, or its namespace has none any more.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENXIO | libc::EINVAL))
+}
+
 /// How many sockets there are.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct InUse {
@@ -475,6 +492,20 @@ mod tests {
         ] {
             assert_eq!(is_beyond_diag(sockets, timers, loaded), expected, "{sockets} {timers} {loaded}");
         }
+    }
+
+    #[test]
+    fn a_namespace_that_ends_while_it_is_read_is_absent() {
+        let source = Source::new(Path::new("/proc"), Needs::default());
+        let wanted = RowsWanted { protos: vec![Proto::Raw, Proto::Raw6], peer: None };
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let own = netns::own(Path::new("/proc")).unwrap();
+        let namespaces = [child.id(), std::process::id()];
+        let namespaces = namespaces.map(|pid| Namespace { inode: own, name: None, pid: Some(pid) });
+        let spaces = source.of(namespaces.to_vec(), &wanted);
+        let [only] = &spaces[..] else { panic!("{spaces:?}") };
+        assert!(only.netns == Some(own) && only.tables.len() == 2 && only.tables[0].1.is_ok());
     }
 
     #[test]

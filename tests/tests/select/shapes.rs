@@ -18,6 +18,8 @@ pub const TESTS: &[Test] = &[
     ("select: every namespace, and one by its name", namespaces),
     ("select: the same through the agent, and closed sockets", through_the_agent),
     ("select: mistakes are marked and nothing is printed", mistakes),
+    ("select: mistakes of verbs", mistakes_of_verbs),
+    ("select: namespaces that begin and end", fleeting_namespaces),
     ("select: ignored words are named on standard error only", ignored_words),
 ];
 
@@ -223,6 +225,8 @@ fn mistakes() -> Done {
         (&["-tan", "--count-by", "state", "--columns", "uid"], &["--count-by has columns of its own"]),
         (&["-tan", "--port", "70000"], &["--port: "]),
         (&["-tan", "--pid", "0"], &["--pid: `0' is no process id"]),
+        (&["-tan", "--netns", "1"], &["there is no network namespace `1'"]),
+        (&["-tan", "--netns", "no-such-name"], &["there is no network namespace `no-such-name'"]),
         (&["-tan", "--state", "open"], &["--state: `open' is no state"]),
         (&["-r", "--where", "state listening"], &["--where selects Internet and UNIX sockets"]),
         (&["-tan", "--wher", "x"], &["unrecognized option '--wher'"]),
@@ -233,6 +237,42 @@ fn mistakes() -> Done {
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert!(says.iter().all(|says| said.contains(says)), "{args:?}: {said}");
     }
+    Done::Passed
+}
+
+fn mistakes_of_verbs() -> Done {
+    let zoo = Zoo::get();
+    for (args, says) in [
+        (&["events", "--where", "dev lo"][..], "no row that is listed has a field `dev'"),
+        (&["events", "--where", "fwmark = 1"], "no row that is listed has a field `fwmark'"),
+        (&["events", "--proto", "unix"], "`unix' sockets are not seen here: write one of tcp tcp4"),
+        (&["kill", "--dry-run", "--proto", "unix"], "`unix' sockets are not seen here: write one of tcp tcp4"),
+        (&["kill", "--dry-run", "--where", "age_ns > 1s"], "which kill does not ask"),
+        (&["kill", "--dry-run", "--netns", "1", "--lport", "1"], "there is no network namespace `1'"),
+    ] {
+        let outcome = zoo.ours(args);
+        assert_eq!(outcome.end, End::Exit(2), "{args:?}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(said.contains(says) && !said.contains("--no-agent"), "{args:?}: {said}");
+    }
+    Done::Passed
+}
+
+/// Namespaces that begin and end while all are listed are there or not; what is said of the others stays true.
+fn fleeting_namespaces() -> Done {
+    let end = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !end.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = std::process::Command::new("unshare").args(["-n", "true"]).status();
+            }
+        });
+        let runs = (0..30).map(|_| Zoo::get().ours(&["-tuwxan", "--all-netns", "--no-agent"])).collect::<Vec<_>>();
+        end.store(true, std::sync::atomic::Ordering::Relaxed);
+        for outcome in runs {
+            assert!(outcome.end == End::Exit(0) && outcome.stderr.is_empty(), "{outcome:?}");
+        }
+    });
     Done::Passed
 }
 

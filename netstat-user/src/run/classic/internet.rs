@@ -288,6 +288,10 @@ fn sctp_files(
             (endpoints, (filter != Filter::Listening).then(|| sctp::associations(root)))
         };
         let Ok((endpoints, associations)) = space.within(read) else { continue };
+        let failed = [&endpoints, &associations].into_iter().flatten().any(Result::is_err);
+        if failed && space.is_gone() {
+            continue;
+        }
         endpoints.into_iter().for_each(|table| add("net/sctp/eps", table));
         associations.into_iter().for_each(|table| add("net/sctp/assocs", table));
         names.extend(space.namespace.and_then(|namespace| Some((namespace.inode, namespace.name?))));

@@ -103,7 +103,11 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
         _ if session.reads_all_netns() => Ok(None),
         own => own.map(Some),
     };
-    let asked = netns.map_err(AskError::from).and_then(|netns| History::ask(path, within, netns));
+    // An empty table would not be true of a namespace that the agent does not show.
+    let named = session.selected.named_netns();
+    let shown = named.iter().try_for_each(|&netns| History::ask(path, Duration::ZERO, Some(netns)).map(drop));
+    let asked = shown.and_then(|()| netns.map_err(AskError::from));
+    let asked = asked.and_then(|netns| History::ask(path, within, netns));
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
@@ -122,7 +126,11 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
                 true => String::new(),
                 false => format!(" --socket {}", path.display()),
             };
-            notes.push(format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"));
+            notes.push(match error {
+                // It is there, and shows other namespaces.
+                AskError::Refused(reason) if reason.starts_with("the network namespace") => reason,
+                error => format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"),
+            });
             None
         }
     };

@@ -1,13 +1,15 @@
 //! What of the rows is wanted, in which order, and as what: `--where`, `--sort`, `--limit`, `--columns`, `--count-by`.
 
-use crate::cli::classic::Options;
+use crate::cli::classic::{AgentChoice, Options};
 use crate::cli::select::Selection;
-use crate::field::{Field, HasFields, Need, RowKinds, Value};
+use crate::field::{Field, HasFields, Need, Value};
 use crate::filter::{Predicate, Resolver};
+use crate::proc::netns;
 use crate::run::resolve::MachineNames;
 use crate::view::columns::{Cells, Kept, Shape, Table, cells};
 use crate::view::json::Object;
 use std::collections::HashMap;
+use std::path::Path;
 
 /// The rows of a run, as they come in.
 #[derive(Debug, Default)]
@@ -53,11 +55,15 @@ impl Selected {
     /// A name that means nothing, in words for standard error.
     pub fn new(options: &Options) -> Result<Self, String> {
         let selection = options.selection.clone();
-        let rows = RowKinds::INET.and(RowKinds::SCTP).and(RowKinds::UNIX).and(RowKinds::CLOSED);
         let mut names = MachineNames;
         let netns = match &selection.netns[..] {
             [] => None,
             listed => {
+                let numbers = listed.iter().filter_map(|name| name.parse().ok()).collect::<Vec<u32>>();
+                // What closed of late may have outlived its namespace.
+                if let Some(none) = missing(&numbers, &options.agent).filter(|_| options.recent.is_none()) {
+                    return Err(none);
+                }
                 let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
                 Some(listed.iter().filter_map(inode).collect())
             }
@@ -65,7 +71,7 @@ impl Selected {
         let predicate = match &selection.expr {
             None => None,
             Some(expr) => {
-                let made = Predicate::new(expr, rows, &mut names);
+                let made = Predicate::new(expr, &mut names);
                 Some(made.map_err(|error| selection.wrong_name(error))?)
             }
         };
@@ -94,6 +100,15 @@ impl Selected {
     /// The namespaces that are listed instead of one's own.
     pub fn netns(&self) -> Option<&[u32]> {
         self.netns.as_deref()
+    }
+
+    /// The namespaces outside of which no row is wanted, by `--netns` or the expression; empty where there is no such bound.
+    pub fn named_netns(&self) -> Vec<u32> {
+        match (&self.netns, &self.predicate) {
+            (Some(listed), _) => listed.clone(),
+            (None, Some(predicate)) => predicate.limits().netns.into_iter().flatten().collect(),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// Whether rows are shown as the view has them: with its headings, and whole JSON objects.
@@ -242,6 +257,25 @@ impl Selected {
     }
 }
 
+/// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
+const LEAST_NAMESPACE: u32 = 0xefff_fff0;
+
+/// What is wrong with the first of these namespaces that is not there. Where processes may not be looked at, an agent may know it.
+fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<String> {
+    if inodes.is_empty() {
+        return None;
+    }
+    let found = netns::all(Path::new("/proc"), Path::new(netns::NAMES));
+    let hidden = |inode: u32| found.refused && inode >= LEAST_NAMESPACE;
+    let known = |inode: u32| {
+        let listed = found.namespaces.iter().any(|namespace| namespace.inode == inode);
+        listed || hidden(inode) && *agent != AgentChoice::Never
+    };
+    let none = inodes.iter().copied().find(|&inode| !known(inode))?;
+    let readable = if hidden(none) { " that may be looked into" } else { "" };
+    Some(format!("there is no network namespace `{none}'{readable}"))
+}
+
 fn print(out: &mut Vec<u8>, mut table: Table, rows: &[Cells], terminal: Option<usize>) {
     rows.iter().for_each(|row| table.widen(row));
     if let Some(terminal) = terminal {
@@ -268,6 +302,15 @@ fn order(sort: &[(Field, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_that_is_not_there_is_named() {
+        let own = netns::own(Path::new("/proc")).unwrap();
+        assert_eq!(missing(&[own], &AgentChoice::Never), None);
+        assert_eq!(missing(&[own, 1], &AgentChoice::Auto).unwrap(), "there is no network namespace `1'");
+        let none = missing(&[u32::MAX], &AgentChoice::Never).unwrap();
+        assert!(none.starts_with("there is no network namespace `4294967295'"), "{none}");
+    }
 
     #[test]
     fn the_unknown_comes_last_both_ways() {

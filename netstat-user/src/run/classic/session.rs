@@ -69,6 +69,11 @@ pub struct Space {
 }
 
 impl Space {
+    /// Whether the namespace, another than the reader's own, has gone meanwhile.
+    pub fn is_gone(&self) -> bool {
+        self.namespace.as_ref().is_some_and(|namespace| namespace.is_gone(&self.proc, Path::new(netns::NAMES)))
+    }
+
     /// Runs `f` with a root below which `net/` is that of the namespace.
     ///
     /// # Errors

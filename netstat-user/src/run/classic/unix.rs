@@ -26,9 +26,10 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
     let mut tables = Vec::new();
     for space in session.spaces()? {
         match space.within(|root| session.source.unix(root)) {
-            Ok(table) => tables.push((space.namespace, table)),
             // The namespace has gone meanwhile.
+            Err(_) | Ok(Ok(None) | Err(_)) if space.is_gone() => continue,
             Err(_) => continue,
+            Ok(table) => tables.push((space.namespace, table)),
         }
     }
     let mut spaces = Vec::with_capacity(tables.len());

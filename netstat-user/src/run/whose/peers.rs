@@ -113,6 +113,8 @@ impl Provider for InetPeers {
 pub struct UnixPeers {
     /// Inode of the other end, by that of the socket.
     peers: HashMap<u64, u64>,
+    /// The names of other ends that have one, by their inode. An accepted socket has its listener's.
+    names: HashMap<u64, Vec<u8>>,
     holders: Holders,
 }
 
@@ -120,13 +122,17 @@ impl UnixPeers {
     /// Asks the kernel for the other ends of UNIX sockets of the namespaces that are listed, and finds out who holds those of `inodes`.
     pub fn gather(session: &mut Session<'_>, need: Need, inodes: &[u64]) -> io::Result<Self> {
         let wanted: HashSet<u64> = inodes.iter().copied().collect();
-        let mut peers = HashMap::new();
+        let (mut peers, mut names) = (HashMap::new(), HashMap::new());
         let mut failed = None;
         for space in session.spaces()? {
             match space.within(|root| inside(&session.proc, root, dump)) {
                 Ok(Ok(Ok(sockets))) => {
-                    let listed = sockets.into_iter().filter(|socket| wanted.contains(&socket.inode));
-                    peers.extend(listed.filter_map(|socket| Some((socket.inode, socket.peer?))));
+                    let listed = sockets.iter().filter(|socket| wanted.contains(&socket.inode));
+                    let pairs: Vec<_> = listed.filter_map(|socket| Some((socket.inode, socket.peer?))).collect();
+                    let others: HashSet<u64> = pairs.iter().map(|&(_, peer)| peer).collect();
+                    let named = sockets.iter().filter(|socket| others.contains(&socket.inode));
+                    names.extend(named.filter_map(|socket| Some((socket.inode, socket.shown()?))));
+                    peers.extend(pairs);
                 }
                 Ok(Ok(Err(error))) => failed = Some(error),
                 // The namespace has gone meanwhile.
@@ -138,12 +144,12 @@ impl UnixPeers {
         }
         let inodes = peers.values().copied().collect();
         let holders = Holders::find(session, need, &inodes)?;
-        Ok(Self { peers, holders })
+        Ok(Self { peers, names, holders })
     }
 }
 
 fn dump() -> Result<Vec<UnixSocket>, DiagError> {
-    unix::dump(&mut Channel::open()?, unix::show::PEER)
+    unix::dump(&mut Channel::open()?, unix::show::PEER | unix::show::NAME)
 }
 
 impl Provider for UnixPeers {
@@ -153,7 +159,11 @@ impl Provider for UnixPeers {
 
     fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
         let Subject::Unix { row, .. } = subject else { return Value::Null };
-        let peer = self.peers.get(&row.inode).and_then(|&inode| self.holders.of(&[inode]));
+        let peer = self.peers.get(&row.inode);
+        if field == Field::PeerPath {
+            return Value::text(peer.and_then(|inode| self.names.get(inode)).map(Vec::as_slice));
+        }
+        let peer = peer.and_then(|&inode| self.holders.of(&[inode]));
         peer.map_or(Value::Null, |process| process.value(field))
     }
 }
@@ -163,9 +173,12 @@ mod tests {
     use super::*;
     use crate::cli::classic::{AgentChoice, Options};
     use crate::model::Proto;
+    use crate::model::UnixRow;
     use crate::proc::inet;
     use crate::run::classic::selected::Selected;
     use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     /// What a session that asks for the processes of JSON rows finds for the row with this local port.
     fn peer(proto: Proto, port: u16) -> Vec<Value<'static>> {
@@ -186,6 +199,26 @@ mod tests {
         let comm = fds::comm(Path::new("/proc"), std::process::id()).unwrap();
         let name = Value::text(Some(comm.as_bytes())).into_owned();
         vec![Value::Number(std::process::id().into()), name]
+    }
+
+    #[test]
+    fn the_path_of_the_other_end_of_a_unix_connection() {
+        let path = std::env::temp_dir().join(format!("netstat-user-peer-path-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        let server = listener.accept().unwrap().0;
+        let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).unwrap().st_ino;
+        let inodes = [inode(client.as_fd()), inode(server.as_fd()), inode(listener.as_fd())];
+        let options = Options { agent: AgentChoice::Never, ..Options::default() };
+        let mut session = Session::new(&options, Selected::default());
+        let peers = UnixPeers::gather(&mut session, Need::PEERS, &inodes).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let found = inodes.map(|inode| {
+            let row = UnixRow { refcnt: 3, protocol: 0, flags: 0, kind: 1, state: 3, inode, path: b"" };
+            peers.value(&Subject::Unix { row: &row, netns: None, holder: None }, Field::PeerPath).into_owned()
+        });
+        let path = path.to_str().unwrap().as_bytes();
+        assert_eq!(found, [Value::text(Some(path)).into_owned(), Value::Null, Value::Null]);
     }
 
     #[test]

@@ -64,6 +64,28 @@ fn a_user_is_shown_what_is_theirs() -> Done {
     assert_eq!((seen.foreign_links, &seen.namespaces[..], seen.refused), (0, &[own][..], true), "{seen:?}");
     assert!(seen.owned == 0 && seen.ownerless > 0, "root's sockets have owners: {seen:?}");
     assert!(seen.ended_in.iter().all(|&netns| netns == own), "{seen:?}");
+    // What is not shown is refused with the reason, and no empty table.
+    let (theirs, expression) = (place.netns.to_string(), format!("netns = {}", place.netns));
+    for (args, end) in [
+        (&["--netns", &theirs][..], End::Exit(1)),
+        (&["--all-netns", "--where", &expression], End::Exit(1)),
+        (&["--netns", "self"], End::Exit(0)),
+        (&["--all-netns"], End::Exit(0)),
+    ] {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command
+            .uid(STRANGER)
+            .gid(STRANGER)
+            .args(["-tan", "--recent", "1h"])
+            .args(args)
+            .arg("--agent")
+            .arg(&agent.socket);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        assert_eq!(outcome.end, end, "{args:?}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        let refused = said.contains("the network namespace is of no process of yours");
+        assert!(refused == (end == End::Exit(1)) && refused == outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
+    }
     agent.stop();
     // The same where everything is shared.
     let agent = open_to_all(&["--share", "all"]);
