@@ -119,9 +119,10 @@ fn only_what_passes_is_missing() -> Done {
         Limits { netns: Some(vec![7, 8]), ..Limits::default() },
         Limits::nothing(),
     ];
-    let at_a_time = if scale() < 1.0 { 3 } else { sets.len() };
-    let found_some: usize = sets.chunks(at_a_time).map(|sets| compare(sets, &everything, &namespace, &listeners)).sum();
-    assert!(found_some >= 9, "{found_some} of {} let something pass", sets.len());
+    // On an emulated machine the verifier takes some ten seconds for each.
+    let (sets, least) = if scale() < 1.0 { (sets.into_iter().step_by(3).collect(), 3) } else { (Vec::from(sets), 9) };
+    let found_some = compare(&sets, &everything, &namespace, &listeners);
+    assert!(found_some >= least, "{found_some} of {} let something pass", sets.len());
     Done::Passed
 }
 
