@@ -62,7 +62,9 @@ const ARM64_TWO: Machine = Machine { arch: Arch::Arm64, processors: 2 };
 
 const LIVE: Suite = Suite { test: "live", modules: &["sch_tbf", "tun"], limit: 1800 };
 const SNAPSHOT: Suite = Suite { test: "snapshot", modules: &["veth"], limit: 300 };
-const AGENT: Suite = Suite { test: "agent", modules: &["veth"], limit: 1800 };
+/// `unix_diag` is what knows the other ends of UNIX sockets.
+const AGENT: Suite =
+    Suite { test: "agent", modules: &["veth", "inet_diag", "tcp_diag", "udp_diag", "unix_diag"], limit: 1800 };
 const DIAG: Suite =
     Suite { test: "diag", modules: &["veth", "tun", "inet_diag", "tcp_diag", "udp_diag", "unix_diag"], limit: 300 };
 const OLD_KERNEL: Suite = Suite { test: "old_kernel", modules: &["veth"], limit: 120 };
