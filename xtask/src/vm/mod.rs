@@ -41,7 +41,7 @@ struct Guest {
 
 /// What only the oldest kernel is asked in `cargo xtask test`: the corners, and what takes long because it is much.
 const LONG: &[&str] =
-    &["corners::", "crowds::", "stream::", "upheavals::", "siege::", "attack", "places_more::", "limits::"];
+    &["corners::", "crowds::", "stream::", "upheavals::", "siege::", "attack", "places_more::", "limits::", "whose::"];
 
 /// A test target of the `netstat-tests` package.
 struct Suite {
@@ -105,7 +105,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: ARM64_TWO,
         scale: "0.03",
-        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
+        suites: &[LIVE, SNAPSHOT, AGENT],
         left_to_vm: LONG,
     },
     Guest {
@@ -114,7 +114,7 @@ const GUESTS: &[Guest] = &[
         flavour: Flavour::Cloud,
         machine: ARM64,
         scale: "0.03",
-        suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
+        suites: &[LIVE, SNAPSHOT, AGENT],
         left_to_vm: LONG,
     },
     Guest {
