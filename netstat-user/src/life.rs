@@ -8,7 +8,7 @@
 use crate::model::{Direction, Ended, EventEnd, EventKind, SocketEvent, TcpState};
 use std::collections::HashMap;
 
-/// What tells one connection from another: the cookie, or where the kernel has made none, namespace and ends.
+/// What identifies a connection: the cookie, or where the kernel has made none, namespace and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Cookie(u64),

@@ -116,7 +116,7 @@ impl HasFields for RowFields<'_> {
     }
 }
 
-/// The name of a state, as JSON has it: a datagram socket that is not connected has none to speak of.
+/// The name of a state, as JSON has it: a datagram socket that is not connected has none.
 fn state_name(proto: Proto, state: u8) -> Option<&'static str> {
     let state = TcpState::from_kernel(state)?;
     (proto.is_tcp() || state == TcpState::Established).then(|| state.name())

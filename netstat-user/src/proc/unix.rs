@@ -160,7 +160,7 @@ pub fn parse_known<'a>(table: &'a [u8], known: &Known) -> (Rows<'a>, bool) {
                 }
             }
         }
-        // An inode is one socket's; a connection not accepted yet has none, and is told apart by its address.
+        // An inode is one socket's; a connection not accepted yet has none, and is identified by its address.
         let key = if row.inode == 0 { (0, address) } else { (row.inode, &b""[..]) };
         if is_unknown(&row, address) || seen.insert(key) {
             rows.push(row);
@@ -185,7 +185,7 @@ fn line(text: &[u8]) -> Option<Line<'_>> {
     Some(Line { address, text, row, has_path })
 }
 
-/// Whether the row cannot be told from others: a connection not accepted yet has no inode, and the address of all zeroes is what the kernel shows to
+/// Whether the row has no identity: a connection not accepted yet has no inode, and the address of all zeroes is what the kernel shows to
 /// people it does not trust.
 fn is_unknown(row: &UnixRow<'_>, address: &[u8]) -> bool {
     row.inode == 0 && address.iter().all(|&digit| digit == b'0')
