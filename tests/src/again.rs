@@ -36,7 +36,7 @@ pub fn run<T>(name: &str, test: impl Fn() -> T + UnwindSafe + Copy) -> T {
     match panic::catch_unwind(test) {
         Ok(done) => done,
         Err(why) if may() => {
-            note(format!("{UNSTEADY}{name} failed at first: {}", shortened(&*why)));
+            note(format!("{UNSTEADY}{name} ran twice, and first said: {}", shortened(&*why)));
             test()
         }
         Err(why) => panic::resume_unwind(why),
@@ -52,7 +52,7 @@ pub fn judge(name: &str, test: impl Fn() -> Result<(), String>) -> Result<(), St
     if !may() {
         return Err(why);
     }
-    note(format!("{UNSTEADY}{name} failed at first: {}", one_line(&why)));
+    note(format!("{UNSTEADY}{name} ran twice, and first said: {}", one_line(&why)));
     test()
 }
 
@@ -81,7 +81,7 @@ mod tests {
     fn a_failure_is_noted_and_the_second_run_decides() {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         run("once", || assert!(RUNS.fetch_add(1, Ordering::Relaxed) > 0, "the\n first"));
-        assert_eq!(NOTES.lock().unwrap().as_slice(), ["unsteady: once failed at first: the first"]);
+        assert_eq!(NOTES.lock().unwrap().as_slice(), ["unsteady: once ran twice, and first said: the first"]);
         assert_eq!(judge("always", || Err("twice".into())), Err("twice".into()));
         assert_eq!(NOTES.lock().unwrap().len(), 2);
         assert!(panic::catch_unwind(|| run("always", || panic!("twice"))).is_err());

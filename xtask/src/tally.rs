@@ -77,32 +77,61 @@ impl Tally {
     }
 }
 
-/// The tests that failed at first and passed when they ran again: a line each, as the suites print it.
+/// What deserves another look, printed again above the closing line, where nobody has to search for it.
 #[derive(Default)]
-pub struct Unsteady(Vec<String>);
+pub struct Findings {
+    /// What failed: where, which, and what it said, on one line.
+    failed: Vec<String>,
+    /// Tests that failed at first and passed when they ran again, as the suites print it.
+    unsteady: Vec<String>,
+}
 
-impl Unsteady {
-    /// Takes the lines out of a suite's output; `place` says where it ran.
+impl Findings {
+    /// Takes them out of a suite's output; `place` says where it ran.
     pub fn add(&mut self, place: &str, output: &str) {
-        let lines = output.lines().filter(|line| line.starts_with("unsteady: "));
-        self.0.extend(lines.map(|line| format!("{line} [{place}]")));
+        for line in output.lines() {
+            if line.starts_with("unsteady: ") {
+                self.unsteady.push(format!("{line} [{place}]"));
+            } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+                self.failed.push(format!("{name}: {} [{place}]", said_by(output, name.trim())));
+            } else if let Some(why) = line.strip_prefix("failed: ") {
+                self.failed.push(format!("{why} [{place}]"));
+            }
+        }
+    }
+
+    /// Something that is no test and failed, and why; printed at once, too.
+    pub fn failed(&mut self, what: &str, why: impl fmt::Display) {
+        println!("failed: {what}: {why}");
+        self.failed.push(format!("{what}: {why}"));
     }
 
     /// Adds those of another run.
     pub fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+        self.failed.append(&mut other.failed);
+        self.unsteady.append(&mut other.unsteady);
     }
 }
 
-impl fmt::Display for Unsteady {
-    /// Nothing where every test was steady.
+impl fmt::Display for Findings {
+    /// Nothing where every test passed at once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return Ok(());
+        if !self.unsteady.is_empty() {
+            writeln!(f, "{} tests ran twice:", self.unsteady.len())?;
+            self.unsteady.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         }
-        writeln!(f, "{} tests ran twice:", self.0.len())?;
-        self.0.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        self.failed.iter().try_for_each(|line| writeln!(f, "failed: {line}"))
     }
+}
+
+/// What a runner printed below the heading of a failed test, on one line, its first 1,500 characters.
+fn said_by(output: &str, name: &str) -> String {
+    let failures = output.split_once("\nfailures:\n").map_or("", |(_, failures)| failures);
+    let heading = |line: &str| line.strip_prefix("---- ").is_some_and(|rest| rest.split(' ').next() == Some(name));
+    let mut lines = failures.lines().skip_while(|line| !heading(line)).skip(1);
+    let body = lines.by_ref().take_while(|line| !line.starts_with("---- ") && *line != "failures:");
+    let words: Vec<_> = body.flat_map(str::split_whitespace).collect();
+    words.join(" ").chars().take(1500).collect()
 }
 
 fn number_before(text: &str, word: &str) -> Option<u64> {
@@ -139,11 +168,34 @@ golden files: skipped: nothing captured
     }
 
     #[test]
-    fn unsteady_tests_are_listed_with_their_place() {
-        let mut all = Unsteady::default();
-        all.add("here", "test a ... ok\nunsteady: a failed at first: why\n");
-        assert_eq!(all.to_string(), "1 tests ran twice:\n  unsteady: a failed at first: why [here]\n");
-        assert_eq!(Unsteady::default().to_string(), "");
+    fn what_failed_is_listed_with_its_place() {
+        let mut all = Findings::default();
+        all.add("here", "test a ... ok\nunsteady: a ran twice, and first said: why\nfailed: table: 3 rows differ\n");
+        let output = "
+test b ... FAILED
+test c ... FAILED
+
+failures:
+
+---- b stdout ----
+thread 'b' panicked at here:
+  no more
+---- c ----
+c's words
+
+failures:
+    b
+    c
+";
+        all.add("6.1", output);
+        let wanted = "1 tests ran twice:
+  unsteady: a ran twice, and first said: why [here]
+failed: table: 3 rows differ [here]
+failed: b: thread 'b' panicked at here: no more [6.1]
+failed: c: c's words [6.1]
+";
+        assert_eq!(all.to_string(), wanted);
+        assert_eq!(Findings::default().to_string(), "");
     }
 
     #[test]

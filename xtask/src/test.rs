@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the one test command. It installs what it needs, runs every check and every suite, the kernel matrix
 //! included, and closes with one line that counts them all.
 
-use crate::tally::{Tally, Unsteady};
+use crate::tally::{Findings, Tally};
 use crate::vm::matrix::Matrix;
 use crate::{apt, check, dist, ebpf, install, sh, vm};
 use anyhow::{Context, Result, bail};
@@ -19,7 +19,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let start = Instant::now();
     let mut tally = Tally::default();
     let mut matrix = Matrix::default();
-    let mut unsteady = Unsteady::default();
+    let mut findings = Findings::default();
 
     heading("packages");
     let packages = apt::install(&[apt::TESTS, apt::VM].concat());
@@ -29,34 +29,33 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
 
     heading("check");
-    tally += step("check", check::all());
+    tally += step("check", check::all(), &mut findings);
 
     heading("build");
     let binary = sh::root().join("target/release/netstat-user");
     sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
 
     heading("suites");
-    tally += suites(&binary, &mut matrix, &mut unsteady)?;
+    tally += suites(&binary, &mut matrix, &mut findings)?;
 
     heading("kernel matrix");
     if with_vm {
         let report = vm::boot_all(&[], vm::Extent::Short, &binary)?;
         tally += report.tally;
         matrix.append(report.matrix);
-        unsteady.append(report.unsteady);
+        findings.append(report.findings);
     } else {
         println!("skipped: kernels under emulation: --no-vm was given");
         tally += Tally::SKIPPED;
     }
     print!("{matrix}");
-    tally += matrix.judge();
+    tally += matrix.judge(&mut findings);
 
     heading("installation");
     if with_vm {
         tally += match dist::quick_deb() {
-            Ok(package) => {
-                install::test(&dist::TARGETS[0], &package).unwrap_or_else(|error| step("installation", Err(error)))
-            }
+            Ok(package) => install::test(&dist::TARGETS[0], &package, &mut findings)
+                .unwrap_or_else(|error| step("installation", Err(error), &mut findings)),
             Err(error) => {
                 println!("skipped: no package to install: {error:#}");
                 Tally::SKIPPED
@@ -75,11 +74,11 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
             Tally::SKIPPED
         }
         Ok(ebpf::Verified::Same) => Tally::one(true),
-        Err(error) => step("kernel object", Err(error)),
+        Err(error) => step("kernel object", Err(error), &mut findings),
     };
 
     println!("\nin {} s", start.elapsed().as_secs());
-    print!("{unsteady}");
+    print!("{findings}");
     println!("{tally}");
     Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -88,25 +87,25 @@ fn heading(name: &str) {
     println!("\n== {name}");
 }
 
-fn step(name: &str, result: Result<()>) -> Tally {
+fn step(name: &str, result: Result<()>, findings: &mut Findings) -> Tally {
     if let Err(error) = &result {
-        println!("failed: {name}: {error:#}");
+        findings.failed(name, format_args!("{error:#}"));
     }
     Tally::one(result.is_ok())
 }
 
 /// Every test of the workspace: one `cargo test`, which goes on after a failing target.
-fn suites(binary: &Path, matrix: &mut Matrix, unsteady: &mut Unsteady) -> Result<Tally> {
+fn suites(binary: &Path, matrix: &mut Matrix, findings: &mut Findings) -> Result<Tally> {
     let mut cargo = sh::cargo();
     cargo.env("NETSTAT_USER_BIN", binary);
     // A test that cannot run here says so on its output, which libtest shows only when asked.
     cargo.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     let (output, success) = watched(&mut cargo)?;
     matrix.add(&output);
-    unsteady.add("here", &output);
+    findings.add("here", &output);
     let mut tally = Tally::of(&output);
     if !success && tally.failed == 0 {
-        println!("failed: {}: a test target did not build, or ended without counting its tests", sh::shown(&cargo));
+        findings.failed(&sh::shown(&cargo), "a test target did not build, or ended without counting its tests");
         tally.failed += 1;
     }
     Ok(tally)

@@ -1,7 +1,7 @@
 //! `cargo xtask install-test`: what README says of installing, on a minimal Debian of its own with systemd as process 1, under emulation.
 
 use crate::dist::{self, Target};
-use crate::tally::Tally;
+use crate::tally::{Findings, Tally};
 use crate::vm::debian::{Apt, Arch};
 use crate::vm::initramfs::Image;
 use crate::vm::kernels::{self, Flavour, Series};
@@ -51,7 +51,8 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"]))?;
         dist::quick_deb()?
     };
-    let tally = test(target, &package)?;
+    let mut findings = Findings::default();
+    let tally = test(target, &package, &mut findings)?;
     println!("{tally}");
     Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -60,7 +61,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 ///
 /// # Errors
 /// The guest cannot be made of what was had.
-pub fn test(target: &Target, package: &Path) -> Result<Tally> {
+pub fn test(target: &Target, package: &Path, findings: &mut Findings) -> Result<Tally> {
     let had = had(target);
     let (machine, kernel, tree) = match had {
         Ok(had) => had,
@@ -78,11 +79,12 @@ pub fn test(target: &Target, package: &Path) -> Result<Tally> {
     let console = folder.join(format!("console-{}.log", target.arch));
     let log = qemu::boot(machine, &kernel.image, &initrd, Some(&disk), &console, LIMIT, &|line| println!("{line}"))?;
     let outcome = log.outcome("install");
+    findings.add("installation", &outcome.output);
     let mut tally = Tally::of(&outcome.output);
     if let Some(problem) = outcome.problem
         && tally.failed == 0
     {
-        println!("failed: install-test: {problem}");
+        findings.failed("installation", problem);
         tally.failed += 1;
     }
     println!("install-test: {} s in the guest", log.took.as_secs());

@@ -1,7 +1,7 @@
 //! The kernel matrix: which attach variant of which hook works on which kernel, architecture and number of processors, from the lines
 //! that suites print.
 
-use crate::tally::Tally;
+use crate::tally::{Findings, Tally};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -85,10 +85,11 @@ impl Matrix {
     }
 
     /// A failure for each cell that no suite filled, although another machine has that variant.
-    pub fn judge(&self) -> Tally {
+    pub fn judge(&self, findings: &mut Findings) -> Tally {
         let holes = self.rows.len() * self.machines.len() - self.cells.len();
         if holes > 0 {
-            println!("failed: the kernel matrix: {holes} cells are not run, and nothing says why");
+            let why = format_args!("{holes} cells are not run, and nothing says why");
+            findings.failed("the kernel matrix", why);
         }
         Tally { failed: holes as u64, ..Tally::default() }
     }
@@ -168,6 +169,6 @@ mod tests {
                 "[1] not permitted",
             ]
         );
-        assert_eq!(matrix.judge().failed, 2);
+        assert_eq!(matrix.judge(&mut Findings::default()).failed, 2);
     }
 }

@@ -8,7 +8,7 @@ pub mod matrix;
 pub mod qemu;
 pub mod userland;
 
-use crate::tally::{Tally, Unsteady};
+use crate::tally::{Findings, Tally};
 use crate::{apt, sh};
 use anyhow::{Result, bail};
 use cross::Builder;
@@ -143,7 +143,7 @@ const GUESTS: &[Guest] = &[
 pub struct Report {
     pub tally: Tally,
     pub matrix: matrix::Matrix,
-    pub unsteady: Unsteady,
+    pub findings: Findings,
 }
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -152,9 +152,9 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let mut report = boot_all(args, Extent::Whole, &sh::root().join("target/release/netstat-user"))?;
     print!("{}", report.matrix);
     if args.is_empty() {
-        report.tally += report.matrix.judge();
+        report.tally += report.matrix.judge(&mut report.findings);
     }
-    print!("{}", report.unsteady);
+    print!("{}", report.findings);
     println!("{}", report.tally);
     Ok(if report.tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -211,7 +211,7 @@ pub fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report
         match Boot::prepare(guest, kernel, &userland, &suites, &builder, &arguments, extent) {
             Ok(boot) => boots.push(boot),
             Err(error) => {
-                println!("failed: {} on guest {}: {error:#}", join(&suites), guest.name);
+                report.findings.failed(&on_guest(&join(&suites), guest), format_args!("{error:#}"));
                 report.tally.failed += suites.len() as u64;
             }
         }
@@ -251,7 +251,7 @@ fn run_all(boots: &[Boot<'_>], mut report: Report) -> Result<Report> {
                         ended = true;
                         report.tally += its.tally;
                         report.matrix.append(its.matrix);
-                        report.unsteady.append(its.unsteady);
+                        report.findings.append(its.findings);
                     }
                 }
             }
@@ -280,6 +280,10 @@ fn filtered_out(output: &str) -> u64 {
 
 fn join(suites: &[&Suite]) -> String {
     suites.iter().map(|suite| suite.test).collect::<Vec<_>>().join(", ")
+}
+
+fn on_guest(suites: &str, guest: &Guest) -> String {
+    format!("{suites} on guest {}", guest.name)
 }
 
 /// A kernel, its root file system, and the suites in that.
@@ -336,7 +340,7 @@ impl<'a> Boot<'a> {
         let log = match qemu::boot(machine, &self.kernel.image, &self.initrd, None, &console, limit, say) {
             Ok(log) => log,
             Err(error) => {
-                say(format!("failed: {} on guest {}: {error:#}", join(&self.suites), guest.name));
+                report.findings.failed(&on_guest(&join(&self.suites), guest), format_args!("{error:#}"));
                 report.tally.failed += self.suites.len() as u64;
                 return report;
             }
@@ -344,13 +348,13 @@ impl<'a> Boot<'a> {
         for suite in &self.suites {
             let outcome = log.outcome(suite.test);
             report.matrix.add(&outcome.output);
-            report.unsteady.add(guest.name, &outcome.output);
+            report.findings.add(guest.name, &outcome.output);
             let mut tally = Tally::of(&outcome.output);
             // A suite that crashed or hung may not have counted what failed.
             if let Some(problem) = outcome.problem
                 && tally.failed == 0
             {
-                say(format!("failed: {} on guest {}: {problem}", suite.test, guest.name));
+                report.findings.failed(&on_guest(suite.test, guest), problem);
                 tally.failed += 1;
             }
             let left = if self.extent == Extent::Short { filtered_out(&outcome.output) } else { 0 };

@@ -23,14 +23,14 @@ pub const TESTS: &[Test] = &[
     ("attack::times_in_a_time_namespace", times_in_a_time_namespace),
 ];
 
-/// A number of /proc/PID/task/TID/status, by thread name.
+/// A number of /proc/PID/task/TID/status, by thread name. Threads of a pool come and go: one that ends during the walk has nothing to hold.
 fn of_threads(pid: u32, field: &str) -> Vec<(String, String)> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
     threads
-        .map(|thread| {
-            let status = fs::read_to_string(thread.join("status")).unwrap();
+        .filter_map(|thread| {
+            let status = fs::read_to_string(thread.join("status")).ok()?;
             let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
-            (fs::read_to_string(thread.join("comm")).unwrap().trim().to_owned(), value.trim().to_owned())
+            Some((fs::read_to_string(thread.join("comm")).ok()?.trim().to_owned(), value.trim().to_owned()))
         })
         .collect()
 }
