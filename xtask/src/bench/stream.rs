@@ -18,17 +18,30 @@ enum Tracer {
     None,
     Text,
     Json,
+    /// A filter that lets nothing pass, of what the kernel side decides by itself.
+    Nothing,
     TcpStates,
 }
 
 impl Tracer {
-    const ALL: [Self; 4] = [Self::None, Self::Text, Self::Json, Self::TcpStates];
+    const ALL: [Self; 5] = [Self::None, Self::Text, Self::Json, Self::Nothing, Self::TcpStates];
+
+    /// What `events` is started with; none of ours if it is not.
+    const fn options(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Text => Some(&["--proto", "tcp", "-v"]),
+            Self::Json => Some(&["--proto", "tcp", "--json"]),
+            Self::Nothing => Some(&["--proto", "tcp", "-v", "--where", "sport = :1"]),
+            Self::None | Self::TcpStates => None,
+        }
+    }
 
     const fn name(self) -> &'static str {
         match self {
             Self::None => "no tracer",
-            Self::Text => "events --proto tcp > file",
+            Self::Text => "events --proto tcp -v > file",
             Self::Json => "events --proto tcp --json > file",
+            Self::Nothing => "events --proto tcp --where 'sport = :1' > file",
             Self::TcpStates => "tcpstates > /dev/null",
         }
     }
@@ -43,6 +56,8 @@ struct Sample {
     lost: Option<u64>,
     /// Processor time of the tracer's process, of one core, while the load ran.
     cpu_percent: Option<f64>,
+    /// From its start until it said that it traces.
+    ready: Option<Duration>,
 }
 
 /// What all rounds of a tracer gave.
@@ -53,6 +68,7 @@ struct Total {
     found: Option<u64>,
     lost: Option<u64>,
     cpu_percent: Series,
+    ready: Series,
     problem: Option<String>,
 }
 
@@ -69,7 +85,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let bench = Bench { program: program()?, more: args, folder: sh::root().join("target/bench"), duration };
     fs::create_dir_all(&bench.folder)?;
 
-    let mut totals: [Total; 4] = Default::default();
+    let mut totals: [Total; 5] = Default::default();
     for round in 0..rounds as usize {
         for step in 0..Tracer::ALL.len() {
             // Each round begins with another tracer, so that none always follows the same one.
@@ -99,6 +115,9 @@ impl Total {
         if let Some(cpu) = sample.cpu_percent {
             self.cpu_percent.push(cpu);
         }
+        if let Some(ready) = sample.ready {
+            self.ready.push(ready.as_secs_f64() * 1000.0);
+        }
     }
 }
 
@@ -107,7 +126,7 @@ fn report(totals: &[Total], rounds: u64, duration: Duration) {
         "One thread connects, accepts and resets on loopback, {} s a round, {rounds} rounds; median (least–greatest).\n",
         duration.as_secs()
     );
-    let heading = ["tracer", "connections/s", "cost", "lost", "found/made", "tracer CPU %"];
+    let heading = ["tracer", "connections/s", "cost", "lost", "found/made", "tracer CPU %", "ready after ms"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let base = totals[0].per_second.median();
     let or_dash = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
@@ -120,6 +139,7 @@ fn report(totals: &[Total], rounds: u64, duration: Duration) {
             or_dash(total.lost),
             total.found.map_or("-".to_owned(), |found| format!("{found}/{}", total.made)),
             total.cpu_percent.shown(0),
+            total.ready.shown(0),
         ]);
     }
     print_table(&rows);
@@ -146,7 +166,7 @@ impl Bench {
         let mut running = match tracer {
             Tracer::None => None,
             Tracer::TcpStates => Some(Running::tcpstates()?),
-            Tracer::Text | Tracer::Json => Some(Running::events(self, tracer, &output)?),
+            Tracer::Text | Tracer::Json | Tracer::Nothing => Some(Running::events(self, tracer, &output)?),
         };
         let warm_up = load::reset_loop(&listener, Duration::from_millis(300))?;
         let before = running.as_ref().map(Running::cpu);
@@ -154,12 +174,13 @@ impl Bench {
         let after = running.as_ref().map(Running::cpu);
         let cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
         let stderr = running.as_mut().map(Running::stop).transpose()?;
-        let ours = matches!(tracer, Tracer::Text | Tracer::Json);
+        let ours = tracer.options().is_some();
         Ok(Sample {
             per_second: measured.per_second(),
             made: warm_up.connections + measured.connections,
             found: if ours { Some(connections_in(&output, port)?) } else { None },
             lost: if ours { Some(lost_in(&stderr.unwrap_or_default())?) } else { None },
+            ready: running.as_ref().and_then(|running| running.ready),
             cpu_percent: cpu.map(|cpu| 100.0 * cpu.as_secs_f64() / measured.elapsed.as_secs_f64()),
         })
     }
@@ -170,6 +191,7 @@ struct Running {
     child: Child,
     stderr: mpsc::Receiver<String>,
     said: Vec<String>,
+    ready: Option<Duration>,
 }
 
 impl Drop for Running {
@@ -196,21 +218,22 @@ impl Running {
                 }
             }
         });
-        Ok(Self { child, stderr, said: Vec::new() })
+        Ok(Self { child, stderr, said: Vec::new(), ready: None })
     }
 
     fn events(bench: &Bench, tracer: Tracer, output: &Path) -> Result<Self> {
         let mut command = Command::new(&bench.program);
-        command.args(["events", "--proto", "tcp"]).args(&bench.more);
-        if tracer == Tracer::Json {
-            command.arg("--json");
-        }
+        command.arg("events").args(tracer.options().unwrap_or_default()).args(&bench.more);
         let file = File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
+        let start = Instant::now();
         let mut running = Self::spawn(command.stdout(file))?;
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = start + Duration::from_secs(20);
         loop {
             match running.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.starts_with("tracing:") => return Ok(running),
+                Ok(line) if line.starts_with("tracing:") => {
+                    running.ready = Some(start.elapsed());
+                    return Ok(running);
+                }
                 Ok(line) => running.said.push(line),
                 Err(_) => bail!("no line `tracing:` came: {}", running.said.join("; ")),
             }

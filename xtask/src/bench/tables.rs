@@ -3,8 +3,9 @@
 use super::{Series, load, number, print_table, program, timed};
 use crate::{apt, sh};
 use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 const SIZES: [usize; 5] = [10, 100, 1000, 20_000, 50_000];
@@ -35,60 +36,105 @@ pub fn run(args: &[String]) -> Result<()> {
     )
 }
 
-struct Tool {
-    name: &'static str,
-    path: PathBuf,
-}
-
 fn inside(args: &[String]) -> Result<()> {
     let [rounds, only, program] = args else { bail!("bench tables inside ROUNDS SOCKETS PROGRAM") };
     let (rounds, only): (usize, usize) = (rounds.parse()?, only.parse()?);
     sh::run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     let installed = |name| apt::tool(name).with_context(|| format!("{name} is not installed"));
-    let tools = [
-        Tool { name: "netstat-user", path: program.into() },
-        Tool { name: "netstat", path: installed("netstat")? },
-        Tool { name: "ss", path: installed("ss")? },
-    ];
+    let (ours, netstat, ss) = (PathBuf::from(program), installed("netstat")?, installed("ss")?);
     println!("Milliseconds from start to exit, output to a pipe, {rounds} rounds; median (least–greatest).\n");
     let heading = ["sockets", "options", "netstat-user", "netstat", "ss", "netstat/ours", "ss/ours", "rows"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let heading = ["sockets", "ten of them", "netstat-user", "the same whole", "ss", "whole/ours", "ss/ours", "rows"];
+    let mut chosen = vec![heading.map(str::to_owned).to_vec()];
     let sizes = if only == 0 { SIZES.to_vec() } else { vec![only] };
     for size in sizes {
         let holders = Holder::share(size)?;
         for options in OPTIONS {
-            rows.push(compare(&tools, size, options, rounds)?);
+            // netstat has two lines of heading, ss has one.
+            let expected = if options.starts_with("-x") { load::unix_sockets(size) } else { size };
+            let three = [(&ours, 2), (&netstat, 2), (&ss, 1)].map(|(program, heading)| Run {
+                program,
+                args: vec![options.to_owned()],
+                heading,
+                rows: expected,
+            });
+            rows.push(compare(&three, size, options, rounds)?);
+        }
+        if size >= 100 {
+            let expression = both_ends_of(5, &ss)?;
+            let where_ = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).chain([expression.clone()]).collect();
+            let three = [
+                Run { program: &ours, args: where_(&["-tan", "--where"]), heading: 2, rows: 10 },
+                Run { program: &ours, args: vec!["-tan".to_owned()], heading: 2, rows: size },
+                Run { program: &ss, args: where_(&["-tan"]), heading: 1, rows: 10 },
+            ];
+            chosen.push(compare(&three, size, "-tan --where", rounds)?);
         }
         drop(holders);
         eprintln!("{size} sockets done");
     }
     print_table(&rows);
+    println!();
+    print_table(&chosen);
     Ok(())
 }
 
-fn compare(tools: &[Tool], size: usize, options: &str, rounds: usize) -> Result<Vec<String>> {
-    let mut series = vec![Series::default(); tools.len()];
-    let mut seen = vec![0; tools.len()];
+/// An expression, in ss's language and ours, that is true of both ends of so many established connections.
+fn both_ends_of(connections: usize, ss: &Path) -> Result<String> {
+    let output = Command::new(ss).args(["-Htn"]).output().context("cannot run ss")?;
+    let text = String::from_utf8(output.stdout)?;
+    let port = |address: &str| address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let ends = text.lines().filter_map(|line| {
+        let mut addresses = line.split_whitespace().skip(3);
+        port(addresses.next()?).zip(port(addresses.next()?))
+    });
+    // One port is the listener's, which all connections share.
+    let clients =
+        ends.filter(|(local, remote)| local != remote).map(|(local, remote)| (local.min(remote), local.max(remote)));
+    let mut counted = HashMap::<u16, usize>::new();
+    for (one, other) in clients {
+        *counted.entry(one).or_default() += 1;
+        *counted.entry(other).or_default() += 1;
+    }
+    let mut ports: Vec<_> = counted.into_iter().filter_map(|(port, count)| (count == 2).then_some(port)).collect();
+    ports.sort_unstable();
+    if ports.len() < connections {
+        bail!("of {} lines of ss no {connections} ports belong to one connection alone", text.lines().count());
+    }
+    let step = ports.len() / connections;
+    let chosen = ports.iter().step_by(step).take(connections);
+    Ok(chosen.map(|port| format!("sport = :{port} or dport = :{port}")).collect::<Vec<_>>().join(" or "))
+}
+
+/// A command whose time is taken: with how many lines of heading, and the rows that it has to print.
+struct Run<'a> {
+    program: &'a Path,
+    args: Vec<String>,
+    heading: i64,
+    rows: usize,
+}
+
+/// Lets three commands take turns: their times, and how much longer the second and the third take than the first.
+fn compare(runs: &[Run<'_>; 3], size: usize, label: &str, rounds: usize) -> Result<Vec<String>> {
+    let mut series = vec![Series::default(); runs.len()];
+    let mut seen = vec![0; runs.len()];
     // The first round only warms the caches and counts rows.
     for round in 0..=rounds {
-        for step in 0..tools.len() {
-            let at = (round + step) % tools.len();
-            let (milliseconds, lines) = timed(Command::new(&tools[at].path).arg(options))?;
+        for step in 0..runs.len() {
+            let at = (round + step) % runs.len();
+            let (milliseconds, lines) = timed(Command::new(runs[at].program).args(&runs[at].args))?;
             if round == 0 {
-                seen[at] = lines;
+                seen[at] = lines - runs[at].heading;
             } else {
                 series[at].push(milliseconds);
             }
         }
     }
     let ratio = |other: &Series| format!("{:.1}", other.median() / series[0].median());
-    // netstat has two lines of heading, ss has one.
-    let counts: Vec<_> =
-        tools.iter().zip(seen).map(|(tool, lines)| lines - if tool.name == "ss" { 1 } else { 2 }).collect();
-    let expected = if options.starts_with("-x") { load::unix_sockets(size) } else { size };
-    let same = counts.iter().all(|&count| count == expected as i64);
-    let rows = if same { expected.to_string() } else { format!("{counts:?}") };
-    let mut row = vec![size.to_string(), options.to_owned()];
+    let same = runs.iter().zip(&seen).all(|(run, &count)| count == run.rows as i64);
+    let rows = if same { runs[0].rows.to_string() } else { format!("{seen:?}") };
+    let mut row = vec![size.to_string(), label.to_owned()];
     row.extend(series.iter().map(|series| series.shown(1)));
     row.extend([ratio(&series[1]), ratio(&series[2]), rows]);
     Ok(row)
