@@ -68,8 +68,8 @@ fn events_and_the_agent_say_what_they_need() -> Done {
         assert!(names_the_need(&said), "{arguments:?}: {outcome:?}");
         println!("{}", said.trim_end());
         if arguments == ["events"] {
-            let variants = Hook::ALL.iter().flat_map(|hook| hook.variants().iter().map(move |variant| (hook, variant)));
-            let names = variants.map(|(hook, variant)| (hook.name(), variant.name()));
+            let names =
+                Hook::ALL.iter().flat_map(|hook| hook.ways().iter().map(|way| (hook.name(), way.variant.name())));
             for (hook, variant) in names.chain([("older_sockets", "iter")]) {
                 println!("{}", cell(hook, variant, &format!("refused reason={}", said.trim_end())));
             }

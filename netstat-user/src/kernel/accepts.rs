@@ -1,10 +1,7 @@
 //! The hook on the return of accept(2): attached from the start, and taken away again where it sees only what the others see, too. It costs
 //! every system call of the machine some 50 ns, those of other processes included.
 
-use super::{
-    attach,
-    plan::{Hook, Refusal, Variant},
-};
+use super::{attach, plan::Refusal};
 use aya::{
     Ebpf,
     programs::{TracePoint, trace_point::TracePointLinkId},
@@ -29,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Whether the hook is attached, and what it saw.
 #[derive(Debug)]
 pub struct Accepts {
+    /// Name of the program in the object.
+    program: &'static str,
     /// Empty while it is not attached.
     links: Vec<TracePointLinkId>,
     enough: u64,
@@ -48,15 +47,15 @@ struct Seen {
     alone: u64,
 }
 
-/// Loads the program and attaches it.
+/// Loads the program of this name and attaches it.
 ///
 /// # Errors
 /// Why it cannot be had.
-pub fn attach(ebpf: &mut Ebpf) -> Result<Accepts, Refusal> {
-    let program: &mut TracePoint = attach::program(ebpf, Hook::Accept.program(Variant::Syscall))?;
-    program.load().map_err(|error| attach::refused(&error))?;
+pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal> {
+    attach::program::<TracePoint>(ebpf, program)?.load().map_err(|error| attach::refused(&error))?;
     Ok(Accepts {
-        links: links(ebpf)?,
+        program,
+        links: links(ebpf, program)?,
         enough: ENOUGH,
         refused: false,
         next_look: Instant::now() + LOOK,
@@ -64,8 +63,8 @@ pub fn attach(ebpf: &mut Ebpf) -> Result<Accepts, Refusal> {
     })
 }
 
-fn links(ebpf: &mut Ebpf) -> Result<Vec<TracePointLinkId>, Refusal> {
-    let program: &mut TracePoint = attach::program(ebpf, Hook::Accept.program(Variant::Syscall))?;
+fn links(ebpf: &mut Ebpf, program: &'static str) -> Result<Vec<TracePointLinkId>, Refusal> {
+    let program: &mut TracePoint = attach::program(ebpf, program)?;
     let attached = |_: &Path| EXITS.into_iter().map(|exit| program.attach("syscalls", exit)).collect();
     let links: Result<Vec<_>, _> =
         crate::sys::with_tracefs(attached).map_err(|error| Refusal::NoTracefs(error.to_string()))?;
@@ -87,7 +86,7 @@ impl Accepts {
         if seen.alone != self.base.alone {
             self.base = seen;
         } else if seen.twice - self.base.twice >= self.enough
-            && let Ok(program) = attach::program::<TracePoint>(ebpf, Hook::Accept.program(Variant::Syscall))
+            && let Ok(program) = attach::program::<TracePoint>(ebpf, self.program)
         {
             for link in self.links.drain(..) {
                 if let Err(error) = program.detach(link) {
@@ -105,7 +104,7 @@ impl Accepts {
     pub fn resume(&mut self, ebpf: &mut Ebpf) -> Result<(), Refusal> {
         if self.links.is_empty() && !self.refused {
             self.refused = true;
-            self.links = links(ebpf)?;
+            self.links = links(ebpf, self.program)?;
             self.refused = false;
             self.enough = self.enough.saturating_mul(10);
         }

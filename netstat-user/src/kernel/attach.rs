@@ -6,8 +6,9 @@ use super::{
     doubts::Doubts,
     facts::{self, Gathered, Lockdown},
     filters::Filters,
+    hooks::{Hook, Needs, Variant, Way, Weight},
     object::{self, Kfuncs},
-    plan::{self, Facts, Hook, Refusal, Variant},
+    plan::{self, Facts, Refusal},
     prime,
 };
 use crate::{
@@ -195,12 +196,13 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         if forced.is_none() && plan::is_needless(hook, &coverage, &filters, facts.preempted) {
             continue;
         }
-        let mut covered =
-            HookCoverage { hook: hook.name(), without: hook.without(), variant: None, refused: Vec::new() };
-        for (variant, refusal) in plan::candidates(hook, &facts, forced) {
+        let spec = hook.spec();
+        let mut covered = HookCoverage { hook: spec.name, without: spec.without, variant: None, refused: Vec::new() };
+        for (way, refusal) in plan::candidates(hook, &facts, forced) {
+            let variant = way.variant;
             let outcome = match refusal {
                 Some(refusal) => Err(refusal),
-                None => try_attach(&mut ebpf, hook, variant, btf.as_ref(), cgroup.as_ref(), &mut accepts),
+                None => try_attach(&mut ebpf, way, btf.as_ref(), cgroup.as_ref(), &mut accepts),
             };
             match outcome {
                 Ok(()) => {
@@ -210,10 +212,10 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
                 Err(refusal) => covered.refused.push((variant.name(), refusal.to_string())),
             }
         }
-        if covered.variant.is_none() && hook == Hook::State {
+        if covered.variant.is_none() && spec.weight == Weight::Required {
             let causes: Vec<_> = covered.refused.iter().map(|(variant, cause)| format!("{variant}: {cause}")).collect();
             let locked = lockdown == Some(Lockdown::Confidentiality);
-            return Err(AttachError::Hook { hook: hook.name(), causes: causes.join("; "), locked });
+            return Err(AttachError::Hook { hook: spec.name, causes: causes.join("; "), locked });
         }
         coverage.hooks.push(covered);
     }
@@ -338,13 +340,12 @@ where
 
 fn try_attach(
     ebpf: &mut Ebpf,
-    hook: Hook,
-    variant: Variant,
+    way: &'static Way,
     btf: Option<&Btf>,
     cgroup: Option<&std::os::fd::OwnedFd>,
     accepts: &mut Option<Accepts>,
 ) -> Result<(), Refusal> {
-    let (name, target) = (hook.program(variant), hook.target(variant));
+    let Way { variant, program: name, target, needs } = *way;
     let no_btf = || Refusal::NoBtf("it cannot be parsed".into());
     match variant {
         Variant::TpBtf => {
@@ -357,12 +358,12 @@ fn try_attach(
         }
         Variant::Tracepoint => {
             let program: &mut TracePoint = program(ebpf, name)?;
-            let category = hook.classic().map_or("", |(category, _)| category);
+            let category = if let Needs::Record(_, layout) = needs { layout.category } else { "" };
             let load = program.load();
             load.and_then(|()| sys::with_tracefs(|_| program.attach(category, target).map(drop))?)
         }
         Variant::Syscall => {
-            *accepts = Some(accepts::attach(ebpf)?);
+            *accepts = Some(accepts::attach(ebpf, name)?);
             return Ok(());
         }
         Variant::Fexit | Variant::Fexit4 => {
@@ -381,7 +382,7 @@ fn try_attach(
             let root = cgroup.ok_or_else(|| Refusal::NoCgroup(io::Error::from(io::ErrorKind::NotFound).to_string()))?;
             // A link lets others attach beside it whatever the mode; any other mode than this is refused with a link.
             let mode = CgroupAttachMode::Single;
-            let attached = if matches!(hook, Hook::Accept4 | Hook::Accept6 | Hook::Connect4 | Hook::Connect6) {
+            let attached = if let Needs::CgroupAddress(_) = needs {
                 let program: &mut CgroupSockAddr = program(ebpf, name)?;
                 program.load().and_then(|()| program.attach(root, mode).map(drop))
             } else {
@@ -389,7 +390,7 @@ fn try_attach(
                 program.load().and_then(|()| program.attach(root, mode).map(drop))
             };
             if let Err(error) = &attached
-                && let Some(alone) = alone(error, hook, root)
+                && let Some(alone) = alone(error, needs, root)
             {
                 return Err(alone);
             }
@@ -400,12 +401,13 @@ fn try_attach(
 }
 
 /// Why a program is not let in: another one of its kind keeps all others out.
-fn alone(error: &ProgramError, hook: Hook, root: &OwnedFd) -> Option<Refusal> {
+fn alone(error: &ProgramError, needs: Needs, root: &OwnedFd) -> Option<Refusal> {
     let ProgramError::SyscallError(failure) = error else { return None };
+    let (Needs::CgroupSock(kind) | Needs::CgroupAddress(kind)) = needs else { return None };
     if failure.io_error.raw_os_error() != Some(libc::EPERM) {
         return None;
     }
-    let other = sys::bpf::exclusive(root.as_fd(), hook.attach_type()?).ok().flatten()?;
+    let other = sys::bpf::exclusive(root.as_fd(), kind).ok().flatten()?;
     let name = String::from_utf8_lossy(&other.name).into_owned();
     Some(Refusal::Alone { id: other.id, name: if name.is_empty() { "without a name".into() } else { name } })
 }

@@ -3,7 +3,8 @@
 use super::{
     btf::Btf,
     cgroup,
-    plan::{Facts, Hook, Symbols, Types},
+    hooks::{HOOKS, Needs},
+    plan::{Facts, Symbols, Types},
     symbols,
 };
 use crate::sys;
@@ -130,13 +131,12 @@ fn lockdown(text: &str) -> Option<Lockdown> {
 
 /// Whether the classic tracepoints' records are laid out as the programs read them.
 fn check_formats(tracefs: &Path) -> io::Result<()> {
-    for hook in Hook::ALL {
-        let Some((category, fields)) = hook.classic() else { continue };
-        let path =
-            tracefs.join("events").join(category).join(hook.target(super::plan::Variant::Tracepoint)).join("format");
+    for way in HOOKS.iter().flat_map(|spec| spec.ways) {
+        let Needs::Record(_, layout) = way.needs else { continue };
+        let path = tracefs.join("events").join(layout.category).join(way.target).join("format");
         let format =
             fs::read_to_string(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        for (field, offset) in fields {
+        for (field, offset) in layout.fields {
             if field_offset(&format, field) != Some(*offset) {
                 return Err(io::Error::other(format!("{}: {field} is not at offset {offset}", path.display())));
             }

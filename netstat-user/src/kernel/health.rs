@@ -1,7 +1,7 @@
 //! What hinders tracing on this machine, and how the loaded programs fare.
 
 use super::facts::{self, Gathered, Lockdown};
-use super::plan::{Hook, Variant};
+use super::hooks::{Adds, HOOKS, Hook};
 use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
 use std::fs;
@@ -149,27 +149,34 @@ pub struct Missed {
 
 /// Adds up the runs left out.
 pub fn missed(programs: &[ProgramHealth]) -> Missed {
-    let hooks: [&[(Hook, Variant)]; 2] = [
-        &[
-            (Hook::State, Variant::TpBtf),
-            (Hook::State, Variant::RawTp),
-            (Hook::Nested, Variant::TpBtf),
-            (Hook::StateLeft, Variant::Tracepoint),
-        ],
-        &[(Hook::Destroy, Variant::TpBtf), (Hook::Destroy, Variant::RawTp), (Hook::DestroyLeft, Variant::Tracepoint)],
-    ];
     let mut missed = Missed::default();
     for program in programs {
-        let others =
-            hooks.iter().find(|hooks| hooks.iter().any(|(hook, variant)| hook.program(*variant) == program.name));
+        let made_up = made_up(&program.name);
         let is_other = |other: &ProgramHealth| {
-            other.name != program.name
-                && others.is_some_and(|hooks| hooks.iter().any(|(hook, variant)| hook.program(*variant) == other.name))
+            other.name != program.name && made_up.is_some() && self::made_up(&other.name) == made_up
         };
         let sum = if programs.iter().any(is_other) { &mut missed.paired } else { &mut missed.alone };
         *sum += program.missed.unwrap_or(0);
     }
     missed
+}
+
+/// The hook whose programs stand in for each other, this one among them; `None` if the program is alone.
+fn made_up(program: &str) -> Option<Hook> {
+    let mut of_program = HOOKS.iter().flat_map(|spec| spec.ways.iter().map(move |way| (spec, way)));
+    let (spec, way) = of_program.find(|(_, way)| way.program == program)?;
+    match spec.adds {
+        Adds::Nested(hook, _) | Adds::LeftOut(hook, _) => Some(hook),
+        _ => HOOKS
+            .iter()
+            .any(|other| match other.adds {
+                Adds::Nested(hook, variants) | Adds::LeftOut(hook, variants) => {
+                    hook == spec.hook && variants.contains(&way.variant)
+                }
+                _ => false,
+            })
+            .then_some(spec.hook),
+    }
 }
 
 fn notes(name: &str, text: &str) -> ProgramHealth {

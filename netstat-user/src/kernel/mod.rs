@@ -1,6 +1,7 @@
 //! All of aya: what the kernel offers, which hook variants to attach, and the records that come back.
 //!
-//! Facts → decision → apply: [`facts`] asks the kernel, [`plan`] decides purely, [`attach`] loads and attaches. [`Tracer`] is what
+//! [`hooks`] is the table of the places in the kernel the programs listen at. Facts → decision → apply: [`facts`] asks the kernel, [`plan`]
+//! decides purely, [`attach`] loads and attaches. [`Tracer`] is what
 //! the rest of the program sees.
 
 mod accepts;
@@ -12,6 +13,7 @@ mod doubts;
 mod facts;
 mod filters;
 mod health;
+pub mod hooks;
 mod iter;
 mod object;
 pub mod plan;
@@ -26,7 +28,7 @@ mod unseen;
 pub use attach::{AttachError, Wanted};
 pub use facts::missing_capabilities;
 pub use health::{Missed, checks, missed};
+pub use hooks::{Hook, Sees, Variant, Weight};
 pub use object::digest as object_digest;
-pub use plan::{Hook, Variant};
 pub use ring::{Records, Tracer};
 pub use snapshot::Iterators;

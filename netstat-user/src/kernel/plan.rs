@@ -2,331 +2,10 @@
 
 use super::btf::Btf;
 use super::filters::Filters;
+use super::hooks::{Adds, HOOKS, Hook, Needs, Variant, Way, Weight};
 use super::shapes::{self, Found};
 use crate::model::Coverage;
 use netstat_ebpf::{ABSENT, FIELDS, Field, Kind};
-
-/// A place in the kernel the programs listen at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// TCP transitions.
-    State,
-    /// TCP transitions that interrupt the program on one.
-    Nested,
-    /// Transitions that the kernel left out of both.
-    StateLeft,
-    /// Creation of sockets.
-    Create,
-    /// End of sockets that are not TCP.
-    Release,
-    /// A process accepts a connection.
-    Accept,
-    /// A process accepts a connection by way of io_uring.
-    AcceptUring,
-    /// A process accepts an IPv4 connection and asks for its peer's address.
-    Accept4,
-    /// The same, IPv6.
-    Accept6,
-    /// A process asks for an IPv4 connection.
-    Connect4,
-    /// The same, IPv6.
-    Connect6,
-    /// A process changes its name.
-    Rename,
-    /// A process ends.
-    Ended,
-    /// A process is gone, and its number can be used again.
-    Gone,
-    /// End of TCP sockets.
-    Destroy,
-    /// Ends that the kernel left out there.
-    DestroyLeft,
-    /// Resets this host sends.
-    Reset,
-    /// A connection request is answered again.
-    Synack,
-    /// A timer ends: so does TIME_WAIT, or a connection request.
-    TimerCancel,
-    /// The function of a timer has returned: a connection request goes on, or is gone.
-    TimerDone,
-    /// A segment comes for what remains of a connection.
-    Segment,
-}
-
-impl Hook {
-    /// Every hook, in the order they are attached: one that another makes needless comes after that. The programs do nothing before all are.
-    pub const ALL: [Self; 21] = [
-        Self::Create,
-        Self::Accept,
-        Self::AcceptUring,
-        Self::Release,
-        Self::Accept4,
-        Self::Accept6,
-        Self::Connect4,
-        Self::Connect6,
-        Self::Rename,
-        Self::Ended,
-        Self::Gone,
-        Self::Destroy,
-        Self::DestroyLeft,
-        Self::Reset,
-        Self::TimerDone,
-        Self::TimerCancel,
-        Self::Segment,
-        Self::Synack,
-        Self::State,
-        Self::Nested,
-        Self::StateLeft,
-    ];
-
-    /// The name shown to people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::State => "tcp_state",
-            Self::Nested => "tcp_state_nested",
-            Self::StateLeft => "tcp_state_left_out",
-            Self::Create => "sock_create",
-            Self::Release => "sock_release",
-            Self::Accept => "accept",
-            Self::AcceptUring => "accept_uring",
-            Self::Accept4 => "accept4",
-            Self::Accept6 => "accept6",
-            Self::Connect4 => "connect4",
-            Self::Connect6 => "connect6",
-            Self::Rename => "task_rename",
-            Self::Ended => "process_exit",
-            Self::Gone => "process_free",
-            Self::Destroy => "tcp_destroy_sock",
-            Self::DestroyLeft => "tcp_destroy_left_out",
-            Self::Reset => "tcp_send_reset",
-            Self::Synack => "tcp_retransmit_synack",
-            Self::TimerCancel => "timer_cancel",
-            Self::TimerDone => "timer_expire_exit",
-            Self::Segment => "time_wait_segment",
-        }
-    }
-
-    /// What is missing without it.
-    pub const fn without(self) -> &'static str {
-        match self {
-            Self::State => "no TCP transitions",
-            Self::Nested => {
-                "transitions that interrupt the program on another are left out, one of ten thousand on a busy machine"
-            }
-            Self::StateLeft | Self::DestroyLeft => {
-                "what happens while the kernel runs another task than the one whose event is being recorded is left out now and then"
-            }
-            Self::Create => "no open events, and no owners of sockets made from now on",
-            Self::Release => "no close events for sockets that are not TCP",
-            Self::Accept => {
-                "connections accepted without asking for the peer's address keep their listener's owner until they are closed"
-            }
-            Self::AcceptUring => {
-                "connections accepted by way of io_uring without asking for the peer's address keep their listener's owner until they are closed"
-            }
-            Self::Accept4 | Self::Accept6 => {
-                "connections accepted with the peer's address keep their listener's owner until they are closed"
-            }
-            Self::Connect4 | Self::Connect6 => {
-                "a connection that fails for want of a route is reported as closed, and without its destination"
-            }
-            Self::Rename => "events name processes as they were called when they became owners",
-            Self::Ended | Self::Gone => {
-                "a socket that was passed on keeps the process that made it as owner, when that is gone"
-            }
-            Self::Destroy => "no close events for TCP",
-            Self::Reset => "the reason reset_sent is reported as closed",
-            Self::Synack => "connection requests have no cookie",
-            Self::TimerCancel => {
-                "no end of TIME_WAIT and of connection requests, and no owner of connections that nobody has accepted"
-            }
-            Self::TimerDone => "no end of connection requests that are given up",
-            Self::Segment => {
-                "a connection that its process has closed enters TIME_WAIT unseen when the peer closes within two seconds"
-            }
-        }
-    }
-
-    /// The variants there are, best first.
-    pub const fn variants(self) -> &'static [Variant] {
-        match self {
-            Self::State => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint, Variant::Fentry, Variant::Kprobe],
-            Self::Create => &[Variant::Cgroup, Variant::CgroupAlone],
-            Self::Release | Self::Accept4 | Self::Accept6 | Self::Connect4 | Self::Connect6 => &[Variant::Cgroup],
-            Self::Accept => &[Variant::Fexit, Variant::Fexit4, Variant::Syscall],
-            Self::Nested
-            | Self::Synack
-            | Self::TimerCancel
-            | Self::TimerDone
-            | Self::AcceptUring
-            | Self::Rename
-            | Self::Ended
-            | Self::Gone => &[Variant::TpBtf],
-            Self::Segment => &[Variant::TpBtf, Variant::Fexit],
-            Self::Destroy => &[Variant::TpBtf, Variant::RawTp, Variant::Tracepoint],
-            Self::Reset => &[Variant::TpBtf, Variant::RawTp],
-            Self::StateLeft | Self::DestroyLeft => &[Variant::Tracepoint],
-        }
-    }
-
-    /// Kernel tracepoint, or function, of a variant; the classic tracepoint's category is in [`Hook::classic`].
-    pub const fn target(self, variant: Variant) -> &'static str {
-        match (self, variant) {
-            (Self::State, Variant::Fentry | Variant::Kprobe) => "tcp_set_state",
-            (Self::State | Self::Nested | Self::StateLeft, _) => "inet_sock_set_state",
-            (Self::Create, _) => "sock_create",
-            (Self::Release, _) => "sock_release",
-            (Self::Accept, Variant::Syscall) => "sys_exit_accept",
-            (Self::Accept, _) => "inet_csk_accept",
-            (Self::AcceptUring, _) => "io_uring_complete",
-            (Self::Accept4, _) => "getpeername4",
-            (Self::Accept6, _) => "getpeername6",
-            (Self::Connect4, _) => "connect4",
-            (Self::Connect6, _) => "connect6",
-            (Self::Rename, _) => "task_rename",
-            (Self::Ended, _) => "sched_process_exit",
-            (Self::Gone, _) => "sched_process_free",
-            (Self::Destroy | Self::DestroyLeft, _) => "tcp_destroy_sock",
-            (Self::Reset, _) => "tcp_send_reset",
-            (Self::Synack, _) => "tcp_retransmit_synack",
-            (Self::TimerCancel, _) => "timer_cancel",
-            (Self::TimerDone, _) => "timer_expire_exit",
-            (Self::Segment, Variant::TpBtf) => "kfree_skb",
-            (Self::Segment, _) => "tcp_timewait_state_process",
-        }
-    }
-
-    /// Name of the program in the object.
-    pub const fn program(self, variant: Variant) -> &'static str {
-        match (self, variant) {
-            (Self::State, Variant::TpBtf) => "state_tp_btf",
-            (Self::State, Variant::RawTp) => "state_raw_tp",
-            (Self::State, Variant::Tracepoint) => "state_tracepoint",
-            (Self::State, Variant::Fentry) => "state_fentry",
-            (Self::State, _) => "state_kprobe",
-            (Self::Nested, _) => "state_nested",
-            (Self::StateLeft, _) => "state_left_out",
-            (Self::Create, Variant::CgroupAlone) => "sock_create_alone",
-            (Self::Create, _) => "sock_create",
-            (Self::Release, _) => "sock_release",
-            (Self::Accept, Variant::Fexit) => "accept_fexit2",
-            (Self::Accept, Variant::Fexit4) => "accept_fexit4",
-            (Self::Accept, _) => "accept_syscall",
-            (Self::AcceptUring, _) => "accept_uring",
-            (Self::Accept4, _) => "accept4",
-            (Self::Accept6, _) => "accept6",
-            (Self::Connect4, _) => "connect4",
-            (Self::Connect6, _) => "connect6",
-            (Self::Rename, _) => "task_rename",
-            (Self::Ended, _) => "process_exit",
-            (Self::Gone, _) => "process_free",
-            (Self::Destroy, Variant::TpBtf) => "destroy_tp_btf",
-            (Self::Destroy, Variant::RawTp) => "destroy_raw_tp",
-            (Self::Destroy, _) => "destroy_tracepoint",
-            (Self::DestroyLeft, _) => "destroy_left_out",
-            (Self::Reset, Variant::TpBtf) => "reset_tp_btf",
-            (Self::Reset, _) => "reset_raw_tp",
-            (Self::Synack, _) => "synack_again",
-            (Self::TimerCancel, _) => "timer_cancel",
-            (Self::TimerDone, _) => "timer_done",
-            (Self::Segment, Variant::TpBtf) => "segment_tp_btf",
-            (Self::Segment, _) => "segment_fexit",
-        }
-    }
-
-    /// Of a hook of cgroups: `enum bpf_attach_type` of `include/uapi/linux/bpf.h`.
-    pub const fn attach_type(self) -> Option<u32> {
-        Some(match self {
-            // BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_INET_SOCK_RELEASE
-            Self::Create => 2,
-            Self::Release => 34,
-            // BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME
-            Self::Accept4 => 29,
-            Self::Accept6 => 30,
-            // BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT
-            Self::Connect4 => 10,
-            Self::Connect6 => 11,
-            _ => return None,
-        })
-    }
-
-    /// Arguments the tracepoint must have at least for the programs to understand it.
-    const fn tracepoint_args(self) -> usize {
-        match self {
-            Self::State | Self::Nested | Self::StateLeft => 3,
-            Self::Reset | Self::Synack | Self::Rename => 2,
-            Self::Segment => 4,
-            _ => 1,
-        }
-    }
-
-    /// Category of the classic tracepoint in tracefs, and the fields with their offsets that the programs rely on.
-    pub const fn classic(self) -> Option<(&'static str, &'static [(&'static str, u32)])> {
-        match self {
-            Self::State | Self::StateLeft => Some((
-                "sock",
-                &[
-                    ("skaddr", 8),
-                    ("oldstate", 16),
-                    ("newstate", 20),
-                    ("sport", 24),
-                    ("dport", 26),
-                    ("family", 28),
-                    ("protocol", 30),
-                    ("saddr", 32),
-                    ("daddr", 36),
-                    ("saddr_v6", 40),
-                    ("daddr_v6", 56),
-                ],
-            )),
-            Self::Destroy | Self::DestroyLeft => Some(("tcp", &[("skaddr", 8)])),
-            _ => None,
-        }
-    }
-}
-
-/// A way to attach to a hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
-    /// BTF tracepoint: typed arguments.
-    TpBtf,
-    /// Raw tracepoint.
-    RawTp,
-    /// Classic tracepoint, through tracefs.
-    Tracepoint,
-    /// Function entry by trampoline.
-    Fentry,
-    /// Return of a function by trampoline.
-    Fexit,
-    /// The same, of the function as it was up to 6.9, with four arguments.
-    Fexit4,
-    /// Classic tracepoints at the exit of system calls.
-    Syscall,
-    /// Function entry by breakpoint.
-    Kprobe,
-    /// Program of the cgroup2 root.
-    Cgroup,
-    /// The same before 5.18, where it cannot ask what other programs have decided.
-    CgroupAlone,
-}
-
-impl Variant {
-    /// The name shown to people, and taken by `--probe`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TpBtf => "tp_btf",
-            Self::RawTp => "raw_tp",
-            Self::Tracepoint => "tracepoint",
-            Self::Fentry => "fentry",
-            Self::Fexit => "fexit",
-            Self::Fexit4 => "fexit4",
-            Self::Syscall => "syscall",
-            Self::Kprobe => "kprobe",
-            Self::Cgroup => "cgroup",
-            Self::CgroupAlone => "cgroup_alone",
-        }
-    }
-}
 
 /// Why a variant cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -387,25 +66,17 @@ impl Types {
             }
         }
         let mut known = Vec::new();
-        for hook in Hook::ALL {
-            for &variant in hook.variants() {
-                let target = hook.target(variant);
-                let fits = match variant {
-                    // Older kernels take the result apart: more arguments, and others.
-                    Variant::TpBtf if hook == Hook::AcceptUring => btf.tracepoint_args(target) == Some(3),
-                    Variant::TpBtf | Variant::RawTp | Variant::Tracepoint => {
-                        btf.tracepoint_args(target).is_some_and(|args| args >= hook.tracepoint_args())
-                    }
-                    // Only the first argument is looked at.
-                    Variant::Fexit if hook == Hook::Segment => btf.function_args(target).is_some(),
-                    Variant::Fentry | Variant::Kprobe | Variant::Fexit => btf.function_args(target) == Some(2),
-                    Variant::Fexit4 => btf.function_args(target) == Some(4),
-                    Variant::Cgroup | Variant::CgroupAlone | Variant::Syscall => true,
-                };
-                if fits {
-                    known.push((hook, variant));
+        for spec in &HOOKS {
+            let fits = |way: &&Way| match way.needs {
+                Needs::Arguments(most) | Needs::Record(most, _) => {
+                    btf.tracepoint_args(way.target).is_some_and(|args| args >= most)
                 }
-            }
+                Needs::JustArguments(number) => btf.tracepoint_args(way.target) == Some(number),
+                Needs::Function(number) => btf.function_args(way.target) == Some(number),
+                Needs::AnyFunction => btf.function_args(way.target).is_some(),
+                Needs::Tracefs | Needs::CgroupSock(_) | Needs::CgroupAddress(_) => true,
+            };
+            known.extend(spec.ways.iter().filter(fits).map(|way| (spec.hook, way.variant)));
         }
         let maps_grow = btf.offset(HASH_MAP.0, HASH_MAP.1).is_some();
         Self { offsets, misfits, maps_grow, known }
@@ -416,9 +87,7 @@ impl Types {
         let name = name.strip_prefix(b"btf_trace_").unwrap_or(name);
         Field::ALL.iter().any(|(_, strukt, _)| strukt.as_bytes() == name)
             || name == HASH_MAP.0.as_bytes()
-            || Hook::ALL
-                .iter()
-                .any(|hook| hook.variants().iter().any(|&variant| hook.target(variant).as_bytes() == name))
+            || HOOKS.iter().flat_map(|spec| spec.ways).any(|way| way.target.as_bytes() == name)
     }
 }
 
@@ -458,19 +127,17 @@ pub fn is_needless(hook: Hook, coverage: &Coverage, filters: &Filters, preempted
         let variant = covered.and_then(|covered| covered.variant);
         variants.iter().any(|candidate| Some(candidate.name()) == variant)
     };
+    let spec = hook.spec();
     if filters.nothing {
-        return hook != Hook::State;
+        return spec.weight != Weight::Required;
     }
-    match hook {
-        Hook::AcceptUring | Hook::Accept4 | Hook::Accept6 => by(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
-        // Who closes a TCP connection is seen in its transitions and at its end.
-        Hook::Release => filters.protos & !TCP == 0,
-        // They say why a connection ends.
-        Hook::Connect4 | Hook::Connect6 | Hook::Reset => !filters.has(Kind::Close),
-        Hook::Nested => !by(Hook::State, &[Variant::TpBtf]),
-        Hook::StateLeft => !preempted || !by(Hook::State, &[Variant::TpBtf, Variant::RawTp]),
-        Hook::DestroyLeft => !preempted || !by(Hook::Destroy, &[Variant::TpBtf, Variant::RawTp]),
-        _ => false,
+    match spec.adds {
+        Adds::Always => false,
+        Adds::BesideTcp => filters.protos & !TCP == 0,
+        Adds::ToCloses => !filters.has(Kind::Close),
+        Adds::Unless(other, variants) => by(other, variants),
+        Adds::Nested(other, variants) => !by(other, variants),
+        Adds::LeftOut(other, variants) => !preempted || !by(other, variants),
     }
 }
 
@@ -484,14 +151,14 @@ const fn tcp_bit(v6: bool) -> u32 {
     }
 }
 
-/// The variants of a hook, best first, each with why it is not worth trying. `forced` leaves only that one.
-pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(Variant, Option<Refusal>)> {
-    let variants = hook.variants().iter().copied().filter(|&variant| forced.is_none_or(|forced| forced == variant));
-    variants.map(|variant| (variant, refusal(hook, variant, facts))).collect()
+/// The ways to attach to a hook, best first, each with why it is not worth trying. `forced` leaves only that one.
+pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(&'static Way, Option<Refusal>)> {
+    let ways = hook.ways().iter().filter(|way| forced.is_none_or(|forced| forced == way.variant));
+    ways.map(|way| (way, refusal(hook, way, facts))).collect()
 }
 
-fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
-    match (variant, &facts.types) {
+fn refusal(hook: Hook, way: &Way, facts: &Facts) -> Option<Refusal> {
+    match (way.variant, &facts.types) {
         (Variant::Cgroup | Variant::CgroupAlone, _) => facts.cgroup.as_ref().err().cloned().map(Refusal::NoCgroup),
         (Variant::Tracepoint | Variant::Syscall, _) if facts.tracefs.is_err() => {
             facts.tracefs.as_ref().err().cloned().map(Refusal::NoTracefs)
@@ -499,7 +166,7 @@ fn refusal(hook: Hook, variant: Variant, facts: &Facts) -> Option<Refusal> {
         // The classic tracepoint carries what it needs; without BTF its record is all there is.
         (Variant::Tracepoint, Err(_)) => None,
         (_, Err(cause)) => Some(Refusal::NoBtf(cause.clone())),
-        (_, Ok(types)) => (!types.known.contains(&(hook, variant))).then(|| Refusal::Prototype(hook.target(variant))),
+        (variant, Ok(types)) => (!types.known.contains(&(hook, variant))).then_some(Refusal::Prototype(way.target)),
     }
 }
 
@@ -514,7 +181,7 @@ mod tests {
 
     fn usable(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<&'static str> {
         let all = candidates(hook, facts, forced);
-        all.iter().filter(|(_, refusal)| refusal.is_none()).map(|(variant, _)| variant.name()).collect()
+        all.iter().filter(|(_, refusal)| refusal.is_none()).map(|(way, _)| way.variant.name()).collect()
     }
 
     #[test]
@@ -560,10 +227,8 @@ mod tests {
 
     #[test]
     fn prefers_typed_tracepoints_and_keeps_the_rest_as_fallback() {
-        let everything: Vec<_> = Hook::ALL
-            .into_iter()
-            .flat_map(|hook| hook.variants().iter().map(move |&variant| (hook, variant)))
-            .collect();
+        let everything: Vec<_> =
+            HOOKS.iter().flat_map(|spec| spec.ways.iter().map(|way| (spec.hook, way.variant))).collect();
         let facts =
             Facts { types: types(&everything), tracefs: Ok(()), cgroup: Ok(()), symbols: None, preempted: false };
         assert_eq!(usable(Hook::State, &facts, None), ["tp_btf", "raw_tp", "tracepoint", "fentry", "kprobe"]);
@@ -582,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_tells_nothing_new_is_not_attached() {
+    fn a_hook_that_reports_nothing_new_is_not_attached() {
         let covered =
             |hook: Hook, variant| HookCoverage { hook: hook.name(), without: "", variant, refused: Vec::new() };
         let accepts = |variant| Coverage { hooks: vec![covered(Hook::Accept, variant)], ..Coverage::default() };

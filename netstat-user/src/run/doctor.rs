@@ -9,7 +9,7 @@ use super::waiting::Waiting;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
-use crate::kernel::{self, AttachError, Missed, Tracer, Wanted};
+use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
 use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
 use crate::view::doctor::{HookFinding, Refused, Report};
@@ -17,8 +17,6 @@ use crate::view::text::span;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Hooks without which whole kinds of events or all owners are missing.
-const ESSENTIAL: [&str; 4] = ["tcp_state", "sock_create", "sock_release", "tcp_destroy_sock"];
 /// Buffer of the trial: nothing is read from it.
 const TRIAL_BUFFER: u32 = 64 << 10;
 
@@ -217,7 +215,8 @@ fn hook(row: &HookRow) -> HookFinding {
     let check = match &row.variant {
         Some(variant) => Check::ok(&row.hook, variant.clone()),
         None => {
-            let level = if ESSENTIAL.contains(&row.hook.as_str()) { Level::Bad } else { Level::Note };
+            let is_detail = Hook::named(&row.hook).is_none_or(|hook| hook.spec().weight == Weight::Detail);
+            let level = if is_detail { Level::Note } else { Level::Bad };
             Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend(&row.refused))
         }
     };

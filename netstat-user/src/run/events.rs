@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::agent::Privileges,
     cli::events::{Options, Probe},
-    kernel::{Hook, Tracer, Variant, Wanted},
+    kernel::{Hook, Sees, Tracer, Variant, Wanted},
     model::{Coverage, EventName, Limits, limits::Kinds},
     owner::Owners,
     proc::seed,
@@ -154,13 +154,7 @@ pub fn outside(cgroup_namespace: Option<u32>) -> String {
 
 fn wanted(options: &Options, chosen: &Chosen) -> Wanted {
     let tcp = chosen.limits.protos.as_ref().is_none_or(|protos| protos.iter().any(|proto| proto.is_tcp()));
-    let hooks = Hook::ALL
-        .into_iter()
-        .filter(|hook| match hook {
-            Hook::Create | Hook::Release | Hook::Rename | Hook::Ended | Hook::Gone => true,
-            _ => tcp,
-        })
-        .collect();
+    let hooks = Hook::ALL.into_iter().filter(|hook| tcp || hook.spec().sees != Sees::Tcp).collect();
     let forced = match options.probe {
         Probe::Auto => None,
         Probe::TpBtf => Some(Variant::TpBtf),

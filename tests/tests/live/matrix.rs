@@ -101,13 +101,13 @@ impl Drop for Counting {
 /// The first variant of every hook but the one on TCP states, then the second, and so on.
 fn every_other_hook() -> Done {
     let hooks = || Hook::ALL.into_iter().filter(|&hook| hook != Hook::State);
-    let most = hooks().map(|hook| hook.variants().len()).max().unwrap();
+    let most = hooks().map(|hook| hook.ways().len()).max().unwrap();
     let namespace = NetNs::new().unwrap();
     let netns = u32::try_from(namespace.inode().unwrap()).unwrap();
     let mut idle = Vec::new();
     for turn in 0..most {
         let forced: Vec<(Hook, Variant)> =
-            hooks().filter_map(|hook| Some((hook, *hook.variants().get(turn)?))).collect();
+            hooks().filter_map(|hook| Some((hook, hook.ways().get(turn)?.variant))).collect();
         let wanted = Wanted {
             hooks: Hook::ALL
                 .into_iter()
@@ -125,7 +125,7 @@ fn every_other_hook() -> Done {
         let coverage = &programs.coverage().hooks;
         for (hook, variant) in forced {
             let covered = coverage.iter().find(|covered| covered.hook == hook.name()).unwrap();
-            let program = hook.program(variant);
+            let program = hook.way(variant).unwrap().program;
             let ran = health.iter().any(|health| health.name == program && health.runs.is_some());
             let result = match (covered.variant, ran) {
                 (Some(_), true) => "ok".to_owned(),

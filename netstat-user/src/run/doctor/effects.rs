@@ -33,10 +33,10 @@ mod tests {
     fn every_replacement_has_its_meaning() {
         use crate::kernel::Hook;
         for hook in Hook::ALL {
-            let variants = hook.variants();
-            for (at, attached) in variants.iter().enumerate() {
-                for refused in &variants[..at] {
-                    let effect = of(hook.name(), refused.name(), attached.name());
+            let ways = hook.ways();
+            for (at, attached) in ways.iter().enumerate() {
+                for refused in &ways[..at] {
+                    let effect = of(hook.name(), refused.variant.name(), attached.variant.name());
                     assert!(!effect.is_empty() && !effect.ends_with('.'), "{effect}");
                 }
             }
