@@ -262,18 +262,19 @@ impl Wire for RowsWanted {
     }
 }
 
-/// Structures: their fields in order. Those that grow have their length before them in a list.
+/// Structures: their fields in order. Those that grow have their length before them in a list; what stands behind a semicolon was added later.
 macro_rules! records {
-    ($($record:ident $($grows:ident)? { $($field:ident),+ })+) => {$(
+    ($($record:ident $($grows:ident)? { $($field:ident),+ $(; $($later:ident),+)? })+) => {$(
         impl Wire for $record {
             $(const GROWS: bool = records!($grows);)?
 
             fn put(&self, out: &mut BytesMut) {
                 $(self.$field.put(out);)+
+                $($(self.$later.put(out);)+)?
             }
 
             fn get(body: &mut Bytes) -> Read<Self> {
-                Ok(Self { $($field: Wire::get(body)?),+ })
+                Ok(Self { $($field: Wire::get(body)?,)+ $($($later: later(body)?,)+)? })
             }
         }
     )+};
@@ -291,7 +292,7 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
-    HookRow grows { hook, without, variant, refused }
+    HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }
     ProgramHealth grows { name, runs, missed }

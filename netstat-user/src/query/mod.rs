@@ -267,6 +267,10 @@ pub struct HookRow {
     pub variant: Option<String>,
     /// Variants refused, with causes.
     pub refused: Vec<(String, String)>,
+    /// What mends the refusals; empty where that is not known.
+    pub mend: String,
+    /// Those of the refused variants that failed although the kernel supports them.
+    pub failed: Vec<String>,
 }
 
 impl From<&Coverage> for CoverageRows {
@@ -275,7 +279,9 @@ impl From<&Coverage> for CoverageRows {
             hook: hook.hook.into(),
             without: hook.without.into(),
             variant: hook.variant.map(Into::into),
-            refused: hook.refused.iter().map(|(variant, cause)| ((*variant).into(), cause.clone())).collect(),
+            refused: hook.refused.iter().map(|refused| (refused.variant.into(), refused.cause.clone())).collect(),
+            mend: hook.mend.unwrap_or_default().into(),
+            failed: hook.refused.iter().filter(|refused| refused.failed).map(|refused| refused.variant.into()).collect(),
         };
         Self { hooks: coverage.hooks.iter().map(row).collect(), cgroup_namespace: coverage.cgroup_namespace }
     }

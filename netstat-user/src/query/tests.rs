@@ -72,6 +72,8 @@ fn answers() -> Vec<Answer> {
         without: "nothing".into(),
         variant: None,
         refused: vec![("tp_btf".into(), "no BTF".into())],
+        mend: "boot".into(),
+        failed: vec!["tp_btf".into()],
     };
     let state = EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None };
     vec![

@@ -13,7 +13,7 @@ use crate::{
     cli::events::{Options, Probe},
     field::schema::of_columns,
     kernel::{Hook, Sees, Tracer, Variant, Wanted},
-    model::{Coverage, EventName, Limits, limits::Kinds},
+    model::{Coverage, EventName, Limits, Refused, limits::Kinds},
     owner::Owners,
     proc::seed,
     sys,
@@ -142,17 +142,27 @@ pub fn report(coverage: &Coverage) {
     let mut ready = String::from("tracing:");
     for hook in &coverage.hooks {
         match hook.variant {
-            Some(variant) => ready.push_str(&format!(" {}={variant}", hook.hook)),
+            Some(variant) => {
+                let failed = hook.refused.iter().filter(|refused| refused.failed);
+                if failed.clone().next().is_some() {
+                    complain(&format!("{} is traced by {variant} only: {}", hook.hook, causes(failed)));
+                }
+                ready.push_str(&format!(" {}={variant}", hook.hook));
+            }
             None => {
-                let causes: Vec<_> =
-                    hook.refused.iter().map(|(variant, cause)| format!("{variant}: {cause}")).collect();
-                complain(&format!("{} is not traced ({}): {}", hook.hook, hook.without, causes.join("; ")));
+                let causes = causes(hook.refused.iter());
+                complain(&format!("{} is not traced ({}): {causes}", hook.hook, hook.without));
                 ready.push_str(&format!(" {}=none", hook.hook));
             }
         }
     }
     ready.push_str(&outside(coverage.cgroup_namespace));
     let _ = writeln!(io::stderr(), "{ready}");
+}
+
+/// Variants with the causes of their refusals.
+fn causes<'a>(refused: impl Iterator<Item = &'a Refused>) -> String {
+    refused.map(|refused| format!("{}: {}", refused.variant, refused.cause)).collect::<Vec<_>>().join("; ")
 }
 
 /// What is not seen beyond a cgroup namespace, as it stands at the end of the line that says what is traced.
