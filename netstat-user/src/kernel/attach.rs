@@ -115,7 +115,9 @@ impl AttachError {
             Self::Netns(_) => Mend::Btf,
             Self::TooOld(_) => Mend::Newer,
             Self::Hook { locked: true, .. } => Mend::Lockdown,
-            Self::Hook { refused, .. } => refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown),
+            Self::Hook { refused, .. } => {
+                refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
+            }
             Self::Maps(_) | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
         };
         mend.line()

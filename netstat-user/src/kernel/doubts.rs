@@ -41,7 +41,8 @@ impl Doubts {
     pub fn new(ebpf: &mut Ebpf, btf: Option<&Btf>) -> Result<Self, Refusal> {
         let left =
             ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::DOUBTS))?;
-        let asked = ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::ASKED))?;
+        let asked =
+            ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::ASKED))?;
         iter::load(ebpf, PROGRAM, "bpf_map", btf)?;
         Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
     }

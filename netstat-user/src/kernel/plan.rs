@@ -219,8 +219,13 @@ mod tests {
 
     #[test]
     fn a_hook_that_reports_nothing_new_is_not_attached() {
-        let covered =
-            |hook: Hook, variant| HookCoverage { hook: hook.name(), without: "", variant, refused: Vec::new(), mend: None };
+        let covered = |hook: Hook, variant| HookCoverage {
+            hook: hook.name(),
+            without: "",
+            variant,
+            refused: Vec::new(),
+            mend: None,
+        };
         let accepts = |variant| Coverage { hooks: vec![covered(Hook::Accept, variant)], ..Coverage::default() };
         let needless = |hook, variant: Option<Variant>, limits: &Limits| {
             is_needless(hook, &accepts(variant.map(Variant::name)), &Filters::of(limits), false)

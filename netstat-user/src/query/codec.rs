@@ -1,8 +1,8 @@
 //! Requests and answers as bytes, and back.
 
 use super::{
-    Answer, CoverageRows, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request, States,
-    Status, VERSION, frame, rows,
+    Answer, CoverageRows, Denial, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request,
+    States, Status, VERSION, frame, rows,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
@@ -292,6 +292,7 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
+    Denial { reason; hides_namespace }
     HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }
@@ -400,7 +401,7 @@ impl Answer {
             Self::Status(status) => frame(out, 8, |out| status.put(out)),
             Self::Coverage(coverage) => frame(out, 9, |out| coverage.put(out)),
             Self::End => frame(out, 10, |_| {}),
-            Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
+            Self::Refused(denial) => frame(out, 11, |out| denial.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
             Self::Cgroups(paths) => frame(out, 18, |out| paths.put(out)),
             Self::Since(past) => frame(out, 16, |out| past.put(out)),

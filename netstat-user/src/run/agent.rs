@@ -1,9 +1,10 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
-use super::bound::Bound;
+use super::bound::{BindError, Bound};
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
 use super::events::report;
+use super::failure::Failure;
 use super::forgotten::{Forgotten, Losses};
 use super::privileges;
 use super::remote;
@@ -11,7 +12,7 @@ use super::source::{Needs, Source as Kernel};
 use super::waiting::Waiting;
 use crate::agent::{self, Admission, Lists, Lookup, Notice, Own, Peer, Settings, Signal, Source, Spaces};
 use crate::cli::agent::{Options, Privileges, Share};
-use crate::kernel::{self, Tracer, Wanted};
+use crate::kernel::{self, AttachError, Tracer, Wanted};
 use crate::model::{
     Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, ProtoTable, RowsWanted, SocketEvent, SocketRow,
     TcpState,
@@ -42,20 +43,20 @@ use tokio::sync::mpsc;
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
-/// The runtime's; what goes wrong otherwise is said on standard error.
-pub fn run(options: &Options) -> io::Result<u8> {
+/// No descriptor, thread or signal handler to wait with; what goes wrong otherwise is reported on standard error.
+pub fn run(options: &Options) -> Result<u8, Failure> {
     sys::allow_descriptors();
-    let runtime = sys::runtime()?;
+    let runtime = sys::runtime().map_err(Failure::Runtime)?;
     // From here on a signal ends the agent in order, also while it still begins.
-    let signals = runtime.block_on(async { signals() }).map_err(io::Error::other)?;
-    let outcome = (|| -> Result<_, String> {
+    let signals = runtime.block_on(async { signals() }).map_err(Failure::Runtime)?;
+    let outcome = (|| -> Result<_, StartError> {
         let group = options.group.as_deref().map(group).transpose()?;
         let user = privileges::user(options.user.as_deref())?;
         let uid = user.as_ref().map(|user| user.uid.as_raw());
-        let bound = Bound::new(&options.socket, options.mode, group, uid).map_err(|error| error.to_string())?;
+        let bound = Bound::new(&options.socket, options.mode, group, uid)?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
         let waiting = Waiting::for_("the kernel programs to be attached");
-        let mut tracer = Tracer::start(&wanted).map_err(|error| error.to_string())?;
+        let mut tracer = Tracer::start(&wanted)?;
         // Its thread must not be there when privileges are given up.
         drop(waiting);
         report(tracer.coverage());
@@ -83,11 +84,24 @@ pub fn run(options: &Options) -> io::Result<u8> {
             }
             Ok(0)
         }
-        Err(message) => {
-            complain(&message);
+        Err(error) => {
+            complain(&error.to_string());
             Ok(1)
         }
     }
+}
+
+/// Why the agent cannot start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    #[error(transparent)]
+    User(#[from] privileges::UserError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
 }
 
 async fn serve(
@@ -185,18 +199,35 @@ fn notify(message: &[u8]) -> io::Result<()> {
     UnixDatagram::unbound()?.send_to_addr(message, &address).map(drop)
 }
 
+/// Why there is no such group.
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum GroupError {
+    /// No group has this name or number.
+    #[error("agent: there is no group '{0}': give its number")]
+    Absent(String),
+    /// The C library cannot look it up.
+    #[error("agent: group '{name}': {error}")]
+    Lookup {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        error: nix::Error,
+    },
+}
+
 /// A group by number, or by name.
-fn group(name: &str) -> Result<u32, String> {
+fn group(name: &str) -> Result<u32, GroupError> {
     match name.parse() {
         // No group has the number that means none.
-        Ok(u32::MAX) => return Err(format!("agent: there is no group '{name}': give its number")),
+        Ok(u32::MAX) => return Err(GroupError::Absent(name.into())),
         Ok(gid) => return Ok(gid),
         Err(_) => {}
     }
     match nix::unistd::Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err(format!("agent: there is no group '{name}': give its number")),
-        Err(error) => Err(format!("agent: group '{name}': {error}")),
+        Ok(None) => Err(GroupError::Absent(name.into())),
+        Err(error) => Err(GroupError::Lookup { name: name.into(), error }),
     }
 }
 
@@ -497,7 +528,7 @@ mod tests {
         assert_eq!((group("7"), group("0"), group("4294967294")), (Ok(7), Ok(0), Ok(u32::MAX - 1)));
         assert_eq!(group("root"), Ok(0));
         for none in ["4294967295", "4294967296", "no such group", "-1", ""] {
-            assert!(group(none).is_err_and(|why| why.contains("there is no group")), "{none}");
+            assert_eq!(group(none), Err(GroupError::Absent(none.into())));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod effects;
 
 use super::clock::{epoch_ns, monotonic_ns};
+use super::failure::Written;
 use super::remote::{AskError, Asking, place};
 use super::screen;
 use super::waiting::Waiting;
@@ -14,7 +15,7 @@ use crate::model::{Check, Level};
 use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
 use crate::view::doctor::{HookFinding, Refused, Report};
 use crate::view::text::span;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// Buffer of the trial: nothing is read from it.
@@ -24,7 +25,7 @@ const TRIAL_BUFFER: u32 = 64 << 10;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn run(options: &Options) -> io::Result<u8> {
+pub fn run(options: &Options) -> Written<u8> {
     let path = options.agent.as_deref().unwrap_or(Path::new(SOCKET));
     let asked = if options.no_agent { None } else { Some(ask(path)) };
     let report = match asked {
@@ -41,7 +42,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
     } else {
         report.text(&mut out, screen::is_coloured(options.color));
     }
-    io::stdout().lock().write_all(&out)?;
+    super::print(&out)?;
     Ok(u8::from(report.verdict() == Level::Bad))
 }
 

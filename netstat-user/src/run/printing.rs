@@ -6,6 +6,7 @@ use super::resolve::MachineNames;
 use super::screen;
 use super::whose::Followed;
 use crate::cli::events::Options;
+use crate::cli::select::WrongName;
 use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
 use crate::filter::Predicate;
 use crate::life::Lives;
@@ -32,11 +33,11 @@ impl Chosen {
     /// What the options choose.
     ///
     /// # Errors
-    /// A name that means nothing, in words for standard error.
-    pub fn new(options: &Options) -> Result<Self, String> {
+    /// A name that means nothing.
+    pub fn new(options: &Options) -> Result<Self, WrongName> {
         let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
         if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
-            return Err(format!("--netns: there is no network namespace `{none}'"));
+            return Err(WrongName::NoNamespace(none.clone()));
         }
         let predicate = Predicate::new(expr, &mut MachineNames);
         let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;

@@ -1,6 +1,6 @@
 //! The client's side of the agent's socket: one request, and its answers as they come.
 
-use crate::query::{Answer, MAX_ANSWER, Place, QueryError, Request};
+use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
 use bytes::{Bytes, BytesMut};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs;
@@ -25,8 +25,8 @@ pub enum AskError {
     #[error("{}", said(.0))]
     Io(#[from] io::Error),
     /// It refused, and said why.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", .0.reason)]
+    Refused(Denial),
     /// What it said is of another language.
     #[error("{0}")]
     Query(#[from] QueryError),
@@ -111,7 +111,7 @@ impl Asking {
         let mut body = vec![0; len];
         self.reader.read_exact(&mut body)?;
         match Answer::decode(Bytes::from(body))? {
-            Answer::Refused(reason) => Err(AskError::Refused(reason)),
+            Answer::Refused(denial) => Err(AskError::Refused(denial)),
             answer => Ok(answer),
         }
     }
@@ -185,9 +185,9 @@ mod tests {
         out
     }
 
-    fn ask(answer: BytesMut) -> Result<Asking, String> {
+    fn ask(answer: BytesMut) -> Result<Asking, AskError> {
         let path = agent(answer);
-        let asked = Asking::new(&path, &Request::Status).map_err(|error| error.to_string());
+        let asked = Asking::new(&path, &Request::Status);
         fs::remove_file(path).unwrap();
         asked
     }
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn whatever_is_no_answer_is_an_error() {
-        let why = |answer: BytesMut| ask(answer).err().unwrap();
-        assert_eq!(why(frames(&[Answer::Refused("too many".into())])), "too many");
+        let why = |answer: BytesMut| ask(answer).err().unwrap().to_string();
+        assert_eq!(why(frames(&[Answer::Refused(Denial::new("too many"))])), "too many");
         assert_eq!(why(frames(&[Answer::End])), "it speaks of something else than it was asked");
         assert_eq!(why(BytesMut::new()), "it has ended");
         assert!(why(BytesMut::from(&[2, 0, 0, 0, 77, 1][..])).starts_with("version 77 "));

@@ -3,6 +3,7 @@
 use super::clock::{epoch_ns, monotonic_ns};
 use super::complain;
 use super::events::{LOST, outside};
+use super::failure::{Failure, Written};
 use super::printing::{Chosen, Printer};
 use super::remote::{AskError, Asking, PATIENCE};
 use super::streaming::{Asked, Output, Stop};
@@ -28,8 +29,8 @@ const BATCH: usize = 256 << 10;
 /// code; `None` where the caller is to trace by itself.
 ///
 /// # Errors
-/// A failure to write to standard output; any other is wrapped by [`io::Error::other`].
-pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
+/// A [`Failure`].
+pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
     let path = match &options.agent {
         Some(path) => path.as_path(),
         // What belongs to a tracer of one's own was asked for, or it may be had.
@@ -44,7 +45,7 @@ pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
     };
     match Asking::new(path, &Request::Events(filter(options, chosen))) {
         Ok(asking) => {
-            let runtime = sys::runtime()?;
+            let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(follow(options, chosen, path, asking));
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
@@ -84,19 +85,36 @@ fn filter(options: &Options, chosen: &Chosen) -> EventFilter {
 }
 
 /// How the stream ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum End {
     /// As it was asked to.
     Asked,
     /// Nobody reads our output any more.
     Closed,
     /// The agent ended it, and why.
-    Broken(String),
+    Broken(Broken),
 }
 
-async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> io::Result<u8> {
+/// Why the agent ended the stream.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// In order.
+    #[error("it has ended")]
+    Ended,
+    /// Without a word.
+    #[error("it has gone")]
+    Gone,
+    /// Its lines were not read in time.
+    #[error("this reader was too slow: the agent dropped it, and {0} events are missing at the end")]
+    Dropped(u64),
+    /// It does not answer as it should.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> Result<u8, Failure> {
     let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
-    let mut asked = Asked::new(options.duration).map_err(io::Error::other)?;
+    let mut asked = Asked::new(options.duration).map_err(Failure::Runtime)?;
     let here = asking.is_here();
     if !here {
         if options.select.names_owners() {
@@ -113,10 +131,10 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
         }
     }
     let (stream, arrived) = asking.into_parts();
-    stream.set_nonblocking(true).map_err(io::Error::other)?;
-    let end_of_ours = stream.try_clone().map_err(io::Error::other)?;
+    stream.set_nonblocking(true).map_err(Failure::Agent)?;
+    let end_of_ours = stream.try_clone().map_err(Failure::Agent)?;
     let mut stream =
-        Stream::new(options, chosen, UnixStream::from_std(stream).map_err(io::Error::other)?, arrived, here)?;
+        Stream::new(options, chosen, UnixStream::from_std(stream).map_err(Failure::Agent)?, arrived, here)?;
     let stop = asked.stop();
     tokio::pin!(stop);
     let end = loop {
@@ -131,7 +149,7 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
                 Stop::Closed => break End::Closed,
             },
             end = stream.next() => if let Some(end) = end? {
-                break if stream.stopping && end == End::Broken(ENDED.into()) { End::Asked } else { end };
+                break if stream.stopping && matches!(end, End::Broken(Broken::Ended)) { End::Asked } else { end };
             },
         }
     };
@@ -141,7 +159,7 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
     let _ = writeln!(io::stderr(), "{}", stream.printer.summary(stream.lost));
     let code = match &end {
         End::Broken(why) => {
-            say(why);
+            say(&why.to_string());
             1
         }
         End::Asked | End::Closed => 0,
@@ -171,9 +189,6 @@ fn report(coverage: &CoverageRows, path: &Path) {
     let _ = writeln!(io::stderr(), "{ready} agent={}{}", path.display(), outside(coverage.cgroup_namespace));
 }
 
-/// Why a stream ends that the agent has ended in order.
-const ENDED: &str = "it has ended";
-
 struct Stream<'a> {
     printer: Printer<'a>,
     stream: UnixStream,
@@ -196,13 +211,13 @@ impl<'a> Stream<'a> {
         stream: UnixStream,
         arrived: BytesMut,
         here: bool,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Failure> {
         Ok(Self {
             printer: Printer::new(options, chosen),
             stream,
             arrived,
             here,
-            output: Output::new().map_err(io::Error::other)?,
+            output: Output::new().map_err(Failure::Runtime)?,
             out: Vec::new(),
             lost: 0,
             stopping: false,
@@ -211,7 +226,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Writes the lines of what arrives next; returns the end, once it has come. May be broken off and called again.
-    async fn next(&mut self) -> io::Result<Option<End>> {
+    async fn next(&mut self) -> Written<Option<End>> {
         self.finish().await?;
         if let Some(end) = self.end.take() {
             return Ok(Some(end));
@@ -225,16 +240,16 @@ impl<'a> Stream<'a> {
                 false => read.await,
             };
             match read {
-                Ok(0) => self.end = Some(End::Broken("it has gone".into())),
+                Ok(0) => self.end = Some(End::Broken(Broken::Gone)),
                 Ok(_) => drop(self.take()),
-                Err(error) => self.end = Some(End::Broken(AskError::from(error).to_string())),
+                Err(error) => self.end = Some(End::Broken(AskError::from(error).into())),
             }
         }
         Ok(None)
     }
 
     /// Writes the lines that wait.
-    async fn finish(&mut self) -> io::Result<()> {
+    async fn finish(&mut self) -> Written<()> {
         self.output.write(&self.out).await?;
         self.out.clear();
         Ok(())
@@ -264,15 +279,13 @@ impl<'a> Stream<'a> {
                 Ok(Answer::Lost { time_ns, count }) => self.lose(time_ns, count),
                 Ok(Answer::Dropped(count)) => {
                     self.lose(epoch_ns() + monotonic_ns(), count);
-                    self.end = Some(End::Broken(format!(
-                        "this reader was too slow: the agent dropped it, and {count} events are missing at the end"
-                    )));
+                    self.end = Some(End::Broken(Broken::Dropped(count)));
                 }
                 // Of a later release.
                 Ok(Answer::Unknown(_)) => {}
-                Ok(Answer::End) => self.end = Some(End::Broken(ENDED.into())),
-                Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.to_string())),
-                Err(error) => self.end = Some(End::Broken(error.to_string())),
+                Ok(Answer::End) => self.end = Some(End::Broken(Broken::Ended)),
+                Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.into())),
+                Err(error) => self.end = Some(End::Broken(AskError::from(error).into())),
             }
         }
         any

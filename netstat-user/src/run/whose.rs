@@ -15,7 +15,7 @@ use crate::cli::classic::AgentChoice;
 use crate::field::{Need, Provider};
 use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
 use crate::query::{Answer, CGROUPS, Request};
-use std::io;
+use crate::run::failure::Written;
 use std::path::Path;
 
 /// The rows of a table that is listed, as far as they matter here.
@@ -66,7 +66,7 @@ impl Gathered {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> io::Result<Self> {
+    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> Written<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);
@@ -99,7 +99,7 @@ impl Gathered {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> io::Result<Self> {
+    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> Written<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);

@@ -1,5 +1,6 @@
 //! Where a view's bytes go.
 
+use crate::run::failure::{Unwritable, Written};
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output, written once per round, and standard error.
@@ -24,7 +25,7 @@ impl Output {
     ///
     /// # Errors
     /// A failure to write to standard output. Standard error may be closed: the exit code still says it all.
-    pub fn note(&mut self, text: &[u8]) -> io::Result<()> {
+    pub fn note(&mut self, text: &[u8]) -> Written<()> {
         if self.terminal {
             self.flush()?;
         }
@@ -36,10 +37,9 @@ impl Output {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> Written<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(&self.bytes)?;
-        stdout.flush()?;
+        stdout.write_all(&self.bytes).and_then(|()| stdout.flush()).map_err(Unwritable)?;
         self.bytes.clear();
         Ok(())
     }

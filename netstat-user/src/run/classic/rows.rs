@@ -9,6 +9,7 @@ use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
 use crate::query::{Answer, Past, Request};
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::failure::Written;
 use crate::run::remote::{AskError, Asking};
 use crate::view::text::span;
 use std::io;
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<NamespaceTables>> {
+pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> Written<Vec<NamespaceTables>> {
     let own = netns::own(&session.proc);
     let (path, told) = match &session.options.agent {
         AgentChoice::Never => (None, false),
@@ -93,7 +94,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<Vec<ClosedSocket>>> {
+pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec<ClosedSocket>>> {
     let path = match &session.options.agent {
         AgentChoice::At(path) => path.as_path(),
         AgentChoice::Auto | AgentChoice::Never => Path::new(SOCKET),
@@ -127,7 +128,7 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
             };
             notes.push(match error {
                 // It is there, and shows other namespaces.
-                AskError::Refused(reason) if reason.starts_with("the network namespace") => reason,
+                AskError::Refused(denial) if denial.hides_namespace => denial.reason,
                 error => format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"),
             });
             None

@@ -8,9 +8,9 @@ use crate::proc::netns;
 use crate::query::{Answer, Request};
 use crate::run::classic::session::Session;
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::failure::Written;
 use crate::run::remote::{AskError, Asking};
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 
 /// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
@@ -30,7 +30,7 @@ impl Ages {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn gather(session: &mut Session<'_>) -> io::Result<Self> {
+    pub fn gather(session: &mut Session<'_>) -> Written<Self> {
         let path = match &session.options.agent {
             AgentChoice::At(path) => Some(path.as_path()),
             AgentChoice::Auto => Some(Path::new(SOCKET)),
