@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough: not a failure.
         Err(failure) if failure.is_closed_output() => ExitCode::SUCCESS,
         Err(failure) => {
-            netstat_user::run::complain(&failure.to_string());
+            netstat_user::stdio::complain(&failure.to_string());
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ mod schema;
 
 use super::select::{Given, SelectError, Selection};
 use super::value::duration;
-use super::{Colour, Reason, Refusal, Request, completions};
+use super::{Colour, Reason, Refusal, Request, shells};
 use crate::field::{self, RowKinds};
 use crate::filter::{self, Spelling, protos};
 use clap::ValueEnum;
@@ -343,7 +343,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             id::MAN => return Ok(Request::Print(definitions::man_page())),
             id::COMPLETIONS => {
                 let shell = met.value.to_string_lossy();
-                return match completions::script(&shell) {
+                return match shells::script(&shell) {
                     Some(script) => Ok(Request::Print(script)),
                     None => {
                         let text = "%s: there are no completions for `%s': the shells are bash, zsh and fish\n";

@@ -10,6 +10,7 @@ pub mod events;
 pub mod help;
 pub mod kill;
 pub mod select;
+mod shells;
 pub mod value;
 
 use clap::ValueEnum;

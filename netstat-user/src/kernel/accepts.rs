@@ -2,7 +2,7 @@
 //! every system call of the machine some 50 ns, those of other processes included.
 
 use super::{
-    attach,
+    object,
     refusal::{Lacking, Refusal},
 };
 use aya::{
@@ -55,7 +55,7 @@ struct Seen {
 /// # Errors
 /// Why it cannot be had.
 pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal> {
-    attach::program::<TracePoint>(ebpf, program)?.load()?;
+    object::program::<TracePoint>(ebpf, program)?.load()?;
     Ok(Accepts {
         program,
         links: links(ebpf, program)?,
@@ -67,7 +67,7 @@ pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal
 }
 
 fn links(ebpf: &mut Ebpf, program: &'static str) -> Result<Vec<TracePointLinkId>, Refusal> {
-    let program: &mut TracePoint = attach::program(ebpf, program)?;
+    let program: &mut TracePoint = object::program(ebpf, program)?;
     let attached = |_: &Path| EXITS.into_iter().map(|exit| program.attach("syscalls", exit)).collect();
     let links: Result<Vec<_>, ProgramError> =
         crate::sys::with_tracefs(attached).map_err(|error| Refusal::NoTracefs(Lacking::mount(error)))?;
@@ -89,7 +89,7 @@ impl Accepts {
         if seen.alone != self.base.alone {
             self.base = seen;
         } else if seen.twice - self.base.twice >= self.enough
-            && let Ok(program) = attach::program::<TracePoint>(ebpf, self.program)
+            && let Ok(program) = object::program::<TracePoint>(ebpf, self.program)
         {
             for link in self.links.drain(..) {
                 if let Err(error) = program.detach(link) {

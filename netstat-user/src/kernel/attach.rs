@@ -7,10 +7,10 @@ use super::{
     facts::{self, Gathered, Lockdown},
     filters::Filters,
     hooks::{Hook, Needs, Variant, Way, Weight},
-    object::{self, Kfuncs, ObjectError},
+    object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
     prime,
-    refusal::{Lacking, Mend, Refusal},
+    refusal::{Lacking, Mend, Refusal, causes},
 };
 use crate::{
     model::{Coverage, HookCoverage, Limits},
@@ -20,8 +20,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::Array,
     programs::{
-        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint,
-        TracePoint,
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, ProgramError, RawTracePoint, TracePoint,
     },
 };
 use aya_obj::btf::BtfKind;
@@ -146,20 +145,6 @@ fn kernel_types() -> Option<Btf> {
         Btf::parse(&clean, aya::Endianness::default()).ok()
     };
     Btf::from_sys_fs().map_or_else(without, Some)
-}
-
-/// The whole chain of causes on one line; the verifier's log, which is many, is cut to its last line.
-pub fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Programs that are attached.
@@ -340,14 +325,6 @@ fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs
     let mut ebpf = loader.load(&object).map_err(|error| AttachError::Maps(Box::new(error)))?;
     filters.fill(&mut ebpf).map_err(|error| AttachError::Maps(Box::new(error)))?;
     Ok(ebpf)
-}
-
-/// A program of the object as the type its variant needs.
-pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Refusal>
-where
-    &'a mut P: TryFrom<&'a mut Program>,
-{
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(Refusal::Lacks(name))
 }
 
 fn try_attach(

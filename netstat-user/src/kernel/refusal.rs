@@ -1,7 +1,6 @@
 //! Why something of the kernel cannot be used: each error keeps its cause, knows whether the kernel simply does not support what was asked for, and
 //! knows what mends it.
 
-use super::attach::causes;
 use super::btf::BtfError;
 use crate::model::Refused;
 use aya::programs::ProgramError;
@@ -194,6 +193,20 @@ pub fn is_unsupported(error: &io::Error) -> bool {
                     | ENOTSUPP
             )
         )
+}
+
+/// The whole chain of causes on one line; the verifier's log, which is many, is cut to its last line.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// What mends a refusal, the most telling first: where several variants of a hook were refused, the first of their mends is the one to try.

@@ -3,16 +3,15 @@
 mod effects;
 
 use super::clock::{epoch_ns, monotonic_ns};
-use super::failure::Written;
-use super::remote::{AskError, Asking, place};
-use super::screen;
-use super::waiting::Waiting;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
+use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
-use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
+use crate::query::{CoverageRows, Health, HookRow, Status};
+use crate::stdio::waiting::Waiting;
+use crate::stdio::{Written, print, screen};
 use crate::view::doctor::{HookFinding, Refused, Report};
 use crate::view::text::span;
 use std::io;
@@ -27,7 +26,7 @@ const TRIAL_BUFFER: u32 = 64 << 10;
 /// A failure to write to standard output.
 pub fn run(options: &Options) -> Written<u8> {
     let path = options.agent.as_deref().unwrap_or(Path::new(SOCKET));
-    let asked = if options.no_agent { None } else { Some(ask(path)) };
+    let asked = if options.no_agent { None } else { Some(client::health(path)) };
     let report = match asked {
         Some(Ok((status, coverage, health))) => of_agent(path, &status, &coverage, health),
         Some(Err(error)) if options.agent.is_some() => {
@@ -42,23 +41,8 @@ pub fn run(options: &Options) -> Written<u8> {
     } else {
         report.text(&mut out, screen::is_coloured(options.color));
     }
-    super::print(&out)?;
+    print(&out)?;
     Ok(u8::from(report.verdict() == Level::Bad))
-}
-
-fn ask(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
-    let mut answers = Asking::new(path, &Request::Health)?;
-    let mut all = (Status::default(), CoverageRows::default(), Health::default());
-    loop {
-        match answers.next()? {
-            Answer::Status(status) => all.0 = status,
-            Answer::Coverage(coverage) => all.1 = coverage,
-            Answer::Health(health) => all.2 = health,
-            Answer::Unknown(_) => {}
-            Answer::End => return Ok(all),
-            _ => return Err(AskError::OffTopic),
-        }
-    }
 }
 
 fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Health) -> Report {

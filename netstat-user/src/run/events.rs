@@ -2,21 +2,24 @@
 
 use super::{
     clock::{epoch_ns, monotonic_ns},
-    complain,
     failure::Failure,
     forgotten::Forgotten,
     printing::{Chosen, Printer},
-    streaming::{Asked, Output, Stop},
-    waiting::Waiting,
+    ready::{LOST, report},
 };
 use crate::{
-    cli::agent::Privileges,
     cli::events::{Options, Probe},
+    daemon::privileges,
     field::schema::of_columns,
     kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted},
-    model::{Coverage, EventName, Limits, Refused, limits::Kinds},
+    model::{EventName, Limits, limits::Kinds},
     owner::Owners,
     proc::seed,
+    stdio::{
+        complain, print,
+        streaming::{Asked, Output, Stop},
+        waiting::Waiting,
+    },
     sys,
     view::event::SCHEMA,
 };
@@ -41,16 +44,13 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;
 
-/// Exit code of a run that lost events, with `--strict`.
-pub const LOST: u8 = 3;
-
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
 /// A [`Failure`].
 pub fn run(options: &Options) -> Result<u8, Failure> {
     if options.schema {
-        super::print(schema(options).as_bytes())?;
+        print(schema(options).as_bytes())?;
         return Ok(0);
     }
     if options.debug {
@@ -70,8 +70,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     match start(options, &chosen) {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
-            let level = if tracer.is_settled() { Privileges::Least } else { Privileges::Full };
-            drop(super::privileges::drop_to(level, None));
+            drop(privileges::drop_to(!tracer.is_settled(), None));
             let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.
@@ -136,42 +135,6 @@ fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), AttachE
         Err(error) => complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}")),
     }
     Ok((tracer, owners))
-}
-
-/// Says which hooks are attached, in one line, and which are not and why, in one line each.
-pub fn report(coverage: &Coverage) {
-    let mut ready = String::from("tracing:");
-    for hook in &coverage.hooks {
-        match hook.variant {
-            Some(variant) => {
-                let failed = hook.refused.iter().filter(|refused| refused.failed);
-                if failed.clone().next().is_some() {
-                    complain(&format!("{} is traced by {variant} only: {}", hook.hook, causes(failed)));
-                }
-                ready.push_str(&format!(" {}={variant}", hook.hook));
-            }
-            None => {
-                let causes = causes(hook.refused.iter());
-                complain(&format!("{} is not traced ({}): {causes}", hook.hook, hook.without));
-                ready.push_str(&format!(" {}=none", hook.hook));
-            }
-        }
-    }
-    ready.push_str(&outside(coverage.cgroup_namespace));
-    let _ = writeln!(io::stderr(), "{ready}");
-}
-
-/// Variants with the causes of their refusals.
-fn causes<'a>(refused: impl Iterator<Item = &'a Refused>) -> String {
-    refused.map(|refused| format!("{}: {}", refused.variant, refused.cause)).collect::<Vec<_>>().join("; ")
-}
-
-/// What is not seen beyond a cgroup namespace, as it stands at the end of the line that says what is traced.
-pub fn outside(cgroup_namespace: Option<u32>) -> String {
-    cgroup_namespace.map_or_else(String::new, |inode| {
-        let name = if inode == 0 { String::new() } else { format!(" {inode}") };
-        format!("; outside cgroup namespace{name}: {}, see netstat-user doctor", Coverage::OUTSIDE)
-    })
 }
 
 fn wanted(options: &Options, chosen: &Chosen) -> Wanted {

@@ -1,21 +1,7 @@
 //! Why a request could not be served to its end, as `main` reports it.
 
+use crate::stdio::Unwritable;
 use std::io;
-
-/// Standard output cannot be written to.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write to standard output: {0}")]
-pub struct Unwritable(#[source] pub io::Error);
-
-impl Unwritable {
-    /// Whether nobody reads it any more.
-    pub fn is_closed(&self) -> bool {
-        self.0.kind() == io::ErrorKind::BrokenPipe
-    }
-}
-
-/// What comes of something that writes to standard output.
-pub type Written<T> = Result<T, Unwritable>;
 
 /// Why a request could not be served to its end.
 #[derive(Debug, thiserror::Error)]

@@ -12,8 +12,8 @@ use crate::diag::tables::{self, Asked, Protocol};
 use crate::field::Need;
 use crate::model::{Owners, SocketRow};
 use crate::proc::netns;
-use crate::run::complain;
-use crate::run::failure::{Failure, Written};
+use crate::run::failure::Failure;
+use crate::stdio::{Written, complain, print};
 use crate::view::kill as view;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -119,7 +119,7 @@ impl Report<'_> {
     }
 
     fn flush(&mut self) -> Written<()> {
-        super::print(&std::mem::take(&mut self.out))
+        print(&std::mem::take(&mut self.out))
     }
 }
 

@@ -1,29 +1,23 @@
 //! Where the rooms are wired together: one file per verb, each from a request to an outcome.
 
 pub mod agent;
-mod bound;
 pub mod classic;
 pub mod clock;
 pub mod doctor;
 pub mod events;
 pub mod failure;
 mod forgotten;
-mod infos;
+pub mod gather;
 mod kill;
 pub mod locale;
 mod printing;
-mod privileges;
-mod remote;
+mod ready;
 pub mod resolve;
-mod screen;
-pub mod source;
-mod streaming;
 mod subscribe;
-mod waiting;
-pub mod whose;
 
-use crate::cli::{self, Reason, Refusal, Request};
-use failure::{Failure, Written};
+use crate::cli::{Reason, Refusal, Request};
+use crate::stdio::{print, program};
+use failure::Failure;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -49,11 +43,6 @@ pub fn run(request: Request) -> Result<u8, Failure> {
             Ok(0)
         }
     }
-}
-
-/// Writes all of it to standard output.
-fn print(bytes: &[u8]) -> Written<()> {
-    io::stdout().lock().write_all(bytes).map_err(failure::Unwritable)
 }
 
 /// The text of `--version`: our own, whose options and bytes these are, and what was built for what, from what.
@@ -91,17 +80,6 @@ pub fn refuse(refusal: &Refusal) -> u8 {
     // Standard error may be closed; the exit code still says it all.
     let _ = io::stderr().write_all(&text);
     refusal.exit
-}
-
-/// The name that messages begin with: netstat's, where the program was called by it.
-pub fn program() -> &'static str {
-    let called = std::env::args_os().next();
-    if called.is_some_and(|name| cli::is_netstat(&name)) { "netstat" } else { "netstat-user" }
-}
-
-/// One line on standard error. If that is closed, there is nobody to tell.
-pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{}: {message}", program());
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use super::classic::selected::LEAST_NAMESPACE;
 use super::clock::local_offset;
+use super::gather::Followed;
 use super::resolve::MachineNames;
-use super::screen;
-use super::whose::Followed;
 use crate::cli::events::Options;
 use crate::cli::select::WrongName;
 use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
@@ -13,6 +12,7 @@ use crate::life::Lives;
 use crate::model::limits::Limits;
 use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{NAMES, Names};
+use crate::stdio::screen;
 use crate::sys::resolver;
 use crate::view::columns::{Kept, Shape, Table, cells};
 use crate::view::event::{EventView, Form, Look};

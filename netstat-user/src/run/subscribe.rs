@@ -1,29 +1,21 @@
 //! `events` from the agent: its frames become lines, with no privilege but the socket's.
 
 use super::clock::{epoch_ns, monotonic_ns};
-use super::complain;
-use super::events::{LOST, outside};
-use super::failure::{Failure, Written};
+use super::failure::Failure;
 use super::printing::{Chosen, Printer};
-use super::remote::{AskError, Asking, PATIENCE};
-use super::streaming::{Asked, Output, Stop};
+use super::ready::{LOST, outside};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
+use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
 use crate::kernel;
 use crate::model::limits::Kinds;
 use crate::model::{EventName, TcpState};
-use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::query::{Answer, CoverageRows, EventFilter, Request};
+use crate::stdio::streaming::{Asked, Output, Stop};
+use crate::stdio::{Written, complain};
 use crate::sys;
-use bytes::BytesMut;
 use std::io::{self, Write};
-use std::net::Shutdown;
 use std::path::Path;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
-use tokio::time::timeout;
-
-/// Bytes taken from the agent at a time.
-const BATCH: usize = 256 << 10;
 
 /// Serves the request from the agent, where it was asked for, or where this process may not trace and an agent answers. Returns the exit
 /// code; `None` where the caller is to trace by itself.
@@ -123,18 +115,14 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
         }
         say(&format!("{}; owners and users are left out", AskError::Elsewhere));
     }
-    match begin(&mut asking) {
+    match client::coverage(&mut asking) {
         Ok(coverage) => report(&coverage, path),
         Err(error) => {
             say(&error.to_string());
             return Ok(1);
         }
     }
-    let (stream, arrived) = asking.into_parts();
-    stream.set_nonblocking(true).map_err(Failure::Agent)?;
-    let end_of_ours = stream.try_clone().map_err(Failure::Agent)?;
-    let mut stream =
-        Stream::new(options, chosen, UnixStream::from_std(stream).map_err(Failure::Agent)?, arrived, here)?;
+    let mut stream = Stream::new(options, chosen, EventStream::new(asking).map_err(Failure::Agent)?)?;
     let stop = asked.stop();
     tokio::pin!(stop);
     let end = loop {
@@ -144,7 +132,7 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
                 // The agent sends what was recorded until now, and ends.
                 Stop::Asked => {
                     stream.stopping = true;
-                    let _ = end_of_ours.shutdown(Shutdown::Write);
+                    stream.frames.stop();
                 }
                 Stop::Closed => break End::Closed,
             },
@@ -167,19 +155,6 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
     Ok(if options.strict && stream.lost > 0 { LOST } else { code })
 }
 
-/// What the agent says before the first event.
-fn begin(asking: &mut Asking) -> Result<CoverageRows, AskError> {
-    let mut coverage = CoverageRows::default();
-    loop {
-        match asking.next()? {
-            Answer::Coverage(rows) => coverage = rows,
-            Answer::Status(_) | Answer::Unknown(_) => {}
-            Answer::End => return Ok(coverage),
-            _ => return Err(AskError::OffTopic),
-        }
-    }
-}
-
 /// The line that scripts wait for, with the agent's hooks.
 fn report(coverage: &CoverageRows, path: &Path) {
     let mut ready = String::from("tracing:");
@@ -191,10 +166,7 @@ fn report(coverage: &CoverageRows, path: &Path) {
 
 struct Stream<'a> {
     printer: Printer<'a>,
-    stream: UnixStream,
-    arrived: BytesMut,
-    /// Whether the agent's process and user numbers are ours.
-    here: bool,
+    frames: EventStream,
     output: Output,
     out: Vec<u8>,
     lost: u64,
@@ -205,18 +177,10 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn new(
-        options: &'a Options,
-        chosen: &Chosen,
-        stream: UnixStream,
-        arrived: BytesMut,
-        here: bool,
-    ) -> Result<Self, Failure> {
+    fn new(options: &'a Options, chosen: &Chosen, frames: EventStream) -> Result<Self, Failure> {
         Ok(Self {
             printer: Printer::new(options, chosen),
-            stream,
-            arrived,
-            here,
+            frames,
             output: Output::new().map_err(Failure::Runtime)?,
             out: Vec::new(),
             lost: 0,
@@ -231,18 +195,13 @@ impl<'a> Stream<'a> {
         if let Some(end) = self.end.take() {
             return Ok(Some(end));
         }
-        if self.arrived.len() < 4 || !self.take() {
-            self.arrived.reserve(BATCH);
-            let read = self.stream.read_buf(&mut self.arrived);
+        if !self.frames.has_head() || !self.take() {
             // An agent that hangs must not hold up the end.
-            let read = match self.stopping {
-                true => timeout(PATIENCE, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-                false => read.await,
-            };
-            match read {
-                Ok(0) => self.end = Some(End::Broken(Broken::Gone)),
-                Ok(_) => drop(self.take()),
-                Err(error) => self.end = Some(End::Broken(AskError::from(error).into())),
+            let patience = self.stopping.then_some(PATIENCE);
+            match self.frames.fill(patience).await {
+                Ok(false) => self.end = Some(End::Broken(Broken::Gone)),
+                Ok(true) => drop(self.take()),
+                Err(error) => self.end = Some(End::Broken(error.into())),
             }
         }
         Ok(None)
@@ -260,17 +219,10 @@ impl<'a> Stream<'a> {
         let mut any = false;
         self.printer.begin_batch(&mut self.out);
         while self.end.is_none() {
-            let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {
-                Ok(None) => break,
-                Ok(Some(body)) => Answer::decode(body),
-                Err(error) => Err(error),
-            };
+            let Some(answer) = self.frames.arrived() else { break };
             any = true;
             match answer {
-                Ok(Answer::Event(mut event)) => {
-                    if !self.here {
-                        (event.owner, event.uid) = (None, None);
-                    }
+                Ok(Answer::Event(event)) => {
                     self.printer.event(&mut self.out, event);
                     if self.printer.is_full() {
                         self.end = Some(End::Asked);
@@ -285,7 +237,7 @@ impl<'a> Stream<'a> {
                 Ok(Answer::Unknown(_)) => {}
                 Ok(Answer::End) => self.end = Some(End::Broken(Broken::Ended)),
                 Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.into())),
-                Err(error) => self.end = Some(End::Broken(AskError::from(error).into())),
+                Err(error) => self.end = Some(End::Broken(error.into())),
             }
         }
         any

@@ -4,7 +4,7 @@ use super::route::host;
 use super::session::Session;
 use crate::names::Wanted;
 use crate::proc::{igmp, whole};
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::view::groups;
 
 /// Prints the multicast groups where they are wanted; returns 0, or the exit code that ends the run.

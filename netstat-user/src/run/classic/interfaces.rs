@@ -2,7 +2,7 @@
 
 use super::session::{Session, reason};
 use crate::proc::dev;
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::view::interfaces::{block, heading, json, row, title};
 
 /// Prints the interfaces where they are wanted; returns 0, or the exit code that ends the run.

@@ -12,9 +12,8 @@ use crate::model::{
 use crate::names::Wanted;
 use crate::proc::{inet as sockets, netns, sctp};
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::run::failure::Written;
-use crate::run::infos::Infos;
-use crate::run::whose::{self, Gathered};
+use crate::run::gather::{self, Gathered, Infos};
+use crate::stdio::Written;
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
 use crate::view::{self, Listed};
@@ -169,7 +168,7 @@ fn leave_out(session: &Session<'_>, files: &mut [Read], namespaces: &Namespaces)
 
 /// What is needed beyond the rows and their owners.
 fn gather(session: &mut Session<'_>, files: &[Read], owners: &Owners) -> Written<Gathered> {
-    let tables = files.iter().map(|file| whose::Listed {
+    let tables = files.iter().map(|file| gather::Listed {
         netns: file.netns,
         rows: if matches!(file.rows, Ok(Rows::Sockets(_))) { file.sockets() } else { &[] },
         recorded: match &file.rows {

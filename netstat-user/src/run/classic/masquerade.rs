@@ -1,7 +1,7 @@
 //! The `masquerade` view: /proc/net/ip_masquerade went with Linux 2.4, whose connection tracking replaced it.
 
 use super::session::Session;
-use crate::run::failure::Written;
+use crate::stdio::Written;
 
 /// Says that the kernel has no such table; returns the exit code that ends the run.
 ///

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::cli::classic::{Filter, Want};
 use crate::names::Wanted;
 use crate::proc::packet_radio::{self as reader, Bogus, Table};
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::view::packet_radio as view;
 
 /// The IPX table; returns 0, or the exit code that ends the run.

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::proc::{packet_routes as reader, whole};
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::view::packet_routes as view;
 
 /// AX.25; returns 0, or the exit code that ends the run.

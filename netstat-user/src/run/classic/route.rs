@@ -6,7 +6,7 @@ use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
 use crate::names::Wanted;
 use crate::proc::route;
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::view::route::{Columns, Row, heading4, heading4_cache, heading6, json4, json6, row4, row6};
 use crate::view::text::{escape, numeric};
 use std::borrow::Cow;

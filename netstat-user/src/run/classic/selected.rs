@@ -6,7 +6,7 @@ use crate::field::{Field, HasFields, Need, Value};
 use crate::filter::{Predicate, Resolver};
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
-use crate::run::screen;
+use crate::stdio::screen;
 use crate::view::columns::{Cells, Kept, Shape, Table, cells};
 use crate::view::json::Object;
 use std::collections::HashMap;

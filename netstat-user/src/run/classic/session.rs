@@ -1,6 +1,5 @@
 //! What the views of one run share.
 
-use super::output::Output;
 use super::selected::Selected;
 use crate::cli::classic::{Filter, Options, Tables, Want};
 use crate::field::Need;
@@ -9,9 +8,10 @@ use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
-use crate::run::failure::Written;
-use crate::run::screen;
-use crate::run::source::{Needs, Source};
+use crate::source::{Needs, Source};
+use crate::stdio::Written;
+use crate::stdio::output::Output;
+use crate::stdio::screen;
 use crate::view::Listed;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
             source: Source::new(Path::new("/proc"), needs),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
-            out: Output::new(),
+            out: Output::stdout(),
             names: Names::new(),
             selected,
             round: 0,
@@ -124,7 +124,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A failure to write to standard output.
     pub fn note(&mut self, message: &str) -> Written<()> {
-        self.out.note(format!("{}: {message}\n", crate::run::program()).as_bytes())
+        self.out.note(format!("{}: {message}\n", crate::stdio::program()).as_bytes())
     }
 
     /// The bytes of a file under /proc; where it cannot be read, says `failure` (in the user's language) and why, and

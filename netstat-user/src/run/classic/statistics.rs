@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::cli::classic::Family;
 use crate::model::net::CounterTable;
 use crate::proc::{snmp, whole};
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::view::statistics::{Printer, Selection, json};
 
 /// Prints the counters of the protocols where they are wanted; returns 0, or the exit code that ends the run.

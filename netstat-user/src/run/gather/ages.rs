@@ -2,14 +2,13 @@
 
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::client::{self, AskError};
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{LiveSocket, SocketRow};
 use crate::proc::netns;
-use crate::query::{Answer, Request};
 use crate::run::classic::session::Session;
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::run::failure::Written;
-use crate::run::remote::{AskError, Asking};
+use crate::stdio::Written;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -58,16 +57,8 @@ impl Ages {
     }
 
     fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
-        let mut answers = Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns })?;
         let mut ages = Self::default();
-        loop {
-            match answers.next()? {
-                Answer::Live(socket) => ages.add(&socket),
-                Answer::End => break,
-                _ => return Err(AskError::OffTopic),
-            }
-        }
-        answers.close();
+        client::live(path, netns, |socket| ages.add(&socket))?;
         ages.now_ns = epoch_ns() + monotonic_ns();
         Ok(ages)
     }

@@ -1,7 +1,6 @@
 //! What a process that has loaded and attached everything still may do: no more than it needs from then on. What is given up is given up for
 //! good, by the calling thread and those it makes later.
 
-use crate::cli::agent::Privileges;
 use crate::model::{Check, Level};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
@@ -109,48 +108,9 @@ pub struct Held {
     enters: bool,
 }
 
-/// Why there is no such user.
-#[derive(Debug, thiserror::Error)]
-pub enum UserError {
-    /// Nobody has this name or number.
-    #[error("agent: there is no user '{0}': give --user a name or number that is there")]
-    Absent(String),
-    /// The C library cannot look it up.
-    #[error("agent: user '{name}': {error}")]
-    Lookup {
-        /// Name or number.
-        name: String,
-        /// Why.
-        #[source]
-        error: nix::Error,
-    },
-}
-
-/// A user by name or number. `None` for the one that is taken by itself and is not there.
-///
-/// # Errors
-/// One that was asked for and is not there.
-pub fn user(wanted: Option<&str>) -> Result<Option<User>, UserError> {
-    let name = wanted.unwrap_or(SERVICE);
-    let found = match name.parse() {
-        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
-        Err(_) => User::from_name(name),
-    };
-    match (found, wanted) {
-        (Ok(Some(user)), _) => Ok(Some(user)),
-        (_, None) => Ok(None),
-        (Ok(None), Some(name)) => Err(UserError::Absent(name.into())),
-        (Err(error), Some(name)) => Err(UserError::Lookup { name: name.into(), error }),
-    }
-}
-
-/// The user that the agent runs as where there is one of this name.
-pub const SERVICE: &str = "netstat-user";
-
 /// Gives up what is not needed once everything is loaded and attached. `enters`: other network namespaces, too, or hooks that are attached later.
 /// What the kernel refuses is noted, and stays as it is.
-pub fn drop_to(level: Privileges, user: Option<&User>) -> Held {
-    let enters = level == Privileges::Full;
+pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
     let mut held = Held { enters, ..Held::default() };
     if let Some(user) = user.filter(|user| !user.uid.is_root() && Uid::effective().is_root()) {
         match become_user(user.uid, user.gid) {
@@ -276,14 +236,6 @@ mod tests {
     fn the_filter_is_sound_on_this_machine() {
         assert!(!filter(true).unwrap().is_empty());
         assert!(filter(false).unwrap().len() > filter(true).unwrap().len());
-    }
-
-    #[test]
-    fn users_are_looked_up_by_name_and_number() {
-        assert_eq!(user(Some("root")).unwrap().unwrap().uid, Uid::from_raw(0));
-        assert_eq!(user(Some("0")).unwrap().unwrap().name, "root");
-        assert!(user(Some("no-such-user")).unwrap_err().to_string().contains("--user"));
-        assert!(user(None).is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::proc::fds;
 use crate::proc::netns::{self, NAMES, inside};
 use crate::run::classic::rows;
 use crate::run::classic::session::Session;
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use crate::whose::peer::Peers;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

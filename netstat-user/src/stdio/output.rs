@@ -1,6 +1,6 @@
 //! Where a view's bytes go.
 
-use crate::run::failure::{Unwritable, Written};
+use super::{Unwritable, Written};
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output, written once per round, and standard error.
@@ -11,7 +11,7 @@ pub struct Output {
 
 impl Output {
     /// An empty buffer before the process's own standard output.
-    pub fn new() -> Self {
+    pub fn stdout() -> Self {
         Self { bytes: Vec::new(), terminal: io::stdout().is_terminal() }
     }
 

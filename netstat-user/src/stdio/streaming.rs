@@ -1,6 +1,6 @@
 //! What the streams of events share, traced here or read from an agent: standard output, and when to stop.
 
-use super::failure::{Unwritable, Written};
+use super::{Unwritable, Written};
 use crate::sys;
 use rustix::fs::{FileType, fstat};
 use std::fs::File;

@@ -2,20 +2,20 @@
 //! owner and what it names, the process at the other end, ages.
 
 mod ages;
+mod infos;
 mod peers;
 mod workloads;
 
+pub use infos::Infos;
 pub use workloads::Followed;
 
 use super::classic::session::Session;
-use super::infos::Infos;
-use super::remote::{AskError, Asking};
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::client;
 use crate::field::{Need, Provider};
 use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
-use crate::query::{Answer, CGROUPS, Request};
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use std::path::Path;
 
 /// The rows of a table that is listed, as far as they matter here.
@@ -38,21 +38,7 @@ fn removed(session: &Session<'_>, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
         AgentChoice::Auto => Path::new(SOCKET),
         AgentChoice::At(path) => path,
     };
-    let ask = |ids: &[u64]| {
-        let mut answers = Asking::new(path, &Request::Cgroups(ids.to_vec()))?;
-        let mut known = Vec::new();
-        loop {
-            match answers.next()? {
-                Answer::Cgroups(paths) => known.extend(paths),
-                Answer::End => break,
-                _ => return Err(AskError::OffTopic),
-            }
-        }
-        answers.close();
-        Ok(known)
-    };
-    // An older agent knows none.
-    ids.chunks(CGROUPS).map_while(|ids| ask(ids).ok()).flatten().collect()
+    client::cgroups(path, ids)
 }
 
 /// What was gathered for a table.

@@ -8,7 +8,7 @@ use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};
 use crate::proc::netns;
 use crate::run::classic::session::Session;
-use crate::run::failure::Written;
+use crate::stdio::Written;
 use std::collections::{HashMap, HashSet};
 
 /// What was gathered.
