@@ -68,6 +68,11 @@ fn views(options: &Options) -> Written<u8> {
             View::Tables => {
                 let code = tables(&mut session)?;
                 session.end_selected();
+                if session.round == 0 && options.verbose {
+                    for fall in session.source.falls() {
+                        session.note(&format!("{fall}; the kernel was asked in another way"))?;
+                    }
+                }
                 if session.round == 0 && options.filter() == Filter::Connected && session.selected.is_in_vain() {
                     session.note("no socket with a peer is selected; with -a those without are listed, too")?;
                 }

@@ -10,6 +10,7 @@ use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
 use crate::query::{CoverageRows, Health, HookRow, Status};
+use crate::source::{Needs, Source};
 use crate::stdio::waiting::Waiting;
 use crate::stdio::{Written, print, screen};
 use crate::view::doctor::{HookFinding, Refused, Report};
@@ -152,6 +153,9 @@ fn trial(no_agent: Option<&AskError>) -> Report {
             "mount -t proc proc /proc",
         ));
     }
+    let source = Source::new(Path::new("/proc"), Needs { lasting: true, ..Needs::default() });
+    source.prepare();
+    report.checks.push(source.check());
     match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
         // It has been said what is missing.
         Err(AttachError::Capabilities(_) | AttachError::TooOld(_)) => {}

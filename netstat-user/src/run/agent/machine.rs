@@ -10,6 +10,7 @@ use crate::proc::{access, fds, netns};
 use crate::query::Link;
 use crate::run::clock::monotonic_ns;
 use crate::source::{Needs, Source as Kernel};
+use crate::stdio::complain;
 use crate::table::Listing;
 use std::collections::HashMap;
 use std::io;
@@ -49,9 +50,12 @@ impl Machine {
         Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, tenures, own }
     }
 
-    /// Loads all that may be asked for later, before the right to load is given up.
+    /// Loads all that may be asked for later, before the right to load is given up; what failed is reported on standard error.
     pub fn prepare(&self) {
         self.kernel.prepare();
+        for fall in self.kernel.falls().iter().filter(|fall| fall.failed) {
+            complain(&format!("agent: {fall}; sock_diag and /proc have the same rows"));
+        }
     }
 
     /// Adds what was found later to the checks.
@@ -141,7 +145,7 @@ impl Lists for Machine {
     }
 
     fn checks(&self) -> Vec<Check> {
-        self.checks.clone()
+        self.checks.iter().cloned().chain([self.kernel.check()]).collect()
     }
 
     fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
