@@ -431,16 +431,16 @@ fn selection(given: &mut Options, select: Given, program: &str) -> Result<Select
     }
     let mut rows = RowKinds::NONE;
     if tables.protocols.any() {
-        rows = rows.and(RowKinds::INET);
+        rows = rows.or(RowKinds::INET);
     }
     if tables.protocols.sctp {
-        rows = rows.and(RowKinds::SCTP);
+        rows = rows.or(RowKinds::SCTP);
     }
     if tables.unix != Want::No {
-        rows = rows.and(RowKinds::UNIX);
+        rows = rows.or(RowKinds::UNIX);
     }
     if given.recent.is_some() {
-        rows = rows.and(RowKinds::CLOSED);
+        rows = rows.or(RowKinds::CLOSED);
     }
     select.read(rows).map_err(|error| wrong(program, &error))
 }

@@ -52,7 +52,7 @@ pub fn parse(expression: &str, rows: RowKinds) -> Result<Expr, Mistake> {
 
 /// Whether words were probably meant as an expression: they are one, or begin like one.
 pub fn is_meant(words: &str) -> bool {
-    let rows = RowKinds::INET.and(RowKinds::UNIX);
+    let rows = RowKinds::INET.or(RowKinds::UNIX);
     let first =
         words.trim_start_matches(['(', '!', ' ']).split([' ', '=', '<', '>', '~', '!']).next().unwrap_or_default();
     let begins = CONDITIONS.contains(&first) || first == "not" || Field::named(first).is_some();

@@ -85,8 +85,8 @@ impl<'a> Printer<'a> {
     pub fn new(options: &'a Options, chosen: &Chosen) -> Self {
         let selection = &options.selection;
         let fields = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
-        let needs = fields.fold(Need::NONE, |needs, field| needs.and(field.spec().need));
-        let needs = needs.and(chosen.predicate.as_ref().map_or(Need::NONE, Predicate::needs));
+        let needs = fields.fold(Need::NONE, |needs, field| needs.or(field.spec().need));
+        let needs = needs.or(chosen.predicate.as_ref().map_or(Need::NONE, Predicate::needs));
         let shown = match (&selection.columns[..], &selection.count_by[..]) {
             ([], []) => Shown::Lines,
             ([], counted) => Shown::Counts {

@@ -64,7 +64,7 @@ pub enum SelectedError {
 }
 
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
-const AT_HAND: Need = Need::NETNS_NAMES.and(Need::COOKIES);
+const AT_HAND: Need = Need::NETNS_NAMES.or(Need::COOKIES);
 
 impl Selected {
     /// What the options say, the names in the expression looked up.
@@ -95,8 +95,8 @@ impl Selected {
         };
         let columns = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
         let shown = columns.chain(selection.sort.iter().map(|(field, _)| *field));
-        let shown = shown.fold(Need::NONE, |needs, field| needs.and(field.spec().need));
-        let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).and(shown);
+        let shown = shown.fold(Need::NONE, |needs, field| needs.or(field.spec().need));
+        let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).or(shown);
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
         let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect();
         let coloured = screen::is_coloured(options.color);

@@ -187,7 +187,7 @@ mod tests {
         let table = inet::read(&session.proc, proto, |_| true).unwrap();
         let netns = netns::own(&session.proc).ok();
         let listed = [Listed { netns, rows: &table.rows, recorded: &[], closed: &[] }];
-        let need = Need::PEERS.and(Need::OWNERS).and(Need::COMMS).and(Need::CGROUPS);
+        let need = Need::PEERS.or(Need::OWNERS).or(Need::COMMS).or(Need::CGROUPS);
         let peers = InetPeers::gather(&mut session, need, &listed).unwrap();
         let row = table.rows.iter().find(|row| row.local.port == port && row.has_peer()).unwrap();
         let subject = Subject::Inet { row, netns, holder: None, recorded: None };
