@@ -35,7 +35,7 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// Connections remembered at a time unless asked otherwise; some 160 bytes each.
+    /// Connections remembered at a time unless asked otherwise; some 170 bytes each.
     pub const MOST: usize = 1 << 18;
 
     /// Room for so many connections.
@@ -86,6 +86,9 @@ impl Lives {
             life.times.add(old, in_state_ns);
         }
         life.direction = life.direction.or_else(|| began(event, old, new));
+        if new == TcpState::Close {
+            life.closed_ns = Some(event.time_ns);
+        }
         // A request that becomes no connection has no close.
         if (old, new) != (TcpState::SynRecv, TcpState::Close) || life.direction == Some(Direction::Out) {
             self.insert(key, life);
@@ -102,8 +105,12 @@ impl Lives {
                 life.times.add(state, ns);
             }
             life.direction = first.direction.or(life.direction);
+            life.closed_ns = life.closed_ns.or(first.closed_ns);
         }
         life.direction = life.direction.or_else(|| event.direction());
+        if let EventKind::Close(totals) = &event.kind {
+            life.end(event.time_ns, totals.duration_ns);
+        }
         life
     }
 
@@ -183,10 +190,13 @@ mod tests {
             assert_eq!(lives.take(&event(Some(7), state(old, new, ns))), None);
         }
         assert_eq!(lives.len(), 1);
-        let ended = lives.take(&event(Some(7), close())).unwrap();
+        let mut end = event(Some(7), close());
+        end.time_ns = 6;
+        let ended = lives.take(&end).unwrap();
         assert_eq!(ended.direction, Some(Direction::Out));
         let times: Vec<_> = ended.times.iter().map(|(state, ns)| (state, ns.unwrap())).collect();
-        assert_eq!(times, [(Close, 1), (SynSent, 2), (Established, 3), (FinWait1, 4), (FinWait2, 5)]);
+        // In CLOSE before it connected, and until its socket was gone.
+        assert_eq!(times, [(Close, 7), (SynSent, 2), (Established, 3), (FinWait1, 4), (FinWait2, 5)]);
         // What comes after the close is not remembered.
         lives.take(&event(Some(7), state(TimeWait, Close, Some(60))));
         assert!(lives.is_empty());

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough: not a failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "netstat-user: {}", netstat_user::run::failure(&error));
+            netstat_user::run::complain(&netstat_user::run::failure(&error));
             ExitCode::FAILURE
         }
     }

@@ -9,9 +9,10 @@ mod getopt;
 mod schema;
 
 use super::select::{Given, Selection};
-use super::{Reason, Refusal, Request, completions};
+use super::{Colour, Reason, Refusal, Request, completions};
 use crate::field::{self, RowKinds};
 use crate::filter::{self, Spelling, protos};
+use clap::ValueEnum;
 pub use definitions::command;
 use definitions::id;
 use getopt::{Getopt, Met};
@@ -76,6 +77,8 @@ pub struct Options {
     pub selection: Selection,
     /// What to report of words that are no options, which netstat ignores.
     pub ignored: Option<String>,
+    /// `--color`: of columns that were chosen; netstat's own tables have none.
+    pub color: Colour,
     /// `--schema`: the JSON Schema of the view instead of the view.
     pub schema: bool,
 }
@@ -389,7 +392,7 @@ fn ignored(words: &str, first: Option<&str>) -> String {
     let verb = first.and_then(|first| field::nearest(first, super::VERBS));
     let meant = match verb {
         Some("help") => "; did you mean `netstat-user --help'?".to_owned(),
-        Some(verb) => format!("; did you mean the verb `{verb}'? It is written in full, as the first word"),
+        Some(verb) => format!("; did you mean `netstat-user {verb}'?"),
         None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
         None => "; `netstat-user --help' lists options and verbs".to_owned(),
     };
@@ -510,6 +513,12 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         }
         id::JSON => given.json = true,
         id::SCHEMA => given.schema = true,
+        id::COLOR => {
+            given.color = met.value.to_str().and_then(|when| Colour::from_str(when, false).ok()).ok_or_else(|| {
+                let text = "%s: --color: `%s' is none of auto, always, never\n";
+                refuse(Reason { text, values: vec![program.to_owned(), met.value.to_string_lossy().into()] }, 3)
+            })?;
+        }
         id::ALL_NETNS => given.all_netns = true,
         id::INFO => given.info = true,
         id::NO_AGENT => given.agent = AgentChoice::Never,

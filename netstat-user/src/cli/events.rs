@@ -250,6 +250,11 @@ mod tests {
         assert_eq!(options.duration, Some(Duration::from_millis(1500)));
         assert_eq!(options.probe, Probe::RawTp);
         assert_eq!((options.buffer, options.remember), (8192, Some(7)));
+        for line in
+            ["--life --columns pid,reason", "--failed --count-by reason", "--life --failed --count-by comm --json"]
+        {
+            assert!(events(line).is_ok(), "{line}");
+        }
         assert_eq!(events("--agent /x --strict --pid 7").unwrap().agent, Some(PathBuf::from("/x")));
     }
 
@@ -279,6 +284,7 @@ mod tests {
             "--proto unix",
             "--proto tcp,sctp",
             "--where fwmark=1",
+            "--where proto=unix",
             "--state OPEN",
             "--port 65536",
             "--port -1",
@@ -289,7 +295,6 @@ mod tests {
             "--where",
             "--columns nosuch",
             "--count-by state --columns pid",
-            "--columns pid --life",
             "--count 0",
             "--duration 0",
             "--duration 5x",

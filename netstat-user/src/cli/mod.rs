@@ -12,7 +12,7 @@ pub mod kill;
 pub mod select;
 
 use clap::ValueEnum;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// When there is colour.
@@ -94,7 +94,7 @@ const VERBS: [&str; 5] = ["agent", "doctor", "events", "kill", "help"];
 /// A [`Refusal`] that names the argument and the way out.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let as_netstat = argv.first().is_some_and(|name| Path::new(name).file_name() == Some("netstat".as_ref()));
+    let as_netstat = argv.first().is_some_and(|name| is_netstat(name));
     match argv.get(1).and_then(|a| a.to_str()).filter(|_| !as_netstat) {
         Some("agent") => agent::parse(&argv[1..]),
         Some("doctor") => doctor::parse(&argv[1..]),
@@ -102,6 +102,11 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
         Some("kill") => kill::parse(&argv[1..]),
         _ => classic::parse(&argv),
     }
+}
+
+/// Whether the program is called as netstat by this first word of its command line.
+pub fn is_netstat(program: &OsStr) -> bool {
+    Path::new(program).file_name() == Some("netstat".as_ref())
 }
 
 /// The pages of help of every verb, by its name.

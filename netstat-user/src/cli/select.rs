@@ -71,7 +71,7 @@ pub fn options() -> Vec<Arg> {
             WHERE,
             "EXPR",
             "Only the sockets for which EXPR holds: ss's filter language (state established, dst 10.0.0.0/8:443, sport \
-             = :ssh, and or not, parentheses) and FIELD OP VALUE for every field (= != < <= > >= ~ !~), like \
+             = :ssh; not binds before and, and before or; parentheses) and FIELD OP VALUE for every field (= != < <= > >= ~ !~), like \
              'recv_q > 4K and owners.program = nginx'",
         ),
         option(COLUMNS, "FIELD,...", "These fields instead of the table; `--columns help' lists all of them"),
@@ -98,12 +98,13 @@ pub struct EventArgs {
     #[arg(long = "where", value_name = "EXPR")]
     expressions: Vec<String>,
 
-    /// These fields instead of the line, under a heading, with --json as the only keys; "--columns help" lists all fields
-    #[arg(long, value_name = "FIELD,…", conflicts_with_all = ["life", "failed"])]
+    /// These fields instead of the line, under a heading, with --json as the only keys; "--columns help" lists all fields. With --life and
+    /// --failed of the connection's close event
+    #[arg(long, value_name = "FIELD,…")]
     columns: Vec<String>,
 
     /// How many events there are of each value, most first, at the end; on a terminal every second, too
-    #[arg(long, value_name = "FIELD,…", conflicts_with_all = ["life", "failed"])]
+    #[arg(long, value_name = "FIELD,…")]
     count_by: Vec<String>,
 
     /// Only these protocols: tcp udp udplite raw are both families, tcp4 and tcp6 one

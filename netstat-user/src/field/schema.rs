@@ -1,6 +1,6 @@
 //! JSON Schema of the rows of the tables, made from the table of fields, so that it names what `--json` prints.
 
-use super::{FIELDS, FieldSpec, Kind, LISTS, RowKinds};
+use super::{Column, FIELDS, FieldSpec, Kind, LISTS, RowKinds};
 use std::fmt::Write;
 
 /// The schema of one view's lines: each line is a row of one of these kinds.
@@ -39,12 +39,41 @@ fn object(description: &str, properties: &[String], required: &[String]) -> Stri
     )
 }
 
+/// The schema of lines that have the chosen columns and no others, `counted` where they are counted by their values.
+pub fn of_columns(title: &str, columns: &[Column], counted: bool) -> String {
+    let mut specs: Vec<&FieldSpec> = Vec::new();
+    for field in columns.iter().flat_map(|column| column.fields()) {
+        if !specs.iter().any(|spec| spec.field == field) {
+            specs.push(field.spec());
+        }
+    }
+    let (mut properties, mut required) = (Vec::new(), Vec::new());
+    if counted {
+        properties.push(format!(
+            "\"count\": {{ \"type\": \"integer\", \"minimum\": 1, \"description\": {} }}",
+            quoted("how many there are of these values")
+        ));
+        required.push("count".to_owned());
+    }
+    let (more, names) = keys(&specs, |_| true);
+    properties.extend(more);
+    required.extend(names);
+    whole(title, &[object(if counted { "a count" } else { "the chosen columns" }, &properties, &required)])
+}
+
 /// The rows of one kind: the fields they always have are required, those that `--columns` adds are not.
 fn row(kind: RowKinds, description: &str) -> String {
+    let specs: Vec<&FieldSpec> = FIELDS.iter().filter(|spec| spec.rows().meets(kind)).collect();
+    let (properties, required) = keys(&specs, |spec| spec.always.meets(kind));
+    object(description, &properties, &required)
+}
+
+/// The properties of an object with these fields, nested where their names are, and the names of those that it always has.
+fn keys(specs: &[&FieldSpec], always: impl Fn(&FieldSpec) -> bool) -> (Vec<String>, Vec<String>) {
     let mut properties = Vec::new();
     let mut required: Vec<String> = Vec::new();
     let mut groups: Vec<(&str, Vec<&FieldSpec>)> = Vec::new();
-    for spec in FIELDS.iter().filter(|spec| spec.rows().meets(kind)) {
+    for &spec in specs {
         match spec.field.nested() {
             Some((group, _)) => match groups.iter_mut().find(|(name, _)| *name == group) {
                 Some((_, inner)) => inner.push(spec),
@@ -52,7 +81,7 @@ fn row(kind: RowKinds, description: &str) -> String {
             },
             None => {
                 properties.push(property(spec.name, spec));
-                if spec.always.meets(kind) {
+                if always(spec) {
                     required.push(spec.name.to_owned());
                 }
             }
@@ -68,11 +97,11 @@ fn row(kind: RowKinds, description: &str) -> String {
             ),
             false => format!("\"{group}\": {{ \"type\": [\"object\", \"null\"], {object} }}"),
         });
-        if inner.iter().any(|spec| spec.always.meets(kind)) {
+        if inner.iter().any(|spec| always(spec)) {
             required.push(group.to_owned());
         }
     }
-    object(description, &properties, &required)
+    (properties, required)
 }
 
 fn property(name: &str, spec: &FieldSpec) -> String {

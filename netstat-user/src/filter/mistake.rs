@@ -2,6 +2,7 @@
 
 use super::Place;
 use std::fmt;
+use unicode_width::UnicodeWidthStr;
 
 /// Why a text is no expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,8 +43,9 @@ impl fmt::Display for Mistake {
         };
         let before = self.expression.get(..self.place.start).unwrap_or(&self.expression);
         let marked = self.expression.get(self.place.start..self.place.end).unwrap_or_default();
-        let blanks = " ".repeat(before.chars().count());
-        let marks = "^".repeat(marked.chars().count().max(1));
+        // Letters of some scripts take two columns, accents of their own none.
+        let blanks = " ".repeat(shown(before).width());
+        let marks = "^".repeat(shown(marked).width().max(1));
         write!(f, "{}\n  {}\n  {blanks}{marks}", self.what, shown(&self.expression))?;
         match self.nearest {
             Some(nearest) => write!(f, "\ndid you mean `{nearest}'?"),

@@ -293,6 +293,9 @@ impl Grammar {
         let expected = format!("expected a value after `{name} {}'", op.name());
         let (text, quoted, place) = text(input).map_err(|_: ErrMode<Wrong>| wrong(input, expected))?;
         let value = Literal { text: text.to_owned(), null: !quoted && text == "null" };
+        if field == Field::Proto && op == Op::Eq && !value.null {
+            self.has_proto(text, place)?;
+        }
         match literal::meaning(field, op, &value) {
             Ok(_) => Ok(Expr::Compare { field, op, value, place }),
             Err((what, near)) => Err(wrong_at(place, what, near)),
@@ -306,6 +309,20 @@ impl Grammar {
         }
         let what = format!("no row that is listed has a field `{}'; --columns help lists the fields", field.name());
         Err(wrong_at(place, what, None))
+    }
+
+    /// Refuses protocols of which no row is listed.
+    fn has_proto(self, name: &str, place: Place) -> Parsed<()> {
+        let (rows, sockets) = match name.to_ascii_lowercase().as_str() {
+            "unix" => (RowKinds::UNIX, "UNIX domain sockets"),
+            "sctp" => (RowKinds::SCTP, "SCTP sockets"),
+            _ => return Ok(()),
+        };
+        if rows.meets(self.rows) {
+            return Ok(());
+        }
+        let listed = if self.rows == RowKinds::EVENT { "events have" } else { "what is listed has" };
+        Err(wrong_at(place, format!("{listed} no {sockets}"), None))
     }
 
     /// Why a word begins no condition.

@@ -272,10 +272,26 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
         shown,
         "there is no field or condition `sprt'; --columns help lists the fields\n  sprt = :ü\n  ^^^^\ndid you mean `sport'?"
     );
+    // The mark stands below the word also on terminals, where some letters take two columns and some none.
+    let wide = parse("comm = 日本 and sprt = :1", ROWS).unwrap_err().to_string();
+    assert!(wide.contains("\n  comm = 日本 and sprt = :1\n                  ^^^^\n"), "{wide}");
+    let accents = parse("comm = e\u{301}\u{300} and sprt = 日", ROWS).unwrap_err().to_string();
+    assert!(accents.contains(&format!("\n  {}^^^^\n", " ".repeat(13))), "{accents}");
     let deep = "(".repeat(100_000);
     assert!(parse(&deep, ROWS).unwrap_err().what.contains("at most"));
     assert!(parse(&"(".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
     assert!(parse(&"not ".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
+}
+
+#[test]
+fn protocols_of_which_no_row_is_listed_are_refused_at_their_place() {
+    let events = parse("pid = 1 and proto = unix", RowKinds::EVENT).unwrap_err();
+    assert_eq!((events.place.start..events.place.end, &*events.what), (20..24, "events have no UNIX domain sockets"));
+    let tables = parse("proto=SCTP", RowKinds::INET).unwrap_err();
+    assert_eq!((tables.place.start, &*tables.what), (6, "what is listed has no SCTP sockets"));
+    for (text, rows) in [("proto = unix", ROWS), ("proto != unix", RowKinds::INET), ("proto = tcp6", RowKinds::EVENT)] {
+        assert!(parse(text, rows).is_ok(), "{text}");
+    }
 }
 
 #[test]

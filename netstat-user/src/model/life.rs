@@ -156,6 +156,19 @@ pub struct Ended {
     pub direction: Option<Direction>,
     /// How long it was in each state.
     pub times: StateTimes,
+    /// When it entered CLOSE last, in nanoseconds since the Unix epoch.
+    pub closed_ns: Option<u64>,
+}
+
+impl Ended {
+    /// Adds the time between the last transition, into CLOSE, and the end of the socket: what is left of its whole duration at most, as
+    /// clocks may be set in between.
+    pub fn end(&mut self, time_ns: u64, duration_ns: Option<u64>) {
+        let Some(since) = self.closed_ns else { return };
+        let known = self.times.iter().try_fold(0_u64, |sum, (_, ns)| ns.map(|ns| sum.saturating_add(ns)));
+        let left = duration_ns.zip(known).map_or(u64::MAX, |(whole, known)| whole.saturating_sub(known));
+        self.times.add(TcpState::Close, Some(time_ns.saturating_sub(since).min(left)));
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +196,23 @@ mod tests {
                 (TcpState::FinWait1, None)
             ]
         );
+    }
+
+    #[test]
+    fn the_time_in_close_is_no_longer_than_the_socket_was_there() {
+        let ended = |closed_ns| {
+            let mut times = StateTimes::default();
+            times.add(TcpState::SynSent, Some(7));
+            Ended { closed_ns, times, ..Ended::default() }
+        };
+        let close = |mut ended: Ended, duration_ns| {
+            ended.end(100, duration_ns);
+            ended.times.iter().find(|(state, _)| *state == TcpState::Close).map(|(_, ns)| ns.unwrap())
+        };
+        assert_eq!(close(ended(None), Some(50)), None);
+        assert_eq!(close(ended(Some(90)), Some(50)), Some(10));
+        assert_eq!(close(ended(Some(90)), None), Some(10));
+        assert_eq!(close(ended(Some(10)), Some(50)), Some(43));
     }
 
     #[test]

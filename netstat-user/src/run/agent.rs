@@ -13,14 +13,13 @@ use crate::agent::{self, Admission, Lists, Lookup, Notice, Own, Peer, Settings, 
 use crate::cli::agent::{Options, Privileges, Share};
 use crate::kernel::{self, Tracer, Wanted};
 use crate::model::{
-    Check, Comm, EventEnd, NamespaceTables, ProgramHealth, Proto, ProtoTable, RowsWanted, SocketEvent, SocketRow,
-    TcpState,
+    Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketEvent, SocketRow, TcpState,
 };
 use crate::owner::Owners;
 use crate::proc::cgroup::Ids;
 use crate::proc::tenure::Tenures;
 use crate::proc::{access, fds, netns};
-use crate::query::{CoverageRows, Link, Status};
+use crate::query::{CoverageRows, Health, Link, Status};
 use crate::sys;
 use crate::table::{Limits, Listing};
 use bytes::BytesMut;
@@ -307,8 +306,8 @@ impl Source for Traced {
         self.tracer.coverage().into()
     }
 
-    fn programs(&self) -> Vec<ProgramHealth> {
-        self.tracer.programs()
+    fn health(&self) -> Health {
+        Health { checks: self.tracer.stand_ins().into_iter().collect(), programs: self.tracer.programs() }
     }
 
     fn missed(&self) -> u64 {

@@ -33,9 +33,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// A failure to write to standard output.
 pub fn run(options: &Options) -> io::Result<u8> {
-    if let Some(note) = &options.ignored {
+    let Some(note) = &options.ignored else { return views(options) };
+    // Below the table it is still to be seen, however long that is; -c has no end.
+    if options.continuous {
         complain(note);
+        return views(options);
     }
+    let outcome = views(options);
+    complain(note);
+    outcome
+}
+
+/// Prints the views, round by round.
+fn views(options: &Options) -> io::Result<u8> {
     let selected = match Selected::new(options) {
         Ok(selected) => selected,
         Err(message) => {
@@ -61,9 +71,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
                 let code = tables(&mut session)?;
                 session.end_selected();
                 if session.round == 0 && options.filter() == Filter::Connected && session.selected.is_in_vain() {
-                    session.out.note(
-                        b"netstat-user: no socket with a peer is selected; with -a those without are listed, too\n",
-                    )?;
+                    session.note("no socket with a peer is selected; with -a those without are listed, too")?;
                 }
                 code
             }

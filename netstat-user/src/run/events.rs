@@ -11,6 +11,7 @@ use super::{
 use crate::{
     cli::agent::Privileges,
     cli::events::{Options, Probe},
+    field::schema::of_columns,
     kernel::{Hook, Sees, Tracer, Variant, Wanted},
     model::{Coverage, EventName, Limits, limits::Kinds},
     owner::Owners,
@@ -20,6 +21,7 @@ use crate::{
 };
 use bytes::BytesMut;
 use std::{
+    borrow::Cow,
     io::{self, Write},
     time::Duration,
 };
@@ -47,7 +49,7 @@ pub const LOST: u8 = 3;
 /// A failure to write to standard output; any other is wrapped by [`io::Error::other`].
 pub fn run(options: &Options) -> io::Result<u8> {
     if options.schema {
-        io::stdout().write_all(SCHEMA.as_bytes())?;
+        io::stdout().write_all(schema(options).as_bytes())?;
         return Ok(0);
     }
     if options.debug {
@@ -79,6 +81,15 @@ pub fn run(options: &Options) -> io::Result<u8> {
             complain(&message);
             Ok(1)
         }
+    }
+}
+
+/// The schema of the lines that the options ask for.
+fn schema(options: &Options) -> Cow<'static, str> {
+    match (&options.selection.columns[..], &options.selection.count_by[..]) {
+        ([], []) => SCHEMA.into(),
+        ([], counted) => of_columns("counts of events", counted, true).into(),
+        (columns, _) => of_columns("columns of events", columns, false).into(),
     }
 }
 

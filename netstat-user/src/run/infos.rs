@@ -78,9 +78,7 @@ impl Infos {
             }
         }
         if let Some(error) = refused.filter(|_| session.round == 0) {
-            session.out.note(
-                format!("netstat-user: what the kernel knows of connections is left out: {error}\n").as_bytes(),
-            )?;
+            session.note(&format!("what the kernel knows of connections is left out: {error}"))?;
         }
         Ok(infos)
     }

@@ -21,7 +21,7 @@ mod subscribe;
 mod waiting;
 pub mod whose;
 
-use crate::cli::{Reason, Refusal, Request};
+use crate::cli::{self, Reason, Refusal, Request};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -83,9 +83,10 @@ const SELINUX: &str = "/sys/fs/selinux/enforce";
 fn contexts(selinux: &Path) -> Refusal {
     let text = match selinux.exists() {
         false => "SELinux is not enabled on this machine.\n",
-        true => "netstat-user: security contexts are not shown; see `ls -Z' of /proc/PID for those of processes\n",
+        true => "%s: security contexts are not shown; see `ls -Z' of /proc/PID for those of processes\n",
     };
-    Refusal { reason: Some(Reason { text, values: Vec::new() }), message: String::new(), exit: 1 }
+    let values = if text.starts_with("%s") { vec![program().to_owned()] } else { Vec::new() };
+    Refusal { reason: Some(Reason { text, values }), message: String::new(), exit: 1 }
 }
 
 /// Says on standard error why the command line cannot be served, and returns the exit code.
@@ -101,9 +102,15 @@ pub fn refuse(refusal: &Refusal) -> u8 {
     refusal.exit
 }
 
+/// The name that messages begin with: netstat's, where the program was called by it.
+pub fn program() -> &'static str {
+    let called = std::env::args_os().next();
+    if called.is_some_and(|name| cli::is_netstat(&name)) { "netstat" } else { "netstat-user" }
+}
+
 /// One line on standard error. If that is closed, there is nobody to tell.
 pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "netstat-user: {message}");
+    let _ = writeln!(io::stderr(), "{}: {message}", program());
 }
 
 #[cfg(test)]

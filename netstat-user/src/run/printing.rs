@@ -1,5 +1,6 @@
 //! Which events become lines, and in which form: the same for a stream that is traced here and one that an agent sends.
 
+use super::classic::selected::LEAST_NAMESPACE;
 use super::clock::local_offset;
 use super::resolve::MachineNames;
 use super::screen;
@@ -34,12 +35,21 @@ impl Chosen {
     /// A name that means nothing, in words for standard error.
     pub fn new(options: &Options) -> Result<Self, String> {
         let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
+        if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
+            return Err(format!("--netns: there is no network namespace `{none}'"));
+        }
         let predicate = Predicate::new(expr, &mut MachineNames);
         let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;
         // What a life is summed up from must not be left out.
         let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
         Ok(Self { predicate: Some(predicate), limits })
     }
+}
+
+/// Whether no network namespace ever has this number. One that no process is in, and that has no name, may be there all the same:
+/// a descriptor or a socket keeps it.
+fn is_never_a_namespace(name: &str) -> bool {
+    name.parse().is_ok_and(|inode: u32| inode < LEAST_NAMESPACE)
 }
 
 /// Events as columns, or counts of them.
@@ -84,7 +94,9 @@ impl<'a> Printer<'a> {
                 shown: Instant::now(),
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
-            (columns, _) => Shown::Columns { table: Table::new(columns), headed: false },
+            (columns, _) => {
+                Shown::Columns { table: Table::new(columns, screen::is_coloured(options.color)), headed: false }
+            }
         };
         let form = match (options.json, options.verbose) {
             (true, _) => Form::Json,
@@ -141,6 +153,12 @@ impl<'a> Printer<'a> {
         if self.predicate.as_ref().is_some_and(|predicate| !predicate.holds(&row)) {
             return;
         }
+        // With --life a connection is shown once, when it ends.
+        let ended = match ended {
+            Some(Some(ended)) if event.has_peer() => Some(ended),
+            Some(_) => return,
+            None => None,
+        };
         match &mut self.shown {
             Shown::Lines => {}
             Shown::Json(shape) => {
@@ -167,8 +185,7 @@ impl<'a> Printer<'a> {
         }
         match ended {
             None => self.view.write(out, &Event::Socket(event), netns),
-            Some(Some(ended)) if event.has_peer() => self.view.write_life(out, &event, &ended, netns),
-            Some(_) => return,
+            Some(ended) => self.view.write_life(out, &event, &ended, netns),
         }
         self.lines += 1;
     }
@@ -229,7 +246,7 @@ impl<'a> Printer<'a> {
             row
         };
         let rows: Vec<Vec<Vec<u8>>> = lines.iter().map(row).collect();
-        let mut table = Table::counted(columns);
+        let mut table = Table::counted(columns, screen::is_coloured(self.options.color));
         rows.iter().for_each(|row| table.widen(row));
         table.heading(out);
         rows.iter().for_each(|row| table.row(out, row));

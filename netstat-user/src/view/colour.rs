@@ -37,6 +37,29 @@ impl Role {
         }
     }
 
+    /// The role of a state by its name, of TCP or of UNIX domain sockets; data where it is none.
+    pub fn of_state(name: &[u8]) -> Self {
+        match name {
+            b"LISTENING" => Self::Listening,
+            b"CONNECTED" => Self::Good,
+            b"CONNECTING" | b"DISCONNECTING" => Self::Passing,
+            name => {
+                let state = TcpState::ALL.into_iter().find(|state| state.name().as_bytes() == name);
+                state.map_or(Self::Data, Self::of)
+            }
+        }
+    }
+
+    /// The role of the reason why a socket ended, by its name.
+    pub fn of_reason(name: &[u8]) -> Self {
+        match name {
+            b"-" => Self::Data,
+            b"closed" => Self::Good,
+            b"unknown" => Self::Passing,
+            _ => Self::Failure,
+        }
+    }
+
     /// The parameter of SGR (ECMA-48), `None` for the terminal's own colour.
     const fn parameter(self) -> Option<&'static [u8]> {
         match self {
@@ -78,5 +101,13 @@ mod tests {
         assert_eq!(painted(true, Role::Failure), "\x1b[31mx\x1b[0m");
         assert_eq!(painted(true, Role::Data), "x");
         assert_eq!(painted(false, Role::Failure), "x");
+    }
+
+    #[test]
+    fn states_and_reasons_by_their_names() {
+        assert_eq!(Role::of_state(b"ESTABLISHED"), Role::Good);
+        assert_eq!((Role::of_state(b"LISTENING"), Role::of_state(b"LISTEN")), (Role::Listening, Role::Listening));
+        assert_eq!((Role::of_state(b"-"), Role::of_reason(b"-")), (Role::Data, Role::Data));
+        assert_eq!((Role::of_reason(b"closed"), Role::of_reason(b"refused")), (Role::Good, Role::Failure));
     }
 }

@@ -114,15 +114,18 @@ pub fn short(line: &str, event: &Event) {
     assert!(!line.contains('\x1b'), "coloured, but not on a terminal: {line:?}");
 }
 
-/// The states that a connection left in its life, in no order, as its events say it; not after its close.
+/// The states that a connection was in, in no order, as its events say it: those that it left before its close, and CLOSE where it
+/// entered that.
 fn states(events: &[Event], cookie: Option<u64>) -> HashSet<String> {
     let of_it = events.iter().filter(|event| event.cookie == cookie && cookie.is_some());
     let before = of_it.take_while(|event| !matches!(event.kind, Kind::Close(_)));
-    let left = before.filter_map(|event| match &event.kind {
-        Kind::State { old, new, .. } if old != "LISTEN" && new != "TIME_WAIT" && new != "LISTEN" => Some(old.clone()),
-        _ => None,
+    let were = before.flat_map(|event| match &event.kind {
+        Kind::State { old, new, .. } if old != "LISTEN" && new != "TIME_WAIT" && new != "LISTEN" => {
+            vec![Some(old.clone()), Some(new.clone()).filter(|new| new == "CLOSE")]
+        }
+        _ => Vec::new(),
     });
-    left.collect()
+    were.flatten().collect()
 }
 
 /// Checks a line of `--life --json`: the close event of a connection, and `states`.

@@ -1,6 +1,7 @@
 //! Every classic option once: the parser, `--help` and the man page read these.
 
 use crate::cli::{
+    Colour,
     help::{self, Page, Section},
     pages, select,
 };
@@ -50,6 +51,7 @@ pub mod id {
     pub const QUESTION: &str = "question";
     pub const JSON: &str = "json";
     pub const SCHEMA: &str = "schema";
+    pub const COLOR: &str = "color";
     pub const RECENT: &str = "recent";
     pub const AGENT: &str = "agent";
     pub const NO_AGENT: &str = "no-agent";
@@ -160,6 +162,13 @@ pub fn ours() -> Vec<Arg> {
     let mut options = vec![
         flag(id::JSON, None, BEYOND, "One JSON object per line instead of the view, described below"),
         flag(id::SCHEMA, None, BEYOND, "The JSON Schema of the lines that --json prints of this view"),
+        Arg::new(id::COLOR)
+            .long(id::COLOR)
+            .action(ArgAction::Set)
+            .value_name("WHEN")
+            .value_parser(clap::value_parser!(Colour))
+            .help_heading(BEYOND)
+            .help("Colour of states, failures and headings in columns that were chosen: auto (on terminals), always, never; netstat's own tables have none"),
         Arg::new(id::RECENT)
             .long(id::RECENT)
             .action(ArgAction::Set)

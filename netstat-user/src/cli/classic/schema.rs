@@ -54,7 +54,11 @@ pub fn of(options: &Options) -> String {
         View::Routes => schema::of_keys("routes", &[ROUTE, ROUTE6, OTHER_ROUTES]),
         View::Interfaces => schema::of_keys("interfaces", &[INTERFACE]),
         View::Statistics => schema::of_keys("statistics", &[STATISTICS]),
-        View::Masquerade | View::Tables => sockets(options),
+        View::Masquerade | View::Tables => match (&options.selection.columns[..], &options.selection.count_by[..]) {
+            ([], []) => sockets(options),
+            ([], counted) => schema::of_columns("counts of sockets", counted, true),
+            (columns, _) => schema::of_columns("columns of sockets", columns, false),
+        },
     }
 }
 
@@ -104,6 +108,8 @@ mod tests {
             ("-g --schema", &["\"interface\""]),
             ("--ax25 --schema", &["\"proto\""]),
             ("--schema", &["\"path\"", "\"recv_q\"", "\"local_addrs\""]),
+            ("-t --columns state,local,pid --schema", &["\"required\": [\"state\", \"pid\", \"local\"]", "\"port\""]),
+            ("-t --schema --count-by state", &["\"required\": [\"count\", \"state\"]"]),
         ] {
             let schema = of_line(line);
             let value: serde_json::Value =

@@ -49,8 +49,7 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<Na
                 let say = told || matches!(error, AskError::Stranger(_));
                 if say && session.round == 0 {
                     let path = path.display();
-                    let note = format!("netstat-user: agent {path}: {error}; reading the kernel instead\n");
-                    session.out.note(note.as_bytes())?;
+                    session.note(&format!("agent {path}: {error}; reading the kernel instead"))?;
                 }
             }
         }
@@ -134,8 +133,9 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
             None
         }
     };
-    for note in notes.iter().filter(|_| session.round == 0 || closed.is_none()) {
-        session.out.note(format!("netstat-user: agent {}: {note}\n", path.display()).as_bytes())?;
+    let wanted = session.round == 0 || closed.is_none();
+    for note in notes.iter().filter(|_| wanted) {
+        session.note(&format!("agent {}: {note}", path.display()))?;
     }
     Ok(closed)
 }

@@ -6,6 +6,7 @@ use crate::field::{Field, HasFields, Need, Value};
 use crate::filter::{Predicate, Resolver};
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
+use crate::run::screen;
 use crate::view::columns::{Cells, Kept, Shape, Table, cells};
 use crate::view::json::Object;
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ pub struct Selected {
     predicate: Option<Predicate>,
     selection: Selection,
     json: bool,
+    coloured: bool,
     /// What must be gathered for the expression, and for what is shown.
     needs: Need,
     /// Inode numbers of the namespaces that are listed, `None` for one's own or all.
@@ -81,7 +83,9 @@ impl Selected {
         let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).and(shown);
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
         let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect();
-        Ok(Self { predicate, selection, json: options.json, needs, netns, shape, counted, ..Self::default() })
+        let coloured = screen::is_coloured(options.color);
+        let (json, rest) = (options.json, Self::default());
+        Ok(Self { predicate, selection, json, coloured, needs, netns, shape, counted, ..rest })
     }
 
     /// What must be gathered before the rows are decided and shown.
@@ -214,7 +218,7 @@ impl Selected {
                 Body::Bytes(_) => None,
             })
             .collect();
-        print(out, Table::new(&self.selection.columns), &rows, terminal);
+        print(out, Table::new(&self.selection.columns, self.coloured), &rows, terminal);
     }
 
     fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
@@ -248,7 +252,7 @@ impl Selected {
             row
         };
         let rows: Vec<Cells> = counts.into_iter().map(row).collect();
-        print(out, Table::counted(&self.selection.count_by), &rows, terminal);
+        print(out, Table::counted(&self.selection.count_by, self.coloured), &rows, terminal);
     }
 
     /// Whether there is an expression that held of no row.
@@ -258,7 +262,7 @@ impl Selected {
 }
 
 /// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
-const LEAST_NAMESPACE: u32 = 0xefff_fff0;
+pub(in crate::run) const LEAST_NAMESPACE: u32 = 0xefff_fff0;
 
 /// What is wrong with the first of these namespaces that is not there. Where processes may not be looked at, an agent may know it.
 fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<String> {

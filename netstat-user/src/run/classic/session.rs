@@ -118,6 +118,14 @@ impl<'a> Session<'a> {
         self.told_of_namespaces = false;
     }
 
+    /// Says something of our own on standard error, in its place among what is printed.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn note(&mut self, message: &str) -> io::Result<()> {
+        self.out.note(format!("{}: {message}\n", crate::run::program()).as_bytes())
+    }
+
     /// The bytes of a file under /proc; where it cannot be read, says `failure` (in the user's language) and why, and
     /// gives `None`.
     ///
@@ -222,8 +230,8 @@ impl<'a> Session<'a> {
                 self.out.note(&note)?;
             }
             if let Some(error) = scan.failure() {
-                let note = format!("netstat-user: not every process could be looked into: {}\n", reason(&error));
-                self.out.note(note.as_bytes())?;
+                let reason = reason(&error);
+                self.note(&format!("not every process could be looked into: {reason}"))?;
             }
         }
         Ok(owners)

@@ -52,7 +52,7 @@ impl Ages {
             (Err(_), None) => None,
         };
         if let Some(note) = note.filter(|_| session.round == 0) {
-            session.out.note(format!("netstat-user: {note}\n").as_bytes())?;
+            session.note(&note)?;
         }
         Ok(asked.unwrap_or_default())
     }

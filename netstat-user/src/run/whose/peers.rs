@@ -140,7 +140,7 @@ impl UnixPeers {
             }
         }
         if let Some(error) = failed.filter(|_| session.round == 0) {
-            session.out.note(format!("netstat-user: {error}; peers of UNIX sockets are null\n").as_bytes())?;
+            session.note(&format!("{error}; peers of UNIX sockets are null"))?;
         }
         let inodes = peers.values().copied().collect();
         let holders = Holders::find(session, need, &inodes)?;

@@ -1,8 +1,10 @@
 //! Columns as text: as wide as their values need, numbers on the right, under a heading of the fields' names.
 
 use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
+use crate::view::colour::{Role, paint};
 use crate::view::event::timestamp;
 use crate::view::text::{escape, fill};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -21,26 +23,53 @@ pub fn cells(columns: &[Column], row: &impl HasFields) -> Cells {
 #[derive(Clone, Debug)]
 pub struct Table {
     headings: Cells,
-    right: Vec<bool>,
+    looks: Vec<Look>,
     widths: Vec<usize>,
+    coloured: bool,
+}
+
+/// How the cells of a column look.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// Whether they stand on the right.
+    right: bool,
+    /// What a cell is, by its text.
+    role: fn(&[u8]) -> Role,
+}
+
+/// Facts in the terminal's own colour.
+const fn data(_: &[u8]) -> Role {
+    Role::Data
+}
+
+impl Look {
+    fn of(column: Column) -> Self {
+        let role = match column {
+            Column::Field(Field::State | Field::OldState | Field::NewState) => Role::of_state,
+            Column::Field(Field::Reason) => Role::of_reason,
+            _ => data,
+        };
+        Self { right: is_right(column), role }
+    }
 }
 
 impl Table {
-    /// A table of these columns, at first as wide as their names.
-    pub fn new(columns: &[Column]) -> Self {
-        Self::with(columns.iter().map(|column| (column.name().as_bytes().to_vec(), is_right(*column))))
+    /// A table of these columns, at first as wide as their names; states, failures and the heading in colour where that is wanted.
+    pub fn new(columns: &[Column], coloured: bool) -> Self {
+        Self::with(columns.iter().map(|column| (column.name().as_bytes().to_vec(), Look::of(*column))), coloured)
     }
 
     /// The same behind a column of counts.
-    pub fn counted(columns: &[Column]) -> Self {
-        let named = columns.iter().map(|column| (column.name().as_bytes().to_vec(), is_right(*column)));
-        Self::with(std::iter::once((b"count".to_vec(), true)).chain(named))
+    pub fn counted(columns: &[Column], coloured: bool) -> Self {
+        let named = columns.iter().map(|column| (column.name().as_bytes().to_vec(), Look::of(*column)));
+        let count = (b"count".to_vec(), Look { right: true, role: data });
+        Self::with(std::iter::once(count).chain(named), coloured)
     }
 
-    fn with(columns: impl Iterator<Item = (Vec<u8>, bool)>) -> Self {
-        let (headings, right): (Cells, Vec<bool>) = columns.unzip();
+    fn with(columns: impl Iterator<Item = (Vec<u8>, Look)>, coloured: bool) -> Self {
+        let (headings, looks): (Cells, Vec<Look>) = columns.unzip();
         let widths = headings.iter().map(|heading| width(heading)).collect();
-        Self { headings, right, widths }
+        Self { headings, looks, widths, coloured }
     }
 
     /// Makes room for a row.
@@ -62,25 +91,28 @@ impl Table {
 
     /// Appends the heading.
     pub fn heading(&self, out: &mut Vec<u8>) {
-        self.row(out, &self.headings);
+        self.line(out, &self.headings, |_, _| Role::Own);
     }
 
     /// Appends a row. What is wider than its column is cut where [`Table::fit`] made that narrower, and pushes the rest where not.
     pub fn row(&self, out: &mut Vec<u8>, row: &[Vec<u8>]) {
+        self.line(out, row, |look, cell| (look.role)(cell));
+    }
+
+    fn line(&self, out: &mut Vec<u8>, row: &[Vec<u8>], role: impl Fn(Look, &[u8]) -> Role) {
         let last = row.len().saturating_sub(1);
-        for (at, cell) in row.iter().enumerate() {
-            let (room, right) =
-                (self.widths.get(at).copied().unwrap_or(0), self.right.get(at).is_some_and(|right| *right));
-            let cell = cut(cell, room);
+        for (at, (whole, look)) in row.iter().zip(&self.looks).enumerate() {
+            let room = self.widths.get(at).copied().unwrap_or(0);
+            let cell = cut(whole, room);
             let blanks = room.saturating_sub(width(&cell));
             if at > 0 {
                 fill(out, GAP);
             }
-            if right {
+            if look.right {
                 fill(out, blanks);
             }
-            out.extend_from_slice(&cell);
-            if !right && at < last {
+            paint(out, self.coloured, role(*look, whole), &cell);
+            if !look.right && at < last {
                 fill(out, blanks);
             }
         }
@@ -88,9 +120,9 @@ impl Table {
     }
 }
 
-/// Characters, not bytes.
+/// Columns of the terminal, not bytes.
 fn width(cell: &[u8]) -> usize {
-    String::from_utf8_lossy(cell).chars().count()
+    String::from_utf8_lossy(cell).width()
 }
 
 /// The text, its end replaced by `+` where it is longer than `room`.
@@ -99,7 +131,13 @@ fn cut(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
         return cell.into();
     }
     let text = String::from_utf8_lossy(cell);
-    let mut short: String = text.chars().take(room - 1).collect();
+    let mut left = room - 1;
+    let fits = |letter: &char| {
+        let after = left.checked_sub(letter.width().unwrap_or(0));
+        left = after.unwrap_or(left);
+        after.is_some()
+    };
+    let mut short: String = text.chars().take_while(fits).collect();
     short.push('+');
     short.into_bytes().into()
 }
@@ -222,7 +260,7 @@ mod tests {
     fn table(names: &str, rows: &[Kept], terminal: Option<usize>) -> String {
         let columns = Column::parse_list(names, RowKinds::INET).unwrap();
         let rows: Vec<Cells> = rows.iter().map(|row| cells(&columns, row)).collect();
-        let mut table = Table::new(&columns);
+        let mut table = Table::new(&columns, false);
         rows.iter().for_each(|row| table.widen(row));
         terminal.into_iter().for_each(|terminal| table.fit(terminal));
         let mut out = Vec::new();
@@ -258,8 +296,25 @@ mod tests {
     }
 
     #[test]
+    fn states_failures_and_headings_have_colour() {
+        let columns = Column::parse_list("state,reason,pid", RowKinds::CLOSED).unwrap();
+        let mut table = Table::new(&columns, true);
+        let row = [b"LISTEN".to_vec(), b"refused".to_vec(), b"7".to_vec()];
+        table.widen(&row);
+        let mut out = Vec::new();
+        table.heading(&mut out);
+        table.row(&mut out, &row);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\x1b[2mstate\x1b[0m   \x1b[2mreason\x1b[0m   \x1b[2mpid\x1b[0m\n\x1b[36mLISTEN\x1b[0m  \x1b[31mrefused\x1b[0m    7\n"
+        );
+    }
+
+    #[test]
     fn a_terminal_cuts_the_widest() {
         assert_eq!(table("owners,cgroup", &rows(), Some(18)), "owners    cgroup\n7/a\\x1b+  -\n-         /sys/lä+\n");
         assert_eq!(table("cgroup", &rows(), Some(1)), "cgroup\n-\n/sys/lä+\n");
+        let wide = [Kept(vec![(Field::Cgroup, Value::text(Some("日本語日本語".as_bytes())))])];
+        assert_eq!(table("cgroup", &wide, Some(8)), "cgroup\n日本語+\n");
     }
 }

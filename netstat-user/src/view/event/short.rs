@@ -1,13 +1,12 @@
 //! Events at a glance: a line within 120 columns, or within the terminal's.
 //!
 //! Columns of addresses begin at the width of common ones, and widen for good when a longer one comes: no address is ever cut. What does not
-//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration. Terminals narrower than
+//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration; of a whole connection's line the
+//! last states first, and the duration last. Terminals narrower than
 //! some 110 columns have another form, without the word of the event and the state before.
 
 use super::LOST;
-use crate::model::{
-    CloseReason, Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals,
-};
+use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals};
 use crate::view::colour::{Role, paint};
 use crate::view::text::{escape_word, number, span};
 
@@ -245,40 +244,36 @@ impl Short {
         let mut line = Line { out, coloured: self.look.colour, at: 0 };
         self.time(&mut line, event.time_ns);
         self.ends(&mut line, event, ended.direction);
-        let all = summed_up(&ended.times, true);
-        let main = summed_up(&ended.times, false);
-        let none = Cells::default();
-        // From everything to the least.
-        let ladder = [
-            // how the owner is known, round trips, whole time, bytes, states
-            (true, true, true, true, &all),
-            (false, true, true, true, &all),
-            (false, false, true, true, &all),
-            (false, false, true, true, &main),
-            (false, false, main.text.is_empty(), true, &main),
-            (false, false, true, true, &none),
-            (false, false, true, false, &none),
-            (false, false, false, false, &none),
-        ];
-        for (step, (how, trips, duration, bytes, states)) in ladder.into_iter().enumerate() {
+        let states = summed_up(&ended.times);
+        // From everything to the least: how the owner is known, round trips, duration, bytes, how many states, the whole name.
+        let first_states = |count| (false, false, true, true, count, true);
+        let ladder = [(true, true, true, true, states.len(), true), (false, true, true, true, states.len(), true)]
+            .into_iter()
+            .chain((0..=states.len()).rev().map(first_states))
+            .chain([(false, false, true, true, 0, false), (false, false, true, false, 0, false)])
+            .chain(std::iter::once((false, false, false, false, 0, false)));
+        let last = states.len() + 5;
+        for (step, (how, trips, duration, bytes, count, whole)) in ladder.enumerate() {
             self.result.clear();
             result_of(&mut self.result, totals, Detail { bytes, duration });
             if trips {
                 trip(&mut self.result, totals);
             }
-            let rest = if states.text.is_empty() { 0 } else { states.columns() + 1 };
+            let states = listed(&states[..count]);
+            let rest = if count == 0 { 0 } else { states.columns() + 1 };
             let room = limit.saturating_sub(line.at + self.result.columns() + 1 + rest);
             self.owner(event.owner.as_ref(), room, how);
-            let whole = event.owner.as_ref().map_or(1, |owner| whole_owner(owner, how));
-            // Before the last states go, the name may be cut.
-            let wanted = if step < 4 { whole } else { least(event.owner.as_ref()) };
-            if wanted <= room || step + 1 == ladder.len() {
+            let wanted = match event.owner.as_ref() {
+                Some(owner) if whole => whole_owner(owner, how),
+                owner => least(owner),
+            };
+            if wanted <= room || step == last {
                 line.cells(&self.result);
                 line.gap();
                 line.cells(&self.owner);
                 if rest > 0 {
                     line.gap();
-                    line.cells(states);
+                    line.cells(&states);
                 }
                 break;
             }
@@ -405,12 +400,8 @@ fn first(text: &[u8], letters: usize) -> &[u8] {
 
 /// How a socket ended, with its time and its bytes.
 fn result_of(cells: &mut Cells, totals: &Totals, detail: Detail) {
-    let role = match totals.reason {
-        CloseReason::Closed => Role::Good,
-        CloseReason::Unknown => Role::Passing,
-        _ => Role::Failure,
-    };
-    cells.put(role, totals.reason.name().as_bytes());
+    let reason = totals.reason.name().as_bytes();
+    cells.put(Role::of_reason(reason), reason);
     if detail.duration {
         cells.put(Role::Data, b" ");
         cells.put(Role::Data, totals.duration_ns.map_or("-".into(), span).as_bytes());
@@ -438,24 +429,29 @@ fn trip(cells: &mut Cells, totals: &Totals) {
     }
 }
 
-/// `connect 35us, established 3.00s, closing 28us`; the last only where all is wanted.
-fn summed_up(times: &StateTimes, all: bool) -> Cells {
+/// The states that a connection passed, in their order, under the names of what it did in them.
+fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
     let mut parts: Vec<(&str, Option<u64>)> = Vec::new();
     for (state, ns) in times.iter() {
         let word = match state {
             TcpState::SynSent => "connect",
             TcpState::SynRecv => "handshake",
             TcpState::Established => "established",
-            TcpState::CloseWait if all => "close_wait",
-            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck if all => "closing",
-            // Before it connected, and after its socket.
-            _ => continue,
+            TcpState::CloseWait => "close_wait",
+            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck => "closing",
+            // Before it connected, and after it was over.
+            TcpState::Close | TcpState::Listen | TcpState::TimeWait => continue,
         };
         match parts.iter_mut().find(|(there, _)| *there == word) {
             Some((_, sum)) => *sum = sum.zip(ns).map(|(sum, ns)| sum.saturating_add(ns)),
             None => parts.push((word, ns)),
         }
     }
+    parts
+}
+
+/// `connect 35us, established 3.00s, closing 28us`
+fn listed(parts: &[(&str, Option<u64>)]) -> Cells {
     let mut cells = Cells::default();
     for (word, ns) in parts {
         if !cells.text.is_empty() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Comm, Grade, Proto};
+use crate::model::{CloseReason, Comm, Grade, Proto};
 use proptest::prelude::*;
 
 fn owner(pid: u32, grade: Grade) -> Option<Owner> {
@@ -138,12 +138,11 @@ fn a_life_in_one_line() {
     for width in 80..200 {
         let fitted = life(&mut look(Some(width)), &closed, &ended);
         assert!(fitted.len() <= usize::from(width) + 1, "{width}: {fitted}");
-        assert!(fitted.contains(" closed") && fitted.contains(" 17029"), "{width}: {fitted}");
+        assert!(fitted.contains(" closed 3.00s") && fitted.contains(" 17029"), "{width}: {fitted}");
     }
     assert_eq!(
         life(&mut look(Some(120)), &closed, &ended),
-        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed rx 1.2M tx 300 17029/pyt~ connect 35us, \
-         established 3.00s\n"
+        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 17029/python3 connect 35us\n"
     );
     let mut datagrams = closed;
     datagrams.proto = Proto::Udp;
