@@ -163,6 +163,8 @@ impl Need {
     pub const AGES: Self = Self(256);
     /// What sock_diag alone lists: the device a socket is bound to, its mark, the cgroup it was made in.
     pub const DIAG: Self = Self(512);
+    /// Whether a process chose the local port, which takes sock_diag a listing of its own.
+    pub const BINDING: Self = Self(1024);
 
     /// Those that are in either.
     #[must_use]
@@ -328,6 +330,8 @@ const REASONS: [&str; 8] = [
 ];
 
 const EVENTS: [&str; 3] = ["open", "state", "close"];
+/// Who chooses a local port, the word of `port_chosen_by`: the kernel does where a process connects or asks for port 0.
+pub const CHOOSERS: [&str; 2] = ["process", "kernel"];
 const TIMERS: [&str; 5] = ["off", "on", "keepalive", "timewait", "probe"];
 const TYPES: [&str; 5] = ["STREAM", "DGRAM", "RAW", "RDM", "SEQPACKET"];
 const FLAGS: [&str; 3] = ["ACC", "W", "N"];
@@ -425,6 +429,7 @@ fields! {
     PeerPath "peer.path" Kind::Text, NONE, U, Need::PEERS, "UNIX: path of the socket at the other end";
     Dev "dev" Kind::Text, NONE, I, Need::DIAG, "device the socket is bound to";
     Fwmark "fwmark" Kind::Number, NONE, I, Need::DIAG, "mark of the socket (SO_MARK)";
+    PortChosenBy "port_chosen_by" Kind::Word(&CHOOSERS), NONE, I, Need::BINDING, "who chose the local port: process kernel";
     InfoRttUs "info.rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "smoothed round-trip time";
     InfoRttvarUs "info.rttvar_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "variation of the round-trip time";
     InfoMinRttUs "info.min_rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "least round-trip time";

@@ -293,7 +293,15 @@ impl Source {
         }
         let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
         let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
-        let asked = Asked { protocol: halves.protocol, v4, v6, peer: wanted.peer, info: self.needs.timers, netns };
+        let asked = Asked {
+            protocol: halves.protocol,
+            v4,
+            v6,
+            peer: wanted.peer,
+            info: self.needs.timers,
+            unbound: false,
+            netns,
+        };
         let (mut rows, mut requests) = ([Vec::new(), Vec::new()], [false; 2]);
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {

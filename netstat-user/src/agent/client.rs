@@ -6,7 +6,7 @@ use super::sight::{Peer, Sight};
 use super::workers::Workers;
 use super::{Ask, CHUNK, Lists, Spaces};
 use crate::model::{NamespaceTables, RowsWanted};
-use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
+use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::BytesMut;
 use std::future::Future;
@@ -228,11 +228,12 @@ impl<L: Lists> Client<L> {
                 self.send(&status).await
             }
             Request::Health => {
-                let (answer, programs) = oneshot::channel();
-                self.ask(Ask::Programs { answer }).await?;
-                let programs = programs.await.map_err(io::Error::other)?;
+                let (answer, health) = oneshot::channel();
+                self.ask(Ask::Health { answer }).await?;
+                let mut health = health.await.map_err(io::Error::other)?;
+                health.checks.splice(..0, self.house.lists.checks());
                 let mut out = BytesMut::new();
-                Answer::Health(Health { checks: self.house.lists.checks(), programs }).encode(&mut out);
+                Answer::Health(health).encode(&mut out);
                 // The end comes with the status.
                 out.extend_from_slice(&self.status().await?);
                 self.send(&out).await

@@ -1,4 +1,4 @@
-//! Whether the timer of a minisocket was stopped for good, where the programs cannot tell at once: they find out when the next one is
+//! Whether the timer of a minisocket was stopped for good, where the programs do not know at once: they find out when the next one is
 //! stopped on the same processor, and are asked here about the last.
 
 use super::{iter, refusal::Refusal};
@@ -47,7 +47,7 @@ impl Doubts {
         Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
     }
 
-    /// Has what can be decided by now told through the ring, once in a while.
+    /// Has the programs report what can be decided by now, once in a while.
     ///
     /// # Errors
     /// The kernel's.

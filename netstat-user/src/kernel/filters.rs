@@ -8,7 +8,11 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, MapError},
 };
-use netstat_ebpf::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, Kind, filter, globals, maps, proto_bit};
+use netstat_ebpf::{
+    Kind, filter, globals,
+    linux::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE},
+    maps, proto_bit,
+};
 
 /// A set of ports as [`maps::PORT_SETS`] has it.
 type PortSet = [u64; filter::PORT_WORDS];

@@ -71,7 +71,7 @@ pub struct Facts {
     pub tracefs: Result<(), Lacking>,
     /// Whether there is a cgroup2 root to attach to, or why not.
     pub cgroup: Result<(), Lacking>,
-    /// Where the kernel's own functions are, if it tells.
+    /// Addresses of the kernel's own functions, if it gives them.
     pub symbols: Option<Symbols>,
     /// Whether a task can be preempted in a program on a tracepoint that is not a classic one: since Linux 7.0. The kernel then leaves out that
     /// program for every other task on the processor, until the first one goes on.
@@ -116,7 +116,7 @@ pub fn is_needless(hook: Hook, coverage: &Coverage, filters: &Filters, preempted
 const TCP: u32 = tcp_bit(false) | tcp_bit(true);
 
 const fn tcp_bit(v6: bool) -> u32 {
-    match netstat_ebpf::proto_bit(netstat_ebpf::IPPROTO_TCP, false, v6) {
+    match netstat_ebpf::proto_bit(netstat_ebpf::linux::IPPROTO_TCP, false, v6) {
         Some(bit) => bit,
         None => 0,
     }

@@ -11,7 +11,7 @@ use crate::sys::{self, KERNEL_TYPES, bpf};
 use aya_obj::generated::bpf_insn;
 use bytes::Buf;
 use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
-use netstat_ebpf::{ABSENT, AF_INET6};
+use netstat_ebpf::{ABSENT, linux::AF_INET6};
 use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_getres};
 use std::collections::HashMap;

@@ -162,6 +162,7 @@ fn trial(no_agent: Option<&AskError>) -> Report {
         Ok(tracer) => {
             report.hooks = CoverageRows::from(tracer.coverage()).hooks.iter().map(hook).collect();
             report.programs = tracer.programs();
+            report.checks.extend(tracer.stand_ins());
             let mend = "netstat-user events says how many events are lost, if any";
             report.checks.extend(missed(kernel::missed(&report.programs), tracer.lost().unwrap_or(0), mend));
         }

@@ -74,7 +74,7 @@ impl Gathered {
         if need.meets(Need::AGES) {
             providers.push(Box::new(ages::Ages::gather(session)?));
         }
-        if need.meets(Need::INFO.or(Need::DIAG)) {
+        if need.meets(Need::INFO.or(Need::DIAG).or(Need::BINDING)) {
             let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
             providers.push(Box::new(Infos::gather(session, need, rows)?));
         }

@@ -2,9 +2,9 @@
 
 use crate::agent::Source;
 use crate::kernel::{self, Tracer};
-use crate::model::{ProgramHealth, SocketEvent};
+use crate::model::SocketEvent;
 use crate::proc::cgroup::Ids;
-use crate::query::{CoverageRows, Status};
+use crate::query::{CoverageRows, Health, Status};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::forgotten::{Forgotten, Losses};
 use crate::stdio::complain;
@@ -129,8 +129,8 @@ impl Source for Traced {
         self.tracer.coverage().into()
     }
 
-    fn programs(&self) -> Vec<ProgramHealth> {
-        self.tracer.programs()
+    fn health(&self) -> Health {
+        Health { checks: self.tracer.stand_ins().into_iter().collect(), programs: self.tracer.programs() }
     }
 
     fn missed(&self) -> u64 {
