@@ -19,7 +19,7 @@ use crate::model::{
     TcpState, Totals,
 };
 use hashbrown::HashSet;
-use past::Past;
+use past::{Entry, Past};
 use slots::{Ends, Identity, Slot, Slots};
 
 /// How much of the past is kept.
@@ -79,7 +79,7 @@ impl Table {
     /// Bytes of a live socket, without its index.
     pub const ROW_BYTES: usize = size_of::<Slot>();
     /// Bytes of a closed socket.
-    pub const CLOSED_BYTES: usize = size_of::<ClosedSocket>();
+    pub const CLOSED_BYTES: usize = size_of::<Entry>();
 
     /// An empty table.
     pub fn new(limits: Limits) -> Self {
@@ -117,11 +117,11 @@ impl Table {
 
     /// The sockets that ended within `within_ns` before `now_ns`, last ended first.
     pub fn recent(&self, now_ns: u64, within_ns: u64) -> impl Iterator<Item = &ClosedSocket> {
-        self.past.iter().rev().take_while(move |closed| now_ns.saturating_sub(closed.closed_ns) <= within_ns)
+        self.past.latest().take_while(move |closed| now_ns.saturating_sub(closed.closed_ns) <= within_ns)
     }
 
     /// Number of closed sockets kept.
-    pub fn recent_len(&self) -> usize {
+    pub const fn recent_len(&self) -> usize {
         self.past.len()
     }
 
@@ -133,6 +133,12 @@ impl Table {
     /// Whether the last of those was forgotten because there were too many, and not because it was too old.
     pub const fn is_crowded(&self) -> bool {
         self.past.is_crowded()
+    }
+
+    /// The user whose closed sockets alone were forgotten for want of room of late, and when the last socket of all others ended that is not kept
+    /// any more, in nanoseconds since the epoch.
+    pub fn crowd(&self) -> Option<(u32, u64)> {
+        self.past.crowd()
     }
 
     /// Forgets closed sockets that are too old.

@@ -338,7 +338,7 @@ impl<L: Lists> Client<L> {
             tokio::task::yield_now().await;
         }
         if recent_ns > 0 {
-            Answer::Since(snapshot.past).encode(&mut out);
+            Answer::Since(snapshot.past, snapshot.crowd).encode(&mut out);
         }
         Answer::End.encode(&mut out);
         self.send(&out).await

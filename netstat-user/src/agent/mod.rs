@@ -17,7 +17,7 @@ pub use sight::{Own, Peer};
 
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, ProgramHealth, RowsWanted, SocketEvent};
 use crate::owner::Owners;
-use crate::query::{Answer, CoverageRows, Link, Past, Place, Status};
+use crate::query::{Answer, CoverageRows, Crowd, Link, Past, Place, Status};
 use crate::sys;
 use crate::table::{Limits, Listing, Table};
 use bytes::{Bytes, BytesMut};
@@ -177,6 +177,7 @@ struct Snapshot {
     live: Vec<LiveSocket>,
     closed: Vec<ClosedSocket>,
     past: Past,
+    crowd: Option<Crowd>,
 }
 
 /// A question of a client's task to the one that owns the table.
@@ -554,7 +555,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
             state_ns: socket.state_ns + epoch_ns,
             ..socket
         };
-        let mut snapshot = Snapshot { live: Vec::new(), closed: Vec::new(), past: self.past() };
+        let mut snapshot = Snapshot { live: Vec::new(), closed: Vec::new(), past: self.past(), crowd: self.crowd() };
         if live {
             let listed = self.table.live().filter(|socket| socket.is_listed() && wanted(socket));
             snapshot.live.extend(listed.filter_map(|socket| sight.live(socket)).map(dated));
@@ -583,6 +584,13 @@ impl<S: Source, L: Lists> Agent<S, L> {
         }
     }
 
+    /// Whose closed sockets found no room.
+    fn crowd(&self) -> Option<Crowd> {
+        let epoch_ns = self.source.epoch_ns();
+        let crowd = self.table.crowd();
+        crowd.map(|(uid, ns)| Crowd { uid, others_ns: ns.max(self.status.since_ns) + epoch_ns })
+    }
+
     fn status(&mut self) -> Status {
         let Status { forgotten, buffer, peak_fill, .. } = self.source.status();
         let counted = self.counted.filter(|(at, _)| self.table.len() > ROWS_A_TURN && at.elapsed() < TRUST);
@@ -598,6 +606,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
             buffer,
             peak_fill,
             past: self.past(),
+            crowd: self.crowd(),
             since_ns: self.status.since_ns + self.source.epoch_ns(),
             ..self.status.clone()
         }

@@ -357,7 +357,7 @@ fn ages_do_not_follow_the_wall_clock() {
         for back in [0, 400] {
             fake.back.store(back, Ordering::SeqCst);
             let answers = Asking::new(&path, &recent).await.all().await;
-            let [_, Answer::Closed(closed), Answer::Since(past), Answer::End] = &answers[..] else {
+            let [_, Answer::Closed(closed), Answer::Since(past, None), Answer::End] = &answers[..] else {
                 panic!("{answers:?}")
             };
             assert_eq!((closed.closed_ns, past.since_ns), (1 + EPOCH - back, 1 + EPOCH - back));

@@ -1,8 +1,8 @@
 //! Requests and answers as bytes, and back.
 
 use super::{
-    Answer, CoverageRows, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request, States,
-    Status, VERSION, frame, rows,
+    Answer, CoverageRows, Crowd, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request,
+    States, Status, VERSION, frame, rows,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
@@ -297,9 +297,10 @@ records! {
     ProgramHealth grows { name, runs, missed }
     Health { checks, programs }
     Past { since_ns, crowded, most, lost_ns, lost }
+    Crowd { uid, others_ns }
     Status {
         pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill, past, uid,
-        shares_all
+        shares_all, crowd
     }
 }
 
@@ -402,7 +403,10 @@ impl Answer {
             Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
             Self::Cgroups(paths) => frame(out, 18, |out| paths.put(out)),
-            Self::Since(past) => frame(out, 16, |out| past.put(out)),
+            Self::Since(past, crowd) => frame(out, 16, |out| {
+                past.put(out);
+                crowd.put(out);
+            }),
             Self::Namespace { netns, name } => frame(out, 12, |out| {
                 netns.put(out);
                 name.put(out);
@@ -452,7 +456,7 @@ impl Answer {
                 }
                 17 => Self::Health(Wire::get(body)?),
                 18 => Self::Cgroups(Wire::get(body)?),
-                16 => Self::Since(Wire::get(body)?),
+                16 => Self::Since(Wire::get(body)?, Wire::get(body)?),
                 14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
                 15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },
                 other => Self::Unknown(other),

@@ -151,6 +151,8 @@ pub struct Status {
     pub uid: u32,
     /// Whether whoever may ask is shown everything, and not only what they could see themselves.
     pub shares_all: bool,
+    /// Whose closed sockets found no room.
+    pub crowd: Option<Crowd>,
 }
 
 /// How far back the history of closed sockets reaches. Times are in nanoseconds since the Unix epoch.
@@ -166,6 +168,15 @@ pub struct Past {
     pub lost_ns: Option<u64>,
     /// How many events have been lost in all.
     pub lost: u64,
+}
+
+/// The user whose closed sockets found no room of late: only of theirs the history reaches back no further than [`Past::since_ns`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// The user.
+    pub uid: u32,
+    /// Since when every socket of all other users that closed is kept.
+    pub others_ns: u64,
 }
 
 /// What the agent answers.
@@ -210,7 +221,7 @@ pub enum Answer {
     /// A socket that ended.
     Closed(ClosedSocket),
     /// How far back the sockets that ended reach.
-    Since(Past),
+    Since(Past, Option<Crowd>),
     /// Something happened.
     Event(SocketEvent),
     /// The kernel had no room for so many records.

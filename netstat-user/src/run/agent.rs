@@ -65,7 +65,11 @@ pub fn run(options: &Options) -> io::Result<u8> {
         if options.privileges == Privileges::Least {
             tracer.settle();
         }
-        let held = privileges::drop_to(options.privileges, user.as_ref());
+        let mut held = privileges::drop_to(options.privileges, user.as_ref());
+        held.try_threads();
+        if let Some(refusal) = held.refusal() {
+            complain(&format!("agent: {refusal}"));
+        }
         machine.checks.extend(held.checks());
         Ok((bound, tracer, group, machine))
     })();
@@ -113,7 +117,8 @@ async fn serve(
         poll: options.poll,
         place: remote::place(),
         admission,
-        confine: privileges::drop_all,
+        // A thread that may do more than it needs serves all the same; that has been reported.
+        confine: || drop(privileges::drop_all()),
     };
     let path = options.socket.display();
     let mut serving = false;

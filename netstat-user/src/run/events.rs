@@ -4,15 +4,16 @@ use super::{
     clock::{epoch_ns, monotonic_ns},
     complain,
     forgotten::Forgotten,
+    hint,
     printing::{Chosen, Printer},
     streaming::{Asked, Output, Stop},
     waiting::Waiting,
 };
 use crate::{
-    cli::agent::Privileges,
+    cli::agent::{Privileges, SOCKET},
     cli::events::{Options, Probe},
     field::schema::of_columns,
-    kernel::{Hook, Sees, Tracer, Variant, Wanted},
+    kernel::{self, Hook, Sees, Tracer, Variant, Wanted},
     model::{Coverage, EventName, Limits, limits::Kinds},
     owner::Owners,
     proc::seed,
@@ -23,6 +24,7 @@ use bytes::BytesMut;
 use std::{
     borrow::Cow,
     io::{self, Write},
+    path::Path,
     time::Duration,
 };
 use tokio::{
@@ -70,7 +72,9 @@ pub fn run(options: &Options) -> io::Result<u8> {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
             let level = if tracer.is_settled() { Privileges::Least } else { Privileges::Full };
-            drop(super::privileges::drop_to(level, None));
+            if let Some(refusal) = super::privileges::drop_to(level, None).refusal() {
+                complain(&refusal);
+            }
             let runtime = sys::runtime()?;
             let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.
@@ -79,6 +83,9 @@ pub fn run(options: &Options) -> io::Result<u8> {
         }
         Err(message) => {
             complain(&message);
+            if options.agent.is_none() && !kernel::missing_capabilities().is_empty() {
+                complain(&hint::could(Path::new(SOCKET), "serve events", ""));
+            }
             Ok(1)
         }
     }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod doctor;
 pub mod events;
 mod forgotten;
+mod hint;
 mod infos;
 mod kill;
 pub mod locale;
@@ -32,6 +33,10 @@ use std::path::Path;
 /// A failure to write to standard output, of which `main` ends quietly on a closed pipe; any other is wrapped by [`io::Error::other`]. See
 /// [`failure`].
 pub fn run(request: Request) -> io::Result<u8> {
+    // A table or stream that nobody can get is a failure to write from the start. The agent prints nothing.
+    if !matches!(request, Request::Agent(_) | Request::Contexts) && crate::sys::output_is_closed() {
+        return Err(rustix::io::Errno::BADF.into());
+    }
     match request {
         Request::Classic(options) => classic::run(&options),
         Request::Agent(options) => agent::run(&options),

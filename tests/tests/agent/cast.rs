@@ -32,6 +32,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "receive" => receive(),
         "impostor" => impostor(argument(1)),
         "besiege" => besiege(argument(1), argument(2).parse().unwrap()),
+        "blink" => blink(argument(1).parse().unwrap()),
         "look" => look(argument(1), argument(2).parse().unwrap()),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
@@ -167,6 +168,13 @@ fn besiege(path: &str, readers: u16) {
         }
     }
     say(&(inside.len(), refused));
+    listen_up();
+}
+
+/// Makes so many sockets that end at once, and says so.
+fn blink(sockets: usize) {
+    (0..sockets).for_each(|_| drop(UdpSocket::bind("127.0.0.1:0").unwrap()));
+    say(&"made");
     listen_up();
 }
 

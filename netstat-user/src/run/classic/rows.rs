@@ -7,8 +7,9 @@ use crate::field::Need;
 use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
-use crate::query::{Answer, Past, Request};
+use crate::query::{Answer, Crowd, Past, Request};
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::hint::way_in;
 use crate::run::remote::{AskError, Asking};
 use crate::view::text::span;
 use std::io;
@@ -110,7 +111,7 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
-            notes.extend(gaps(&history.past, within, epoch_ns() + monotonic_ns()));
+            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
             let mut closed = history.closed;
             if !history.here {
                 notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
@@ -121,14 +122,10 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
             Some(closed)
         }
         Err(error) => {
-            let socket = match path == Path::new(SOCKET) {
-                true => String::new(),
-                false => format!(" --socket {}", path.display()),
-            };
             notes.push(match error {
                 // It is there, and shows other namespaces.
                 AskError::Refused(reason) if reason.starts_with("the network namespace") => reason,
-                error => format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"),
+                error => format!("{error}; --recent needs it: {}", way_in(path, &error)),
             });
             None
         }
@@ -141,13 +138,13 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
 }
 
 /// What the sockets that closed within this time lack, in lines for the user.
-fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
+fn gaps(past: &Past, crowd: Option<Crowd>, within: Duration, now_ns: u64) -> Vec<String> {
     let ago_ns = |time_ns: u64| now_ns.saturating_sub(time_ns);
     let mut gaps = Vec::new();
     let known_ns = ago_ns(past.since_ns);
     if u128::from(known_ns) < within.as_nanos() {
         let why = match past.crowded {
-            true => format!(": --recent-count {} keeps no more", past.most),
+            true => format!(": --recent-count {} keeps no more{}", past.most, of_others(crowd, ago_ns)),
             false => String::new(),
         };
         gaps.push(format!("it knows all that closed within {}, and not all before{why}", span(known_ns)));
@@ -162,12 +159,21 @@ fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
     gaps
 }
 
+/// What is kept all the same where only the sockets of one user found no room.
+pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
+    crowd.map_or_else(String::new, |Crowd { uid, others_ns }| {
+        format!(" of user {uid}; of all others it knows what closed within {}", span(ago_ns(others_ns)))
+    })
+}
+
 /// What the agent knows of sockets that ended.
 struct History {
     /// Oldest first.
     closed: Vec<ClosedSocket>,
     /// How far back they reach.
     past: Past,
+    /// Whose sockets found no room.
+    crowd: Option<Crowd>,
     /// Whether the agent's process and user numbers are ours.
     here: bool,
 }
@@ -177,11 +183,11 @@ impl History {
         // None at all may be wanted, and then is the time since which they are known.
         let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
         let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
-        let mut history = Self { closed: Vec::new(), past: Past::default(), here: answers.is_here() };
+        let mut history = Self { closed: Vec::new(), past: Past::default(), crowd: None, here: answers.is_here() };
         loop {
             match answers.next()? {
                 Answer::Closed(socket) => history.closed.push(socket),
-                Answer::Since(past) => history.past = past,
+                Answer::Since(past, crowd) => (history.past, history.crowd) = (past, crowd),
                 Answer::Unknown(_) => {}
                 Answer::End => break,
                 _ => return Err(AskError::OffTopic),
@@ -203,7 +209,11 @@ fn ask(
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root only.
-    let theirs = session.wants_holders() && rustix::process::geteuid().is_root() && sees_every_process();
+    let shown = || match rustix::process::geteuid().is_root() {
+        true => sees_every_process(),
+        false => shares_all(path),
+    };
+    let theirs = session.wants_holders() && shown();
     let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
     let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
     let mut rows = Asking::within(PATIENCE, path, &request)?;
@@ -219,6 +229,18 @@ fn ask(
     let spaces = spaces?;
     rows.close();
     Ok(spaces)
+}
+
+/// Whether the agent shows every user everything.
+fn shares_all(path: &Path) -> bool {
+    let status = Asking::within(PATIENCE, path, &Request::Status).and_then(|mut asking| {
+        let status = asking.next()?;
+        // Its connection is not to be among the rows.
+        while asking.next()? != Answer::End {}
+        asking.close();
+        Ok(status)
+    });
+    matches!(status, Ok(Answer::Status(status)) if status.shares_all)
 }
 
 /// Puts the answers together again.
@@ -346,7 +368,7 @@ mod tests {
     #[test]
     fn what_the_history_lacks_is_said() {
         let past = Past { since_ns: 100_000_000_000, most: 65_536, ..Past::default() };
-        let lines = |past: &Past, seconds| gaps(past, Duration::from_secs(seconds), 109_000_000_000);
+        let lines = |past: &Past, seconds| gaps(past, None, Duration::from_secs(seconds), 109_000_000_000);
         assert_eq!(lines(&past, 9), Vec::<String>::new());
         assert_eq!(lines(&past, 10), ["it knows all that closed within 9.00s, and not all before"]);
         let crowded = Past { crowded: true, lost_ns: Some(105_000_000_000), lost: 7, ..past };
@@ -356,6 +378,10 @@ mod tests {
             short.ends_with("--recent-count 65536 keeps no more")
                 && lost.starts_with("7 events were lost, the last 4.00s ago")
         );
+        let crowd = Some(Crowd { uid: 1000, others_ns: 49_000_000_000 });
+        assert!(gaps(&crowded, crowd, Duration::from_secs(20), 109_000_000_000)[0].ends_with(
+            "--recent-count 65536 keeps no more of user 1000; of all others it knows what closed within 1m00s"
+        ));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::proc::netns;
 use crate::query::{Answer, Request};
 use crate::run::classic::session::Session;
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::hint::way_in;
 use crate::run::remote::{AskError, Asking};
 use std::collections::HashMap;
 use std::io;
@@ -45,9 +46,9 @@ impl Ages {
             (Ok(_), Some(_)) => None,
             (Ok(_), None) => Some("ages need the agent, which --no-agent excludes: they are null".to_owned()),
             (Err(error), Some(path)) => Some(format!(
-                "agent {}: {error}; ages need it and are null without: start it as root: netstat-user agent{}",
+                "agent {}: {error}; ages need it and are null without: {}",
                 path.display(),
-                if path == Path::new(SOCKET) { String::new() } else { format!(" --socket {}", path.display()) }
+                way_in(path, error)
             )),
             (Err(_), None) => None,
         };
