@@ -346,10 +346,11 @@ impl Request {
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Holders => frame(out, 1, |_| {}),
-            Self::Table { live, recent_ns, netns } => frame(out, 2, |out| {
+            Self::Table { live, recent_ns, netns, age_ns } => frame(out, 2, |out| {
                 live.put(out);
                 recent_ns.put(out);
                 netns.put(out);
+                age_ns.put(out);
             }),
             Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
             Self::Status => frame(out, 4, |_| {}),
@@ -371,7 +372,12 @@ impl Request {
         whole(body, |tag, body| {
             Ok(match tag {
                 1 => Self::Holders,
-                2 => Self::Table { live: Wire::get(body)?, recent_ns: Wire::get(body)?, netns: Wire::get(body)? },
+                2 => Self::Table {
+                    live: Wire::get(body)?,
+                    recent_ns: Wire::get(body)?,
+                    netns: Wire::get(body)?,
+                    age_ns: Wire::get(body)?,
+                },
                 3 => Self::Events(Wire::get(body)?),
                 4 => Self::Status,
                 6 => Self::Health,

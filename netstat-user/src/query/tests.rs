@@ -122,7 +122,7 @@ fn requests() -> Vec<Request> {
     };
     vec![
         Request::Holders,
-        Request::Table { live: true, recent_ns: 5, netns: None },
+        Request::Table { live: true, recent_ns: 5, netns: None, age_ns: 8 },
         Request::Events(filter),
         Request::Status,
         Request::Health,

@@ -182,7 +182,7 @@ impl History {
     fn ask(path: &Path, within: Duration, netns: Option<u32>) -> Result<Self, AskError> {
         // None at all may be wanted, and then is the time since which they are known.
         let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
+        let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns, age_ns: 0 })?;
         let mut history = Self { closed: Vec::new(), past: Past::default(), crowd: None, here: answers.is_here() };
         loop {
             match answers.next()? {

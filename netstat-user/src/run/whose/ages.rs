@@ -17,6 +17,10 @@ use std::path::Path;
 /// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
 type Times = (u64, u64);
 
+/// How long ago the agent may have compared its table with the kernel's lists, in nanoseconds. Events bring what opens and changes at once; what
+/// only a list shows has no older time than that of the list.
+const NEW_ENOUGH_NS: u64 = 10_000_000_000;
+
 /// What the agent knows.
 #[derive(Debug, Default)]
 pub struct Ages {
@@ -59,7 +63,8 @@ impl Ages {
     }
 
     fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
-        let mut answers = Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns })?;
+        let mut answers =
+            Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns, age_ns: NEW_ENOUGH_NS })?;
         let mut ages = Self::default();
         loop {
             match answers.next()? {

@@ -113,7 +113,7 @@ fn readmes_setcap_line_is_enough() -> Done {
     let socket = folder.join("agent.sock");
     let agent = Agent::by(as_nobody(&program), &socket, &[]).unwrap_or_else(|why| panic!("{why:?}"));
     drop(here);
-    let recent = run(&program, &["-t", "-n", "-p", "--recent", "1h", "--agent", socket.to_str().unwrap()]);
+    let recent = run(&program, &["-t", "-a", "-n", "-p", "--recent", "1h", "--agent", socket.to_str().unwrap()]);
     assert_eq!((recent.end, text(&recent.stderr).contains("reading the kernel")), (End::Exit(0), false), "{recent:?}");
     assert!(text(&recent.stdout).lines().any(|line| line.contains("CLOSE ") && line.contains(&format!(" {me}/"))));
     agent.stop();

@@ -169,9 +169,9 @@ fn the_history_of_others_stays() -> Done {
     agent.wait("the stranger's sockets", |status| status.events >= before + 20_000);
     let ended = place.namespace.enter(|| agent.classic(&["-t", "-a", "-n", "--recent", "1h"]));
     assert_eq!(ended.iter().filter(|row| row["event"] == "close").count(), 200, "of {}", ended.len());
-    let rows = agent.classic(&["-u", "-n", "--recent", "1h"]);
+    let rows = agent.classic(&["-u", "-a", "-n", "--recent", "1h"]);
     let theirs = rows.iter().filter(|row| row["event"] == "close" && row["uid"] == STRANGER).count();
-    assert!(theirs >= KEPT / 4 && theirs <= KEPT - 200, "{theirs} of the stranger's");
+    assert!((KEPT / 4..=KEPT - 200).contains(&theirs), "{theirs} of the stranger's");
     let mut command = Command::new(programs::netstat_user());
     command.args(["doctor", "--agent"]).arg(&agent.socket);
     let outcome = command::run(&mut command, None, patience()).unwrap();
