@@ -3,7 +3,8 @@
 
 use super::Limits;
 use crate::model::ClosedSocket;
-use std::collections::{BTreeSet, HashMap};
+use hashbrown::HashMap;
+use std::collections::BTreeSet;
 
 /// A user with one part of so many gives up one of their own for the next.
 const SHARE: usize = 4;
