@@ -1,17 +1,21 @@
 //! Holds the files of `netstat-user/src` to the layer map at the top of its `lib.rs`.
 //!
 //! The map is the ```` ```text ```` table there: one row per room with the rooms it may import. A file belongs to the room its first
-//! path component names. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a
+//! path component names. Modules that import each other in a circle are breaches too, but for a module and those inside it. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a
 //! macro's argument, a unit test) and one in a comment or a string does not.
 
 use anyhow::{Context, Result, bail};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Files (without `.rs`) and folders that wire the rooms together: they see all, no room sees them.
-const WIRING: &[&str] = &["lib", "main", "run"];
+/// The file outside the map: the program, which sees the library from outside.
+const OUTSIDE: &str = "main";
+/// The file that has the map, and imports nothing.
+const MAP: &str = "lib";
+/// In the map, every room but the one whose row it stands in.
+const EVERY: &str = "*";
 /// Crates that one room alone may name, itself included in their prefix (`aya` stands for `aya_log` too).
 const FENCED_CRATES: &[(&str, &str)] = &[("aya", "kernel"), ("netstat_ebpf", "kernel")];
 /// The room with user-side `unsafe`.
@@ -28,19 +32,22 @@ pub fn breaches(src: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     rust_files(src, &mut files)?;
     let mut breaches = Vec::new();
-    let mut seen = Vec::new();
+    let (mut seen, mut texts) = (Vec::new(), Vec::new());
     for file in &files {
         let name = file.strip_prefix(src)?.to_string_lossy().into_owned();
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         seen.push(room_of(&name));
         breaches.extend(file_breaches(&map, &name, &text)?);
+        texts.push((name, text));
     }
+    breaches.extend(circles(&texts)?);
     for room in map.keys().filter(|room| !seen.contains(room)) {
         breaches.push(format!("lib.rs: the layer map has a room `{room}`, and there is no such file"));
     }
     Ok(breaches)
 }
 
+/// The files of Rust below a folder, in order.
 fn rust_files(dir: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -76,6 +83,12 @@ fn parse_map(lib: &str) -> Result<Map> {
         let allowed = allowed.split_whitespace().filter(|word| *word != "-").map(str::to_owned).collect();
         map.insert(room.trim().to_owned(), allowed);
     }
+    let rooms: Vec<String> = map.keys().cloned().collect();
+    for (room, allowed) in &mut map {
+        if allowed.iter().any(|name| name == EVERY) {
+            *allowed = rooms.iter().filter(|other| *other != room).cloned().collect();
+        }
+    }
     for (room, allowed) in &map {
         if let Some(unknown) = allowed.iter().find(|name| !map.contains_key(*name)) {
             bail!("the layer map lets `{room}` import `{unknown}`, which is not a room");
@@ -92,18 +105,12 @@ fn room_of(file: &str) -> String {
 
 fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
     let room = room_of(file);
-    let tokens: TokenStream = text.parse().map_err(|error| anyhow::anyhow!("{file}: cannot read as Rust: {error}"))?;
-    let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
-        module.pop();
-    }
-    let mut names = Names::default();
-    names.scan(&flat(tokens), &module);
+    let names = names_of(file, text)?;
 
     let mut found = Vec::new();
     let mut breach = |line: usize, what: String| found.push(format!("{file}:{line}: {what}"));
-    let wires = WIRING.contains(&room.as_str());
-    if !wires && !map.contains_key(&room) {
+    let is_outside = room == OUTSIDE;
+    if !is_outside && room != MAP && !map.contains_key(&room) {
         breach(1, format!("room `{room}` is not in the layer map of lib.rs"));
     }
     for Name { module, path, line } in names.0 {
@@ -124,7 +131,7 @@ fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
         if ends && file != "main.rs" {
             breach(line, format!("`{}` ends the process; only main.rs does", path.join("::")));
         }
-        if wires {
+        if is_outside {
             continue;
         }
         let Some(target) = absolute(&module, &path) else { continue };
@@ -142,6 +149,72 @@ fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
     // A group may name the same room twice.
     found.dedup();
     Ok(found)
+}
+
+/// The module that a file is.
+fn module_of(file: &str) -> Vec<String> {
+    let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        module.pop();
+    }
+    module
+}
+
+fn names_of(file: &str, text: &str) -> Result<Names> {
+    let tokens: TokenStream = text.parse().map_err(|error| anyhow::anyhow!("{file}: cannot read as Rust: {error}"))?;
+    let mut names = Names::default();
+    names.scan(&flat(tokens), &module_of(file));
+    Ok(names)
+}
+
+/// Every circle of modules that import each other, one line each.
+fn circles(files: &[(String, String)]) -> Result<Vec<String>> {
+    let modules: BTreeSet<Vec<String>> = files.iter().map(|(file, _)| module_of(file)).collect();
+    let mut imports: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (file, text) in files {
+        let own = module_of(file);
+        for Name { module, path, .. } in names_of(file, text)?.0 {
+            let Some(mut target) = absolute(&module, &path) else { continue };
+            while !target.is_empty() && !modules.contains(&target) {
+                target.pop();
+            }
+            // A module and those inside it are one.
+            if !target.is_empty() && !own.starts_with(&target) && !target.starts_with(&own) {
+                imports.entry(own.clone()).or_default().insert(target);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let starts: Vec<_> = imports.keys().cloned().collect();
+    let mut done = BTreeSet::new();
+    for start in &starts {
+        follow(start, &imports, &mut Vec::new(), &mut done, &mut found);
+    }
+    Ok(found)
+}
+
+/// Follows the imports of a module that is not `done`, and notes each circle that they close.
+fn follow(
+    module: &[String],
+    imports: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+    way: &mut Vec<Vec<String>>,
+    done: &mut BTreeSet<Vec<String>>,
+    found: &mut Vec<String>,
+) {
+    if let Some(at) = way.iter().position(|passed| passed == module) {
+        let circle = way[at..].iter().map(Vec::as_slice).chain([module]).map(|module| module.join("::"));
+        found.push(format!("modules import each other in a circle: {}", circle.collect::<Vec<_>>().join(" -> ")));
+        return;
+    }
+    if done.contains(module) {
+        return;
+    }
+    way.push(module.to_vec());
+    for target in imports.get(module).into_iter().flatten() {
+        follow(target, imports, way, done, found);
+    }
+    way.pop();
+    done.insert(module.to_vec());
 }
 
 /// The path from the top of the crate, `None` if it does not start from a place in the crate.
@@ -250,6 +323,7 @@ mod tests {
         //! sys      -                   system calls\n\
         //! kernel   model sys           all of aya\n\
         //! view     model               rows in, bytes out\n\
+        //! run      *                   wires\n\
         //! ```\n";
 
     fn check(file: &str, text: &str) -> Vec<String> {
@@ -261,7 +335,8 @@ mod tests {
         let map = parse_map(LIB).unwrap();
         assert_eq!(map["model"], Vec::<String>::new());
         assert_eq!(map["kernel"], ["model", "sys"]);
-        assert_eq!(map.len(), 4);
+        assert_eq!(map["run"], ["kernel", "model", "sys", "view"]);
+        assert_eq!(map.len(), 5);
         assert!(parse_map("//! nothing\n").is_err());
         assert!(parse_map(&LIB.replace("model sys ", "model foo ")).is_err());
     }
@@ -283,6 +358,7 @@ mod tests {
         );
         assert_eq!(check("sys/mod.rs", "pub fn f() { unsafe { g() } }"), Vec::<String>::new());
         assert_eq!(check("run/events.rs", "use crate::{kernel, view}; use crate::sys::now;"), Vec::<String>::new());
+        assert_eq!(check("lib.rs", "pub mod kernel; pub mod view;"), Vec::<String>::new());
         assert_eq!(check("main.rs", "fn main() { std::process::exit(2) }"), Vec::<String>::new());
     }
 
@@ -307,9 +383,28 @@ mod tests {
     #[test]
     fn the_wiring_and_the_crate_itself_are_closed_to_rooms() {
         let found = check("view.rs", "use crate::run::classic;");
-        assert_eq!(found, ["view.rs:1: `view` imports `run`, which is not a room of the layer map"]);
+        assert_eq!(found, ["view.rs:1: `view` may not import `run` (layer map in lib.rs)"]);
+        assert_eq!(check("run/events.rs", "use crate::nowhere::x;").len(), 1);
         assert_eq!(check("view.rs", "use crate::*;").len(), 1);
         assert_eq!(check("view/mod.rs", "use super::*;").len(), 1);
+    }
+
+    #[test]
+    fn circles_of_modules_are_found() {
+        let found = |files: &[(&str, &str)]| {
+            circles(&files.iter().map(|(file, text)| ((*file).into(), (*text).into())).collect::<Vec<_>>()).unwrap()
+        };
+        let parent_and_child = [("kernel/mod.rs", "mod ring; use ring::Ring;"), ("kernel/ring.rs", "use super::Hook;")];
+        assert_eq!(found(&parent_and_child), Vec::<String>::new());
+        let chain = [
+            ("kernel/a.rs", "use super::b::B;"),
+            ("kernel/b.rs", "fn f() { crate::kernel::c::g() }"),
+            ("kernel/c.rs", ""),
+        ];
+        assert_eq!(found(&chain), Vec::<String>::new());
+        let closed = [chain[0], chain[1], ("kernel/c.rs", "mod tests { use super::super::a; }")];
+        let line = "modules import each other in a circle: kernel::a -> kernel::b -> kernel::c -> kernel::a";
+        assert_eq!(found(&closed), [line]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
 use crate::model::{NamespaceTables, RowsWanted};
-use crate::query::{Answer, CGROUPS, Health, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
+use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io;
@@ -68,8 +68,12 @@ impl<L: Lists> Client<L> {
     /// # Errors
     /// The connection's.
     pub async fn refuse(&mut self, reason: &str) -> io::Result<()> {
+        self.deny(Denial::new(reason)).await
+    }
+
+    async fn deny(&mut self, denial: Denial) -> io::Result<()> {
         let mut out = BytesMut::new();
-        Answer::Refused(reason.into()).encode(&mut out);
+        Answer::Refused(denial).encode(&mut out);
         self.send(&out).await?;
         self.stream.shutdown().await?;
         // To close before all has been read would look like a reset.
@@ -146,7 +150,7 @@ impl<L: Lists> Client<L> {
             _ => self.sight().await?,
         };
         if request.netns().is_some() && !sight.has(request.netns()) {
-            return self.refuse(NOT_YOURS).await;
+            return self.deny(Denial { reason: NOT_YOURS.into(), hides_namespace: true }).await;
         }
         match request {
             Request::Holders => self.holders(sight).await,

@@ -8,7 +8,7 @@
 //!
 //! | room | what it does |
 //! |---|---|
-//! | `house` | where clients are let in, and served |
+//! | `house`, `welcome` | where clients are served, and how they are let in |
 //! | `door`, `sight` | who is let in, and what they are shown |
 //! | `client`, `stream` | one connection: a request and its answer; a stream of events |
 //! | `feed` | what readers of events have not read yet |
@@ -24,6 +24,7 @@ mod keeper;
 mod pace;
 mod sight;
 mod stream;
+mod welcome;
 mod workers;
 
 pub use door::Admission;

@@ -247,7 +247,7 @@ fn tables_come_with_the_owners_that_events_recorded() {
             assert_eq!(all[all.len() - 3..], end);
         }
         let gone = Asking::new(&path, &rows(false, 2)).await.all().await;
-        assert!(matches!(&gone[1..], [Answer::Refused(reason)] if reason.contains("namespace")));
+        assert!(matches!(&gone[1..], [Answer::Refused(denial)] if denial.reason.contains("namespace")));
     });
 }
 
@@ -263,7 +263,7 @@ fn garbage_is_refused_and_too_many_clients_too() {
         let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
         reader.next().await.unwrap();
         let refused = Asking::new(&path, &TABLE).await.all().await;
-        assert!(matches!(&refused[..], [Answer::Refused(reason)] if reason.contains("too many clients")));
+        assert!(matches!(&refused[..], [Answer::Refused(denial)] if denial.reason.contains("too many clients")));
     });
 }
 

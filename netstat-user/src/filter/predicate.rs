@@ -142,7 +142,7 @@ impl<R: Resolver> Compiler<'_, R> {
     }
 
     fn need(&mut self, field: Field) {
-        *self.needs = self.needs.and(field.spec().need);
+        *self.needs = self.needs.or(field.spec().need);
         self.fields.push(field);
     }
 

@@ -176,7 +176,7 @@ fn words(number: u128) -> [u64; 2] {
 }
 
 fn kind_bits(kinds: Kinds) -> u32 {
-    let bit = |kinds_bit, kind: Kind| if kinds.has(kinds_bit) { 1 << kind as u32 } else { 0 };
+    let bit = |kinds_bit, kind: Kind| if kinds.meets(kinds_bit) { 1 << kind as u32 } else { 0 };
     bit(Kinds::OPEN, Kind::Open) | bit(Kinds::STATE, Kind::State) | bit(Kinds::CLOSE, Kind::Close)
 }
 

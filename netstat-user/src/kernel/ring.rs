@@ -68,7 +68,7 @@ impl Tracer {
     pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
         let Attached { mut ebpf, coverage, doubts, accepts, since_ns } = attach::attach(wanted)?;
         let log = if wanted.debug {
-            Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Object(attach::causes(&error)))?)
+            Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Maps(Box::new(error)))?)
         } else {
             None
         };

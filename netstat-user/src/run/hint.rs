@@ -1,7 +1,7 @@
 //! What names the agent where it could answer what the caller may not see.
 
-use super::remote::{self, AskError};
 use crate::cli::agent::SOCKET;
+use crate::client::{self, AskError};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub fn way_in(path: &Path, error: &AskError) -> String {
 
 /// What an agent on this path could do for a user who may not do it without; `share` with the option that shows it to users other than root.
 pub fn could(path: &Path, what: &str, share: &str) -> String {
-    could_after(path, what, share, remote::connect(path).err().as_ref())
+    could_after(path, what, share, client::connect(path).err().as_ref())
 }
 
 fn could_after(path: &Path, what: &str, share: &str, error: Option<&AskError>) -> String {

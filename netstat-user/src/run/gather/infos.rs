@@ -8,8 +8,8 @@ use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};
 use crate::proc::netns;
 use crate::run::classic::session::Session;
+use crate::stdio::Written;
 use std::collections::{HashMap, HashSet};
-use std::io;
 
 /// What was gathered.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Infos {
         session: &mut Session<'_>,
         need: Need,
         rows: impl Iterator<Item = (Option<u32>, &'a SocketRow)>,
-    ) -> io::Result<Self> {
+    ) -> Written<Self> {
         let own = netns::own(&session.proc).ok();
         let mut wanted: HashMap<u32, HashSet<Protocol>> = HashMap::new();
         for (netns, row) in rows {
