@@ -94,9 +94,10 @@ impl<'a> Printer<'a> {
                 shown: Instant::now(),
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
-            (columns, _) => {
-                Shown::Columns { table: Table::new(columns, screen::is_coloured(options.color)), headed: false }
-            }
+            (columns, _) => Shown::Columns {
+                table: Table::new(columns, screen::is_coloured(options.color)).roomy(columns),
+                headed: false,
+            },
         };
         let form = match (options.json, options.verbose) {
             (true, _) => Form::Json,

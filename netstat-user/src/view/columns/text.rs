@@ -72,6 +72,15 @@ impl Table {
         Self { headings, looks, widths, coloured }
     }
 
+    /// Makes room for what such columns usually hold: where rows are printed as they come, nobody knows the widest one.
+    #[must_use]
+    pub fn roomy(mut self, columns: &[Column]) -> Self {
+        for (known, column) in self.widths.iter_mut().zip(columns) {
+            *known = usual(*column).max(*known);
+        }
+        self
+    }
+
     /// Makes room for a row.
     pub fn widen(&mut self, row: &[Vec<u8>]) {
         for (known, cell) in self.widths.iter_mut().zip(row) {
@@ -117,6 +126,25 @@ impl Table {
             }
         }
         out.push(b'\n');
+    }
+}
+
+/// Columns of the longest value that is common: of IPv4 addresses, processes of 15 letters, and words of which there are few.
+fn usual(column: Column) -> usize {
+    match column {
+        Column::Group("local" | "remote") => 21,
+        Column::Group("owners" | "closed_by" | "peer") => 23,
+        Column::Group(_) => 0,
+        Column::Field(Field::Comm | Field::ClosedByComm) => 15,
+        Column::Field(Field::Pid | Field::ClosedByPid) => 7,
+        Column::Field(field) => match field.spec().kind {
+            Kind::Word(words) => words.iter().map(|word| word.len()).max().unwrap_or_default(),
+            Kind::Time => 30,
+            Kind::Address => 15,
+            Kind::Port => 5,
+            Kind::Bytes | Kind::Span(_) | Kind::Namespace => 10,
+            Kind::Text | Kind::Number | Kind::User => 0,
+        },
     }
 }
 
@@ -293,6 +321,19 @@ mod tests {
              -                 -              -  LISTEN  -            /sys/längst\n"
         );
         assert_eq!(table("timer", &rows(), None), "timer\nseconds=12.05\n-\n");
+    }
+
+    #[test]
+    fn rows_that_come_one_by_one_have_the_usual_room() {
+        let columns = Column::parse_list("remote,reason,pid", RowKinds::CLOSED).unwrap();
+        let table = Table::new(&columns, false).roomy(&columns);
+        let mut out = Vec::new();
+        table.heading(&mut out);
+        table.row(&mut out, &[b"255.255.255.255:65535".to_vec(), b"reset_received".to_vec(), b"4194304".to_vec()]);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "remote                 reason              pid\n255.255.255.255:65535  reset_received  4194304\n"
+        );
     }
 
     #[test]
