@@ -95,7 +95,8 @@ impl<'a> Printer<'a> {
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
             (columns, _) => Shown::Columns {
-                table: Table::new(columns, screen::is_coloured(options.color)).roomy(columns),
+                table: Table::new(columns, screen::is_coloured(options.color))
+                    .roomy(columns, screen::width().map(usize::from)),
                 headed: false,
             },
         };

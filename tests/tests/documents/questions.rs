@@ -168,7 +168,7 @@ fn streams(world: &mut World, client: &str, of_client: &str) {
         world.client.does(&["dns connect-udp 127.0.0.1:53", "dns send 20", "dns close -"]);
     };
     let (datagrams, _) = world.events(&asked(10, &[]), asks);
-    line(&datagrams, &["udp", "127.0.0.1:53", "tx 20", of_client]);
+    line(&datagrams, &["udp", "127.0.0.1:53 ", "closed", of_client]);
     // 16. Which connections fail right now, and what was before?
     let (failed, _) = world.events(&asked(16, &[]), World::talk);
     line(&failed, &["-> 127.0.0.1:81", "refused", of_client, "connect "]);

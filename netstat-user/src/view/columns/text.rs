@@ -72,11 +72,14 @@ impl Table {
         Self { headings, looks, widths, coloured }
     }
 
-    /// Makes room for what such columns usually hold: where rows are printed as they come, nobody knows the widest one.
+    /// Makes room for what such columns usually hold, where a terminal of this width has it: where rows are printed as they come, nobody
+    /// knows the widest one.
     #[must_use]
-    pub fn roomy(mut self, columns: &[Column]) -> Self {
-        for (known, column) in self.widths.iter_mut().zip(columns) {
-            *known = usual(*column).max(*known);
+    pub fn roomy(mut self, columns: &[Column], terminal: Option<usize>) -> Self {
+        let widths: Vec<usize> =
+            self.widths.iter().zip(columns).map(|(known, column)| usual(*column).max(*known)).collect();
+        if terminal.is_none_or(|terminal| line(&widths) <= terminal) {
+            self.widths = widths;
         }
         self
     }
@@ -90,7 +93,7 @@ impl Table {
 
     /// Takes away from the widest columns until a line fits a terminal of this width.
     pub fn fit(&mut self, terminal: usize) {
-        let mut line: usize = self.widths.iter().sum::<usize>() + GAP * self.widths.len().saturating_sub(1);
+        let mut line = line(&self.widths);
         while line > terminal {
             let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > LEAST) else { return };
             *widest -= 1;
@@ -127,6 +130,11 @@ impl Table {
         }
         out.push(b'\n');
     }
+}
+
+/// Columns of a line with cells of these widths.
+fn line(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
 /// Columns of the longest value that is common: of IPv4 addresses, processes of 15 letters, and words of which there are few.
@@ -326,7 +334,14 @@ mod tests {
     #[test]
     fn rows_that_come_one_by_one_have_the_usual_room() {
         let columns = Column::parse_list("remote,reason,pid", RowKinds::CLOSED).unwrap();
-        let table = Table::new(&columns, false).roomy(&columns);
+        let heading = |terminal| {
+            let mut out = Vec::new();
+            Table::new(&columns, false).roomy(&columns, terminal).heading(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(heading(Some(46)), "remote                 reason              pid\n");
+        assert_eq!(heading(Some(45)), "remote  reason  pid\n");
+        let table = Table::new(&columns, false).roomy(&columns, None);
         let mut out = Vec::new();
         table.heading(&mut out);
         table.row(&mut out, &[b"255.255.255.255:65535".to_vec(), b"reset_received".to_vec(), b"4194304".to_vec()]);
