@@ -36,7 +36,7 @@ impl Chosen {
     pub fn new(options: &Options) -> Result<Self, String> {
         let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
         if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
-            return Err(format!("--netns: there is no network namespace `{none}'"));
+            return Err(format!("there is no network namespace `{none}'"));
         }
         let predicate = Predicate::new(expr, &mut MachineNames);
         let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;
