@@ -11,6 +11,7 @@ mod ebpf;
 mod fuzz;
 mod install;
 mod layers;
+mod readme;
 mod release;
 mod sh;
 mod tally;
@@ -69,6 +70,12 @@ const COMMANDS: &[Command] = &[
         help: "install a .deb in a minimal Debian of its own with systemd, under emulation, use it as README says, and purge it; of the \
            release build, or with --dist and for another architecture the one in target/dist",
         run: install::run,
+    },
+    Command {
+        name: "readme",
+        args: "",
+        help: "write the samples of README, docs/ and the pages of help anew, as the program prints them; as root",
+        run: readme::run,
     },
     Command {
         name: "release",
