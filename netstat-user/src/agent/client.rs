@@ -6,7 +6,7 @@ use super::sight::{Peer, Sight};
 use super::workers::Workers;
 use super::{Ask, CHUNK, Lists, Spaces};
 use crate::model::{NamespaceTables, RowsWanted};
-use crate::query::{Answer, CGROUPS, Health, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
+use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, Place, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::BytesMut;
 use std::future::Future;
@@ -137,8 +137,17 @@ impl<L: Lists> Client<L> {
     }
 
     async fn refuse(&mut self, reason: &str) -> io::Result<()> {
+        self.deny(Denial::new(reason)).await
+    }
+
+    /// Refuses who asks for a network namespace of another user.
+    async fn hide_namespace(&mut self) -> io::Result<()> {
+        self.deny(Denial { reason: NOT_YOURS.into(), hides_namespace: true }).await
+    }
+
+    async fn deny(&mut self, denial: Denial) -> io::Result<()> {
         let mut out = BytesMut::new();
-        Answer::Refused(reason.into()).encode(&mut out);
+        Answer::Refused(denial).encode(&mut out);
         self.send(&out).await?;
         self.stream.shutdown().await?;
         // To close before all has been read would look like a reset.
@@ -219,11 +228,12 @@ impl<L: Lists> Client<L> {
                 self.send(&status).await
             }
             Request::Health => {
-                let (answer, programs) = oneshot::channel();
-                self.ask(Ask::Programs { answer }).await?;
-                let programs = programs.await.map_err(io::Error::other)?;
+                let (answer, health) = oneshot::channel();
+                self.ask(Ask::Health { answer }).await?;
+                let mut health = health.await.map_err(io::Error::other)?;
+                health.checks.splice(..0, self.house.lists.checks());
                 let mut out = BytesMut::new();
-                Answer::Health(Health { checks: self.house.lists.checks(), programs }).encode(&mut out);
+                Answer::Health(health).encode(&mut out);
                 // The end comes with the status.
                 out.extend_from_slice(&self.status().await?);
                 self.send(&out).await
@@ -245,7 +255,7 @@ impl<L: Lists> Client<L> {
             Request::Events(filter) => {
                 let sight = self.sight().await?;
                 if filter.netns.is_some() && !sight.has(filter.netns) {
-                    return self.refuse(NOT_YOURS).await;
+                    return self.hide_namespace().await;
                 }
                 let (answer, mine) = oneshot::channel();
                 let wish = super::feed::Wish { filter, sight };
@@ -293,7 +303,7 @@ impl<L: Lists> Client<L> {
     async fn rows(&mut self, wanted: RowsWanted, netns: Option<u32>, recorded: bool) -> io::Result<()> {
         let (lists, sight, peer) = (Arc::clone(&self.house.lists), self.sight().await?, self.peer);
         if netns.is_some() && !sight.has(netns) {
-            return self.refuse(NOT_YOURS).await;
+            return self.hide_namespace().await;
         }
         let uid = sight.user();
         let look = move || {
@@ -319,7 +329,7 @@ impl<L: Lists> Client<L> {
     async fn table(&mut self, live: bool, recent_ns: u64, netns: Option<u32>) -> io::Result<()> {
         let sight = self.sight().await?;
         if netns.is_some() && !sight.has(netns) {
-            return self.refuse(NOT_YOURS).await;
+            return self.hide_namespace().await;
         }
         let (answer, snapshot) = oneshot::channel();
         self.ask(Ask::Table { live, recent_ns, netns, sight: sight.clone(), hurry: self.is_staff, answer }).await?;

@@ -15,9 +15,9 @@ mod workers;
 pub use door::Admission;
 pub use sight::{Own, Peer};
 
-use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, ProgramHealth, RowsWanted, SocketEvent};
+use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
 use crate::owner::Owners;
-use crate::query::{Answer, CoverageRows, Link, Past, Place, Status};
+use crate::query::{Answer, CoverageRows, Health, Link, Past, Place, Status};
 use crate::sys;
 use crate::table::{Limits, Listing, Table};
 use bytes::{Bytes, BytesMut};
@@ -80,8 +80,8 @@ pub trait Source {
     /// What is traced, and what is not.
     fn coverage(&self) -> CoverageRows;
 
-    /// How the kernel programs fare.
-    fn programs(&self) -> Vec<ProgramHealth>;
+    /// How the kernel programs fare, and what is to be said of them.
+    fn health(&self) -> Health;
 
     /// Runs of the programs that the kernel left out, and that no other program makes up for.
     fn missed(&self) -> u64;
@@ -199,8 +199,8 @@ enum Ask {
     Status {
         answer: oneshot::Sender<Bytes>,
     },
-    Programs {
-        answer: oneshot::Sender<Vec<ProgramHealth>>,
+    Health {
+        answer: oneshot::Sender<Health>,
     },
     /// Whom events recorded as the owners of rows that nobody holds; of this user's sockets only, where one is given.
     Recorded {
@@ -538,7 +538,7 @@ impl<S: Source, L: Lists> Agent<S, L> {
                 }
                 drop(answer.send(spaces));
             }
-            Ask::Programs { answer } => drop(answer.send(self.source.programs())),
+            Ask::Health { answer } => drop(answer.send(self.source.health())),
             Ask::Finish { .. } | Ask::ReaderDropped => {}
         }
     }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::model::{Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketRow, SocketTable, TcpState, Timer};
+use crate::model::{
+    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState, Timer,
+};
 use crate::query::{EventFilter, MAX_ANSWER, Request, next_frame};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -40,8 +42,9 @@ impl Source for Fake {
         CoverageRows::default()
     }
 
-    fn programs(&self) -> Vec<ProgramHealth> {
-        vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }]
+    fn health(&self) -> Health {
+        let programs = vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }];
+        Health { checks: vec![Check::ok("stand_ins", "they report")], programs }
     }
 
     fn missed(&self) -> u64 {
@@ -208,7 +211,7 @@ fn queries_are_answered() {
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
         let health = Asking::new(&path, &Request::Health).await.all().await;
         assert!(matches!(&health[1], Answer::Health(health)
-            if health.checks == fake.checks() && health.programs == Source::programs(&fake)));
+            if health.checks == [fake.checks(), fake.health().checks].concat() && health.programs == fake.health().programs));
         assert!(matches!(health[2..], [Answer::Status(_), Answer::Coverage(_), Answer::End]));
         let cgroups = Asking::new(&path, &Request::Cgroups(vec![4, 5])).await.all().await;
         assert_eq!(cgroups[1..], [Answer::Cgroups(vec![(5, b"/docker/5".to_vec())]), Answer::End]);
@@ -243,7 +246,7 @@ fn tables_come_with_the_owners_that_events_recorded() {
             assert_eq!(all[all.len() - 3..], end);
         }
         let gone = Asking::new(&path, &rows(false, 2)).await.all().await;
-        assert!(matches!(&gone[1..], [Answer::Refused(reason)] if reason.contains("namespace")));
+        assert!(matches!(&gone[1..], [Answer::Refused(denial)] if denial.reason.contains("namespace")));
     });
 }
 
@@ -259,7 +262,7 @@ fn garbage_is_refused_and_too_many_clients_too() {
         let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
         reader.next().await.unwrap();
         let refused = Asking::new(&path, &TABLE).await.all().await;
-        assert!(matches!(&refused[..], [Answer::Refused(reason)] if reason.contains("too many clients")));
+        assert!(matches!(&refused[..], [Answer::Refused(denial)] if denial.reason.contains("too many clients")));
     });
 }
 

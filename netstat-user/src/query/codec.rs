@@ -1,8 +1,8 @@
 //! Requests and answers as bytes, and back.
 
 use super::{
-    Answer, CoverageRows, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request, States,
-    Status, VERSION, frame, rows,
+    Answer, CoverageRows, Denial, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request,
+    States, Status, VERSION, frame, rows,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
@@ -262,18 +262,19 @@ impl Wire for RowsWanted {
     }
 }
 
-/// Structures: their fields in order. Those that grow have their length before them in a list.
+/// Structures: their fields in order. Those that grow have their length before them in a list; what stands behind a semicolon was added later.
 macro_rules! records {
-    ($($record:ident $($grows:ident)? { $($field:ident),+ })+) => {$(
+    ($($record:ident $($grows:ident)? { $($field:ident),+ $(; $($later:ident),+)? })+) => {$(
         impl Wire for $record {
             $(const GROWS: bool = records!($grows);)?
 
             fn put(&self, out: &mut BytesMut) {
                 $(self.$field.put(out);)+
+                $($(self.$later.put(out);)+)?
             }
 
             fn get(body: &mut Bytes) -> Read<Self> {
-                Ok(Self { $($field: Wire::get(body)?),+ })
+                Ok(Self { $($field: Wire::get(body)?,)+ $($($later: later(body)?,)+)? })
             }
         }
     )+};
@@ -291,7 +292,8 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
-    HookRow grows { hook, without, variant, refused }
+    Denial { reason; hides_namespace }
+    HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }
     ProgramHealth grows { name, runs, missed }
@@ -399,7 +401,7 @@ impl Answer {
             Self::Status(status) => frame(out, 8, |out| status.put(out)),
             Self::Coverage(coverage) => frame(out, 9, |out| coverage.put(out)),
             Self::End => frame(out, 10, |_| {}),
-            Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
+            Self::Refused(denial) => frame(out, 11, |out| denial.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
             Self::Cgroups(paths) => frame(out, 18, |out| paths.put(out)),
             Self::Since(past) => frame(out, 16, |out| past.put(out)),

@@ -233,9 +233,25 @@ pub enum Answer {
     /// The answer is complete.
     End,
     /// The request is not served, and why.
-    Refused(String),
+    Refused(Denial),
     /// A kind of answer that this release does not know, by its tag.
     Unknown(u8),
+}
+
+/// Why a request is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// In words for the user.
+    pub reason: String,
+    /// Whether it is the network namespace that is not shown to this user: other requests may be served.
+    pub hides_namespace: bool,
+}
+
+impl Denial {
+    /// A request that is not served for this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), hides_namespace: false }
+    }
 }
 
 /// What the tracer sees, in words of its own lifetime.
@@ -267,6 +283,10 @@ pub struct HookRow {
     pub variant: Option<String>,
     /// Variants refused, with causes.
     pub refused: Vec<(String, String)>,
+    /// What mends the refusals; empty where that is not known.
+    pub mend: String,
+    /// Those of the refused variants that failed although the kernel supports them.
+    pub failed: Vec<String>,
 }
 
 impl From<&Coverage> for CoverageRows {
@@ -275,7 +295,14 @@ impl From<&Coverage> for CoverageRows {
             hook: hook.hook.into(),
             without: hook.without.into(),
             variant: hook.variant.map(Into::into),
-            refused: hook.refused.iter().map(|(variant, cause)| ((*variant).into(), cause.clone())).collect(),
+            refused: hook.refused.iter().map(|refused| (refused.variant.into(), refused.cause.clone())).collect(),
+            mend: hook.mend.unwrap_or_default().into(),
+            failed: hook
+                .refused
+                .iter()
+                .filter(|refused| refused.failed)
+                .map(|refused| refused.variant.into())
+                .collect(),
         };
         Self { hooks: coverage.hooks.iter().map(row).collect(), cgroup_namespace: coverage.cgroup_namespace }
     }

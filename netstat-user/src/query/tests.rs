@@ -72,6 +72,8 @@ fn answers() -> Vec<Answer> {
         without: "nothing".into(),
         variant: None,
         refused: vec![("tp_btf".into(), "no BTF".into())],
+        mend: "boot".into(),
+        failed: vec!["tp_btf".into()],
     };
     let state = EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None };
     vec![
@@ -87,7 +89,7 @@ fn answers() -> Vec<Answer> {
         Answer::Status(Status { pid: 1, peak_fill: 9, past: past(), uid: 7, shares_all: true, ..Status::default() }),
         Answer::Coverage(CoverageRows { hooks: vec![hook], cgroup_namespace: Some(4_026_532_177) }),
         Answer::End,
-        Answer::Refused("no".into()),
+        Answer::Refused(Denial { reason: "no".into(), hides_namespace: true }),
         Answer::Namespace { netns: 4_026_531_840, name: Some(b"blue\xff".to_vec()) },
         Answer::Namespace { netns: 1, name: None },
         Answer::Rows { proto: Proto::Tcp, rows: rows(Proto::Tcp), recorded: vec![(1, owner())] },

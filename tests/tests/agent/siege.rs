@@ -63,7 +63,7 @@ fn hundreds_of_clients() -> Done {
     // Now the rest of the places, and one more.
     let _more: Vec<Reader> = (0..100).map(|_| subscribe(&agent, place.netns)).collect();
     let refused = Reader::new(agent.connect().unwrap(), &Request::Status).unwrap().next().unwrap();
-    assert!(matches!(&refused, Some(Answer::Refused(reason)) if reason.contains("--clients")), "{refused:?}");
+    assert!(matches!(&refused, Some(Answer::Refused(denial)) if denial.reason.contains("--clients")), "{refused:?}");
     drop((streams, _more));
     let deadline = Instant::now() + patience();
     // Those that have gone are noticed when they are written to.

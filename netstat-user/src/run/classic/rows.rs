@@ -3,15 +3,15 @@
 use super::session::Session;
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::client::{self, AskError};
 use crate::field::Need;
-use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
+use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
-use crate::query::{Answer, Past, Request};
+use crate::query::Past;
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::run::remote::{AskError, Asking};
+use crate::stdio::Written;
 use crate::view::text::span;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<NamespaceTables>> {
+pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> Written<Vec<NamespaceTables>> {
     let own = netns::own(&session.proc);
     let (path, told) = match &session.options.agent {
         AgentChoice::Never => (None, false),
@@ -75,13 +75,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
         AgentChoice::Auto => Some(Path::new(SOCKET)),
         AgentChoice::At(path) => Some(path.as_path()),
     };
-    let ask = |path: &Path| {
-        let request = Request::Rows { wanted: wanted.clone(), netns: None, recorded: false };
-        let mut rows = Asking::within(PATIENCE, path, &request)?;
-        let tables = spaces(wanted, || rows.next())?;
-        rows.close();
-        Ok::<_, AskError>(tables)
-    };
+    let ask = |path: &Path| client::Tables::ask(path, PATIENCE, wanted, None, false)?.read();
     match path.map(ask) {
         Some(Ok(tables)) => tables,
         _ => session.source.of(namespaces, wanted),
@@ -93,7 +87,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<Vec<ClosedSocket>>> {
+pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec<ClosedSocket>>> {
     let path = match &session.options.agent {
         AgentChoice::At(path) => path.as_path(),
         AgentChoice::Auto | AgentChoice::Never => Path::new(SOCKET),
@@ -104,9 +98,9 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
     };
     // An empty table would not be true of a namespace that the agent does not show.
     let named = session.selected.named_netns();
-    let shown = named.iter().try_for_each(|&netns| History::ask(path, Duration::ZERO, Some(netns)).map(drop));
+    let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns)).map(drop));
     let asked = shown.and_then(|()| netns.map_err(AskError::from));
-    let asked = asked.and_then(|netns| History::ask(path, within, netns));
+    let asked = asked.and_then(|netns| client::closed(path, within, netns));
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
@@ -127,7 +121,7 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
             };
             notes.push(match error {
                 // It is there, and shows other namespaces.
-                AskError::Refused(reason) if reason.starts_with("the network namespace") => reason,
+                AskError::Refused(denial) if denial.hides_namespace => denial.reason,
                 error => format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"),
             });
             None
@@ -162,37 +156,6 @@ fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
     gaps
 }
 
-/// What the agent knows of sockets that ended.
-struct History {
-    /// Oldest first.
-    closed: Vec<ClosedSocket>,
-    /// How far back they reach.
-    past: Past,
-    /// Whether the agent's process and user numbers are ours.
-    here: bool,
-}
-
-impl History {
-    fn ask(path: &Path, within: Duration, netns: Option<u32>) -> Result<Self, AskError> {
-        // None at all may be wanted, and then is the time since which they are known.
-        let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
-        let mut history = Self { closed: Vec::new(), past: Past::default(), here: answers.is_here() };
-        loop {
-            match answers.next()? {
-                Answer::Closed(socket) => history.closed.push(socket),
-                Answer::Since(past) => history.past = past,
-                Answer::Unknown(_) => {}
-                Answer::End => break,
-                _ => return Err(AskError::OffTopic),
-            }
-        }
-        history.closed.reverse();
-        answers.close();
-        Ok(history)
-    }
-}
-
 /// Asks the agent for the rows, and at the same time for the holders.
 fn ask(
     session: &mut Session<'_>,
@@ -205,88 +168,17 @@ fn ask(
     // An agent that shares no more than users see themselves shows all holders to root only.
     let theirs = session.wants_holders() && rustix::process::geteuid().is_root() && sees_every_process();
     let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
-    let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
-    let mut rows = Asking::within(PATIENCE, path, &request)?;
+    let rows = client::Tables::ask(path, PATIENCE, wanted, netns, recorded)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = if theirs { Asking::within(PATIENCE, path, &Request::Holders).ok() } else { None };
-    let spaces = spaces(wanted, || rows.next());
+    let holders = if theirs { client::Holders::ask(path, PATIENCE).ok() } else { None };
+    let spaces = rows.read();
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    if let Some(links) = holders.and_then(|holders| links(holders).ok()) {
+    if let Some(links) = holders.and_then(|holders| holders.read().ok()) {
         session.scanned(fds::Scan::of(&session.proc, links.into_iter()));
     }
-    let spaces = spaces?;
-    rows.close();
-    Ok(spaces)
-}
-
-/// Puts the answers together again.
-fn spaces(
-    wanted: &RowsWanted,
-    mut next: impl FnMut() -> Result<Answer, AskError>,
-) -> Result<Vec<NamespaceTables>, AskError> {
-    let mut spaces: Vec<NamespaceTables> = Vec::new();
-    // The table whose rows come.
-    let mut table = SocketTable::default();
-    loop {
-        let answer = next()?;
-        if matches!(answer, Answer::Unknown(_)) {
-            continue;
-        }
-        if let Answer::Namespace { netns, name } = answer {
-            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
-            continue;
-        }
-        if answer == Answer::End {
-            let whole = spaces.iter().all(|space| space.tables.len() == wanted.protos.len());
-            return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
-        }
-        let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
-        let expected = wanted.protos.get(space.tables.len()).copied();
-        match answer {
-            Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
-                let before = table.rows.len() as u32;
-                table.recorded.extend(recorded.into_iter().map(|(at, owner)| (before + at, owner)));
-                if before == 0 {
-                    table.rows = rows;
-                } else {
-                    table.rows.extend(rows);
-                }
-            }
-            Answer::TableEnd { proto, bogus } if expected == Some(proto) => {
-                table.bogus = bogus as usize;
-                space.tables.push((proto, Ok(std::mem::take(&mut table))));
-            }
-            Answer::NoTable { proto, errno } if expected == Some(proto) => {
-                let error = match errno {
-                    0 => io::ErrorKind::Other.into(),
-                    errno => io::Error::from_raw_os_error(errno.cast_signed()),
-                };
-                space.tables.push((proto, Err(error)));
-            }
-            _ => return Err(AskError::OffTopic),
-        }
-    }
-}
-
-/// Process and inode of every link, in the order of /proc.
-fn links(mut answers: Asking) -> Result<Vec<(u32, u64)>, AskError> {
-    if !answers.is_here() {
-        return Err(AskError::Elsewhere);
-    }
-    let mut all = Vec::new();
-    loop {
-        match answers.next()? {
-            Answer::Links(links) => all.extend(links.into_iter().map(|link| (link.pid, link.inode))),
-            Answer::Unknown(_) => {}
-            Answer::End => {
-                answers.close();
-                return Ok(all);
-            }
-            _ => return Err(AskError::OffTopic),
-        }
-    }
+    spaces
 }
 
 /// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.
@@ -302,46 +194,6 @@ fn sees_every_process() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow, Timer};
-
-    fn row(proto: Proto, inode: u64) -> SocketRow {
-        let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
-        SocketRow {
-            proto,
-            local: end,
-            remote: end,
-            state: 1,
-            recv_q: 0,
-            send_q: 0,
-            uid: 0,
-            inode,
-            timer: Timer::default(),
-            cookie: None,
-            netns: None,
-        }
-    }
-
-    fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
-        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp6], peer: None };
-        let mut answers = answers.into_iter();
-        spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
-    }
-
-    fn tables() -> Vec<Answer> {
-        let owner = Owner { pid: 7, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None };
-        let part = |rows: [u64; 2], at| Answer::Rows {
-            proto: Proto::Tcp,
-            rows: rows.map(|inode| row(Proto::Tcp, inode)).to_vec(),
-            recorded: vec![(at, owner)],
-        };
-        vec![
-            Answer::Namespace { netns: 5, name: Some(b"blue".to_vec()) },
-            part([1, 0], 1),
-            part([0, 4], 0),
-            Answer::TableEnd { proto: Proto::Tcp, bogus: 2 },
-            Answer::NoTable { proto: Proto::Udp6, errno: 2 },
-        ]
-    }
 
     #[test]
     fn what_the_history_lacks_is_said() {
@@ -356,25 +208,5 @@ mod tests {
             short.ends_with("--recent-count 65536 keeps no more")
                 && lost.starts_with("7 events were lost, the last 4.00s ago")
         );
-    }
-
-    #[test]
-    fn the_parts_of_a_table_are_put_together() {
-        let spaces = read([tables(), vec![Answer::End]].concat()).unwrap();
-        let [NamespaceTables { netns: Some(5), name: Some(_), tables }] = &spaces[..] else { panic!("{spaces:?}") };
-        let tcp = tables[0].1.as_ref().unwrap();
-        assert_eq!(tcp.rows.iter().map(|row| row.inode).collect::<Vec<_>>(), [1, 0, 0, 4]);
-        assert_eq!((tcp.bogus, tcp.recorded.iter().map(|(at, _)| *at).collect::<Vec<_>>()), (2, vec![1, 2]));
-        assert_eq!(tables[1].1.as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn what_is_not_whole_or_not_asked_for_is_no_table() {
-        let all = tables();
-        assert!(read(all[..4].iter().cloned().chain([Answer::End]).collect()).is_err(), "a table is missing");
-        assert!(read(all[1..].to_vec()).is_err(), "rows of no namespace");
-        let other = Answer::TableEnd { proto: Proto::Raw, bogus: 0 };
-        assert!(read([&all[..1], &[other]].concat()).is_err(), "another protocol");
-        assert!(read(all).is_err(), "no end");
     }
 }

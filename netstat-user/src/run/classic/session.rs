@@ -1,6 +1,5 @@
 //! What the views of one run share.
 
-use super::output::Output;
 use super::selected::Selected;
 use crate::cli::classic::{Filter, Options, Tables, Want};
 use crate::field::Need;
@@ -9,8 +8,10 @@ use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
-use crate::run::screen;
-use crate::run::source::{Needs, Source};
+use crate::source::{Needs, Source};
+use crate::stdio::Written;
+use crate::stdio::output::Output;
+use crate::stdio::screen;
 use crate::view::Listed;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -102,7 +103,7 @@ impl<'a> Session<'a> {
             source: Source::new(Path::new("/proc"), needs),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
-            out: Output::new(),
+            out: Output::stdout(),
             names: Names::new(),
             selected,
             round: 0,
@@ -122,8 +123,8 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn note(&mut self, message: &str) -> io::Result<()> {
-        self.out.note(format!("{}: {message}\n", crate::run::program()).as_bytes())
+    pub fn note(&mut self, message: &str) -> Written<()> {
+        self.out.note(format!("{}: {message}\n", crate::stdio::program()).as_bytes())
     }
 
     /// The bytes of a file under /proc; where it cannot be read, says `failure` (in the user's language) and why, and
@@ -131,7 +132,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn read(&mut self, path: &str, failure: &str) -> io::Result<Option<Vec<u8>>> {
+    pub fn read(&mut self, path: &str, failure: &str) -> Written<Option<Vec<u8>>> {
         match whole(&self.proc.join(path)) {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
@@ -161,7 +162,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn spaces(&mut self) -> io::Result<Vec<Space>> {
+    pub fn spaces(&mut self) -> Written<Vec<Space>> {
         let proc = &self.proc;
         if !self.reads_all_netns() {
             return Ok(vec![Space { namespace: None, proc: proc.clone() }]);
@@ -212,7 +213,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> io::Result<Owners> {
+    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> Written<Owners> {
         self.start_scan();
         let comms = self.wants_comms();
         let Some(scan) = &mut self.scan else { return Ok(Owners::default()) };
@@ -242,7 +243,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn no_table(&mut self, name: &str, want: Want) -> io::Result<u8> {
+    pub fn no_table(&mut self, name: &str, want: Want) -> Written<u8> {
         let asked = want == Want::Asked;
         if asked || self.options.verbose {
             self.out.note(format!("netstat: no support for `{name}' on this system.\n").as_bytes())?;
@@ -254,7 +255,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn unreadable(&mut self, file: &str, error: &io::Error) -> io::Result<u8> {
+    pub fn unreadable(&mut self, file: &str, error: &io::Error) -> Written<u8> {
         let path = self.proc.join(file);
         self.out.note(format!("{}: {}\n", path.display(), reason(error)).as_bytes())?;
         Ok(255)

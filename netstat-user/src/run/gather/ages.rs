@@ -2,15 +2,14 @@
 
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::client::{self, AskError};
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{LiveSocket, SocketRow};
 use crate::proc::netns;
-use crate::query::{Answer, Request};
 use crate::run::classic::session::Session;
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::run::remote::{AskError, Asking};
+use crate::stdio::Written;
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 
 /// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
@@ -30,7 +29,7 @@ impl Ages {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn gather(session: &mut Session<'_>) -> io::Result<Self> {
+    pub fn gather(session: &mut Session<'_>) -> Written<Self> {
         let path = match &session.options.agent {
             AgentChoice::At(path) => Some(path.as_path()),
             AgentChoice::Auto => Some(Path::new(SOCKET)),
@@ -58,16 +57,8 @@ impl Ages {
     }
 
     fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
-        let mut answers = Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns })?;
         let mut ages = Self::default();
-        loop {
-            match answers.next()? {
-                Answer::Live(socket) => ages.add(&socket),
-                Answer::End => break,
-                _ => return Err(AskError::OffTopic),
-            }
-        }
-        answers.close();
+        client::live(path, netns, |socket| ages.add(&socket))?;
         ages.now_ns = epoch_ns() + monotonic_ns();
         Ok(ages)
     }

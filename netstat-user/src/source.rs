@@ -1,19 +1,24 @@
 //! Where the rows of the Internet tables and the holders of sockets are read: the one place that chooses how, for the classic tables
 //! that are printed without an agent and for the agent itself.
 
+mod cost;
+mod loaded;
 mod unix;
 
+pub use loaded::FallBack;
 pub use unix::UnixTable;
 
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, Asked, Protocol};
 use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
-use crate::kernel::snapshot::{Transport, sees_all_processes};
-use crate::model::{NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
+use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
+use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
 use crate::sys::descriptors_left;
+use cost::{Amount, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag, sockets};
+use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
 use std::fs;
 use std::io;
@@ -21,25 +26,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-
-/// What iterators save over /proc, in nanoseconds per socket and per open file, and what it takes to load them. Of processor time
-/// /proc costs about 2.0 µs a socket and 2.8 µs an open file more than nothing, iterators 0.7 and 0.3; but /proc is read by two threads.
-const SAVED_PER_SOCKET: u64 = 1000;
-const SAVED_PER_FILE: u64 = 1300;
-const LOAD: u64 = 3_000_000;
-
-/// What iterators save over `sock_diag` per socket, without and with the counts of timers, which come with the whole `tcp_info`; and what the
-/// first walk costs once they are loaded for something else.
-const SAVED_OVER_DIAG: u64 = 100;
-const SAVED_OVER_INFO: u64 = 1100;
-const VERIFY: u64 = 800_000;
-
-/// And for the one of UDP in particular, whose table in /proc is short.
-const LOAD_UDP: u64 = 1_000_000;
-
-/// The same per chain of the kernel's table of connections, most of which are empty: an iterator walks once over it, where /proc walks for
-/// each family. Side by side the two take 7 ns a chain more, one after the other 20: it depends on where the second thread wakes up.
-const SAVED_PER_CHAIN: u64 = 12;
 
 /// What whoever asks will look at, beyond addresses, state, queues and inode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,40 +47,15 @@ impl Needs {
     }
 }
 
-/// What there is to read.
-#[derive(Clone, Copy, Debug, Default)]
-struct Amount {
-    sockets: u64,
-    files: u64,
-    /// Chains that would be walked twice.
-    chains: u64,
-}
-
-impl Amount {
-    /// Whether iterators are worth their load where /proc is the other way.
-    const fn is_worthwhile(self) -> bool {
-        self.sockets
-            .saturating_mul(SAVED_PER_SOCKET)
-            .saturating_add(self.files.saturating_mul(SAVED_PER_FILE))
-            .saturating_add(self.chains.saturating_mul(SAVED_PER_CHAIN))
-            > LOAD
-    }
-}
-
-/// Whether iterators are better than `sock_diag` for so many sockets, listed with or without the counts of timers; `loaded` says whether they are
-/// there anyway.
-const fn is_beyond_diag(sockets: u64, timers: bool, loaded: bool) -> bool {
-    let saved = if timers { SAVED_OVER_INFO } else { SAVED_OVER_DIAG };
-    sockets.saturating_mul(saved) > if loaded { VERIFY } else { LOAD + VERIFY }
-}
-
 /// What is kept from one look at the kernel to the next.
 pub struct Source {
     /// Where /proc is mounted.
     root: PathBuf,
     needs: Needs,
-    /// The kernel's iterators, once there was reason to load them; `None` where they were refused.
-    iterators: OnceLock<Option<Arc<Iterators>>>,
+    /// The kernel's iterators, once there was reason to load them.
+    iterators: Loaded,
+    /// What was read in another way than the best, and why.
+    falls: Arc<FallBacks>,
     /// Whether `sock_diag` may be asked, once that was looked at: for TCP, and for UDP.
     diag: [OnceLock<bool>; 2],
 }
@@ -103,7 +64,13 @@ impl Source {
     /// Looks at the kernel through /proc, mounted at `root`, or by a quicker way that has the same rows in the same order: `sock_diag` where
     /// asking it loads nothing into the kernel, iterators where there is much to read.
     pub fn new(root: &Path, needs: Needs) -> Self {
-        Self { root: root.into(), needs, iterators: OnceLock::new(), diag: [const { OnceLock::new() }; 2] }
+        Self {
+            root: root.into(),
+            needs,
+            iterators: Loaded::default(),
+            falls: Arc::default(),
+            diag: [const { OnceLock::new() }; 2],
+        }
     }
 
     /// The tables of the caller's own namespace, in the order asked for.
@@ -155,10 +122,16 @@ impl Source {
         let amount = || Amount { sockets: others(), files: files(&self.root), chains: 0 };
         match self.iterators(amount).filter(|_| sees_all_processes(&self.root)) {
             None => fds::Scan::start(&self.root),
-            Some(iterators) => fds::Scan::start_with(&self.root, move || {
-                let holders = iterators.holders();
-                holders.inspect_err(|error| log::debug!("holders come from /proc: {error}")).ok()
-            }),
+            Some(iterators) => {
+                let falls = Arc::clone(&self.falls);
+                fds::Scan::start_with(&self.root, move || match iterators.holders() {
+                    Ok(holders) => Some(holders),
+                    Err(error) => {
+                        falls.note("holders by iterator", &error, is_unsupported(&error));
+                        None
+                    }
+                })
+            }
         }
     }
 
@@ -166,17 +139,41 @@ impl Source {
     pub fn prepare(&self) {
         if let Some(iterators) = self.load() {
             for transport in [Transport::Tcp, Transport::Udp] {
-                // What is refused comes from elsewhere.
-                drop(iterators.sockets(transport, |_| false));
+                if let Err(error) = iterators.sockets(transport, |_| false) {
+                    self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
+                }
             }
-            drop(iterators.holders());
+            if let Err(error) = iterators.holders() {
+                self.falls.note("holders by iterator", &error, is_unsupported(&error));
+            }
+        }
+    }
+
+    /// What was read in another way than the best, and why.
+    pub fn falls(&self) -> Vec<FallBack> {
+        self.falls.all()
+    }
+
+    /// What `doctor` reports of it: the same rows and holders come from elsewhere, and a failure is worth a note.
+    pub fn check(&self) -> Check {
+        let falls = self.falls();
+        let found = falls.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        match falls.iter().any(|fall| fall.failed) {
+            _ if falls.is_empty() => {
+                Check::ok("sources", "rows and holders come from the kernel's iterators where these are best")
+            }
+            false => Check::ok("sources", format!("{found}: sock_diag and /proc have the same rows")),
+            true => {
+                let mend = "see whether memory or descriptors are short (dmesg, ulimit -n); it is tried again";
+                Check::amiss("sources", Level::Note, format!("{found}: sock_diag and /proc have the same rows"), mend)
+            }
         }
     }
 
     /// The iterators, if they are there already or are worth their load for so much.
     fn iterators(&self, amount: impl FnOnce() -> Amount) -> Option<Arc<Iterators>> {
-        if let Some(iterators) = self.iterators.get() {
-            return iterators.clone();
+        if let Some(known) = self.iterators.known() {
+            return known;
         }
         if !self.needs.lasting && !amount().is_worthwhile() {
             return None;
@@ -186,11 +183,7 @@ impl Source {
 
     /// The iterators, loaded now if they are not yet; `None` where they are refused.
     fn load(&self) -> Option<Arc<Iterators>> {
-        let load = || {
-            let loaded = Iterators::load().inspect_err(|error| log::debug!("tables come from elsewhere: {error}"));
-            loaded.ok().map(Arc::new)
-        };
-        self.iterators.get_or_init(load).clone()
+        self.iterators.load(|error| self.falls.note("iterators", error, error.is_unsupported()))
     }
 
     /// Whether `sock_diag` may be asked for a protocol's sockets.
@@ -263,7 +256,7 @@ impl Source {
         if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) {
             return true;
         }
-        let loaded = match self.iterators.get() {
+        let loaded = match self.iterators.known() {
             Some(None) => return true,
             known => known.is_some(),
         };
@@ -287,7 +280,7 @@ impl Source {
         match iterators.sockets(transport, |row| halves.has(row.proto) && wanted.keeps(row)) {
             Ok(rows) => Some([Some(rows.v4), Some(rows.v6)]),
             Err(error) => {
-                log::debug!("{transport:?} rows come from elsewhere: {error}");
+                self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
                 None
             }
         }
@@ -300,7 +293,15 @@ impl Source {
         }
         let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
         let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
-        let asked = Asked { protocol: halves.protocol, v4, v6, peer: wanted.peer, info: self.needs.timers, netns };
+        let asked = Asked {
+            protocol: halves.protocol,
+            v4,
+            v6,
+            peer: wanted.peer,
+            info: self.needs.timers,
+            unbound: false,
+            netns,
+        };
         let (mut rows, mut requests) = ([Vec::new(), Vec::new()], [false; 2]);
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {
@@ -315,7 +316,12 @@ impl Source {
             Ok(datagrams) if datagrams > 1 => rows.iter_mut().for_each(tables::once),
             Ok(_) => {}
             Err(error) => {
-                log::debug!("{:?} rows come from elsewhere: {error}", halves.protocol);
+                let rows = if halves.protocol == Protocol::Tcp {
+                    "rows of TCP by sock_diag"
+                } else {
+                    "rows of UDP by sock_diag"
+                };
+                self.falls.note(rows, &error, error.is_unsupported());
                 return None;
             }
         }
@@ -334,6 +340,14 @@ impl Source {
         }
         let [first, second] = rows;
         Some([Some(first), Some(second)])
+    }
+}
+
+/// The name of what is read by an iterator of a protocol.
+const fn rows_by_iterator(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "rows of TCP by iterator",
+        Transport::Udp => "rows of UDP by iterator",
     }
 }
 
@@ -408,91 +422,9 @@ fn is_missing(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENXIO | libc::EINVAL))
 }
 
-/// How many sockets there are.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct InUse {
-    tcp: u64,
-    udp: u64,
-}
-
-impl InUse {
-    const fn sum(&self) -> u64 {
-        self.tcp.saturating_add(self.udp)
-    }
-
-    /// Adds the TCP, UDP and TIME_WAIT counts of a sockstat file.
-    fn add(&mut self, text: &str) {
-        for line in text.lines() {
-            let mut words = line.split_ascii_whitespace();
-            let count = match words.next() {
-                Some("TCP:" | "TCP6:") => &mut self.tcp,
-                Some("UDP:" | "UDP6:") => &mut self.udp,
-                _ => continue,
-            };
-            while let (Some(name), Some(value)) = (words.next(), words.next()) {
-                if matches!(name, "inuse" | "tw") {
-                    *count = count.saturating_add(value.parse().unwrap_or(0));
-                }
-            }
-        }
-    }
-}
-
-/// How many sockets /proc/net/tcp and udp list, but for connections in their handshake.
-fn sockets(root: &Path) -> InUse {
-    let mut sockets = InUse::default();
-    for file in ["net/sockstat", "net/sockstat6"] {
-        if let Ok(text) = fs::read_to_string(root.join(file)) {
-            sockets.add(&text);
-        }
-    }
-    sockets
-}
-
-/// How many chains the table of connections has that the calling thread's namespace uses; it may be the initial one's, and the number less than
-/// zero then. 0 where the kernel does not tell, before 6.2.
-fn chains(root: &Path) -> u64 {
-    let text = fs::read_to_string(root.join("sys/net/ipv4/tcp_ehash_entries")).unwrap_or_default();
-    text.trim().parse().map_or(0, i64::unsigned_abs)
-}
-
-/// How many files are open on the machine.
-fn files(root: &Path) -> u64 {
-    let text = fs::read_to_string(root.join("sys/fs/file-nr")).unwrap_or_default();
-    text.split_ascii_whitespace().next().and_then(|count| count.parse().ok()).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn small_machines_read_proc() {
-        let worthwhile = |sockets, files, chains| Amount { sockets, files, chains }.is_worthwhile();
-        assert!(!worthwhile(0, 0, 0));
-        assert!(!worthwhile(10, 600, 16_384));
-        assert!(worthwhile(20_000, 0, 0));
-        assert!(worthwhile(1000, 2500, 0));
-        assert!(worthwhile(10, 0, 262_144));
-        assert!(worthwhile(u64::MAX, u64::MAX, u64::MAX));
-    }
-
-    #[test]
-    fn large_tables_are_iterated() {
-        for (sockets, timers, loaded, expected) in [
-            (10, false, false, false),
-            (10, true, true, false),
-            (5_000, false, true, false),
-            (50_000, false, false, true),
-            (10_000, false, true, true),
-            (1_000, true, true, true),
-            (3_000, true, false, false),
-            (5_000, true, false, true),
-            (u64::MAX, false, false, true),
-        ] {
-            assert_eq!(is_beyond_diag(sockets, timers, loaded), expected, "{sockets} {timers} {loaded}");
-        }
-    }
 
     #[test]
     fn a_namespace_that_ends_while_it_is_read_is_absent() {
@@ -506,22 +438,5 @@ mod tests {
         let spaces = source.of(namespaces.to_vec(), &wanted);
         let [only] = &spaces[..] else { panic!("{spaces:?}") };
         assert!(only.netns == Some(own) && only.tables.len() == 2 && only.tables[0].1.is_ok());
-    }
-
-    #[test]
-    fn sockets_are_counted_by_the_kernel() {
-        let text = "sockets: used 231\nTCP: inuse 12 orphan 3 tw 40 alloc 19 mem 1\nUDP: inuse 5 mem 2\nUDPLITE: inuse 900\n\
-                    RAW: inuse 7\nFRAG: inuse 0 memory 0\n";
-        let in_use = |text| {
-            let mut sockets = InUse::default();
-            sockets.add(text);
-            (sockets.tcp, sockets.udp)
-        };
-        assert_eq!(in_use(text), (52, 5));
-        assert_eq!(in_use("TCP6: inuse 4\nUDP6: inuse 3\nUDPLITE6: inuse 8\n"), (4, 3));
-        assert_eq!(in_use("TCP: inuse\nTCP: inuse x tw 2\n"), (2, 0));
-        assert_eq!(sockets(Path::new("/nonexistent")), InUse::default());
-        assert_eq!(files(Path::new("/nonexistent")), 0);
-        assert!(files(Path::new("/proc")) > 0);
     }
 }

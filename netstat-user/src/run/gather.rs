@@ -2,20 +2,20 @@
 //! owner and what it names, the process at the other end, ages.
 
 mod ages;
+mod infos;
 mod peers;
 mod workloads;
 
+pub use infos::Infos;
 pub use workloads::Followed;
 
 use super::classic::session::Session;
-use super::infos::Infos;
-use super::remote::{AskError, Asking};
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::client;
 use crate::field::{Need, Provider};
 use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
-use crate::query::{Answer, CGROUPS, Request};
-use std::io;
+use crate::stdio::Written;
 use std::path::Path;
 
 /// The rows of a table that is listed, as far as they matter here.
@@ -38,21 +38,7 @@ fn removed(session: &Session<'_>, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
         AgentChoice::Auto => Path::new(SOCKET),
         AgentChoice::At(path) => path,
     };
-    let ask = |ids: &[u64]| {
-        let mut answers = Asking::new(path, &Request::Cgroups(ids.to_vec()))?;
-        let mut known = Vec::new();
-        loop {
-            match answers.next()? {
-                Answer::Cgroups(paths) => known.extend(paths),
-                Answer::End => break,
-                _ => return Err(AskError::OffTopic),
-            }
-        }
-        answers.close();
-        Ok(known)
-    };
-    // An older agent knows none.
-    ids.chunks(CGROUPS).map_while(|ids| ask(ids).ok()).flatten().collect()
+    client::cgroups(path, ids)
 }
 
 /// What was gathered for a table.
@@ -66,7 +52,7 @@ impl Gathered {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> io::Result<Self> {
+    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> Written<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);
@@ -88,7 +74,7 @@ impl Gathered {
         if need.meets(Need::AGES) {
             providers.push(Box::new(ages::Ages::gather(session)?));
         }
-        if need.meets(Need::INFO.and(Need::DIAG)) {
+        if need.meets(Need::INFO.or(Need::DIAG).or(Need::BINDING)) {
             let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
             providers.push(Box::new(Infos::gather(session, need, rows)?));
         }
@@ -99,7 +85,7 @@ impl Gathered {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> io::Result<Self> {
+    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> Written<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);

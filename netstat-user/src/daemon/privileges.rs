@@ -1,7 +1,6 @@
 //! What a process that has loaded and attached everything still may do: no more than it needs from then on. What is given up is given up for
 //! good, by the calling thread and those it makes later.
 
-use crate::cli::agent::Privileges;
 use crate::model::{Check, Level};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
@@ -109,33 +108,9 @@ pub struct Held {
     enters: bool,
 }
 
-/// A user by name or number. `None` for the one that is taken by itself and is not there.
-///
-/// # Errors
-/// One that was asked for and is not there.
-pub fn user(wanted: Option<&str>) -> Result<Option<User>, String> {
-    let name = wanted.unwrap_or(SERVICE);
-    let found = match name.parse() {
-        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
-        Err(_) => User::from_name(name),
-    };
-    match (found, wanted) {
-        (Ok(Some(user)), _) => Ok(Some(user)),
-        (_, None) => Ok(None),
-        (Ok(None), Some(name)) => {
-            Err(format!("agent: there is no user '{name}': give --user a name or number that is there"))
-        }
-        (Err(error), Some(name)) => Err(format!("agent: user '{name}': {error}")),
-    }
-}
-
-/// The user that the agent runs as where there is one of this name.
-pub const SERVICE: &str = "netstat-user";
-
 /// Gives up what is not needed once everything is loaded and attached. `enters`: other network namespaces, too, or hooks that are attached later.
 /// What the kernel refuses is noted, and stays as it is.
-pub fn drop_to(level: Privileges, user: Option<&User>) -> Held {
-    let enters = level == Privileges::Full;
+pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
     let mut held = Held { enters, ..Held::default() };
     if let Some(user) = user.filter(|user| !user.uid.is_root() && Uid::effective().is_root()) {
         match become_user(user.uid, user.gid) {
@@ -156,10 +131,9 @@ pub fn drop_to(level: Privileges, user: Option<&User>) -> Held {
     held.note("capabilities", limit(keep));
     let _ = rustix::thread::clear_ambient_capability_set();
     held.note("no_new_privs", rustix::thread::set_no_new_privs(true));
-    if let Err(cause) =
-        filter(enters).and_then(|filter| seccompiler::apply_filter(&filter).map_err(|error| error.to_string()))
-    {
-        held.refused.push(format!("seccomp: {cause}"));
+    let filtered = filter(enters).map_err(seccompiler::Error::from);
+    if let Err(error) = filtered.and_then(|filter| seccompiler::apply_filter(&filter)) {
+        held.refused.push(format!("seccomp: {error}"));
     }
     let effective = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     held.capabilities = effective.iter_names().map(|(name, _)| format!("cap_{}", name.to_ascii_lowercase())).collect();
@@ -200,22 +174,21 @@ fn known_capability(number: u32) -> Option<CapabilitySet> {
 }
 
 /// The filter of system calls.
-fn filter(enters: bool) -> Result<BpfProgram, String> {
-    let said = |error: seccompiler::BackendError| error.to_string();
+fn filter(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     let inside = if enters { &[][..] } else { DENIED_INSIDE };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().chain(inside).map(|&number| (number, Vec::new())).collect();
-    let other_than = |values: &[u64]| -> Result<Vec<SeccompRule>, String> {
+    let other_than = |values: &[u64]| -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
         let differs = |&value: &u64| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value);
-        let conditions = values.iter().map(differs).collect::<Result<Vec<_>, _>>().map_err(said)?;
-        Ok(vec![SeccompRule::new(conditions).map_err(said)?])
+        let conditions = values.iter().map(differs).collect::<Result<Vec<_>, _>>()?;
+        Ok(vec![SeccompRule::new(conditions)?])
     };
     rules.insert(libc::SYS_bpf, other_than(&BPF_COMMANDS)?);
     rules.insert(libc::SYS_socket, other_than(&[libc::AF_UNIX as u64, libc::AF_NETLINK as u64])?);
-    let architecture = std::env::consts::ARCH.try_into().map_err(said)?;
+    let architecture = std::env::consts::ARCH.try_into()?;
     let denied = SeccompAction::Errno(libc::EPERM as u32);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture).map_err(said)?;
-    filter.try_into().map_err(said)
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture)?;
+    filter.try_into()
 }
 
 impl Held {
@@ -263,14 +236,6 @@ mod tests {
     fn the_filter_is_sound_on_this_machine() {
         assert!(!filter(true).unwrap().is_empty());
         assert!(filter(false).unwrap().len() > filter(true).unwrap().len());
-    }
-
-    #[test]
-    fn users_are_looked_up_by_name_and_number() {
-        assert_eq!(user(Some("root")).unwrap().unwrap().uid, Uid::from_raw(0));
-        assert_eq!(user(Some("0")).unwrap().unwrap().name, "root");
-        assert!(user(Some("no-such-user")).unwrap_err().contains("--user"));
-        assert!(user(None).is_ok());
     }
 
     #[test]

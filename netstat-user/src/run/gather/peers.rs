@@ -10,9 +10,9 @@ use crate::proc::fds;
 use crate::proc::netns::{self, NAMES, inside};
 use crate::run::classic::rows;
 use crate::run::classic::session::Session;
+use crate::stdio::Written;
 use crate::whose::peer::Peers;
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::Path;
 
 /// The process at the other end.
@@ -39,7 +39,7 @@ impl Process {
 struct Holders(HashMap<u64, Process>);
 
 impl Holders {
-    fn find(session: &mut Session<'_>, need: Need, inodes: &HashSet<u64>) -> io::Result<Self> {
+    fn find(session: &mut Session<'_>, need: Need, inodes: &HashSet<u64>) -> Written<Self> {
         let owners: Owners = session.owners(inodes.iter().copied())?;
         let mut workloads = Workloads::new(&session.proc);
         let process = |&inode: &u64| {
@@ -70,7 +70,7 @@ pub struct InetPeers {
 
 impl InetPeers {
     /// Reads the sockets of every namespace that can be looked into, and finds out who holds the other ends of the listed ones.
-    pub fn gather(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>]) -> io::Result<Self> {
+    pub fn gather(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>]) -> Written<Self> {
         let has = |protos: &[Proto]| {
             listed.iter().flat_map(|table| table.rows).any(|row| protos.contains(&row.proto) && row.has_peer())
         };
@@ -120,7 +120,7 @@ pub struct UnixPeers {
 
 impl UnixPeers {
     /// Asks the kernel for the other ends of UNIX sockets of the namespaces that are listed, and finds out who holds those of `inodes`.
-    pub fn gather(session: &mut Session<'_>, need: Need, inodes: &[u64]) -> io::Result<Self> {
+    pub fn gather(session: &mut Session<'_>, need: Need, inodes: &[u64]) -> Written<Self> {
         let wanted: HashSet<u64> = inodes.iter().copied().collect();
         let (mut peers, mut names) = (HashMap::new(), HashMap::new());
         let mut failed = None;
@@ -187,7 +187,7 @@ mod tests {
         let table = inet::read(&session.proc, proto, |_| true).unwrap();
         let netns = netns::own(&session.proc).ok();
         let listed = [Listed { netns, rows: &table.rows, recorded: &[], closed: &[] }];
-        let need = Need::PEERS.and(Need::OWNERS).and(Need::COMMS).and(Need::CGROUPS);
+        let need = Need::PEERS.or(Need::OWNERS).or(Need::COMMS).or(Need::CGROUPS);
         let peers = InetPeers::gather(&mut session, need, &listed).unwrap();
         let row = table.rows.iter().find(|row| row.local.port == port && row.has_peer()).unwrap();
         let subject = Subject::Inet { row, netns, holder: None, recorded: None };

@@ -1,5 +1,6 @@
 //! Where a view's bytes go.
 
+use super::{Unwritable, Written};
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output, written once per round, and standard error.
@@ -10,7 +11,7 @@ pub struct Output {
 
 impl Output {
     /// An empty buffer before the process's own standard output.
-    pub fn new() -> Self {
+    pub fn stdout() -> Self {
         Self { bytes: Vec::new(), terminal: io::stdout().is_terminal() }
     }
 
@@ -24,7 +25,7 @@ impl Output {
     ///
     /// # Errors
     /// A failure to write to standard output. Standard error may be closed: the exit code still says it all.
-    pub fn note(&mut self, text: &[u8]) -> io::Result<()> {
+    pub fn note(&mut self, text: &[u8]) -> Written<()> {
         if self.terminal {
             self.flush()?;
         }
@@ -36,10 +37,9 @@ impl Output {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> Written<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(&self.bytes)?;
-        stdout.flush()?;
+        stdout.write_all(&self.bytes).and_then(|()| stdout.flush()).map_err(Unwritable)?;
         self.bytes.clear();
         Ok(())
     }

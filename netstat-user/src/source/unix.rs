@@ -53,7 +53,7 @@ impl Source {
             }
             Ok(None) => None,
             Err(error) => {
-                log::debug!("names of UNIX sockets come from /proc alone: {error}");
+                self.falls.note("names of UNIX sockets by sock_diag", &error, error.is_unsupported());
                 None
             }
         };

@@ -3,7 +3,7 @@
 
 mod folder;
 
-use super::remote::{self, AskError};
+use crate::client::{self, AskError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fstat, openat, statat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -117,7 +117,7 @@ fn make_room(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), BindErro
     if FileType::from_raw_mode(file.st_mode) != FileType::Socket {
         return Err(BindError::NoSocket(path.into()));
     }
-    match remote::connect(path) {
+    match client::connect(path) {
         Err(AskError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         // One that is too busy to take another client is there too.
         _ => return Err(BindError::Taken(path.into())),

@@ -1,5 +1,6 @@
 //! What the streams of events share, traced here or read from an agent: standard output, and when to stop.
 
+use super::{Unwritable, Written};
 use crate::sys;
 use rustix::fs::{FileType, fstat};
 use std::fs::File;
@@ -82,14 +83,14 @@ impl Output {
     ///
     /// # Errors
     /// A failure to write.
-    pub async fn write(&mut self, out: &[u8]) -> io::Result<()> {
+    pub async fn write(&mut self, out: &[u8]) -> Written<()> {
         match &mut self.file {
-            Some(file) => file.write_all(out)?,
+            Some(file) => file.write_all(out).map_err(Unwritable)?,
             None => {
                 while self.taken < out.len() {
-                    self.taken += self.other.write(&out[self.taken..]).await?;
+                    self.taken += self.other.write(&out[self.taken..]).await.map_err(Unwritable)?;
                 }
-                self.other.flush().await?;
+                self.other.flush().await.map_err(Unwritable)?;
                 self.taken = 0;
             }
         }

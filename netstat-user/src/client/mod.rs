@@ -1,6 +1,14 @@
-//! The client's side of the agent's socket: one request, and its answers as they come.
+//! The agent's protocol from the asking side: one request per connection, and its answers as they come.
 
-use crate::query::{Answer, MAX_ANSWER, Place, QueryError, Request};
+mod lists;
+mod stream;
+mod tables;
+
+pub use lists::{History, cgroups, closed, health, live};
+pub use stream::{EventStream, coverage};
+pub use tables::{Holders, Tables};
+
+use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
 use bytes::{Bytes, BytesMut};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs;
@@ -25,16 +33,16 @@ pub enum AskError {
     #[error("{}", said(.0))]
     Io(#[from] io::Error),
     /// It refused, and said why.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", .0.reason)]
+    Refused(Denial),
     /// What it said is of another language.
     #[error("{0}")]
     Query(#[from] QueryError),
     /// Its process is another user's, and neither root's nor ours.
     #[error("its process runs as user {0}: only an agent of root or of one's own is believed")]
     Stranger(u32),
-    /// It said something else than it was asked.
-    #[error("it speaks of something else than it was asked")]
+    /// Its answer is one to another request.
+    #[error("it answers another question than it was asked")]
     OffTopic,
     /// Its process or user numbers are not the ones that this process sees.
     #[error("it runs in another PID or user namespace, where processes and users have other numbers")]
@@ -57,6 +65,7 @@ pub fn place() -> Place {
 }
 
 /// A request that is being answered.
+#[derive(Debug)]
 pub struct Asking {
     reader: BufReader<UnixStream>,
     place: Place,
@@ -84,7 +93,7 @@ impl Asking {
         stream.write_all(&out)?;
         let reader = BufReader::with_capacity(BUFFER, stream);
         let mut asking = Self { reader, place: Place { pidns: 0, userns: 0 } };
-        match asking.next()? {
+        match asking.answer()? {
             Answer::Begin(place) => asking.place = place,
             _ => return Err(AskError::OffTopic),
         }
@@ -101,7 +110,7 @@ impl Asking {
     ///
     /// # Errors
     /// A refusal is one.
-    pub fn next(&mut self) -> Result<Answer, AskError> {
+    pub fn answer(&mut self) -> Result<Answer, AskError> {
         let mut head = [0; 4];
         self.reader.read_exact(&mut head)?;
         let len = u32::from_le_bytes(head) as usize;
@@ -111,9 +120,25 @@ impl Asking {
         let mut body = vec![0; len];
         self.reader.read_exact(&mut body)?;
         match Answer::decode(Bytes::from(body))? {
-            Answer::Refused(reason) => Err(AskError::Refused(reason)),
+            Answer::Refused(denial) => Err(AskError::Refused(denial)),
             answer => Ok(answer),
         }
+    }
+
+    /// Hands over every answer until the last one, but for those that this release does not know, and closes the connection.
+    ///
+    /// # Errors
+    /// The agent's, or what `take` says of an answer.
+    pub fn each(mut self, mut take: impl FnMut(Answer) -> Result<(), AskError>) -> Result<(), AskError> {
+        loop {
+            match self.answer()? {
+                Answer::End => break,
+                Answer::Unknown(_) => {}
+                answer => take(answer)?,
+            }
+        }
+        self.close();
+        Ok(())
     }
 
     /// Waits until the agent has closed its side: only then does the kernel no longer list the connection.
@@ -185,9 +210,9 @@ mod tests {
         out
     }
 
-    fn ask(answer: BytesMut) -> Result<Asking, String> {
+    fn ask(answer: BytesMut) -> Result<Asking, AskError> {
         let path = agent(answer);
-        let asked = Asking::new(&path, &Request::Status).map_err(|error| error.to_string());
+        let asked = Asking::new(&path, &Request::Status);
         fs::remove_file(path).unwrap();
         asked
     }
@@ -196,9 +221,9 @@ mod tests {
     fn answers_come_one_by_one_until_the_connection_ends() {
         let mut asking = ask(frames(&[Answer::Begin(place()), Answer::Dropped(7), Answer::End])).unwrap();
         assert!(asking.is_here());
-        assert_eq!(asking.next().unwrap(), Answer::Dropped(7));
-        assert_eq!(asking.next().unwrap(), Answer::End);
-        assert_eq!(asking.next().unwrap_err().to_string(), "it has ended");
+        assert_eq!(asking.answer().unwrap(), Answer::Dropped(7));
+        assert_eq!(asking.answer().unwrap(), Answer::End);
+        assert_eq!(asking.answer().unwrap_err().to_string(), "it has ended");
         asking.close();
     }
 
@@ -212,9 +237,9 @@ mod tests {
 
     #[test]
     fn whatever_is_no_answer_is_an_error() {
-        let why = |answer: BytesMut| ask(answer).err().unwrap();
-        assert_eq!(why(frames(&[Answer::Refused("too many".into())])), "too many");
-        assert_eq!(why(frames(&[Answer::End])), "it speaks of something else than it was asked");
+        let why = |answer: BytesMut| ask(answer).err().unwrap().to_string();
+        assert_eq!(why(frames(&[Answer::Refused(Denial::new("too many"))])), "too many");
+        assert_eq!(why(frames(&[Answer::End])), "it answers another question than it was asked");
         assert_eq!(why(BytesMut::new()), "it has ended");
         assert!(why(BytesMut::from(&[2, 0, 0, 0, 77, 1][..])).starts_with("version 77 "));
         assert!(why(BytesMut::from(&[0xff; 64][..])).ends_with("longer than allowed"));

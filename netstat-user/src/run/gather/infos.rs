@@ -4,12 +4,12 @@
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, Asked, Protocol};
 use crate::diag::{Channel, DiagError};
-use crate::field::{Field, Need, Provider, Subject, Value};
+use crate::field::{CHOOSERS, Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};
 use crate::proc::netns;
 use crate::run::classic::session::Session;
+use crate::stdio::Written;
 use std::collections::{HashMap, HashSet};
-use std::io;
 
 /// What was gathered.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ struct Facts {
     info: Option<Box<TcpInfo>>,
     device: Option<String>,
     mark: Option<u32>,
+    /// Whether the kernel chose the local port.
+    unbound: Option<bool>,
 }
 
 /// One socket of a dump.
@@ -45,13 +47,13 @@ impl Infos {
         session: &mut Session<'_>,
         need: Need,
         rows: impl Iterator<Item = (Option<u32>, &'a SocketRow)>,
-    ) -> io::Result<Self> {
+    ) -> Written<Self> {
         let own = netns::own(&session.proc).ok();
         let mut wanted: HashMap<u32, HashSet<Protocol>> = HashMap::new();
         for (netns, row) in rows {
             let protocol = Protocol::of(row.proto);
             if let Some(netns) = row.netns.or(netns).or(own)
-                && (protocol == Protocol::Tcp || need.meets(Need::DIAG))
+                && (protocol == Protocol::Tcp || need.meets(Need::DIAG.or(Need::BINDING)))
             {
                 wanted.entry(netns).or_default().insert(protocol);
             }
@@ -116,6 +118,7 @@ impl Provider for Infos {
         match (field, field.nested(), &facts.info) {
             (Field::Dev, ..) => Value::text(facts.device.as_deref().map(str::as_bytes)),
             (Field::Fwmark, ..) => Value::number(facts.mark),
+            (Field::PortChosenBy, ..) => Value::word(facts.unbound.map(|unbound| CHOOSERS[usize::from(unbound)])),
             (Field::InfoCongestion, _, Some(info)) => Value::text(info.congestion()),
             (_, Some(("info", name)), Some(info)) => Value::number(info.get(name)),
             _ => Value::Null,
@@ -141,12 +144,22 @@ fn dump(
         if !info && !loads_nothing(proc, part) {
             continue;
         }
-        let asked = Asked { protocol, v4: true, v6: true, peer: None, info, netns: Some(netns) };
+        let asked = Asked { protocol, v4: true, v6: true, peer: None, info, unbound: false, netns: Some(netns) };
+        let from = all.len();
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {
-                let facts = Facts { info: row.info().map(Box::new), device: None, mark: row.mark() };
+                let facts = Facts { info: row.info().map(Box::new), mark: row.mark(), ..Facts::default() };
                 all.push(Found { socket: row.socket, interface: row.interface(), facts });
-            })
+            })?;
+            if need.meets(Need::BINDING) {
+                let mut cookies = HashSet::new();
+                let asked = Asked { info: false, unbound: true, ..asked };
+                tables::dump(&mut channel, &asked, |row| cookies.extend(row.socket.cookie))?;
+                for found in &mut all[from..] {
+                    found.facts.unbound = found.socket.cookie.map(|cookie| cookies.contains(&cookie));
+                }
+            }
+            Ok(())
         });
         if let Err(error) = dumped {
             log::debug!("{protocol:?}: {error}");
