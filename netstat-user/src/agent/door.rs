@@ -7,13 +7,15 @@ use crate::sys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One place of so many is kept for root and the agent's own user, at least one.
 const KEPT: usize = 16;
 /// A user may have one place of so many, but [`SHARE_LEAST`] at least.
 const SHARE: usize = 4;
 const SHARE_LEAST: usize = 8;
+/// Refusals under way at a time. Whoever comes in a crowd beyond that is hung up on.
+const REFUSALS: usize = 32;
 /// Bytes that may wait for the readers of one user, and for those of all users but root and the agent's own.
 const USER_ROOM: usize = 48 << 20;
 const GUESTS_ROOM: usize = 128 << 20;
@@ -71,6 +73,7 @@ pub struct Places {
     taken: Mutex<Taken>,
     guests_budget: Arc<Budget>,
     staff_budget: Arc<Budget>,
+    refusals: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +88,7 @@ impl Places {
     pub fn new(most: usize) -> Arc<Self> {
         let taken = Mutex::default();
         let (guests_budget, staff_budget) = (Budget::new(GUESTS_ROOM, None), Budget::new(usize::MAX, None));
-        Arc::new(Self { most, taken, guests_budget, staff_budget })
+        Arc::new(Self { most, taken, guests_budget, staff_budget, refusals: Arc::new(Semaphore::new(REFUSALS)) })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Taken> {
@@ -95,6 +98,11 @@ impl Places {
     /// How many are taken.
     pub fn taken(&self) -> usize {
         self.lock().all
+    }
+
+    /// The right to refuse somebody with the reason, while not too many are being refused.
+    pub fn refusal(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.refusals).try_acquire_owned().ok()
     }
 
     /// Takes one.
@@ -158,6 +166,25 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_of_the_group_are_let_in_and_no_others() {
+        let runtime = sys::runtime().unwrap();
+        let _entered = runtime.enter();
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let ours = sys::peer_groups(&stream).unwrap();
+        let none = (1..).map(|number| 54_320 + number).find(|gid| !ours.contains(gid)).unwrap();
+        let admits =
+            |gid, everyone, peer: &Peer| Admission { uid: 77, gid, everyone, shares_all: false }.admits(peer, &stream);
+        let peer = |uid, gid| Peer { uid, gid, pid: None };
+        // By the group that the peer runs as, or by another of its own.
+        assert!(admits(Some(none), false, &peer(1000, none)));
+        ours.iter().for_each(|&gid| assert!(admits(Some(gid), false, &peer(1000, none))));
+        assert!(!admits(Some(none), false, &peer(1000, none + 1)), "of no such group");
+        assert!(!admits(None, false, &peer(1000, none)), "no group");
+        assert!(admits(None, true, &peer(1000, none)), "everyone");
+        assert!(admits(None, false, &peer(0, none)) && admits(None, false, &peer(77, none)), "staff");
+    }
 
     #[test]
     fn a_user_has_a_share_and_some_places_are_roots() {

@@ -2,27 +2,30 @@ use super::*;
 use crate::model::{
     Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState, Timer,
 };
-use crate::query::{EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::query::{Answer, EventFilter, MAX_ANSWER, Request, next_frame};
+use bytes::BytesMut;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// A kernel that tells what it is told to.
+/// A kernel that reports what a test has it report.
 #[derive(Clone, Default)]
 struct Fake {
-    told: Arc<Mutex<Vec<SocketEvent>>>,
+    recorded: Arc<Mutex<Vec<SocketEvent>>>,
     lost: Arc<AtomicU64>,
     listed: Arc<AtomicU64>,
     /// How far the wall clock has been set back.
     back: Arc<AtomicU64>,
+    /// Runs of the programs that the kernel left out.
+    missed: Arc<AtomicU64>,
 }
 
 impl Source for Fake {
     fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool> {
-        let mut told = self.told.lock().unwrap();
-        events.append(&mut told);
+        let mut recorded = self.recorded.lock().unwrap();
+        events.append(&mut recorded);
         Ok(false)
     }
 
@@ -48,7 +51,7 @@ impl Source for Fake {
     }
 
     fn missed(&self) -> u64 {
-        2
+        self.missed.load(Ordering::SeqCst)
     }
 
     fn now_ns(&self) -> u64 {
@@ -195,12 +198,12 @@ impl Asking {
     }
 }
 
-const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None };
+const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 0 };
 
 #[test]
 fn queries_are_answered() {
     let status = with_agent(4, async |path, fake, _| {
-        fake.told.lock().unwrap().push(event(5));
+        fake.recorded.lock().unwrap().push(event(5));
         let table = Asking::new(&path, &TABLE).await.all().await;
         assert_eq!(table.first(), Some(&Answer::Begin(PLACE)));
         assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
@@ -223,7 +226,10 @@ fn queries_are_answered() {
 fn tables_come_with_the_owners_that_events_recorded() {
     with_agent(4, async |path, fake, _| {
         let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None };
-        fake.told.lock().unwrap().extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
+        fake.recorded
+            .lock()
+            .unwrap()
+            .extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
         let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp], peer: Some(true) };
         let rows = |recorded, netns| Request::Rows { wanted: wanted.clone(), netns: Some(netns), recorded };
         for with_owners in [false, true] {
@@ -267,12 +273,12 @@ fn garbage_is_refused_and_too_many_clients_too() {
 }
 
 #[test]
-fn readers_get_what_they_want_and_are_told_of_losses() {
+fn readers_get_what_they_want_and_the_losses() {
     with_agent(4, async |path, fake, _| {
         let filter = EventFilter { lport: Some(6), ..EventFilter::default() };
         let mut reader = Asking::new(&path, &Request::Events(filter)).await;
         while reader.next().await.unwrap() != Answer::End {}
-        fake.told.lock().unwrap().extend([event(5), event(6)]);
+        fake.recorded.lock().unwrap().extend([event(5), event(6)]);
         assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
         let listed = fake.listed.load(Ordering::SeqCst);
         fake.lost.store(3, Ordering::SeqCst);
@@ -290,7 +296,7 @@ fn a_stalled_reader_is_dropped_with_the_exact_count() {
         while reader.next().await.unwrap() != Answer::End {}
         const SENT: u64 = 200_000;
         for batch in 0..20 {
-            fake.told.lock().unwrap().extend((0..SENT / 20).map(|number| event(batch * SENT + number)));
+            fake.recorded.lock().unwrap().extend((0..SENT / 20).map(|number| event(batch * SENT + number)));
             tokio::time::sleep(TICK_READ * 4).await;
         }
         let mut got = 0;
@@ -322,10 +328,29 @@ fn a_reader_that_wants_no_more_gets_what_was_recorded() {
     with_agent(4, async |path, fake, _| {
         let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
         while reader.next().await.unwrap() != Answer::End {}
-        fake.told.lock().unwrap().extend([event(1), event(2)]);
+        fake.recorded.lock().unwrap().extend([event(1), event(2)]);
         reader.stream.shutdown().await.unwrap();
         let rest = reader.all().await;
         assert!(matches!(rest[..], [Answer::Event(_), Answer::Event(last), Answer::End] if last.cookie == Some(2)));
+    });
+}
+
+/// A table that may be some time old is read from the kernel again only when it is older, or events were lost since.
+#[test]
+fn a_table_is_compared_anew_only_where_it_is_too_old() {
+    with_agent(4, async |path, fake, _| {
+        let may_be_old = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 1 };
+        Asking::new(&path, &TABLE).await.all().await;
+        let listed = fake.listed.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            fake.recorded.lock().unwrap().push(event(5));
+            let table = Asking::new(&path, &may_be_old).await.all().await;
+            assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
+        }
+        assert_eq!(fake.listed.load(Ordering::SeqCst), listed);
+        fake.lost.store(1, Ordering::SeqCst);
+        Asking::new(&path, &may_be_old).await.all().await;
+        assert!(fake.listed.load(Ordering::SeqCst) > listed);
     });
 }
 
@@ -338,6 +363,39 @@ fn a_hangup_sets_the_table_right() {
         signals.send(Signal::Resync).await.unwrap();
         while fake.listed.load(Ordering::SeqCst) < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+/// What is told by no event, since the kernel ran no program, is found in its lists; once for each time.
+#[test]
+fn runs_that_were_left_out_set_the_table_right() {
+    with_agent(4, async |_, fake, _| {
+        let listed = |times| {
+            let fake = &fake;
+            async move {
+                for _ in 0..1_000 {
+                    if fake.listed.load(Ordering::SeqCst) == times {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                panic!("not listed {times} times but {}", fake.listed.load(Ordering::SeqCst));
+            }
+        };
+        let later = async || {
+            tokio::time::pause();
+            tokio::time::advance(LOOK_FOR_MISSED).await;
+            tokio::time::resume();
+        };
+        listed(1).await;
+        for times in 2..4 {
+            fake.missed.fetch_add(1, Ordering::SeqCst);
+            later().await;
+            listed(times).await;
+            later().await;
+            tokio::time::sleep(2 * RESYNC_PAUSE).await;
+            listed(times).await;
         }
     });
 }
@@ -355,12 +413,12 @@ fn ages_do_not_follow_the_wall_clock() {
             reason: crate::model::CloseReason::Closed,
             closed_by: None,
         };
-        fake.told.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
-        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None };
+        fake.recorded.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
+        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None, age_ns: 0 };
         for back in [0, 400] {
             fake.back.store(back, Ordering::SeqCst);
             let answers = Asking::new(&path, &recent).await.all().await;
-            let [_, Answer::Closed(closed), Answer::Since(past), Answer::End] = &answers[..] else {
+            let [_, Answer::Closed(closed), Answer::Since(past, None), Answer::End] = &answers[..] else {
                 panic!("{answers:?}")
             };
             assert_eq!((closed.closed_ns, past.since_ns), (1 + EPOCH - back, 1 + EPOCH - back));

@@ -2,7 +2,7 @@
 
 use super::{AskError, Asking};
 use crate::model::{ClosedSocket, LiveSocket};
-use crate::query::{Answer, CGROUPS, CoverageRows, Health, Past, Request, Status};
+use crate::query::{Answer, CGROUPS, CoverageRows, Crowd, Health, Past, Request, Status};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub struct History {
     pub closed: Vec<ClosedSocket>,
     /// How far back they reach.
     pub past: Past,
+    /// Whose sockets found no room.
+    pub crowd: Option<Crowd>,
     /// Whether the agent's process and user numbers are ours.
     pub here: bool,
 }
@@ -24,15 +26,15 @@ pub struct History {
 pub fn closed(path: &Path, within: Duration, netns: Option<u32>) -> Result<History, AskError> {
     // None at all may be wanted, and then is the time since which they are known.
     let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
-    let answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
-    let mut history = History { closed: Vec::new(), past: Past::default(), here: answers.is_here() };
+    let answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns, age_ns: 0 })?;
+    let mut history = History { closed: Vec::new(), past: Past::default(), crowd: None, here: answers.is_here() };
     answers.each(|answer| match answer {
         Answer::Closed(socket) => {
             history.closed.push(socket);
             Ok(())
         }
-        Answer::Since(past) => {
-            history.past = past;
+        Answer::Since(past, crowd) => {
+            (history.past, history.crowd) = (past, crowd);
             Ok(())
         }
         _ => Err(AskError::OffTopic),
@@ -41,12 +43,14 @@ pub fn closed(path: &Path, within: Duration, netns: Option<u32>) -> Result<Histo
     Ok(history)
 }
 
-/// Hands over every socket that lives, in one network namespace or in all.
+/// Hands over every socket that lives, in one network namespace or in all, as the agent knows it if it has compared its table with the kernel's lists
+/// within `age`.
 ///
 /// # Errors
 /// The agent does not answer as it should.
-pub fn live(path: &Path, netns: Option<u32>, mut take: impl FnMut(LiveSocket)) -> Result<(), AskError> {
-    Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns })?.each(|answer| match answer {
+pub fn live(path: &Path, netns: Option<u32>, age: Duration, mut take: impl FnMut(LiveSocket)) -> Result<(), AskError> {
+    let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+    Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns, age_ns })?.each(|answer| match answer {
         Answer::Live(socket) => {
             take(socket);
             Ok(())
@@ -69,6 +73,20 @@ pub fn cgroups(path: &Path, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
         Ok::<_, AskError>(known)
     };
     ids.chunks(CGROUPS).map_while(|ids| ask(ids).ok()).flatten().collect()
+}
+
+/// Whether the agent, which is to begin its answer within this time, shows every user everything.
+pub fn shares_all(path: &Path, patience: Duration) -> bool {
+    let mut shares_all = false;
+    let asked = Asking::within(patience, path, &Request::Status).and_then(|asking| {
+        asking.each(|answer| {
+            if let Answer::Status(status) = answer {
+                shares_all = status.shares_all;
+            }
+            Ok(())
+        })
+    });
+    asked.is_ok() && shares_all
 }
 
 /// How the agent is, what it traces, and what hinders it.

@@ -2,7 +2,7 @@
 //! good, by the calling thread and those it makes later.
 
 use crate::model::{Check, Level};
-use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
+use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus};
 use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
@@ -95,6 +95,9 @@ const DENIED_INSIDE: &[libc::c_long] = &[
     libc::SYS_perf_event_open,
 ];
 
+/// What lets a process give up the rest.
+const MEND: &str = "run as root, on a kernel with CONFIG_SECCOMP_FILTER=y and CONFIG_SECURITY_LANDLOCK=y";
+
 /// What could not be given up, and what is still held.
 #[derive(Clone, Debug, Default)]
 pub struct Held {
@@ -126,7 +129,6 @@ pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
             other => Err(other),
         })
     });
-    held.note("bounding set", bounded);
     let keep = if enters { LOOKING.union(ENTERING) } else { LOOKING };
     held.note("capabilities", limit(keep));
     let _ = rustix::thread::clear_ambient_capability_set();
@@ -135,18 +137,42 @@ pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
     if let Err(error) = filtered.and_then(|filter| seccompiler::apply_filter(&filter)) {
         held.refused.push(format!("seccomp: {error}"));
     }
+    // It counts for who may run another program, and gains rights by that.
+    if !held.refused.is_empty() {
+        held.note("bounding set", bounded);
+    }
     let effective = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     held.capabilities = effective.iter_names().map(|(name, _)| format!("cap_{}", name.to_ascii_lowercase())).collect();
     held
 }
 
+/// Why something is kept that was to be given up.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// The kernel does not take the capabilities away.
+    #[error("capabilities: {0}")]
+    Capabilities(#[source] std::io::Error),
+    /// The filesystem cannot be closed.
+    #[error("landlock: {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// The kernel cannot close the filesystem.
+    #[error("landlock: the kernel has it not, or not enabled")]
+    NoLandlock,
+}
+
 /// Gives up every capability and the whole filesystem: for a thread that talks to clients, and looks at nothing itself.
-pub fn drop_all() {
-    // A thread that may do more than it needs serves all the same.
-    let _ = limit(CapabilitySet::empty());
+///
+/// # Errors
+/// What the kernel refused, with its cause.
+pub fn drop_all() -> Result<(), KeptError> {
+    limit(CapabilitySet::empty()).map_err(|error| KeptError::Capabilities(error.into()))?;
     let all = AccessFs::from_all(ABI::V5);
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all);
-    let _ = ruleset.and_then(|ruleset| ruleset.create()).and_then(|ruleset| ruleset.restrict_self());
+    let restricted = ruleset.and_then(|ruleset| ruleset.create()).and_then(|ruleset| ruleset.restrict_self());
+    match restricted?.ruleset {
+        RulesetStatus::NotEnforced => Err(KeptError::NoLandlock),
+        RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+    }
 }
 
 fn become_user(uid: Uid, gid: Gid) -> Result<(), Box<dyn std::error::Error>> {
@@ -198,6 +224,20 @@ impl Held {
         }
     }
 
+    /// Tries on a thread of its own whether [`drop_all`] is allowed to those that talk to clients.
+    pub fn try_threads(&mut self) {
+        // Without a thread nobody is talked to.
+        let tried = std::thread::Builder::new().spawn(drop_all).map(std::thread::JoinHandle::join);
+        if let Ok(Ok(Err(cause))) = tried {
+            self.refused.push(format!("threads that talk to clients: {cause}"));
+        }
+    }
+
+    /// What was refused, and what mends it; `None` where nothing was.
+    pub fn refusal(&self) -> Option<String> {
+        (!self.refused.is_empty()).then(|| format!("not given up: {}: {MEND}", self.refused.join("; ")))
+    }
+
     /// What `doctor` says of it.
     pub fn checks(&self) -> Vec<Check> {
         let capabilities = match self.capabilities.is_empty() {
@@ -221,8 +261,7 @@ impl Held {
             ),
         });
         if !self.refused.is_empty() {
-            let mend = "start the agent as root, on a kernel with CONFIG_SECCOMP_FILTER=y";
-            checks.push(Check::amiss("not_given_up", Level::Note, self.refused.join("; "), mend));
+            checks.push(Check::amiss("not_given_up", Level::Note, self.refused.join("; "), MEND));
         }
         checks
     }
@@ -244,6 +283,7 @@ mod tests {
         let checks = held.checks();
         assert!(checks[0].found.starts_with("cap_x; ") && checks[1].found.starts_with("least"));
         assert_eq!((checks[2].level, checks[2].found.as_str()), (Level::Note, "seccomp: no"));
-        assert_eq!(Held::default().checks().len(), 2);
+        assert_eq!(held.refusal().unwrap(), format!("not given up: seccomp: no: {MEND}"));
+        assert_eq!((Held::default().checks().len(), Held::default().refusal()), (2, None));
     }
 }

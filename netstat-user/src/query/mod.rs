@@ -79,7 +79,7 @@ pub enum Request {
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
     },
-    /// The live table, set right from the kernel's lists first, and what ended of late.
+    /// The live table, and what ended of late.
     Table {
         /// Whether live sockets are wanted.
         live: bool,
@@ -87,6 +87,9 @@ pub enum Request {
         recent_ns: u64,
         /// Inode of the network namespace, `None` for all.
         netns: Option<u32>,
+        /// How long ago the live table may have been compared with the kernel's lists, in nanoseconds; where that was before, or events were lost
+        /// since, it is compared first.
+        age_ns: u64,
     },
     /// What happens from now on.
     Events(EventFilter),
@@ -96,6 +99,16 @@ pub enum Request {
     Health,
     /// The paths of cgroups by their ids, also of those that were removed since the agent saw them. At most [`CGROUPS`].
     Cgroups(Vec<u64>),
+}
+
+impl Request {
+    /// The network namespace that it is about alone.
+    pub const fn netns(&self) -> Option<u32> {
+        match self {
+            Self::Rows { netns, .. } | Self::Table { netns, .. } | Self::Events(EventFilter { netns, .. }) => *netns,
+            Self::Holders | Self::Status | Self::Health | Self::Cgroups(_) => None,
+        }
+    }
 }
 
 /// Where an agent's numbers are true: process numbers are those of its PID namespace, user numbers those of its user namespace.
@@ -151,6 +164,8 @@ pub struct Status {
     pub uid: u32,
     /// Whether whoever may ask is shown everything, and not only what they could see themselves.
     pub shares_all: bool,
+    /// Whose closed sockets found no room.
+    pub crowd: Option<Crowd>,
 }
 
 /// How far back the history of closed sockets reaches. Times are in nanoseconds since the Unix epoch.
@@ -166,6 +181,15 @@ pub struct Past {
     pub lost_ns: Option<u64>,
     /// How many events have been lost in all.
     pub lost: u64,
+}
+
+/// The user whose closed sockets found no room of late: only of theirs the history reaches back no further than [`Past::since_ns`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// The user.
+    pub uid: u32,
+    /// Since when every socket of all other users that closed is kept.
+    pub others_ns: u64,
 }
 
 /// What the agent answers.
@@ -210,7 +234,7 @@ pub enum Answer {
     /// A socket that ended.
     Closed(ClosedSocket),
     /// How far back the sockets that ended reach.
-    Since(Past),
+    Since(Past, Option<Crowd>),
     /// Something happened.
     Event(SocketEvent),
     /// The kernel had no room for so many records.

@@ -51,7 +51,11 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         if options.privileges == Privileges::Least {
             tracer.settle();
         }
-        let held = privileges::drop_to(options.privileges == Privileges::Full, user.as_ref());
+        let mut held = privileges::drop_to(options.privileges == Privileges::Full, user.as_ref());
+        held.try_threads();
+        if let Some(refusal) = held.refusal() {
+            complain(&format!("agent: {refusal}"));
+        }
         machine.add_checks(held.checks());
         Ok((bound, tracer, group, machine))
     })();
@@ -112,7 +116,8 @@ async fn serve(
         poll: options.poll,
         place: client::place(),
         admission,
-        confine: privileges::drop_all,
+        // A thread that may do more than it needs serves all the same; that has been reported.
+        confine: || drop(privileges::drop_all()),
     };
     let path = options.socket.display();
     let mut serving = false;

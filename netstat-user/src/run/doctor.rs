@@ -2,7 +2,9 @@
 
 mod effects;
 
+use super::classic::rows::of_others;
 use super::clock::{epoch_ns, monotonic_ns};
+use super::hint::way_in;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
@@ -61,8 +63,9 @@ fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Healt
 
 /// What the agent has counted.
 fn of_status(status: &Status) -> Vec<Check> {
-    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, past, .. } = *status;
-    let ago = |time_ns: u64| span((epoch_ns() + monotonic_ns()).saturating_sub(time_ns));
+    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, past, crowd, .. } = *status;
+    let ago_ns = |time_ns: u64| (epoch_ns() + monotonic_ns()).saturating_sub(time_ns);
+    let ago = |time_ns: u64| span(ago_ns(time_ns));
     let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
     let full = peak_fill > buffer / 2;
@@ -83,8 +86,12 @@ fn of_status(status: &Status) -> Vec<Check> {
         match past.crowded {
             false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
             true => {
-                let found =
-                    format!("reaches back {} only: --recent-count {} keeps no more", ago(past.since_ns), past.most);
+                let found = format!(
+                    "reaches back {} only: --recent-count {} keeps no more{}",
+                    ago(past.since_ns),
+                    past.most,
+                    of_others(crowd, ago_ns)
+                );
                 Check::amiss(
                     "recent",
                     Level::Note,
@@ -175,29 +182,6 @@ fn trial(no_agent: Option<&AskError>) -> Report {
         report.checks.push(Check::amiss("agent", Level::Note, found, way_in(Path::new(SOCKET), error)));
     }
     report
-}
-
-/// How to get an answer on a path.
-fn way_in(path: &Path, error: &AskError) -> String {
-    let socket = match path == Path::new(SOCKET) {
-        true => String::new(),
-        false => format!(" --socket {}", path.display()),
-    };
-    let access = match error {
-        AskError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => " --mode 660 --group GROUP",
-        AskError::Refused(_) => " --mode 660 --group GROUP",
-        _ => "",
-    };
-    match error {
-        // It is there, and does not answer.
-        AskError::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-            "it is there and does not answer: see whether it is stopped (kill -CONT), or restart it".into()
-        }
-        AskError::Stranger(_) => {
-            format!("see whose {} is, and stop it; then as root: netstat-user agent{socket}", path.display())
-        }
-        _ => format!("as root: netstat-user agent{socket}{access}"),
-    }
 }
 
 fn hook(row: &HookRow) -> HookFinding {

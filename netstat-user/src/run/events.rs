@@ -4,10 +4,12 @@ use super::{
     clock::{epoch_ns, monotonic_ns},
     failure::Failure,
     forgotten::Forgotten,
+    hint,
     printing::{Chosen, Printer},
     ready::{LOST, report},
 };
 use crate::{
+    cli::agent::SOCKET,
     cli::events::{Options, Probe},
     daemon::privileges,
     field::schema::of_columns,
@@ -27,6 +29,7 @@ use bytes::BytesMut;
 use std::{
     borrow::Cow,
     io::{self, Write},
+    path::Path,
     time::Duration,
 };
 use tokio::{
@@ -70,7 +73,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     match start(options, &chosen) {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
-            drop(privileges::drop_to(!tracer.is_settled(), None));
+            if let Some(refusal) = privileges::drop_to(!tracer.is_settled(), None).refusal() {
+                complain(&refusal);
+            }
             let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.
@@ -79,6 +84,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         }
         Err(error) => {
             complain(&error.to_string());
+            if options.agent.is_none() && matches!(error, AttachError::Capabilities(_)) {
+                complain(&hint::could(Path::new(SOCKET), "serve events", ""));
+            }
             Ok(1)
         }
     }

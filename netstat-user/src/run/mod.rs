@@ -8,6 +8,7 @@ pub mod events;
 pub mod failure;
 mod forgotten;
 pub mod gather;
+mod hint;
 mod kill;
 pub mod locale;
 mod printing;
@@ -16,7 +17,7 @@ pub mod resolve;
 mod subscribe;
 
 use crate::cli::{Reason, Refusal, Request};
-use crate::stdio::{print, program};
+use crate::stdio::{Unwritable, print, program};
 use failure::Failure;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -27,6 +28,10 @@ use std::path::Path;
 /// # Errors
 /// A [`Failure`]; that nobody reads the output any more is one, too.
 pub fn run(request: Request) -> Result<u8, Failure> {
+    // A table or stream that nobody can get is a failure to write from the start. The agent prints nothing.
+    if !matches!(request, Request::Agent(_) | Request::Contexts) && crate::sys::output_is_closed() {
+        return Err(Unwritable(rustix::io::Errno::BADF.into()).into());
+    }
     match request {
         Request::Classic(options) => Ok(classic::run(&options)?),
         Request::Agent(options) => agent::run(&options),

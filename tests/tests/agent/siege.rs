@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("siege::hundreds_of_clients", hundreds_of_clients),
-    ("siege::stalled_readers_are_told_what_they_missed", stalled_readers_are_told_what_they_missed),
+    ("siege::stalled_readers_get_the_count_of_what_they_missed", stalled_readers_get_the_count_of_what_they_missed),
     ("siege::garbage", garbage),
     ("siege::a_second_agent_says_so", a_second_agent_says_so),
 ];
@@ -77,7 +77,7 @@ fn hundreds_of_clients() -> Done {
     Done::Passed
 }
 
-fn stalled_readers_are_told_what_they_missed() -> Done {
+fn stalled_readers_get_the_count_of_what_they_missed() -> Done {
     let place = Place::new();
     let agent = Agent::start(&[]);
     let mut stalled: Vec<Reader> = (0..3).map(|_| subscribe(&agent, place.netns)).collect();

@@ -8,8 +8,9 @@ use crate::field::Need;
 use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
-use crate::query::Past;
+use crate::query::{Crowd, Past};
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::hint::way_in;
 use crate::stdio::Written;
 use crate::view::text::span;
 use std::path::{Path, PathBuf};
@@ -104,7 +105,7 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
-            notes.extend(gaps(&history.past, within, epoch_ns() + monotonic_ns()));
+            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
             let mut closed = history.closed;
             if !history.here {
                 notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
@@ -115,14 +116,10 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec
             Some(closed)
         }
         Err(error) => {
-            let socket = match path == Path::new(SOCKET) {
-                true => String::new(),
-                false => format!(" --socket {}", path.display()),
-            };
             notes.push(match error {
                 // It is there, and shows other namespaces.
                 AskError::Refused(denial) if denial.hides_namespace => denial.reason,
-                error => format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"),
+                error => format!("{error}; --recent needs it: {}", way_in(path, &error)),
             });
             None
         }
@@ -135,13 +132,13 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec
 }
 
 /// What the sockets that closed within this time lack, in lines for the user.
-fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
+fn gaps(past: &Past, crowd: Option<Crowd>, within: Duration, now_ns: u64) -> Vec<String> {
     let ago_ns = |time_ns: u64| now_ns.saturating_sub(time_ns);
     let mut gaps = Vec::new();
     let known_ns = ago_ns(past.since_ns);
     if u128::from(known_ns) < within.as_nanos() {
         let why = match past.crowded {
-            true => format!(": --recent-count {} keeps no more", past.most),
+            true => format!(": --recent-count {} keeps no more{}", past.most, of_others(crowd, ago_ns)),
             false => String::new(),
         };
         gaps.push(format!("it knows all that closed within {}, and not all before{why}", span(known_ns)));
@@ -156,6 +153,13 @@ fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
     gaps
 }
 
+/// What is kept all the same where only the sockets of one user found no room.
+pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
+    crowd.map_or_else(String::new, |Crowd { uid, others_ns }| {
+        format!(" of user {uid}; of all others it knows what closed within {}", span(ago_ns(others_ns)))
+    })
+}
+
 /// Asks the agent for the rows, and at the same time for the holders.
 fn ask(
     session: &mut Session<'_>,
@@ -166,7 +170,11 @@ fn ask(
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root only.
-    let theirs = session.wants_holders() && rustix::process::geteuid().is_root() && sees_every_process();
+    let shown = || match rustix::process::geteuid().is_root() {
+        true => sees_every_process(),
+        false => client::shares_all(path, PATIENCE),
+    };
+    let theirs = session.wants_holders() && shown();
     let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
     let rows = client::Tables::ask(path, PATIENCE, wanted, netns, recorded)?;
     if !rows.is_here() {
@@ -198,7 +206,7 @@ mod tests {
     #[test]
     fn what_the_history_lacks_is_said() {
         let past = Past { since_ns: 100_000_000_000, most: 65_536, ..Past::default() };
-        let lines = |past: &Past, seconds| gaps(past, Duration::from_secs(seconds), 109_000_000_000);
+        let lines = |past: &Past, seconds| gaps(past, None, Duration::from_secs(seconds), 109_000_000_000);
         assert_eq!(lines(&past, 9), Vec::<String>::new());
         assert_eq!(lines(&past, 10), ["it knows all that closed within 9.00s, and not all before"]);
         let crowded = Past { crowded: true, lost_ns: Some(105_000_000_000), lost: 7, ..past };
@@ -208,5 +216,9 @@ mod tests {
             short.ends_with("--recent-count 65536 keeps no more")
                 && lost.starts_with("7 events were lost, the last 4.00s ago")
         );
+        let crowd = Some(Crowd { uid: 1000, others_ns: 49_000_000_000 });
+        assert!(gaps(&crowded, crowd, Duration::from_secs(20), 109_000_000_000)[0].ends_with(
+            "--recent-count 65536 keeps no more of user 1000; of all others it knows what closed within 1m00s"
+        ));
     }
 }

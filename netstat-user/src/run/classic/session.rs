@@ -1,19 +1,21 @@
 //! What the views of one run share.
 
 use super::selected::Selected;
-use crate::cli::classic::{Filter, Options, Tables, Want};
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::{AgentChoice, Filter, Options, Tables, Want};
 use crate::field::Need;
 use crate::lang::Lang;
 use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
+use crate::run::hint;
 use crate::source::{Needs, Source};
 use crate::stdio::Written;
 use crate::stdio::output::Output;
 use crate::stdio::screen;
 use crate::view::Listed;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -177,6 +179,7 @@ impl<'a> Session<'a> {
         let refused = found.refused && !rustix::process::geteuid().is_root();
         if refused && !std::mem::replace(&mut self.told_of_namespaces, true) {
             self.out.note(NOT_ALL_NAMESPACES)?;
+            self.hint("list those of others")?;
         }
         Ok(spaces)
     }
@@ -222,20 +225,37 @@ impl<'a> Session<'a> {
             scan.reported = true;
             // Without a /proc nobody's processes are refused.
             let euid = std::fs::metadata(self.proc.join("self")).map_or(0, |own| own.uid());
-            let note = match scan.blind() {
+            let blind = scan.blind();
+            let failure = scan.failure();
+            let note = match blind {
                 fds::Blind::No => None,
                 fds::Blind::Partly => Some(self.lang.text(NOT_ALL).to_vec()),
                 fds::Blind::Wholly => Some(self.lang.fill(NONE, &[&euid])),
             };
             if let Some(note) = note {
                 self.out.note(&note)?;
+                self.hint("name them")?;
             }
-            if let Some(error) = scan.failure() {
+            if let Some(error) = failure {
                 let reason = reason(&error);
                 self.note(&format!("not every process could be looked into: {reason}"))?;
             }
         }
         Ok(owners)
+    }
+
+    /// Names the agent, which could do what this user may not: to a person, and beside what is our own. Elsewhere standard error is netstat's.
+    fn hint(&mut self, what: &str) -> Written<()> {
+        let path = match &self.options.agent {
+            AgentChoice::Never => return Ok(()),
+            AgentChoice::Auto => Path::new(SOCKET),
+            AgentChoice::At(path) => path,
+        };
+        if self.round > 0 || !self.options.json && !io::stderr().is_terminal() {
+            return Ok(());
+        }
+        let hint = hint::could(path, what, hint::SHARE_ALL);
+        self.note(&hint)
     }
 
     /// What it means that the kernel has no such table; `name` as in netstat's message. Returns the exit code that ends

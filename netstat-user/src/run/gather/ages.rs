@@ -8,12 +8,18 @@ use crate::model::{LiveSocket, SocketRow};
 use crate::proc::netns;
 use crate::run::classic::session::Session;
 use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::hint::way_in;
 use crate::stdio::Written;
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
 type Times = (u64, u64);
+
+/// How long ago the agent may have compared its table with the kernel's lists. Events bring what opens and changes at once; what
+/// only a list shows has no older time than that of the list.
+const NEW_ENOUGH: Duration = Duration::from_secs(10);
 
 /// What the agent knows.
 #[derive(Debug, Default)]
@@ -44,9 +50,9 @@ impl Ages {
             (Ok(_), Some(_)) => None,
             (Ok(_), None) => Some("ages need the agent, which --no-agent excludes: they are null".to_owned()),
             (Err(error), Some(path)) => Some(format!(
-                "agent {}: {error}; ages need it and are null without: start it as root: netstat-user agent{}",
+                "agent {}: {error}; ages need it and are null without: {}",
                 path.display(),
-                if path == Path::new(SOCKET) { String::new() } else { format!(" --socket {}", path.display()) }
+                way_in(path, error)
             )),
             (Err(_), None) => None,
         };
@@ -58,7 +64,7 @@ impl Ages {
 
     fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
         let mut ages = Self::default();
-        client::live(path, netns, |socket| ages.add(&socket))?;
+        client::live(path, netns, NEW_ENOUGH, |socket| ages.add(&socket))?;
         ages.now_ns = epoch_ns() + monotonic_ns();
         Ok(ages)
     }

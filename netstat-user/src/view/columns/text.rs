@@ -3,7 +3,7 @@
 use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
 use crate::view::colour::{Role, paint};
 use crate::view::event::timestamp;
-use crate::view::text::{escape, fill};
+use crate::view::text::{escape_word, fill};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Blanks between two columns.
@@ -268,7 +268,7 @@ fn process(pid: &Value<'_>, name: &Value<'_>) -> Vec<u8> {
 fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
     match (field.spec().kind, value) {
         (_, Value::Null) => out.push(b'-'),
-        (_, Value::Text(text)) => out.extend_from_slice(&escape(text)),
+        (_, Value::Text(text)) => out.extend_from_slice(&escape_word(text)),
         (_, Value::Addr(addr)) => out.extend_from_slice(addr.to_string().as_bytes()),
         (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
         (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
@@ -314,7 +314,7 @@ mod tests {
                 (Field::RecvQ, Value::Number(12_345)),
                 (Field::TimerSeconds, Value::Number(1205)),
                 (Field::OwnersPid, Value::List(vec![Value::Number(7), Value::Number(9)])),
-                (Field::OwnersProgram, Value::List(vec![text(b"a\x1b"), Value::Null])),
+                (Field::OwnersProgram, Value::List(vec![text(b"a\x1b b\xff"), Value::Null])),
             ]),
             Kept(vec![(Field::State, text(b"LISTEN")), (Field::Cgroup, text("/sys/längst".as_bytes()))]),
         ]
@@ -324,9 +324,9 @@ mod tests {
     fn columns_are_as_wide_as_their_values() {
         assert_eq!(
             table("local,recv_q,timer.seconds,state,owners,cgroup", &rows(), None),
-            "local        recv_q  timer.seconds  state   owners       cgroup\n\
-             127.0.0.1:*   12345          12.05  -       7/a\\x1b,9/-  -\n\
-             -                 -              -  LISTEN  -            /sys/längst\n"
+            "local        recv_q  timer.seconds  state   owners                cgroup\n\
+             127.0.0.1:*   12345          12.05  -       7/a\\x1b\\x20b\\xff,9/-  -\n\
+             -                 -              -  LISTEN  -                     /sys/längst\n"
         );
         assert_eq!(table("timer", &rows(), None), "timer\nseconds=12.05\n-\n");
     }
