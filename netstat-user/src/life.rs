@@ -223,6 +223,40 @@ mod tests {
         assert!(lives.is_empty());
     }
 
+    /// A socket that asked for a connection and was asked for one itself (RFC 9293, 3.5) has a close.
+    #[test]
+    fn one_that_was_opened_from_both_ends_is_none_of_those() {
+        let mut lives = Lives::new(8);
+        lives.take(&event(Some(1), state(Close, SynSent, Some(1))));
+        lives.take(&event(Some(1), state(SynSent, SynRecv, Some(2))));
+        lives.take(&event(Some(1), state(SynRecv, Close, Some(3))));
+        let ended = lives.take(&event(Some(1), close())).unwrap();
+        assert_eq!(ended.direction, Some(Direction::Out));
+        assert_eq!(ended.times.iter().collect::<Vec<_>>(), [(Close, Some(1)), (SynSent, Some(2)), (SynRecv, Some(3))]);
+    }
+
+    #[test]
+    fn what_listens_is_no_connection() {
+        let mut lives = Lives::new(8);
+        lives.take(&event(Some(1), state(Close, Listen, Some(1))));
+        lives.take(&event(Some(1), state(Listen, Close, Some(2))));
+        assert!(lives.is_empty());
+        // What ends without any state that is known had none.
+        assert_eq!(lives.take(&event(Some(1), close())).unwrap().times.iter().count(), 0);
+    }
+
+    /// A generation is half of the room: the one before is forgotten as a whole when a second one is full.
+    #[test]
+    fn as_many_are_remembered_as_there_is_room_for() {
+        let mut lives = Lives::new(4);
+        let begin = |lives: &mut Lives, cookie| {
+            lives.take(&event(Some(cookie), state(Close, SynSent, Some(1))));
+            (lives.len(), lives.forgotten())
+        };
+        let seen: Vec<_> = (1..=7).map(|cookie| begin(&mut lives, cookie)).collect();
+        assert_eq!(seen, [(1, 0), (2, 0), (3, 0), (4, 0), (3, 2), (4, 2), (3, 4)]);
+    }
+
     #[test]
     fn one_that_was_there_before_has_what_is_known() {
         let mut lives = Lives::new(8);

@@ -294,6 +294,92 @@ mod tests {
         assert_eq!(resolved(&mut owners, child("127.0.0.1")), Some((30, Grade::Inherited)));
     }
 
+    /// The kernel gives the number of an inode to another socket when the one that had it is gone.
+    #[test]
+    fn an_inode_that_is_used_again_has_not_its_old_owner() {
+        let mut owners = Owners::default();
+        owners.scanned(5, 100, Comm::new(b"first"));
+        let here = end("127.0.0.1", 80);
+        assert_eq!(told(&mut owners, event(CLOSE, here, 5, 77)), Some((100, Grade::Scanned)));
+        let next = state(TcpState::Close, TcpState::SynSent);
+        assert_eq!(told(&mut owners, event(next, end("127.0.0.1", 81), 5, 78)), None);
+    }
+
+    /// A connection that comes in at this address, of a listener at port 80.
+    fn child(addr: &str) -> SocketEvent {
+        let began = state(TcpState::Listen, TcpState::SynRecv);
+        SocketEvent { cookie: None, remote: None, ..event(began, end(addr, 80), 0, 0) }
+    }
+
+    /// Two that share a port (`SO_REUSEPORT`) are one process's; the one that is left is as good as both.
+    #[test]
+    fn listeners_of_one_process_go_one_by_one() {
+        let mut owners = Owners::default();
+        for inode in [1, 2] {
+            owners.scanned(inode, 10, Comm::new(b"server"));
+            owners.listening(1, end("127.0.0.1", 80), inode);
+        }
+        for (inode, left) in [(1, Some((10, Grade::Inherited))), (2, None)] {
+            assert_eq!(told(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
+            told(&mut owners, event(state(TcpState::Listen, TcpState::Close), end("127.0.0.1", 80), inode, 9));
+            assert_eq!(told(&mut owners, child("127.0.0.1")), left);
+        }
+        assert!(owners.listeners.is_empty(), "nothing is kept");
+    }
+
+    /// A listener of another address, port or namespace is none of a connection's.
+    #[test]
+    fn a_child_inherits_within_its_namespace_and_port() {
+        let mut owners = Owners::default();
+        owners.scanned(1, 10, Comm::new(b"server"));
+        owners.listening(1, end("127.0.0.1", 80), 1);
+        assert_eq!(told(&mut owners, SocketEvent { netns: Some(2), ..child("127.0.0.1") }), None);
+        assert_eq!(told(&mut owners, SocketEvent { local: Some(end("127.0.0.1", 81)), ..child("127.0.0.1") }), None);
+        assert_eq!(told(&mut owners, child("127.0.0.2")), None);
+        // What is no beginning inherits nothing; a connection that was not seen to begin does.
+        let kind = state(TcpState::Established, TcpState::CloseWait);
+        assert_eq!(told(&mut owners, SocketEvent { kind, ..child("127.0.0.1") }), None);
+        let kind = state(TcpState::SynRecv, TcpState::Established);
+        assert_eq!(told(&mut owners, SocketEvent { kind, ..child("127.0.0.1") }), Some((10, Grade::Inherited)));
+    }
+
+    #[test]
+    fn listeners_are_learnt_from_their_events() {
+        let mut owners = Owners::default();
+        let begins = |inode| SocketEvent {
+            owner: Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None }),
+            ..event(state(TcpState::Close, TcpState::Listen), end("::ffff:127.0.0.1", 80), inode, 9)
+        };
+        told(&mut owners, begins(0));
+        assert_eq!(told(&mut owners, child("127.0.0.1")), None, "without an inode it could not be forgotten");
+        told(&mut owners, begins(4));
+        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((7, Grade::Inherited)));
+        // A listing that names another one first does not overrule it.
+        owners.scanned(4, 8, Comm::new(b"other"));
+        owners.listening(1, end("127.0.0.1", 80), 4);
+        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((7, Grade::Inherited)));
+    }
+
+    #[test]
+    fn a_later_look_takes_the_place_of_the_last_one() {
+        let mut owners = Owners::default();
+        owners.scanned(5, 100, Comm::new(b"before"));
+        owners.scanned(6, 100, Comm::new(b"before"));
+        owners.listening(1, end("127.0.0.1", 80), 6);
+        let leaving = state(TcpState::Established, TcpState::FinWait1);
+        told(&mut owners, event(leaving, end("127.0.0.1", 81), 5, 77));
+        let mut later = Owners::default();
+        later.scanned(7, 200, Comm::new(b"after"));
+        later.listening(1, end("127.0.0.2", 80), 7);
+        owners.renew(later);
+        assert_eq!((owners.holder(5), owners.holder(7).map(|owner| owner.pid)), (None, Some(200)));
+        assert_eq!(told(&mut owners, child("127.0.0.1")), None);
+        assert_eq!(told(&mut owners, child("127.0.0.2")), Some((200, Grade::Inherited)));
+        let orphan = state(TcpState::FinWait1, TcpState::FinWait2);
+        let known = told(&mut owners, event(orphan, end("127.0.0.1", 81), 0, 77));
+        assert_eq!(known, Some((100, Grade::Scanned)), "what was learnt of a socket stays");
+    }
+
     #[test]
     fn what_the_kernel_knows_is_not_overruled() {
         let mut owners = Owners::default();

@@ -36,7 +36,7 @@ pub fn run<T>(name: &str, test: impl Fn() -> T + UnwindSafe + Copy) -> T {
     match panic::catch_unwind(test) {
         Ok(done) => done,
         Err(why) if may() => {
-            note(format!("{UNSTEADY}{name} ran twice, and first said: {}", shortened(&*why)));
+            note(format!("{UNSTEADY}{name} ran twice, and first said: {}", words(&*why)));
             test()
         }
         Err(why) => panic::resume_unwind(why),
@@ -61,7 +61,8 @@ fn may() -> bool {
     std::env::var_os("NETSTAT_TEST_ONCE").is_none() && USED.fetch_add(1, Ordering::Relaxed) < MOST
 }
 
-fn shortened(why: &(dyn Any + Send)) -> String {
+/// What a test panicked with, on one line.
+pub fn words(why: &(dyn Any + Send)) -> String {
     let text = why.downcast_ref::<String>().map(String::as_str).or_else(|| why.downcast_ref().copied());
     one_line(text.unwrap_or("a panic without words"))
 }

@@ -6,7 +6,7 @@
 use crate::{apt, digest, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const RUSTC: &str = "/usr/bin/rustc";
@@ -26,7 +26,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for object in &digest::OBJECTS {
-        let bytes = build(object)?;
+        let bytes = build(sh::root(), object)?;
         let path = sh::root().join(object.path);
         fs::create_dir_all(path.parent().expect("a file in a folder"))?;
         fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
@@ -60,7 +60,7 @@ pub fn verify() -> Result<Verified> {
 
 fn same_as_committed() -> Result<()> {
     for object in &digest::OBJECTS {
-        let (path, built) = (object.path, build(object)?);
+        let (path, built) = (object.path, build(sh::root(), object)?);
         let committed = fs::read(sh::root().join(path)).with_context(|| format!("cannot read {path}"))?;
         if committed != built {
             bail!("{path} is not what these sources build; run `cargo xtask ebpf` and commit the result");
@@ -105,9 +105,8 @@ fn compilers() -> Result<String> {
     Ok(format!("{}, {}", rustc.trim(), linker.trim()))
 }
 
-/// An object's bytes: programs, maps and BTF, no debug sections.
-fn build(object: &digest::Object) -> Result<Vec<u8>> {
-    let root = sh::root();
+/// An object's bytes: programs, maps and BTF, no debug sections. Built from the sources of the workspace at `root`.
+pub fn build(root: &Path, object: &digest::Object) -> Result<Vec<u8>> {
     // aya takes the architecture of the machine that builds, where none is given.
     let arch = object.arch.unwrap_or("x86_64");
     let target_dir = root.join("target/bpf").join(arch);

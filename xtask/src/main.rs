@@ -11,6 +11,8 @@ mod ebpf;
 mod fuzz;
 mod install;
 mod layers;
+mod mutants;
+mod readme;
 mod release;
 mod sh;
 mod tally;
@@ -69,6 +71,19 @@ const COMMANDS: &[Command] = &[
         help: "install a .deb in a minimal Debian of its own with systemd, under emulation, use it as README says, and purge it; of the \
            release build, or with --dist and for another architecture the one in target/dist",
         run: install::run,
+    },
+    Command {
+        name: "mutants",
+        args: "[--list] [NAME…]",
+        help: "put plausible defects into a copy, one at a time, and run the tests that must notice them (tests/mutants.toml, \
+           docs/tests.md); slow, needs root",
+        run: mutants::run,
+    },
+    Command {
+        name: "readme",
+        args: "",
+        help: "write the samples of README, docs/ and the pages of help anew, as the program prints them; as root",
+        run: readme::run,
     },
     Command {
         name: "release",

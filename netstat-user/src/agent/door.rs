@@ -168,6 +168,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn members_of_the_group_are_let_in_and_no_others() {
+        let runtime = sys::runtime().unwrap();
+        let _entered = runtime.enter();
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let ours = sys::peer_groups(&stream).unwrap();
+        let none = (1..).map(|number| 54_320 + number).find(|gid| !ours.contains(gid)).unwrap();
+        let admits =
+            |gid, everyone, peer: &Peer| Admission { uid: 77, gid, everyone, shares_all: false }.admits(peer, &stream);
+        let peer = |uid, gid| Peer { uid, gid, pid: None };
+        // By the group that the peer runs as, or by another of its own.
+        assert!(admits(Some(none), false, &peer(1000, none)));
+        ours.iter().for_each(|&gid| assert!(admits(Some(gid), false, &peer(1000, none))));
+        assert!(!admits(Some(none), false, &peer(1000, none + 1)), "of no such group");
+        assert!(!admits(None, false, &peer(1000, none)), "no group");
+        assert!(admits(None, true, &peer(1000, none)), "everyone");
+        assert!(admits(None, false, &peer(0, none)) && admits(None, false, &peer(77, none)), "staff");
+    }
+
+    #[test]
     fn a_user_has_a_share_and_some_places_are_roots() {
         let places = Places::new(32);
         let mut seats: Vec<Seat> = (0..8).map(|_| places.take(1000, false).unwrap()).collect();

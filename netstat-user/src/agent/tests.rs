@@ -18,6 +18,8 @@ struct Fake {
     listed: Arc<AtomicU64>,
     /// How far the wall clock has been set back.
     back: Arc<AtomicU64>,
+    /// Runs of the programs that the kernel left out.
+    missed: Arc<AtomicU64>,
 }
 
 impl Source for Fake {
@@ -49,7 +51,7 @@ impl Source for Fake {
     }
 
     fn missed(&self) -> u64 {
-        2
+        self.missed.load(Ordering::SeqCst)
     }
 
     fn now_ns(&self) -> u64 {
@@ -361,6 +363,39 @@ fn a_hangup_sets_the_table_right() {
         signals.send(Signal::Resync).await.unwrap();
         while fake.listed.load(Ordering::SeqCst) < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+/// What is told by no event, since the kernel ran no program, is found in its lists; once for each time.
+#[test]
+fn runs_that_were_left_out_set_the_table_right() {
+    with_agent(4, async |_, fake, _| {
+        let listed = |times| {
+            let fake = &fake;
+            async move {
+                for _ in 0..1_000 {
+                    if fake.listed.load(Ordering::SeqCst) == times {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                panic!("not listed {times} times but {}", fake.listed.load(Ordering::SeqCst));
+            }
+        };
+        let later = async || {
+            tokio::time::pause();
+            tokio::time::advance(LOOK_FOR_MISSED).await;
+            tokio::time::resume();
+        };
+        listed(1).await;
+        for times in 2..4 {
+            fake.missed.fetch_add(1, Ordering::SeqCst);
+            later().await;
+            listed(times).await;
+            later().await;
+            tokio::time::sleep(2 * RESYNC_PAUSE).await;
+            listed(times).await;
         }
     });
 }

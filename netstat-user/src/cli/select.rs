@@ -51,7 +51,7 @@ pub enum WrongName {
     #[error("--{WHERE}: {0}")]
     Expression(#[source] Mistake),
     /// A network namespace that is never there.
-    #[error("--netns: there is no network namespace `{0}'")]
+    #[error("there is no network namespace `{0}'")]
     NoNamespace(String),
 }
 

@@ -146,17 +146,31 @@ pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
     held
 }
 
+/// Why something is kept that was to be given up.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// The kernel does not take the capabilities away.
+    #[error("capabilities: {0}")]
+    Capabilities(#[source] std::io::Error),
+    /// The filesystem cannot be closed.
+    #[error("landlock: {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// The kernel cannot close the filesystem.
+    #[error("landlock: the kernel has it not, or not enabled")]
+    NoLandlock,
+}
+
 /// Gives up every capability and the whole filesystem: for a thread that talks to clients, and looks at nothing itself.
 ///
 /// # Errors
 /// What the kernel refused, with its cause.
-pub fn drop_all() -> Result<(), String> {
-    limit(CapabilitySet::empty()).map_err(|error| format!("capabilities: {}", std::io::Error::from(error)))?;
+pub fn drop_all() -> Result<(), KeptError> {
+    limit(CapabilitySet::empty()).map_err(|error| KeptError::Capabilities(error.into()))?;
     let all = AccessFs::from_all(ABI::V5);
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all);
     let restricted = ruleset.and_then(|ruleset| ruleset.create()).and_then(|ruleset| ruleset.restrict_self());
-    match restricted.map_err(|error| format!("landlock: {error}"))?.ruleset {
-        RulesetStatus::NotEnforced => Err("landlock: the kernel has it not, or not enabled".into()),
+    match restricted?.ruleset {
+        RulesetStatus::NotEnforced => Err(KeptError::NoLandlock),
         RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
     }
 }

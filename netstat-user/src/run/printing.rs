@@ -95,9 +95,11 @@ impl<'a> Printer<'a> {
                 shown: Instant::now(),
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
-            (columns, _) => {
-                Shown::Columns { table: Table::new(columns, screen::is_coloured(options.color)), headed: false }
-            }
+            (columns, _) => Shown::Columns {
+                table: Table::new(columns, screen::is_coloured(options.color))
+                    .roomy(columns, screen::width().map(usize::from)),
+                headed: false,
+            },
         };
         let form = match (options.json, options.verbose) {
             (true, _) => Form::Json,

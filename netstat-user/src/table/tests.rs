@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{Comm, Endpoint, EventEnd, Grade, Timer};
 
+mod bounds;
 mod orders;
 
 const LIMITS: Limits = Limits { recent_ns: 1_000, recent_count: 3 };

@@ -158,7 +158,7 @@ mod tests {
     fn objects() {
         let mut out = Vec::new();
         let mut object = Object::begin(&mut out);
-        object.string("a", b"x\"\\\n\x1b\xff\x7f");
+        object.string("a", b"x\"\\\n\x1b\xff\x7f\xc2\x80\xc2\x9f\xc2\xa0");
         object.number("b", -1);
         object.optional("c", None::<u32>);
         object.optional("d", Some(2));
@@ -172,7 +172,7 @@ mod tests {
         object.end();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[],\
+            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\\u0080\\u009f\u{a0}\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[],\
              \"g\":null,\"h\":{\"i\":\"j\"},\"k\":[{\"l\":1},{\"l\":2}]}\n"
         );
     }

@@ -199,7 +199,7 @@ fn accept(listener: i32, how: &str) {
             _ => rustix::net::accept_with(&listener, rustix::net::SocketFlags::CLOEXEC),
         };
         let mut stream = TcpStream::from(accepted.unwrap());
-        say(&Made::accepted(&stream));
+        say(&Made::accepted_unasked(&stream));
         stream.read_to_end(&mut Vec::new()).unwrap();
     }
 }

@@ -146,10 +146,14 @@ pub struct Life {
     /// Payload received and sent; `None` where the protocol does not count.
     pub bytes: Option<(u64, u64)>,
     pub retransmits: Option<u64>,
+    /// The smoothed round-trip time that the kernel had measured when nothing more came (`TCP_INFO`), where that is known.
+    pub rtt_us: Option<u64>,
     /// It was there before the tracer.
     pub scanned: bool,
     /// The process of its listener: the owner until somebody accepts it. Then it must be reported as accepted.
     pub listener: Option<(u32, String)>,
+    /// A child that a process accepted only after more had happened to it.
+    pub accepted_late: bool,
 }
 
 impl Life {
@@ -161,8 +165,10 @@ impl Life {
             reasons: vec![reason],
             bytes: Some((0, 0)),
             retransmits: Some(0),
+            rtt_us: None,
             scanned: false,
             listener: None,
+            accepted_late: false,
         }
     }
 
@@ -186,6 +192,18 @@ impl Life {
     /// It came from a listener of this process, and was accepted before it was closed.
     pub fn accepted_from(mut self, listener: &Made) -> Self {
         self.listener = Some((listener.pid, listener.comm.clone()));
+        self
+    }
+
+    /// It was accepted only when it had left ESTABLISHED, or later.
+    pub fn accepted_late(mut self) -> Self {
+        self.accepted_late = true;
+        self
+    }
+
+    /// The kernel had measured this round-trip time, and nothing came any more.
+    pub fn rtt(mut self, rtt_us: u32) -> Self {
+        self.rtt_us = Some(rtt_us.into());
         self
     }
 
@@ -370,7 +388,17 @@ impl Life {
         let grades: &[&str] = match (self.scanned, made.child) {
             (true, _) => &["scanned"],
             _ if self.listener.is_some() && !waiting => &["accepted"],
-            (_, true) => &["inherited", "accepted"],
+            // Nobody ever held it.
+            (_, true) if made.inode == 0 => &["inherited"],
+            // Another processor may accept it before it is reported.
+            (_, true)
+                if sight.typeless
+                    || is_before_accept(&event.kind)
+                    || (self.accepted_late || self.listener.is_some()) && !is_by_holder(&event.kind) =>
+            {
+                &["inherited", "accepted"]
+            }
+            (_, true) => &["accepted"],
             _ => &["created"],
         };
         if !grades.contains(&owner) {
@@ -436,7 +464,14 @@ impl Life {
         }
         let connected = self.paths.iter().all(|path| path.contains("ESTABLISHED"));
         match totals.rtt_us {
-            Some(rtt) if !connected || rtt == 0 || rtt > 60_000_000 => return Err(format!("rtt_us is {rtt}")),
+            Some(rtt) if !connected || rtt == 0 => return Err(format!("rtt_us is {rtt}")),
+            rtt if self.rtt_us.is_some() && rtt != self.rtt_us => {
+                return Err(format!("rtt_us is {rtt:?}, and the kernel says {:?}", self.rtt_us));
+            }
+            // No answer takes longer than the connection lasted.
+            Some(rtt) if totals.duration_ns.is_some_and(|lasted| rtt * 1000 > lasted) => {
+                return Err(format!("rtt_us is {rtt}, of {:?} ns", totals.duration_ns));
+            }
             None if connected && !sight.typeless && self.bytes.is_some_and(|(_, tx)| tx > 0) => {
                 return Err("rtt_us is null".into());
             }
@@ -455,6 +490,17 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// Whether a child may go through this before a process can accept it.
+fn is_before_accept(kind: &Kind) -> bool {
+    matches!(kind, Kind::State { old, .. } if old == "LISTEN" || old == "SYN_RECV")
+}
+
+/// Whether only the process that holds a connection does this to it.
+fn is_by_holder(kind: &Kind) -> bool {
+    matches!(kind, Kind::Close(_))
+        || matches!(kind, Kind::State { old, new, .. } if matches!((old.as_str(), new.as_str()), ("ESTABLISHED", "FIN_WAIT1") | ("CLOSE_WAIT", "LAST_ACK")))
 }
 
 /// Whether an end is the one we know: port 0 means that we do not know the port, `None` that there is none.

@@ -246,7 +246,7 @@ pub fn parse(line: &str) -> Result<Line, String> {
 }
 
 /// `2026-01-31T12:00:00.123456789Z` as nanoseconds since the epoch.
-fn time(text: &str) -> Result<u64, String> {
+pub fn time(text: &str) -> Result<u64, String> {
     let bad = || format!("time is {text:?}, not like 2026-01-31T12:00:00.123456789Z");
     let bytes = text.as_bytes();
     let shape = bytes.len() == 30

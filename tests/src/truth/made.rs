@@ -28,6 +28,11 @@ pub struct Made {
 impl Made {
     /// Asks the kernel about a socket of this process.
     pub fn of(socket: impl AsFd) -> Self {
+        let remote = SockRef::from(&socket).peer_addr().ok().and_then(|addr| addr.as_socket());
+        Self { remote, ..Self::without_peer(socket) }
+    }
+
+    fn without_peer(socket: impl AsFd) -> Self {
         let socket = SockRef::from(&socket);
         let v6 = socket.domain().unwrap() == Domain::IPV6;
         let name = match (socket.r#type().unwrap(), socket.protocol().unwrap()) {
@@ -48,7 +53,7 @@ impl Made {
             comm: fs::read_to_string("/proc/self/comm").unwrap().trim_end().to_owned(),
             uid: nix::unistd::geteuid().as_raw(),
             local: socket.local_addr().ok().and_then(|addr| addr.as_socket()),
-            remote: socket.peer_addr().ok().and_then(|addr| addr.as_socket()),
+            remote: None,
             child: false,
         }
     }
@@ -56,6 +61,17 @@ impl Made {
     /// The same of a connection that came from a listener of this process.
     pub fn accepted(socket: impl AsFd) -> Self {
         Self { child: true, ..Self::of(socket) }
+    }
+
+    /// The same of one that was accepted without asking who it is from. That is looked up in the kernel's list: getpeername(2) passes a hook,
+    /// by which a tracer that has missed the accept would see it all the same.
+    pub fn accepted_unasked(socket: impl AsFd) -> Self {
+        let made = Self { remote: None, child: true, ..Self::without_peer(socket) };
+        let table = fs::read_to_string(format!("/proc/thread-self/net/{}", made.proto)).unwrap();
+        let inode = made.inode.to_string();
+        let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let row = row.into_iter().find(|row| row.get(9) == Some(&inode.as_str()));
+        Self { remote: row.map(|row| listed_end(row[2])), ..made }
     }
 
     /// The socket as a failure message names it.
@@ -74,6 +90,18 @@ impl Made {
             if self.child { " (child of a listener)" } else { "" }
         )
     }
+}
+
+/// An end as /proc/net/tcp and /proc/net/tcp6 write it: words of the address as they lie in memory, and the port.
+fn listed_end(text: &str) -> SocketAddr {
+    let (addr, port) = text.split_once(':').unwrap();
+    let words = addr.as_bytes().chunks(8).map(|word| u32::from_str_radix(str::from_utf8(word).unwrap(), 16).unwrap());
+    let bytes: Vec<u8> = words.flat_map(u32::to_ne_bytes).collect();
+    let addr: IpAddr = match <[u8; 4]>::try_from(&bytes[..]) {
+        Ok(v4) => v4.into(),
+        Err(_) => <[u8; 16]>::try_from(&bytes[..]).unwrap().into(),
+    };
+    (addr, u16::from_str_radix(port, 16).unwrap()).into()
 }
 
 /// How the two ends of a loopback connection speak.

@@ -12,9 +12,11 @@ pub mod check;
 pub mod event;
 pub mod glance;
 pub mod made;
+pub mod pairs;
 pub mod paths;
 pub mod runner;
 pub mod scale;
+pub mod tcp_info;
 pub mod tracer;
 pub mod wire;
 

@@ -51,7 +51,7 @@ fn handed() -> TcpListener {
 
 /// Says a connection, reads it to its end, and closes it.
 fn serve(mut stream: TcpStream) {
-    say(&Made::accepted(&stream));
+    say(&Made::accepted_unasked(&stream));
     stream.read_to_end(&mut Vec::new()).unwrap();
 }
 

@@ -13,7 +13,9 @@ mod churn;
 mod connections;
 mod corner_rows;
 mod datagrams;
+mod filters;
 mod glance;
+mod history;
 mod kernel;
 mod owners;
 mod same;
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 9] = [
+    let modules: [&[Test]; 11] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
         siege::TESTS,
         upheavals::TESTS,
         corner_rows::TESTS,
+        filters::TESTS,
         glance::TESTS,
+        history::TESTS,
         whose::TESTS,
     ];
     let tests = [modules.concat(), attack::tests()].concat();

@@ -3,13 +3,14 @@
 
 use crate::agent::Agent;
 use crate::kernel::{self, Row};
+use netstat_tests::again::{self, UNSTEADY};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::check::{self, Book, Life};
 use netstat_tests::truth::event::Kind;
 use netstat_tests::truth::made::Made;
 use netstat_tests::truth::runner;
-use netstat_tests::truth::scale::patience;
+use netstat_tests::truth::scale::{self, patience};
 use netstat_tests::truth::tracer::Outcome;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,7 +30,7 @@ pub struct Stage {
     requests: Mutex<Vec<Made>>,
 }
 
-/// How often a scenario is played anew when the kernel itself did not run the programs.
+/// How often a scenario is played anew when the kernel itself did not run the programs, which it does since Linux 7.0.
 const TRIES: usize = 3;
 
 /// Plays a scenario in a namespace of its own. It returns the lives of all its sockets, which are over then.
@@ -50,8 +51,9 @@ pub fn play_after<T: Send>(
         match played {
             Ok(()) => return,
             // A run that is left out, since one ran already on that processor, is neither reported nor counted as lost.
-            Err(_) if missed > 0 && round < TRIES => {
-                runner::note(format!("{name}: played anew, as the kernel left out {missed} runs of the programs"));
+            Err(why) if missed > 0 && round < TRIES && scale::preempts_programs() => {
+                let why = again::words(&*why);
+                runner::note(format!("{UNSTEADY}{name}: the kernel left out {missed} runs of the programs: {why}"));
             }
             Err(cause) => resume_unwind(cause),
         }
@@ -107,9 +109,11 @@ pub fn ended(agent: &Agent) -> Vec<Value> {
 
 /// What is listed as ended is what the stream reported, socket by socket, field by field.
 fn history(outcome: &Outcome, ended: &[Value]) {
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 17] = [
         "time",
         "proto",
+        "local",
+        "remote",
         "pid",
         "comm",
         "uid",
@@ -119,7 +123,10 @@ fn history(outcome: &Outcome, ended: &[Value]) {
         "duration_ns",
         "rx_bytes",
         "tx_bytes",
+        "rtt_us",
+        "retransmits",
         "reason",
+        "closed_by",
     ];
     let key = |value: &Value| value["cookie"].as_u64().unwrap_or(0);
     let facts = |value: &Value| FIELDS.map(|field| value[field].clone()).to_vec();

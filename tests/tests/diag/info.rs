@@ -4,11 +4,11 @@ use crate::missing;
 use netstat_tests::netns::NetNs;
 use netstat_tests::programs::netstat_user;
 use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::tcp_info::tcp_info;
 use netstat_user::diag::loaded::Part;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::process::Command;
 
 pub const TESTS: &[Test] = &[
@@ -134,17 +134,4 @@ fn info_in_text_as_ss_has_it() -> Done {
             assert_eq!(line[0], same[0], "the congestion algorithm");
         }
     })
-}
-
-/// `getsockopt(TCP_INFO)`.
-fn tcp_info(socket: &TcpStream) -> nix::libc::tcp_info {
-    let mut info = std::mem::MaybeUninit::<nix::libc::tcp_info>::zeroed();
-    let mut length = size_of::<nix::libc::tcp_info>() as nix::libc::socklen_t;
-    let (level, name) = (nix::libc::IPPROTO_TCP, nix::libc::TCP_INFO);
-    // SAFETY: the pointer and the length describe `info`, and any bytes are a `tcp_info`, which has integers only.
-    unsafe {
-        let failed = nix::libc::getsockopt(socket.as_raw_fd(), level, name, info.as_mut_ptr().cast(), &mut length);
-        assert_eq!(failed, 0);
-        info.assume_init()
-    }
 }

@@ -106,7 +106,7 @@ fn processes_that_exit_at_once() -> Done {
                 let made = Made::accepted(&stream);
                 let mut heard = Vec::new();
                 stream.read_to_end(&mut heard).unwrap();
-                served.push(Life::tcp(&made, PASSIVE_SERVER, "closed").bytes(2, 0));
+                served.push(Life::tcp(&made, PASSIVE_SERVER, "closed").bytes(2, 0).accepted_late());
             }
             served
         });

@@ -1,5 +1,6 @@
 //! How a run ends: by count, by time, by a reader that goes away, and before it begins.
 
+use crate::actor::{self, Actor};
 use crate::made::Made;
 use crate::runner::{Done, Test};
 use crate::scale::patience;
@@ -9,6 +10,7 @@ use netstat_tests::netns::NetNs;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,17 @@ fn after_a_count() -> Done {
         let outcome = tracer.ended();
         assert_eq!((outcome.end, outcome.raw.len()), (End::Exit(0), count), "{outcome:?}");
     }
+    // What no kernel program leaves out is not counted either.
+    let tracer = Tracer::start(&["--netns", &number, "--where", "uid = 12345", "--count", "7"]);
+    namespace.enter(|| (0..600).for_each(|_| drop(blink())));
+    let mut theirs = actor::named("somebody", "hoard", &["10"]);
+    theirs.uid(12345);
+    let mut theirs = namespace.enter(|| Actor::start(theirs));
+    assert_eq!(theirs.hear::<Vec<Made>>().len(), 10);
+    theirs.end();
+    let outcome = tracer.ended();
+    assert_eq!((outcome.end, outcome.raw.len()), (End::Exit(0), 7), "{outcome:?}");
+    assert!(outcome.events.iter().all(|event| event.uid == Some(12345)), "{outcome:?}");
     Done::Passed
 }
 
@@ -146,7 +159,6 @@ fn bad_usage_starts_nothing() -> Done {
 }
 
 fn schema_and_help_need_no_rights() -> Done {
-    use std::os::unix::process::CommandExt;
     for flag in ["--schema", "--help"] {
         let mut command = std::process::Command::new(crate::places::everybodys_program());
         let outcome = command::run(command.args(["events", flag]).uid(65534), None, patience()).unwrap();

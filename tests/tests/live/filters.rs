@@ -8,6 +8,8 @@ use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
 use crate::tracer::{Outcome, Tracer, events};
 use netstat_tests::netns::NetNs;
+use netstat_tests::truth::pairs::{self, Filter};
+use netstat_tests::truth::scale::scale;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +19,9 @@ pub const TESTS: &[Test] = &[
     ("filters::netns", netns),
     ("filters::pid_and_comm", pid_and_comm),
     ("filters::ports", ports),
+    ("filters::ports_of_datagram_sockets", ports_of_datagram_sockets),
     ("filters::state", state),
+    ("filters::every_pair", every_pair),
     ("filters::several_at_once", several_at_once),
 ];
 
@@ -200,6 +204,60 @@ fn ports() -> Done {
                 assert_eq!(walked(&book, made), wanted, "{} of {}: {:?}", outcome.command, made.name(), book.of(made));
             }
         }
+    }
+    Done::Passed
+}
+
+/// A socket of UDP has its ports when it is closed.
+fn ports_of_datagram_sockets() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let bind = || bound(Domain::IPV4, Family::V4.address(0));
+    let (one, other) = namespace.enter(|| (bind(), bind()));
+    let port = one.local_addr().unwrap().as_socket().unwrap().port();
+    other.connect(&Family::V4.address(port).into()).unwrap();
+    let made = [Made::of(&one), Made::of(&other)];
+    let mut tracers = [("--port", [true, true]), ("--lport", [true, false]), ("--rport", [false, true])]
+        .map(|(option, seen)| (Tracer::start(&["--netns", &number, option, &port.to_string()]), seen));
+    let mut whole = Tracer::start(&["--netns", &number]);
+    drop((one, other));
+    whole.wait_closed(&made);
+    for (tracer, seen) in &mut tracers {
+        tracer.wait_closed(made.iter().zip(*seen).filter(|(_, seen)| *seen).map(|(made, _)| made));
+    }
+    for (tracer, seen) in tracers {
+        let outcome = tracer.finish();
+        let cookies: Vec<u64> = outcome.events.iter().filter_map(|event| event.cookie).collect();
+        let wanted: Vec<u64> = made.iter().zip(seen).filter(|(_, seen)| *seen).map(|(made, _)| made.cookie).collect();
+        assert_eq!(cookies, wanted, "{outcome:?}");
+    }
+    Done::Passed
+}
+
+/// Each filter, and each two of them, some at a time: each is a set of kernel programs.
+fn every_pair() -> Done {
+    const AT_A_TIME: usize = 8;
+    let namespace = NetNs::new().unwrap();
+    let netns = &namespace.inode().unwrap().to_string();
+    let (listener, port) = namespace.enter(pairs::listener);
+    drop(listener);
+    let filters = pairs::filters(port);
+    let mut all = pairs::pairs(&filters);
+    if scale() < 1.0 {
+        all.truncate(AT_A_TIME);
+    }
+    let namespace = &namespace;
+    for some in all.chunks(AT_A_TIME) {
+        let listener = namespace.enter(|| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let mut whole = Tracer::start(&["--netns", netns]);
+        let tracers = std::thread::scope(|scope| {
+            let start = |filters: &'_ Vec<&Filter>| Tracer::start(&pairs::arguments(filters, netns));
+            let starting: Vec<_> = some.iter().map(|filters| scope.spawn(move || start(filters))).collect();
+            some.iter().cloned().zip(starting.into_iter().map(|starts| starts.join().unwrap())).collect()
+        });
+        let last = namespace.enter(|| pairs::traffic(listener));
+        whole.wait_closed([&last]);
+        pairs::check_all(&whole.finish().events, tracers);
     }
     Done::Passed
 }

@@ -8,6 +8,7 @@ use crate::runner::{self, Done, Test};
 use crate::scale::{count, patience};
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
+use netstat_tests::truth::tcp_info::at_rest;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use std::fs;
@@ -34,6 +35,7 @@ pub const TESTS: &[Test] = &[
     ("lives::listeners_and_sockets_that_never_connect", listeners_and_sockets_that_never_connect),
     ("lives::listener_closes_on_connections_it_never_accepted", listener_closes_on_connections_it_never_accepted),
     ("lives::one_socket_connects_twice", one_socket_connects_twice),
+    ("lives::totals_are_of_all_connections_of_a_socket", totals_are_of_all_connections_of_a_socket),
     ("lives::udp_and_raw", udp_and_raw),
     ("lives::totals_are_the_payload", totals_are_the_payload),
 ];
@@ -118,14 +120,16 @@ fn reset_by_either_end() -> Done {
                 let Pair { mut client, mut server, client_made, server_made } = Pair::new(family, &listener);
                 client.write_all(b"seven b").unwrap();
                 server.read_exact(&mut [0; 7]).unwrap();
+                // A reset is not answered: these are the last times that are measured.
+                let [client_rtt, server_rtt] = [&client, &server].map(|end| at_rest(end).tcpi_rtt);
                 let (first, mut second) = if by_client { (client, server) } else { (server, client) };
                 reset(first);
                 assert_eq!(second.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
                 drop(second);
                 let (client_end, server_end) =
                     if by_client { ("reset_sent", "reset_received") } else { ("reset_received", "reset_sent") };
-                lives.push(Life::tcp(&client_made, BROKEN_CLIENT, client_end).bytes(0, 7));
-                lives.push(Life::tcp(&server_made, BROKEN_SERVER, server_end).bytes(7, 0));
+                lives.push(Life::tcp(&client_made, BROKEN_CLIENT, client_end).bytes(0, 7).rtt(client_rtt));
+                lives.push(Life::tcp(&server_made, BROKEN_SERVER, server_end).bytes(7, 0).rtt(server_rtt));
             }
         }
         lives
@@ -497,6 +501,45 @@ fn one_socket_connects_twice() -> Done {
             (Some((Ipv4Addr::LOCALHOST, 0).into()), Some((Ipv4Addr::LOCALHOST, 0).into()));
         let path = "CLOSE SYN_SENT CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
         vec![Life::tcp(&ends_vary, path, "closed")]
+    });
+    Done::Passed
+}
+
+/// A socket fails to connect after retransmissions, connects and sends, is disconnected, connects again and sends.
+fn totals_are_of_all_connections_of_a_socket() -> Done {
+    traced(&["--proto", "tcp"], || {
+        let deaf = made::listener(Family::V4);
+        go_deaf(SockRef::from(&deaf));
+        let socket = tcp(Domain::IPV4);
+        socket.set_tcp_user_timeout(Some(Duration::from_millis(1200))).unwrap();
+        let before = retransmitted();
+        let (made, error) = attempt(&socket, deaf.local_addr().unwrap());
+        assert_eq!(error, ErrorKind::TimedOut);
+        let again = retransmitted() - before;
+        assert!(again > 0);
+        let listener = made::listener(Family::V4);
+        let client = TcpStream::from(socket);
+        let send = |payload: &[u8]| {
+            rustix::net::connect(&client, &listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            (&client).write_all(payload).unwrap();
+            server.read_exact(&mut vec![0; payload.len()]).unwrap();
+            at_rest(&client);
+            server
+        };
+        let server = send(b"seven b");
+        rustix::net::connect_unspec(&client).unwrap();
+        drop(server);
+        let mut server = send(b"five!");
+        drop(client);
+        assert_eq!(drain(&mut server), 0);
+        drop(server);
+        // Each event has the ends it had then.
+        let end = Some((Ipv4Addr::LOCALHOST, 0).into());
+        let path = "CLOSE SYN_SENT CLOSE SYN_SENT ESTABLISHED CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
+        let mut life = Life::tcp(&Made { local: end, remote: end, ..made }, path, "closed").bytes(0, 12);
+        life.retransmits = Some(again);
+        vec![life]
     });
     Done::Passed
 }

@@ -7,12 +7,12 @@ use crate::lives::{ACTIVE_CLIENT, CROSSED, LISTENED, PASSIVE_SERVER};
 use crate::made::{self, Family, Made};
 use crate::runner::{Done, Test};
 use crate::scale::count;
-use crate::tracer::Tracer;
+use crate::tracer::{Tracer, now_ns};
 use netstat_tests::netns::NetNs;
 use socket2::Domain;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 
 pub const TESTS: &[Test] = &[
@@ -20,6 +20,8 @@ pub const TESTS: &[Test] = &[
     ("owners::whoever_accepts", whoever_accepts),
     ("owners::a_thread_speaks_for_its_process", a_thread_speaks_for_its_process),
     ("owners::other_users", other_users),
+    ("owners::a_server_of_another_user", a_server_of_another_user),
+    ("owners::the_user_of_a_socket_that_is_given_away", the_user_of_a_socket_that_is_given_away),
     ("owners::other_namespaces", other_namespaces),
     ("owners::sockets_that_were_there_before", sockets_that_were_there_before),
     ("owners::processes_that_were_there_before", processes_that_were_there_before),
@@ -46,7 +48,7 @@ fn each_end_has_its_own_process() -> Done {
             server.nudge();
         }
         lives.push(Life::tcp(&made, ACTIVE_CLIENT, "closed"));
-        lives.push(Life::tcp(&server.hear(), PASSIVE_SERVER, "closed"));
+        lives.push(Life::tcp(&server.hear(), PASSIVE_SERVER, "closed").accepted_late());
     }
     server.end();
     tracer.wait_closed(lives.iter().map(|life| &life.made));
@@ -126,6 +128,61 @@ fn other_users() -> Done {
     let lives = [Life::tcp(&made[0], ACTIVE_CLIENT, "closed"), Life::tcp(&accepted, PASSIVE_SERVER, "closed")];
     tracer.wait_closed(lives.iter().map(|life| &life.made));
     check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+/// What comes to a listener has its user, before and after it is accepted.
+fn a_server_of_another_user() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let mut command = actor::named("their-server", "serve", &[]);
+    command.uid(12345);
+    let mut server = Actor::start(command);
+    let listens: Made = server.hear();
+    let client = made::connect(Domain::IPV4, listens.local.unwrap()).unwrap();
+    let client_made = Made::of(&client);
+    server.nudge();
+    client.shutdown(Shutdown::Write).unwrap();
+    let accepted: Made = server.hear();
+    drop(client);
+    server.end();
+    assert_eq!((listens.uid, accepted.uid, client_made.uid), (12345, 12345, 0));
+    let lives = [
+        Life::tcp(&listens, LISTENED, "closed"),
+        Life::tcp(&client_made, ACTIVE_CLIENT, "closed"),
+        Life::tcp(&accepted, PASSIVE_SERVER, "closed").accepted_late(),
+    ];
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+/// fchown(2) gives a socket to another user, as fstat(2) shows: what happens afterwards is that user's.
+fn the_user_of_a_socket_that_is_given_away() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp,udp"]);
+    let listener = made::listener(Family::V4);
+    let made::Pair { client, server, client_made, .. } = made::Pair::new(Family::V4, &listener);
+    let udp = actor::bound(Domain::IPV4, "127.0.0.1:0".parse().unwrap());
+    let udp_made = Made::of(&udp);
+    let given = [client.as_fd(), udp.as_fd()].map(|socket| {
+        nix::unistd::fchown(socket, Some(12345.into()), None).unwrap();
+        nix::sys::stat::fstat(socket).unwrap().st_uid
+    });
+    assert_eq!(given, [12345; 2]);
+    let given_ns = now_ns();
+    drop((client, udp));
+    drop(server);
+    tracer.wait_closed([&client_made, &udp_made]);
+    let outcome = tracer.finish();
+    let book = check::Book::new(&outcome.events);
+    for made in [&client_made, &udp_made] {
+        let events = book.of(made);
+        let after = events.iter().filter(|event| event.time_ns > given_ns).count();
+        assert!(after > 0 && after < events.len(), "{events:#?}");
+        for event in events {
+            let wanted = if event.time_ns > given_ns { 12345 } else { 0 };
+            assert_eq!(event.uid, Some(wanted), "{}", event.line);
+        }
+    }
     Done::Passed
 }
 

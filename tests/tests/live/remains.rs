@@ -84,7 +84,7 @@ fn time_wait_begins_once() -> Done {
         assert!(matches!(*old, "FIN_WAIT1" | "FIN_WAIT2" | "CLOSING"), "from {old}: {}", event.line);
         assert_eq!((event.pid, event.owner.as_deref()), (Some(made.pid), Some("created")), "{}", event.line);
         assert_eq!(event.comm.as_deref(), Some(made.comm.as_str()), "{}", event.line);
-        assert_eq!(event.local.and_then(|end| end.port), made.local.map(|end| end.port()), "{}", event.line);
+        check_ends(event, made);
         assert_eq!(event.inode, Some(0), "{}", event.line);
         assert!(matches!(event.kind, Kind::State { in_state_ns: Some(_), .. }), "{}", event.line);
     }
@@ -93,9 +93,18 @@ fn time_wait_begins_once() -> Done {
 
 /// Clients that have closed first, and are in TIME_WAIT.
 fn closed_clients() -> Vec<Made> {
-    let listener = made::listener(Family::V4);
-    let pairs = (0..count(100)).map(|_| Pair::new(Family::V4, &listener));
-    pairs.map(|pair| client_closes_first(pair, b"", b"")[0].made.clone()).collect()
+    let of_family = |family| {
+        let listener = made::listener(family);
+        (0..count(50)).map(|_| client_closes_first(Pair::new(family, &listener), b"", b"")[0].made.clone()).collect()
+    };
+    Family::ALL.into_iter().flat_map(|family| -> Vec<Made> { of_family(family) }).collect()
+}
+
+/// The ends are those of the socket, in the form that its family has.
+fn check_ends(event: &Event, made: &Made) {
+    let ends = [event.local, event.remote].map(|end| end.map(|end| (end.addr, end.port)));
+    let wanted = [made.local, made.remote].map(|end| end.map(|end| (Some(end.ip()), Some(end.port()))));
+    assert_eq!((event.proto.as_str(), ends), (made.proto.as_str(), wanted), "{}", event.line);
 }
 
 fn is_over(events: &[Event], made: &Made) -> bool {
@@ -125,6 +134,7 @@ fn time_wait_ends_with_its_namespace() -> Done {
         check_stay(&steps);
         let (ended, ..) = steps[steps.len() - 1];
         assert_eq!((ended.pid, ended.owner.as_deref()), (Some(made.pid), Some("created")), "{}", ended.line);
+        check_ends(ended, made);
     }
     Done::Passed
 }
@@ -142,8 +152,7 @@ fn time_wait_that_was_there_before_ends() -> Done {
         let steps = steps(&outcome.events, made.cookie);
         let [(ended, "TIME_WAIT", "CLOSE")] = steps[..] else { panic!("{}: {steps:?}", made.name()) };
         assert!(matches!(ended.kind, Kind::State { in_state_ns: None, .. }), "{}", ended.line);
-        assert_eq!(ended.local.and_then(|end| end.port), made.local.map(|end| end.port()), "{}", ended.line);
-        assert_eq!(ended.remote.and_then(|end| end.port), made.remote.map(|end| end.port()), "{}", ended.line);
+        check_ends(ended, made);
     }
     Done::Passed
 }

@@ -1,6 +1,6 @@
 //! The text forms: the same facts, one aligned line per event; the short lines, and the one line of a connection.
 
-use crate::event::{End, Event, Kind};
+use crate::event::{self, End, Event, Kind};
 use crate::lives::client_closes_first;
 use crate::made::{self, Family, Made, Pair};
 use crate::runner::{Done, Test};
@@ -15,6 +15,9 @@ pub const TESTS: &[Test] = &[
     ("text::one_line_a_connection", one_line_a_connection),
     ("text::only_the_kinds_asked_for", only_the_kinds_asked_for),
 ];
+
+/// How far the clocks of two tracers that see the same may be apart, in nanoseconds.
+const NEAR_NS: u64 = 50_000_000;
 
 fn says_what_json_says() -> Done {
     let namespace = NetNs::new().unwrap();
@@ -51,16 +54,46 @@ fn says_what_json_says() -> Done {
         words.extend(end(&event.remote));
         words.push(format!("{}/{}", event.pid.unwrap(), event.comm.clone().unwrap()));
         words.push(event.owner.clone().unwrap());
-        for (label, value) in [("uid", event.uid.map(u64::from)), ("inode", event.inode), ("cookie", event.cookie)] {
-            words.push(format!("{label}={}", value.unwrap()));
-        }
+        let numbers = [
+            ("uid", event.uid.map(u64::from)),
+            ("inode", event.inode),
+            ("cookie", event.cookie),
+            ("netns", event.netns),
+        ];
+        words.extend(numbers.map(|(label, value)| format!("{label}={}", value.unwrap())));
+        // A time that another tracer took is nearly the same.
+        let near = |label: &str, wanted: Option<u64>| {
+            let word = line
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(label))
+                .unwrap_or_else(|| panic!("no {label} in {line:?}"));
+            let seen = (word != "-").then(|| word.parse::<u64>().unwrap());
+            let is = match (seen, wanted) {
+                (Some(seen), Some(wanted)) => seen.abs_diff(wanted) < NEAR_NS,
+                (seen, wanted) => seen == wanted,
+            };
+            assert!(is, "{label}{seen:?}, and not {wanted:?}: {line:?}, which is {event:?}");
+        };
         match &event.kind {
             Kind::Open => words.push("open".into()),
-            Kind::State { old, new, .. } => words.extend(["state".into(), old.clone(), new.clone()]),
+            Kind::State { old, new, in_state_ns } => {
+                words.extend(["state".into(), old.clone(), new.clone()]);
+                near("in_state_ns=", *in_state_ns);
+            }
             Kind::Close(totals) => {
                 words.extend(["close".into(), totals.reason.clone()]);
-                words.extend(totals.rx_bytes.map(|bytes| format!("rx_bytes={bytes}")));
-                words.extend(totals.tx_bytes.map(|bytes| format!("tx_bytes={bytes}")));
+                let or_none = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
+                for (label, value) in [
+                    ("rx_bytes", totals.rx_bytes),
+                    ("tx_bytes", totals.tx_bytes),
+                    ("rtt_us", totals.rtt_us),
+                    ("retransmits", totals.retransmits),
+                ] {
+                    words.push(format!("{label}={}", or_none(value)));
+                }
+                let closer = totals.closed_by.as_ref();
+                words.push(closer.map_or("closed_by=-".into(), |by| format!("closed_by={}/{}", by.pid, by.comm)));
+                near("duration_ns=", totals.duration_ns);
             }
         }
         let there: Vec<&str> = line.split_whitespace().collect();
@@ -68,7 +101,8 @@ fn says_what_json_says() -> Done {
             assert!(there.contains(&word.as_str()), "no {word:?} in {line:?}, which is {event:?}");
         }
         // The date is the same but for how the tracers' clocks were read.
-        assert!(there[0].ends_with('Z') && there[0].len() == 30, "no time in {line:?}");
+        let time_ns = event::time(there[0]).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        assert!(time_ns.abs_diff(event.time_ns) < NEAR_NS, "{line:?} is not of the time of {event:?}");
         assert!(!line.contains('\x1b'), "coloured, but not on a terminal: {line:?}");
         // Aligned: the labels begin in the same column.
         let column = line.find(" uid=");
@@ -144,8 +178,11 @@ fn only_the_kinds_asked_for() -> Done {
         |kind| !matches!(kind, Kind::Close(_)),
     ];
     for (tracer, wanted) in others.into_iter().zip(kinds) {
-        let count = events.iter().filter(|event| wanted(&event.kind)).count();
-        lines(tracer, count);
+        let kind = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].clone();
+        let expected: Vec<_> =
+            events.iter().filter(|event| wanted(&event.kind)).map(|event| kind(&event.line)).collect();
+        let seen: Vec<_> = lines(tracer, expected.len()).iter().map(|line| kind(line)).collect();
+        assert_eq!(seen, expected);
     }
     Done::Passed
 }

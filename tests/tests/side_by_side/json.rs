@@ -10,7 +10,7 @@ use std::collections::HashSet;
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     case: Case,
-    /// The same without `--json`, for netstat.
+    /// The same without `--json`, for netstat; empty where nothing is to be counted by it.
     table: &'static str,
     /// Whether a line of netstat's table is a row.
     is_row: fn(&str) -> bool,
@@ -127,8 +127,8 @@ const TABLE: &[Shape] = &[
     shape(Scene::Tree("odd"), "-Sa --json", "-Sa", socket, &[], |rows| {
         any(rows, |row| row["remote_addrs"][1] == "::1" && row["send_q"] == i32::MAX)
     }),
-    // Nothing in a name or a table may tear a line: there is no netstat to count by here.
-    shape(Scene::Tree("hostile"), "-anp --json", "-V", |_| false, &[], |rows| !rows.is_empty()),
+    // Nothing in a name or a table may tear a line, as it does in netstat's: there is nothing to count by.
+    shape(Scene::Tree("hostile"), "-anp --json", "", |_| false, &[], |rows| !rows.is_empty()),
 ];
 
 /// Every view.
@@ -179,10 +179,13 @@ impl Shape {
         if !(self.holds)(&rows) {
             return Err(format!("what must hold of the rows does not:\n{outcome:?}"));
         }
+        if self.table.is_empty() {
+            return Ok(());
+        }
         let net_tools = programs::net_tools().ok_or("net-tools is not installed")?;
         let table = Case { args: self.table, ..self.case }.run(theatre, net_tools, None)?;
         let expected = String::from_utf8_lossy(&table.stdout).lines().filter(|line| (self.is_row)(line)).count();
-        if expected != rows.len() && expected > 0 {
+        if expected != rows.len() {
             return Err(format!("{} rows, and netstat prints {expected}\n{outcome:?}", rows.len()));
         }
         Ok(())

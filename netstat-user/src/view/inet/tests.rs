@@ -105,6 +105,19 @@ fn json_rows() {
     );
 }
 
+/// Hundredths are two digits, as in the text.
+#[test]
+fn json_seconds() {
+    for (expires, seconds) in [(0, "0.00"), (5, "0.05"), (110, "1.10"), (6_001, "60.01")] {
+        let row = sample(Proto::Tcp, "127.0.0.1/1", "127.0.0.1/2", 1);
+        let row = SocketRow { timer: Timer { expires, ..row.timer }, ..row };
+        let mut out = Vec::new();
+        json(&mut out, &row, &Labels::default(), &[], &Beyond::default());
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(&format!("\"seconds\":{seconds},")), "{seconds}: {text}");
+    }
+}
+
 /// A socket that ended a second and a half before time 9.5 s, after 103 microseconds.
 fn closed(netns: Option<u32>) -> ClosedSocket {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port });

@@ -261,7 +261,7 @@ fn accept32(listener: i32, how: &str) {
     let listener = parents(listener);
     assert!(listen_up());
     let mut stream = TcpStream::from(super::compat::accept(&listener, how));
-    say(&Made::accepted(&stream));
+    say(&Made::accepted_unasked(&stream));
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
     // It has the connection for a while longer.
     while listen_up() {}

@@ -6,16 +6,19 @@ use crate::lives::{self, LISTENED};
 use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
 use netstat_tests::netns::NetNs;
-use netstat_tests::truth::paths::{ACTIVE_CLIENT, ACTIVE_SERVER};
-use netstat_tests::truth::wire::{self, ACK, FIN, HERE, RST, SYN, Segment, Wire};
-use socket2::Domain;
-use std::io::Read;
+use netstat_tests::truth::paths::{ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_SERVER};
+use netstat_tests::truth::wire::{self, ACK, FIN, HERE, HOST_UNREACHABLE, RST, SYN, Segment, Wire};
+use nix::errno::Errno;
+use socket2::{Domain, SockRef};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("corners::listener_that_reset_a_stray_segment", listener_that_reset_a_stray_segment),
     ("corners::client_that_reset_a_wrong_answer", client_that_reset_a_wrong_answer),
+    ("corners::established_that_is_answered_unreachable", established_that_is_answered_unreachable),
     ("corners::socket_that_was_disconnected_and_connects_again", socket_that_was_disconnected_and_connects_again),
     ("corners::socket_that_was_disconnected_and_listens", socket_that_was_disconnected_and_listens),
 ];
@@ -90,6 +93,44 @@ fn client_that_reset_a_wrong_answer() -> Done {
     // The SYN may have been sent again.
     life.retransmits = None;
     check::lives(&tracer.finish(), &[life]);
+    Done::Passed
+}
+
+/// A connection sends, and hears from a router why nobody answers: the kernel goes on sending until it gives up, and then reports that
+/// instead of the timeout. That there is no way is a reason; that a source route failed (`EOPNOTSUPP`) is none.
+fn established_that_is_answered_unreachable() -> Done {
+    const SOURCE_ROUTE_FAILED: u8 = 5;
+    let (namespace, wire) = match wired(Wire::tun) {
+        Ok(both) => both,
+        Err(done) => return done,
+    };
+    let mut tracer = traced(&namespace, &[]);
+    let lives = namespace.enter(|| {
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let ends = [
+            (HOST_UNREACHABLE, Errno::EHOSTUNREACH, "unreachable"),
+            (SOURCE_ROUTE_FAILED, Errno::EOPNOTSUPP, "timed_out"),
+        ];
+        let lives = ends.map(|(code, error, reason)| {
+            let from = SocketAddrV4::new(wire::THERE, 5000 + u16::from(code));
+            let answer = wire.syn(from, v4(&listener));
+            wire.send(&answer.answer(ACK));
+            let (mut server, _) = listener.accept().unwrap();
+            SockRef::from(&server).set_tcp_user_timeout(Some(Duration::from_millis(700))).unwrap();
+            let made = Made::accepted(&server);
+            server.write_all(b"into the void").unwrap();
+            let sent = std::iter::repeat_with(|| wire.expect(ACK)).find(|segment| segment.payload > 0).unwrap();
+            wire.send_unreachable(&sent, code);
+            let failed = server.read(&mut [0; 1]).unwrap_err();
+            assert_eq!(failed.raw_os_error(), Some(error as i32));
+            let mut life = Life::tcp(&made, BROKEN_SERVER, reason).bytes(0, 13);
+            life.retransmits = None;
+            life
+        });
+        Vec::from(lives)
+    });
+    tracer.wait_closed(lives.iter().map(|life| &life.made));
+    check::lives(&tracer.finish(), &lives);
     Done::Passed
 }
 

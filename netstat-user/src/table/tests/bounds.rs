@@ -1,0 +1,100 @@
+//! How much is kept, and what it takes.
+
+use super::*;
+
+fn closed(table: &mut Table, id: u16, closed_ns: u64) {
+    table.event(&SocketEvent { time_ns: closed_ns, ..event(id, EventKind::Close(TOTALS), 0) });
+}
+
+fn listener(id: u16) -> SocketRow {
+    row(id, Proto::Tcp, TcpState::Listen, 1_000 + u64::from(id))
+}
+
+#[test]
+fn bytes_are_those_of_rows_and_indexes() {
+    const ROWS: u16 = 1 << 10;
+    let mut table = Table::new(LIMITS);
+    assert_eq!(table.bytes(), 0);
+    table.begin_listing();
+    table.listing(&listing((0..ROWS).map(|id| SocketRow { cookie: Some(id.into()), ..listener(id) }).collect()), 0);
+    let rows = usize::from(ROWS);
+    // Beside the row its neighbours, and in each of three tables, which are at most 7/8 full, a number and a byte.
+    let expected = rows * (Table::ROW_BYTES + 8) + 3 * 2 * rows * 5;
+    assert!(table.bytes().abs_diff(expected) < expected / 50, "{} bytes, and not {expected}", table.bytes());
+    // A place that is free is noted, and used again.
+    let before = table.bytes();
+    table.begin_listing();
+    table.listing(&listing((rows as u16 / 2..ROWS).map(listener).collect()), 0);
+    assert_eq!(table.len(), rows / 2);
+    let (noted, kept) = (table.bytes() - before, LIMITS.recent_count.next_power_of_two() * Table::CLOSED_BYTES);
+    assert_eq!(noted, rows / 2 * size_of::<u32>() + kept);
+    table.begin_listing();
+    table.listing(&listing((0..ROWS).map(listener).collect()), 0);
+    assert_eq!((table.len(), table.bytes()), (rows, before + noted));
+}
+
+#[test]
+fn what_is_forgotten_is_known_by_its_time_and_its_cause() {
+    let forgotten = |table: &Table| (table.recent_len(), table.forgotten_ns(), table.is_crowded());
+    let mut table = Table::new(LIMITS);
+    (0..3).for_each(|id| closed(&mut table, id, 10 + u64::from(id)));
+    assert_eq!(forgotten(&table), (3, 0, false), "all are there");
+    closed(&mut table, 3, 20);
+    assert_eq!(forgotten(&table), (3, 10, true), "too many");
+    table.expire(1_011);
+    assert_eq!(forgotten(&table), (3, 10, true), "as old as may be");
+    table.expire(1_012);
+    assert_eq!(forgotten(&table), (2, 11, false), "too old");
+    closed(&mut table, 4, 1_021);
+    assert_eq!(forgotten(&table), (1, 20, false), "one that comes lets those go that are too old");
+    let mut none = Table::new(Limits { recent_count: 0, ..LIMITS });
+    closed(&mut none, 1, 30);
+    closed(&mut none, 2, 29);
+    assert_eq!(forgotten(&none), (0, 30, true), "none is kept");
+}
+
+#[test]
+fn a_table_says_how_many_it_has() {
+    let mut table = Table::new(LIMITS);
+    assert!(table.is_empty());
+    table.event(&open(1, 5));
+    assert_eq!((table.is_empty(), table.len(), table.live().count()), (false, 1, 1));
+}
+
+/// Only a namespace that was read shows that a socket is gone; nobody holds it, and no event told of it for so many listings.
+#[test]
+fn an_unseen_socket_stays_for_exactly_so_many_listings() {
+    let mut table = Table::new(LIMITS);
+    table.begin_listing();
+    table.listing(&listing(vec![listener(1)]), 0);
+    let elsewhere =
+        Listing { spaces: Some(HashSet::from_iter([2])), held: Some(HashSet::new()), ..listing(Vec::new()) };
+    for left in (0..=UNSEEN).rev() {
+        table.begin_listing();
+        let correction = table.listing(&elsewhere, 0);
+        assert_eq!((table.len() as u64, correction.removed), if left > 0 { (1, 0) } else { (0, 1) }, "{left} left");
+    }
+}
+
+/// A row of a protocol that was not read says nothing, and a socket of one is not missing.
+#[test]
+fn protocols_that_were_not_read_stay() {
+    let mut table = Table::new(LIMITS);
+    table.begin_listing();
+    table.listing(&listing(vec![listener(1), row(2, Proto::Udp, TcpState::Close, 9)]), 0);
+    table.begin_listing();
+    let correction = table.listing(&Listing { protos: vec![Proto::Udp], ..listing(Vec::new()) }, 0);
+    assert_eq!((correction.removed, table.live().next().unwrap().proto), (1, Proto::Tcp));
+}
+
+/// A close without a port, as the kernel reports it of a socket that has given its port back, does not take away the ends that are known.
+#[test]
+fn a_close_without_a_port_keeps_the_ends() {
+    let mut table = Table::new(LIMITS);
+    table.event(&event(1, state(TcpState::SynSent, TcpState::Established), 9));
+    let bare = |port| Some(EventEnd { addr: [0, 0, 0, 0].into(), port });
+    let close = event(1, EventKind::Close(TOTALS), 0);
+    table.event(&SocketEvent { local: bare(None), remote: bare(Some(0)), ..close });
+    let known = table.recent(10, 10).next().unwrap().socket;
+    assert_eq!((known.local, known.remote, known.inode), (Some(end(1, 1001)), Some(end(2, 80)), 9));
+}
