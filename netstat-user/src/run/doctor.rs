@@ -17,7 +17,6 @@ use crate::stdio::waiting::Waiting;
 use crate::stdio::{Written, print, screen};
 use crate::view::doctor::{HookFinding, Refused, Report};
 use crate::view::text::span;
-use std::io;
 use std::path::Path;
 
 /// Buffer of the trial: nothing is read from it.
