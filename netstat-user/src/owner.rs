@@ -334,7 +334,10 @@ mod tests {
         owners.scanned(1, 10, Comm::new(b"server"));
         owners.listening(1, end("127.0.0.1", 80), 1);
         assert_eq!(resolved(&mut owners, SocketEvent { netns: Some(2), ..child("127.0.0.1") }), None);
-        assert_eq!(resolved(&mut owners, SocketEvent { local: Some(end("127.0.0.1", 81)), ..child("127.0.0.1") }), None);
+        assert_eq!(
+            resolved(&mut owners, SocketEvent { local: Some(end("127.0.0.1", 81)), ..child("127.0.0.1") }),
+            None
+        );
         assert_eq!(resolved(&mut owners, child("127.0.0.2")), None);
         // What is no beginning inherits nothing; a connection that was not seen to begin does.
         let kind = state(TcpState::Established, TcpState::CloseWait);
