@@ -1,16 +1,17 @@
 //! Who accepts a connection: until then it has the owner of its listener.
 
 use crate::{
-    owner,
-    read::{Addr, Memory, Probed, Typed, offset},
-    remembered::{count, recall},
-    report::enabled,
+    count::count,
+    process,
+    read::{Addr, Memory, Probed, Typed, offset, task},
+    remembered::recall,
+    setup::enabled,
     wanted,
 };
-use netstat_ebpf::{ABSENT, Field, Grade, IPPROTO_MPTCP, counter};
-
-/// `IORING_OP_ACCEPT` of `include/uapi/linux/io_uring.h`.
-const IORING_OP_ACCEPT: u8 = 13;
+use netstat_ebpf::{
+    ABSENT, Field, Grade, counter,
+    linux::{IORING_OP_ACCEPT, IPPROTO_MPTCP},
+};
 
 /// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2). The first of them
 /// makes an inherited connection the process's own; true for that one.
@@ -19,15 +20,10 @@ pub fn take_over<M: Memory>(sk: Addr) -> bool {
     if !enabled() {
         return false;
     }
-    let r = recall::<M>(sk);
-    if r.is_null() {
-        return false;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
+    let Some(r) = recall::<M>(sk) else { return false };
     let child = r.grade == Grade::None as u8 && r.created_ns != 0;
     if (child || r.grade == Grade::Inherited as u8)
-        && let Some(process) = owner::current()
+        && let Some(process) = process::current()
     {
         process.take(r, Grade::Accepted);
         return true;
@@ -53,7 +49,7 @@ fn accepted(fd: u64) -> Option<bool> {
         return None;
     }
     let sk = socket_of(fd)?;
-    if !recall::<Probed>(sk).is_null() {
+    if recall::<Probed>(sk).is_some() {
         Some(take_over::<Probed>(sk))
     } else if Probed::get::<u16>(sk, Field::SkProtocol) == Some(IPPROTO_MPTCP) {
         Some(take_over::<Probed>(Probed::follow(sk, Field::MptcpFirst)?))
@@ -81,7 +77,7 @@ pub fn completed(req: Addr, cqe: Addr) {
 /// The `struct sock` behind a descriptor of the current process.
 #[inline(always)]
 fn socket_of(fd: u64) -> Option<Addr> {
-    let table = Typed::follow(Typed::follow(owner::task()?, Field::TaskFiles)?, Field::FilesFdt)?;
+    let table = Typed::follow(Typed::follow(task()?, Field::TaskFiles)?, Field::FilesFdt)?;
     if fd >= u64::from(Typed::get::<u32>(table, Field::FdtableMaxFds)?) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The kernel's table of connections, and of what remains of them: `struct inet_hashinfo`.
+//! The kernel's table of connections, requests and TIME_WAIT minisockets: `struct inet_hashinfo`.
 
 use crate::read::{Addr, Memory, Probed, offset};
 use netstat_ebpf::{ABSENT, Field};

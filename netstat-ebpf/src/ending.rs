@@ -1,33 +1,28 @@
 //! How TCP sockets end: why, after how much, by whom.
 
 use crate::{
-    BIRTHS,
-    owner::{self, Process, is_holder},
+    ends::{Tuple, kept_port},
+    owner::{self, is_holder},
+    process::Process,
     read::{Addr, Memory, Probed, offset},
     remembered::{
-        CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, UNREPORTED, count, forget, recall, remember,
+        CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, forget, recall, recall_same, remember,
     },
-    report::{enabled, report_close},
-    tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT, Tuple, current_state, kept_port, recall_same},
+    report::report_close,
+    setup::enabled,
     wanted,
 };
-use netstat_ebpf::{ABSENT, AF_INET6, Field, HAS_TUPLE, IPPROTO_TCP, Reason, counter};
-
-/// Errors of `include/uapi/asm-generic/errno*.h` that end a connection.
-const EACCES: i32 = 13;
-const EPIPE: i32 = 32;
-const ENONET: i32 = 64;
-const ENETDOWN: i32 = 100;
-const ENETUNREACH: i32 = 101;
-const ECONNABORTED: i32 = 103;
-const ECONNRESET: i32 = 104;
-const ETIMEDOUT: i32 = 110;
-const ECONNREFUSED: i32 = 111;
-const EHOSTDOWN: i32 = 112;
-const EHOSTUNREACH: i32 = 113;
-
-/// `SOCK_DONE` of `enum sock_flags`: set by `tcp_fin`, that is, when the peer's FIN has come.
-const SOCK_DONE: u64 = 1 << 1;
+use netstat_ebpf::{
+    ABSENT, Field, HAS_TUPLE, Reason,
+    linux::{
+        AF_INET6, IPPROTO_TCP, SHUTDOWN_MASK, SOCK_DONE, TCPHDR_FIN,
+        errno::{
+            EACCES, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENONET,
+            EPIPE, ETIMEDOUT,
+        },
+        tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT},
+    },
+};
 
 /// Counts a connection that is over, before `tcp_disconnect` clears the counters, and why it is.
 #[inline(always)]
@@ -102,10 +97,8 @@ pub fn mark_close<M: Memory>(sk: Addr) {
         Some(_) if netstat_data_wait(M::number(sk)) != 0 => DATA_WAIT,
         Some(segments) => u64::from(segments) + 1,
     };
-    let r = recall::<M>(sk);
-    if !r.is_null() {
-        // SAFETY: a value of a map.
-        unsafe { (*r).mark = mark };
+    if let Some(r) = recall::<M>(sk) {
+        r.mark = mark;
     }
 }
 
@@ -118,7 +111,6 @@ pub extern "C" fn netstat_data_wait(sk: u64) -> u32 {
 
 #[inline(always)]
 fn do_data_wait(sk: Addr) -> bool {
-    const FIN: u8 = 1;
     let cb = offset(Field::SkbCb);
     if cb == ABSENT {
         return false;
@@ -136,7 +128,7 @@ fn do_data_wait(sk: Addr) -> bool {
         }
         let cb = skb.wrapping_add(cb as usize);
         let [from, to]: [u32; 2] = Probed::at(cb);
-        let fin = Probed::get::<u8>(cb, Field::TcpCbFlags).unwrap_or_default() & FIN;
+        let fin = Probed::get::<u8>(cb, Field::TcpCbFlags).unwrap_or_default() & TCPHDR_FIN;
         if to.wrapping_sub(from) > u32::from(fin) {
             return true;
         }
@@ -168,10 +160,9 @@ fn both_ways_shut<M: Memory>(sk: Addr) -> bool {
     M::get::<u8>(sk, Field::SkShutdown).is_none_or(is_both_ways)
 }
 
-/// `SHUTDOWN_MASK` of `include/net/sock.h`.
 #[inline(always)]
 fn is_both_ways(shut: u8) -> bool {
-    shut & 3 == 3
+    shut & SHUTDOWN_MASK == SHUTDOWN_MASK
 }
 
 /// Adds the counters of `struct tcp_sock` to the totals.
@@ -203,12 +194,10 @@ pub fn send_reset<M: Memory>(sk: Addr) {
     if sk.is_null() || !enabled() {
         return;
     }
-    let r = recall::<M>(sk);
-    if r.is_null() || matches!(current_state::<M>(sk), LISTEN | SYN_SENT) {
-        return;
+    let Some(r) = recall::<M>(sk) else { return };
+    if !matches!(M::state(sk), LISTEN | SYN_SENT) {
+        r.flags |= SENT_RESET;
     }
-    // SAFETY: a value of a map.
-    unsafe { (*r).flags |= SENT_RESET };
 }
 
 /// Body of the hooks on `tcp_destroy_sock`: the end of a TCP socket.
@@ -217,19 +206,16 @@ pub fn destroy<M: Memory>(sk: Addr) {
     if !enabled() {
         return;
     }
-    let mut r = recall_same::<M>(sk);
-    if r.is_null() {
+    let mut known = recall_same::<M>(sk);
+    if known.is_none() {
         let family = M::get::<u16>(sk, Field::SkcFamily).map_or(0, |family| family as u8);
         if wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, false) || !wanted::netns(M::netns(sk)) {
             return;
         }
-        r = remember::<M>(sk);
+        known = remember::<M>(sk);
     }
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    end::<M>(sk, unsafe { &mut *r });
+    let Some(r) = known else { return };
+    end::<M>(sk, r);
     forget::<M>(sk);
 }
 
@@ -239,10 +225,7 @@ pub fn destroy_left_out<M: Memory>(sk: Addr) {
     if !enabled() {
         return;
     }
-    let r = recall_same::<M>(sk);
-    if !r.is_null() {
-        // SAFETY: a value of a map.
-        let r = unsafe { &mut *r };
+    if let Some(r) = recall_same::<M>(sk) {
         end::<M>(sk, r);
         r.marks |= ENDED;
     }
@@ -287,12 +270,8 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered) {
             add_totals::<M>(sk, tcp, r);
         }
     }
-    if !matches!(r.state, 0 | CLOSE) && r.flags & UNREPORTED == 0 && BIRTHS.load() != 0 {
-        // The kernel left out every program on the transition that ended it.
-        count(counter::LOST);
-        if r.reason == Reason::Closed as u8 {
-            r.reason = Reason::Unknown as u8;
-        }
+    if r.count_skipped(CLOSE) && r.reason == Reason::Closed as u8 {
+        r.reason = Reason::Unknown as u8;
     }
     // Not closed in a transition: it never had one, or its last connection had ended before.
     if r.marks & HELD != 0 || r.closer == Process::NONE && is_holder(r) {

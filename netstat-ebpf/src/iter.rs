@@ -1,7 +1,7 @@
 //! The second object: iterators over sockets and descriptors, small so that a table need not wait for the tracer's load.
 //!
 //! Each program is called once per object of its walk and writes one record. Reads are typed: the verifier knows what every
-//! pointer points to, and the offsets come from the kernel's BTF by way of [`OFFSETS`](object::OFFSETS).
+//! pointer points to, and the offsets come from the kernel's BTF by way of the global `OFFSETS`.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(not(target_arch = "bpf"))]
@@ -16,11 +16,12 @@ mod object {
             bpf_skc_to_tcp_timewait_sock, bpf_sock_from_file,
         },
     };
-    use netstat_ebpf::snapshot::{
-        FIELDS, Field, HolderRecord, NO_ORDER, SocketRecord, TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT,
-        UdpRecord,
+    use netstat_ebpf::ABSENT;
+    use netstat_ebpf::linux::{
+        AF_INET6,
+        tcp::{LISTEN, NEW_SYN_RECV, SYN_RECV, TIME_WAIT},
     };
-    use netstat_ebpf::{ABSENT, AF_INET6};
+    use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, SocketRecord, UdpRecord};
 
     /// An address in kernel memory.
     type Addr = *const u8;
@@ -168,7 +169,7 @@ mod object {
     /// `get_tcp4_sock`, `get_tcp6_sock`.
     #[inline(always)]
     fn full(tp: Addr, state: u8) -> Rest {
-        let recv_q = if state == TCP_LISTEN {
+        let recv_q = if state == LISTEN {
             get(tp, Field::SkAckBacklog)
         } else {
             let unread = get::<u32>(tp, Field::TcpRcvNxt).wrapping_sub(get(tp, Field::TcpCopiedSeq));
@@ -227,7 +228,7 @@ mod object {
         let mini =
             Rest { inode: 0, expires: 0, recv_q: 0, send_q: 0, lport, state, timer: 0, retransmits: 0, probes: 0 };
         let rest = match state {
-            TCP_TIME_WAIT => {
+            TIME_WAIT => {
                 // SAFETY: the helper gives null unless it is such a minisocket.
                 let tw: Addr = unsafe { bpf_skc_to_tcp_timewait_sock(any) }.cast();
                 if tw.is_null() {
@@ -236,7 +237,7 @@ mod object {
                 let expires = until(get(inside(tw, Field::TwTimer), Field::TimerExpires));
                 Rest { state: get(tw, Field::TwSubstate), timer: 3, expires, ..mini }
             }
-            TCP_NEW_SYN_RECV => {
+            NEW_SYN_RECV => {
                 // SAFETY: as above.
                 let request: Addr = unsafe { bpf_skc_to_tcp_request_sock(any) }.cast();
                 if request.is_null() {
@@ -244,7 +245,7 @@ mod object {
                 }
                 let expires = until(get(inside(request, Field::ReqTimer), Field::TimerExpires));
                 let retransmits = at::<u8>(inside(request, Field::ReqNumRetrans).wrapping_add(1)) >> 1;
-                Rest { state: TCP_SYN_RECV, timer: 1, expires, retransmits, ..mini }
+                Rest { state: SYN_RECV, timer: 1, expires, retransmits, ..mini }
             }
             _ => {
                 // SAFETY: as above.

@@ -1,17 +1,21 @@
 //! Listeners by port: whose a connection is that no request links to its listener.
 
 use crate::{
-    LISTENERS,
-    atomic::Word,
     read::{Addr, Memory, Probed, offset},
+    sys::Word,
 };
+use aya_ebpf::{macros::map, maps::Array};
 use netstat_ebpf::{ABSENT, Field};
+
+/// Sockets that listen.
+#[map]
+static LISTENERS: Array<Listeners> = Array::with_max_entries(LISTENER_SETS, 0);
 
 /// Binary logarithm of the number of sets in [`LISTENERS`].
 const SETS_BITS: u32 = 8;
 
 /// Number of sets of [`LISTENERS`].
-pub const LISTENER_SETS: u32 = 1 << SETS_BITS;
+const LISTENER_SETS: u32 = 1 << SETS_BITS;
 
 /// Listeners of a set.
 const WAYS: usize = 64;
@@ -21,12 +25,11 @@ const WAITING: usize = 16;
 
 /// Addresses of sockets that listen at some ports, 0 where there is none.
 #[repr(C)]
-pub struct Listeners([Word; WAYS]);
+struct Listeners([Word; WAYS]);
 
 #[inline(always)]
 fn set(port: u16) -> Option<&'static Listeners> {
-    // SAFETY: a value of the map; its words are atomics.
-    LISTENERS.get_ptr(u32::from(port) & (LISTENER_SETS - 1)).map(|set| unsafe { &*set })
+    LISTENERS.get(u32::from(port) & (LISTENER_SETS - 1))
 }
 
 /// Puts a listener in the place of another, or of none (0). Where too many listen at such ports, it is not noted. The verifier checks it by

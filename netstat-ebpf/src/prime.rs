@@ -3,25 +3,21 @@
 
 use crate::{
     listen,
-    owner::{self, Process},
-    read::{Addr, Memory, Probed, Typed},
+    process::{self, Process},
+    read::{Addr, Memory, Probed, Typed, socket_of_file, write},
     remembered::{OUTSIDE, recall, remember},
-    report::since,
-    sock::SOCK_RAW,
-    tcp::LISTEN,
+    setup::since,
     wanted,
 };
-use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
-use netstat_ebpf::{AF_INET, AF_INET6, Field, FoundRecord, Grade, IPPROTO_MPTCP, IPPROTO_TCP, RAW};
-
-/// Where an iterator writes (`struct seq_file *`).
-pub type Output = *const u8;
+use netstat_ebpf::{
+    Field, FoundRecord, Grade, RAW,
+    linux::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_RAW, tcp::LISTEN},
+};
 
 /// Body of the `task_file` iterator: a task holds a file. The first one to hold a socket, in the order of process numbers, is its owner.
 #[inline(always)]
-pub fn held(output: Output, task: Addr, file: Addr) {
-    // SAFETY: a trusted `struct file *`; the verifier insists.
-    let socket: Addr = unsafe { bpf_sock_from_file(file.cast_mut().cast()) }.cast();
+pub fn held(output: Addr, task: Addr, file: Addr) {
+    let socket = socket_of_file(file);
     if socket.is_null() {
         return;
     }
@@ -37,17 +33,15 @@ pub fn held(output: Output, task: Addr, file: Addr) {
 }
 
 #[inline(always)]
-fn give<M: Memory>(output: Output, sk: Addr, task: Addr, file: Addr) {
+fn give<M: Memory>(output: Addr, sk: Addr, task: Addr, file: Addr) {
     let Some(family) = M::get::<u16>(sk, Field::SkcFamily) else { return };
     let family = family as u8;
     if family != AF_INET && family != AF_INET6 {
         return;
     }
-    let mut r = recall::<M>(sk);
+    let mut known = recall::<M>(sk);
     let mut grade = Grade::Scanned;
-    if !r.is_null() {
-        // SAFETY: a value of a map.
-        let r = unsafe { &*r };
+    if let Some(r) = &known {
         if r.grade == Grade::Inherited as u8 {
             grade = Grade::Accepted;
         } else if r.grade != Grade::None as u8 && !r.owner.is_gone() {
@@ -65,21 +59,17 @@ fn give<M: Memory>(output: Output, sk: Addr, task: Addr, file: Addr) {
     else {
         return;
     };
-    let Some(process) = owner::found(leader, pid) else { return };
-    let new = r.is_null();
+    let Some(process) = process::found(leader, pid) else { return };
+    let new = known.is_none();
     if new {
-        r = remember::<M>(sk);
+        known = remember::<M>(sk);
     }
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
+    let Some(r) = known else { return };
     // Who asks for them by then wants to know them.
     if since().is_some() && !found(output, file, process) {
         return;
     }
-    process.own(r, grade, owner::cgroup_of(leader));
+    process.own(r, grade, process::cgroup_of(leader));
     // Which cgroups that is below of, user space finds out.
     r.marks &= !OUTSIDE;
     if !new && r.family != 0 {
@@ -109,11 +99,8 @@ fn give<M: Memory>(output: Output, sk: Addr, task: Addr, file: Addr) {
 
 /// Writes who holds a connection; false where the output is full: the kernel comes back with the same file at the next read.
 #[inline(always)]
-fn found(output: Output, file: Addr, process: Process) -> bool {
+fn found(output: Addr, file: Addr, process: Process) -> bool {
     let inode = Typed::follow(file, Field::FileInode).and_then(|inode| Typed::get::<u64>(inode, Field::InodeIno));
     let record = FoundRecord { inode: inode.unwrap_or(0), pid: process.tgid, start: process.start };
-    // SAFETY: the verifier knows the output; the record is whole and has no padding.
-    let written =
-        unsafe { bpf_seq_write(output.cast_mut().cast(), (&raw const record).cast(), size_of::<FoundRecord>() as u32) };
-    written == 0
+    write(output, &record)
 }

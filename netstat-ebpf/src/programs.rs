@@ -1,10 +1,14 @@
 //! Entry points: one thin wrapper per hook and attach variant.
 
 use crate::{
-    CLASSIC_FIRST, accept, ending, mini, owner, prime,
-    read::{Addr, Probed, Typed, offset},
-    request, sock, tcp,
-    undisturbed::undisturbed,
+    accept, ending,
+    ends::{Given, Tuple},
+    mini, prime, process,
+    read::{Addr, Memory, Probed, Typed, offset},
+    request, sock,
+    stand_in::{is_left_out, is_taken, is_unseen, see, stand_in, stand_ins_report},
+    sys::{self, field, undisturbed},
+    tcp, time_wait,
 };
 use aya_ebpf::{
     EbpfContext,
@@ -15,7 +19,7 @@ use aya_ebpf::{
     },
 };
 use aya_log_ebpf::debug;
-use netstat_ebpf::{ABSENT, AF_INET6, Field};
+use netstat_ebpf::{ABSENT, Field, linux::AF_INET6};
 
 /// Offset of `skaddr` in the records of the classic tracepoints.
 const SKADDR: usize = 8;
@@ -32,9 +36,9 @@ pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
         let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
         log!(&ctx, "inet_sock_set_state", old, new);
-        if !tcp::is_taken::<Typed>(sk, old as u8, new as u8) {
-            tcp::see(sk, new as u8);
-            tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+        if !is_taken::<Typed>(sk, old as u8, new as u8) {
+            see(sk, new as u8);
+            tcp::state::<Typed>(sk, old as u8, new as u8, Given::NOTHING);
         }
     });
     0
@@ -45,9 +49,9 @@ pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
 pub fn state_nested(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
         let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-        if tcp::is_unseen::<Typed>(sk, new as u8) {
+        if is_unseen::<Typed>(sk, new as u8) {
             log!(&ctx, "inet_sock_set_state, nested", old, new);
-            tcp::state::<Typed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+            tcp::state::<Typed>(sk, old as u8, new as u8, Given::NOTHING);
         }
     });
     0
@@ -58,18 +62,11 @@ pub fn state_raw_tp(ctx: RawTracePointContext) -> i32 {
     undisturbed(|| {
         let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
         log!(&ctx, "inet_sock_set_state", old, new);
-        if !tcp::is_taken::<Probed>(sk, old as u8, new as u8) {
-            tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+        if !is_taken::<Probed>(sk, old as u8, new as u8) {
+            tcp::state::<Probed>(sk, old as u8, new as u8, Given::NOTHING);
         }
     });
     0
-}
-
-/// A field of a classic tracepoint's record, at an offset that the plan has checked in tracefs.
-#[inline(always)]
-fn field<T>(ctx: &TracePointContext, offset: usize) -> T {
-    // SAFETY: the verifier admits only loads inside the record.
-    unsafe { core::ptr::read_volatile(ctx.as_ptr().cast_const().byte_add(offset).cast()) }
 }
 
 /// The record is laid out as `include/trace/events/sock.h` has it since 5.6.
@@ -85,10 +82,10 @@ pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
         } else {
             ([u64::from(field::<u32>(&ctx, 32)), 0], [u64::from(field::<u32>(&ctx, 36)), 0])
         };
-        let tuple = tcp::Tuple { laddr, raddr, lport: field(&ctx, 24), rport: field(&ctx, 26) };
-        tcp::Given { family, protocol: field(&ctx, 30), tuple }
+        let tuple = Tuple { laddr, raddr, lport: field(&ctx, 24), rport: field(&ctx, 26) };
+        Given { family, protocol: field(&ctx, 30), tuple }
     } else {
-        tcp::Given::NOTHING
+        Given::NOTHING
     };
     tcp::state::<Probed>(sk as Addr, old as u8, new as u8, given);
     0
@@ -98,10 +95,10 @@ pub fn state_tracepoint(ctx: TracePointContext) -> u32 {
 #[tracepoint(name = "inet_sock_set_state", category = "sock")]
 pub fn state_left_out(ctx: TracePointContext) -> u32 {
     let (sk, old, new) = (field::<u64>(&ctx, SKADDR) as Addr, field::<i32>(&ctx, 16), field::<i32>(&ctx, 20));
-    if CLASSIC_FIRST.load() == 0 && tcp::is_left_out::<Probed>(sk, new as u8) {
+    if stand_ins_report() && is_left_out::<Probed>(sk, new as u8) {
         log!(&ctx, "inet_sock_set_state, left out", old, new);
-        tcp::stand_in(sk, new as u8);
-        tcp::state::<Probed>(sk, old as u8, new as u8, tcp::Given::NOTHING);
+        stand_in(sk, new as u8);
+        tcp::state::<Probed>(sk, old as u8, new as u8, Given::NOTHING);
     }
     0
 }
@@ -117,9 +114,9 @@ fn words(ctx: &TracePointContext, offset: usize) -> [u64; 2] {
 pub fn state_fentry(ctx: FEntryContext) -> i32 {
     undisturbed(|| {
         let (sk, new): (Addr, i32) = (ctx.arg(0), ctx.arg(1));
-        let old = tcp::current_state::<Typed>(sk);
+        let old = Typed::state(sk);
         log!(&ctx, "tcp_set_state", old, new);
-        tcp::state::<Typed>(sk, old, new as u8, tcp::Given::NOTHING);
+        tcp::state::<Typed>(sk, old, new as u8, Given::NOTHING);
     });
     0
 }
@@ -127,9 +124,9 @@ pub fn state_fentry(ctx: FEntryContext) -> i32 {
 #[kprobe(function = "tcp_set_state")]
 pub fn state_kprobe(ctx: ProbeContext) -> u32 {
     if let (Some(sk), Some(new)) = (ctx.arg::<Addr>(0), ctx.arg::<i32>(1)) {
-        let old = tcp::current_state::<Probed>(sk);
+        let old = Probed::state(sk);
         log!(&ctx, "tcp_set_state", old, new);
-        tcp::state::<Probed>(sk, old, new as u8, tcp::Given::NOTHING);
+        tcp::state::<Probed>(sk, old, new as u8, Given::NOTHING);
     }
     0
 }
@@ -159,7 +156,7 @@ pub fn destroy_tracepoint(ctx: TracePointContext) -> u32 {
 /// Stands in for those above, as [`state_left_out`] does.
 #[tracepoint(name = "tcp_destroy_sock", category = "tcp")]
 pub fn destroy_left_out(ctx: TracePointContext) -> u32 {
-    if CLASSIC_FIRST.load() == 0 {
+    if stand_ins_report() {
         ending::destroy_left_out::<Probed>(field::<u64>(&ctx, SKADDR) as Addr);
     }
     0
@@ -183,7 +180,7 @@ pub fn reset_raw_tp(ctx: RawTracePointContext) -> i32 {
 
 #[cgroup_sock(sock_create)]
 pub fn sock_create(ctx: SockContext) -> i32 {
-    created(&ctx, sock::is_refused());
+    created(&ctx, sys::is_refused());
     1
 }
 
@@ -196,44 +193,34 @@ pub fn sock_create_alone(ctx: SockContext) -> i32 {
 
 #[inline(always)]
 fn created(ctx: &SockContext, refused: bool) {
-    // SAFETY: the verifier turns these into loads of the socket's own fields.
-    let (family, protocol) = unsafe { ((*ctx.sock).family, (*ctx.sock).protocol) };
-    debug!(ctx, "sock_create family={} protocol={}", family, protocol);
-    sock::create(ctx.sock, refused);
+    let socket = sys::Socket::of(ctx);
+    debug!(ctx, "sock_create family={} protocol={}", socket.family, socket.protocol);
+    sock::create(ctx, refused);
 }
 
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
-    // SAFETY: the verifier turns these into loads of the address asked for.
-    let (addr, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
-    connects(&ctx, [u64::from(addr), 0], port);
+    connects(&ctx, sys::asked4(&ctx));
     1
 }
 
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
-    // SAFETY: as above.
-    let (addr, port) = unsafe { ((*ctx.sock_addr).user_ip6, (*ctx.sock_addr).user_port) };
-    let word = |at: usize| u64::from(addr[at]) | u64::from(addr[at + 1]) << 32;
-    connects(&ctx, [word(0), word(2)], port);
+    connects(&ctx, sys::asked6(&ctx));
     1
 }
 
 #[inline(always)]
-fn connects(ctx: &SockAddrContext, addr: [u64; 2], port: u32) {
-    // SAFETY: the verifier turns these into loads of the socket's own fields.
-    let (sk, protocol) = unsafe { ((*ctx.sock_addr).__bindgen_anon_1.sk, (*ctx.sock_addr).protocol) };
-    // SAFETY: as above.
-    let family = unsafe { ((*ctx.sock_addr).user_family, (*ctx.sock_addr).family) };
-    // An address of another family is refused for that.
-    if !sk.is_null() && family.0 == family.1 && !sock::is_refused() {
-        sock::connect(sk.cast_const().cast(), protocol as u16, addr, u16::from_be(port as u16));
+fn connects(ctx: &SockAddrContext, (addr, port): ([u64; 2], u16)) {
+    let sk = sys::socket_of(ctx);
+    if !sk.is_null() && sys::is_of_its_family(ctx) && !sys::is_refused() {
+        sock::connect(sk, sys::protocol_of(ctx), addr, port);
     }
 }
 
 #[cgroup_sock(sock_release)]
 pub fn sock_release(ctx: SockContext) -> i32 {
-    sock::release(ctx.sock);
+    sock::release(&ctx);
     1
 }
 
@@ -251,10 +238,9 @@ pub fn accept6(ctx: SockAddrContext) -> i32 {
 
 #[inline(always)]
 fn taken(ctx: &SockAddrContext) {
-    // SAFETY: the verifier turns this into a load of the socket's address.
-    let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
+    let sk = sys::socket_of(ctx);
     if !sk.is_null() {
-        accept::take_over::<Typed>(sk.cast_const().cast());
+        accept::take_over::<Typed>(sk);
     }
 }
 
@@ -298,7 +284,7 @@ pub fn accept_uring(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "task_rename")]
 pub fn task_rename(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
-        owner::renamed(ctx.arg(0), ctx.arg(1));
+        process::renamed(ctx.arg(0), ctx.arg(1));
     });
     0
 }
@@ -306,7 +292,7 @@ pub fn task_rename(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
-        owner::ended(ctx.arg(0));
+        process::ended(ctx.arg(0));
     });
     0
 }
@@ -314,7 +300,7 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_free")]
 pub fn process_free(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
-        owner::freed(ctx.arg(0));
+        process::freed(ctx.arg(0));
     });
     0
 }
@@ -322,7 +308,7 @@ pub fn process_free(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "timer_cancel")]
 pub fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
-        mini::timer_cancel(ctx.as_ptr(), ctx.arg(0));
+        time_wait::timer_cancel(ctx.as_ptr(), ctx.arg(0));
     });
     0
 }
@@ -339,7 +325,7 @@ pub fn timer_done(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn segment_tp_btf(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
-        mini::segment(ctx.arg(3));
+        time_wait::segment(ctx.arg(3));
     });
     0
 }
@@ -347,7 +333,7 @@ pub fn segment_tp_btf(ctx: BtfTracePointContext) -> i32 {
 #[fexit(function = "tcp_timewait_state_process")]
 pub fn segment_fexit(ctx: FExitContext) -> i32 {
     undisturbed(|| {
-        mini::segment(ctx.arg(0));
+        time_wait::segment(ctx.arg(0));
     });
     0
 }
@@ -360,45 +346,20 @@ pub fn synack_again(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Context of a `bpf_map` iterator (`struct bpf_iter__bpf_map`).
-#[repr(C)]
-pub struct BpfMap {
-    meta: *const u8,
-    map: Addr,
-}
-
 /// The iterator is one of the shortest there are: what matters is that it is run.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_map")]
-pub extern "C" fn decide_bpf_map(ctx: *const BpfMap) -> i32 {
-    // SAFETY: the kernel hands over a context of this shape. The last call is without a map.
-    if unsafe { (*ctx).map }.is_null() {
+pub extern "C" fn decide_bpf_map(ctx: *const sys::MapContext) -> i32 {
+    if sys::is_last(ctx) {
         mini::decide();
     }
     0
 }
 
-/// What every iterator is told (`struct bpf_iter_meta`).
-#[repr(C)]
-pub struct Meta {
-    output: prime::Output,
-}
-
-/// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
-#[repr(C)]
-pub struct TaskFile {
-    meta: *const Meta,
-    task: Addr,
-    fd: u32,
-    pad: u32,
-    file: Addr,
-}
-
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub extern "C" fn prime_task_file(ctx: *const TaskFile) -> i32 {
-    // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
-    let (output, task, file) = unsafe { ((*(*ctx).meta).output, (*ctx).task, (*ctx).file) };
+pub extern "C" fn prime_task_file(ctx: *const sys::FileContext) -> i32 {
+    let (output, task, file) = sys::file_of(ctx);
     if !task.is_null() && !file.is_null() {
         prime::held(output, task, file);
     }

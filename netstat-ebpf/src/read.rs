@@ -1,12 +1,21 @@
-//! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the two ways a program may look:
-//! [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does not.
+//! Every raw read of kernel memory, and every helper that takes an address there. A body is written once over [`Memory`] and stamped for the
+//! two ways a program may look: [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does
+//! not.
 
-use crate::{BASE, OFFSETS, report::UNKNOWN_INODE};
+use crate::sys::{Word, frozen};
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel,
-    generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+    generated::{
+        bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock, bpf_sock_from_file,
+    },
 };
-use netstat_ebpf::{ABSENT, Field};
+use netstat_ebpf::{ABSENT, FIELDS, Field};
+
+#[unsafe(no_mangle)]
+static OFFSETS: [u32; FIELDS] = [ABSENT; FIELDS];
+
+/// Where [`OFFSETS`] lies, once a program has needed to know.
+static BASE: Word = Word::new(0);
 
 /// An address in kernel memory.
 pub type Addr = *const u8;
@@ -15,11 +24,10 @@ pub type Addr = *const u8;
 /// drops what hangs on an absent field.
 #[inline(always)]
 pub fn offset(field: Field) -> u32 {
-    // SAFETY: the array has an entry per field; volatile, since user space fills it after compilation.
-    unsafe { core::ptr::read_volatile(&raw const OFFSETS[field as usize]) }
+    frozen(&OFFSETS, field as usize)
 }
 
-/// Where [`OFFSETS`] lies, as a number: what was written to memory comes back as one.
+/// The address of [`OFFSETS`] as a number: once a pointer was stored in memory, the verifier takes it for one.
 #[inline(always)]
 fn base() -> u64 {
     let base = BASE.load();
@@ -30,38 +38,68 @@ fn base() -> u64 {
     BASE.load()
 }
 
+/// In place of an inode that cannot be read. Not an `Option`: of a `None` the compiler copies what it never wrote, which the verifier refuses.
+pub const UNKNOWN_INODE: u64 = u64::MAX;
+
+/// The task on the CPU, with its type; `None` where the kernel's types are hidden.
+#[inline(always)]
+pub fn task() -> Option<Addr> {
+    // SAFETY: takes nothing; the verifier knows what it returns.
+    (offset(Field::TaskGroupLeader) != ABSENT).then(|| unsafe { bpf_get_current_task_btf() } as Addr)
+}
+
+/// The `struct socket` of a file, typed; null if it is none.
+#[inline(always)]
+pub fn socket_of_file(file: Addr) -> Addr {
+    // SAFETY: the verifier insists on a trusted `struct file *`.
+    unsafe { bpf_sock_from_file(file.cast_mut().cast()) }.cast()
+}
+
+/// Writes a record to where an iterator writes (`struct seq_file *`); false where that is full: the kernel comes back with the same object at
+/// the next read.
+#[inline(always)]
+pub fn write<T: Copy>(output: Addr, record: &T) -> bool {
+    // SAFETY: the verifier insists on the output of the iterator, and on a record that is whole.
+    unsafe { bpf_seq_write(output.cast_mut().cast(), (&raw const *record).cast(), size_of::<T>() as u32) == 0 }
+}
+
 /// A way to look at kernel memory.
 pub trait Memory {
     /// Reads a value at an address.
     fn at<T: Copy + Default>(address: Addr) -> T;
 
-    /// A number that stands for an address: how far it is from [`OFFSETS`]. The verifier lets no program calculate with a pointer that it
-    /// knows, but the distance of two is a number.
+    /// A number that identifies an address: its distance from [`OFFSETS`]. The verifier lets no program calculate with a pointer whose type it
+    /// knows, but the distance of two pointers is a number.
     fn key(address: Addr) -> u64;
 
     /// An address as a number, for a program's function that the verifier checks by itself: it takes nothing else.
     #[inline(always)]
     fn number(address: Addr) -> u64 {
         let number = Self::key(address).wrapping_add(base());
-        // Otherwise the compiler may calculate with the address after all.
-        // SAFETY: a variable of this function.
+        // SAFETY: a variable of this function is valid for reads. Volatile: the compiler may calculate with the address otherwise.
         unsafe { core::ptr::read_volatile(&raw const number) }
     }
 
     /// The `struct tcp_sock` of a TCP `struct sock`, null if it is none.
     fn tcp_sock(sk: Addr) -> Addr;
 
+    /// The state of a socket of TCP.
+    #[inline(always)]
+    fn state(sk: Addr) -> u8 {
+        Self::get(sk, Field::SkcState).unwrap_or_default()
+    }
+
     /// The socket cookie, made if the program type can; 0 if there is none.
     fn cookie(sk: Addr) -> u64;
 
-    /// Reads a field, `None` if this kernel has it not.
+    /// Reads a field, `None` if this kernel lacks it.
     #[inline(always)]
     fn get<T: Copy + Default>(base: Addr, field: Field) -> Option<T> {
         let offset = offset(field);
         (offset != ABSENT).then(|| Self::at(base.wrapping_add(offset as usize)))
     }
 
-    /// Follows a pointer, `None` if this kernel has it not or it is null.
+    /// Follows a pointer, `None` if this kernel lacks it or it is null.
     #[inline(always)]
     fn follow(base: Addr, field: Field) -> Option<Addr> {
         let address = Self::get::<u64>(base, field)? as Addr;
@@ -153,7 +191,7 @@ impl Memory for Probed {
         unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.unwrap_or_default()
     }
 
-    /// The address is a number already, and from a number no pointer can be taken away.
+    /// The address is a number already, from which the verifier lets no pointer be subtracted.
     #[inline(always)]
     fn key(address: Addr) -> u64 {
         (address as u64).wrapping_sub(base())

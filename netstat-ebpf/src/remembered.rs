@@ -1,14 +1,30 @@
 //! What is remembered of each live socket, TIME_WAIT minisocket and connection request: an entry by address.
 
 use crate::{
-    COUNTERS, KEYS, MORE_SOCKETS, SOCKETS,
-    atomic::Word,
-    owner::Process,
+    count::count,
+    process::Process,
     read::{Addr, Memory},
-    report::jiffies,
+    setup::sees_births,
+    sys::{Word, grown_value, jiffies, value},
 };
-use aya_ebpf::bindings::BPF_NOEXIST;
-use netstat_ebpf::{Field, Grade, HAS_UID, IPPROTO_TCP, RAW, Reason, counter};
+use aya_ebpf::{
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    macros::map,
+    maps::{Array, HashMap},
+};
+use netstat_ebpf::{Field, Grade, HAS_UID, RAW, Reason, counter, linux::IPPROTO_TCP};
+
+/// Which entries of [`SOCKETS`] are whose. The flag has the values begin at a page, and so each set, and each entry, at a cache line.
+#[map]
+static KEYS: Array<Set> = Array::with_max_entries(SETS, BPF_F_MMAPABLE);
+
+/// Live sockets, minisockets and requests: some 15 MB, taken beforehand.
+#[map]
+static SOCKETS: Array<Remembered> = Array::with_max_entries(SETS * WAYS as u32, BPF_F_MMAPABLE);
+
+/// Those that found no room in their set. Memory is taken as they come.
+#[map]
+static MORE_SOCKETS: HashMap<u64, Remembered> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
 
 /// What is remembered of a socket, a TIME_WAIT minisocket or a connection request: two cache lines, the second for its beginning and end.
 #[derive(Clone, Copy)]
@@ -104,16 +120,30 @@ impl Remembered {
         retransmits: 0,
     };
 
-    /// Whether this is of a TCP socket whose end no program has seen.
+    /// Another socket has its address: counts the end that the kernel left out of every program, if none has seen it.
     #[inline(always)]
-    fn is_unended(&self) -> bool {
-        self.cookie != 0
+    fn note_replaced(&self) {
+        if self.cookie != 0
             && self.protocol == IPPROTO_TCP
             && self.flags & (UNREPORTED | RAW) == 0
             && self.marks & (REFUSED | ENDED | MINI) == 0
+        {
+            count(counter::LOST);
+        }
     }
 
-    /// Fills in what a TCP socket is told apart by.
+    /// Counts the transition, or the end, that the kernel left out of every program, if there was one before the socket was in this state; whether
+    /// there was.
+    #[inline(always)]
+    pub fn count_skipped(&self, state: u8) -> bool {
+        let skipped = self.state != 0 && self.state != state && self.flags & UNREPORTED == 0 && sees_births();
+        if skipped {
+            count(counter::LOST);
+        }
+        skipped
+    }
+
+    /// Fills in what distinguishes a TCP socket.
     #[inline(always)]
     pub fn describe_tcp(&mut self, family: u8, netns: Option<u32>) {
         self.family = family;
@@ -141,15 +171,15 @@ const UNBORN: u64 = 1_000;
 const SETS_BITS: u32 = 14;
 
 /// Number of sets.
-pub const SETS: u32 = 1 << SETS_BITS;
+const SETS: u32 = 1 << SETS_BITS;
 
 /// Entries of a set.
-pub const WAYS: usize = 7;
+const WAYS: usize = 7;
 
 /// The keys of some entries of [`SOCKETS`], those whose addresses hash to it: a cache line. A lookup is a handful of instructions in the
 /// program itself; in the kernel's hash map it is a call, ten times as long, and there are some fifteen to a connection.
 #[repr(C)]
-pub struct Set {
+struct Set {
     /// [`Memory::key`] of each entry, 0 where it is free.
     keys: [Word; WAYS],
     /// How many are in [`MORE_SOCKETS`] because this was full.
@@ -162,34 +192,30 @@ impl Set {
     fn of(key: u64) -> Option<(&'static Self, u32)> {
         // Fibonacci hashing: addresses of one slab are multiples of its objects' size.
         let index = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SETS_BITS)) as u32;
-        // SAFETY: a value of the map; its words are atomics.
-        KEYS.get_ptr(index).map(|set| (unsafe { &*set }, index))
+        KEYS.get(index).map(|set| (set, index))
     }
 
-    /// The entry of a key, here or beyond, null if it has none.
+    /// The entry of a key, here or beyond, `None` if it has none.
     #[inline(always)]
-    fn find(&self, index: u32, key: u64) -> *mut Remembered {
+    fn find(&self, index: u32, key: u64) -> Option<&'static mut Remembered> {
         match (0..WAYS).find(|&way| self.keys[way].load() == key) {
             Some(way) => entry(index, way),
-            None if self.beyond.load() != 0 => MORE_SOCKETS.get_ptr_mut(key).unwrap_or(core::ptr::null_mut()),
-            None => core::ptr::null_mut(),
+            None if self.beyond.load() != 0 => grown_value(&MORE_SOCKETS, key),
+            None => None,
         }
     }
 
-    /// Gives a key an entry, null if none is free. What is in it is of one before.
+    /// Gives a key an entry, `None` if none is free. What is in it is of one before.
     #[inline(always)]
-    fn claim(&self, index: u32, key: u64) -> *mut Remembered {
+    fn claim(&self, index: u32, key: u64) -> Option<&'static mut Remembered> {
         let claimed = |&way: &usize| self.keys[way].load() == 0 && self.keys[way].exchange_if(0, key) == 0;
-        match (0..WAYS).find(claimed) {
-            Some(way) => entry(index, way),
-            None => core::ptr::null_mut(),
-        }
+        entry(index, (0..WAYS).find(claimed)?)
     }
 }
 
 #[inline(always)]
-fn entry(index: u32, way: usize) -> *mut Remembered {
-    SOCKETS.get_ptr_mut(index * WAYS as u32 + way as u32).unwrap_or(core::ptr::null_mut())
+fn entry(index: u32, way: usize) -> Option<&'static mut Remembered> {
+    value(&SOCKETS, index * WAYS as u32 + way as u32)
 }
 
 /// Gives a key an entry that says nothing yet; 0 if it could not: another processor was faster. The verifier checks it by itself, once.
@@ -197,22 +223,18 @@ fn entry(index: u32, way: usize) -> *mut Remembered {
 #[inline(never)]
 pub extern "C" fn netstat_remember(key: u64) -> u32 {
     let Some((set, index)) = Set::of(key) else { return 0 };
-    let mut r = set.find(index, key);
-    // SAFETY: a value of a map.
-    if !r.is_null() && unsafe { (*r).is_unended() } {
-        count(counter::LOST);
+    let mut found = set.find(index, key);
+    if let Some(r) = &found {
+        r.note_replaced();
     }
-    if r.is_null() {
-        r = set.claim(index, key);
+    if found.is_none() {
+        found = set.claim(index, key);
     }
-    if r.is_null() && make_room(key).is_some() {
-        r = set.find(index, key);
+    if found.is_none() && make_room(key).is_some() {
+        found = set.find(index, key);
     }
-    if r.is_null() {
-        return 0;
-    }
-    // SAFETY: a value of a map.
-    unsafe { *r = Remembered::NOTHING };
+    let Some(r) = found else { return 0 };
+    *r = Remembered::NOTHING;
     1
 }
 
@@ -224,12 +246,7 @@ fn make_room(key: u64) -> Option<()> {
     let now = jiffies();
     let (mut oldest, mut oldest_ns, mut free) = (0, u64::MAX, false);
     for way in 0..WAYS {
-        let r = entry(index, way);
-        if r.is_null() {
-            return None;
-        }
-        // SAFETY: a value of a map.
-        let (since_ns, flags, marks, mark) = unsafe { ((*r).state_ns, (*r).flags, (*r).marks, (*r).mark) };
+        let Remembered { state_ns: since_ns, flags, marks, mark, .. } = *entry(index, way)?;
         // The kernel drops a child that another processor has made first without a word (`inet_csk_complete_hashdance`).
         if marks & ENDED != 0 || flags & UNREPORTED != 0 && now.wrapping_sub(mark) > UNBORN {
             (oldest, free) = (way, true);
@@ -252,22 +269,37 @@ fn make_room(key: u64) -> Option<()> {
     Some(())
 }
 
-/// What is remembered of a socket, null if nothing.
+/// What is remembered of a socket, `None` if nothing.
 #[inline(always)]
-pub fn recall<M: Memory>(sk: Addr) -> *mut Remembered {
+pub fn recall<M: Memory>(sk: Addr) -> Option<&'static mut Remembered> {
     let key = M::key(sk);
-    Set::of(key).map_or(core::ptr::null_mut(), |(set, index)| set.find(index, key))
+    let (set, index) = Set::of(key)?;
+    set.find(index, key)
 }
 
-/// Starts to remember a socket nothing is known of, in place of one that had its address before. Null only where another processor takes the
+/// The same of a TCP socket: not of another one that had its address before, and whose end the kernel left out.
+#[inline(always)]
+pub fn recall_same<M: Memory>(sk: Addr) -> Option<&'static mut Remembered> {
+    let r = recall::<M>(sk)?;
+    let remembered = r.cookie;
+    if remembered == 0 || M::get::<u64>(sk, Field::SkcCookie).is_none_or(|cookie| cookie == remembered) {
+        return Some(r);
+    }
+    r.note_replaced();
+    forget::<M>(sk);
+    None
+}
+
+/// Starts to remember a socket nothing is known of, in place of one that had its address before. `None` only where another processor takes the
 /// last place at the same moment.
 #[inline(always)]
-pub fn remember<M: Memory>(sk: Addr) -> *mut Remembered {
+pub fn remember<M: Memory>(sk: Addr) -> Option<&'static mut Remembered> {
     let key = M::key(sk);
     if netstat_remember(key) == 0 {
-        return core::ptr::null_mut();
+        return None;
     }
-    Set::of(key).map_or(core::ptr::null_mut(), |(set, index)| set.find(index, key))
+    let (set, index) = Set::of(key)?;
+    set.find(index, key)
 }
 
 /// The state that a socket is remembered to be in, 0 if it is not. The verifier checks it by itself, once.
@@ -275,9 +307,7 @@ pub fn remember<M: Memory>(sk: Addr) -> *mut Remembered {
 #[inline(never)]
 pub extern "C" fn netstat_state_of(key: u64) -> u32 {
     let Some((set, index)) = Set::of(key) else { return 0 };
-    let r = set.find(index, key);
-    // SAFETY: a value of a map.
-    if r.is_null() { 0 } else { u32::from(unsafe { (*r).state }) }
+    set.find(index, key).map_or(0, |r| u32::from(r.state))
 }
 
 /// Forgets a socket.
@@ -287,20 +317,12 @@ pub fn forget<M: Memory>(sk: Addr) {
     let Some((set, _)) = Set::of(key) else { return };
     for way in &set.keys {
         if way.load() == key {
-            // What was read of the entry was read before somebody else fills it.
+            // Every read of the entry comes before another socket can be given it.
             way.exchange_if(key, 0);
             return;
         }
     }
     if set.beyond.load() != 0 && MORE_SOCKETS.remove(key).is_ok() {
         set.beyond.add(u64::MAX);
-    }
-}
-
-/// Adds one to a per-CPU counter. A softirq may interrupt the program: only an atomic addition keeps the count.
-#[inline(always)]
-pub fn count(index: u32) {
-    if let Some(counter) = COUNTERS.get(index) {
-        counter.add(1);
     }
 }

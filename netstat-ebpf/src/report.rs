@@ -1,74 +1,19 @@
-//! Records into the ring buffer: which are wanted, and how they are written.
+//! The records of sockets: which are wanted, and how they are written.
 
 use crate::{
-    EVENTS, STARTED, WAKE_BYTES, WAKE_MASK,
-    owner::{Process, owner_now},
-    remembered::{Remembered, count},
+    count::count,
+    owner::owner_now,
+    read::UNKNOWN_INODE,
+    remembered::Remembered,
+    ring::{reserve, submit},
+    setup::since,
+    sys::{bytes, now},
     wanted,
 };
-use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns},
-    maps::ring_buf::RingBufEntry,
-};
 use netstat_ebpf::{
-    BORN, CloseRecord, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, Kind, NO_LPORT, ProcessRecord, RAW, Reason,
-    Record, UNKNOWN_NS, UNSEEN, counter, phase,
+    BORN, CloseRecord, Grade, HAS_INODE, HAS_TOTALS, HAS_TUPLE, HAS_UID, Kind, NO_LPORT, RAW, Reason, Record,
+    UNKNOWN_NS, UNSEEN, counter,
 };
-
-/// The time, in nanoseconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub fn now() -> u64 {
-    // SAFETY: takes nothing, returns a number.
-    unsafe { bpf_ktime_get_ns() }
-}
-
-/// The time in jiffies, which costs nothing.
-#[inline(always)]
-pub fn jiffies() -> u64 {
-    // SAFETY: takes nothing, returns a number.
-    unsafe { bpf_jiffies64() }
-}
-
-/// What the programs do: [`phase`], or since when they report.
-#[inline(always)]
-fn started() -> u64 {
-    STARTED.get(0).map_or(phase::OFF, |started| started.load())
-}
-
-/// Whether every hook is attached.
-#[inline(always)]
-pub fn enabled() -> bool {
-    started() != phase::OFF
-}
-
-/// Since when events are reported; `None` while they are not.
-#[inline(always)]
-pub fn since() -> Option<u64> {
-    Some(started()).filter(|&started| started > phase::QUIET)
-}
-
-/// Room in the ring buffer, or `None` and one more lost.
-#[inline(always)]
-fn reserve<T: 'static>() -> Option<RingBufEntry<T>> {
-    let entry = EVENTS.reserve::<T>(0);
-    if entry.is_none() {
-        count(counter::LOST);
-    }
-    entry
-}
-
-/// Hands a filled record over. The reader comes by every few milliseconds; it is woken only when much is pending, which not every record
-/// looks for.
-#[inline(always)]
-fn submit<T: 'static>(entry: RingBufEntry<T>, time_ns: u64) {
-    let look = time_ns as u32 & WAKE_MASK.load() == 0;
-    let much = look && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(WAKE_BYTES.load());
-    entry.submit(u64::from(if much { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }));
-}
-
-/// In place of an inode that cannot be read. Not an `Option`: of a `None` the compiler copies what it never wrote, which the verifier refuses.
-pub const UNKNOWN_INODE: u64 = u64::MAX;
 
 /// The part that all records of a socket have.
 #[inline(always)]
@@ -97,13 +42,6 @@ fn record(kind: Kind, r: &Remembered, time_ns: u64, inode: u64, held: bool) -> R
         laddr: bytes(r.laddr),
         raddr: bytes(r.raddr),
     }
-}
-
-/// Two words as they lie in memory.
-#[inline(always)]
-fn bytes(words: [u64; 2]) -> [u8; 16] {
-    // SAFETY: any sixteen bytes are a byte array.
-    unsafe { core::mem::transmute(words) }
 }
 
 /// How long ago something was, [`UNKNOWN_NS`] if that was before the tracer.
@@ -182,20 +120,4 @@ pub fn report_close(r: &Remembered, inode: u64, totals: bool, reason: Reason) {
         });
         submit(entry, time_ns);
     }
-}
-
-/// Reports the name of a process, or its end; false where there is no room. It is no event: the name can be found out in another way.
-#[inline(always)]
-pub fn report_process(kind: Kind, process: Process, name: [u64; 2]) -> bool {
-    let Some(mut entry) = EVENTS.reserve::<ProcessRecord>(0) else { return false };
-    entry.write(ProcessRecord {
-        kind: kind as u8,
-        pad: [0; 3],
-        pid: process.tgid,
-        start: process.start,
-        pad2: 0,
-        comm: bytes(name),
-    });
-    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
-    true
 }

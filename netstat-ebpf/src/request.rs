@@ -4,15 +4,20 @@
 //! a connection, whose first transition reports them.
 
 use crate::{
-    BIRTHS, ehash,
-    mini::{describe, doubt, known, pending, step},
+    ehash,
+    mini::{describe, doubt, known, step},
+    pending::pending,
     read::{Addr, Memory, Probed, Typed, offset},
     remembered::{OUTSIDE, Remembered, UNREPORTED, forget, recall, remember},
-    report::{enabled, now, report_state, since},
-    tcp::{CLOSE, LISTEN, SYN_RECV},
-    timer::{self, NEW_SYN_RECV, Of, is_set_anew, tells_why},
+    report::report_state,
+    setup::{enabled, sees_births, since},
+    sys::now,
+    timer::{self, Of, is_set_anew, knows_why},
 };
-use netstat_ebpf::{ABSENT, Field, Grade};
+use netstat_ebpf::{
+    ABSENT, Field, Grade,
+    linux::tcp::{CLOSE, LISTEN, NEW_SYN_RECV, SYN_RECV},
+};
 
 /// When a request was first answered, in nanoseconds: the kernel keeps the time for the connection's first round trip, in microseconds of the same
 /// clock, and maybe some of them ahead. Now, where it does not.
@@ -60,16 +65,16 @@ pub fn synack_again(req: Addr) {
 #[inline(always)]
 fn waits(req: Addr, cookie: u64) {
     // With TCP Fast Open the connection is there before its request has come to an end, and is reported.
-    if !known::<Typed>(req).is_null() || Probed::follow(req, Field::ReqSk).is_some() {
+    if known::<Typed>(req).is_some() || Probed::follow(req, Field::ReqSk).is_some() {
         return;
     }
     // It may be a copy: its listener has ended, and the request that another one takes over is still there.
     if netstat_takes_over(Typed::number(req)) != 0 {
         return;
     }
-    let r = remember::<Typed>(req);
-    // SAFETY: a value of a map.
-    if !r.is_null() && !begin(req, cookie, unsafe { &mut *r }) {
+    if let Some(r) = remember::<Typed>(req)
+        && !begin(req, cookie, r)
+    {
         forget::<Typed>(req);
     }
 }
@@ -77,24 +82,21 @@ fn waits(req: Addr, cookie: u64) {
 /// The timer of a request is stopped before it has run out.
 #[inline(always)]
 pub fn stopped(ctx: *mut core::ffi::c_void, req: Addr) {
-    let mut r = known::<Typed>(req);
-    let new = r.is_null();
-    if let Some(child) = child_of(req) {
-        if !child.is_null() {
-            // SAFETY: a value of a map.
-            let child = unsafe { &mut *child };
+    let mut reported = known::<Typed>(req);
+    let new = reported.is_none();
+    let child = take_child(req);
+    if !child.is_null() {
+        if let Some(child) = recall::<Probed>(child) {
             inherit(child, Probed::follow(req, Field::ReqListener));
-            if new {
-                child.created_ns = asked_ns(req);
-                child.state_ns = child.created_ns;
-            } else {
+            if let Some(r) = &reported {
                 // The connection goes on from where the request was.
-                // SAFETY: a value of a map.
-                let r = unsafe { &*r };
                 child.flags &= !UNREPORTED;
                 child.mark = 0;
                 child.state_ns = r.state_ns;
                 child.created_ns = r.created_ns;
+            } else {
+                child.created_ns = asked_ns(req);
+                child.state_ns = child.created_ns;
             }
         }
         if !new {
@@ -103,30 +105,26 @@ pub fn stopped(ctx: *mut core::ffi::c_void, req: Addr) {
         return;
     }
     if let Some(pending) = pending() {
-        pending.listener = Probed::get(req, Field::ReqListener).unwrap_or_default();
-        pending.ports = ports(req);
+        pending.listener.store(Probed::get(req, Field::ReqListener).unwrap_or_default());
+        pending.ports.store(u64::from(ports(req)));
     }
     // The peer's SYN, when it comes again, sets it anew.
-    if new && BIRTHS.load() == 0 || tells_why() && is_set_anew(ctx) {
+    if new && !sees_births() || knows_why() && is_set_anew(ctx) {
         return;
     }
-    if tells_why() && goes_on_elsewhere(req) {
+    if knows_why() && goes_on_elsewhere(req) {
         return;
     }
     // It is given up: the peer does not want it any more, say.
     if new {
-        r = remember::<Typed>(req);
+        reported = remember::<Typed>(req);
     }
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
+    let Some(r) = reported else { return };
     if new && !begin(req, 0, r) {
         forget::<Typed>(req);
         return;
     }
-    if !tells_why() {
+    if !knows_why() {
         doubt(req, r);
         return;
     }
@@ -134,16 +132,17 @@ pub fn stopped(ctx: *mut core::ffi::c_void, req: Addr) {
     forget::<Typed>(req);
 }
 
-/// The child that a request has just become: null if it is not remembered, `None` if there is none.
+/// The child that a request has just become, null if there is none.
 #[inline(always)]
-fn child_of(req: Addr) -> Option<*mut Remembered> {
-    let pending = pending()?;
-    let child = pending.child as Addr;
+fn take_child(req: Addr) -> Addr {
+    const NONE: Addr = core::ptr::null();
+    let Some(pending) = pending() else { return NONE };
+    let child = pending.child.load() as Addr;
     if child.is_null() {
-        return None;
+        return NONE;
     }
-    pending.child = 0;
-    (ports(child) == ports(req)).then(|| recall::<Probed>(child))
+    pending.child.store(0);
+    if ports(child) == ports(req) { child } else { NONE }
 }
 
 /// Whether a request that ends has not come to its end: another listener has taken it over, as a copy (`inet_reqsk_clone`), or there is a child
@@ -162,7 +161,7 @@ pub extern "C" fn netstat_goes_on_elsewhere(req: u64) -> u32 {
     if other.is_null() {
         return 0;
     }
-    if recall::<Probed>(req).is_null() {
+    if recall::<Probed>(req).is_none() {
         return 1;
     }
     if Probed::get(other, Field::SkcState) == Some(NEW_SYN_RECV) {
@@ -179,7 +178,7 @@ pub extern "C" fn netstat_goes_on_elsewhere(req: u64) -> u32 {
 pub extern "C" fn netstat_takes_over(req: u64) -> u32 {
     let original = netstat_other(req, u32::from(NEW_SYN_RECV)) as Addr;
     let req = req as Addr;
-    if original.is_null() || recall::<Probed>(original).is_null() {
+    if original.is_null() || recall::<Probed>(original).is_none() {
         return 0;
     }
     move_entry(original, req);
@@ -214,18 +213,8 @@ pub extern "C" fn netstat_is_other(entry: u64, req: u64, state: u32) -> u32 {
 /// Remembers of a request what is remembered of another one, with the owner of its own listener.
 #[inline(always)]
 fn move_entry(from: Addr, to: Addr) {
-    let r = recall::<Probed>(from);
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let before = unsafe { *r };
-    let copy = remember::<Probed>(to);
-    if copy.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let copy = unsafe { &mut *copy };
+    let Some(&mut before) = recall::<Probed>(from) else { return };
+    let Some(copy) = remember::<Probed>(to) else { return };
     *copy = before;
     inherit(copy, Probed::follow(to, Field::ReqListener));
 }
@@ -258,9 +247,9 @@ fn ports(sk: Addr) -> u32 {
 #[inline(always)]
 pub fn inherit_late(r: &mut Remembered, sk: Addr) {
     let Some(pending) = pending() else { return };
-    let listener = pending.listener as Addr;
-    pending.listener = 0;
-    if !listener.is_null() && pending.ports == ports(sk) {
+    let listener = pending.listener.load() as Addr;
+    pending.listener.store(0);
+    if !listener.is_null() && pending.ports.load() == u64::from(ports(sk)) {
         inherit(r, Some(listener));
     }
 }
@@ -269,12 +258,7 @@ pub fn inherit_late(r: &mut Remembered, sk: Addr) {
 #[inline(always)]
 pub fn inherit(r: &mut Remembered, listener: Option<Addr>) {
     let Some(listener) = listener else { return };
-    let owner = recall::<Probed>(listener);
-    if owner.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let owner = unsafe { &*owner };
+    let Some(owner) = recall::<Probed>(listener) else { return };
     if owner.grade != Grade::None as u8 {
         (r.owner, r.grade, r.cgroup) = (owner.owner, Grade::Inherited as u8, owner.cgroup);
         r.marks |= owner.marks & OUTSIDE;
@@ -299,10 +283,10 @@ pub fn timer_done(timer: Addr) {
         waits(req, 0);
         return;
     }
-    let r = recall::<Typed>(req);
-    if !r.is_null() && !goes_on_elsewhere(req) {
-        // SAFETY: a value of a map.
-        step(unsafe { &mut *r }, CLOSE);
+    if let Some(r) = recall::<Typed>(req)
+        && !goes_on_elsewhere(req)
+    {
+        step(r, CLOSE);
         forget::<Typed>(req);
     }
 }

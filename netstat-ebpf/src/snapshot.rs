@@ -1,14 +1,5 @@
 //! The ABI of the iterator programs (`iter.rs`): what they write for each socket and each descriptor, and the fields they read.
 
-/// `TCP_TIME_WAIT` of `net/tcp_states.h`: the state of every timewait minisocket; the real one is its substate.
-pub const TCP_TIME_WAIT: u8 = 6;
-/// `TCP_LISTEN`.
-pub const TCP_LISTEN: u8 = 10;
-/// `TCP_NEW_SYN_RECV`: the state of a request socket, which /proc shows as `TCP_SYN_RECV`.
-pub const TCP_NEW_SYN_RECV: u8 = 12;
-/// `TCP_SYN_RECV`.
-pub const TCP_SYN_RECV: u8 = 3;
-
 /// A row of an Internet table, its numbers as /proc computes them (`get_tcp4_sock` and its like).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

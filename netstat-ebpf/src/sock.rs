@@ -1,23 +1,19 @@
 //! The hooks of sockets' creation, of a process asking for a connection and, where they are not TCP, of their end.
 
 use crate::{
-    owner,
-    read::{Addr, Memory, Probed, Typed, offset},
+    owner, process,
+    read::{Addr, Memory, Probed, Typed, UNKNOWN_INODE, offset, task},
     remembered::{CONNECTING, REFUSED, Remembered, forget, recall, remember},
-    report::{UNKNOWN_INODE, enabled, now, report_close, report_open},
-    tcp::CLOSE,
+    report::{report_close, report_open},
+    setup::enabled,
+    sys::{Socket, cookie_of, current_uid, now},
     wanted,
 };
-use aya_ebpf::{
-    bindings::bpf_sock,
-    helpers::generated::{bpf_get_current_uid_gid, bpf_get_retval, bpf_get_socket_cookie},
-};
+use aya_ebpf::programs::SockContext;
 use netstat_ebpf::{
-    ABSENT, AF_INET6, Field, Grade, HAS_TUPLE, HAS_UID, IPPROTO_MPTCP, IPPROTO_TCP, NO_LPORT, RAW, Reason,
+    ABSENT, Field, Grade, HAS_TUPLE, HAS_UID, NO_LPORT, RAW, Reason,
+    linux::{AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_RAW, tcp::CLOSE},
 };
-
-/// `SOCK_RAW` of `include/linux/net.h`.
-pub const SOCK_RAW: u16 = 3;
 
 /// The socket behind the context of a `cgroup/sock` program: the context is its address.
 struct Inet {
@@ -31,16 +27,15 @@ struct Inet {
 impl Inet {
     /// `None` if its protocol, family or namespace is not wanted. `task` has just made it, for its own namespace.
     #[inline(always)]
-    fn wanted(ctx: *mut bpf_sock, task: Option<Addr>) -> Option<Self> {
-        // SAFETY: the verifier turns these into loads of the socket's own fields.
-        let (family, kind, protocol) = unsafe { ((*ctx).family, (*ctx).type_, (*ctx).protocol) };
-        let (family, protocol, raw) = (family as u8, protocol as u16, kind == u32::from(SOCK_RAW));
+    fn wanted(ctx: &SockContext, task: Option<Addr>) -> Option<Self> {
+        let Socket { family, kind, protocol } = Socket::of(ctx);
+        let raw = kind == SOCK_RAW;
         // Of MPTCP the owner is remembered, for the TCP sockets behind it.
         let as_protocol = if protocol == IPPROTO_MPTCP && !raw { IPPROTO_TCP } else { protocol };
         if !wanted::protocol(as_protocol, raw, family == AF_INET6) {
             return None;
         }
-        let sk = ctx.cast_const().cast();
+        let sk = address_of(ctx);
         let netns = match task {
             Some(task) => Typed::follow(task, Field::TaskNsproxy)
                 .and_then(|proxy| Typed::follow(proxy, Field::NsproxyNetNs))
@@ -52,15 +47,14 @@ impl Inet {
 
     /// What there is to remember of it before anything happened to it.
     #[inline(always)]
-    fn describe(&self, ctx: *mut bpf_sock, r: &mut Remembered) {
+    fn describe(&self, ctx: &SockContext, r: &mut Remembered) {
         r.family = self.family;
         r.protocol = self.protocol;
         r.netns = self.netns.unwrap_or(0);
         if self.raw {
             r.flags |= RAW;
         }
-        // SAFETY: the context is the one this program was called with.
-        r.cookie = unsafe { bpf_get_socket_cookie(ctx.cast()) };
+        r.cookie = cookie_of(ctx);
     }
 
     /// Inode by way of `struct socket_alloc`: at creation there is no file yet.
@@ -79,31 +73,25 @@ impl Inet {
     }
 }
 
-/// Whether another program has refused the creation. Those of the root of the hierarchy run after those below it.
+/// The address of the socket of a `cgroup/sock` program.
 #[inline(always)]
-pub fn is_refused() -> bool {
-    // SAFETY: takes nothing, returns a number.
-    unsafe { bpf_get_retval() != 0 }
+fn address_of(ctx: &SockContext) -> Addr {
+    ctx.sock.cast_const().cast()
 }
 
 /// Body of `cgroup/sock_create`: a process has made a socket, in its own context. One that was `refused` is never reported.
 #[inline(always)]
-pub fn create(ctx: *mut bpf_sock, refused: bool) {
+pub fn create(ctx: &SockContext, refused: bool) {
     if !enabled() {
         return;
     }
-    let task = owner::task();
+    let task = task();
     let Some(inet) = Inet::wanted(ctx, task) else { return };
     // Of a refused socket that is not TCP nothing is seen any more; the end of a TCP socket is.
     if refused && inet.protocol != IPPROTO_TCP {
         return;
     }
-    let r = remember::<Typed>(inet.sk);
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
+    let Some(r) = remember::<Typed>(inet.sk) else { return };
     if refused {
         r.marks = REFUSED;
         return;
@@ -115,10 +103,9 @@ pub fn create(ctx: *mut bpf_sock, refused: bool) {
     r.state = CLOSE;
     // As `sock_alloc` does; where the types are hidden, the real user is the nearest there is.
     let fsuid = task.and_then(|task| Typed::get(Typed::follow(task, Field::TaskCred)?, Field::CredFsuid));
-    // SAFETY: takes nothing, returns a number.
-    r.uid = fsuid.unwrap_or_else(|| unsafe { bpf_get_current_uid_gid() } as u32);
+    r.uid = fsuid.unwrap_or_else(current_uid);
     r.flags |= HAS_UID;
-    if let Some(process) = owner::current() {
+    if let Some(process) = process::current() {
         process.take(r, Grade::Created);
     }
     if inet.protocol != IPPROTO_MPTCP {
@@ -133,12 +120,7 @@ pub fn connect(sk: Addr, protocol: u16, raddr: [u64; 2], rport: u16) {
     if protocol != IPPROTO_TCP || !enabled() {
         return;
     }
-    let r = recall::<Typed>(sk);
-    if r.is_null() {
-        return;
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
+    let Some(r) = recall::<Typed>(sk) else { return };
     // Otherwise it is connected, connecting, or listens.
     if r.state == CLOSE {
         (r.raddr, r.rport) = (raddr, rport);
@@ -149,48 +131,38 @@ pub fn connect(sk: Addr, protocol: u16, raddr: [u64; 2], rport: u16) {
 /// Body of `cgroup/sock_release`: the end of sockets that are not TCP. Those end in `tcp_destroy_sock`; but of a connection that was accepted
 /// where no hook saw it, and was over by then, no other hook sees who closes it.
 #[inline(always)]
-pub fn release(ctx: *mut bpf_sock) {
+pub fn release(ctx: &SockContext) {
     if !enabled() {
         return;
     }
-    // SAFETY: the verifier turns these into loads of the socket's own fields.
-    let (protocol, kind) = unsafe { ((*ctx).protocol as u16, (*ctx).type_ as u16) };
+    let Socket { protocol, kind, .. } = Socket::of(ctx);
     if protocol == IPPROTO_TCP && kind != SOCK_RAW {
-        let r = recall::<Typed>(ctx.cast_const().cast());
-        // SAFETY: a value of a map.
-        if !r.is_null() && unsafe { (*r).grade } == Grade::Inherited as u8 {
-            // SAFETY: as above.
-            owner::close_accepted(unsafe { &mut *r });
+        if let Some(r) = recall::<Typed>(address_of(ctx))
+            && r.grade == Grade::Inherited as u8
+        {
+            owner::close_accepted(r);
         }
         return;
     }
     let Some(inet) = Inet::wanted(ctx, None) else { return };
-    let mut r = recall::<Typed>(inet.sk);
+    let mut known = recall::<Typed>(inet.sk);
     if inet.protocol == IPPROTO_MPTCP && kind != SOCK_RAW {
-        if !r.is_null() {
+        if known.is_some() {
             forget::<Typed>(inet.sk);
         }
         // The kernel closes the TCP socket behind it later, by itself.
-        let behind = Probed::follow(inet.sk, Field::MptcpFirst).map_or(core::ptr::null_mut(), recall::<Probed>);
-        if !behind.is_null() {
-            // SAFETY: a value of a map.
-            owner::close(unsafe { &mut *behind });
+        if let Some(behind) = Probed::follow(inet.sk, Field::MptcpFirst).and_then(recall::<Probed>) {
+            owner::close(behind);
         }
         return;
     }
-    let known = !r.is_null();
-    if !known {
-        r = remember::<Typed>(inet.sk);
-        if r.is_null() {
-            return;
-        }
-    }
-    // SAFETY: a value of a map.
-    let r = unsafe { &mut *r };
-    if !known {
+    if known.is_none() {
+        known = remember::<Typed>(inet.sk);
+        let Some(r) = &mut known else { return };
         inet.describe(ctx, r);
         r.learn_uid::<Probed>(inet.sk);
     }
+    let Some(r) = known else { return };
     r.family = inet.family;
     let v6 = inet.family == AF_INET6;
     if let (Some(laddr), Some(raddr), Some(lport), Some(rport)) = (

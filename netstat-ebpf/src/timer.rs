@@ -1,18 +1,30 @@
-//! Whose a timer is, and what it means that one is stopped. Both follow from where functions of the kernel are. Where nobody tells, the
-//! first timer of a minisocket and the first of a request are known by what they are part of, and what a stop means shows a little later.
+//! Whose a timer is, and what it means that one is stopped. Both follow from the addresses of functions of the kernel. Where these are not
+//! known, the first timer of a minisocket and the first of a request are recognised by what they are part of, and what a stop means shows a
+//! little later.
 
 use crate::{
-    MOD_PENDING, MOD_PENDING_END, MOD_TIMER, MOD_TIMER_END, REQ_TIMER, REQ_TIMER_SEEN, TW_TIMER, TW_TIMER_SEEN,
-    atomic::Word,
     ehash,
     read::{Addr, Memory, Probed, Typed, offset},
-    tcp::{LISTEN, TIME_WAIT},
+    sys::{Word, callers},
 };
-use aya_ebpf::{Global, helpers::generated::bpf_get_stack};
-use netstat_ebpf::{ABSENT, Field};
+use aya_ebpf::Global;
+use netstat_ebpf::{
+    ABSENT, Field,
+    linux::tcp::{LISTEN, NEW_SYN_RECV, TIME_WAIT},
+};
 
-/// `TCP_NEW_SYN_RECV` of `include/net/tcp_states.h`: the state of a request.
-pub const NEW_SYN_RECV: u8 = 12;
+/// Addresses of kernel functions, from user space; 0 where they are not known.
+macro_rules! addresses {
+    ($($name:ident),+) => {
+        $(#[unsafe(no_mangle)] static $name: Global<u64> = Global::new(0);)+
+    };
+}
+
+addresses!(TW_TIMER, REQ_TIMER, MOD_TIMER, MOD_TIMER_END, MOD_PENDING, MOD_PENDING_END);
+
+/// `tw_timer_handler` and `reqsk_timer_handler` where their addresses are not known, once one has come by.
+static TW_TIMER_SEEN: Word = Word::new(0);
+static REQ_TIMER_SEEN: Word = Word::new(0);
 
 /// What a timer belongs to.
 pub enum Of {
@@ -38,13 +50,13 @@ pub fn owner_of(timer: Addr) -> Option<Of> {
     }
 }
 
-/// Whether a timer's function is the one whose address was told, or was seen before. If neither was, a look at what the timer is part of
-/// decides, and it is seen from then on.
+/// Whether a timer's function is the one at the given address, or the one seen before. If there is neither, a look at what the timer is part
+/// of decides, and the function is seen from then on.
 #[inline(always)]
-fn is(function: u64, told: &Global<u64>, seen: &Word, look: impl Fn() -> bool) -> bool {
-    let known = match told.load() {
+fn is(function: u64, given: &Global<u64>, seen: &Word, look: impl Fn() -> bool) -> bool {
+    let known = match given.load() {
         0 => seen.load(),
-        told => told,
+        given => given,
     };
     if known == 0 && look() {
         seen.exchange_if(0, function);
@@ -109,7 +121,7 @@ pub fn has_run_out(ctx: *mut core::ffi::c_void, timer: Addr) -> bool {
 
 /// Whether it is known at once why a timer is stopped: that takes the addresses of the functions that do it.
 #[inline(always)]
-pub fn tells_why() -> bool {
+pub fn knows_why() -> bool {
     MOD_PENDING.load() != 0
 }
 
@@ -117,11 +129,8 @@ pub fn tells_why() -> bool {
 #[inline(always)]
 pub fn is_set_anew(ctx: *mut core::ffi::c_void) -> bool {
     const FRAMES: usize = 8;
-    let mut frames = [0u64; FRAMES];
-    // SAFETY: the length is that of the array.
-    unsafe { bpf_get_stack(ctx, frames.as_mut_ptr().cast(), (FRAMES * 8) as u32, 0) };
     let within = |frame, from, to| frame >= from && frame < to;
-    frames.iter().any(|&frame| {
+    callers::<FRAMES>(ctx).iter().any(|&frame| {
         within(frame, MOD_TIMER.load(), MOD_TIMER_END.load())
             || within(frame, MOD_PENDING.load(), MOD_PENDING_END.load())
     })

@@ -2,17 +2,52 @@
 //! the verifier drops what hangs on it. More may pass than is wanted, where the programs cannot decide, and never less.
 
 use crate::{
-    ADDRS, CGROUPS, ENTERED, KINDS, LEFT, LISTED, LISTED_NETNS, LISTED_PIDS, LISTS, PORT_SETS, PORTS, PREFIX_COUNTS,
-    PREFIXES, PROTOS, UNKNOWN_ADDRS,
+    ends::{MAPPED, Tuple, kept_port},
     read::{Addr, Memory},
     remembered::{OUTSIDE, Remembered},
-    tcp::{Tuple, kept_port},
+    sys::{current_ancestor_cgroup, frozen},
 };
-use aya_ebpf::helpers::generated::bpf_get_current_ancestor_cgroup_id;
-use netstat_ebpf::{AF_INET6, Grade, HAS_TUPLE, IPPROTO_TCP, Kind, NO_LPORT, filter, proto_bit};
+use aya_ebpf::{Global, macros::map, maps::Array};
+use netstat_ebpf::{
+    Grade, HAS_TUPLE, Kind, NO_LPORT, filter,
+    linux::{AF_INET6, IPPROTO_TCP},
+    proto_bit,
+};
 
-/// Bytes 8 to 11 of an IPv4-mapped IPv6 address (RFC 4291), as they lie in memory.
-const MAPPED: u64 = u32::from_be(0xffff) as u64;
+#[unsafe(no_mangle)]
+static LISTED: [u32; 2 * filter::LISTED] = [0; 2 * filter::LISTED];
+
+#[unsafe(no_mangle)]
+static CGROUPS: [u64; 2 * filter::CGROUPS_LISTED] = [0; 2 * filter::CGROUPS_LISTED];
+
+/// Sets of ports by end.
+#[map]
+static PORT_SETS: Array<[u64; filter::PORT_WORDS]> = Array::with_max_entries(filter::ENDS, 0);
+
+/// Sets of prefixes by end.
+#[map]
+static PREFIXES: Array<[u64; 4]> = Array::with_max_entries(filter::ENDS * filter::PREFIXES_LISTED as u32, 0);
+
+/// What user space sets, see [`netstat_ebpf::globals`].
+macro_rules! limits {
+    ($($name:ident = $default:expr),+ $(,)?) => {
+        $(#[unsafe(no_mangle)] static $name: Global<u32> = Global::new($default);)+
+    };
+}
+
+limits! {
+    PROTOS = u32::MAX,
+    KINDS = u32::MAX,
+    ENTERED = u32::MAX,
+    LEFT = u32::MAX,
+    PORTS = 0,
+    ADDRS = 0,
+    UNKNOWN_ADDRS = 0,
+    PREFIX_COUNTS = 0,
+    LISTS = 0,
+    LISTED_PIDS = 0,
+    LISTED_NETNS = 0,
+}
 
 /// Whether sockets of this kind are wanted.
 #[inline(always)]
@@ -76,8 +111,7 @@ pub extern "C" fn netstat_is_listed(list: u32, number: u32) -> u32 {
         if i as u32 >= count {
             break;
         }
-        // SAFETY: inside the array; volatile, since user space fills it after compilation.
-        if unsafe { (&raw const LISTED).cast::<u32>().add(from + i).read_volatile() } == number {
+        if frozen(&LISTED, from + i) == number {
             return 1;
         }
     }
@@ -95,10 +129,8 @@ pub fn is_outside() -> bool {
 #[inline(never)]
 pub extern "C" fn netstat_is_outside() -> u32 {
     for i in 0..filter::CGROUPS_LISTED {
-        // SAFETY: inside the array; volatile, as above.
-        let [id, level] = unsafe { (&raw const CGROUPS).cast::<[u64; 2]>().add(i).read_volatile() };
-        // SAFETY: takes and returns a number.
-        if id != 0 && unsafe { bpf_get_current_ancestor_cgroup_id(level as i32) } == id {
+        let (id, level) = (frozen(&CGROUPS, 2 * i), frozen(&CGROUPS, 2 * i + 1));
+        if id != 0 && current_ancestor_cgroup(level as i32) == id {
             return 0;
         }
     }
@@ -166,7 +198,7 @@ fn is_in(set: u32, port: u32) -> bool {
 /// Whether an address is in a set.
 #[inline(always)]
 fn is_within(set: u32, addr: [u64; 2], v6: bool) -> bool {
-    let [high, low] = if v6 { addr } else { [0, MAPPED | addr[0] << 32] };
+    let [high, low] = if v6 { addr } else { [0, u64::from(MAPPED) | addr[0] << 32] };
     netstat_is_within(set, high, low) != 0
 }
 

@@ -119,8 +119,9 @@ impl RowKinds {
     /// SCTP rows of the Internet tables.
     pub const SCTP: Self = Self(16);
 
-    /// Both sets.
-    pub const fn and(self, other: Self) -> Self {
+    /// Those that are in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -162,9 +163,12 @@ impl Need {
     pub const AGES: Self = Self(256);
     /// What sock_diag alone lists: the device a socket is bound to, its mark, the cgroup it was made in.
     pub const DIAG: Self = Self(512);
+    /// Whether a process chose the local port, which takes sock_diag a listing of its own.
+    pub const BINDING: Self = Self(1024);
 
-    /// Both sets.
-    pub const fn and(self, other: Self) -> Self {
+    /// Those that are in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -209,7 +213,7 @@ pub struct FieldSpec {
 impl FieldSpec {
     /// The rows that can have it.
     pub const fn rows(&self) -> RowKinds {
-        self.always.and(self.asked)
+        self.always.or(self.asked)
     }
 }
 
@@ -326,6 +330,8 @@ const REASONS: [&str; 8] = [
 ];
 
 const EVENTS: [&str; 3] = ["open", "state", "close"];
+/// Who chooses a local port, the word of `port_chosen_by`: the kernel does where a process connects or asks for port 0.
+pub const CHOOSERS: [&str; 2] = ["process", "kernel"];
 const TIMERS: [&str; 5] = ["off", "on", "keepalive", "timewait", "probe"];
 const TYPES: [&str; 5] = ["STREAM", "DGRAM", "RAW", "RDM", "SEQPACKET"];
 const FLAGS: [&str; 3] = ["ACC", "W", "N"];
@@ -336,17 +342,17 @@ const S: RowKinds = RowKinds::SCTP;
 const U: RowKinds = RowKinds::UNIX;
 const E: RowKinds = RowKinds::EVENT;
 const C: RowKinds = RowKinds::CLOSED;
-const IC: RowKinds = I.and(C);
-const ISC: RowKinds = IC.and(S);
-const ISCE: RowKinds = ISC.and(E);
-const ISCU: RowKinds = ISC.and(U);
-const ISU: RowKinds = I.and(S).and(U);
-const ICE: RowKinds = IC.and(E);
-const ICU: RowKinds = IC.and(U);
-const IU: RowKinds = I.and(U);
-const EC: RowKinds = E.and(C);
-const SU: RowKinds = S.and(U);
-const ALL: RowKinds = ISCU.and(E);
+const IC: RowKinds = I.or(C);
+const ISC: RowKinds = IC.or(S);
+const ISCE: RowKinds = ISC.or(E);
+const ISCU: RowKinds = ISC.or(U);
+const ISU: RowKinds = I.or(S).or(U);
+const ICE: RowKinds = IC.or(E);
+const ICU: RowKinds = IC.or(U);
+const IU: RowKinds = I.or(U);
+const EC: RowKinds = E.or(C);
+const SU: RowKinds = S.or(U);
+const ALL: RowKinds = ISCU.or(E);
 
 const NO: Need = Need::NONE;
 
@@ -386,14 +392,14 @@ fields! {
     NewState "new_state" Kind::Word(&TCP_STATES), E, NONE, NO, "state events: the state entered";
     InStateNs "in_state_ns" Kind::Span(Unit::Nanos), E, NONE, NO, "state events: time spent in old_state";
     Pid "pid" Kind::Number, EC, ISU, Need::OWNERS, "process that owns the socket; of a row held by several, the first";
-    Comm "comm" Kind::Text, EC, ISU, Need::OWNERS.and(Need::COMMS), "its name as the kernel keeps it, at most 15 bytes";
+    Comm "comm" Kind::Text, EC, ISU, Need::OWNERS.or(Need::COMMS), "its name as the kernel keeps it, at most 15 bytes";
     Uid "uid" Kind::User, ISCE, NONE, NO, "user id of the socket";
     User "user" Kind::Text, ISC, E, Need::USERS, "the user's name";
     Owner "owner" Kind::Word(&GRADES), EC, NONE, NO, "how the owner is known: created accepted inherited scanned";
     Inode "inode" Kind::Number, ALL, NONE, NO, "inode of the socket, 0 once it has none";
     OwnersPid "owners.pid" Kind::Number, ISCU, E, Need::OWNERS, "every process that holds the socket";
     OwnersProgram "owners.program" Kind::Text, ISCU, E, Need::OWNERS, "their programs, from their command lines";
-    OwnersComm "owners.comm" Kind::Text, ISCU, E, Need::OWNERS.and(Need::COMMS), "their names as the kernel keeps them";
+    OwnersComm "owners.comm" Kind::Text, ISCU, E, Need::OWNERS.or(Need::COMMS), "their names as the kernel keeps them";
     OwnersOwner "owners.owner" Kind::Word(&GRADES), NONE, ISCU, Need::OWNERS, "how an owner is known that events recorded for a socket no process holds";
     TimerName "timer.name" Kind::Word(&TIMERS), IC, NONE, NO, "the running timer: off on keepalive timewait probe";
     TimerSeconds "timer.seconds" Kind::Span(Unit::Hundredths), IC, NONE, NO, "time to its expiry";
@@ -411,18 +417,19 @@ fields! {
     ClosedByPid "closed_by.pid" Kind::Number, EC, NONE, NO, "process whose close, exit or shutdown ended the socket";
     ClosedByComm "closed_by.comm" Kind::Text, EC, NONE, NO, "its name as the kernel keeps it";
     Path "path" Kind::Text, U, NONE, NO, "UNIX: path, or @ and an abstract name";
-    Cgroup "cgroup" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "cgroup of the owner: path in the unified hierarchy";
-    SystemdUnit "unit" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "systemd unit of the owner";
-    Container "container" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "id of the owner's container, 64 hexadecimal digits";
-    Pod "pod" Kind::Text, NONE, ALL, Need::OWNERS.and(Need::CGROUPS), "uid of the owner's Kubernetes pod";
+    Cgroup "cgroup" Kind::Text, NONE, ALL, Need::OWNERS.or(Need::CGROUPS), "cgroup of the owner: path in the unified hierarchy";
+    SystemdUnit "unit" Kind::Text, NONE, ALL, Need::OWNERS.or(Need::CGROUPS), "systemd unit of the owner";
+    Container "container" Kind::Text, NONE, ALL, Need::OWNERS.or(Need::CGROUPS), "id of the owner's container, 64 hexadecimal digits";
+    Pod "pod" Kind::Text, NONE, ALL, Need::OWNERS.or(Need::CGROUPS), "uid of the owner's Kubernetes pod";
     AgeNs "age_ns" Kind::Span(Unit::Nanos), NONE, ICU, Need::AGES, "time since the socket was opened or first seen; needs the agent";
     StateAgeNs "state_age_ns" Kind::Span(Unit::Nanos), NONE, I, Need::AGES, "time since it entered its state; needs the agent";
-    PeerPid "peer.pid" Kind::Number, NONE, IU, Need::PEERS.and(Need::OWNERS), "process at the other end, where that is a socket of this host";
-    PeerComm "peer.comm" Kind::Text, NONE, IU, Need::PEERS.and(Need::OWNERS).and(Need::COMMS), "its name as the kernel keeps it";
-    PeerContainer "peer.container" Kind::Text, NONE, IU, Need::PEERS.and(Need::OWNERS).and(Need::CGROUPS), "id of its container";
+    PeerPid "peer.pid" Kind::Number, NONE, IU, Need::PEERS.or(Need::OWNERS), "process at the other end, where that is a socket of this host";
+    PeerComm "peer.comm" Kind::Text, NONE, IU, Need::PEERS.or(Need::OWNERS).or(Need::COMMS), "its name as the kernel keeps it";
+    PeerContainer "peer.container" Kind::Text, NONE, IU, Need::PEERS.or(Need::OWNERS).or(Need::CGROUPS), "id of its container";
     PeerPath "peer.path" Kind::Text, NONE, U, Need::PEERS, "UNIX: path of the socket at the other end";
     Dev "dev" Kind::Text, NONE, I, Need::DIAG, "device the socket is bound to";
     Fwmark "fwmark" Kind::Number, NONE, I, Need::DIAG, "mark of the socket (SO_MARK)";
+    PortChosenBy "port_chosen_by" Kind::Word(&CHOOSERS), NONE, I, Need::BINDING, "who chose the local port: process kernel";
     InfoRttUs "info.rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "smoothed round-trip time";
     InfoRttvarUs "info.rttvar_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "variation of the round-trip time";
     InfoMinRttUs "info.min_rtt_us" Kind::Span(Unit::Micros), NONE, I, Need::INFO, "least round-trip time";

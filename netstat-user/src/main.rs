@@ -19,9 +19,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         // Whoever read our output has seen enough: not a failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            netstat_user::run::complain(&netstat_user::run::failure(&error));
+        Err(failure) if failure.is_closed_output() => ExitCode::SUCCESS,
+        Err(failure) => {
+            netstat_user::stdio::complain(&failure.to_string());
             ExitCode::FAILURE
         }
     }

@@ -376,6 +376,19 @@ pub struct HookCoverage {
     pub without: &'static str,
     /// The variant attached, `None` if none could be.
     pub variant: Option<&'static str>,
-    /// Variants that could not be used, each with its cause.
-    pub refused: Vec<(&'static str, String)>,
+    /// Variants that could not be used.
+    pub refused: Vec<Refused>,
+    /// What mends the refusals.
+    pub mend: Option<&'static str>,
+}
+
+/// A variant of a hook that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The variant.
+    pub variant: &'static str,
+    /// Why.
+    pub cause: String,
+    /// Whether it failed although the kernel supports it.
+    pub failed: bool,
 }

@@ -1,9 +1,9 @@
 //! Merges ownership evidence and keeps its grade.
 //!
-//! The kernel programs know who made or accepted a socket while they were there. For sockets older than that there is the scan of
-//! /proc: by inode; for the children of a listener that was scanned, by its port. What was once found for a socket stays with its
-//! cookie, or with its ends where the kernel has made no cookie, since a closed socket loses its inode before its last events. Ends without a
-//! local port are nobody's in particular, and would not be those of the close.
+//! The kernel programs record who made or accepted a socket while they are attached. The owner of an older socket is looked up in a scan of
+//! /proc, by inode; that of a child of a scanned listener, by the listener's port. An owner that was found stays with the socket's cookie, or with
+//! its ends where the kernel has made no cookie: a closed socket loses its inode before its last events. Ends without a local port identify no
+//! socket, and are not kept.
 
 use crate::model::{Comm, EventEnd, EventKind, Grade, Owner, SocketEvent, TcpState};
 use std::{collections::HashMap, net::IpAddr};
@@ -52,7 +52,7 @@ impl Listeners {
 /// The wildcards of both families.
 const ANY: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)];
 
-/// What tells one socket from another.
+/// What identifies a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Identity {
     Cookie(u64),
@@ -85,12 +85,12 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// A process that holds a descriptor of a socket. The first one told wins, as in netstat.
+    /// A process that holds a descriptor of a socket. The first one added wins, as in netstat.
     pub fn scanned(&mut self, inode: u64, pid: u32, comm: Comm) {
         self.by_inode.entry(inode).or_insert((pid, comm));
     }
 
-    /// A TCP socket that listens, found in the kernel's lists. Tell its process first.
+    /// A TCP socket that listens, found in the kernel's lists. Its process must have been added before.
     pub fn listening(&mut self, netns: u32, local: EventEnd, inode: u64) {
         let (Some(port), Some(&(pid, comm))) = (local.port, self.by_inode.get(&inode)) else { return };
         let there = self.listeners.entry((netns, port)).or_default();
@@ -99,7 +99,7 @@ impl Owners {
         }
     }
 
-    /// Takes over what a later look at the machine found, in place of what the last one did. What was learnt of single sockets stays.
+    /// Replaces what the last scan of the machine found with what a later one found. Owners of single sockets stay.
     pub fn renew(&mut self, later: Self) {
         self.by_inode = later.by_inode;
         self.listeners = later.listeners;
@@ -111,7 +111,7 @@ impl Owners {
         Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None })
     }
 
-    /// Fills in the owner of an event that the kernel programs could not tell, and learns from the event.
+    /// Fills in the owner of an event that the kernel programs recorded without one, and learns from the event.
     pub fn resolve(&mut self, event: &mut SocketEvent) {
         if event.owner.is_none() {
             event.owner = self.find(event);
@@ -222,7 +222,7 @@ mod tests {
         closed_by: None,
     });
 
-    fn told(owners: &mut Owners, mut event: SocketEvent) -> Option<(u32, Grade)> {
+    fn resolved(owners: &mut Owners, mut event: SocketEvent) -> Option<(u32, Grade)> {
         owners.resolve(&mut event);
         event.owner.map(|owner| (owner.pid, owner.grade))
     }
@@ -234,11 +234,11 @@ mod tests {
         owners.scanned(5, 200, Comm::new(b"second"));
         let here = end("127.0.0.1", 80);
         let leaving = state(TcpState::Established, TcpState::FinWait1);
-        assert_eq!(told(&mut owners, event(leaving, here, 5, 77)), Some((100, Grade::Scanned)));
+        assert_eq!(resolved(&mut owners, event(leaving, here, 5, 77)), Some((100, Grade::Scanned)));
         let orphan = state(TcpState::FinWait1, TcpState::FinWait2);
-        assert_eq!(told(&mut owners, event(orphan, here, 0, 77)), Some((100, Grade::Scanned)));
-        assert_eq!(told(&mut owners, event(CLOSE, here, 0, 77)), Some((100, Grade::Scanned)));
-        assert_eq!(told(&mut owners, event(orphan, here, 0, 77)), None, "forgotten once closed");
+        assert_eq!(resolved(&mut owners, event(orphan, here, 0, 77)), Some((100, Grade::Scanned)));
+        assert_eq!(resolved(&mut owners, event(CLOSE, here, 0, 77)), Some((100, Grade::Scanned)));
+        assert_eq!(resolved(&mut owners, event(orphan, here, 0, 77)), None, "forgotten once closed");
     }
 
     #[test]
@@ -254,19 +254,19 @@ mod tests {
                 remote: Some(there),
                 ..event(state(TcpState::Close, TcpState::SynSent), here, inode, cookie)
             };
-            assert_eq!(told(&mut owners, beginning), Some((100, Grade::Scanned)));
+            assert_eq!(resolved(&mut owners, beginning), Some((100, Grade::Scanned)));
             let here = end("127.0.0.1", port);
             for kind in
                 [state(TcpState::SynSent, TcpState::Established), state(TcpState::Established, TcpState::Close), CLOSE]
             {
-                told(&mut owners, SocketEvent { remote: Some(there), ..event(kind, here, inode, cookie) });
+                resolved(&mut owners, SocketEvent { remote: Some(there), ..event(kind, here, inode, cookie) });
             }
         }
         // A request that is given up.
         owners.scanned(1, 100, Comm::new(b"server"));
         owners.listening(1, there, 1);
         for kind in [state(TcpState::Listen, TcpState::SynRecv), state(TcpState::SynRecv, TcpState::Close)] {
-            assert_eq!(told(&mut owners, event(kind, there, 0, 7)), Some((100, Grade::Inherited)));
+            assert_eq!(resolved(&mut owners, event(kind, there, 0, 7)), Some((100, Grade::Inherited)));
         }
         assert_eq!((owners.by_identity.len(), owners.by_inode.len()), (0, 1));
     }
@@ -284,14 +284,14 @@ mod tests {
             remote: None,
             ..event(state(TcpState::Listen, TcpState::SynRecv), end(addr, 80), 0, 0)
         };
-        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
-        assert_eq!(told(&mut owners, child("127.0.0.2")), Some((20, Grade::Inherited)));
-        assert_eq!(told(&mut owners, child("::ffff:127.0.0.2")), Some((20, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, child("127.0.0.2")), Some((20, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, child("::ffff:127.0.0.2")), Some((20, Grade::Inherited)));
         owners.listening(1, end("::", 80), 3);
-        assert_eq!(told(&mut owners, child("127.0.0.1")), None, "two could have taken it");
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), None, "two could have taken it");
         let gone = event(state(TcpState::Listen, TcpState::Close), end("0.0.0.0", 80), 1, 9);
-        assert_eq!(told(&mut owners, gone), Some((10, Grade::Scanned)));
-        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((30, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, gone), Some((10, Grade::Scanned)));
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), Some((30, Grade::Inherited)));
     }
 
     /// The kernel gives the number of an inode to another socket when the one that had it is gone.
@@ -386,6 +386,6 @@ mod tests {
         owners.scanned(5, 100, Comm::new(b"scan"));
         let mut made = event(state(TcpState::Close, TcpState::SynSent), end("127.0.0.1", 1), 5, 6);
         made.owner = Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None });
-        assert_eq!(told(&mut owners, made), Some((7, Grade::Created)));
+        assert_eq!(resolved(&mut owners, made), Some((7, Grade::Created)));
     }
 }

@@ -1,26 +1,27 @@
-//! The live table: every socket that the kernel's events and lists tell of, and those that ended a short while ago.
+//! The live table: every socket that the kernel's events and lists report, and those that ended a short while ago.
 //!
 //! The table is a fold. [`Table::event`] takes what happened, in the order it happened; [`Table::begin_listing`] and
 //! [`Table::listing`] take what the kernel lists, both for the seed and after a loss. Reading the kernel's lists takes time, and events
-//! go on meanwhile: they are folded as they come, and what an event has told of a socket since the listing began is believed before
+//! go on meanwhile: they are folded as they come, and what an event has reported of a socket since the listing began is believed before
 //! what the listing says of it. So nothing is lost and nothing is doubled, provided that the events recorded before the listing
 //! began have been folded before [`Table::begin_listing`], and those recorded until it ended before [`Table::listing`].
 //!
-//! A socket is told from another by its cookie where that is known, else by its inode, else by namespace, protocol and ends.
+//! A socket is identified by its cookie where that is known, else by its inode, else by namespace, protocol and ends.
 //!
 //! A live socket takes [`Table::ROW_BYTES`] and at most 48 bytes of index; one that ended takes [`Table::CLOSED_BYTES`].
 
 mod past;
 mod recorded;
 mod slots;
+mod socket;
 
 use crate::model::{
-    CloseReason, ClosedSocket, Endpoint, EventEnd, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow,
-    TcpState, Totals,
+    CloseReason, ClosedSocket, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
 };
 use hashbrown::HashSet;
-use past::Past;
+use past::{Entry, Past};
 use slots::{Ends, Identity, Slot, Slots};
+use socket::{blank, listed_socket, merge};
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct Listing {
     pub protos: Vec<Proto>,
     /// The network namespaces that were read, `None` if all that there are: of the sockets of another one nothing is known.
     pub spaces: Option<HashSet<u32>>,
-    /// Every inode that a process holds, if all processes could be looked at: tells whether a socket that is in no list lives.
+    /// Every inode that a process holds, if all processes could be looked at: a socket that is in no list lives if it is among them.
     pub held: Option<HashSet<u64>>,
 }
 
@@ -79,7 +80,7 @@ impl Table {
     /// Bytes of a live socket, without its index.
     pub const ROW_BYTES: usize = size_of::<Slot>();
     /// Bytes of a closed socket.
-    pub const CLOSED_BYTES: usize = size_of::<ClosedSocket>();
+    pub const CLOSED_BYTES: usize = size_of::<Entry>();
 
     /// An empty table.
     pub fn new(limits: Limits) -> Self {
@@ -117,11 +118,11 @@ impl Table {
 
     /// The sockets that ended within `within_ns` before `now_ns`, last ended first.
     pub fn recent(&self, now_ns: u64, within_ns: u64) -> impl Iterator<Item = &ClosedSocket> {
-        self.past.iter().rev().take_while(move |closed| now_ns.saturating_sub(closed.closed_ns) <= within_ns)
+        self.past.latest().take_while(move |closed| now_ns.saturating_sub(closed.closed_ns) <= within_ns)
     }
 
     /// Number of closed sockets kept.
-    pub fn recent_len(&self) -> usize {
+    pub const fn recent_len(&self) -> usize {
         self.past.len()
     }
 
@@ -133,6 +134,12 @@ impl Table {
     /// Whether the last of those was forgotten because there were too many, and not because it was too old.
     pub const fn is_crowded(&self) -> bool {
         self.past.is_crowded()
+    }
+
+    /// The user whose closed sockets alone were forgotten for want of room of late, and when the last socket of all others ended that is not kept
+    /// any more, in nanoseconds since the epoch.
+    pub fn crowd(&self) -> Option<(u32, u64)> {
+        self.past.crowd()
     }
 
     /// Forgets closed sockets that are too old.
@@ -150,7 +157,7 @@ impl Table {
                     socket.seen_ns = event.time_ns;
                 }
             }
-            // Up to Linux 6.12 a connection that comes in is told of before it is made: it has no identity yet.
+            // Up to Linux 6.12 a connection that comes in is reported before it is made: it has no identity yet.
             EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, .. }
                 if event.cookie.is_none() || event.remote.is_none_or(|remote| remote.port.unwrap_or(0) == 0) => {}
             EventKind::State { old, new: TcpState::Close, .. } => self.closing(event, old),
@@ -168,7 +175,7 @@ impl Table {
     }
 
     /// What remains of a connection is in TIME_WAIT, before or after its socket is closed and destroyed. In FIN_WAIT2, where it may have
-    /// waited without its owner, it was not told of.
+    /// waited without its owner, it was not reported.
     fn remains(&mut self, event: &SocketEvent) {
         let identity = Identity::of_event(event);
         let found = self.slots.find_mini(&identity).or_else(|| self.slots.find(&identity));
@@ -191,7 +198,7 @@ impl Table {
             match old {
                 TcpState::TimeWait => self.note_gone(&identity, true),
                 TcpState::SynRecv => self.note_gone(&identity, false),
-                // Of an orphan, or of what remains of it: the end of an orphan is told with all there is to know.
+                // Of an orphan, or of what remains of it: the end of an orphan is reported with all that is known.
                 TcpState::FinWait2 if event.inode == Some(0) => {
                     self.note_gone(&identity, true);
                     self.note_gone(&identity, false);
@@ -205,7 +212,7 @@ impl Table {
         let ends = match old {
             TcpState::TimeWait => true,
             TcpState::SynRecv => nobodys,
-            // One that only a listing told of may be either: if a socket is destroyed after this, that is told with all there is to know.
+            // One that only a listing showed may be either: if a socket is destroyed after this, that is reported with all that is known.
             TcpState::FinWait2 => nobodys && socket.cookie.is_none(),
             _ => false,
         };
@@ -329,14 +336,14 @@ impl Table {
                 continue;
             }
             if listing.held.as_ref().is_some_and(held) {
-                // Nobody told of its end, and it has not ended: it is in no list any more.
+                // No event reported its end, and it has not ended: it is in no list any more.
                 correction.changed += 1;
                 self.unlist(at, now_ns);
                 continue;
             }
             correction.removed += 1;
             self.remove(at);
-            // Minisockets end without a close: the socket that they were, or never became, has been told of.
+            // Minisockets end without a close: the socket that they were, or never became, has been reported.
             let mini = mini || socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv);
             if !mini {
                 let duration_ns = socket.since_ns.map(|since| now_ns.saturating_sub(since));
@@ -395,7 +402,7 @@ impl Table {
         self.slots.change(at, |slot| {
             slot.listed = listing;
             let Some(known) = &mut slot.socket else { return };
-            // No event tells of a bind, or of an accept: what is not known is taken in any case.
+            // No event reports a bind or an accept: what is not known is taken in any case.
             let newer = slot.touched == listing;
             let before = known.state;
             // IPV6_ADDRFORM makes an IPv6 socket one of IPv4, and no event reports that: the list is right.
@@ -444,64 +451,6 @@ impl Table {
             gone.extend(identity.ends);
         }
     }
-}
-
-/// A socket of which only its row in the kernel's list is known, and who holds it.
-fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> LiveSocket {
-    let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
-    LiveSocket {
-        proto: row.proto,
-        state: TcpState::from_kernel(row.state).unwrap_or(TcpState::Close),
-        local: Some(end(row.local)),
-        remote: Some(end(row.remote)),
-        netns: row.netns,
-        uid: Some(row.uid),
-        inode: row.inode,
-        cookie: row.cookie,
-        owner,
-        since_ns: None,
-        seen_ns: now_ns,
-        state_ns: now_ns,
-    }
-}
-
-/// A socket of which only the event is known.
-fn blank(event: &SocketEvent) -> LiveSocket {
-    LiveSocket {
-        proto: event.proto,
-        state: TcpState::Close,
-        local: None,
-        remote: None,
-        netns: event.netns,
-        uid: None,
-        inode: 0,
-        cookie: event.cookie,
-        owner: None,
-        since_ns: None,
-        seen_ns: event.time_ns,
-        state_ns: event.time_ns,
-    }
-}
-
-/// Takes over what the event knows. A socket that is `closing` has given back its port and lost its inode: what was known stays.
-fn merge(socket: &mut LiveSocket, event: &SocketEvent, closing: bool) {
-    let useful = |end: Option<EventEnd>| end.is_some_and(|end| end.port.is_some_and(|port| port != 0));
-    if event.local.is_some() && (!closing || socket.local.is_none() || useful(event.local)) {
-        socket.local = event.local;
-    }
-    if event.remote.is_some() && (!closing || socket.remote.is_none() || useful(event.remote)) {
-        socket.remote = event.remote;
-    }
-    match event.inode {
-        Some(inode) if inode != 0 || !closing => socket.inode = inode,
-        _ => {}
-    }
-    // What was IPv6 may have become IPv4 (IPV6_ADDRFORM), and so have its ends.
-    socket.proto = event.proto;
-    socket.netns = event.netns.or(socket.netns);
-    socket.uid = event.uid.or(socket.uid);
-    socket.cookie = event.cookie.or(socket.cookie);
-    socket.owner = event.owner.or(socket.owner);
 }
 
 #[cfg(test)]

@@ -13,5 +13,6 @@ pub mod netns;
 pub mod programs;
 pub mod sandbox;
 pub mod scenes;
+pub mod terminal;
 pub mod truth;
 pub mod zoo;

@@ -103,6 +103,15 @@ impl Sandbox {
     /// # Errors
     /// When a mount is refused or the program cannot be started.
     pub fn start(&self, program: &Path, invocation: &Invocation, stdin: Stdio, stdout: Stdio) -> io::Result<Child> {
-        self.inside(invocation, || invocation.command(program).stdin(stdin).stdout(stdout).spawn())
+        self.spawn(program, invocation, [stdin, stdout, Stdio::inherit()])
+    }
+
+    /// The same, with standard input, output and error as given.
+    ///
+    /// # Errors
+    /// When a mount is refused or the program cannot be started.
+    pub fn spawn(&self, program: &Path, invocation: &Invocation, files: [Stdio; 3]) -> io::Result<Child> {
+        let [stdin, stdout, stderr] = files;
+        self.inside(invocation, || invocation.command(program).stdin(stdin).stdout(stdout).stderr(stderr).spawn())
     }
 }

@@ -15,7 +15,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 /// Everything the command checks.
 pub fn all() -> Result<()> {
     // All cheap checks speak before the first failure ends the command.
-    let mut problems = layers::breaches(&sh::root().join("netstat-user/src"))?;
+    let mut problems = layers::breaches(sh::root())?;
     problems.extend(mutants::problems(sh::root())?);
     if let Err(error) = digest::check() {
         problems.push(format!("{error:#}"));
@@ -45,8 +45,6 @@ pub fn all() -> Result<()> {
         "doc",
         "--quiet",
         "--workspace",
-        "--exclude",
-        "netstat-ebpf",
         "--no-deps",
         "--document-private-items",
     ]))?;

@@ -1,42 +1,79 @@
-//! Holds the files of `netstat-user/src` to the layer map at the top of its `lib.rs`.
+//! Holds the files of `netstat-user/src` to the layer map at the top of its `lib.rs`, and those of `netstat-ebpf/src` to that of its `main.rs`.
 //!
-//! The map is the ```` ```text ```` table there: one row per room with the rooms it may import. A file belongs to the room its first
-//! path component names. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a
-//! macro's argument, a unit test) and one in a comment or a string does not.
+//! A map is the ```` ```text ```` table there: one row per room with the rooms it may import; without such a column it may import those above
+//! it. A file belongs to the room its first path component names. Modules that import each other in a circle are breaches too, but for a module and
+//! those inside it. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a macro's argument, a unit test) and one in
+//! a comment or a string does not.
 
 use anyhow::{Context, Result, bail};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Files (without `.rs`) and folders that wire the rooms together: they see all, no room sees them.
-const WIRING: &[&str] = &["lib", "main", "run"];
-/// Crates that one room alone may name, itself included in their prefix (`aya` stands for `aya_log` too).
-const FENCED_CRATES: &[(&str, &str)] = &[("aya", "kernel"), ("netstat_ebpf", "kernel")];
-/// The room with user-side `unsafe`.
-const UNSAFE_ROOM: &str = "sys";
+/// What holds for the files of a crate beside its map.
+struct Rules {
+    /// The file with the map, in the folder of the sources.
+    map: &'static str,
+    /// Files (without `.rs`) outside the map: they see all rooms, no room sees them.
+    wiring: &'static [&'static str],
+    /// Crates that one room alone may name, itself included in their prefix (`aya` stands for `aya_log` too).
+    fenced_crates: &'static [(&'static str, &'static str)],
+    /// The rooms with `unsafe`.
+    unsafe_rooms: &'static [&'static str],
+    /// Whether any room may have attributes such as `#[unsafe(no_mangle)]`.
+    unsafe_attributes: bool,
+}
+
+const USER: Rules = Rules {
+    map: "lib.rs",
+    wiring: &["main"],
+    fenced_crates: &[("aya", "kernel"), ("netstat_ebpf", "kernel")],
+    unsafe_rooms: &["sys"],
+    unsafe_attributes: false,
+};
+
+const EBPF: Rules = Rules {
+    map: "main.rs",
+    wiring: &["lib", "main"],
+    fenced_crates: &[],
+    unsafe_rooms: &["sys", "read", "iter"],
+    unsafe_attributes: true,
+};
+
+/// In a map, every room but the one whose row it stands in.
+const EVERY: &str = "*";
+
+/// What stands for `unsafe` in front of an attribute's arguments.
+const UNSAFE_ATTRIBUTE: &str = "unsafe()";
 
 /// Room → the rooms it may import.
 type Map = BTreeMap<String, Vec<String>>;
 
-/// Every breach of the map below `src` (the folder of `lib.rs`), as `file:line: what`.
-pub fn breaches(src: &Path) -> Result<Vec<String>> {
-    let lib =
-        fs::read_to_string(src.join("lib.rs")).with_context(|| format!("cannot read {}/lib.rs", src.display()))?;
-    let map = parse_map(&lib)?;
+/// Every breach of the maps below the top of the workspace, as `file:line: what`.
+pub fn breaches(root: &Path) -> Result<Vec<String>> {
+    Ok([breaches_of(&USER, &root.join("netstat-user/src"))?, breaches_of(&EBPF, &root.join("netstat-ebpf/src"))?]
+        .concat())
+}
+
+fn breaches_of(rules: &Rules, src: &Path) -> Result<Vec<String>> {
+    let at = src.join(rules.map);
+    let map = parse_map(&fs::read_to_string(&at).with_context(|| format!("cannot read {}", at.display()))?)
+        .with_context(|| at.display().to_string())?;
     let mut files = Vec::new();
     rust_files(src, &mut files)?;
     let mut breaches = Vec::new();
-    let mut seen = Vec::new();
+    let (mut seen, mut texts) = (Vec::new(), Vec::new());
     for file in &files {
         let name = file.strip_prefix(src)?.to_string_lossy().into_owned();
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         seen.push(room_of(&name));
-        breaches.extend(file_breaches(&map, &name, &text)?);
+        breaches.extend(file_breaches(rules, &map, &name, &text)?);
+        texts.push((name, text));
     }
+    breaches.extend(circles(&texts)?);
     for room in map.keys().filter(|room| !seen.contains(room)) {
-        breaches.push(format!("lib.rs: the layer map has a room `{room}`, and there is no such file"));
+        breaches.push(format!("{}: the layer map has a room `{room}`, and there is no such file", rules.map));
     }
     Ok(breaches)
 }
@@ -56,25 +93,38 @@ fn rust_files(dir: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
 }
 
 /// Reads the table: a heading with the columns `room`, `may import` and `what it is`, then a row per room; the words of the
-/// middle column are rooms, `-` is none.
-fn parse_map(lib: &str) -> Result<Map> {
-    let mut lines = lib
+/// middle column are rooms, `-` is none. Where there is no such column, a room may import those above it.
+fn parse_map(text: &str) -> Result<Map> {
+    let mut lines = text
         .lines()
         .map_while(|line| line.strip_prefix("//!"))
         .map(|line| line.strip_prefix(' ').unwrap_or(line))
         .skip_while(|line| *line != "```text")
         .skip(1)
         .take_while(|line| *line != "```");
-    let heading = lines.next().context("lib.rs has no ```text table: where is the layer map?")?;
-    let column = |name| heading.find(name).with_context(|| format!("the layer map has no column `{name}`"));
-    let (imports, purpose) = (column("may import")?, column("what it is")?);
+    let heading = lines.next().context("there is no ```text table: where is the layer map?")?;
+    let purpose = heading.find("what it is").context("the layer map has no column `what it is`")?;
     let mut map = Map::new();
+    let Some(imports) = heading.find("may import") else {
+        for line in lines {
+            let room = line.get(..purpose).with_context(|| format!("a row does not fit its columns: `{line}`"))?;
+            let above = map.keys().cloned().collect();
+            map.insert(room.trim().to_owned(), above);
+        }
+        return Ok(map);
+    };
     for line in lines {
         let (Some(room), Some(allowed)) = (line.get(..imports), line.get(imports..purpose)) else {
             bail!("the layer map has a row that does not fit its columns: `{line}`");
         };
         let allowed = allowed.split_whitespace().filter(|word| *word != "-").map(str::to_owned).collect();
         map.insert(room.trim().to_owned(), allowed);
+    }
+    let rooms: Vec<String> = map.keys().cloned().collect();
+    for (room, allowed) in &mut map {
+        if allowed.iter().any(|name| name == EVERY) {
+            *allowed = rooms.iter().filter(|other| *other != room).cloned().collect();
+        }
     }
     for (room, allowed) in &map {
         if let Some(unknown) = allowed.iter().find(|name| !map.contains_key(*name)) {
@@ -90,28 +140,24 @@ fn room_of(file: &str) -> String {
     first.strip_suffix(".rs").unwrap_or(first).to_owned()
 }
 
-fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
+fn file_breaches(rules: &Rules, map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
     let room = room_of(file);
-    let tokens: TokenStream = text.parse().map_err(|error| anyhow::anyhow!("{file}: cannot read as Rust: {error}"))?;
-    let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
-        module.pop();
-    }
-    let mut names = Names::default();
-    names.scan(&flat(tokens), &module);
+    let names = names_of(file, text)?;
 
     let mut found = Vec::new();
     let mut breach = |line: usize, what: String| found.push(format!("{file}:{line}: {what}"));
-    let wires = WIRING.contains(&room.as_str());
-    if !wires && !map.contains_key(&room) {
-        breach(1, format!("room `{room}` is not in the layer map of lib.rs"));
+    let wires = rules.wiring.contains(&room.as_str());
+    // The file with the map imports nothing.
+    if !wires && room != room_of(rules.map) && !map.contains_key(&room) {
+        breach(1, format!("room `{room}` is not in the layer map of {}", rules.map));
     }
     for Name { module, path, line } in names.0 {
         let first = path[0].as_str();
-        if first == "unsafe" && room != UNSAFE_ROOM {
-            breach(line, format!("`unsafe` belongs to the room `{UNSAFE_ROOM}`"));
+        let is_unsafe = first == "unsafe" || first == UNSAFE_ATTRIBUTE && !rules.unsafe_attributes;
+        if is_unsafe && !rules.unsafe_rooms.contains(&room.as_str()) {
+            breach(line, format!("`unsafe` belongs to `{}`", rules.unsafe_rooms.join("`, `")));
         }
-        for (fenced, home) in FENCED_CRATES {
+        for (fenced, home) in rules.fenced_crates {
             let inside = first == *fenced || first.strip_prefix(fenced).is_some_and(|rest| rest.starts_with('_'));
             if inside && room != *home {
                 breach(line, format!("`{first}` may be named in the room `{home}` only"));
@@ -134,7 +180,7 @@ fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
             Some(other) if map.get(&room).is_some_and(|allowed| allowed.iter().any(|name| name == other)) => {}
             Some("*") => breach(line, "imports everything at the top of the crate; name the room".to_owned()),
             Some(other) if map.contains_key(other) => {
-                breach(line, format!("`{room}` may not import `{other}` (layer map in lib.rs)"));
+                breach(line, format!("`{room}` may not import `{other}` (layer map in {})", rules.map));
             }
             Some(other) => breach(line, format!("`{room}` imports `{other}`, which is not a room of the layer map")),
         }
@@ -142,6 +188,72 @@ fn file_breaches(map: &Map, file: &str, text: &str) -> Result<Vec<String>> {
     // A group may name the same room twice.
     found.dedup();
     Ok(found)
+}
+
+/// The module that a file is.
+fn module_of(file: &str) -> Vec<String> {
+    let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        module.pop();
+    }
+    module
+}
+
+fn names_of(file: &str, text: &str) -> Result<Names> {
+    let tokens: TokenStream = text.parse().map_err(|error| anyhow::anyhow!("{file}: cannot read as Rust: {error}"))?;
+    let mut names = Names::default();
+    names.scan(&flat(tokens), &module_of(file));
+    Ok(names)
+}
+
+/// Every circle of modules that import each other, one line each.
+fn circles(files: &[(String, String)]) -> Result<Vec<String>> {
+    let modules: BTreeSet<Vec<String>> = files.iter().map(|(file, _)| module_of(file)).collect();
+    let mut imports: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (file, text) in files {
+        let own = module_of(file);
+        for Name { module, path, .. } in names_of(file, text)?.0 {
+            let Some(mut target) = absolute(&module, &path) else { continue };
+            while !target.is_empty() && !modules.contains(&target) {
+                target.pop();
+            }
+            // A module and those inside it are one.
+            if !target.is_empty() && !own.starts_with(&target) && !target.starts_with(&own) {
+                imports.entry(own.clone()).or_default().insert(target);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let starts: Vec<_> = imports.keys().cloned().collect();
+    let mut done = BTreeSet::new();
+    for start in &starts {
+        follow(start, &imports, &mut Vec::new(), &mut done, &mut found);
+    }
+    Ok(found)
+}
+
+/// Follows the imports of a module that is not `done`, and notes each circle that they close.
+fn follow(
+    module: &[String],
+    imports: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+    way: &mut Vec<Vec<String>>,
+    done: &mut BTreeSet<Vec<String>>,
+    found: &mut Vec<String>,
+) {
+    if let Some(at) = way.iter().position(|passed| passed == module) {
+        let circle = way[at..].iter().map(Vec::as_slice).chain([module]).map(|module| module.join("::"));
+        found.push(format!("modules import each other in a circle: {}", circle.collect::<Vec<_>>().join(" -> ")));
+        return;
+    }
+    if done.contains(module) {
+        return;
+    }
+    way.push(module.to_vec());
+    for target in imports.get(module).into_iter().flatten() {
+        follow(target, imports, way, done, found);
+    }
+    way.pop();
+    done.insert(module.to_vec());
 }
 
 /// The path from the top of the crate, `None` if it does not start from a place in the crate.
@@ -186,6 +298,10 @@ impl Names {
                         self.scan(&flat(body.stream()), &[module, &[name.to_string()]].concat());
                         at += 2;
                     }
+                }
+                TokenTree::Ident(ident) if *ident == "unsafe" && tokens.get(at + 1).is_some_and(is_arguments) => {
+                    let line = ident.span().start().line;
+                    self.0.push(Name { module: module.to_vec(), path: vec![UNSAFE_ATTRIBUTE.to_owned()], line });
                 }
                 TokenTree::Ident(_) => at = self.path(tokens, at, Vec::new(), module) - 1,
                 _ => {}
@@ -236,6 +352,11 @@ fn continues(token: &TokenTree) -> bool {
     }
 }
 
+/// Whether a token after `unsafe` makes it that of an attribute.
+fn is_arguments(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis)
+}
+
 fn flat(tokens: TokenStream) -> Vec<TokenTree> {
     tokens.into_iter().collect()
 }
@@ -250,10 +371,31 @@ mod tests {
         //! sys      -                   system calls\n\
         //! kernel   model sys           all of aya\n\
         //! view     model               rows in, bytes out\n\
+        //! run      *                   wires\n\
         //! ```\n";
 
     fn check(file: &str, text: &str) -> Vec<String> {
-        file_breaches(&parse_map(LIB).unwrap(), file, text).unwrap()
+        file_breaches(&USER, &parse_map(LIB).unwrap(), file, text).unwrap()
+    }
+
+    #[test]
+    fn a_room_imports_those_above_it_where_the_map_is_an_order() {
+        let map = parse_map(
+            "//! ```text\n//! file   what it is\n//! sys    the machine\n//! mini   minisockets\n//! tcp    TCP\n//! ```\n",
+        );
+        let check = |file: &str, text: &str| file_breaches(&EBPF, map.as_ref().unwrap(), file, text).unwrap();
+        assert_eq!(check("tcp.rs", "use crate::{mini, sys}; use super::mini::step;"), Vec::<String>::new());
+        assert_eq!(
+            check("mini.rs", "use crate::tcp;"),
+            ["mini.rs:1: `mini` may not import `tcp` (layer map in main.rs)"]
+        );
+        assert_eq!(check("sys.rs", "fn f() { unsafe { g() } }"), Vec::<String>::new());
+        assert_eq!(check("tcp.rs", "#[unsafe(no_mangle)] fn f() {}"), Vec::<String>::new());
+        for text in
+            ["fn f() { unsafe { g() } }", "unsafe impl Sync for X {}", "unsafe fn f() {}", "unsafe extern \"C\" {}"]
+        {
+            assert_eq!(check("tcp.rs", text), ["tcp.rs:1: `unsafe` belongs to `sys`, `read`, `iter`"], "{text}");
+        }
     }
 
     #[test]
@@ -261,7 +403,8 @@ mod tests {
         let map = parse_map(LIB).unwrap();
         assert_eq!(map["model"], Vec::<String>::new());
         assert_eq!(map["kernel"], ["model", "sys"]);
-        assert_eq!(map.len(), 4);
+        assert_eq!(map["run"], ["kernel", "model", "sys", "view"]);
+        assert_eq!(map.len(), 5);
         assert!(parse_map("//! nothing\n").is_err());
         assert!(parse_map(&LIB.replace("model sys ", "model foo ")).is_err());
     }
@@ -283,6 +426,7 @@ mod tests {
         );
         assert_eq!(check("sys/mod.rs", "pub fn f() { unsafe { g() } }"), Vec::<String>::new());
         assert_eq!(check("run/events.rs", "use crate::{kernel, view}; use crate::sys::now;"), Vec::<String>::new());
+        assert_eq!(check("lib.rs", "pub mod kernel; pub mod view;"), Vec::<String>::new());
         assert_eq!(check("main.rs", "fn main() { std::process::exit(2) }"), Vec::<String>::new());
     }
 
@@ -307,9 +451,28 @@ mod tests {
     #[test]
     fn the_wiring_and_the_crate_itself_are_closed_to_rooms() {
         let found = check("view.rs", "use crate::run::classic;");
-        assert_eq!(found, ["view.rs:1: `view` imports `run`, which is not a room of the layer map"]);
+        assert_eq!(found, ["view.rs:1: `view` may not import `run` (layer map in lib.rs)"]);
+        assert_eq!(check("run/events.rs", "use crate::nowhere::x;").len(), 1);
         assert_eq!(check("view.rs", "use crate::*;").len(), 1);
         assert_eq!(check("view/mod.rs", "use super::*;").len(), 1);
+    }
+
+    #[test]
+    fn circles_of_modules_are_found() {
+        let found = |files: &[(&str, &str)]| {
+            circles(&files.iter().map(|(file, text)| ((*file).into(), (*text).into())).collect::<Vec<_>>()).unwrap()
+        };
+        let parent_and_child = [("kernel/mod.rs", "mod ring; use ring::Ring;"), ("kernel/ring.rs", "use super::Hook;")];
+        assert_eq!(found(&parent_and_child), Vec::<String>::new());
+        let chain = [
+            ("kernel/a.rs", "use super::b::B;"),
+            ("kernel/b.rs", "fn f() { crate::kernel::c::g() }"),
+            ("kernel/c.rs", ""),
+        ];
+        assert_eq!(found(&chain), Vec::<String>::new());
+        let closed = [chain[0], chain[1], ("kernel/c.rs", "mod tests { use super::super::a; }")];
+        let line = "modules import each other in a circle: kernel::a -> kernel::b -> kernel::c -> kernel::a";
+        assert_eq!(found(&closed), [line]);
     }
 
     #[test]
@@ -324,8 +487,9 @@ mod tests {
         assert_eq!(check("run/events.rs", "fn f() { netstat_ebpf::SIZE; }").len(), 1);
         assert_eq!(
             check("kernel/ring.rs", "fn f() { unsafe { g() } }"),
-            ["kernel/ring.rs:1: `unsafe` belongs to the room `sys`"]
+            ["kernel/ring.rs:1: `unsafe` belongs to `sys`"]
         );
+        assert_eq!(check("kernel/ring.rs", "#[unsafe(no_mangle)] fn f() {}").len(), 1);
         assert_eq!(check("lib.rs", "use std::process::{self, exit};").len(), 1);
         assert_eq!(check("run/mod.rs", "fn f() { process::exit(1) }").len(), 1);
     }

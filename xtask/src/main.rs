@@ -12,6 +12,7 @@ mod fuzz;
 mod install;
 mod layers;
 mod mutants;
+mod readme;
 mod release;
 mod sh;
 mod tally;
@@ -77,6 +78,12 @@ const COMMANDS: &[Command] = &[
         help: "put plausible defects into a copy, one at a time, and run the tests that must notice them (tests/mutants.toml, \
            docs/tests.md); slow, needs root",
         run: mutants::run,
+    },
+    Command {
+        name: "readme",
+        args: "",
+        help: "write the samples of README, docs/ and the pages of help anew, as the program prints them; as root",
+        run: readme::run,
     },
     Command {
         name: "release",

@@ -9,7 +9,7 @@ use netstat_user::filter::parse;
 /// When the text is neither.
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let rows = RowKinds::INET.and(RowKinds::UNIX).and(RowKinds::EVENT);
+    let rows = RowKinds::INET.or(RowKinds::UNIX).or(RowKinds::EVENT);
     match parse(text, rows) {
         Ok(expr) => {
             let printed = expr.to_string();

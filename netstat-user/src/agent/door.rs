@@ -7,13 +7,15 @@ use crate::sys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One place of so many is kept for root and the agent's own user, at least one.
 const KEPT: usize = 16;
 /// A user may have one place of so many, but [`SHARE_LEAST`] at least.
 const SHARE: usize = 4;
 const SHARE_LEAST: usize = 8;
+/// Refusals under way at a time. Whoever comes in a crowd beyond that is hung up on.
+const REFUSALS: usize = 32;
 /// Bytes that may wait for the readers of one user, and for those of all users but root and the agent's own.
 const USER_ROOM: usize = 48 << 20;
 const GUESTS_ROOM: usize = 128 << 20;
@@ -71,6 +73,7 @@ pub struct Places {
     taken: Mutex<Taken>,
     guests_budget: Arc<Budget>,
     staff_budget: Arc<Budget>,
+    refusals: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +88,7 @@ impl Places {
     pub fn new(most: usize) -> Arc<Self> {
         let taken = Mutex::default();
         let (guests_budget, staff_budget) = (Budget::new(GUESTS_ROOM, None), Budget::new(usize::MAX, None));
-        Arc::new(Self { most, taken, guests_budget, staff_budget })
+        Arc::new(Self { most, taken, guests_budget, staff_budget, refusals: Arc::new(Semaphore::new(REFUSALS)) })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Taken> {
@@ -95,6 +98,11 @@ impl Places {
     /// How many are taken.
     pub fn taken(&self) -> usize {
         self.lock().all
+    }
+
+    /// The right to refuse somebody with the reason, while not too many are being refused.
+    pub fn refusal(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.refusals).try_acquire_owned().ok()
     }
 
     /// Takes one.

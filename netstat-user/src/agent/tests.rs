@@ -1,16 +1,19 @@
 use super::*;
-use crate::model::{Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketRow, SocketTable, TcpState, Timer};
-use crate::query::{EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::model::{
+    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState, Timer,
+};
+use crate::query::{Answer, EventFilter, MAX_ANSWER, Request, next_frame};
+use bytes::BytesMut;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// A kernel that tells what it is told to.
+/// A kernel that reports what a test has it report.
 #[derive(Clone, Default)]
 struct Fake {
-    told: Arc<Mutex<Vec<SocketEvent>>>,
+    recorded: Arc<Mutex<Vec<SocketEvent>>>,
     lost: Arc<AtomicU64>,
     listed: Arc<AtomicU64>,
     /// How far the wall clock has been set back.
@@ -21,8 +24,8 @@ struct Fake {
 
 impl Source for Fake {
     fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool> {
-        let mut told = self.told.lock().unwrap();
-        events.append(&mut told);
+        let mut recorded = self.recorded.lock().unwrap();
+        events.append(&mut recorded);
         Ok(false)
     }
 
@@ -42,8 +45,9 @@ impl Source for Fake {
         CoverageRows::default()
     }
 
-    fn programs(&self) -> Vec<ProgramHealth> {
-        vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }]
+    fn health(&self) -> Health {
+        let programs = vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }];
+        Health { checks: vec![Check::ok("stand_ins", "they report")], programs }
     }
 
     fn missed(&self) -> u64 {
@@ -194,12 +198,12 @@ impl Asking {
     }
 }
 
-const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None };
+const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 0 };
 
 #[test]
 fn queries_are_answered() {
     let status = with_agent(4, async |path, fake, _| {
-        fake.told.lock().unwrap().push(event(5));
+        fake.recorded.lock().unwrap().push(event(5));
         let table = Asking::new(&path, &TABLE).await.all().await;
         assert_eq!(table.first(), Some(&Answer::Begin(PLACE)));
         assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
@@ -210,7 +214,7 @@ fn queries_are_answered() {
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
         let health = Asking::new(&path, &Request::Health).await.all().await;
         assert!(matches!(&health[1], Answer::Health(health)
-            if health.checks == fake.checks() && health.programs == Source::programs(&fake)));
+            if health.checks == [fake.checks(), fake.health().checks].concat() && health.programs == fake.health().programs));
         assert!(matches!(health[2..], [Answer::Status(_), Answer::Coverage(_), Answer::End]));
         let cgroups = Asking::new(&path, &Request::Cgroups(vec![4, 5])).await.all().await;
         assert_eq!(cgroups[1..], [Answer::Cgroups(vec![(5, b"/docker/5".to_vec())]), Answer::End]);
@@ -222,7 +226,10 @@ fn queries_are_answered() {
 fn tables_come_with_the_owners_that_events_recorded() {
     with_agent(4, async |path, fake, _| {
         let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None };
-        fake.told.lock().unwrap().extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
+        fake.recorded
+            .lock()
+            .unwrap()
+            .extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
         let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp], peer: Some(true) };
         let rows = |recorded, netns| Request::Rows { wanted: wanted.clone(), netns: Some(netns), recorded };
         for with_owners in [false, true] {
@@ -245,7 +252,7 @@ fn tables_come_with_the_owners_that_events_recorded() {
             assert_eq!(all[all.len() - 3..], end);
         }
         let gone = Asking::new(&path, &rows(false, 2)).await.all().await;
-        assert!(matches!(&gone[1..], [Answer::Refused(reason)] if reason.contains("namespace")));
+        assert!(matches!(&gone[1..], [Answer::Refused(denial)] if denial.reason.contains("namespace")));
     });
 }
 
@@ -261,17 +268,17 @@ fn garbage_is_refused_and_too_many_clients_too() {
         let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
         reader.next().await.unwrap();
         let refused = Asking::new(&path, &TABLE).await.all().await;
-        assert!(matches!(&refused[..], [Answer::Refused(reason)] if reason.contains("too many clients")));
+        assert!(matches!(&refused[..], [Answer::Refused(denial)] if denial.reason.contains("too many clients")));
     });
 }
 
 #[test]
-fn readers_get_what_they_want_and_are_told_of_losses() {
+fn readers_get_what_they_want_and_the_losses() {
     with_agent(4, async |path, fake, _| {
         let filter = EventFilter { lport: Some(6), ..EventFilter::default() };
         let mut reader = Asking::new(&path, &Request::Events(filter)).await;
         while reader.next().await.unwrap() != Answer::End {}
-        fake.told.lock().unwrap().extend([event(5), event(6)]);
+        fake.recorded.lock().unwrap().extend([event(5), event(6)]);
         assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
         let listed = fake.listed.load(Ordering::SeqCst);
         fake.lost.store(3, Ordering::SeqCst);
@@ -289,7 +296,7 @@ fn a_stalled_reader_is_dropped_with_the_exact_count() {
         while reader.next().await.unwrap() != Answer::End {}
         const SENT: u64 = 200_000;
         for batch in 0..20 {
-            fake.told.lock().unwrap().extend((0..SENT / 20).map(|number| event(batch * SENT + number)));
+            fake.recorded.lock().unwrap().extend((0..SENT / 20).map(|number| event(batch * SENT + number)));
             tokio::time::sleep(TICK_READ * 4).await;
         }
         let mut got = 0;
@@ -321,10 +328,29 @@ fn a_reader_that_wants_no_more_gets_what_was_recorded() {
     with_agent(4, async |path, fake, _| {
         let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
         while reader.next().await.unwrap() != Answer::End {}
-        fake.told.lock().unwrap().extend([event(1), event(2)]);
+        fake.recorded.lock().unwrap().extend([event(1), event(2)]);
         reader.stream.shutdown().await.unwrap();
         let rest = reader.all().await;
         assert!(matches!(rest[..], [Answer::Event(_), Answer::Event(last), Answer::End] if last.cookie == Some(2)));
+    });
+}
+
+/// A table that may be some time old is read from the kernel again only when it is older, or events were lost since.
+#[test]
+fn a_table_is_compared_anew_only_where_it_is_too_old() {
+    with_agent(4, async |path, fake, _| {
+        let may_be_old = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 1 };
+        Asking::new(&path, &TABLE).await.all().await;
+        let listed = fake.listed.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            fake.recorded.lock().unwrap().push(event(5));
+            let table = Asking::new(&path, &may_be_old).await.all().await;
+            assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
+        }
+        assert_eq!(fake.listed.load(Ordering::SeqCst), listed);
+        fake.lost.store(1, Ordering::SeqCst);
+        Asking::new(&path, &may_be_old).await.all().await;
+        assert!(fake.listed.load(Ordering::SeqCst) > listed);
     });
 }
 
@@ -387,12 +413,12 @@ fn ages_do_not_follow_the_wall_clock() {
             reason: crate::model::CloseReason::Closed,
             closed_by: None,
         };
-        fake.told.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
-        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None };
+        fake.recorded.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
+        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None, age_ns: 0 };
         for back in [0, 400] {
             fake.back.store(back, Ordering::SeqCst);
             let answers = Asking::new(&path, &recent).await.all().await;
-            let [_, Answer::Closed(closed), Answer::Since(past), Answer::End] = &answers[..] else {
+            let [_, Answer::Closed(closed), Answer::Since(past, None), Answer::End] = &answers[..] else {
                 panic!("{answers:?}")
             };
             assert_eq!((closed.closed_ns, past.since_ns), (1 + EPOCH - back, 1 + EPOCH - back));

@@ -1,7 +1,8 @@
 //! The command line of `agent`.
 
-use super::events::{MOST_REMEMBERED, duration, size};
-use super::{Refusal, Request, help, number};
+use super::events::MOST_REMEMBERED;
+use super::value::{duration, mode, number, size};
+use super::{Refusal, Request, help};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -51,7 +52,7 @@ pub struct Options {
     pub recent_count: usize,
 
     /// How many clients are served at a time
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clients)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = number::<usize>(1..=65_536))]
     pub clients: usize,
 
     /// How often the table is compared with the kernel's lists although no event was lost
@@ -84,20 +85,6 @@ pub enum Share {
     Own,
     /// Everything
     All,
-}
-
-fn mode(text: &str) -> Result<u32, String> {
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if mode <= 0o777 => Ok(mode),
-        _ => Err("expected an octal mode such as 660".into()),
-    }
-}
-
-fn clients(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(clients @ 1..=65_536) => Ok(clients),
-        _ => Err("expected a number from 1 to 65536".into()),
-    }
 }
 
 /// The definition that `--help` and the man page are made from.

@@ -8,8 +8,9 @@ mod definitions;
 mod getopt;
 mod schema;
 
-use super::select::{Given, Selection};
-use super::{Colour, Reason, Refusal, Request, completions};
+use super::select::{Given, SelectError, Selection};
+use super::value::duration;
+use super::{Colour, Reason, Refusal, Request, shells};
 use crate::field::{self, RowKinds};
 use crate::filter::{self, Spelling, protos};
 use clap::ValueEnum;
@@ -342,7 +343,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             id::MAN => return Ok(Request::Print(definitions::man_page())),
             id::COMPLETIONS => {
                 let shell = met.value.to_string_lossy();
-                return match completions::script(&shell) {
+                return match shells::script(&shell) {
                     Some(script) => Ok(Request::Print(script)),
                     None => {
                         let text = "%s: there are no completions for `%s': the shells are bash, zsh and fish\n";
@@ -362,7 +363,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         // `--proto' is netstat's `--protocol' where a family stands behind it.
         if met.id == Spelling::Proto.option() && !are_protocols(met.value) {
             take(&mut given, &Met { id: id::PROTOCOL, value: met.value }, &program)?;
-        } else if !select.take(met.id, met.value).map_err(|error| wrong(&program, error))? {
+        } else if !select.take(met.id, met.value).map_err(|error| wrong(&program, &error))? {
             take(&mut given, &met, &program)?;
         } else if select.asks_for_help() {
             return Ok(Request::Print(field::help()));
@@ -430,23 +431,23 @@ fn selection(given: &mut Options, select: Given, program: &str) -> Result<Select
     }
     let mut rows = RowKinds::NONE;
     if tables.protocols.any() {
-        rows = rows.and(RowKinds::INET);
+        rows = rows.or(RowKinds::INET);
     }
     if tables.protocols.sctp {
-        rows = rows.and(RowKinds::SCTP);
+        rows = rows.or(RowKinds::SCTP);
     }
     if tables.unix != Want::No {
-        rows = rows.and(RowKinds::UNIX);
+        rows = rows.or(RowKinds::UNIX);
     }
     if given.recent.is_some() {
-        rows = rows.and(RowKinds::CLOSED);
+        rows = rows.or(RowKinds::CLOSED);
     }
-    select.read(rows).map_err(|error| wrong(program, error))
+    select.read(rows).map_err(|error| wrong(program, &error))
 }
 
 /// A wrong value of one of the options that select: it says itself what is right.
-fn wrong(program: &str, error: String) -> Refusal {
-    refuse(Reason { text: "%s: %s\n", values: vec![program.to_owned(), error] }, 3)
+fn wrong(program: &str, error: &SelectError) -> Refusal {
+    refuse(Reason { text: "%s: %s\n", values: vec![program.to_owned(), error.to_string()] }, 3)
 }
 
 /// Refuses those of our own options that could have no effect.
@@ -524,8 +525,8 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::NO_AGENT => given.agent = AgentChoice::Never,
         id::AGENT => given.agent = AgentChoice::At(met.value.into()),
         id::RECENT => {
-            let recent = met.value.to_str().and_then(duration).ok_or_else(|| {
-                let text = "%s: `%s' is no duration: write a number and ms, s, m or h, like 30s\n";
+            let recent = met.value.to_str().and_then(|text| duration(text).ok()).ok_or_else(|| {
+                let text = "%s: `%s' is no duration: write a number above zero and ms, s, m, h or d, like 1.5s\n";
                 refuse(Reason { text, values: vec![program.to_owned(), met.value.to_string_lossy().into()] }, 3)
             })?;
             given.recent = Some(recent);
@@ -534,21 +535,6 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         family => given.families.extend(Family::parse(family.as_bytes())),
     }
     Ok(())
-}
-
-/// `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let millis = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number.checked_mul(millis).map(Duration::from_millis)
 }
 
 /// A wrong command line: the reason, then how to write a right one.

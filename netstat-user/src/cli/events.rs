@@ -1,7 +1,8 @@
 //! The command line of `events`.
 
 use super::select::{EventArgs, Selection};
-use super::{Colour, Refusal, Request, help, number};
+use super::value::{duration, event, number, size};
+use super::{Colour, Refusal, Request, help};
 use crate::field::{self, RowKinds};
 use crate::model::EventName;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
@@ -56,7 +57,7 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
     pub count: Option<u64>,
 
-    /// End after this time: 500ms, 10s, 5m, 2h; a bare number is seconds
+    /// End after this time: 500ms, 1.5s, 5m, 2h, 1d; a bare number is seconds
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub duration: Option<Duration>,
 
@@ -125,58 +126,6 @@ pub enum Probe {
     Fentry,
     /// Entry of tcp_set_state, by breakpoint
     Kprobe,
-}
-
-fn one_of(name: &str, known: impl Iterator<Item = &'static str>) -> String {
-    format!("'{name}' is none of {}", known.collect::<Vec<_>>().join(" "))
-}
-
-fn event(name: &str) -> Result<EventName, String> {
-    let found = EventName::ALL.into_iter().find(|event| event.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| one_of(name, EventName::ALL.into_iter().map(EventName::name)))
-}
-
-/// Longest time that can be asked for: more than any clock of the kernel's counts to would mean something else.
-const LONGEST: Duration = Duration::from_secs(86_400 * 36_500);
-const TOO_LONG: &str = "expected a time of at most 36500d (a hundred years)";
-
-/// A time: a number with `ms`, `s`, `m`, `h`, `d`, or with none for seconds.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => 0.0,
-    };
-    let number: f64 = number.parse().unwrap_or(0.0);
-    match Duration::try_from_secs_f64(number * seconds) {
-        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
-        Ok(duration) if duration > LONGEST => Err(TOO_LONG.into()),
-        Err(_) if number * seconds > LONGEST.as_secs_f64() => Err(TOO_LONG.into()),
-        _ => Err("expected a time above zero such as 500ms, 10s, 5m or 2h".into()),
-    }
-}
-
-/// A power of two of bytes: a number with K, M or G, rounded up.
-pub fn size(text: &str) -> Result<u32, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
-        "" => Some(0),
-        "k" => Some(10),
-        "m" => Some(20),
-        "g" => Some(30),
-        _ => None,
-    };
-    let bytes = number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
-    match bytes {
-        Some(bytes @ 4_096..=0x4000_0000) => Ok(bytes.next_power_of_two() as u32),
-        _ => Err("expected a size from 4K to 1G, such as 16M".into()),
-    }
 }
 
 /// The definition that `--help` and the man page are made from.

@@ -12,7 +12,6 @@ use crate::field::{FIELDS, RowKinds};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 
-pub use examples::EXAMPLES;
 pub use words::{EXIT_CODES, GLOSSARY};
 
 /// Columns of every page.
@@ -259,11 +258,11 @@ pub fn wrapped(text: &str, indent: &str, width: usize) -> String {
 }
 
 fn examples(of: &str) -> Section {
-    let entries = EXAMPLES.iter().filter(|example| example.of == of);
+    let entries = examples::all().into_iter().filter(|example| example.of == of);
     Section::new(
         "EXAMPLES",
         entries.map(|example| {
-            let output: String = example.output.lines().map(|line| format!("\n{line}")).collect();
+            let output: String = example.output.iter().map(|line| format!("\n{line}")).collect();
             (example.question, format!("\n# {}{output}", example.command))
         }),
     )

@@ -6,6 +6,7 @@ use crate::field::RowKinds;
 use crate::filter::Spelling;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
+use std::fmt::Display;
 
 /// What to close, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,7 +63,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         help::Asked::Page(page) => return Ok(page),
         help::Asked::Options(matches) => matches,
     };
-    let wrong = |error: String| refuse(format!("netstat-user kill: {error}\n"));
+    let wrong = |error: &dyn Display| refuse(format!("netstat-user kill: {error}\n"));
     let (mut given, mut narrows) = (Given::default(), false);
     for arg in select::options() {
         let id = arg.get_id().as_str();
@@ -70,15 +71,15 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             continue;
         }
         for value in matches.get_many::<String>(id).into_iter().flatten() {
-            given.take(id, value.as_ref()).map_err(wrong)?;
+            given.take(id, value.as_ref()).map_err(|error| wrong(&error))?;
             narrows |= id != Spelling::Netns.option() && !value.trim().is_empty();
         }
     }
     if !narrows {
-        return Err(wrong("an expression is required: --where EXPR, or a short spelling like --lport".to_owned()));
+        return Err(wrong(&"an expression is required: --where EXPR, or a short spelling like --lport"));
     }
-    given.only_internet().map_err(wrong)?;
-    let selection = given.read(RowKinds::INET).map_err(wrong)?;
+    given.only_internet().map_err(|error| wrong(&error))?;
+    let selection = given.read(RowKinds::INET).map_err(|error| wrong(&error))?;
     let flag = |name| matches.get_flag(name);
     Ok(Request::Kill(Options { selection, dry_run: flag(DRY_RUN), yes: flag(YES), json: flag(JSON) }))
 }

@@ -10,6 +10,8 @@ pub mod events;
 pub mod help;
 pub mod kill;
 pub mod select;
+mod shells;
+pub mod value;
 
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
@@ -25,20 +27,6 @@ pub enum Colour {
     Always,
     /// Never
     Never,
-}
-
-/// A reader of whole numbers of a range.
-pub fn number<T: TryFrom<u64>>(
-    range: std::ops::RangeInclusive<u64>,
-) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let number =
-            text.parse().ok().filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok());
-        number.ok_or_else(|| match *range.end() {
-            u64::MAX => format!("expected a whole number from {} on", range.start()),
-            end => format!("expected a whole number from {} to {end}", range.start()),
-        })
-    }
 }
 
 /// What the command line asks for.

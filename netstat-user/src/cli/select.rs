@@ -1,8 +1,8 @@
 //! The options that select rows and columns, the same for tables and events: `--where` and its short spellings, `--columns`,
 //! `--sort`, `--limit`, `--count-by`.
 
-use crate::field::{Column, Field, RowKinds};
-use crate::filter::{self, Expr, NameError, Spelling};
+use crate::field::{Column, ColumnError, Field, RowKinds};
+use crate::filter::{self, Expr, Mistake, NameError, Spelling, WordError};
 use clap::{Arg, ArgAction, Args};
 use std::ffi::OsStr;
 
@@ -31,11 +31,66 @@ impl Selection {
         *self != Self::default()
     }
 
-    /// What is wrong with a name in the expression, in words for standard error.
-    pub fn wrong_name(&self, error: NameError) -> String {
+    /// What is wrong with a name in the expression.
+    pub fn wrong_name(&self, error: NameError) -> WrongName {
         // What a short spelling says has no place in the expression.
-        if error.place.end == 0 { error.what } else { format!("--where: {}", error.within(&self.expression)) }
+        match error.place.end {
+            0 => WrongName::Spelled(error),
+            _ => WrongName::Expression(error.within(&self.expression)),
+        }
     }
+}
+
+/// A name in what is selected that means nothing here.
+#[derive(Debug, thiserror::Error)]
+pub enum WrongName {
+    /// In a short spelling.
+    #[error("{0}")]
+    Spelled(#[source] NameError),
+    /// In the expression.
+    #[error("--{WHERE}: {0}")]
+    Expression(#[source] Mistake),
+    /// A network namespace that is never there.
+    #[error("there is no network namespace `{0}'")]
+    NoNamespace(String),
+}
+
+/// What is wrong with an option that selects.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// A value that is no text.
+    #[error("--{0}: the value is not UTF-8")]
+    NotText(String),
+    /// Not an expression.
+    #[error("--{WHERE}: {0}")]
+    Expression(#[source] Mistake),
+    /// A wrong word of a short spelling.
+    #[error("--{option}: {error}")]
+    Word {
+        /// The option, without its dashes.
+        option: &'static str,
+        /// What is wrong.
+        #[source]
+        error: WordError,
+    },
+    /// A wrong field.
+    #[error("--{option}: {error}")]
+    Column {
+        /// The option, without its dashes.
+        option: &'static str,
+        /// What is wrong.
+        #[source]
+        error: ColumnError,
+    },
+    /// Two options that both say what the columns are.
+    #[error("--{COUNT_BY} has columns of its own: it cannot be given with --{COLUMNS}")]
+    TwoColumns,
+    /// An order by what is not counted.
+    #[error("--{SORT}: `{0}' is not one of the fields of --{COUNT_BY}")]
+    NotCounted(&'static str),
+    /// No number.
+    #[error("--{LIMIT}: `{0}' is no number of rows")]
+    Limit(String),
 }
 
 /// The options as they were met, not yet read.
@@ -179,12 +234,12 @@ impl Given {
     ///
     /// # Errors
     /// A value that is no text.
-    pub fn take(&mut self, id: &str, value: &OsStr) -> Result<bool, String> {
+    pub fn take(&mut self, id: &str, value: &OsStr) -> Result<bool, SelectError> {
         let spelling = Spelling::ALL.into_iter().find(|spelling| spelling.option() == id);
         let Some(name) = NAMES.into_iter().find(|name| *name == id).or(spelling.map(Spelling::option)) else {
             return Ok(false);
         };
-        let value = value.to_str().ok_or_else(|| format!("--{id}: the value is not UTF-8"))?.to_owned();
+        let value = value.to_str().ok_or_else(|| SelectError::NotText(id.to_owned()))?.to_owned();
         self.first.get_or_insert(name);
         match spelling {
             Some(spelling) => match self.spelled.iter_mut().find(|(known, _)| *known == spelling) {
@@ -221,18 +276,19 @@ impl Given {
     ///
     /// # Errors
     /// The word, and those to write instead.
-    pub fn only_internet(&self) -> Result<(), String> {
-        filter::only_internet(self.spelled(Spelling::Proto)).map_err(|error| format!("--proto: {error}"))
+    pub fn only_internet(&self) -> Result<(), SelectError> {
+        filter::only_internet(self.spelled(Spelling::Proto))
+            .map_err(|error| SelectError::Word { option: Spelling::Proto.option(), error })
     }
 
     /// Reads the options, for a view that lists rows of these kinds.
     ///
     /// # Errors
     /// What is wrong with the first wrong one.
-    pub fn read(self, rows: RowKinds) -> Result<Selection, String> {
+    pub fn read(self, rows: RowKinds) -> Result<Selection, SelectError> {
         let mut selection = Selection::default();
         for expression in &self.expressions {
-            let expr = filter::parse(expression, rows).map_err(|mistake| format!("--{WHERE}: {mistake}"))?;
+            let expr = filter::parse(expression, rows).map_err(SelectError::Expression)?;
             selection.expr = Some(expr);
         }
         selection.expression = match &self.expressions[..] {
@@ -240,33 +296,36 @@ impl Given {
             [only] => only.clone(),
             several => {
                 let joined = several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" and ");
-                let expr = filter::parse(&joined, rows).map_err(|mistake| format!("--{WHERE}: {mistake}"))?;
+                let expr = filter::parse(&joined, rows).map_err(SelectError::Expression)?;
                 selection.expr = Some(expr);
                 joined
             }
         };
         for (spelling, values) in &self.spelled {
-            let spelled = spelling.expr(values).map_err(|error| format!("--{}: {error}", spelling.option()))?;
+            let spelled =
+                spelling.expr(values).map_err(|error| SelectError::Word { option: spelling.option(), error })?;
             selection.expr = Expr::both(selection.expr, Some(spelled));
         }
         let netns = self.spelled(Spelling::Netns).iter().flat_map(|value| value.split(','));
         selection.netns = netns.map(str::to_owned).collect();
-        let columns = |option: &str, values: &[String]| match values {
+        let columns = |option: &'static str, values: &[String]| match values {
             [] => Ok(Vec::new()),
-            values => Column::parse_list(&values.join(","), rows).map_err(|error| format!("--{option}: {error}")),
+            values => {
+                Column::parse_list(&values.join(","), rows).map_err(|error| SelectError::Column { option, error })
+            }
         };
         selection.columns = columns(COLUMNS, &self.columns)?;
         selection.count_by = columns(COUNT_BY, &self.count_by)?;
         if !selection.columns.is_empty() && !selection.count_by.is_empty() {
-            return Err(format!("--{COUNT_BY} has columns of its own: it cannot be given with --{COLUMNS}"));
+            return Err(SelectError::TwoColumns);
         }
         for name in self.sort.iter().flat_map(|names| names.split(',')) {
             let (name, descending) = name.trim().strip_prefix('-').map_or((name, false), |name| (name, true));
-            let column = Column::parse(name, rows).map_err(|error| format!("--{SORT}: {error}"))?;
+            let column = Column::parse(name, rows).map_err(|error| SelectError::Column { option: SORT, error })?;
             let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect::<Vec<_>>();
             for field in column.fields() {
                 if !counted.is_empty() && !counted.contains(&field) {
-                    return Err(format!("--{SORT}: `{}' is not one of the fields of --{COUNT_BY}", field.name()));
+                    return Err(SelectError::NotCounted(field.name()));
                 }
                 selection.sort.push((field, descending));
             }
@@ -276,7 +335,7 @@ impl Given {
             Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Some(number.parse().unwrap_or(u64::MAX))
             }
-            Some(other) => return Err(format!("--{LIMIT}: `{other}' is no number of rows")),
+            Some(other) => return Err(SelectError::Limit(other)),
         };
         Ok(selection)
     }

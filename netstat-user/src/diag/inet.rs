@@ -59,6 +59,18 @@ impl Family {
     }
 }
 
+/// What a request is followed by for sockets alone whose local port the kernel chose, or will: a program of one instruction for its filter of
+/// sockets (`inet_diag_bc_sk`) in the attribute `INET_DIAG_REQ_BYTECODE`. `INET_DIAG_BC_AUTO` goes on to the end, which is a yes, or beyond
+/// it, a no.
+pub fn port_of_the_kernel() -> Vec<u8> {
+    const REQ_BYTECODE: u16 = 1;
+    const BC_AUTO: u8 = 6;
+    let mut bytes: Vec<u8> = [8, REQ_BYTECODE].into_iter().flat_map(u16::to_ne_bytes).collect();
+    bytes.extend([BC_AUTO, 4]);
+    bytes.extend(8_u16.to_ne_bytes());
+    bytes
+}
+
 /// What names one socket: `struct inet_diag_sockid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketId {

@@ -66,6 +66,8 @@ pub struct Asked {
     pub peer: Option<bool>,
     /// Also `tcp_info` and the name of the congestion algorithm. Without it a timer has only one of its two counts: the other is 0.
     pub info: bool,
+    /// Only sockets whose local port no process chose.
+    pub unbound: bool,
     /// Inode number of the channel's network namespace, for the rows.
     pub netns: Option<u32>,
 }
@@ -121,12 +123,14 @@ pub fn dump(channel: &mut Channel, asked: &Asked, mut take: impl FnMut(&Row<'_>)
             take(&row(reply, asked, tick_ns));
         }
     };
+    let filter = if asked.unbound { inet::port_of_the_kernel() } else { Vec::new() };
     if tcp && asked.v4 && asked.v6 {
-        return channel.dump(inet::TCP_OF_BOTH_FAMILIES, &inet::of_both_families(states, extensions), take);
+        let request = [inet::of_both_families(states, extensions), filter].concat();
+        return channel.dump(inet::TCP_OF_BOTH_FAMILIES, &request, take);
     }
     let mut most = 0;
     for (_, family) in [(asked.v4, Family::V4), (asked.v6, Family::V6)].into_iter().filter(|(wanted, _)| *wanted) {
-        let request = inet::of_family(family, asked.protocol.number(), states, extensions);
+        let request = [&inet::of_family(family, asked.protocol.number(), states, extensions)[..], &filter].concat();
         most = channel.dump(inet::BY_FAMILY, &request, &mut take)?.max(most);
     }
     Ok(most)

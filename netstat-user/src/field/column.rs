@@ -79,7 +79,7 @@ impl Column {
 /// What `--columns help` prints: every field with its type, the rows that have it, and its meaning.
 pub fn help() -> String {
     const ROWS: [(RowKinds, &str); 4] = [
-        (RowKinds::INET.and(RowKinds::SCTP), "inet"),
+        (RowKinds::INET.or(RowKinds::SCTP), "inet"),
         (RowKinds::UNIX, "unix"),
         (RowKinds::CLOSED, "closed"),
         (RowKinds::EVENT, "events"),

@@ -49,7 +49,7 @@ impl<'a> RowContext<'a> {
 /// The field of whoever gathered it.
 fn gathered<'a>(providers: &[&'a dyn Provider], subject: &Subject<'a>, field: Field) -> Value<'a> {
     let need = field.spec().need;
-    let kinds = Need::CGROUPS.and(Need::PEERS).and(Need::INFO).and(Need::AGES).and(Need::DIAG);
+    let kinds = Need::CGROUPS.or(Need::PEERS).or(Need::INFO).or(Need::AGES).or(Need::DIAG).or(Need::BINDING);
     if !need.meets(kinds) {
         return Value::Null;
     }

@@ -3,6 +3,29 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// What is expected instead of a text that is no host or port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A number that no port has.
+    #[error("expected a port from 0 to 65535, not `{0}'")]
+    PortRange(String),
+    /// No port.
+    #[error("expected a port such as `:80' or `:ssh', not `{0}'")]
+    Port(String),
+    /// A family whose sockets are not listed.
+    #[error("expected an Internet or UNIX address: netstat lists no {0} sockets")]
+    Family(&'static str),
+    /// No address.
+    #[error("expected an address such as `10.0.0.0/8' or `[::1]:80', not `{0}'")]
+    Address(String),
+    /// A bracket that is not closed.
+    #[error("expected a `]' after the IPv6 address")]
+    Bracket,
+    /// What follows a bracket is no port.
+    #[error("expected a port such as `:80' after the `]', not `{0}'")]
+    BehindBracket(String),
+}
+
 /// What stands behind `src` and `dst`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
@@ -116,7 +139,7 @@ impl PortPattern {
     ///
     /// # Errors
     /// What is expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         let text = match text.split_once(':') {
             Some(("inet" | "inet6", rest)) if !rest.is_empty() => rest,
             _ => text,
@@ -125,7 +148,7 @@ impl PortPattern {
         match text {
             "" | "*" => Ok(Self::Any),
             number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                number.parse().map(Self::Number).map_err(|_| format!("expected a port from 0 to 65535, not `{number}'"))
+                number.parse().map(Self::Number).map_err(|_| PatternError::PortRange(number.into()))
             }
             name if is_name(name)
                 && name.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -133,7 +156,7 @@ impl PortPattern {
             {
                 Ok(Self::Name(name.to_owned()))
             }
-            other => Err(format!("expected a port such as `:80' or `:ssh', not `{other}'")),
+            other => Err(PatternError::Port(other.into())),
         }
     }
 
@@ -156,10 +179,10 @@ impl HostPattern {
     ///
     /// # Errors
     /// What is expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         for family in ["link", "netlink", "vsock"] {
             if text.strip_prefix(family).is_some_and(|rest| rest.starts_with(':')) {
-                return Err(format!("expected an Internet or UNIX address: netstat lists no {family} sockets"));
+                return Err(PatternError::Family(family));
             }
         }
         if let Some(path) = text.strip_prefix("unix:") {
@@ -185,22 +208,22 @@ impl HostPattern {
                 None if is_name(addr) && !addr.starts_with('-') && addr.bytes().any(|b| b.is_ascii_alphabetic()) => {
                     Addresses::Name(addr.to_owned())
                 }
-                None => return Err(format!("expected an address such as `10.0.0.0/8' or `[::1]:80', not `{addr}'")),
+                None => return Err(PatternError::Address(addr.into())),
             },
         };
         Ok(Self::Inet { v6, addr, port })
     }
 
     /// The address and the port.
-    fn split(text: &str) -> Result<(&str, Option<&str>), String> {
+    fn split(text: &str) -> Result<(&str, Option<&str>), PatternError> {
         if let Some(rest) = text.strip_prefix('[') {
             let Some((addr, port)) = rest.split_once(']') else {
-                return Err("expected a `]' after the IPv6 address".into());
+                return Err(PatternError::Bracket);
             };
             return match port.strip_prefix(':') {
                 Some(port) => Ok((addr, Some(port))),
                 None if port.is_empty() => Ok((addr, None)),
-                None => Err(format!("expected a port such as `:80' after the `]', not `{port}'")),
+                None => Err(PatternError::BehindBracket(port.into())),
             };
         }
         // Without brackets the whole may be one IPv6 address.

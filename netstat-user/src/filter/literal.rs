@@ -185,11 +185,17 @@ fn bytes(text: &str) -> Option<u128> {
     })
 }
 
-/// Nanoseconds.
+/// Nanoseconds of a field's unit.
 fn span(text: &str, unit: Unit) -> Option<u128> {
+    nanoseconds(text, unit.shown_nanos())
+}
+
+/// A span of time: a number, which may have decimals, with `ns`, `us`, `ms`, `s`, `m`, `h` or `d` behind it, or without for a unit of so many
+/// nanoseconds.
+pub fn nanoseconds(text: &str, bare: u64) -> Option<u128> {
     scaled(text, |suffix| {
         Some(match suffix {
-            "" => unit.shown_nanos().into(),
+            "" => bare.into(),
             "ns" => 1,
             "us" => 1_000,
             "ms" => 1_000_000,

@@ -18,7 +18,8 @@ pub struct Mistake {
 }
 
 /// A name in an expression that means nothing here.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{what}")]
 pub struct NameError {
     /// Where it stands.
     pub place: Place,

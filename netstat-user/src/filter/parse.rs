@@ -52,7 +52,7 @@ pub fn parse(expression: &str, rows: RowKinds) -> Result<Expr, Mistake> {
 
 /// Whether words were probably meant as an expression: they are one, or begin like one.
 pub fn is_meant(words: &str) -> bool {
-    let rows = RowKinds::INET.and(RowKinds::UNIX);
+    let rows = RowKinds::INET.or(RowKinds::UNIX);
     let first =
         words.trim_start_matches(['(', '!', ' ']).split([' ', '=', '<', '>', '~', '!']).next().unwrap_or_default();
     let begins = CONDITIONS.contains(&first) || first == "not" || Field::named(first).is_some();
@@ -242,7 +242,7 @@ impl Grammar {
     fn host(self, input: &mut Tokens<'_>, side: Side) -> Parsed<Expr> {
         opt(alt((sign(TokenKind::Op(Op::Eq)), word(&["eq"], false)))).parse_next(input)?;
         let (text, _, place) = operand(input, "expected a host such as `10.0.0.0/8', `[::1]:80' or `*:ssh'")?;
-        let host = HostPattern::parse(&text).map_err(|what| wrong_at(place, what, None))?;
+        let host = HostPattern::parse(&text).map_err(|error| wrong_at(place, error.to_string(), None))?;
         if let HostPattern::Unix(path) = &host {
             if self.rows == RowKinds::EVENT {
                 self.listed(Field::Path, place)?;
@@ -259,7 +259,7 @@ impl Grammar {
             return Err(wrong_at(here, "expected one of = != < <= > >= and a port", None));
         }
         let (text, _, place) = operand(input, "expected a port such as `:80' or `:ssh'")?;
-        let port = PortPattern::parse(&text).map_err(|what| wrong_at(place, what, None))?;
+        let port = PortPattern::parse(&text).map_err(|error| wrong_at(place, error.to_string(), None))?;
         if port == PortPattern::Any && op != Op::Eq {
             return Err(wrong_at(place, format!("expected a port after `{}'", op.name()), None));
         }

@@ -3,7 +3,7 @@
 use super::host::{Addresses, Network};
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, Place, PortPattern, Side, states};
-use crate::field::{Field, HasFields, Kind, Need, Value};
+use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -39,13 +39,42 @@ pub(super) enum Test {
     Any(Vec<Test>),
     Not(Box<Test>),
     States(u16),
-    Host { side: Side, v6: Option<bool>, nets: Option<Vec<Network>>, ports: Option<Vec<u16>> },
-    Path { side: Side, form: Box<Regex> },
-    Port { side: Side, op: Op, ports: Option<Vec<u16>> },
-    Device { negated: bool, name: Vec<u8> },
-    Mark { negated: bool, mark: u32, mask: u32 },
-    Autobound(RangeInclusive<u16>),
-    Compare { field: Field, op: Op, scale: u128, operand: Operand },
+    Host {
+        side: Side,
+        v6: Option<bool>,
+        nets: Option<Vec<Network>>,
+        ports: Option<Vec<u16>>,
+    },
+    Path {
+        side: Side,
+        form: Box<Regex>,
+    },
+    Port {
+        side: Side,
+        op: Op,
+        ports: Option<Vec<u16>>,
+    },
+    Device {
+        negated: bool,
+        name: Vec<u8>,
+    },
+    Mark {
+        negated: bool,
+        mark: u32,
+        mask: u32,
+    },
+    /// The local port is in the range that the kernel chooses from, and by its own mark of the socket it did choose. ss asks both, the kernel and
+    /// itself, and so `not autobound` is what both deny: the ports of connections that came in are of neither kind.
+    Autobound {
+        negated: bool,
+        range: RangeInclusive<u16>,
+    },
+    Compare {
+        field: Field,
+        op: Op,
+        scale: u128,
+        operand: Operand,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +132,7 @@ impl<R: Resolver> Compiler<'_, R> {
         Ok(match expr {
             Expr::All(list) => Test::All(self.tests(list)?),
             Expr::Any(list) => Test::Any(self.tests(list)?),
+            Expr::Not(inner) if **inner == Expr::Autobound => self.autobound(true),
             Expr::Not(inner) => Test::Not(Box::new(self.test(inner)?)),
             Expr::States(words) => Test::States(states::union(words)),
             Expr::Host { side, host: HostPattern::Unix(path), place } => {
@@ -132,7 +162,7 @@ impl<R: Resolver> Compiler<'_, R> {
                 self.need(Field::Fwmark);
                 Test::Mark { negated: *negated, mark: *mark, mask: *mask }
             }
-            Expr::Autobound => Test::Autobound(self.resolver.ephemeral()),
+            Expr::Autobound => self.autobound(false),
             Expr::Compare { field, op, value, place } => self.compare(*field, *op, value, *place)?,
         })
     }
@@ -141,8 +171,13 @@ impl<R: Resolver> Compiler<'_, R> {
         list.iter().map(|expr| self.test(expr)).collect()
     }
 
+    fn autobound(&mut self, negated: bool) -> Test {
+        self.need(Field::PortChosenBy);
+        Test::Autobound { negated, range: self.resolver.ephemeral() }
+    }
+
     fn need(&mut self, field: Field) {
-        *self.needs = self.needs.and(field.spec().need);
+        *self.needs = self.needs.or(field.spec().need);
         self.fields.push(field);
     }
 
@@ -257,10 +292,18 @@ impl Test {
                     _ => false,
                 })
             }
-            Self::Autobound(range) => Some(match row.end(true) {
-                Some((_, port)) => port.is_some_and(|port| range.contains(&port)),
-                None => is_unix(row) && is_autobound_path(&row.value(Field::Path)),
-            }),
+            Self::Autobound { negated, range } => match row.end(true) {
+                Some((_, port)) if port.is_some_and(|port| range.contains(&port)) == *negated => Some(false),
+                Some(_) if gathered.has(Field::PortChosenBy.spec().need) => {
+                    Some(match row.value(Field::PortChosenBy) {
+                        Value::Text(who) => (*who == *CHOOSERS[1].as_bytes()) != *negated,
+                        // Events, and kernels that are not asked: the range alone says it.
+                        _ => true,
+                    })
+                }
+                Some(_) => None,
+                None => Some((is_unix(row) && is_autobound_path(&row.value(Field::Path))) != *negated),
+            },
             Self::Compare { field, op, scale, operand } => {
                 gathered.has(field.spec().need).then(|| compare(&row.value(*field), *field, *op, *scale, operand))
             }

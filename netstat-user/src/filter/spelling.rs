@@ -1,8 +1,51 @@
 //! The short spellings of the commonest expressions: `--port 80,443` and the like.
 
-use super::{Expr, Literal, Op, Place, PortPattern, Side, StateSet, StateWord};
+use super::{Expr, Literal, Op, PatternError, Place, PortPattern, Side, StateSet, StateWord};
 use crate::field::{Field, nearest};
 use crate::model::Proto;
+
+/// What is wrong with a word of a short spelling.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// Nothing stands before or behind a comma.
+    #[error("a value is missing; write values separated by commas")]
+    Missing,
+    /// No state has this name.
+    #[error("`{word}' is no state: write one of {}, or netstat's names{}", StateSet::words().collect::<Vec<_>>().join(" "), meant(*.near))]
+    State {
+        /// The word.
+        word: String,
+        /// The name that was probably meant.
+        near: Option<&'static str>,
+    },
+    /// No port.
+    #[error("`{0}' is no port: write a number or the name of a service")]
+    AnyPort(String),
+    /// No port, nor the name of a service.
+    #[error(transparent)]
+    Port(#[from] PatternError),
+    /// No process id.
+    #[error("`{0}' is no process id: write a number from 1 to 4194304")]
+    Pid(String),
+    /// No namespace.
+    #[error("`{0}' is no network namespace: write `self', a name in /run/netns or an inode number")]
+    Netns(String),
+    /// No protocol.
+    #[error("`{word}' is no protocol: write one of {}{}", INTERNET.join(" "), meant(*.near))]
+    Proto {
+        /// The word.
+        word: String,
+        /// The name that was probably meant.
+        near: Option<&'static str>,
+    },
+    /// A protocol whose sockets have no events and are not closed.
+    #[error("`{0}' sockets are not seen here: write one of {known}", known = INTERNET.join(" "))]
+    TableOnly(String),
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}'?"))
+}
 
 /// An option that spells an expression. Its values are a list, and it may be given again for more of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,16 +84,16 @@ impl Spelling {
     ///
     /// # Errors
     /// What is wrong with a value, as a sentence without its full stop.
-    pub fn expr(self, values: &[String]) -> Result<Expr, String> {
+    pub fn expr(self, values: &[String]) -> Result<Expr, WordError> {
         let mut words = Vec::new();
         for word in values.iter().flat_map(|value| value.split(',')) {
             if word.is_empty() {
-                return Err("a value is missing; write values separated by commas".into());
+                return Err(WordError::Missing);
             }
             words.push(word);
         }
         if self == Self::State {
-            let states: Result<Vec<StateWord>, String> = words.iter().map(|word| state(word)).collect();
+            let states: Result<Vec<StateWord>, WordError> = words.iter().map(|word| state(word)).collect();
             return states.map(Expr::States);
         }
         let mut list = Vec::new();
@@ -78,29 +121,23 @@ fn equals(field: Field, value: impl Into<String>) -> Expr {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn state(word: &str) -> Result<StateWord, String> {
-    match StateSet::parse(word) {
-        Some(states) => Ok(StateWord { exclude: false, states }),
-        None => {
-            let known = StateSet::words().collect::<Vec<_>>().join(" ");
-            let near = StateSet::nearest(word).map_or_else(String::new, |near| format!("; did you mean `{near}'?"));
-            Err(format!("`{word}' is no state: write one of {known}, or netstat's names{near}"))
-        }
+pub fn state(word: &str) -> Result<StateWord, WordError> {
+    let states = StateSet::parse(word);
+    let states = states.ok_or_else(|| WordError::State { word: word.to_owned(), near: StateSet::nearest(word) })?;
+    Ok(StateWord { exclude: false, states })
+}
+
+fn port(side: Side, word: &str) -> Result<Expr, WordError> {
+    match PortPattern::parse(word)? {
+        PortPattern::Any => Err(WordError::AnyPort(word.to_owned())),
+        port => Ok(Expr::Port { side, op: Op::Eq, port, place: Place::default() }),
     }
 }
 
-fn port(side: Side, word: &str) -> Result<Expr, String> {
-    match PortPattern::parse(word) {
-        Ok(PortPattern::Any) => Err(format!("`{word}' is no port: write a number or the name of a service")),
-        Ok(port) => Ok(Expr::Port { side, op: Op::Eq, port, place: Place::default() }),
-        Err(what) => Err(what),
-    }
-}
-
-fn pid(word: &str) -> Result<Expr, String> {
+fn pid(word: &str) -> Result<Expr, WordError> {
     match word.parse::<u32>() {
         Ok(1..=4_194_304) if word.bytes().all(|byte| byte.is_ascii_digit()) => Ok(equals(Field::OwnersPid, word)),
-        _ => Err(format!("`{word}' is no process id: write a number from 1 to 4194304")),
+        _ => Err(WordError::Pid(word.to_owned())),
     }
 }
 
@@ -110,9 +147,9 @@ fn comm(word: &str) -> Expr {
     equals(Field::OwnersComm, word[..end].replace('\\', "\\\\"))
 }
 
-fn netns(word: &str) -> Result<Expr, String> {
+fn netns(word: &str) -> Result<Expr, WordError> {
     if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.parse::<u32>().is_ok_and(|inode| inode > 0) {
-        return Err(format!("`{word}' is no network namespace: write `self', a name in /run/netns or an inode number"));
+        return Err(WordError::Netns(word.to_owned()));
     }
     Ok(equals(Field::Netns, word))
 }
@@ -121,7 +158,7 @@ fn netns(word: &str) -> Result<Expr, String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn protos(word: &str) -> Result<Vec<&'static str>, String> {
+pub fn protos(word: &str) -> Result<Vec<&'static str>, WordError> {
     const FAMILIES: [&str; 4] = ["tcp", "udp", "udplite", "raw"];
     let lower = word.to_ascii_lowercase();
     let named = |name: &str| Proto::ALL.into_iter().map(Proto::name).find(|known| *known == name);
@@ -138,8 +175,7 @@ pub fn protos(word: &str) -> Result<Vec<&'static str>, String> {
     if !found.is_empty() {
         return Ok(found);
     }
-    let near = nearest(&lower, INTERNET).map_or_else(String::new, |near| format!("; did you mean `{near}'?"));
-    Err(format!("`{word}' is no protocol: write one of {}{near}", INTERNET.join(" ")))
+    Err(WordError::Proto { word: word.to_owned(), near: nearest(&lower, INTERNET) })
 }
 
 /// The words for the protocols of Internet sockets that events and `kill` know.
@@ -150,10 +186,10 @@ const INTERNET: [&str; 12] =
 ///
 /// # Errors
 /// What is wrong with the first wrong word, and the words to write.
-pub fn only_internet(values: &[String]) -> Result<(), String> {
+pub fn only_internet(values: &[String]) -> Result<(), WordError> {
     for word in values.iter().flat_map(|value| value.split(',')) {
         if ["sctp", "unix"].iter().any(|known| known.eq_ignore_ascii_case(word)) {
-            return Err(format!("`{word}' sockets are not seen here: write one of {}", INTERNET.join(" ")));
+            return Err(WordError::TableOnly(word.to_owned()));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-const ROWS: RowKinds = RowKinds::INET.and(RowKinds::UNIX).and(RowKinds::CLOSED);
+const ROWS: RowKinds = RowKinds::INET.or(RowKinds::UNIX).or(RowKinds::CLOSED);
 
 fn read(text: &str) -> Expr {
     parse(text, ROWS).unwrap_or_else(|mistake| panic!("{mistake}"))

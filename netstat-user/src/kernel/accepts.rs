@@ -1,10 +1,13 @@
 //! The hook on the return of accept(2): attached from the start, and taken away again where it sees only what the others see, too. It costs
 //! every system call of the machine some 50 ns, those of other processes included.
 
-use super::{attach, plan::Refusal};
+use super::{
+    object,
+    refusal::{Lacking, Refusal},
+};
 use aya::{
     Ebpf,
-    programs::{TracePoint, trace_point::TracePointLinkId},
+    programs::{ProgramError, TracePoint, trace_point::TracePointLinkId},
 };
 use netstat_ebpf::counter;
 use std::{
@@ -52,7 +55,7 @@ struct Seen {
 /// # Errors
 /// Why it cannot be had.
 pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal> {
-    attach::program::<TracePoint>(ebpf, program)?.load().map_err(|error| attach::refused(&error))?;
+    object::program::<TracePoint>(ebpf, program)?.load()?;
     Ok(Accepts {
         program,
         links: links(ebpf, program)?,
@@ -64,11 +67,11 @@ pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal
 }
 
 fn links(ebpf: &mut Ebpf, program: &'static str) -> Result<Vec<TracePointLinkId>, Refusal> {
-    let program: &mut TracePoint = attach::program(ebpf, program)?;
+    let program: &mut TracePoint = object::program(ebpf, program)?;
     let attached = |_: &Path| EXITS.into_iter().map(|exit| program.attach("syscalls", exit)).collect();
-    let links: Result<Vec<_>, _> =
-        crate::sys::with_tracefs(attached).map_err(|error| Refusal::NoTracefs(error.to_string()))?;
-    links.map_err(|error| attach::refused(&error))
+    let links: Result<Vec<_>, ProgramError> =
+        crate::sys::with_tracefs(attached).map_err(|error| Refusal::NoTracefs(Lacking::mount(error)))?;
+    Ok(links?)
 }
 
 impl Accepts {
@@ -86,7 +89,7 @@ impl Accepts {
         if seen.alone != self.base.alone {
             self.base = seen;
         } else if seen.twice - self.base.twice >= self.enough
-            && let Ok(program) = attach::program::<TracePoint>(ebpf, self.program)
+            && let Ok(program) = object::program::<TracePoint>(ebpf, self.program)
         {
             for link in self.links.drain(..) {
                 if let Err(error) = program.detach(link) {

@@ -7,9 +7,10 @@ use super::{
     facts::{self, Gathered, Lockdown},
     filters::Filters,
     hooks::{Hook, Needs, Variant, Way, Weight},
-    object::{self, Kfuncs},
-    plan::{self, Facts, Refusal},
+    object::{self, Kfuncs, ObjectError, program},
+    plan::{self, Facts},
     prime,
+    refusal::{Lacking, Mend, Refusal, causes},
 };
 use crate::{
     model::{Coverage, HookCoverage, Limits},
@@ -19,8 +20,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::Array,
     programs::{
-        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint,
-        TracePoint,
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, ProgramError, RawTracePoint, TracePoint,
     },
 };
 use aya_obj::btf::BtfKind;
@@ -78,7 +78,7 @@ pub enum AttachError {
     #[error(
         "--netns needs the kernel's types, which say what namespace a socket is in: {0}; leave it out, or boot a kernel with CONFIG_DEBUG_INFO_BTF=y"
     )]
-    Netns(String),
+    Netns(#[source] Lacking),
     /// The kernel lacks what no program can do without.
     #[error(
         "events need Linux 5.12 or later, on arm64 5.18 (BPF programs that compare and exchange atomically); this is Linux {0}, where \
@@ -86,21 +86,47 @@ pub enum AttachError {
     )]
     TooOld(String),
     /// The kernel refused a map or the whole object.
-    #[error("the kernel refused the maps of the programs: {0}")]
-    Object(String),
+    #[error("the kernel refused the maps of the programs: {}", causes(&**.0))]
+    Maps(#[source] Box<dyn Error + Send + Sync>),
+    /// The object cannot be used.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// No variant of a hook that cannot be done without.
-    #[error("cannot trace {hook}: {}{causes}", if *.locked { LOCKED } else { "" })]
+    #[error("cannot trace {hook}: {}{}", if *.locked { LOCKED } else { "" }, tried(.refused))]
     Hook {
         /// The hook.
         hook: &'static str,
         /// Each variant tried, with its cause.
-        causes: String,
+        refused: Vec<(Variant, Refusal)>,
         /// Whether the kernel is locked down so far that programs may not read its memory.
         locked: bool,
     },
     /// The object is not the one this program was built for.
     #[error("the kernel object lacks {0}: rebuild it with cargo xtask ebpf")]
     Lacks(&'static str),
+}
+
+impl AttachError {
+    /// What mends it.
+    pub fn mend(&self) -> &'static str {
+        let mend = match self {
+            Self::Capabilities(_) => Mend::Capabilities,
+            Self::Netns(_) => Mend::Btf,
+            Self::TooOld(_) => Mend::Newer,
+            Self::Hook { locked: true, .. } => Mend::Lockdown,
+            Self::Hook { refused, .. } => {
+                refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
+            }
+            Self::Maps(_) | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
+        };
+        mend.line()
+    }
+}
+
+/// Each variant that was tried, with its cause.
+fn tried(refused: &[(Variant, Refusal)]) -> String {
+    let tried: Vec<_> = refused.iter().map(|(variant, refusal)| format!("{}: {refusal}", variant.name())).collect();
+    tried.join("; ")
 }
 
 /// Why nothing can be traced under lockdown=confidentiality.
@@ -119,39 +145,6 @@ fn kernel_types() -> Option<Btf> {
         Btf::parse(&clean, aya::Endianness::default()).ok()
     };
     Btf::from_sys_fs().map_or_else(without, Some)
-}
-
-/// The whole chain of causes on one line; the verifier's log, which is many, is cut to its last line.
-pub fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-/// Why the kernel refused a program.
-pub fn refused(error: &ProgramError) -> Refusal {
-    Refusal::Kernel(match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            log::debug!("verifier log:\n{log}");
-            // The complaint is the last line before the statistics.
-            let statistics = |line: &&str| {
-                !["processed", "stack depth", "verification time", "subprog "].iter().any(|s| line.starts_with(s))
-            };
-            match log.lines().rev().filter(|line| !line.trim().is_empty()).find(statistics) {
-                Some(complaint) => format!("load: {io_error}: {}", complaint.trim()),
-                None => format!("load: {io_error}"),
-            }
-        }
-        other => format!("attach: {}", causes(other)),
-    })
 }
 
 /// Programs that are attached.
@@ -197,7 +190,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
             continue;
         }
         let spec = hook.spec();
-        let mut covered = HookCoverage { hook: spec.name, without: spec.without, variant: None, refused: Vec::new() };
+        let (mut attached, mut refused) = (None, Vec::new());
         for (way, refusal) in plan::candidates(hook, &facts, forced) {
             let variant = way.variant;
             let outcome = match refusal {
@@ -206,18 +199,23 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
             };
             match outcome {
                 Ok(()) => {
-                    covered.variant = Some(variant.name());
+                    attached = Some(variant);
                     break;
                 }
-                Err(refusal) => covered.refused.push((variant.name(), refusal.to_string())),
+                Err(refusal) => refused.push((variant, refusal)),
             }
         }
-        if covered.variant.is_none() && spec.weight == Weight::Required {
-            let causes: Vec<_> = covered.refused.iter().map(|(variant, cause)| format!("{variant}: {cause}")).collect();
+        if attached.is_none() && spec.weight == Weight::Required {
             let locked = lockdown == Some(Lockdown::Confidentiality);
-            return Err(AttachError::Hook { hook: spec.name, causes: causes.join("; "), locked });
+            return Err(AttachError::Hook { hook: spec.name, refused, locked });
         }
-        coverage.hooks.push(covered);
+        coverage.hooks.push(HookCoverage {
+            hook: spec.name,
+            without: spec.without,
+            variant: attached.map(Variant::name),
+            mend: refused.iter().map(|(_, refusal)| refusal.mend()).min().map(Mend::line),
+            refused: refused.into_iter().map(|(variant, refusal)| refusal.of(variant.name())).collect(),
+        });
     }
     if filters.nothing {
         // The programs are left as they are: they do nothing.
@@ -267,7 +265,7 @@ fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
 /// Says what the programs shall do: a [`phase`], or since when they report.
 fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
     let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
-    let refused = |error: aya::maps::MapError| AttachError::Object(causes(&error));
+    let refused = |error: aya::maps::MapError| AttachError::Maps(Box::new(error));
     let mut started = Array::<_, u64>::try_from(map).map_err(refused)?;
     started.set(0, phase, 0).map_err(refused)
 }
@@ -323,19 +321,10 @@ fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs
     ] {
         loader.override_global(name, value, true);
     }
-    let object = object::bytes(preallocated, kfuncs).map_err(|error| AttachError::Object(error.to_string()))?;
-    let mut ebpf = loader.load(&object).map_err(|error| AttachError::Object(causes(&error)))?;
-    filters.fill(&mut ebpf).map_err(|error| AttachError::Object(causes(&error)))?;
+    let object = object::bytes(preallocated, kfuncs)?;
+    let mut ebpf = loader.load(&object).map_err(|error| AttachError::Maps(Box::new(error)))?;
+    filters.fill(&mut ebpf).map_err(|error| AttachError::Maps(Box::new(error)))?;
     Ok(ebpf)
-}
-
-/// A program of the object as the type its variant needs.
-pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Refusal>
-where
-    &'a mut P: TryFrom<&'a mut Program>,
-{
-    let lacks = || Refusal::Kernel(AttachError::Lacks(name).to_string());
-    ebpf.program_mut(name).ok_or_else(lacks)?.try_into().map_err(|_| lacks())
 }
 
 fn try_attach(
@@ -346,7 +335,7 @@ fn try_attach(
     accepts: &mut Option<Accepts>,
 ) -> Result<(), Refusal> {
     let Way { variant, program: name, target, needs } = *way;
-    let no_btf = || Refusal::NoBtf("it cannot be parsed".into());
+    let no_btf = || Refusal::NoBtf(Lacking::Unparsed);
     match variant {
         Variant::TpBtf => {
             let program: &mut aya::programs::BtfTracePoint = program(ebpf, name)?;
@@ -379,7 +368,7 @@ fn try_attach(
             program.load().and_then(|()| program.attach(target, 0).map(drop))
         }
         Variant::Cgroup | Variant::CgroupAlone => {
-            let root = cgroup.ok_or_else(|| Refusal::NoCgroup(io::Error::from(io::ErrorKind::NotFound).to_string()))?;
+            let root = cgroup.ok_or_else(|| Refusal::NoCgroup(Lacking::mount(io::ErrorKind::NotFound.into())))?;
             // A link lets others attach beside it whatever the mode; any other mode than this is refused with a link.
             let mode = CgroupAttachMode::Single;
             let attached = if let Needs::CgroupAddress(_) = needs {
@@ -397,7 +386,7 @@ fn try_attach(
             attached
         }
     }
-    .map_err(|error| refused(&error))
+    .map_err(Refusal::from)
 }
 
 /// Why a program is not let in: another one of its kind keeps all others out.

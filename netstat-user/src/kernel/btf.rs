@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 /// Why the type information cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BtfError {
     /// Not a little-endian BTF blob of version 1.
     #[error("not BTF of this machine's byte order")]

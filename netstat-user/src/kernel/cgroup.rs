@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn only_hooks_of_cgroups_are_limited_by_a_namespace() {
-        let hook = |variant| HookCoverage { hook: "sock_create", without: "", variant, refused: Vec::new() };
+        let hook =
+            |variant| HookCoverage { hook: "sock_create", without: "", variant, refused: Vec::new(), mend: None };
         let limited = |variant, part| {
             let mut coverage = Coverage { hooks: vec![hook(variant)], ..Coverage::default() };
             limit(&mut coverage, part);

@@ -180,19 +180,19 @@ fn array(bytes: &mut &[u8]) -> [u8; 16] {
 
 fn proto(family: u8, raw: bool, protocol: u16) -> Result<Proto, DecodeError> {
     let v6 = match family {
-        abi::AF_INET => false,
-        abi::AF_INET6 => true,
+        abi::linux::AF_INET => false,
+        abi::linux::AF_INET6 => true,
         other => return Err(tag("address family")(other)),
     };
     Ok(match (raw, protocol, v6) {
         (true, _, false) => Proto::Raw,
         (true, _, true) => Proto::Raw6,
-        (_, abi::IPPROTO_TCP, false) => Proto::Tcp,
-        (_, abi::IPPROTO_TCP, true) => Proto::Tcp6,
-        (_, abi::IPPROTO_UDP, false) => Proto::Udp,
-        (_, abi::IPPROTO_UDP, true) => Proto::Udp6,
-        (_, abi::IPPROTO_UDPLITE, false) => Proto::UdpLite,
-        (_, abi::IPPROTO_UDPLITE, true) => Proto::UdpLite6,
+        (_, abi::linux::IPPROTO_TCP, false) => Proto::Tcp,
+        (_, abi::linux::IPPROTO_TCP, true) => Proto::Tcp6,
+        (_, abi::linux::IPPROTO_UDP, false) => Proto::Udp,
+        (_, abi::linux::IPPROTO_UDP, true) => Proto::Udp6,
+        (_, abi::linux::IPPROTO_UDPLITE, false) => Proto::UdpLite,
+        (_, abi::linux::IPPROTO_UDPLITE, true) => Proto::UdpLite6,
         (_, other, _) => return Err(DecodeError::Tag { what: "protocol", tag: other }),
     })
 }
@@ -203,7 +203,7 @@ mod tests {
 
     /// A close record as the programs write it, with every field different.
     fn close() -> Vec<u8> {
-        let mut b = vec![3, 0, 0, 3, abi::AF_INET, abi::HAS_TUPLE | abi::HAS_UID | abi::HAS_INODE];
+        let mut b = vec![3, 0, 0, 3, abi::linux::AF_INET, abi::HAS_TUPLE | abi::HAS_UID | abi::HAS_INODE];
         b.extend(6u16.to_ne_bytes());
         for word in [1_000u64, abi::UNKNOWN_NS, 77, 123] {
             b.extend(word.to_ne_bytes());

@@ -1,7 +1,7 @@
-//! Whether the timer of a minisocket was stopped for good, where the programs cannot tell at once: they find out when the next one is
+//! Whether the timer of a minisocket was stopped for good, where the programs do not know at once: they find out when the next one is
 //! stopped on the same processor, and are asked here about the last.
 
-use super::{attach::AttachError, iter, plan::Refusal};
+use super::{iter, refusal::Refusal};
 use aya::{
     Btf, Ebpf,
     maps::{Array, MapData, PerCpuArray},
@@ -39,15 +39,15 @@ impl Doubts {
     /// # Errors
     /// Why it cannot be: doubts are decided by the next one only, then.
     pub fn new(ebpf: &mut Ebpf, btf: Option<&Btf>) -> Result<Self, Refusal> {
-        let lacks = |name| Refusal::Kernel(AttachError::Lacks(name).to_string());
         let left =
-            ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or_else(|| lacks(maps::DOUBTS))?;
-        let asked = ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or_else(|| lacks(maps::ASKED))?;
+            ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::DOUBTS))?;
+        let asked =
+            ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::ASKED))?;
         iter::load(ebpf, PROGRAM, "bpf_map", btf)?;
         Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
     }
 
-    /// Has what can be decided by now told through the ring, once in a while.
+    /// Has the programs report what can be decided by now, once in a while.
     ///
     /// # Errors
     /// The kernel's.
@@ -78,7 +78,7 @@ impl Doubts {
             if doubt == *seen && doubt != *decided {
                 let [mini, _] = doubt;
                 self.asked.set(0, mini, 0).map_err(io::Error::other)?;
-                iter::walk(ebpf, PROGRAM).map_err(|refusal| io::Error::other(refusal.to_string()))?;
+                iter::walk(ebpf, PROGRAM).map_err(io::Error::other)?;
                 *decided = doubt;
             }
             *seen = doubt;

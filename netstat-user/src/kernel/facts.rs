@@ -5,6 +5,7 @@ use super::{
     cgroup,
     hooks::{HOOKS, Needs},
     plan::{Facts, Symbols, Types},
+    refusal::Lacking,
     symbols,
 };
 use crate::sys;
@@ -70,16 +71,19 @@ fn major(release: &str) -> Option<u32> {
 /// Asks the kernel.
 pub fn gather() -> Gathered {
     let lockdown = lockdown_file().ok().and_then(|text| lockdown(&text));
-    let cgroup = cgroup::root(Path::new("/proc"));
+    let cgroup = cgroup::root(Path::new("/proc")).map_err(Lacking::mount);
     let (types, symbols) = types();
     let facts = Facts {
         types,
         tracefs: match lockdown {
             // It would give out nothing, and to unmount it there is the end of a kernel such as Linux 6.12 (tracefs_destroy_inode).
-            Some(Lockdown::Confidentiality) => Err("the kernel is locked down (confidentiality)".into()),
-            _ => sys::with_tracefs(check_formats).and_then(|checked| checked).map_err(|error| error.to_string()),
+            Some(Lockdown::Confidentiality) => Err(Lacking::Locked),
+            _ => sys::with_tracefs(check_formats).map_err(Lacking::mount).and_then(|checked| checked),
         },
-        cgroup: cgroup.as_ref().map(|_| ()).map_err(ToString::to_string),
+        cgroup: match &cgroup {
+            Ok(_) => Ok(()),
+            Err(lacking) => Err(lacking.clone()),
+        },
         symbols,
         preempted: major(&release()).is_some_and(|major| major >= 7),
     };
@@ -87,13 +91,13 @@ pub fn gather() -> Gathered {
 }
 
 /// What the kernel's BTF says, and the addresses that are found with its help.
-fn types() -> (Result<Types, String>, Option<Symbols>) {
-    let blob = fs::read(VMLINUX_BTF).map_err(|error| format!("{VMLINUX_BTF}: {error}"));
+fn types() -> (Result<Types, Lacking>, Option<Symbols>) {
+    let blob = fs::read(VMLINUX_BTF).map_err(|error| Lacking::file(VMLINUX_BTF, error));
     let wants = |name: &[u8]| Types::wants(name) || symbols::wants(name);
     let btf = blob
         .as_ref()
         .map_err(Clone::clone)
-        .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| format!("{VMLINUX_BTF}: {error}")));
+        .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| Lacking::Types { path: VMLINUX_BTF.into(), error }));
     let symbols = btf.as_ref().ok().and_then(symbols::find);
     (btf.map(|btf| Types::from_btf(&btf)), symbols)
 }
@@ -130,15 +134,14 @@ fn lockdown(text: &str) -> Option<Lockdown> {
 }
 
 /// Whether the classic tracepoints' records are laid out as the programs read them.
-fn check_formats(tracefs: &Path) -> io::Result<()> {
+fn check_formats(tracefs: &Path) -> Result<(), Lacking> {
     for way in HOOKS.iter().flat_map(|spec| spec.ways) {
         let Needs::Record(_, layout) = way.needs else { continue };
         let path = tracefs.join("events").join(layout.category).join(way.target).join("format");
-        let format =
-            fs::read_to_string(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        let format = fs::read_to_string(&path).map_err(|error| Lacking::file(&path, error))?;
         for (field, offset) in layout.fields {
             if field_offset(&format, field) != Some(*offset) {
-                return Err(io::Error::other(format!("{}: {field} is not at offset {offset}", path.display())));
+                return Err(Lacking::Layout { path, field, offset: *offset });
             }
         }
     }

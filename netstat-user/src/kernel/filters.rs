@@ -8,7 +8,11 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, MapError},
 };
-use netstat_ebpf::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, Kind, filter, globals, maps, proto_bit};
+use netstat_ebpf::{
+    Kind, filter, globals,
+    linux::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE},
+    maps, proto_bit,
+};
 
 /// A set of ports as [`maps::PORT_SETS`] has it.
 type PortSet = [u64; filter::PORT_WORDS];
@@ -176,7 +180,7 @@ fn words(number: u128) -> [u64; 2] {
 }
 
 fn kind_bits(kinds: Kinds) -> u32 {
-    let bit = |kinds_bit, kind: Kind| if kinds.has(kinds_bit) { 1 << kind as u32 } else { 0 };
+    let bit = |kinds_bit, kind: Kind| if kinds.meets(kinds_bit) { 1 << kind as u32 } else { 0 };
     bit(Kinds::OPEN, Kind::Open) | bit(Kinds::STATE, Kind::State) | bit(Kinds::CLOSE, Kind::Close)
 }
 

@@ -76,8 +76,10 @@ pub fn checks() -> Vec<Check> {
     checks.push(Check::ok(
         "symbols",
         match facts.symbols {
-            Some(_) => "the kernel tells where its functions are",
-            None => "the programs find the kernel's functions themselves: some ends are told a tenth of a second late",
+            Some(_) => "the kernel gives the addresses of its functions",
+            None => {
+                "the programs find the kernel's functions themselves: some ends are reported a tenth of a second late"
+            }
         },
     ));
     checks
@@ -135,6 +137,28 @@ impl Tracer {
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         programs
     }
+
+    /// Whether the programs that stand in for others report; `None` where none is attached.
+    pub fn stand_ins(&self) -> Option<Check> {
+        let mut stand_ins = HOOKS.iter().filter(|spec| matches!(spec.adds, Adds::LeftOut(..)));
+        let attached = stand_ins.any(|spec| self.coverage().has(spec.name));
+        let off = attached.then(|| self.are_stand_ins_off())?;
+        Some(stand_ins_found(off.inspect_err(|error| log::debug!("the counters: {error}")).ok()?))
+    }
+}
+
+/// What it means that the programs that stand in for others are switched off, or not.
+fn stand_ins_found(off: bool) -> Check {
+    if !off {
+        return Check::ok("stand_ins", "they report what the kernel leaves out of other programs");
+    }
+    Check::amiss(
+        "stand_ins",
+        Level::Note,
+        "switched off: another tracer was on their tracepoint first, so that the kernel runs them before the programs they stand in for; what it \
+         leaves out of these is missing",
+        "stop the other tracer of sock:inet_sock_set_state (perf, bpftrace), then start this one first",
+    )
 }
 
 /// Runs that the kernel left out, since a program ran already on the processor.
@@ -199,6 +223,13 @@ mod tests {
         assert_eq!(locked_down(Lockdown::Integrity).level, Level::Ok);
         let hidden = locked_down(Lockdown::Confidentiality);
         assert!(hidden.level == Level::Bad && hidden.mend.unwrap().contains("lockdown=confidentiality"));
+    }
+
+    #[test]
+    fn stand_ins_that_are_off_are_noted() {
+        assert_eq!(stand_ins_found(false).level, Level::Ok);
+        let off = stand_ins_found(true);
+        assert!(off.level == Level::Note && off.found.contains("switched off") && off.mend.is_some());
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! Iterator programs that are run for what they do in the kernel, and write little or nothing.
 
-use super::{
-    attach::{AttachError, causes, refused},
-    plan::Refusal,
-};
+use super::refusal::{Lacking, Refusal};
 use aya::{Btf, Ebpf, programs::Iter};
 use std::io::{self, Read};
 
@@ -12,8 +9,8 @@ use std::io::{self, Read};
 /// # Errors
 /// Why it cannot be.
 pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>) -> Result<(), Refusal> {
-    let btf = btf.ok_or_else(|| Refusal::NoBtf("it cannot be parsed".into()))?;
-    program(ebpf, name)?.load(target, btf).map_err(|error| refused(&error))
+    let btf = btf.ok_or_else(|| Refusal::NoBtf(Lacking::Unparsed))?;
+    Ok(program(ebpf, name)?.load(target, btf)?)
 }
 
 /// Runs a loaded program once over everything, and returns what it wrote.
@@ -22,8 +19,8 @@ pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>
 /// The kernel's.
 pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, Refusal> {
     let program = program(ebpf, name)?;
-    let link = program.attach().and_then(|link| program.take_link(link)).map_err(|error| refused(&error))?;
-    let mut walk = link.into_file().map_err(|error| Refusal::Kernel(causes(&error)))?;
+    let link = program.attach().and_then(|link| program.take_link(link))?;
+    let mut walk = link.into_file().map_err(|error| Refusal::Run(Box::new(error)))?;
     let (mut written, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         match walk.read(&mut chunk) {
@@ -31,12 +28,11 @@ pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, Refusal> {
             Ok(length) => written.extend_from_slice(&chunk[..length]),
             // After a million objects it is to be asked again.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(Refusal::Kernel(causes(&error))),
+            Err(error) => return Err(Refusal::Run(Box::new(error))),
         }
     }
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Iter, Refusal> {
-    let lacks = || Refusal::Kernel(AttachError::Lacks(name).to_string());
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(lacks)
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(Refusal::Lacks(name))
 }

@@ -19,6 +19,7 @@ mod object;
 pub mod plan;
 mod prime;
 mod processes;
+mod refusal;
 mod ring;
 mod shapes;
 pub mod snapshot;

@@ -1,5 +1,8 @@
 //! The object with the tracer's programs, made to suit the kernel before it is loaded.
 
+use super::refusal::Refusal;
+use aya::Ebpf;
+use aya::programs::Program;
 use netstat_ebpf::kfunc;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -100,6 +103,14 @@ fn preallocate(object: &[u8]) -> Result<Vec<u8>, ObjectError> {
         _ => return Err(ObjectError::Map(MORE_SOCKETS)),
     }
     Ok(changed)
+}
+
+/// A program of the object as the type its variant needs.
+pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Refusal>
+where
+    &'a mut P: TryFrom<&'a mut Program>,
+{
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(Refusal::Lacks(name))
 }
 
 #[cfg(test)]

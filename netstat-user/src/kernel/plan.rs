@@ -3,39 +3,10 @@
 use super::btf::Btf;
 use super::filters::Filters;
 use super::hooks::{Adds, HOOKS, Hook, Needs, Variant, Way, Weight};
+use super::refusal::{Lacking, Refusal};
 use super::shapes::{self, Found};
 use crate::model::Coverage;
 use netstat_ebpf::{ABSENT, FIELDS, Field, Kind};
-
-/// Why a variant cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The kernel gives no type information.
-    #[error("needs the kernel's BTF: {0}")]
-    NoBtf(String),
-    /// The kernel has no such tracepoint or function, or another one than the programs know.
-    #[error("this kernel has no {0} as the programs know it")]
-    Prototype(&'static str),
-    /// tracefs cannot be read.
-    #[error("needs tracefs: {0}")]
-    NoTracefs(String),
-    /// There is no cgroup2 hierarchy.
-    #[error("needs a cgroup2 hierarchy: {0}")]
-    NoCgroup(String),
-    /// Another program is attached to the cgroup and keeps all others out.
-    #[error(
-        "program {id} ({name}) is attached alone to the root of the cgroups, without BPF_F_ALLOW_MULTI: it lets no other program in"
-    )]
-    Alone {
-        /// Its number.
-        id: u32,
-        /// Its name.
-        name: String,
-    },
-    /// The kernel refused to load or attach it.
-    #[error("{0}")]
-    Kernel(String),
-}
 
 /// The kernel's hash map, and its allocator.
 const HASH_MAP: (&str, &str) = ("bpf_htab", "ma");
@@ -95,12 +66,12 @@ impl Types {
 #[derive(Debug)]
 pub struct Facts {
     /// Type information, or why there is none.
-    pub types: Result<Types, String>,
+    pub types: Result<Types, Lacking>,
     /// Whether tracefs can be read, or why not.
-    pub tracefs: Result<(), String>,
+    pub tracefs: Result<(), Lacking>,
     /// Whether there is a cgroup2 root to attach to, or why not.
-    pub cgroup: Result<(), String>,
-    /// Where the kernel's own functions are, if it tells.
+    pub cgroup: Result<(), Lacking>,
+    /// Addresses of the kernel's own functions, if it gives them.
     pub symbols: Option<Symbols>,
     /// Whether a task can be preempted in a program on a tracepoint that is not a classic one: since Linux 7.0. The kernel then leaves out that
     /// program for every other task on the processor, until the first one goes on.
@@ -145,7 +116,7 @@ pub fn is_needless(hook: Hook, coverage: &Coverage, filters: &Filters, preempted
 const TCP: u32 = tcp_bit(false) | tcp_bit(true);
 
 const fn tcp_bit(v6: bool) -> u32 {
-    match netstat_ebpf::proto_bit(netstat_ebpf::IPPROTO_TCP, false, v6) {
+    match netstat_ebpf::proto_bit(netstat_ebpf::linux::IPPROTO_TCP, false, v6) {
         Some(bit) => bit,
         None => 0,
     }
@@ -175,7 +146,7 @@ mod tests {
     use super::*;
     use crate::model::{HookCoverage, Limits, Proto, limits::Kinds};
 
-    fn types(known: &[(Hook, Variant)]) -> Result<Types, String> {
+    fn types(known: &[(Hook, Variant)]) -> Result<Types, Lacking> {
         Ok(Types { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
     }
 
@@ -240,7 +211,7 @@ mod tests {
     #[test]
     fn without_btf_only_the_classic_tracepoint_is_left() {
         let facts =
-            Facts { types: Err("hidden".into()), tracefs: Ok(()), cgroup: Ok(()), symbols: None, preempted: false };
+            Facts { types: Err(Lacking::Unparsed), tracefs: Ok(()), cgroup: Ok(()), symbols: None, preempted: false };
         assert_eq!(usable(Hook::State, &facts, None), ["tracepoint"]);
         assert_eq!(usable(Hook::Reset, &facts, None), Vec::<&str>::new());
         assert_eq!(usable(Hook::Create, &facts, None), ["cgroup", "cgroup_alone"]);
@@ -248,8 +219,13 @@ mod tests {
 
     #[test]
     fn a_hook_that_reports_nothing_new_is_not_attached() {
-        let covered =
-            |hook: Hook, variant| HookCoverage { hook: hook.name(), without: "", variant, refused: Vec::new() };
+        let covered = |hook: Hook, variant| HookCoverage {
+            hook: hook.name(),
+            without: "",
+            variant,
+            refused: Vec::new(),
+            mend: None,
+        };
         let accepts = |variant| Coverage { hooks: vec![covered(Hook::Accept, variant)], ..Coverage::default() };
         let needless = |hook, variant: Option<Variant>, limits: &Limits| {
             is_needless(hook, &accepts(variant.map(Variant::name)), &Filters::of(limits), false)
@@ -274,8 +250,8 @@ mod tests {
         let known = [(Hook::State, Variant::Fentry)];
         let facts = Facts {
             types: types(&known),
-            tracefs: Err("gone".into()),
-            cgroup: Err("none".into()),
+            tracefs: Err(Lacking::Locked),
+            cgroup: Err(Lacking::mount(std::io::ErrorKind::NotFound.into())),
             symbols: None,
             preempted: false,
         };

@@ -55,7 +55,7 @@ pub struct Tracer {
 /// Records taken from the ring, each behind its length.
 pub struct Records {
     bytes: Bytes,
-    /// What the record read last tells besides what was returned for it.
+    /// What the record read last reports besides what was returned for it.
     more: Option<SocketEvent>,
     full: bool,
 }
@@ -68,7 +68,7 @@ impl Tracer {
     pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
         let Attached { mut ebpf, coverage, doubts, accepts, since_ns } = attach::attach(wanted)?;
         let log = if wanted.debug {
-            Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Object(attach::causes(&error)))?)
+            Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Maps(Box::new(error)))?)
         } else {
             None
         };
@@ -112,7 +112,7 @@ impl Tracer {
         self.mishap.take()
     }
 
-    /// Has the ring hold all that has happened until now, where the programs put off telling some of it.
+    /// Has the ring hold all that has happened until now, where the programs put off reporting some of it.
     ///
     /// # Errors
     /// The kernel's.
@@ -244,6 +244,14 @@ impl Tracer {
     /// The kernel's, reading the counters.
     pub fn forgotten(&self) -> io::Result<u64> {
         self.count(counter::FORGOTTEN)
+    }
+
+    /// Whether the programs that stand in for others have switched themselves off since the programs were attached.
+    ///
+    /// # Errors
+    /// The kernel's, reading the counter.
+    pub fn are_stand_ins_off(&self) -> io::Result<bool> {
+        Ok(self.count(counter::STAND_INS_OFF)? > 0)
     }
 
     fn count(&self, index: u32) -> io::Result<u64> {

@@ -4,13 +4,14 @@
 //! The programs are an object of their own, loaded without aya: see [`crate::sys::bpf`].
 
 use super::btf::{Btf, BtfError};
+pub use super::refusal::is_unsupported;
 use super::shapes::{self, Found};
 use crate::model::{Endpoint, Proto, SocketRow, Timer};
 use crate::sys::{self, KERNEL_TYPES, bpf};
 use aya_obj::generated::bpf_insn;
 use bytes::Buf;
 use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
-use netstat_ebpf::{ABSENT, AF_INET6};
+use netstat_ebpf::{ABSENT, linux::AF_INET6};
 use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_getres};
 use std::collections::HashMap;
@@ -45,6 +46,17 @@ pub enum SnapshotError {
     /// The kernel refused the table of offsets.
     #[error("the kernel refused a map: {0}")]
     Map(#[source] io::Error),
+}
+
+impl SnapshotError {
+    /// Whether the kernel has no iterators, or does not let this process have them, and no failure on the way.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::NoBtf(error) | Self::Map(error) => is_unsupported(error),
+            Self::Lacks(..) => true,
+            Self::Btf(_) | Self::Object(_) => false,
+        }
+    }
 }
 
 /// The transport protocols that have an iterator. UDP-Lite and raw sockets have none.

@@ -54,7 +54,7 @@ impl Kinds {
     /// Every event.
     pub const ALL: Self = Self(7);
 
-    /// Those of both.
+    /// Those that are in either.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -66,8 +66,8 @@ impl Kinds {
         Self(self.0 & other.0)
     }
 
-    /// Whether any of the others is among these.
-    pub const fn has(self, other: Self) -> bool {
+    /// Whether the sets have a kind in common.
+    pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -297,7 +297,7 @@ impl Limits {
         let none = |ports: &Option<Ports>| ports.as_ref().is_some_and(Ports::is_empty);
         let nowhere =
             |addrs: &Option<Prefixes>| addrs.as_ref().is_some_and(|addrs| addrs.list.is_empty() && !addrs.unknown);
-        let only_transitions = self.kinds.is_some_and(|kinds| !kinds.has(Kinds::OPEN.or(Kinds::CLOSE)));
+        let only_transitions = self.kinds.is_some_and(|kinds| !kinds.meets(Kinds::OPEN.or(Kinds::CLOSE)));
         let no_state = |states: Option<States>| states == Some(States::NONE);
         self.kinds == Some(Kinds::NONE)
             || only_transitions && (no_state(self.entered) || no_state(self.left))
@@ -378,7 +378,7 @@ impl Limits {
 
     /// A limit of transitions, as it is where they are not wanted at all.
     fn of_states(&self, states: Option<States>) -> Option<States> {
-        if self.kinds.is_some_and(|kinds| !kinds.has(Kinds::STATE)) { Some(States::NONE) } else { states }
+        if self.kinds.is_some_and(|kinds| !kinds.meets(Kinds::STATE)) { Some(States::NONE) } else { states }
     }
 
     /// Whether an event passes, as far as it shows: `cgroups` is not looked at, nor an owner who is not known.
@@ -394,7 +394,7 @@ impl Limits {
             _ => true,
         };
         states
-            && self.kinds.is_none_or(|kinds| kinds.has(Kinds::of(&event.kind)))
+            && self.kinds.is_none_or(|kinds| kinds.meets(Kinds::of(&event.kind)))
             && self.protos.as_ref().is_none_or(|protos| protos.contains(&event.proto))
             && self.ports.as_ref().is_none_or(|ports| ports.has(lport) || ports.has(rport))
             && self.lports.as_ref().is_none_or(|ports| ports.has(lport))

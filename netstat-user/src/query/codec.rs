@@ -1,8 +1,8 @@
 //! Requests and answers as bytes, and back.
 
 use super::{
-    Answer, CoverageRows, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError, Request, States,
-    Status, VERSION, frame, rows,
+    Answer, CoverageRows, Crowd, Denial, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError,
+    Request, States, Status, VERSION, frame, rows,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
@@ -262,18 +262,19 @@ impl Wire for RowsWanted {
     }
 }
 
-/// Structures: their fields in order. Those that grow have their length before them in a list.
+/// Structures: their fields in order. Those that grow have their length before them in a list; what stands behind a semicolon was added later.
 macro_rules! records {
-    ($($record:ident $($grows:ident)? { $($field:ident),+ })+) => {$(
+    ($($record:ident $($grows:ident)? { $($field:ident),+ $(; $($later:ident),+)? })+) => {$(
         impl Wire for $record {
             $(const GROWS: bool = records!($grows);)?
 
             fn put(&self, out: &mut BytesMut) {
                 $(self.$field.put(out);)+
+                $($(self.$later.put(out);)+)?
             }
 
             fn get(body: &mut Bytes) -> Read<Self> {
-                Ok(Self { $($field: Wire::get(body)?),+ })
+                Ok(Self { $($field: Wire::get(body)?,)+ $($($later: later(body)?,)+)? })
             }
         }
     )+};
@@ -291,15 +292,17 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
-    HookRow grows { hook, without, variant, refused }
+    Denial { reason; hides_namespace }
+    HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }
     ProgramHealth grows { name, runs, missed }
     Health { checks, programs }
     Past { since_ns, crowded, most, lost_ns, lost }
+    Crowd { uid, others_ns }
     Status {
         pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill, past, uid,
-        shares_all
+        shares_all, crowd
     }
 }
 
@@ -345,10 +348,11 @@ impl Request {
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Holders => frame(out, 1, |_| {}),
-            Self::Table { live, recent_ns, netns } => frame(out, 2, |out| {
+            Self::Table { live, recent_ns, netns, age_ns } => frame(out, 2, |out| {
                 live.put(out);
                 recent_ns.put(out);
                 netns.put(out);
+                age_ns.put(out);
             }),
             Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
             Self::Status => frame(out, 4, |_| {}),
@@ -370,7 +374,12 @@ impl Request {
         whole(body, |tag, body| {
             Ok(match tag {
                 1 => Self::Holders,
-                2 => Self::Table { live: Wire::get(body)?, recent_ns: Wire::get(body)?, netns: Wire::get(body)? },
+                2 => Self::Table {
+                    live: Wire::get(body)?,
+                    recent_ns: Wire::get(body)?,
+                    netns: Wire::get(body)?,
+                    age_ns: Wire::get(body)?,
+                },
                 3 => Self::Events(Wire::get(body)?),
                 4 => Self::Status,
                 6 => Self::Health,
@@ -399,10 +408,13 @@ impl Answer {
             Self::Status(status) => frame(out, 8, |out| status.put(out)),
             Self::Coverage(coverage) => frame(out, 9, |out| coverage.put(out)),
             Self::End => frame(out, 10, |_| {}),
-            Self::Refused(reason) => frame(out, 11, |out| reason.put(out)),
+            Self::Refused(denial) => frame(out, 11, |out| denial.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
             Self::Cgroups(paths) => frame(out, 18, |out| paths.put(out)),
-            Self::Since(past) => frame(out, 16, |out| past.put(out)),
+            Self::Since(past, crowd) => frame(out, 16, |out| {
+                past.put(out);
+                crowd.put(out);
+            }),
             Self::Namespace { netns, name } => frame(out, 12, |out| {
                 netns.put(out);
                 name.put(out);
@@ -452,7 +464,7 @@ impl Answer {
                 }
                 17 => Self::Health(Wire::get(body)?),
                 18 => Self::Cgroups(Wire::get(body)?),
-                16 => Self::Since(Wire::get(body)?),
+                16 => Self::Since(Wire::get(body)?, Wire::get(body)?),
                 14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
                 15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },
                 other => Self::Unknown(other),

@@ -79,7 +79,7 @@ pub enum Request {
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
     },
-    /// The live table, set right from the kernel's lists first, and what ended of late.
+    /// The live table, and what ended of late.
     Table {
         /// Whether live sockets are wanted.
         live: bool,
@@ -87,6 +87,9 @@ pub enum Request {
         recent_ns: u64,
         /// Inode of the network namespace, `None` for all.
         netns: Option<u32>,
+        /// How long ago the live table may have been compared with the kernel's lists, in nanoseconds; where that was before, or events were lost
+        /// since, it is compared first.
+        age_ns: u64,
     },
     /// What happens from now on.
     Events(EventFilter),
@@ -96,6 +99,16 @@ pub enum Request {
     Health,
     /// The paths of cgroups by their ids, also of those that were removed since the agent saw them. At most [`CGROUPS`].
     Cgroups(Vec<u64>),
+}
+
+impl Request {
+    /// The network namespace that it is about alone.
+    pub const fn netns(&self) -> Option<u32> {
+        match self {
+            Self::Rows { netns, .. } | Self::Table { netns, .. } | Self::Events(EventFilter { netns, .. }) => *netns,
+            Self::Holders | Self::Status | Self::Health | Self::Cgroups(_) => None,
+        }
+    }
 }
 
 /// Where an agent's numbers are true: process numbers are those of its PID namespace, user numbers those of its user namespace.
@@ -151,6 +164,8 @@ pub struct Status {
     pub uid: u32,
     /// Whether whoever may ask is shown everything, and not only what they could see themselves.
     pub shares_all: bool,
+    /// Whose closed sockets found no room.
+    pub crowd: Option<Crowd>,
 }
 
 /// How far back the history of closed sockets reaches. Times are in nanoseconds since the Unix epoch.
@@ -166,6 +181,15 @@ pub struct Past {
     pub lost_ns: Option<u64>,
     /// How many events have been lost in all.
     pub lost: u64,
+}
+
+/// The user whose closed sockets found no room of late: only of theirs the history reaches back no further than [`Past::since_ns`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// The user.
+    pub uid: u32,
+    /// Since when every socket of all other users that closed is kept.
+    pub others_ns: u64,
 }
 
 /// What the agent answers.
@@ -210,7 +234,7 @@ pub enum Answer {
     /// A socket that ended.
     Closed(ClosedSocket),
     /// How far back the sockets that ended reach.
-    Since(Past),
+    Since(Past, Option<Crowd>),
     /// Something happened.
     Event(SocketEvent),
     /// The kernel had no room for so many records.
@@ -233,9 +257,25 @@ pub enum Answer {
     /// The answer is complete.
     End,
     /// The request is not served, and why.
-    Refused(String),
+    Refused(Denial),
     /// A kind of answer that this release does not know, by its tag.
     Unknown(u8),
+}
+
+/// Why a request is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// In words for the user.
+    pub reason: String,
+    /// Whether it is the network namespace that is not shown to this user: other requests may be served.
+    pub hides_namespace: bool,
+}
+
+impl Denial {
+    /// A request that is not served for this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), hides_namespace: false }
+    }
 }
 
 /// What the tracer sees, in words of its own lifetime.
@@ -267,6 +307,10 @@ pub struct HookRow {
     pub variant: Option<String>,
     /// Variants refused, with causes.
     pub refused: Vec<(String, String)>,
+    /// What mends the refusals; empty where that is not known.
+    pub mend: String,
+    /// Those of the refused variants that failed although the kernel supports them.
+    pub failed: Vec<String>,
 }
 
 impl From<&Coverage> for CoverageRows {
@@ -275,7 +319,14 @@ impl From<&Coverage> for CoverageRows {
             hook: hook.hook.into(),
             without: hook.without.into(),
             variant: hook.variant.map(Into::into),
-            refused: hook.refused.iter().map(|(variant, cause)| ((*variant).into(), cause.clone())).collect(),
+            refused: hook.refused.iter().map(|refused| (refused.variant.into(), refused.cause.clone())).collect(),
+            mend: hook.mend.unwrap_or_default().into(),
+            failed: hook
+                .refused
+                .iter()
+                .filter(|refused| refused.failed)
+                .map(|refused| refused.variant.into())
+                .collect(),
         };
         Self { hooks: coverage.hooks.iter().map(row).collect(), cgroup_namespace: coverage.cgroup_namespace }
     }

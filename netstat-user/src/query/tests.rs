@@ -72,6 +72,8 @@ fn answers() -> Vec<Answer> {
         without: "nothing".into(),
         variant: None,
         refused: vec![("tp_btf".into(), "no BTF".into())],
+        mend: "boot".into(),
+        failed: vec!["tp_btf".into()],
     };
     let state = EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None };
     vec![
@@ -84,15 +86,23 @@ fn answers() -> Vec<Answer> {
         Answer::Event(event(EventKind::Close(totals()))),
         Answer::Lost { time_ns: 1, count: 2 },
         Answer::Dropped(3),
-        Answer::Status(Status { pid: 1, peak_fill: 9, past: past(), uid: 7, shares_all: true, ..Status::default() }),
+        Answer::Status(Status {
+            pid: 1,
+            peak_fill: 9,
+            past: past(),
+            uid: 7,
+            shares_all: true,
+            crowd: Some(Crowd { uid: 9, others_ns: 3 }),
+            ..Status::default()
+        }),
         Answer::Coverage(CoverageRows { hooks: vec![hook], cgroup_namespace: Some(4_026_532_177) }),
         Answer::End,
-        Answer::Refused("no".into()),
+        Answer::Refused(Denial { reason: "no".into(), hides_namespace: true }),
         Answer::Namespace { netns: 4_026_531_840, name: Some(b"blue\xff".to_vec()) },
         Answer::Namespace { netns: 1, name: None },
         Answer::Rows { proto: Proto::Tcp, rows: rows(Proto::Tcp), recorded: vec![(1, owner())] },
         Answer::Rows { proto: Proto::Raw6, rows: rows(Proto::Raw6), recorded: Vec::new() },
-        Answer::Since(past()),
+        Answer::Since(past(), Some(Crowd { uid: 9, others_ns: 3 })),
         Answer::Health(Health {
             checks: vec![Check::ok("a", "b"), Check::amiss("c", crate::model::Level::Bad, "d", "e")],
             programs: vec![ProgramHealth { name: "p".into(), runs: Some((1, 2)), missed: None }],
@@ -114,7 +124,7 @@ fn requests() -> Vec<Request> {
     };
     vec![
         Request::Holders,
-        Request::Table { live: true, recent_ns: 5, netns: None },
+        Request::Table { live: true, recent_ns: 5, netns: None, age_ns: 8 },
         Request::Events(filter),
         Request::Status,
         Request::Health,

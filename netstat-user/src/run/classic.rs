@@ -4,7 +4,6 @@ mod groups;
 mod interfaces;
 pub mod internet;
 mod masquerade;
-mod output;
 mod packet_radio;
 mod packet_routes;
 mod route;
@@ -14,12 +13,11 @@ pub(super) mod session;
 mod statistics;
 mod unix;
 
-use super::waiting::Waiting;
 use crate::cli::classic::{Filter, Options, View};
-use crate::run::complain;
+use crate::stdio::waiting::Waiting;
+use crate::stdio::{Written, complain};
 use selected::Selected;
 use session::Session;
-use std::io;
 use std::time::Duration;
 
 /// Exit code of a wrong command line, as netstat has it.
@@ -32,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn run(options: &Options) -> io::Result<u8> {
+pub fn run(options: &Options) -> Written<u8> {
     let Some(note) = &options.ignored else { return views(options) };
     // Below the table it is still to be seen, however long that is; -c has no end.
     if options.continuous {
@@ -45,11 +43,11 @@ pub fn run(options: &Options) -> io::Result<u8> {
 }
 
 /// Prints the views, round by round.
-fn views(options: &Options) -> io::Result<u8> {
+fn views(options: &Options) -> Written<u8> {
     let selected = match Selected::new(options) {
         Ok(selected) => selected,
-        Err(message) => {
-            complain(&message);
+        Err(error) => {
+            complain(&error.to_string());
             return Ok(USAGE);
         }
     };
@@ -70,6 +68,11 @@ fn views(options: &Options) -> io::Result<u8> {
             View::Tables => {
                 let code = tables(&mut session)?;
                 session.end_selected();
+                if session.round == 0 && options.verbose {
+                    for fall in session.source.falls() {
+                        session.note(&format!("{fall}; the kernel was asked in another way"))?;
+                    }
+                }
                 if session.round == 0 && options.filter() == Filter::Connected && session.selected.is_in_vain() {
                     session.note("no socket with a peer is selected; with -a those without are listed, too")?;
                 }
@@ -87,11 +90,11 @@ fn views(options: &Options) -> io::Result<u8> {
 }
 
 /// A view over one session: prints itself and returns 0, or the exit code that ends the run.
-type Table = fn(&mut Session<'_>) -> io::Result<u8>;
+type Table = fn(&mut Session<'_>) -> Written<u8>;
 
 /// The tables of sockets and groups in netstat's order, up to the first that fails. Each decides by
 /// [`Session::tables`] whether it is wanted.
-fn tables(session: &mut Session<'_>) -> io::Result<u8> {
+fn tables(session: &mut Session<'_>) -> Written<u8> {
     const ORDER: [Table; 9] = [
         internet::print,
         groups::print,
@@ -113,7 +116,7 @@ fn tables(session: &mut Session<'_>) -> io::Result<u8> {
 }
 
 /// The families that were asked for and that no build or no kernel of today lists; last, as in netstat.
-fn unsupported(session: &mut Session<'_>) -> io::Result<u8> {
+fn unsupported(session: &mut Session<'_>) -> Written<u8> {
     if let Some(family) = session.tables.tableless {
         let name = family.name().to_ascii_uppercase();
         session.out.note(format!("netstat: no support for `AF {name}' on this system.\n").as_bytes())?;

@@ -2,19 +2,21 @@
 
 mod effects;
 
+use super::classic::rows::of_others;
 use super::clock::{epoch_ns, monotonic_ns};
-use super::remote::{AskError, Asking, place};
-use super::screen;
-use super::waiting::Waiting;
+use super::hint::way_in;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
+use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
-use crate::query::{Answer, CoverageRows, Health, HookRow, Request, Status};
+use crate::query::{CoverageRows, Health, HookRow, Status};
+use crate::source::{Needs, Source};
+use crate::stdio::waiting::Waiting;
+use crate::stdio::{Written, print, screen};
 use crate::view::doctor::{HookFinding, Refused, Report};
 use crate::view::text::span;
-use std::io::{self, Write};
 use std::path::Path;
 
 /// Buffer of the trial: nothing is read from it.
@@ -24,9 +26,9 @@ const TRIAL_BUFFER: u32 = 64 << 10;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn run(options: &Options) -> io::Result<u8> {
+pub fn run(options: &Options) -> Written<u8> {
     let path = options.agent.as_deref().unwrap_or(Path::new(SOCKET));
-    let asked = if options.no_agent { None } else { Some(ask(path)) };
+    let asked = if options.no_agent { None } else { Some(client::health(path)) };
     let report = match asked {
         Some(Ok((status, coverage, health))) => of_agent(path, &status, &coverage, health),
         Some(Err(error)) if options.agent.is_some() => {
@@ -41,23 +43,8 @@ pub fn run(options: &Options) -> io::Result<u8> {
     } else {
         report.text(&mut out, screen::is_coloured(options.color));
     }
-    io::stdout().lock().write_all(&out)?;
+    print(&out)?;
     Ok(u8::from(report.verdict() == Level::Bad))
-}
-
-fn ask(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
-    let mut answers = Asking::new(path, &Request::Health)?;
-    let mut all = (Status::default(), CoverageRows::default(), Health::default());
-    loop {
-        match answers.next()? {
-            Answer::Status(status) => all.0 = status,
-            Answer::Coverage(coverage) => all.1 = coverage,
-            Answer::Health(health) => all.2 = health,
-            Answer::Unknown(_) => {}
-            Answer::End => return Ok(all),
-            _ => return Err(AskError::OffTopic),
-        }
-    }
 }
 
 fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Health) -> Report {
@@ -75,8 +62,9 @@ fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Healt
 
 /// What the agent has counted.
 fn of_status(status: &Status) -> Vec<Check> {
-    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, past, .. } = *status;
-    let ago = |time_ns: u64| span((epoch_ns() + monotonic_ns()).saturating_sub(time_ns));
+    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, past, crowd, .. } = *status;
+    let ago_ns = |time_ns: u64| (epoch_ns() + monotonic_ns()).saturating_sub(time_ns);
+    let ago = |time_ns: u64| span(ago_ns(time_ns));
     let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
     let full = peak_fill > buffer / 2;
@@ -97,8 +85,12 @@ fn of_status(status: &Status) -> Vec<Check> {
         match past.crowded {
             false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
             true => {
-                let found =
-                    format!("reaches back {} only: --recent-count {} keeps no more", ago(past.since_ns), past.most);
+                let found = format!(
+                    "reaches back {} only: --recent-count {} keeps no more{}",
+                    ago(past.since_ns),
+                    past.most,
+                    of_others(crowd, ago_ns)
+                );
                 Check::amiss(
                     "recent",
                     Level::Note,
@@ -167,18 +159,21 @@ fn trial(no_agent: Option<&AskError>) -> Report {
             "mount -t proc proc /proc",
         ));
     }
+    let source = Source::new(Path::new("/proc"), Needs { lasting: true, ..Needs::default() });
+    source.prepare();
+    report.checks.push(source.check());
     match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
         // It has been said what is missing.
         Err(AttachError::Capabilities(_) | AttachError::TooOld(_)) => {}
         Ok(tracer) => {
             report.hooks = CoverageRows::from(tracer.coverage()).hooks.iter().map(hook).collect();
             report.programs = tracer.programs();
+            report.checks.extend(tracer.stand_ins());
             let mend = "netstat-user events says how many events are lost, if any";
             report.checks.extend(missed(kernel::missed(&report.programs), tracer.lost().unwrap_or(0), mend));
         }
         Err(error) => {
-            let mend = mend(&[(String::new(), error.to_string())]);
-            report.checks.push(Check::amiss("tracing", Level::Bad, error.to_string(), mend));
+            report.checks.push(Check::amiss("tracing", Level::Bad, error.to_string(), error.mend()));
         }
     }
     if let Some(error) = no_agent {
@@ -188,36 +183,18 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     report
 }
 
-/// How to get an answer on a path.
-fn way_in(path: &Path, error: &AskError) -> String {
-    let socket = match path == Path::new(SOCKET) {
-        true => String::new(),
-        false => format!(" --socket {}", path.display()),
-    };
-    let access = match error {
-        AskError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => " --mode 660 --group GROUP",
-        AskError::Refused(_) => " --mode 660 --group GROUP",
-        _ => "",
-    };
-    match error {
-        // It is there, and does not answer.
-        AskError::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-            "it is there and does not answer: see whether it is stopped (kill -CONT), or restart it".into()
-        }
-        AskError::Stranger(_) => {
-            format!("see whose {} is, and stop it; then as root: netstat-user agent{socket}", path.display())
-        }
-        _ => format!("as root: netstat-user agent{socket}{access}"),
-    }
-}
-
 fn hook(row: &HookRow) -> HookFinding {
+    let mend = if row.mend.is_empty() { "netstat-user events --debug shows the kernel's own words" } else { &row.mend };
     let check = match &row.variant {
-        Some(variant) => Check::ok(&row.hook, variant.clone()),
+        Some(variant) if row.failed.is_empty() => Check::ok(&row.hook, variant.clone()),
+        Some(variant) => {
+            let found = format!("{variant}, as {} failed", row.failed.join(" and "));
+            Check::amiss(&row.hook, Level::Note, found, mend)
+        }
         None => {
             let is_detail = Hook::named(&row.hook).is_none_or(|hook| hook.spec().weight == Weight::Detail);
             let level = if is_detail { Level::Note } else { Level::Bad };
-            Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend(&row.refused))
+            Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend)
         }
     };
     let refused = row.refused.iter().map(|(variant, cause)| Refused {
@@ -228,55 +205,28 @@ fn hook(row: &HookRow) -> HookFinding {
     HookFinding { check, variant: row.variant.clone(), refused: refused.collect() }
 }
 
-/// What mends the causes of refusals, as they are worded by the kernel room.
-fn mend(refused: &[(String, String)]) -> &'static str {
-    let says = |word: &str| refused.iter().any(|(_, cause)| cause.contains(word));
-    match () {
-        () if says("setcap") => {
-            "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM"
-        }
-        () if says("attached alone") => {
-            "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
-        }
-        () if says("lockdown=confidentiality") => "boot the kernel without lockdown=confidentiality",
-        () if says("needs tracefs") => "mount -t tracefs tracefs /sys/kernel/tracing",
-        () if says("cgroup2") => "mount -t cgroup2 none /sys/fs/cgroup",
-        () if says("needs the kernel's BTF") => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-        () if says("not permitted") => "see whether the kernel is locked down: cat /sys/kernel/security/lockdown",
-        () if says("this kernel has no") => "boot a newer kernel",
-        () => "netstat-user events --debug shows the kernel's own words",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::query::Past;
 
-    fn row(hook: &str, variant: Option<&str>, cause: &str) -> HookRow {
-        let refused = vec![("x".to_owned(), cause.to_owned())];
-        HookRow { hook: hook.into(), without: "nothing".into(), variant: variant.map(Into::into), refused }
-    }
-
     #[test]
-    fn a_hook_is_essential_or_not_and_each_cause_has_its_mend() {
-        let level = |row: &HookRow| hook(row).check.level;
-        assert_eq!(level(&row("tcp_state", Some("raw_tp"), "load: no")), Level::Ok);
-        assert_eq!(level(&row("sock_create", None, "needs a cgroup2 hierarchy: none")), Level::Bad);
-        assert_eq!(level(&row("tcp_send_reset", None, "this kernel has no x")), Level::Note);
-        for (cause, word) in [
-            ("needs a cgroup2 hierarchy: none", "mount -t cgroup2"),
-            ("needs tracefs: gone", "mount -t tracefs"),
-            ("needs the kernel's BTF: gone", "CONFIG_DEBUG_INFO_BTF"),
-            ("load: Operation not permitted (os error 1)", "lockdown"),
-            ("tracing needs cap_bpf: run as root, or grant it: setcap …", "setcap"),
-            ("this kernel has no x as the programs know it", "newer"),
-            ("load: Invalid argument", "--debug"),
-            ("program 7 (x) is attached alone to the root of the cgroups, without BPF_F_ALLOW_MULTI", "detach"),
-        ] {
-            let mend = hook(&row("tcp_state", None, cause)).check.mend.unwrap();
-            assert!(mend.contains(word), "{cause}: {mend}");
-        }
+    fn a_hook_is_essential_or_not_and_has_its_mend() {
+        let row = |hook: &str, variant: Option<&str>, mend: &str, failed: &[&str]| HookRow {
+            hook: hook.into(),
+            without: "nothing".into(),
+            variant: variant.map(Into::into),
+            refused: vec![("tp_btf".to_owned(), "load: no".to_owned())],
+            mend: mend.into(),
+            failed: failed.iter().map(|&variant| variant.into()).collect(),
+        };
+        let found = |row: &HookRow| (hook(row).check.level, hook(row).check.mend);
+        assert_eq!(found(&row("tcp_state", Some("raw_tp"), "", &[])), (Level::Ok, None));
+        assert_eq!(found(&row("sock_create", None, "mount", &[])), (Level::Bad, Some("mount".into())));
+        assert_eq!(found(&row("tcp_send_reset", None, "boot", &[])), (Level::Note, Some("boot".into())));
+        let failed = row("tcp_state", Some("raw_tp"), "", &["tp_btf"]);
+        assert_eq!(hook(&failed).check.found, "raw_tp, as tp_btf failed");
+        assert!(matches!(found(&failed), (Level::Note, Some(mend)) if mend.contains("--debug")));
     }
 
     #[test]

@@ -2,20 +2,26 @@
 
 use super::{
     clock::{epoch_ns, monotonic_ns},
-    complain,
+    failure::Failure,
     forgotten::Forgotten,
+    hint,
     printing::{Chosen, Printer},
-    streaming::{Asked, Output, Stop},
-    waiting::Waiting,
+    ready::{LOST, report},
 };
 use crate::{
-    cli::agent::Privileges,
+    cli::agent::SOCKET,
     cli::events::{Options, Probe},
+    daemon::privileges,
     field::schema::of_columns,
-    kernel::{Hook, Sees, Tracer, Variant, Wanted},
-    model::{Coverage, EventName, Limits, limits::Kinds},
+    kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted},
+    model::{EventName, Limits, limits::Kinds},
     owner::Owners,
     proc::seed,
+    stdio::{
+        complain, print,
+        streaming::{Asked, Output, Stop},
+        waiting::Waiting,
+    },
     sys,
     view::event::SCHEMA,
 };
@@ -23,6 +29,7 @@ use bytes::BytesMut;
 use std::{
     borrow::Cow,
     io::{self, Write},
+    path::Path,
     time::Duration,
 };
 use tokio::{
@@ -40,16 +47,13 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;
 
-/// Exit code of a run that lost events, with `--strict`.
-pub const LOST: u8 = 3;
-
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
-/// A failure to write to standard output; any other is wrapped by [`io::Error::other`].
-pub fn run(options: &Options) -> io::Result<u8> {
+/// A [`Failure`].
+pub fn run(options: &Options) -> Result<u8, Failure> {
     if options.schema {
-        io::stdout().write_all(schema(options).as_bytes())?;
+        print(schema(options).as_bytes())?;
         return Ok(0);
     }
     if options.debug {
@@ -58,8 +62,8 @@ pub fn run(options: &Options) -> io::Result<u8> {
     }
     let chosen = match Chosen::new(options) {
         Ok(chosen) => chosen,
-        Err(message) => {
-            complain(&message);
+        Err(error) => {
+            complain(&error.to_string());
             return Ok(USAGE);
         }
     };
@@ -69,16 +73,20 @@ pub fn run(options: &Options) -> io::Result<u8> {
     match start(options, &chosen) {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
-            let level = if tracer.is_settled() { Privileges::Least } else { Privileges::Full };
-            drop(super::privileges::drop_to(level, None));
-            let runtime = sys::runtime()?;
+            if let Some(refusal) = privileges::drop_to(!tracer.is_settled(), None).refusal() {
+                complain(&refusal);
+            }
+            let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
             outcome
         }
-        Err(message) => {
-            complain(&message);
+        Err(error) => {
+            complain(&error.to_string());
+            if options.agent.is_none() && matches!(error, AttachError::Capabilities(_)) {
+                complain(&hint::could(Path::new(SOCKET), "serve events", ""));
+            }
             Ok(1)
         }
     }
@@ -111,9 +119,9 @@ impl log::Log for DebugLog {
 }
 
 /// Attaches the probes, and learns who holds the sockets that are there already.
-fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), String> {
+fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), AttachError> {
     let _waiting = Waiting::for_("the kernel programs to be attached, and the owners of the sockets that are there");
-    let tracer = Tracer::start(&wanted(options, chosen)).map_err(|error| error.to_string())?;
+    let tracer = Tracer::start(&wanted(options, chosen))?;
     let mut owners = Owners::default();
     // Attached first, looked at /proc second: a socket made in between is known to the programs.
     match seed::look() {
@@ -135,32 +143,6 @@ fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), String>
         Err(error) => complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}")),
     }
     Ok((tracer, owners))
-}
-
-/// Says which hooks are attached, in one line, and which are not and why, in one line each.
-pub fn report(coverage: &Coverage) {
-    let mut ready = String::from("tracing:");
-    for hook in &coverage.hooks {
-        match hook.variant {
-            Some(variant) => ready.push_str(&format!(" {}={variant}", hook.hook)),
-            None => {
-                let causes: Vec<_> =
-                    hook.refused.iter().map(|(variant, cause)| format!("{variant}: {cause}")).collect();
-                complain(&format!("{} is not traced ({}): {}", hook.hook, hook.without, causes.join("; ")));
-                ready.push_str(&format!(" {}=none", hook.hook));
-            }
-        }
-    }
-    ready.push_str(&outside(coverage.cgroup_namespace));
-    let _ = writeln!(io::stderr(), "{ready}");
-}
-
-/// What is not seen beyond a cgroup namespace, as it stands at the end of the line that says what is traced.
-pub fn outside(cgroup_namespace: Option<u32>) -> String {
-    cgroup_namespace.map_or_else(String::new, |inode| {
-        let name = if inode == 0 { String::new() } else { format!(" {inode}") };
-        format!("; outside cgroup namespace{name}: {}, see netstat-user doctor", Coverage::OUTSIDE)
-    })
 }
 
 fn wanted(options: &Options, chosen: &Chosen) -> Wanted {
@@ -225,14 +207,14 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn new(options: &'a Options, chosen: &Chosen, tracer: Tracer, owners: Owners) -> io::Result<Self> {
+    fn new(options: &'a Options, chosen: &Chosen, tracer: Tracer, owners: Owners) -> Result<Self, Failure> {
         Ok(Self {
             options,
             tracer,
             owners,
             printer: Printer::new(options, chosen),
             records: BytesMut::new(),
-            output: Output::new().map_err(io::Error::other)?,
+            output: Output::new().map_err(Failure::Runtime)?,
             out: Vec::new(),
             lost: 0,
             forgotten: Forgotten::default(),
@@ -240,7 +222,7 @@ impl<'a> Stream<'a> {
         })
     }
 
-    async fn run(mut self) -> io::Result<u8> {
+    async fn run(mut self) -> Result<u8, Failure> {
         let end = self.follow().await?;
         let stalled = end == End::Drain && !self.drain().await?;
         let lost = self.lost;
@@ -249,7 +231,7 @@ impl<'a> Stream<'a> {
             self.out.clear();
         }
         let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
-        self.forgotten.at_last(&self.tracer).map_err(io::Error::other)?;
+        self.forgotten.at_last(&self.tracer).map_err(Failure::Programs)?;
         if self.undecoded > 0 {
             complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
         }
@@ -264,11 +246,11 @@ impl<'a> Stream<'a> {
     }
 
     /// Prints events until there is a reason to end.
-    async fn follow(&mut self) -> io::Result<End> {
-        let mut asked = Asked::new(self.options.duration).map_err(io::Error::other)?;
+    async fn follow(&mut self) -> Result<End, Failure> {
+        let mut asked = Asked::new(self.options.duration).map_err(Failure::Runtime)?;
         // Who waits for this may send a signal at once.
         report(self.tracer.coverage());
-        let ring = sys::watch(&self.tracer, Interest::READABLE).map_err(io::Error::other)?;
+        let ring = sys::watch(&self.tracer, Interest::READABLE).map_err(Failure::Runtime)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = asked.stop();
@@ -278,7 +260,7 @@ impl<'a> Stream<'a> {
                 biased;
                 end = &mut stop => return Ok(end.into()),
                 _ = tick.tick() => {}
-                ready = ring.readable() => ready.map_err(io::Error::other)?.clear_ready(),
+                ready = ring.readable() => ready.map_err(Failure::Runtime)?.clear_ready(),
             }
             loop {
                 let more = self.take()?;
@@ -302,8 +284,8 @@ impl<'a> Stream<'a> {
     }
 
     /// Prints what the kernel had recorded when the end was decided, and not what comes in meanwhile. False if nobody reads it.
-    async fn drain(&mut self) -> io::Result<bool> {
-        self.tracer.catch_up().map_err(io::Error::other)?;
+    async fn drain(&mut self) -> Result<bool, Failure> {
+        self.tracer.catch_up().map_err(Failure::Programs)?;
         let mut more = true;
         loop {
             match timeout(FAREWELL, self.output.write(&self.out)).await {
@@ -320,8 +302,8 @@ impl<'a> Stream<'a> {
 
     /// Takes a batch from the ring and turns it into lines. True when the ring may hold more: what is recorded while it is printed waits
     /// for the next look, so that an endless stream is paced by the tick and its end is not put off by filters that drop a batch.
-    fn take(&mut self) -> io::Result<bool> {
-        let mut records = self.tracer.take(&mut self.records).map_err(io::Error::other)?;
+    fn take(&mut self) -> Result<bool, Failure> {
+        let mut records = self.tracer.take(&mut self.records).map_err(Failure::Programs)?;
         let more = records.is_full();
         self.tracer.flush_log();
         let epoch_ns = epoch_ns();
@@ -336,11 +318,11 @@ impl<'a> Stream<'a> {
             self.owners.resolve(&mut event);
             self.printer.event(&mut self.out, event);
         }
-        self.forgotten.look(&self.tracer, "").map_err(io::Error::other)?;
+        self.forgotten.look(&self.tracer, "").map_err(Failure::Programs)?;
         if let Some(mishap) = self.tracer.mishap() {
             complain(&mishap);
         }
-        let lost = self.tracer.lost().map_err(io::Error::other)?;
+        let lost = self.tracer.lost().map_err(Failure::Programs)?;
         if lost > self.lost {
             let count = lost - self.lost;
             self.lost = lost;

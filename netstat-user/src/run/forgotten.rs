@@ -1,7 +1,7 @@
 //! Sockets that the kernel programs could not remember, and records that they had no room for: said when it happens, and not at the end only.
 
-use super::complain;
 use crate::kernel::Tracer;
+use crate::stdio::complain;
 use std::io;
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,8 @@ use crate::diag::tables::{self, Asked, Protocol};
 use crate::field::Need;
 use crate::model::{Owners, SocketRow};
 use crate::proc::netns;
-use crate::run::complain;
+use crate::run::failure::Failure;
+use crate::stdio::{Written, complain, print};
 use crate::view::kill as view;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -21,8 +22,8 @@ use std::io::{self, IsTerminal, Write};
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
-/// A failure to write to standard output.
-pub fn run(options: &Options) -> io::Result<u8> {
+/// A failure to write to standard output, or to read the answer.
+pub fn run(options: &Options) -> Result<u8, Failure> {
     if !options.dry_run && !options.yes && !io::stdin().is_terminal() {
         complain("kill: standard input is no terminal to ask on: give --yes to close them, or --dry-run to list them");
         return Ok(2);
@@ -38,8 +39,8 @@ pub fn run(options: &Options) -> io::Result<u8> {
     };
     let selected = match Selected::new(&tables) {
         Ok(selected) => selected,
-        Err(message) => {
-            complain(&format!("kill: {message}"));
+        Err(error) => {
+            complain(&format!("kill: {error}"));
             return Ok(2);
         }
     };
@@ -72,7 +73,7 @@ pub fn run(options: &Options) -> io::Result<u8> {
         let _ = write!(stderr, "Close {}? [y/N] ", these(rows.len()));
         let _ = stderr.flush();
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
+        io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
         if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
             drop(stderr);
             complain("nothing was closed");
@@ -117,8 +118,8 @@ impl Report<'_> {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        io::stdout().lock().write_all(&std::mem::take(&mut self.out))
+    fn flush(&mut self) -> Written<()> {
+        print(&std::mem::take(&mut self.out))
     }
 }
 
@@ -158,7 +159,7 @@ impl From<Destroyed> for End {
 }
 
 /// Closes the sockets, each in its namespace; what became of each, in their order.
-fn close(session: &mut Session<'_>, rows: &[SocketRow]) -> io::Result<Vec<End>> {
+fn close(session: &mut Session<'_>, rows: &[SocketRow]) -> Written<Vec<End>> {
     let own = netns::own(&session.proc).ok();
     let mut ends = vec![End::failed("its network namespace cannot be entered"); rows.len()];
     let proc = session.proc.clone();
@@ -194,7 +195,7 @@ fn close_here(rows: &[SocketRow]) -> Vec<End> {
         if !rows.iter().any(|row| Protocol::of(row.proto) == protocol) {
             continue;
         }
-        let asked = Asked { protocol, v4: true, v6: true, peer: None, info: false, netns: None };
+        let asked = Asked { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
         let dumped = tables::dump(&mut channel, &asked, |row| {
             let socket = row.socket;
             let ends = (socket.proto, socket.local, socket.remote);

@@ -1,27 +1,24 @@
 //! Where the rooms are wired together: one file per verb, each from a request to an outcome.
 
 pub mod agent;
-mod bound;
 pub mod classic;
 pub mod clock;
 pub mod doctor;
 pub mod events;
+pub mod failure;
 mod forgotten;
-mod infos;
+pub mod gather;
+mod hint;
 mod kill;
 pub mod locale;
 mod printing;
-mod privileges;
-mod remote;
+mod ready;
 pub mod resolve;
-mod screen;
-pub mod source;
-mod streaming;
 mod subscribe;
-mod waiting;
-pub mod whose;
 
-use crate::cli::{self, Reason, Refusal, Request};
+use crate::cli::{Reason, Refusal, Request};
+use crate::stdio::{Unwritable, print, program};
+use failure::Failure;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,39 +26,27 @@ use std::path::Path;
 /// Serves a request and returns the exit code.
 ///
 /// # Errors
-/// A failure to write to standard output, of which `main` ends quietly on a closed pipe; any other is wrapped by [`io::Error::other`]. See
-/// [`failure`].
-pub fn run(request: Request) -> io::Result<u8> {
+/// A [`Failure`]; that nobody reads the output any more is one, too.
+pub fn run(request: Request) -> Result<u8, Failure> {
+    // A table or stream that nobody can get is a failure to write from the start. The agent prints nothing.
+    if !matches!(request, Request::Agent(_) | Request::Contexts) && crate::sys::output_is_closed() {
+        return Err(Unwritable(rustix::io::Errno::BADF.into()).into());
+    }
     match request {
-        Request::Classic(options) => classic::run(&options),
+        Request::Classic(options) => Ok(classic::run(&options)?),
         Request::Agent(options) => agent::run(&options),
-        Request::Doctor(options) => doctor::run(&options),
+        Request::Doctor(options) => Ok(doctor::run(&options)?),
         Request::Events(options) => events::run(&options),
         Request::Kill(options) => kill::run(&options),
         Request::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
         Request::Version => {
-            io::stdout().lock().write_all(version().as_bytes())?;
+            print(version().as_bytes())?;
             Ok(0)
         }
         Request::Print(text) => {
-            io::stdout().lock().write_all(text.as_bytes())?;
+            print(text.as_bytes())?;
             Ok(0)
         }
-    }
-}
-
-/// What is said of an error that [`run`] returns.
-pub fn failure(error: &io::Error) -> String {
-    let inner = error.get_ref();
-    let cause = inner.and_then(|inner| inner.downcast_ref::<io::Error>()).unwrap_or(error);
-    let errno = cause.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    // To write takes no descriptor.
-    if matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
-        return crate::sys::too_many_open_files();
-    }
-    match inner {
-        Some(inner) => inner.to_string(),
-        None => format!("cannot write to standard output: {error}"),
     }
 }
 
@@ -102,17 +87,6 @@ pub fn refuse(refusal: &Refusal) -> u8 {
     refusal.exit
 }
 
-/// The name that messages begin with: netstat's, where the program was called by it.
-pub fn program() -> &'static str {
-    let called = std::env::args_os().next();
-    if called.is_some_and(|name| cli::is_netstat(&name)) { "netstat" } else { "netstat-user" }
-}
-
-/// One line on standard error. If that is closed, there is nobody to tell.
-pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{}: {message}", program());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,17 +101,6 @@ mod tests {
         assert!(target.starts_with(std::env::consts::ARCH), "{target}");
         let digest = lines[3].strip_prefix("kernel object sha256:").unwrap();
         assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
-    }
-
-    #[test]
-    fn only_a_failure_to_write_is_said_to_be_one() {
-        let os = |errno: rustix::io::Errno| io::Error::from(errno);
-        assert!(failure(&os(rustix::io::Errno::NOSPC)).starts_with("cannot write to standard output: No space"));
-        for many in [os(rustix::io::Errno::MFILE), io::Error::other(os(rustix::io::Errno::NFILE))] {
-            assert!(failure(&many).starts_with("too many open files: raise their limit (ulimit -n), which is "));
-        }
-        assert!(failure(&io::Error::other(os(rustix::io::Errno::PERM))).starts_with("Operation not permitted"));
-        assert_eq!(failure(&io::Error::other("no room")), "no room");
     }
 
     #[test]

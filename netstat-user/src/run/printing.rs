@@ -2,16 +2,17 @@
 
 use super::classic::selected::LEAST_NAMESPACE;
 use super::clock::local_offset;
+use super::gather::Followed;
 use super::resolve::MachineNames;
-use super::screen;
-use super::whose::Followed;
 use crate::cli::events::Options;
+use crate::cli::select::WrongName;
 use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
 use crate::filter::Predicate;
 use crate::life::Lives;
 use crate::model::limits::Limits;
 use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{NAMES, Names};
+use crate::stdio::screen;
 use crate::sys::resolver;
 use crate::view::columns::{Kept, Shape, Table, cells};
 use crate::view::event::{EventView, Form, Look};
@@ -32,11 +33,11 @@ impl Chosen {
     /// What the options choose.
     ///
     /// # Errors
-    /// A name that means nothing, in words for standard error.
-    pub fn new(options: &Options) -> Result<Self, String> {
+    /// A name that means nothing.
+    pub fn new(options: &Options) -> Result<Self, WrongName> {
         let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
         if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
-            return Err(format!("--netns: there is no network namespace `{none}'"));
+            return Err(WrongName::NoNamespace(none.clone()));
         }
         let predicate = Predicate::new(expr, &mut MachineNames);
         let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;
@@ -84,8 +85,8 @@ impl<'a> Printer<'a> {
     pub fn new(options: &'a Options, chosen: &Chosen) -> Self {
         let selection = &options.selection;
         let fields = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
-        let needs = fields.fold(Need::NONE, |needs, field| needs.and(field.spec().need));
-        let needs = needs.and(chosen.predicate.as_ref().map_or(Need::NONE, Predicate::needs));
+        let needs = fields.fold(Need::NONE, |needs, field| needs.or(field.spec().need));
+        let needs = needs.or(chosen.predicate.as_ref().map_or(Need::NONE, Predicate::needs));
         let shown = match (&selection.columns[..], &selection.count_by[..]) {
             ([], []) => Shown::Lines,
             ([], counted) => Shown::Counts {
@@ -94,9 +95,11 @@ impl<'a> Printer<'a> {
                 shown: Instant::now(),
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
-            (columns, _) => {
-                Shown::Columns { table: Table::new(columns, screen::is_coloured(options.color)), headed: false }
-            }
+            (columns, _) => Shown::Columns {
+                table: Table::new(columns, screen::is_coloured(options.color))
+                    .roomy(columns, screen::width().map(usize::from)),
+                headed: false,
+            },
         };
         let form = match (options.json, options.verbose) {
             (true, _) => Form::Json,

@@ -1,35 +1,28 @@
 //! `events` from the agent: its frames become lines, with no privilege but the socket's.
 
 use super::clock::{epoch_ns, monotonic_ns};
-use super::complain;
-use super::events::{LOST, outside};
+use super::failure::Failure;
 use super::printing::{Chosen, Printer};
-use super::remote::{AskError, Asking, PATIENCE};
-use super::streaming::{Asked, Output, Stop};
+use super::ready::{LOST, outside};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
+use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
 use crate::kernel;
 use crate::model::limits::Kinds;
 use crate::model::{EventName, TcpState};
-use crate::query::{Answer, CoverageRows, EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::query::{Answer, CoverageRows, EventFilter, Request};
+use crate::stdio::streaming::{Asked, Output, Stop};
+use crate::stdio::{Written, complain};
 use crate::sys;
-use bytes::BytesMut;
 use std::io::{self, Write};
-use std::net::Shutdown;
 use std::path::Path;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
-use tokio::time::timeout;
-
-/// Bytes taken from the agent at a time.
-const BATCH: usize = 256 << 10;
 
 /// Serves the request from the agent, where it was asked for, or where this process may not trace and an agent answers. Returns the exit
 /// code; `None` where the caller is to trace by itself.
 ///
 /// # Errors
-/// A failure to write to standard output; any other is wrapped by [`io::Error::other`].
-pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
+/// A [`Failure`].
+pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
     let path = match &options.agent {
         Some(path) => path.as_path(),
         // What belongs to a tracer of one's own was asked for, or it may be had.
@@ -44,7 +37,7 @@ pub fn run(options: &Options, chosen: &Chosen) -> io::Result<Option<u8>> {
     };
     match Asking::new(path, &Request::Events(filter(options, chosen))) {
         Ok(asking) => {
-            let runtime = sys::runtime()?;
+            let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(follow(options, chosen, path, asking));
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
@@ -84,19 +77,36 @@ fn filter(options: &Options, chosen: &Chosen) -> EventFilter {
 }
 
 /// How the stream ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum End {
     /// As it was asked to.
     Asked,
     /// Nobody reads our output any more.
     Closed,
     /// The agent ended it, and why.
-    Broken(String),
+    Broken(Broken),
 }
 
-async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> io::Result<u8> {
+/// Why the agent ended the stream.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// In order.
+    #[error("it has ended")]
+    Ended,
+    /// Without a word.
+    #[error("it has gone")]
+    Gone,
+    /// Its lines were not read in time.
+    #[error("this reader was too slow: the agent dropped it, and {0} events are missing at the end")]
+    Dropped(u64),
+    /// It does not answer as it should.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> Result<u8, Failure> {
     let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
-    let mut asked = Asked::new(options.duration).map_err(io::Error::other)?;
+    let mut asked = Asked::new(options.duration).map_err(Failure::Runtime)?;
     let here = asking.is_here();
     if !here {
         if options.select.names_owners() {
@@ -105,18 +115,14 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
         }
         say(&format!("{}; owners and users are left out", AskError::Elsewhere));
     }
-    match begin(&mut asking) {
+    match client::coverage(&mut asking) {
         Ok(coverage) => report(&coverage, path),
         Err(error) => {
             say(&error.to_string());
             return Ok(1);
         }
     }
-    let (stream, arrived) = asking.into_parts();
-    stream.set_nonblocking(true).map_err(io::Error::other)?;
-    let end_of_ours = stream.try_clone().map_err(io::Error::other)?;
-    let mut stream =
-        Stream::new(options, chosen, UnixStream::from_std(stream).map_err(io::Error::other)?, arrived, here)?;
+    let mut stream = Stream::new(options, chosen, EventStream::new(asking).map_err(Failure::Agent)?)?;
     let stop = asked.stop();
     tokio::pin!(stop);
     let end = loop {
@@ -126,12 +132,12 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
                 // The agent sends what was recorded until now, and ends.
                 Stop::Asked => {
                     stream.stopping = true;
-                    let _ = end_of_ours.shutdown(Shutdown::Write);
+                    stream.frames.stop();
                 }
                 Stop::Closed => break End::Closed,
             },
             end = stream.next() => if let Some(end) = end? {
-                break if stream.stopping && end == End::Broken(ENDED.into()) { End::Asked } else { end };
+                break if stream.stopping && matches!(end, End::Broken(Broken::Ended)) { End::Asked } else { end };
             },
         }
     };
@@ -141,25 +147,12 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
     let _ = writeln!(io::stderr(), "{}", stream.printer.summary(stream.lost));
     let code = match &end {
         End::Broken(why) => {
-            say(why);
+            say(&why.to_string());
             1
         }
         End::Asked | End::Closed => 0,
     };
     Ok(if options.strict && stream.lost > 0 { LOST } else { code })
-}
-
-/// What the agent says before the first event.
-fn begin(asking: &mut Asking) -> Result<CoverageRows, AskError> {
-    let mut coverage = CoverageRows::default();
-    loop {
-        match asking.next()? {
-            Answer::Coverage(rows) => coverage = rows,
-            Answer::Status(_) | Answer::Unknown(_) => {}
-            Answer::End => return Ok(coverage),
-            _ => return Err(AskError::OffTopic),
-        }
-    }
 }
 
 /// The line that scripts wait for, with the agent's hooks.
@@ -171,15 +164,9 @@ fn report(coverage: &CoverageRows, path: &Path) {
     let _ = writeln!(io::stderr(), "{ready} agent={}{}", path.display(), outside(coverage.cgroup_namespace));
 }
 
-/// Why a stream ends that the agent has ended in order.
-const ENDED: &str = "it has ended";
-
 struct Stream<'a> {
     printer: Printer<'a>,
-    stream: UnixStream,
-    arrived: BytesMut,
-    /// Whether the agent's process and user numbers are ours.
-    here: bool,
+    frames: EventStream,
     output: Output,
     out: Vec<u8>,
     lost: u64,
@@ -190,19 +177,11 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn new(
-        options: &'a Options,
-        chosen: &Chosen,
-        stream: UnixStream,
-        arrived: BytesMut,
-        here: bool,
-    ) -> io::Result<Self> {
+    fn new(options: &'a Options, chosen: &Chosen, frames: EventStream) -> Result<Self, Failure> {
         Ok(Self {
             printer: Printer::new(options, chosen),
-            stream,
-            arrived,
-            here,
-            output: Output::new().map_err(io::Error::other)?,
+            frames,
+            output: Output::new().map_err(Failure::Runtime)?,
             out: Vec::new(),
             lost: 0,
             stopping: false,
@@ -211,30 +190,25 @@ impl<'a> Stream<'a> {
     }
 
     /// Writes the lines of what arrives next; returns the end, once it has come. May be broken off and called again.
-    async fn next(&mut self) -> io::Result<Option<End>> {
+    async fn next(&mut self) -> Written<Option<End>> {
         self.finish().await?;
         if let Some(end) = self.end.take() {
             return Ok(Some(end));
         }
-        if self.arrived.len() < 4 || !self.take() {
-            self.arrived.reserve(BATCH);
-            let read = self.stream.read_buf(&mut self.arrived);
+        if !self.frames.has_head() || !self.take() {
             // An agent that hangs must not hold up the end.
-            let read = match self.stopping {
-                true => timeout(PATIENCE, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-                false => read.await,
-            };
-            match read {
-                Ok(0) => self.end = Some(End::Broken("it has gone".into())),
-                Ok(_) => drop(self.take()),
-                Err(error) => self.end = Some(End::Broken(AskError::from(error).to_string())),
+            let patience = self.stopping.then_some(PATIENCE);
+            match self.frames.fill(patience).await {
+                Ok(false) => self.end = Some(End::Broken(Broken::Gone)),
+                Ok(true) => drop(self.take()),
+                Err(error) => self.end = Some(End::Broken(error.into())),
             }
         }
         Ok(None)
     }
 
     /// Writes the lines that wait.
-    async fn finish(&mut self) -> io::Result<()> {
+    async fn finish(&mut self) -> Written<()> {
         self.output.write(&self.out).await?;
         self.out.clear();
         Ok(())
@@ -245,17 +219,10 @@ impl<'a> Stream<'a> {
         let mut any = false;
         self.printer.begin_batch(&mut self.out);
         while self.end.is_none() {
-            let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {
-                Ok(None) => break,
-                Ok(Some(body)) => Answer::decode(body),
-                Err(error) => Err(error),
-            };
+            let Some(answer) = self.frames.arrived() else { break };
             any = true;
             match answer {
-                Ok(Answer::Event(mut event)) => {
-                    if !self.here {
-                        (event.owner, event.uid) = (None, None);
-                    }
+                Ok(Answer::Event(event)) => {
                     self.printer.event(&mut self.out, event);
                     if self.printer.is_full() {
                         self.end = Some(End::Asked);
@@ -264,15 +231,13 @@ impl<'a> Stream<'a> {
                 Ok(Answer::Lost { time_ns, count }) => self.lose(time_ns, count),
                 Ok(Answer::Dropped(count)) => {
                     self.lose(epoch_ns() + monotonic_ns(), count);
-                    self.end = Some(End::Broken(format!(
-                        "this reader was too slow: the agent dropped it, and {count} events are missing at the end"
-                    )));
+                    self.end = Some(End::Broken(Broken::Dropped(count)));
                 }
                 // Of a later release.
                 Ok(Answer::Unknown(_)) => {}
-                Ok(Answer::End) => self.end = Some(End::Broken(ENDED.into())),
-                Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.to_string())),
-                Err(error) => self.end = Some(End::Broken(error.to_string())),
+                Ok(Answer::End) => self.end = Some(End::Broken(Broken::Ended)),
+                Ok(_) => self.end = Some(End::Broken(AskError::OffTopic.into())),
+                Err(error) => self.end = Some(End::Broken(error.into())),
             }
         }
         any

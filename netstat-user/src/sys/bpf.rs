@@ -2,7 +2,7 @@
 //! is attached to a cgroup.
 //!
 //! aya does the same for the tracer. But its loader parses the whole of the kernel's BTF, twice for an iterator, which takes longer
-//! than a table of ten thousand sockets; and it has no way to be told the one number it looks for there.
+//! than a table of ten thousand sockets; and there is no way to hand it the one number that it looks for there.
 
 use std::ffi::CStr;
 use std::io;

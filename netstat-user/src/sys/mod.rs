@@ -16,6 +16,6 @@ pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
-pub use process::{allow_descriptors, descriptors_left, give_back_memory, step_back};
+pub use process::{allow_descriptors, descriptors_left, give_back_memory, output_is_closed, step_back};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{runtime, too_many_open_files, watch};

@@ -1,4 +1,28 @@
-//! What a process or thread does to itself.
+//! What a process or thread does to itself, and what it was given.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether standard output was closed when the program began.
+static OUTPUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before `main`: Rust's runtime opens /dev/null in the place of a standard descriptor that is closed, and what is written there would seem to be
+/// written.
+extern "C" fn look_at_output() {
+    // SAFETY: F_GETFD takes no third argument and touches no memory (fcntl(2)).
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    OUTPUT_CLOSED.store(flags < 0, Ordering::Relaxed);
+}
+
+// SAFETY: the section holds pointers to functions that the C library calls with arguments which they may ignore (System V ABI, "Initialization and
+// Termination Functions").
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_OUTPUT: extern "C" fn() = look_at_output;
+
+/// Whether standard output was closed when the program began (`>&-`).
+pub fn output_is_closed() -> bool {
+    OUTPUT_CLOSED.load(Ordering::Relaxed)
+}
 
 /// Gives memory that was freed back to the kernel. The allocator keeps what a crowd took for the next crowd, which may not come.
 pub fn give_back_memory() {

@@ -29,12 +29,9 @@ pub fn runtime() -> io::Result<Runtime> {
     let spare: Result<Vec<OwnedFd>, _> = (0..OF_A_RUNTIME).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
     match spare {
         Ok(spare) => drop(spare),
-        Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
-            return Err(io::Error::other(too_many_open_files()));
-        }
-        Err(error) => return Err(io::Error::other(error)),
+        Err(error) => return Err(error.into()),
     }
-    Builder::new_current_thread().enable_all().build().map_err(io::Error::other)
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Watches a duplicate of a descriptor, which stays open as long as it is watched.

@@ -1,76 +1,335 @@
-//! The sockets that ended a short while ago, bounded by age and by count.
+//! The sockets that ended a short while ago, bounded by age and by count. Where there is no room for another one, it is taken from those of its
+//! own user, once that user has a share; so nobody can replace the history of the others.
 
 use super::Limits;
 use crate::model::ClosedSocket;
-use std::collections::VecDeque;
+use hashbrown::HashMap;
+use std::collections::BTreeSet;
+
+/// A user with one part of so many gives up one of their own for the next.
+const SHARE: usize = 4;
+/// Root, whose share no other user takes.
+const ROOT: User = Some(0);
+/// The end of a list.
+const NONE: u32 = u32::MAX;
+
+/// The user of a socket, `None` where it is not known.
+type User = Option<u32>;
+
+/// A closed socket in the list of all, and in that of its user.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    closed: ClosedSocket,
+    before: u32,
+    after: u32,
+    /// The next one of the same user, or of the free places.
+    next: u32,
+}
+
+/// What is kept of one user.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    first: u32,
+    last: u32,
+    count: usize,
+}
 
 /// Closed sockets, in the order of their ends.
 #[derive(Debug)]
 pub struct Past {
     limits: Limits,
-    closed: VecDeque<ClosedSocket>,
-    /// When the last of those that have been forgotten had ended.
-    forgotten_ns: u64,
-    /// Whether it was forgotten because there were too many.
+    entries: Vec<Entry>,
+    /// The free places among the entries.
+    free: u32,
+    first: u32,
+    last: u32,
+    len: usize,
+    users: HashMap<User, Queue>,
+    /// How many are kept of each user.
+    by_count: BTreeSet<(usize, User)>,
+    forgotten: Forgotten,
+}
+
+/// When the last of those ended that are not kept any more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Forgotten {
+    /// Of the user who had no room last.
+    user: User,
+    user_ns: u64,
+    /// Of all others, and of all that were too old.
+    others_ns: u64,
+    /// Whether the last of all was forgotten for want of room.
     crowded: bool,
+}
+
+impl Forgotten {
+    const fn last_ns(&self) -> u64 {
+        if self.user_ns > self.others_ns { self.user_ns } else { self.others_ns }
+    }
+
+    fn expired(&mut self, closed_ns: u64) {
+        self.crowded &= closed_ns < self.last_ns();
+        self.others_ns = self.others_ns.max(closed_ns);
+    }
+
+    fn crowded_out(&mut self, closed_ns: u64, user: User) {
+        self.crowded |= closed_ns >= self.last_ns();
+        if self.user != user {
+            self.others_ns = self.last_ns();
+            (self.user, self.user_ns) = (user, 0);
+        }
+        self.user_ns = self.user_ns.max(closed_ns);
+    }
 }
 
 impl Past {
     /// Nothing yet.
-    pub const fn new(limits: Limits) -> Self {
-        Self { limits, closed: VecDeque::new(), forgotten_ns: 0, crowded: false }
+    pub fn new(limits: Limits) -> Self {
+        // Places are numbered with 32 bits.
+        let limits = Limits { recent_count: limits.recent_count.min(NONE as usize), ..limits };
+        Self {
+            limits,
+            entries: Vec::new(),
+            free: NONE,
+            first: NONE,
+            last: NONE,
+            len: 0,
+            users: HashMap::new(),
+            by_count: BTreeSet::new(),
+            forgotten: Forgotten::default(),
+        }
     }
 
     /// All that are kept, first ended first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ClosedSocket> {
-        self.closed.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &ClosedSocket> {
+        self.walk(self.first, |entry| entry.after)
+    }
+
+    /// All that are kept, last ended first.
+    pub fn latest(&self) -> impl Iterator<Item = &ClosedSocket> {
+        self.walk(self.last, |entry| entry.before)
+    }
+
+    fn walk(&self, from: u32, next: fn(&Entry) -> u32) -> impl Iterator<Item = &ClosedSocket> {
+        let entry = |at: u32| self.entries.get(at as usize);
+        std::iter::successors(entry(from), move |last| entry(next(last))).map(|entry| &entry.closed)
     }
 
     /// Number of those that are kept.
-    pub fn len(&self) -> usize {
-        self.closed.len()
+    pub const fn len(&self) -> usize {
+        self.len
     }
 
     /// Memory taken, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.closed.capacity() * size_of::<ClosedSocket>()
+    pub const fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
     }
 
     /// See [`super::Table::forgotten_ns`].
     pub const fn forgotten_ns(&self) -> u64 {
-        self.forgotten_ns
+        self.forgotten.last_ns()
     }
 
     /// See [`super::Table::is_crowded`].
     pub const fn is_crowded(&self) -> bool {
-        self.crowded
+        self.forgotten.crowded
     }
 
-    /// Keeps one that has just ended, in place of the first where there are enough.
+    /// See [`super::Table::crowd`].
+    pub fn crowd(&self) -> Option<(u32, u64)> {
+        let Forgotten { user, user_ns, others_ns, .. } = self.forgotten;
+        user.filter(|_| user_ns > others_ns).map(|user| (user, others_ns))
+    }
+
+    /// Keeps one that has just ended; where there are enough, in place of another one.
     pub fn keep(&mut self, closed: ClosedSocket) {
+        let user = closed.socket.uid;
         if self.limits.recent_count == 0 {
-            self.forgotten_ns = self.forgotten_ns.max(closed.closed_ns);
-            self.crowded = true;
+            self.forgotten.crowded_out(closed.closed_ns, user);
             return;
         }
-        while self.closed.len() >= self.limits.recent_count {
-            self.forget_first(true);
-        }
         self.expire(closed.closed_ns);
-        self.closed.push_back(closed);
+        if self.len >= self.limits.recent_count {
+            let giving = self.giving(user);
+            if let Some(closed) = self.remove_first(giving) {
+                self.forgotten.crowded_out(closed.closed_ns, giving);
+            }
+        }
+        self.insert(closed);
+    }
+
+    /// The user who gives up the oldest of theirs for a new one of `user`: that user itself, who has a share, or whoever has the most.
+    fn giving(&self, user: User) -> User {
+        let share = (self.limits.recent_count / SHARE).max(1);
+        if self.users.get(&user).is_some_and(|queue| queue.count >= share) {
+            return user;
+        }
+        let most = self.by_count.iter().rev().find(|&&(count, user)| user != ROOT || count > share);
+        most.or_else(|| self.by_count.last()).map_or(user, |&(_, most)| most)
     }
 
     /// Forgets those that are too old.
     pub fn expire(&mut self, now_ns: u64) {
-        while self.closed.front().is_some_and(|c| now_ns.saturating_sub(c.closed_ns) > self.limits.recent_ns) {
-            self.forget_first(false);
+        while let Some(&Entry { closed: ClosedSocket { socket, closed_ns, .. }, .. }) =
+            self.entries.get(self.first as usize)
+            && now_ns.saturating_sub(closed_ns) > self.limits.recent_ns
+        {
+            // The first of all is the first of its user.
+            self.remove_first(socket.uid);
+            self.forgotten.expired(closed_ns);
         }
     }
 
-    fn forget_first(&mut self, crowded: bool) {
-        if let Some(closed) = self.closed.pop_front() {
-            self.crowded = crowded;
-            self.forgotten_ns = self.forgotten_ns.max(closed.closed_ns);
+    fn insert(&mut self, closed: ClosedSocket) {
+        let user = closed.socket.uid;
+        let entry = Entry { closed, before: self.last, after: NONE, next: NONE };
+        let at = self.free;
+        let at = match self.entries.get_mut(at as usize) {
+            Some(place) => {
+                self.free = place.next;
+                *place = entry;
+                at
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+        };
+        match self.entries.get_mut(self.last as usize) {
+            Some(last) => last.after = at,
+            None => self.first = at,
         }
+        self.last = at;
+        self.len += 1;
+        let queue = self.users.entry(user).or_insert(Queue { first: at, last: at, count: 0 });
+        if queue.count > 0 {
+            self.entries[queue.last as usize].next = at;
+            self.by_count.remove(&(queue.count, user));
+        }
+        (queue.last, queue.count) = (at, queue.count + 1);
+        self.by_count.insert((queue.count, user));
+    }
+
+    /// Takes out the first of a user.
+    fn remove_first(&mut self, user: User) -> Option<ClosedSocket> {
+        let queue = self.users.get_mut(&user)?;
+        let at = queue.first;
+        let Entry { closed, before, after, next } = self.entries[at as usize];
+        self.by_count.remove(&(queue.count, user));
+        queue.count -= 1;
+        queue.first = next;
+        if queue.count > 0 {
+            self.by_count.insert((queue.count, user));
+        } else {
+            self.users.remove(&user);
+        }
+        match self.entries.get_mut(before as usize) {
+            Some(before) => before.after = after,
+            None => self.first = after,
+        }
+        match self.entries.get_mut(after as usize) {
+            Some(after) => after.before = before,
+            None => self.last = before,
+        }
+        self.entries[at as usize].next = self.free;
+        self.free = at;
+        self.len -= 1;
+        Some(closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CloseReason, LiveSocket, Proto, TcpState, Totals};
+
+    fn closed(uid: u32, closed_ns: u64) -> ClosedSocket {
+        let socket = LiveSocket {
+            proto: Proto::Udp,
+            state: TcpState::Close,
+            local: None,
+            remote: None,
+            netns: None,
+            uid: Some(uid),
+            inode: 0,
+            cookie: None,
+            owner: None,
+            since_ns: None,
+            seen_ns: 0,
+            state_ns: 0,
+        };
+        let totals = Totals {
+            duration_ns: None,
+            rx_bytes: None,
+            tx_bytes: None,
+            rtt_us: None,
+            retransmits: None,
+            reason: CloseReason::Closed,
+            closed_by: None,
+        };
+        ClosedSocket { socket, closed_ns, totals }
+    }
+
+    fn past(recent_count: usize) -> Past {
+        Past::new(Limits { recent_ns: 1_000, recent_count })
+    }
+
+    fn of(past: &Past, uid: u32) -> Vec<u64> {
+        past.iter().filter(|closed| closed.socket.uid == Some(uid)).map(|closed| closed.closed_ns).collect()
+    }
+
+    #[test]
+    fn a_user_who_has_a_share_replaces_only_their_own() {
+        let mut past = past(40);
+        (0..12).for_each(|ns| past.keep(closed(0, ns)));
+        (12..18).for_each(|ns| past.keep(closed(7, ns)));
+        (100..500).for_each(|ns| past.keep(closed(1000, ns)));
+        assert_eq!((of(&past, 0), of(&past, 7)), ((0..12).collect(), (12..18).collect()));
+        assert_eq!(of(&past, 1000), (478..500).collect::<Vec<_>>());
+        assert_eq!((past.forgotten_ns(), past.is_crowded(), past.crowd()), (477, true, Some((1000, 0))));
+        assert_eq!(past.latest().map(|closed| closed.closed_ns).collect::<Vec<_>>(), {
+            let mut all: Vec<u64> = (0..18).chain(478..500).collect();
+            all.reverse();
+            all
+        });
+        assert_eq!((past.len(), past.entries.len()), (40, 40));
+    }
+
+    #[test]
+    fn a_user_alone_has_all_the_room_and_makes_some_for_others() {
+        let mut past = past(40);
+        (0..100).for_each(|ns| past.keep(closed(1000, ns)));
+        assert_eq!(of(&past, 1000).len(), 40);
+        (100..200).for_each(|ns| past.keep(closed(7, ns)));
+        assert_eq!((of(&past, 1000).len(), of(&past, 7).len()), (30, 10));
+        // What was forgotten of the first one is older.
+        assert_eq!(past.crowd(), Some((7, 69)));
+    }
+
+    #[test]
+    fn crowds_of_users_leave_root_a_share() {
+        let mut past = past(40);
+        (0..15).for_each(|ns| past.keep(closed(0, ns)));
+        (0..200).for_each(|number| past.keep(closed(1000 + number, 100 + u64::from(number))));
+        assert_eq!(of(&past, 0), (5..15).collect::<Vec<_>>());
+        assert_eq!((past.len(), past.users.len(), past.by_count.len()), (40, 31, 31));
+    }
+
+    #[test]
+    fn what_is_too_old_is_forgotten_whosever_it_is() {
+        let mut past = past(4);
+        for ns in [10, 20, 30, 40, 50] {
+            past.keep(closed(ns as u32 % 20, ns));
+        }
+        assert_eq!((past.forgotten_ns(), past.is_crowded()), (10, true));
+        past.expire(1_035);
+        assert_eq!((past.len(), past.forgotten_ns(), past.is_crowded(), past.crowd()), (2, 30, false, None));
+        past.expire(5_000);
+        assert_eq!((past.len(), past.users.len(), past.by_count.len(), past.iter().count()), (0, 0, 0, 0));
+        past.keep(closed(1, 5_000));
+        assert_eq!((past.len(), past.entries.len()), (1, 4), "places are used again");
+        let mut none = Past::new(Limits { recent_ns: 1, recent_count: 0 });
+        none.keep(closed(1, 7));
+        assert_eq!((none.len(), none.forgotten_ns(), none.crowd()), (0, 7, Some((1, 0))));
     }
 }

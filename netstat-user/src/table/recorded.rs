@@ -1,13 +1,14 @@
 //! Whom events recorded as the owners of sockets that nobody holds any more.
 
-use super::{Ends, Identity, Table, listed_socket};
+use super::socket::listed_socket;
+use super::{Ends, Identity, Table};
 use crate::model::{LiveSocket, Owner, SocketRow, TcpState};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
 impl Table {
     /// The owners of those rows, of a namespace's list, that have no inode: requests, orphans and what remains in TIME_WAIT. By place
-    /// in `rows`. The last is often all that is left of a socket whose end has been told of already. With a user, only of sockets of that user.
+    /// in `rows`. The last is often all that is left of a socket whose end has been reported already. With a user, only of sockets of that user.
     pub fn recorded(&self, netns: u32, rows: &[SocketRow], uid: Option<u32>) -> Vec<(u32, Owner)> {
         let shown = |socket: &LiveSocket| uid.is_none_or(|uid| socket.uid == Some(uid));
         let ended: OnceCell<HashMap<Ends, Owner>> = OnceCell::new();

@@ -47,7 +47,7 @@ impl Identity {
 pub struct Slot {
     /// The socket; `None` in a slot to be used again.
     pub socket: Option<LiveSocket>,
-    /// The listing during which an event last told of it.
+    /// The listing during which an event last reported it.
     pub touched: u32,
     /// The last listing that it was in.
     pub listed: u32,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Comm, Grade, Timer};
+use crate::model::{Comm, Endpoint, EventEnd, Grade, Timer};
 
 mod bounds;
 mod orders;
@@ -104,10 +104,10 @@ fn what_remains_in_time_wait_outlives_the_socket() {
     assert_eq!(table.recent_len(), 1);
     table.event(&event(1, state(TcpState::TimeWait, TcpState::Close), 0));
     assert!(table.is_empty());
-    assert_eq!(table.recent_len(), 1, "told once");
+    assert_eq!(table.recent_len(), 1, "reported once");
 }
 
-/// As the kernel programs tell it: the socket goes to CLOSE, and what remains of it goes on with its cookie from where that was.
+/// As the kernel programs report it: the socket goes to CLOSE, and what remains of it goes on with its cookie from where that was.
 #[test]
 fn what_remains_may_begin_before_or_after_the_socket_is_destroyed() {
     for destroyed_first in [false, true] {
@@ -124,7 +124,7 @@ fn what_remains_may_begin_before_or_after_the_socket_is_destroyed() {
         assert_eq!(left, [(TcpState::TimeWait, Some(2))], "destroyed first: {destroyed_first}");
         assert_eq!(table.recent_len(), 1);
         table.event(&event(1, state(TcpState::TimeWait, TcpState::Close), 0));
-        assert_eq!((table.len(), table.recent_len()), (0, 1), "told once");
+        assert_eq!((table.len(), table.recent_len()), (0, 1), "reported once");
     }
 }
 
@@ -151,7 +151,7 @@ fn a_connection_that_is_over_but_held_is_not_ended_by_a_listing() {
     let left: Vec<_> = table.live().map(|socket| (socket.state, socket.inode)).collect();
     assert_eq!((left, table.recent_len()), (vec![(TcpState::Close, 9)], 0));
     table.event(&event(1, EventKind::Close(TOTALS), 0));
-    assert_eq!((table.len(), table.recent_len()), (0, 1), "told once");
+    assert_eq!((table.len(), table.recent_len()), (0, 1), "reported once");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_listing_keeps_owners_and_history() {
 }
 
 #[test]
-fn listeners_that_share_a_port_are_told_apart() {
+fn listeners_that_share_a_port_are_distinguished() {
     let mut table = Table::new(LIMITS);
     table.begin_listing();
     let rows = [5, 6].map(|inode| row(3, Proto::Tcp, TcpState::Listen, inode)).to_vec();

@@ -63,7 +63,7 @@ impl Report {
     /// Appends the report for people: the verdict first, and what led to it.
     pub fn text(&self, out: &mut Vec<u8>, coloured: bool) {
         let verdict = self.sentence();
-        let verdict = text::escape(verdict.as_bytes());
+        let verdict = text::escape_text(verdict.as_bytes());
         colour::paint(out, coloured, role(self.verdict()), &verdict);
         out.push(b'\n');
         title(out, &self.source);
@@ -94,7 +94,7 @@ impl Report {
             let missed = program.missed.map_or("missed runs unknown".into(), |missed| format!("{missed} runs missed"));
             let runs = program.runs.map(|(runs, ns)| format!(", {runs} runs of {} ns", ns / runs.max(1)));
             out.extend_from_slice(b"       ");
-            text::left(out, &text::escape(program.name.as_bytes()), 22);
+            text::left(out, &text::escape_word(program.name.as_bytes()), 22);
             out.push(b' ');
             out.extend_from_slice(missed.as_bytes());
             out.extend_from_slice(runs.unwrap_or_default().as_bytes());
@@ -157,17 +157,17 @@ fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check) {
     colour::paint(out, coloured, role(check.level), level);
     out.resize(out.len() + 4_usize.saturating_sub(level.len()), b' ');
     out.push(b' ');
-    text::left(out, &text::escape(check.name.as_bytes()), 22);
+    text::left(out, &text::escape_word(check.name.as_bytes()), 22);
     out.push(b' ');
-    out.extend_from_slice(&text::escape(check.found.as_bytes()));
+    out.extend_from_slice(&text::escape_text(check.found.as_bytes()));
     out.push(b'\n');
 }
 
 fn detail(out: &mut Vec<u8>, label: &str, what: &str) {
     out.extend_from_slice(b"         ");
-    out.extend_from_slice(&text::escape(label.as_bytes()));
+    out.extend_from_slice(&text::escape_text(label.as_bytes()));
     out.extend_from_slice(b": ");
-    out.extend_from_slice(&text::escape(what.as_bytes()));
+    out.extend_from_slice(&text::escape_text(what.as_bytes()));
     out.push(b'\n');
 }
 

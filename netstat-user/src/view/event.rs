@@ -179,7 +179,7 @@ impl EventView {
         out.extend_from_slice(event.direction().map_or("-", Direction::name).as_bytes());
         if let Some(name) = netns {
             out.extend_from_slice(b" netns_name=");
-            out.extend_from_slice(&text::escape(name));
+            out.extend_from_slice(&text::escape_word(name));
         }
         match &event.kind {
             EventKind::State { in_state_ns, .. } => labelled(out, " in_state_ns=", *in_state_ns),

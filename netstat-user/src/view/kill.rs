@@ -2,7 +2,7 @@
 
 use super::inet::{json_end, json_owners};
 use super::json::Object;
-use super::text::{escape, left, number, put};
+use super::text::{escape_word, left, number, put};
 use crate::model::{Holder, SocketRow, TcpState};
 
 /// One line: what became of it, the socket, its first holder, and why where it was not closed.
@@ -26,7 +26,7 @@ pub fn line(out: &mut Vec<u8>, result: &str, row: &SocketRow, holder: Option<&Ho
         Some(holder) => {
             number(out, holder.pid);
             out.push(b'/');
-            out.extend_from_slice(&escape(&holder.program));
+            out.extend_from_slice(&escape_word(&holder.program));
         }
         None => out.push(b'-'),
     }

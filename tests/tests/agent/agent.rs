@@ -50,6 +50,11 @@ impl Agent {
     pub fn with_env(socket: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<Self, (End, Vec<String>)> {
         let mut command = Command::new(programs::netstat_user());
         command.envs(env.iter().copied());
+        Self::by(command, socket, args)
+    }
+
+    /// Starts an agent by a command that runs the program, and waits as the others.
+    pub fn by(mut command: Command, socket: &Path, args: &[&str]) -> Result<Self, (End, Vec<String>)> {
         command.arg("agent").arg("--socket").arg(socket).args(["--recent", "1h"]).args(args);
         if !args.contains(&"--recent-count") {
             command.args(["--recent-count", "1000000"]);
@@ -140,7 +145,7 @@ impl Agent {
     /// The live table, as the agent keeps it, set right from the kernel's lists.
     pub fn table(&self, netns: u64) -> Vec<LiveSocket> {
         let netns = Some(u32::try_from(netns).unwrap());
-        let answers = self.ask(&Request::Table { live: true, recent_ns: 0, netns });
+        let answers = self.ask(&Request::Table { live: true, recent_ns: 0, netns, age_ns: 0 });
         answers
             .into_iter()
             .filter_map(|answer| if let Answer::Live(socket) = answer { Some(socket) } else { None })

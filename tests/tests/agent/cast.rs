@@ -32,6 +32,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "receive" => receive(),
         "impostor" => impostor(argument(1)),
         "besiege" => besiege(argument(1), argument(2).parse().unwrap()),
+        "blink" => blink(argument(1).parse().unwrap()),
         "look" => look(argument(1), argument(2).parse().unwrap()),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
@@ -170,6 +171,13 @@ fn besiege(path: &str, readers: u16) {
     listen_up();
 }
 
+/// Makes so many sockets that end at once, and says so.
+fn blink(sockets: usize) {
+    (0..sockets).for_each(|_| drop(UdpSocket::bind("127.0.0.1:0").unwrap()));
+    say(&"made");
+    listen_up();
+}
+
 /// Looks at all that another user can ask for, and says what was seen.
 fn look(path: &str, other: u32) {
     let is_mine = |pid: u32| {
@@ -188,7 +196,7 @@ fn look(path: &str, other: u32) {
     });
     let namespaces: Vec<u32> = spaces.collect();
     let refused = rows(Some(other)).iter().any(|answer| matches!(answer, Answer::Refused(_)));
-    let past = ask(path, &Request::Table { live: true, recent_ns: u64::MAX, netns: None });
+    let past = ask(path, &Request::Table { live: true, recent_ns: u64::MAX, netns: None, age_ns: 0 });
     let ended: Vec<_> = past
         .into_iter()
         .filter_map(|answer| match answer {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("siege::hundreds_of_clients", hundreds_of_clients),
-    ("siege::stalled_readers_are_told_what_they_missed", stalled_readers_are_told_what_they_missed),
+    ("siege::stalled_readers_get_the_count_of_what_they_missed", stalled_readers_get_the_count_of_what_they_missed),
     ("siege::garbage", garbage),
     ("siege::a_second_agent_says_so", a_second_agent_says_so),
 ];
@@ -63,7 +63,7 @@ fn hundreds_of_clients() -> Done {
     // Now the rest of the places, and one more.
     let _more: Vec<Reader> = (0..100).map(|_| subscribe(&agent, place.netns)).collect();
     let refused = Reader::new(agent.connect().unwrap(), &Request::Status).unwrap().next().unwrap();
-    assert!(matches!(&refused, Some(Answer::Refused(reason)) if reason.contains("--clients")), "{refused:?}");
+    assert!(matches!(&refused, Some(Answer::Refused(denial)) if denial.reason.contains("--clients")), "{refused:?}");
     drop((streams, _more));
     let deadline = Instant::now() + patience();
     // Those that have gone are noticed when they are written to.
@@ -77,7 +77,7 @@ fn hundreds_of_clients() -> Done {
     Done::Passed
 }
 
-fn stalled_readers_are_told_what_they_missed() -> Done {
+fn stalled_readers_get_the_count_of_what_they_missed() -> Done {
     let place = Place::new();
     let agent = Agent::start(&[]);
     let mut stalled: Vec<Reader> = (0..3).map(|_| subscribe(&agent, place.netns)).collect();

@@ -30,7 +30,7 @@ fn listed(protocol: Protocol) -> [Vec<SocketRow>; 2] {
 }
 
 fn asked(protocol: Protocol) -> Asked {
-    Asked { protocol, v4: true, v6: true, peer: None, info: true, netns: Some(7) }
+    Asked { protocol, v4: true, v6: true, peer: None, info: true, unbound: false, netns: Some(7) }
 }
 
 fn dumped(asked: &Asked) -> [Vec<SocketRow>; 2] {

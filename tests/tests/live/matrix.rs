@@ -134,7 +134,8 @@ fn every_other_hook() -> Done {
                     "idle reason=attached, and not run".to_owned()
                 }
                 (None, _) => {
-                    let reason = covered.refused.iter().map(|(_, cause)| cause.as_str()).collect::<Vec<_>>().join("; ");
+                    let reason =
+                        covered.refused.iter().map(|refused| refused.cause.as_str()).collect::<Vec<_>>().join("; ");
                     let explained = reason.contains("this kernel has no") || may_be_refused(variant.name());
                     assert!(explained, "{} by {} must work here: {reason}", hook.name(), variant.name());
                     format!("refused reason={reason}")

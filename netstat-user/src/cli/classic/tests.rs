@@ -80,7 +80,11 @@ fn refusals_carry_netstats_codes_and_words() {
         ("-A foo -q", 1, "Unknown address family `foo'."),
         ("-A inet,", 1, "Unknown address family `'."),
         ("-rr", 3, "netstat: only one of -r, -i, -s and -M can be given, and only once"),
-        ("--recent soon", 3, "netstat: `soon' is no duration: write a number and ms, s, m or h, like 30s"),
+        (
+            "--recent soon",
+            3,
+            "netstat: `soon' is no duration: write a number above zero and ms, s, m, h or d, like 1.5s",
+        ),
     ] {
         assert_eq!(refused(line), (exit, message.to_owned()), "{line}");
     }
@@ -117,8 +121,9 @@ fn durations() {
     assert_eq!(options("--recent 500ms").recent, Some(Duration::from_millis(500)));
     assert_eq!(options("--recent=2m").recent, Some(Duration::from_secs(120)));
     assert_eq!(options("--recent 7").recent, Some(Duration::from_secs(7)));
-    assert_eq!(duration("99999999999999999999s"), None);
-    assert_eq!(duration("s"), None);
+    assert_eq!(options("--recent 1.5s").recent, Some(Duration::from_millis(1500)));
+    assert_eq!(options("--recent 1d").recent, Some(Duration::from_secs(86_400)));
+    assert_eq!(refused("--recent 99999999999999999999s").0, 3);
 }
 
 #[test]

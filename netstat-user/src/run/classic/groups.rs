@@ -4,14 +4,14 @@ use super::route::host;
 use super::session::Session;
 use crate::names::Wanted;
 use crate::proc::{igmp, whole};
+use crate::stdio::Written;
 use crate::view::groups;
-use std::io;
 
 /// Prints the multicast groups where they are wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> Written<u8> {
     if !session.tables.groups {
         return Ok(0);
     }
@@ -56,7 +56,7 @@ fn take(
     listed: &mut Vec<crate::model::net::Group>,
     read: igmp::Groups,
     file: &str,
-) -> io::Result<()> {
+) -> Written<()> {
     listed.extend(read.groups);
     if let Some(line) = read.bogus {
         session.out.note(format!("warning, got bogus {file} line {line}.\n").as_bytes())?;

@@ -2,14 +2,14 @@
 
 use super::session::{Session, reason};
 use crate::proc::dev;
+use crate::stdio::Written;
 use crate::view::interfaces::{block, heading, json, row, title};
-use std::io;
 
 /// Prints the interfaces where they are wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> Written<u8> {
     let options = session.options;
     let found = match dev::read(&session.proc, options.all) {
         Ok(found) => found,

@@ -12,8 +12,8 @@ use crate::model::{
 use crate::names::Wanted;
 use crate::proc::{inet as sockets, netns, sctp};
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::run::infos::Infos;
-use crate::run::whose::{self, Gathered};
+use crate::run::gather::{self, Gathered, Infos};
+use crate::stdio::Written;
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
 use crate::view::{self, Listed};
@@ -60,7 +60,7 @@ struct Prepared {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> Written<u8> {
     if !session.tables.protocols.any() {
         return Ok(0);
     }
@@ -86,7 +86,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn matching(session: &mut Session<'_>) -> io::Result<(Vec<SocketRow>, Owners)> {
+pub fn matching(session: &mut Session<'_>) -> Written<(Vec<SocketRow>, Owners)> {
     let Some(prepared) = prepare(session)? else { return Ok(Default::default()) };
     let providers = prepared.gathered.providers();
     let mut rows = Vec::new();
@@ -107,7 +107,7 @@ pub fn matching(session: &mut Session<'_>) -> io::Result<(Vec<SocketRow>, Owners
 }
 
 /// Reads the files, leaves out what is not wanted without more, and gathers what is needed of the rest. `None` where sockets that ended cannot be had.
-fn prepare(session: &mut Session<'_>) -> io::Result<Option<Prepared>> {
+fn prepare(session: &mut Session<'_>) -> Written<Option<Prepared>> {
     let mut namespaces = Namespaces::new();
     let Some(mut files) = read(session, &mut namespaces)? else { return Ok(None) };
     if session.selected.needs().meets(Need::NETNS_NAMES) {
@@ -167,8 +167,8 @@ fn leave_out(session: &Session<'_>, files: &mut [Read], namespaces: &Namespaces)
 }
 
 /// What is needed beyond the rows and their owners.
-fn gather(session: &mut Session<'_>, files: &[Read], owners: &Owners) -> io::Result<Gathered> {
-    let tables = files.iter().map(|file| whose::Listed {
+fn gather(session: &mut Session<'_>, files: &[Read], owners: &Owners) -> Written<Gathered> {
+    let tables = files.iter().map(|file| gather::Listed {
         netns: file.netns,
         rows: if matches!(file.rows, Ok(Rows::Sockets(_))) { file.sockets() } else { &[] },
         recorded: match &file.rows {
@@ -205,7 +205,7 @@ impl Read {
 }
 
 /// Reads every file the table is made of, in netstat's order, and with them the sockets that ended. `None` where these cannot be had.
-fn read(session: &mut Session<'_>, names: &mut Namespaces) -> io::Result<Option<Vec<Read>>> {
+fn read(session: &mut Session<'_>, names: &mut Namespaces) -> Written<Option<Vec<Read>>> {
     let (tables, filter) = (session.tables, session.options.filter());
     let (protocols, listed) = (tables.protocols, Listed::from(filter));
     let mut wanted = RowsWanted { protos: Vec::new(), peer: listed.peer() };
@@ -272,12 +272,7 @@ fn add(files: &mut Vec<Read>, proto: Proto, spaces: &mut [NamespaceTables], clos
 }
 
 /// Reads the SCTP tables of the reader's namespace, or of all of them.
-fn sctp_files(
-    session: &mut Session<'_>,
-    filter: Filter,
-    names: &mut Namespaces,
-    files: &mut Vec<Read>,
-) -> io::Result<()> {
+fn sctp_files(session: &mut Session<'_>, filter: Filter, names: &mut Namespaces, files: &mut Vec<Read>) -> Written<()> {
     for space in session.spaces()? {
         let mut add = |file, table: io::Result<sctp::Table>| {
             let netns = space.namespace.as_ref().map(|namespace| namespace.inode);
@@ -335,7 +330,7 @@ fn columns(session: &Session<'_>) -> Columns {
 }
 
 /// Prints the rows of a file, or says what is wrong with it.
-fn print_file(session: &mut Session<'_>, file: Read, prepared: &Prepared) -> io::Result<u8> {
+fn print_file(session: &mut Session<'_>, file: Read, prepared: &Prepared) -> Written<u8> {
     let options = session.options;
     let (bogus, what) = match &file.rows {
         Ok(Rows::Sockets(table)) => (table.bogus, file.name),

@@ -4,14 +4,14 @@ use super::session::Session;
 use crate::cli::classic::{Filter, Want};
 use crate::names::Wanted;
 use crate::proc::packet_radio::{self as reader, Bogus, Table};
+use crate::stdio::Written;
 use crate::view::packet_radio as view;
-use std::io;
 
 /// The IPX table; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn ipx(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
     let table = match read(session, Table::Ipx, session.tables.ipx)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
@@ -40,7 +40,7 @@ pub fn ipx(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn ax25(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
     let table = match read(session, Table::Ax25, session.tables.ax25)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
@@ -57,7 +57,7 @@ pub fn ax25(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn x25(session: &mut Session<'_>) -> Written<u8> {
     let table = match read(session, Table::X25, session.tables.x25)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
@@ -78,7 +78,7 @@ pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn netrom(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
     let table = match read(session, Table::Netrom, session.tables.netrom)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
@@ -95,7 +95,7 @@ pub fn netrom(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn rose(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn rose(session: &mut Session<'_>) -> Written<u8> {
     let table = match read(session, Table::Rose, session.tables.rose)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
@@ -109,7 +109,7 @@ pub fn rose(session: &mut Session<'_>) -> io::Result<u8> {
 }
 
 /// The table's bytes, or else the exit code: 0 where nothing is wanted of it.
-fn read(session: &mut Session<'_>, table: Table, want: Want) -> io::Result<Result<Vec<u8>, u8>> {
+fn read(session: &mut Session<'_>, table: Table, want: Want) -> Written<Result<Vec<u8>, u8>> {
     if want == Want::No {
         return Ok(Err(0));
     }
@@ -126,7 +126,7 @@ fn print<'s, R>(
     table: Table,
     rows: impl IntoIterator<Item = Result<R, Bogus>>,
     write: impl Fn(&mut Vec<u8>, &Session<'s>, &R),
-) -> io::Result<u8> {
+) -> Written<u8> {
     let path = session.proc.join(table.file());
     let path = path.display();
     let mut out = std::mem::take(session.out.bytes());

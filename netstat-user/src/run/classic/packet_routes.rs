@@ -2,14 +2,14 @@
 
 use super::session::Session;
 use crate::proc::{packet_routes as reader, whole};
+use crate::stdio::Written;
 use crate::view::packet_routes as view;
-use std::io;
 
 /// AX.25; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn ax25(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
     let Some(table) = session.read("net/ax25_route", "/proc/net/ax25_route")? else {
         return Ok(session.not_configured("AX.25 not configured in this system.\n"));
     };
@@ -26,7 +26,7 @@ pub fn ax25(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn netrom(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
     let nodes = session.read("net/nr_nodes", "/proc/net/nr_nodes")?;
     let neighbours = session.read("net/nr_neigh", "/proc/net/nr_neigh")?;
     let (Some(nodes), Some(neighbours)) = (nodes, neighbours) else {
@@ -47,7 +47,7 @@ pub fn netrom(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn rose(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn rose(session: &mut Session<'_>) -> Written<u8> {
     let nodes = session.read("net/rose_nodes", "/proc/net/rose_nodes")?;
     let neighbours = match nodes {
         Some(_) => session.read("net/rose_neigh", "/proc/net/rose_neigh")?,
@@ -73,7 +73,7 @@ pub fn rose(session: &mut Session<'_>) -> io::Result<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn x25(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn x25(session: &mut Session<'_>) -> Written<u8> {
     // The second is where it was once.
     let read = |file: &str| whole(&session.proc.join(file));
     let Ok(table) = read("net/x25/route").or_else(|_| read("net/x25_routes")) else {

@@ -6,6 +6,7 @@ use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
 use crate::names::Wanted;
 use crate::proc::route;
+use crate::stdio::Written;
 use crate::view::route::{Columns, Row, heading4, heading4_cache, heading6, json4, json6, row4, row6};
 use crate::view::text::{escape, numeric};
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> Written<u8> {
     let families = match session.options.families[..] {
         [] => &[Family::Inet][..],
         ref families => families,
@@ -35,7 +36,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
 }
 
 /// IPv4: the table, the cache, or one after the other.
-fn inet(session: &mut Session<'_>) -> io::Result<u8> {
+fn inet(session: &mut Session<'_>) -> Written<u8> {
     const MISSING: &str = "INET (IPv4) not configured in this system.\n";
     let columns = Columns::new(session.options.extend);
     if wants_table(session) {
@@ -117,7 +118,7 @@ fn question4(route: &Route4) -> Option<Name> {
 }
 
 /// IPv6: the table, the cache, or one after the other; both are in one file.
-fn inet6(session: &mut Session<'_>) -> io::Result<u8> {
+fn inet6(session: &mut Session<'_>) -> Written<u8> {
     let Some(text) = session.read("net/ipv6_route", "/proc/net/ipv6_route")? else {
         return Ok(session.not_configured("INET6 (IPv6) not configured in this system.\n"));
     };
@@ -168,7 +169,7 @@ const fn wants_table(session: &Session<'_>) -> bool {
 }
 
 /// The families beside Internet: their routes, or why there are none.
-fn others(session: &mut Session<'_>, family: Family) -> io::Result<u8> {
+fn others(session: &mut Session<'_>, family: Family) -> Written<u8> {
     match family {
         Family::Ipx => {
             // No kernel since 4.18 has them.

@@ -3,15 +3,16 @@
 use super::session::Session;
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
+use crate::client::{self, AskError};
 use crate::field::Need;
-use crate::model::{ClosedSocket, NamespaceTables, RowsWanted, SocketTable};
+use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
-use crate::query::{Answer, Past, Request};
+use crate::query::{Crowd, Past};
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::run::remote::{AskError, Asking};
+use crate::run::hint::way_in;
+use crate::stdio::Written;
 use crate::view::text::span;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> io::Result<Vec<NamespaceTables>> {
+pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> Written<Vec<NamespaceTables>> {
     let own = netns::own(&session.proc);
     let (path, told) = match &session.options.agent {
         AgentChoice::Never => (None, false),
@@ -75,13 +76,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
         AgentChoice::Auto => Some(Path::new(SOCKET)),
         AgentChoice::At(path) => Some(path.as_path()),
     };
-    let ask = |path: &Path| {
-        let request = Request::Rows { wanted: wanted.clone(), netns: None, recorded: false };
-        let mut rows = Asking::within(PATIENCE, path, &request)?;
-        let tables = spaces(wanted, || rows.next())?;
-        rows.close();
-        Ok::<_, AskError>(tables)
-    };
+    let ask = |path: &Path| client::Tables::ask(path, PATIENCE, wanted, None, false)?.read();
     match path.map(ask) {
         Some(Ok(tables)) => tables,
         _ => session.source.of(namespaces, wanted),
@@ -93,7 +88,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<Vec<ClosedSocket>>> {
+pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec<ClosedSocket>>> {
     let path = match &session.options.agent {
         AgentChoice::At(path) => path.as_path(),
         AgentChoice::Auto | AgentChoice::Never => Path::new(SOCKET),
@@ -104,13 +99,13 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
     };
     // An empty table would not be true of a namespace that the agent does not show.
     let named = session.selected.named_netns();
-    let shown = named.iter().try_for_each(|&netns| History::ask(path, Duration::ZERO, Some(netns)).map(drop));
+    let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns)).map(drop));
     let asked = shown.and_then(|()| netns.map_err(AskError::from));
-    let asked = asked.and_then(|netns| History::ask(path, within, netns));
+    let asked = asked.and_then(|netns| client::closed(path, within, netns));
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
-            notes.extend(gaps(&history.past, within, epoch_ns() + monotonic_ns()));
+            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
             let mut closed = history.closed;
             if !history.here {
                 notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
@@ -121,14 +116,10 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
             Some(closed)
         }
         Err(error) => {
-            let socket = match path == Path::new(SOCKET) {
-                true => String::new(),
-                false => format!(" --socket {}", path.display()),
-            };
             notes.push(match error {
                 // It is there, and shows other namespaces.
-                AskError::Refused(reason) if reason.starts_with("the network namespace") => reason,
-                error => format!("{error}; --recent needs it: start it as root: netstat-user agent{socket}"),
+                AskError::Refused(denial) if denial.hides_namespace => denial.reason,
+                error => format!("{error}; --recent needs it: {}", way_in(path, &error)),
             });
             None
         }
@@ -141,13 +132,13 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> io::Result<Option<
 }
 
 /// What the sockets that closed within this time lack, in lines for the user.
-fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
+fn gaps(past: &Past, crowd: Option<Crowd>, within: Duration, now_ns: u64) -> Vec<String> {
     let ago_ns = |time_ns: u64| now_ns.saturating_sub(time_ns);
     let mut gaps = Vec::new();
     let known_ns = ago_ns(past.since_ns);
     if u128::from(known_ns) < within.as_nanos() {
         let why = match past.crowded {
-            true => format!(": --recent-count {} keeps no more", past.most),
+            true => format!(": --recent-count {} keeps no more{}", past.most, of_others(crowd, ago_ns)),
             false => String::new(),
         };
         gaps.push(format!("it knows all that closed within {}, and not all before{why}", span(known_ns)));
@@ -162,35 +153,11 @@ fn gaps(past: &Past, within: Duration, now_ns: u64) -> Vec<String> {
     gaps
 }
 
-/// What the agent knows of sockets that ended.
-struct History {
-    /// Oldest first.
-    closed: Vec<ClosedSocket>,
-    /// How far back they reach.
-    past: Past,
-    /// Whether the agent's process and user numbers are ours.
-    here: bool,
-}
-
-impl History {
-    fn ask(path: &Path, within: Duration, netns: Option<u32>) -> Result<Self, AskError> {
-        // None at all may be wanted, and then is the time since which they are known.
-        let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let mut answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns })?;
-        let mut history = Self { closed: Vec::new(), past: Past::default(), here: answers.is_here() };
-        loop {
-            match answers.next()? {
-                Answer::Closed(socket) => history.closed.push(socket),
-                Answer::Since(past) => history.past = past,
-                Answer::Unknown(_) => {}
-                Answer::End => break,
-                _ => return Err(AskError::OffTopic),
-            }
-        }
-        history.closed.reverse();
-        answers.close();
-        Ok(history)
-    }
+/// What is kept all the same where only the sockets of one user found no room.
+pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
+    crowd.map_or_else(String::new, |Crowd { uid, others_ns }| {
+        format!(" of user {uid}; of all others it knows what closed within {}", span(ago_ns(others_ns)))
+    })
 }
 
 /// Asks the agent for the rows, and at the same time for the holders.
@@ -203,90 +170,23 @@ fn ask(
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root only.
-    let theirs = session.wants_holders() && rustix::process::geteuid().is_root() && sees_every_process();
+    let shown = || match rustix::process::geteuid().is_root() {
+        true => sees_every_process(),
+        false => client::shares_all(path, PATIENCE),
+    };
+    let theirs = session.wants_holders() && shown();
     let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
-    let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
-    let mut rows = Asking::within(PATIENCE, path, &request)?;
+    let rows = client::Tables::ask(path, PATIENCE, wanted, netns, recorded)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = if theirs { Asking::within(PATIENCE, path, &Request::Holders).ok() } else { None };
-    let spaces = spaces(wanted, || rows.next());
+    let holders = if theirs { client::Holders::ask(path, PATIENCE).ok() } else { None };
+    let spaces = rows.read();
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    if let Some(links) = holders.and_then(|holders| links(holders).ok()) {
+    if let Some(links) = holders.and_then(|holders| holders.read().ok()) {
         session.scanned(fds::Scan::of(&session.proc, links.into_iter()));
     }
-    let spaces = spaces?;
-    rows.close();
-    Ok(spaces)
-}
-
-/// Puts the answers together again.
-fn spaces(
-    wanted: &RowsWanted,
-    mut next: impl FnMut() -> Result<Answer, AskError>,
-) -> Result<Vec<NamespaceTables>, AskError> {
-    let mut spaces: Vec<NamespaceTables> = Vec::new();
-    // The table whose rows come.
-    let mut table = SocketTable::default();
-    loop {
-        let answer = next()?;
-        if matches!(answer, Answer::Unknown(_)) {
-            continue;
-        }
-        if let Answer::Namespace { netns, name } = answer {
-            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
-            continue;
-        }
-        if answer == Answer::End {
-            let whole = spaces.iter().all(|space| space.tables.len() == wanted.protos.len());
-            return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
-        }
-        let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
-        let expected = wanted.protos.get(space.tables.len()).copied();
-        match answer {
-            Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
-                let before = table.rows.len() as u32;
-                table.recorded.extend(recorded.into_iter().map(|(at, owner)| (before + at, owner)));
-                if before == 0 {
-                    table.rows = rows;
-                } else {
-                    table.rows.extend(rows);
-                }
-            }
-            Answer::TableEnd { proto, bogus } if expected == Some(proto) => {
-                table.bogus = bogus as usize;
-                space.tables.push((proto, Ok(std::mem::take(&mut table))));
-            }
-            Answer::NoTable { proto, errno } if expected == Some(proto) => {
-                let error = match errno {
-                    0 => io::ErrorKind::Other.into(),
-                    errno => io::Error::from_raw_os_error(errno.cast_signed()),
-                };
-                space.tables.push((proto, Err(error)));
-            }
-            _ => return Err(AskError::OffTopic),
-        }
-    }
-}
-
-/// Process and inode of every link, in the order of /proc.
-fn links(mut answers: Asking) -> Result<Vec<(u32, u64)>, AskError> {
-    if !answers.is_here() {
-        return Err(AskError::Elsewhere);
-    }
-    let mut all = Vec::new();
-    loop {
-        match answers.next()? {
-            Answer::Links(links) => all.extend(links.into_iter().map(|link| (link.pid, link.inode))),
-            Answer::Unknown(_) => {}
-            Answer::End => {
-                answers.close();
-                return Ok(all);
-            }
-            _ => return Err(AskError::OffTopic),
-        }
-    }
+    spaces
 }
 
 /// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.
@@ -302,51 +202,11 @@ fn sees_every_process() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow, Timer};
-
-    fn row(proto: Proto, inode: u64) -> SocketRow {
-        let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
-        SocketRow {
-            proto,
-            local: end,
-            remote: end,
-            state: 1,
-            recv_q: 0,
-            send_q: 0,
-            uid: 0,
-            inode,
-            timer: Timer::default(),
-            cookie: None,
-            netns: None,
-        }
-    }
-
-    fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
-        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp6], peer: None };
-        let mut answers = answers.into_iter();
-        spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
-    }
-
-    fn tables() -> Vec<Answer> {
-        let owner = Owner { pid: 7, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None };
-        let part = |rows: [u64; 2], at| Answer::Rows {
-            proto: Proto::Tcp,
-            rows: rows.map(|inode| row(Proto::Tcp, inode)).to_vec(),
-            recorded: vec![(at, owner)],
-        };
-        vec![
-            Answer::Namespace { netns: 5, name: Some(b"blue".to_vec()) },
-            part([1, 0], 1),
-            part([0, 4], 0),
-            Answer::TableEnd { proto: Proto::Tcp, bogus: 2 },
-            Answer::NoTable { proto: Proto::Udp6, errno: 2 },
-        ]
-    }
 
     #[test]
     fn what_the_history_lacks_is_said() {
         let past = Past { since_ns: 100_000_000_000, most: 65_536, ..Past::default() };
-        let lines = |past: &Past, seconds| gaps(past, Duration::from_secs(seconds), 109_000_000_000);
+        let lines = |past: &Past, seconds| gaps(past, None, Duration::from_secs(seconds), 109_000_000_000);
         assert_eq!(lines(&past, 9), Vec::<String>::new());
         assert_eq!(lines(&past, 10), ["it knows all that closed within 9.00s, and not all before"]);
         let crowded = Past { crowded: true, lost_ns: Some(105_000_000_000), lost: 7, ..past };
@@ -356,25 +216,9 @@ mod tests {
             short.ends_with("--recent-count 65536 keeps no more")
                 && lost.starts_with("7 events were lost, the last 4.00s ago")
         );
-    }
-
-    #[test]
-    fn the_parts_of_a_table_are_put_together() {
-        let spaces = read([tables(), vec![Answer::End]].concat()).unwrap();
-        let [NamespaceTables { netns: Some(5), name: Some(_), tables }] = &spaces[..] else { panic!("{spaces:?}") };
-        let tcp = tables[0].1.as_ref().unwrap();
-        assert_eq!(tcp.rows.iter().map(|row| row.inode).collect::<Vec<_>>(), [1, 0, 0, 4]);
-        assert_eq!((tcp.bogus, tcp.recorded.iter().map(|(at, _)| *at).collect::<Vec<_>>()), (2, vec![1, 2]));
-        assert_eq!(tables[1].1.as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn what_is_not_whole_or_not_asked_for_is_no_table() {
-        let all = tables();
-        assert!(read(all[..4].iter().cloned().chain([Answer::End]).collect()).is_err(), "a table is missing");
-        assert!(read(all[1..].to_vec()).is_err(), "rows of no namespace");
-        let other = Answer::TableEnd { proto: Proto::Raw, bogus: 0 };
-        assert!(read([&all[..1], &[other]].concat()).is_err(), "another protocol");
-        assert!(read(all).is_err(), "no end");
+        let crowd = Some(Crowd { uid: 1000, others_ns: 49_000_000_000 });
+        assert!(gaps(&crowded, crowd, Duration::from_secs(20), 109_000_000_000)[0].ends_with(
+            "--recent-count 65536 keeps no more of user 1000; of all others it knows what closed within 1m00s"
+        ));
     }
 }

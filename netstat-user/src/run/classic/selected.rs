@@ -1,12 +1,12 @@
 //! What of the rows is wanted, in which order, and as what: `--where`, `--sort`, `--limit`, `--columns`, `--count-by`.
 
 use crate::cli::classic::{AgentChoice, Options};
-use crate::cli::select::Selection;
+use crate::cli::select::{Selection, WrongName};
 use crate::field::{Field, HasFields, Need, Value};
 use crate::filter::{Predicate, Resolver};
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
-use crate::run::screen;
+use crate::stdio::screen;
 use crate::view::columns::{Cells, Kept, Shape, Table, cells};
 use crate::view::json::Object;
 use std::collections::HashMap;
@@ -47,15 +47,31 @@ enum Body {
     Cells(Cells),
 }
 
+/// Why nothing can be selected.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectedError {
+    /// A name means nothing here.
+    #[error(transparent)]
+    Name(#[from] WrongName),
+    /// A network namespace is not there.
+    #[error("there is no network namespace `{inode}'{}", if *.hidden { " that may be looked into" } else { "" })]
+    NoNamespace {
+        /// Its inode number.
+        inode: u32,
+        /// Whether it may be there all the same, where this process may not look.
+        hidden: bool,
+    },
+}
+
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
-const AT_HAND: Need = Need::NETNS_NAMES.and(Need::COOKIES);
+const AT_HAND: Need = Need::NETNS_NAMES.or(Need::COOKIES);
 
 impl Selected {
     /// What the options say, the names in the expression looked up.
     ///
     /// # Errors
-    /// A name that means nothing, in words for standard error.
-    pub fn new(options: &Options) -> Result<Self, String> {
+    /// A name that means nothing.
+    pub fn new(options: &Options) -> Result<Self, SelectedError> {
         let selection = options.selection.clone();
         let mut names = MachineNames;
         let netns = match &selection.netns[..] {
@@ -79,8 +95,8 @@ impl Selected {
         };
         let columns = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
         let shown = columns.chain(selection.sort.iter().map(|(field, _)| *field));
-        let shown = shown.fold(Need::NONE, |needs, field| needs.and(field.spec().need));
-        let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).and(shown);
+        let shown = shown.fold(Need::NONE, |needs, field| needs.or(field.spec().need));
+        let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).or(shown);
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
         let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect();
         let coloured = screen::is_coloured(options.color);
@@ -265,7 +281,7 @@ impl Selected {
 pub(in crate::run) const LEAST_NAMESPACE: u32 = 0xefff_fff0;
 
 /// What is wrong with the first of these namespaces that is not there. Where processes may not be looked at, an agent may know it.
-fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<String> {
+fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<SelectedError> {
     if inodes.is_empty() {
         return None;
     }
@@ -276,8 +292,7 @@ fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<String> {
         listed || hidden(inode) && *agent != AgentChoice::Never
     };
     let none = inodes.iter().copied().find(|&inode| !known(inode))?;
-    let readable = if hidden(none) { " that may be looked into" } else { "" };
-    Some(format!("there is no network namespace `{none}'{readable}"))
+    Some(SelectedError::NoNamespace { inode: none, hidden: hidden(none) })
 }
 
 fn print(out: &mut Vec<u8>, mut table: Table, rows: &[Cells], terminal: Option<usize>) {
@@ -310,9 +325,9 @@ mod tests {
     #[test]
     fn a_namespace_that_is_not_there_is_named() {
         let own = netns::own(Path::new("/proc")).unwrap();
-        assert_eq!(missing(&[own], &AgentChoice::Never), None);
-        assert_eq!(missing(&[own, 1], &AgentChoice::Auto).unwrap(), "there is no network namespace `1'");
-        let none = missing(&[u32::MAX], &AgentChoice::Never).unwrap();
+        assert!(missing(&[own], &AgentChoice::Never).is_none());
+        assert_eq!(missing(&[own, 1], &AgentChoice::Auto).unwrap().to_string(), "there is no network namespace `1'");
+        let none = missing(&[u32::MAX], &AgentChoice::Never).unwrap().to_string();
         assert!(none.starts_with("there is no network namespace `4294967295'"), "{none}");
     }
 

@@ -1,18 +1,21 @@
 //! What the views of one run share.
 
-use super::output::Output;
 use super::selected::Selected;
-use crate::cli::classic::{Filter, Options, Tables, Want};
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::{AgentChoice, Filter, Options, Tables, Want};
 use crate::field::Need;
 use crate::lang::Lang;
 use crate::model::Owners;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
-use crate::run::screen;
-use crate::run::source::{Needs, Source};
+use crate::run::hint;
+use crate::source::{Needs, Source};
+use crate::stdio::Written;
+use crate::stdio::output::Output;
+use crate::stdio::screen;
 use crate::view::Listed;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +105,7 @@ impl<'a> Session<'a> {
             source: Source::new(Path::new("/proc"), needs),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
-            out: Output::new(),
+            out: Output::stdout(),
             names: Names::new(),
             selected,
             round: 0,
@@ -122,8 +125,8 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn note(&mut self, message: &str) -> io::Result<()> {
-        self.out.note(format!("{}: {message}\n", crate::run::program()).as_bytes())
+    pub fn note(&mut self, message: &str) -> Written<()> {
+        self.out.note(format!("{}: {message}\n", crate::stdio::program()).as_bytes())
     }
 
     /// The bytes of a file under /proc; where it cannot be read, says `failure` (in the user's language) and why, and
@@ -131,7 +134,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn read(&mut self, path: &str, failure: &str) -> io::Result<Option<Vec<u8>>> {
+    pub fn read(&mut self, path: &str, failure: &str) -> Written<Option<Vec<u8>>> {
         match whole(&self.proc.join(path)) {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
@@ -161,7 +164,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn spaces(&mut self) -> io::Result<Vec<Space>> {
+    pub fn spaces(&mut self) -> Written<Vec<Space>> {
         let proc = &self.proc;
         if !self.reads_all_netns() {
             return Ok(vec![Space { namespace: None, proc: proc.clone() }]);
@@ -176,6 +179,7 @@ impl<'a> Session<'a> {
         let refused = found.refused && !rustix::process::geteuid().is_root();
         if refused && !std::mem::replace(&mut self.told_of_namespaces, true) {
             self.out.note(NOT_ALL_NAMESPACES)?;
+            self.hint("list those of others")?;
         }
         Ok(spaces)
     }
@@ -212,7 +216,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> io::Result<Owners> {
+    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> Written<Owners> {
         self.start_scan();
         let comms = self.wants_comms();
         let Some(scan) = &mut self.scan else { return Ok(Owners::default()) };
@@ -221,15 +225,18 @@ impl<'a> Session<'a> {
             scan.reported = true;
             // Without a /proc nobody's processes are refused.
             let euid = std::fs::metadata(self.proc.join("self")).map_or(0, |own| own.uid());
-            let note = match scan.blind() {
+            let blind = scan.blind();
+            let failure = scan.failure();
+            let note = match blind {
                 fds::Blind::No => None,
                 fds::Blind::Partly => Some(self.lang.text(NOT_ALL).to_vec()),
                 fds::Blind::Wholly => Some(self.lang.fill(NONE, &[&euid])),
             };
             if let Some(note) = note {
                 self.out.note(&note)?;
+                self.hint("name them")?;
             }
-            if let Some(error) = scan.failure() {
+            if let Some(error) = failure {
                 let reason = reason(&error);
                 self.note(&format!("not every process could be looked into: {reason}"))?;
             }
@@ -237,12 +244,26 @@ impl<'a> Session<'a> {
         Ok(owners)
     }
 
+    /// Names the agent, which could do what this user may not: to a person, and beside what is our own. Elsewhere standard error is netstat's.
+    fn hint(&mut self, what: &str) -> Written<()> {
+        let path = match &self.options.agent {
+            AgentChoice::Never => return Ok(()),
+            AgentChoice::Auto => Path::new(SOCKET),
+            AgentChoice::At(path) => path,
+        };
+        if self.round > 0 || !self.options.json && !io::stderr().is_terminal() {
+            return Ok(());
+        }
+        let hint = hint::could(path, what, hint::SHARE_ALL);
+        self.note(&hint)
+    }
+
     /// What it means that the kernel has no such table; `name` as in netstat's message. Returns the exit code that ends
     /// the run, 0 where the table was not asked for by name.
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn no_table(&mut self, name: &str, want: Want) -> io::Result<u8> {
+    pub fn no_table(&mut self, name: &str, want: Want) -> Written<u8> {
         let asked = want == Want::Asked;
         if asked || self.options.verbose {
             self.out.note(format!("netstat: no support for `{name}' on this system.\n").as_bytes())?;
@@ -254,7 +275,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn unreadable(&mut self, file: &str, error: &io::Error) -> io::Result<u8> {
+    pub fn unreadable(&mut self, file: &str, error: &io::Error) -> Written<u8> {
         let path = self.proc.join(file);
         self.out.note(format!("{}: {}\n", path.display(), reason(error)).as_bytes())?;
         Ok(255)

@@ -4,14 +4,14 @@ use super::session::Session;
 use crate::cli::classic::Family;
 use crate::model::net::CounterTable;
 use crate::proc::{snmp, whole};
+use crate::stdio::Written;
 use crate::view::statistics::{Printer, Selection, json};
-use std::io;
 
 /// Prints the counters of the protocols where they are wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> Written<u8> {
     let v6 = match session.options.families[..] {
         [] | [Family::Inet] => false,
         [Family::Inet6] => true,
@@ -60,7 +60,7 @@ pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
 }
 
 /// The tables of /proc/net/snmp, and whether there is such a file.
-fn snmp(session: &mut Session<'_>) -> io::Result<(Vec<CounterTable>, bool)> {
+fn snmp(session: &mut Session<'_>) -> Written<(Vec<CounterTable>, bool)> {
     match session.read("net/snmp", "cannot open /proc/net/snmp")? {
         Some(text) => Ok((pairs(session, &text, "Problem while parsing /proc/net/snmp\n")?, true)),
         None => Ok((Vec::new(), false)),
@@ -68,7 +68,7 @@ fn snmp(session: &mut Session<'_>) -> io::Result<(Vec<CounterTable>, bool)> {
 }
 
 /// The tables of a file of line pairs; says so where it breaks off.
-fn pairs(session: &mut Session<'_>, text: &[u8], broken: &str) -> io::Result<Vec<CounterTable>> {
+fn pairs(session: &mut Session<'_>, text: &[u8], broken: &str) -> Written<Vec<CounterTable>> {
     let pairs = snmp::pairs(text);
     if pairs.broken {
         let note = session.lang.text(broken).to_vec();

@@ -5,18 +5,18 @@ use crate::cli::classic::Want;
 use crate::field::{Need, RowContext, UnixFields};
 use crate::model::Owners;
 use crate::proc::{netns, unix};
-use crate::run::whose::Gathered;
+use crate::run::gather::Gathered;
+use crate::stdio::Written;
 use crate::view;
 use crate::view::inet::beyond::Netns;
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 
 /// Prints the UNIX domain sockets where they are wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> io::Result<u8> {
+pub fn print(session: &mut Session<'_>) -> Written<u8> {
     if session.tables.unix == Want::No {
         return Ok(0);
     }

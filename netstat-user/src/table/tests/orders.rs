@@ -20,7 +20,7 @@ enum Life {
     Again,
     /// Comes in at once, and is accepted.
     Child,
-    /// Comes in late enough for its request to be told of.
+    /// Comes in late enough for its request to be reported.
     Request,
     /// A request that comes to nothing.
     Dropped,
@@ -40,13 +40,13 @@ const LIVES: [Life; 9] = [
     Life::Udp,
 ];
 
-/// What the kernel lists, and what a process holds, after a step; what is told at it.
+/// What the kernel lists, and what a process holds, after a step; what is reported at it.
 #[derive(Clone, Debug, Default)]
 struct Step {
     rows: Vec<SocketRow>,
     held: Option<u64>,
-    told: Option<SocketEvent>,
-    /// The next step follows at once: what is listed has not been told of yet.
+    reported: Option<SocketEvent>,
+    /// The next step follows at once: what is listed has not been reported yet.
     halfway: bool,
 }
 
@@ -57,7 +57,7 @@ fn life(id: u16, life: Life) -> Vec<Step> {
     let tcp = |state: TcpState, inode| vec![row(id, Proto::Tcp, state, inode)];
     let to = |old, new, inode| Some(event(id, state(old, new), inode));
     let close = Some(event(id, EventKind::Close(TOTALS), 0));
-    let step = |rows: Vec<SocketRow>, told: Option<SocketEvent>| Step { rows, told, ..Step::default() };
+    let step = |rows: Vec<SocketRow>, reported: Option<SocketEvent>| Step { rows, reported, ..Step::default() };
     let held = |step: Step| Step { held: Some(inode), ..step };
     let halfway = |step: Step| Step { halfway: true, ..step };
     let connects = || {
@@ -70,7 +70,7 @@ fn life(id: u16, life: Life) -> Vec<Step> {
     let child = || {
         vec![
             step(tcp(Established, 0), to(SynRecv, Established, 0)),
-            // Accepted: nothing is told.
+            // Accepted: nothing is reported.
             held(step(tcp(Established, inode), None)),
             held(step(tcp(CloseWait, inode), to(Established, CloseWait, inode))),
             step(tcp(LastAck, 0), to(CloseWait, LastAck, 0)),
@@ -97,7 +97,7 @@ fn life(id: u16, life: Life) -> Vec<Step> {
                 step(tcp(FinWait1, 0), to(Established, FinWait1, inode)),
                 step(tcp(FinWait2, 0), to(FinWait1, FinWait2, 0)),
                 halfway(step(tcp(FinWait2, 0), to(FinWait2, Close, 0))),
-                // What remains of it is not told yet.
+                // What remains of it is not reported yet.
                 step(tcp(FinWait2, 0), close),
                 match fin {
                     true => step(tcp(TimeWait, 0), to(FinWait2, TimeWait, 0)),
@@ -150,7 +150,7 @@ fn life(id: u16, life: Life) -> Vec<Step> {
             (
                 vec![held(step(vec![], udp(open(id, inode))))],
                 vec![
-                    // Bound: nothing is told.
+                    // Bound: nothing is reported.
                     held(step(vec![row(id, Proto::Udp, Close, inode)], None)),
                     step(vec![], udp(closed)),
                 ],
@@ -164,9 +164,9 @@ fn life(id: u16, life: Life) -> Vec<Step> {
 struct Kernel {
     /// The steps of each, and how many were taken.
     sockets: Vec<(Vec<Step>, usize)>,
-    told: VecDeque<SocketEvent>,
+    reported: VecDeque<SocketEvent>,
     traced: bool,
-    /// Sockets whose end was told.
+    /// Sockets whose end was reported.
     ended: Vec<u64>,
 }
 
@@ -181,15 +181,15 @@ impl Kernel {
         if let Some(step) = steps.get(*taken) {
             *taken += 1;
             if self.traced
-                && let Some(event) = step.told
+                && let Some(event) = step.reported
             {
                 self.ended.extend(matches!(event.kind, EventKind::Close(_)).then_some(event.cookie).flatten());
-                self.told.push_back(event);
+                self.reported.push_back(event);
             }
         }
     }
 
-    /// Whatever has begun is told to its end.
+    /// Whatever has begun is reported to its end.
     fn rest(&mut self) {
         for at in 0..self.sockets.len() {
             while self.now(at).halfway {
@@ -206,7 +206,7 @@ impl Kernel {
 /// What a table and a kernel are compared by.
 type Known = (Proto, EventEnd, EventEnd, TcpState, u64);
 
-fn told(proto: Proto, state: TcpState, inode: u64) -> bool {
+fn is_reported(proto: Proto, state: TcpState, inode: u64) -> bool {
     proto.is_tcp() && (state != TcpState::FinWait2 || inode != 0)
 }
 
@@ -215,17 +215,18 @@ fn sorted(mut rows: Vec<Known>) -> Vec<Known> {
     rows
 }
 
-/// Of `all`, or of what is told by events alone: TCP, but not what waits in FIN_WAIT2 without its owner; and without inodes, which an
-/// accept gives untold.
+/// Of `all`, or of what is reported by events alone: TCP, but not what waits in FIN_WAIT2 without its owner; and without inodes, which an
+/// accept gives unreported.
 fn known(table: &Table, all: bool) -> Vec<Known> {
-    let listed = table.live().filter(|s| s.is_listed() && (all || told(s.proto, s.state, s.inode)));
+    let listed = table.live().filter(|s| s.is_listed() && (all || is_reported(s.proto, s.state, s.inode)));
     let row = |s: &LiveSocket| (s.proto, s.local.unwrap(), s.remote.unwrap(), s.state, if all { s.inode } else { 0 });
     sorted(listed.map(row).collect())
 }
 
 fn listed(kernel: &Kernel, all: bool) -> Vec<Known> {
     let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
-    let rows = kernel.rows().filter(|row| all || told(row.proto, TcpState::from_kernel(row.state).unwrap(), row.inode));
+    let rows =
+        kernel.rows().filter(|row| all || is_reported(row.proto, TcpState::from_kernel(row.state).unwrap(), row.inode));
     let row = |row: SocketRow| {
         let inode = if all { row.inode } else { 0 };
         (row.proto, end(row.local), end(row.remote), TcpState::from_kernel(row.state).unwrap(), inode)
@@ -276,8 +277,8 @@ struct Run {
 
 impl Run {
     fn drain(&mut self, count: usize) {
-        for _ in 0..count.min(self.kernel.told.len()) {
-            let event = self.kernel.told.pop_front().unwrap();
+        for _ in 0..count.min(self.kernel.reported.len()) {
+            let event = self.kernel.reported.pop_front().unwrap();
             self.table.event(&event);
         }
     }
@@ -326,7 +327,7 @@ impl Run {
             Op::Read(at) => self.read(at),
             Op::Hold(at) => self.hold(at),
             Op::Apply => self.apply(),
-            Op::Lose => return self.kernel.told.pop_back().is_some(),
+            Op::Lose => return self.kernel.reported.pop_back().is_some(),
         }
         false
     }
@@ -335,7 +336,7 @@ impl Run {
 /// Attaches after some steps, seeds, goes on, and compares.
 fn check(kinds: Vec<usize>, before: Vec<usize>, ops: &[Op], sees_all: bool) -> Result<(), TestCaseError> {
     let sockets = kinds.into_iter().enumerate().map(|(id, kind)| (life(id as u16, LIVES[kind]), 0)).collect();
-    let kernel = Kernel { sockets, told: VecDeque::new(), traced: false, ended: Vec::new() };
+    let kernel = Kernel { sockets, reported: VecDeque::new(), traced: false, ended: Vec::new() };
     let mut run = Run { kernel, table: Table::new(ALL), reading: None, sees_all };
     before.into_iter().for_each(|at| run.kernel.step(at));
     // Attached first, then seeded.
@@ -350,14 +351,14 @@ fn check(kinds: Vec<usize>, before: Vec<usize>, ops: &[Op], sees_all: bool) -> R
     run.drain(usize::MAX);
     if !lost {
         prop_assert_eq!(known(&run.table, false), listed(&run.kernel, false));
-        // Every end once, and none that was not told.
+        // Every end once, and none that was not reported.
         let mut ends: Vec<u64> =
             run.table.recent(0, u64::MAX).map(|closed| closed.socket.cookie.unwrap_or(0)).collect();
         ends.sort_unstable();
         run.kernel.ended.sort_unstable();
         prop_assert_eq!(ends, run.kernel.ended.clone());
     }
-    // What no event tells, binds and accepts and what was lost, the next listing does.
+    // What no event reports, binds and accepts and what was lost, the next listing does.
     run.begin();
     run.apply();
     prop_assert_eq!(known(&run.table, true), listed(&run.kernel, true));

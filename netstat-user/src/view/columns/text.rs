@@ -3,7 +3,7 @@
 use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
 use crate::view::colour::{Role, paint};
 use crate::view::event::timestamp;
-use crate::view::text::{escape, fill};
+use crate::view::text::{escape_word, fill};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Blanks between two columns.
@@ -72,6 +72,18 @@ impl Table {
         Self { headings, looks, widths, coloured }
     }
 
+    /// Makes room for what such columns usually hold, where a terminal of this width has it: where rows are printed as they come, nobody
+    /// knows the widest one.
+    #[must_use]
+    pub fn roomy(mut self, columns: &[Column], terminal: Option<usize>) -> Self {
+        let widths: Vec<usize> =
+            self.widths.iter().zip(columns).map(|(known, column)| usual(*column).max(*known)).collect();
+        if terminal.is_none_or(|terminal| line(&widths) <= terminal) {
+            self.widths = widths;
+        }
+        self
+    }
+
     /// Makes room for a row.
     pub fn widen(&mut self, row: &[Vec<u8>]) {
         for (known, cell) in self.widths.iter_mut().zip(row) {
@@ -81,7 +93,7 @@ impl Table {
 
     /// Takes away from the widest columns until a line fits a terminal of this width.
     pub fn fit(&mut self, terminal: usize) {
-        let mut line: usize = self.widths.iter().sum::<usize>() + GAP * self.widths.len().saturating_sub(1);
+        let mut line = line(&self.widths);
         while line > terminal {
             let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > LEAST) else { return };
             *widest -= 1;
@@ -117,6 +129,30 @@ impl Table {
             }
         }
         out.push(b'\n');
+    }
+}
+
+/// Columns of a line with cells of these widths.
+fn line(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
+/// Columns of the longest value that is common: of IPv4 addresses, processes of 15 letters, and words of which there are few.
+fn usual(column: Column) -> usize {
+    match column {
+        Column::Group("local" | "remote") => 21,
+        Column::Group("owners" | "closed_by" | "peer") => 23,
+        Column::Group(_) => 0,
+        Column::Field(Field::Comm | Field::ClosedByComm) => 15,
+        Column::Field(Field::Pid | Field::ClosedByPid) => 7,
+        Column::Field(field) => match field.spec().kind {
+            Kind::Word(words) => words.iter().map(|word| word.len()).max().unwrap_or_default(),
+            Kind::Time => 30,
+            Kind::Address => 15,
+            Kind::Port => 5,
+            Kind::Bytes | Kind::Span(_) | Kind::Namespace => 10,
+            Kind::Text | Kind::Number | Kind::User => 0,
+        },
     }
 }
 
@@ -232,7 +268,7 @@ fn process(pid: &Value<'_>, name: &Value<'_>) -> Vec<u8> {
 fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
     match (field.spec().kind, value) {
         (_, Value::Null) => out.push(b'-'),
-        (_, Value::Text(text)) => out.extend_from_slice(&escape(text)),
+        (_, Value::Text(text)) => out.extend_from_slice(&escape_word(text)),
         (_, Value::Addr(addr)) => out.extend_from_slice(addr.to_string().as_bytes()),
         (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
         (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
@@ -278,7 +314,7 @@ mod tests {
                 (Field::RecvQ, Value::Number(12_345)),
                 (Field::TimerSeconds, Value::Number(1205)),
                 (Field::OwnersPid, Value::List(vec![Value::Number(7), Value::Number(9)])),
-                (Field::OwnersProgram, Value::List(vec![text(b"a\x1b"), Value::Null])),
+                (Field::OwnersProgram, Value::List(vec![text(b"a\x1b b\xff"), Value::Null])),
             ]),
             Kept(vec![(Field::State, text(b"LISTEN")), (Field::Cgroup, text("/sys/längst".as_bytes()))]),
         ]
@@ -288,11 +324,31 @@ mod tests {
     fn columns_are_as_wide_as_their_values() {
         assert_eq!(
             table("local,recv_q,timer.seconds,state,owners,cgroup", &rows(), None),
-            "local        recv_q  timer.seconds  state   owners       cgroup\n\
-             127.0.0.1:*   12345          12.05  -       7/a\\x1b,9/-  -\n\
-             -                 -              -  LISTEN  -            /sys/längst\n"
+            "local        recv_q  timer.seconds  state   owners                cgroup\n\
+             127.0.0.1:*   12345          12.05  -       7/a\\x1b\\x20b\\xff,9/-  -\n\
+             -                 -              -  LISTEN  -                     /sys/längst\n"
         );
         assert_eq!(table("timer", &rows(), None), "timer\nseconds=12.05\n-\n");
+    }
+
+    #[test]
+    fn rows_that_come_one_by_one_have_the_usual_room() {
+        let columns = Column::parse_list("remote,reason,pid", RowKinds::CLOSED).unwrap();
+        let heading = |terminal| {
+            let mut out = Vec::new();
+            Table::new(&columns, false).roomy(&columns, terminal).heading(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(heading(Some(46)), "remote                 reason              pid\n");
+        assert_eq!(heading(Some(45)), "remote  reason  pid\n");
+        let table = Table::new(&columns, false).roomy(&columns, None);
+        let mut out = Vec::new();
+        table.heading(&mut out);
+        table.row(&mut out, &[b"255.255.255.255:65535".to_vec(), b"reset_received".to_vec(), b"4194304".to_vec()]);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "remote                 reason              pid\n255.255.255.255:65535  reset_received  4194304\n"
+        );
     }
 
     #[test]

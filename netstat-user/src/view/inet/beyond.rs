@@ -80,7 +80,7 @@ pub fn cells(out: &mut Vec<u8>, style: Style<'_>, beyond: &Beyond<'_>, timer: us
 /// A namespace's name, or its inode number.
 pub fn netns(out: &mut Vec<u8>, netns: Netns<'_>) {
     match (netns.name, netns.inode) {
-        (Some(name), _) => out.extend_from_slice(&text::escape(name)),
+        (Some(name), _) => out.extend_from_slice(&text::escape_word(name)),
         (None, Some(inode)) => text::number(out, inode),
         (None, None) => out.push(b'-'),
     }

@@ -65,7 +65,7 @@ pub fn line(out: &mut Vec<u8>, info: &TcpInfo) {
     out.push(b'\t');
     if let Some(name) = info.congestion() {
         out.push(b' ');
-        out.extend_from_slice(&crate::view::text::escape(name));
+        out.extend_from_slice(&crate::view::text::escape_word(name));
     }
     for (name, key, form, zero) in &LINE {
         let second = match form {

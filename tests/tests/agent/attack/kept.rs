@@ -13,11 +13,13 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("attack::privileges_are_given_up_and_not_missed", privileges_are_given_up_and_not_missed),
+    ("attack::what_is_not_given_up_is_reported", what_is_not_given_up_is_reported),
     ("attack::an_agent_of_another_user", an_agent_of_another_user),
     ("attack::events_end_with_the_other_end_of_a_socket", events_end_with_the_other_end_of_a_socket),
     ("attack::times_in_a_time_namespace", times_in_a_time_namespace),
@@ -85,6 +87,60 @@ fn privileges_are_given_up_and_not_missed() -> Done {
         let said = agent.stop();
         assert!(said.iter().all(|line| !line.contains("accept(2) is not traced")), "{said:?}");
         place.leave();
+    }
+    Done::Passed
+}
+
+/// Has the kernel refuse a system call, with EPERM, to the program that a command runs.
+fn refusing(command: &mut Command, call: nix::libc::c_long) {
+    use nix::libc;
+    let refuse = move || {
+        // struct seccomp_data begins with the number of the call.
+        let statement = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+        let mut filter = [
+            statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, call as u32),
+            statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+            statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: the program and its statements live until the call returns (seccomp(2)); root needs no no_new_privs for it.
+        let failed = unsafe {
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER as libc::c_ulong, &raw const program, 0, 0)
+        };
+        if failed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(refuse) };
+}
+
+/// A kernel that refuses a step: `events` and the agent name it on standard error, go on, and `doctor` names the agent's.
+fn what_is_not_given_up_is_reported() -> Done {
+    use nix::libc;
+    for (call, name) in [
+        (libc::SYS_seccomp, "not given up: seccomp: "),
+        (libc::SYS_capset, "not given up: capabilities: "),
+        (libc::SYS_landlock_restrict_self, "threads that talk to clients: landlock: "),
+    ] {
+        let program = netstat_tests::programs::netstat_user();
+        if call != libc::SYS_landlock_restrict_self {
+            let mut command = Command::new(program);
+            command.args(["events", "--json"]);
+            refusing(&mut command, call);
+            let outcome = Tracer::spawn(command).finish_unchecked();
+            assert_eq!(outcome.end, netstat_tests::command::End::Exit(0));
+            assert!(outcome.stderr.iter().any(|line| line.contains(name)), "{name}: {:?}", outcome.stderr);
+        }
+        let mut command = Command::new(program);
+        refusing(&mut command, call);
+        let agent = Agent::by(command, &crate::agent::path(), &[]).unwrap_or_else(|why| panic!("{why:?}"));
+        let mut command = Command::new(program);
+        command.args(["doctor", "--agent"]).arg(&agent.socket);
+        let doctor = netstat_tests::command::run(&mut command, None, patience()).unwrap();
+        let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        let refused = name.trim_start_matches("not given up: ");
+        assert!(said.lines().any(|line| line.contains("not_given_up") && line.contains(refused)), "{name}: {said}");
+        agent.stop();
     }
     Done::Passed
 }

@@ -14,6 +14,8 @@ use std::process::Command;
 
 pub const TESTS: &[Test] = &[
     ("attack::a_user_is_shown_what_is_theirs", a_user_is_shown_what_is_theirs),
+    ("attack::the_history_of_others_stays", the_history_of_others_stays),
+    ("attack::the_agent_is_named_where_it_could_answer", the_agent_is_named_where_it_could_answer),
     ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
 ];
 
@@ -104,6 +106,78 @@ fn a_user_is_shown_what_is_theirs() -> Done {
     let with = run(&["--agent", agent.socket.to_str().unwrap()]);
     assert_eq!(String::from_utf8_lossy(&with.stderr), "");
     assert_eq!(with.stdout, run(&["--no-agent"]).stdout);
+    agent.stop();
+    place.leave();
+    Done::Passed
+}
+
+/// Who may not see every process, nor trace, learns how an agent would let them; and is shown the holders by one that shares all.
+fn the_agent_is_named_where_it_could_answer() -> Done {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = u64::from(listener.local_addr().unwrap().port());
+    let run = |args: &[&str]| {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(STRANGER).gid(STRANGER).args(args);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&outcome.stdout), text(&outcome.stderr))
+    };
+    let holder = |stdout: &str| {
+        let rows = stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let row = rows.into_iter().find(|row| row["local"]["port"] == port).unwrap();
+        row["owners"][0]["pid"].as_u64()
+    };
+    let rows = ["-t", "-l", "-n", "-p", "--json", "--agent"];
+    for (agent, way) in [
+        (Agent::start(&[]), Some("does not let this user ask: as root, restart it as")),
+        (open_to_all(&[]), Some("could name them: as root, restart it as")),
+        (open_to_all(&["--share", "all"]), None),
+    ] {
+        let socket = agent.socket.to_str().unwrap();
+        let (stdout, stderr) = run(&[&rows[..], &[socket]].concat());
+        let Some(way) = way else {
+            assert_eq!((holder(&stdout), stderr.as_str()), (Some(u64::from(std::process::id())), ""));
+            agent.stop();
+            continue;
+        };
+        let command = format!("netstat-user agent --socket {socket} --mode 660 --group GROUP --share all\n");
+        assert!(stderr.contains(way) && stderr.ends_with(&command), "{stderr}");
+        assert_eq!(holder(&stdout), None);
+        agent.stop();
+    }
+    // Standard error that is no person's has netstat's lines only.
+    let (_, stderr) = run(&["-t", "-l", "-n", "-p"]);
+    assert!(stderr.starts_with("(") && !stderr.contains("agent"), "{stderr}");
+    let (_, stderr) = run(&["events"]);
+    assert!(stderr.contains("tracing needs cap_") && stderr.contains("could serve events"), "{stderr}");
+    Done::Passed
+}
+
+/// A user whose sockets end by the thousands replaces their own history, and no other's; and it is said whose is not whole.
+fn the_history_of_others_stays() -> Done {
+    const KEPT: usize = 4000;
+    let place = Place::new();
+    let agent = open_to_all(&["--recent-count", &KEPT.to_string()]);
+    place.namespace.enter(|| (0..200).for_each(|_| drop(TcpListener::bind("127.0.0.1:0").unwrap())));
+    let before = agent.status().events;
+    let mut stranger = actor::named("stranger", "blink", &["10000"]);
+    let mut stranger = Actor::start({
+        stranger.uid(STRANGER).gid(STRANGER);
+        stranger
+    });
+    let _: String = stranger.hear();
+    agent.wait("the stranger's sockets", |status| status.events >= before + 20_000);
+    let ended = place.namespace.enter(|| agent.classic(&["-t", "-a", "-n", "--recent", "1h"]));
+    assert_eq!(ended.iter().filter(|row| row["event"] == "close").count(), 200, "of {}", ended.len());
+    let rows = agent.classic(&["-u", "-a", "-n", "--recent", "1h"]);
+    let theirs = rows.iter().filter(|row| row["event"] == "close" && row["uid"] == STRANGER).count();
+    assert!((KEPT / 4..=KEPT - 200).contains(&theirs), "{theirs} of the stranger's");
+    let mut command = Command::new(programs::netstat_user());
+    command.args(["doctor", "--agent"]).arg(&agent.socket);
+    let outcome = command::run(&mut command, None, patience()).unwrap();
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(said.contains(&format!("keeps no more of user {STRANGER}; of all others it knows")), "{said}");
+    stranger.end();
     agent.stop();
     place.leave();
     Done::Passed

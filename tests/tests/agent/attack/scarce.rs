@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("attack::too_few_descriptors_for_a_runtime_are_named", too_few_descriptors_for_a_runtime_are_named),
     ("attack::no_threads_are_no_abort", no_threads_are_no_abort),
     ("attack::the_silent_do_not_hold_up_the_end", the_silent_do_not_hold_up_the_end),
+    ("attack::a_closed_standard_output_is_a_failure_to_write", a_closed_standard_output_is_a_failure_to_write),
     ("attack::times_beyond_all_clocks", times_beyond_all_clocks),
     ("attack::a_reload_is_reported", a_reload_is_reported),
 ];
@@ -176,6 +177,41 @@ fn the_silent_do_not_hold_up_the_end() -> Done {
         drop(clients);
     }
     panic!("the silent hold up the end: {took:?}")
+}
+
+/// What cannot be written is no success, also where standard output was closed from the start; the agent needs none.
+fn a_closed_standard_output_is_a_failure_to_write() -> Done {
+    let closed = |args: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$@\" >&-", "sh"]).arg(programs::netstat_user()).args(args);
+        command
+    };
+    let agent = Agent::by(closed(&[]), &path(), &[]).unwrap_or_else(|why| panic!("{why:?}"));
+    let served = agent.socket.to_str().unwrap();
+    for args in [
+        &["-t", "-a", "-n"][..],
+        &["-t", "-a", "-n", "--json", "--agent", served],
+        &["-s", "--no-agent"],
+        &["events", "--duration", "1s"],
+        &["events", "--json", "--agent", served, "--duration", "1s"],
+        &["doctor", "--agent", served],
+        &["--version"],
+    ] {
+        let outcome = command::run(&mut closed(args), None, patience()).unwrap();
+        let stderr = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert_eq!(outcome.end, End::Exit(1), "{args:?}: {stderr}");
+        let line = "netstat-user: cannot write to standard output: Bad file descriptor (os error 9)\n";
+        assert_eq!(stderr, line, "{args:?}");
+    }
+    agent.stop();
+    // /dev/null is as good as any other file, however it was opened.
+    let outcome = command::run(
+        Command::new("sh").args(["-c", "exec \"$@\" <>/dev/null >&0", "sh"]).arg(programs::netstat_user()).arg("-tan"),
+        None,
+        patience(),
+    );
+    assert_eq!(outcome.unwrap().end, End::Exit(0));
+    Done::Passed
 }
 
 fn times_beyond_all_clocks() -> Done {

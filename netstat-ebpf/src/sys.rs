@@ -1,0 +1,310 @@
+//! The BPF machine, and the kernel's helpers, as safe functions: words that several processors change, values of maps, contexts of programs,
+//! calls of the kernel. With [`read`](crate::read) the only room with `unsafe`.
+
+use aya_ebpf::{
+    EbpfContext, Global,
+    bindings::{bpf_sock, bpf_sock_addr},
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{
+            bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_uid_gid, bpf_get_retval,
+            bpf_get_socket_cookie, bpf_get_stack, bpf_jiffies64, bpf_ktime_get_ns,
+        },
+    },
+    maps::{Array, HashMap},
+    programs::{SockAddrContext, SockContext, TracePointContext},
+};
+use core::{
+    cell::UnsafeCell,
+    ffi::c_void,
+    intrinsics::{AtomicOrdering::SeqCst, atomic_cxchg, atomic_xadd},
+    mem::{MaybeUninit, transmute},
+};
+use netstat_ebpf::kfunc;
+
+/// A word that programs on several processors change at the same time. `core` has none here: the compiler does not know that the BPF machine
+/// compares and exchanges (`BPF_CMPXCHG`, since 5.12).
+#[repr(transparent)]
+pub struct Word(UnsafeCell<u64>);
+
+// SAFETY: every access is atomic.
+unsafe impl Sync for Word {}
+
+impl Word {
+    pub const fn new(word: u64) -> Self {
+        Self(UnsafeCell::new(word))
+    }
+
+    /// The word now. The machine reads eight aligned bytes at once; the compiler knows atomic loads only of later BPF machines.
+    #[inline(always)]
+    pub fn load(&self) -> u64 {
+        // SAFETY: a reference is valid for reads, and the word is aligned.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    /// Writes the word.
+    #[inline(always)]
+    pub fn store(&self, word: u64) {
+        // SAFETY: the cell may be written through a shared reference, and the word is aligned.
+        unsafe { self.0.get().write_volatile(word) };
+    }
+
+    /// Writes `new` if the word is `old`; returns what it was.
+    #[inline(always)]
+    pub fn exchange_if(&self, old: u64, new: u64) -> u64 {
+        // SAFETY: as for `store`.
+        unsafe { atomic_cxchg::<u64, { SeqCst }, { SeqCst }>(self.0.get(), old, new) }.0
+    }
+
+    /// Adds to the word, around its end.
+    #[inline(always)]
+    pub fn add(&self, number: u64) {
+        // SAFETY: as for `store`.
+        unsafe { atomic_xadd::<u64, u64, { SeqCst }>(self.0.get(), number) };
+    }
+}
+
+/// An element of a table that user space fills before load, and that the kernel freezes then; zero beyond its end.
+#[inline(always)]
+pub fn frozen<T: Copy + Default, const N: usize>(table: &'static [T; N], index: usize) -> T {
+    match table.get(index) {
+        // SAFETY: a reference is valid for reads. Volatile: the compiler sees what the table holds before user space fills it.
+        Some(element) => unsafe { (&raw const *element).read_volatile() },
+        None => T::default(),
+    }
+}
+
+/// A value of a map.
+#[inline(always)]
+pub fn value<T: Copy>(map: &'static Array<T>, index: u32) -> Option<&'static mut T> {
+    // SAFETY: a value of an array lives as long as the object. Several processors may hold it at the same time, as with every map of the
+    // kernel: `T` is plain data, of which any mixture is a value, and the programs compare what they find with the socket at hand.
+    map.get_ptr_mut(index).map(|value| unsafe { &mut *value })
+}
+
+/// A value of a map that grows.
+#[inline(always)]
+pub fn grown_value<T: Copy>(map: &'static HashMap<u64, T>, key: u64) -> Option<&'static mut T> {
+    // SAFETY: as for `value`; one that is removed is not used again before the program has returned.
+    map.get_ptr_mut(key).map(|value| unsafe { &mut *value })
+}
+
+/// Two words as they lie in memory.
+#[inline(always)]
+pub fn bytes(words: [u64; 2]) -> [u8; 16] {
+    // SAFETY: any sixteen bytes are a byte array.
+    unsafe { transmute(words) }
+}
+
+/// Sixteen bytes as two words.
+#[inline(always)]
+pub fn words(bytes: [u8; 16]) -> [u64; 2] {
+    // SAFETY: any sixteen bytes are two words.
+    unsafe { transmute(bytes) }
+}
+
+/// The time, in nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The time in jiffies, which costs nothing.
+#[inline(always)]
+pub fn jiffies() -> u64 {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_jiffies64() }
+}
+
+/// Thread-group id of the task on the CPU, as the initial PID namespace numbers it.
+#[inline(always)]
+pub fn current_tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// The real user of the task on the CPU.
+#[inline(always)]
+pub fn current_uid() -> u32 {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_get_current_uid_gid() as u32 }
+}
+
+/// Id of the cgroup that the task on the CPU is in.
+#[inline(always)]
+pub fn current_cgroup() -> u64 {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_get_current_cgroup_id() }
+}
+
+/// Id of the cgroup on this level below the root that the task on the CPU is in, or below of.
+#[inline(always)]
+pub fn current_ancestor_cgroup(level: i32) -> u64 {
+    // SAFETY: takes and returns a number.
+    unsafe { bpf_get_current_ancestor_cgroup_id(level) }
+}
+
+/// Whether another program of cgroups has refused what is asked for. Those of the root of the hierarchy run after those below it.
+#[inline(always)]
+pub fn is_refused() -> bool {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_get_retval() != 0 }
+}
+
+/// The innermost callers of the kernel function that a program is attached to.
+#[inline(always)]
+pub fn callers<const N: usize>(ctx: *mut c_void) -> [u64; N] {
+    let mut frames = [0u64; N];
+    // SAFETY: the length is that of the array; the verifier insists on a context.
+    unsafe { bpf_get_stack(ctx, frames.as_mut_ptr().cast(), (N * 8) as u32, 0) };
+    frames
+}
+
+/// A field of a classic tracepoint's record, at an offset that the plan has checked in tracefs.
+#[inline(always)]
+pub fn field<T: Copy>(ctx: &TracePointContext, offset: usize) -> T {
+    // SAFETY: the verifier admits only loads inside the record.
+    unsafe { ctx.as_ptr().cast_const().byte_add(offset).cast::<T>().read_volatile() }
+}
+
+/// What the context of a `cgroup/sock` program says of its socket. The context is the socket's address.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    pub family: u8,
+    pub kind: u16,
+    pub protocol: u16,
+}
+
+impl Socket {
+    #[inline(always)]
+    pub fn of(ctx: &SockContext) -> Self {
+        let sock: *const bpf_sock = ctx.sock;
+        // SAFETY: the verifier turns these into loads of the socket's own fields.
+        let (family, kind, protocol) = unsafe { ((*sock).family, (*sock).type_, (*sock).protocol) };
+        Self { family: family as u8, kind: kind as u16, protocol: protocol as u16 }
+    }
+}
+
+/// Cookie of the socket of a `cgroup/sock` program, made if it has none.
+#[inline(always)]
+pub fn cookie_of(ctx: &SockContext) -> u64 {
+    // SAFETY: the verifier insists on the context that the program was called with.
+    unsafe { bpf_get_socket_cookie(ctx.sock.cast()) }
+}
+
+/// Address of the socket of a program for addresses; may be null.
+#[inline(always)]
+pub fn socket_of(ctx: &SockAddrContext) -> *const u8 {
+    let addr: *const bpf_sock_addr = ctx.sock_addr;
+    // SAFETY: the verifier turns this into a load of the socket's address.
+    unsafe { (*addr).__bindgen_anon_1.sk.cast_const().cast() }
+}
+
+/// Protocol of the socket of a program for addresses.
+#[inline(always)]
+pub fn protocol_of(ctx: &SockAddrContext) -> u16 {
+    // SAFETY: the verifier turns this into a load of the socket's own field.
+    unsafe { (*ctx.sock_addr).protocol as u16 }
+}
+
+/// Whether the address asked for is of the family of the socket: another one is refused for that.
+#[inline(always)]
+pub fn is_of_its_family(ctx: &SockAddrContext) -> bool {
+    // SAFETY: the verifier turns these into loads of the address asked for and of the socket's own field.
+    unsafe { (*ctx.sock_addr).user_family == (*ctx.sock_addr).family }
+}
+
+/// The IPv4 address and the port asked for, host byte order.
+#[inline(always)]
+pub fn asked4(ctx: &SockAddrContext) -> ([u64; 2], u16) {
+    // SAFETY: the verifier turns these into loads of the address asked for.
+    let (addr, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
+    ([u64::from(addr), 0], u16::from_be(port as u16))
+}
+
+/// The same, IPv6.
+#[inline(always)]
+pub fn asked6(ctx: &SockAddrContext) -> ([u64; 2], u16) {
+    // SAFETY: as above.
+    let (addr, port) = unsafe { ((*ctx.sock_addr).user_ip6, (*ctx.sock_addr).user_port) };
+    let word = |at: usize| u64::from(addr[at]) | u64::from(addr[at + 1]) << 32;
+    ([word(0), word(2)], u16::from_be(port as u16))
+}
+
+/// Context of a `bpf_map` iterator (`struct bpf_iter__bpf_map`).
+#[repr(C)]
+pub struct MapContext {
+    meta: *const u8,
+    map: *const u8,
+}
+
+/// Whether this is the last call of a `bpf_map` iterator.
+#[inline(always)]
+pub fn is_last(ctx: *const MapContext) -> bool {
+    // SAFETY: the kernel hands over a context of this shape. The last call is without a map.
+    unsafe { (*ctx).map }.is_null()
+}
+
+/// What the kernel hands to every iterator (`struct bpf_iter_meta`).
+#[repr(C)]
+struct Meta {
+    output: *const u8,
+}
+
+/// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
+#[repr(C)]
+pub struct FileContext {
+    meta: *const Meta,
+    task: *const u8,
+    fd: u32,
+    pad: u32,
+    file: *const u8,
+}
+
+/// Where a `task_file` iterator writes, the task and the file; the last two are null in the last call.
+#[inline(always)]
+pub fn file_of(ctx: *const FileContext) -> (*const u8, *const u8, *const u8) {
+    // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
+    unsafe { ((*(*ctx).meta).output, (*ctx).task, (*ctx).file) }
+}
+
+/// Whether the programs are to run without being preempted.
+#[unsafe(no_mangle)]
+static UNDISTURBED: Global<u32> = Global::new(0);
+
+/// Runs the body of a program with preemption off, where user space found out how that is done.
+///
+/// Since Linux 7.0 a task that runs a program on a tracepoint can be preempted there, and the kernel then leaves the program out for every
+/// other task on that processor until the first one goes on. So preemption is put off until after the program: it is switched on again while
+/// interrupts are off, when the kernel does not look for another task.
+///
+/// The functions that do that are called by numbers that are no helper's (`BPF_CALL`): user space puts those of the kernel's BTF in their place,
+/// and sets [`UNDISTURBED`], before it loads the object.
+#[inline(always)]
+pub fn undisturbed(body: impl FnOnce()) {
+    if UNDISTURBED.load() == 0 {
+        body();
+        return;
+    }
+    let mut flags = MaybeUninit::<u64>::uninit();
+    // SAFETY: when this is loaded, these are the numbers of functions that take nothing, and of two that take the address of a word of the stack.
+    unsafe {
+        kernel_function(kfunc::PREEMPT_DISABLE)();
+        body();
+        kernel_function_of_word(kfunc::LOCAL_IRQ_SAVE)(flags.as_mut_ptr());
+        kernel_function(kfunc::PREEMPT_ENABLE)();
+        kernel_function_of_word(kfunc::LOCAL_IRQ_RESTORE)(flags.as_mut_ptr());
+    }
+}
+
+#[inline(always)]
+fn kernel_function(number: u32) -> unsafe extern "C" fn() {
+    // SAFETY: the number is never looked at, but for the call.
+    unsafe { transmute(number as usize) }
+}
+
+#[inline(always)]
+fn kernel_function_of_word(number: u32) -> unsafe extern "C" fn(*mut u64) {
+    // SAFETY: the number is never looked at, but for the call.
+    unsafe { transmute(number as usize) }
+}

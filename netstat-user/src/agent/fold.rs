@@ -1,0 +1,258 @@
+//! What the agent knows: events and the kernel's lists folded into the table in their order, and each batch of events handed to whoever reads.
+
+use super::feed::Desk;
+use super::sight::Sight;
+use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
+use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent};
+use crate::owner::Owners;
+use crate::query::{Answer, Crowd, Past, Status};
+use crate::table::Table;
+use bytes::{Bytes, BytesMut};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the number of live sockets is believed.
+const TRUST: Duration = Duration::from_millis(100);
+/// The longest that all of what has been recorded is waited for.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// The source, and the table that its events are folded into.
+pub struct Fold<S> {
+    /// Where events come from.
+    pub source: S,
+    table: Table,
+    owners: Owners,
+    desks: [Arc<Desk>; 2],
+    /// What has been counted; [`Fold::status`] fills in the rest.
+    status: Status,
+    batch: Vec<SocketEvent>,
+    /// Most closed sockets kept.
+    recent_count: u64,
+    /// Records lost since the source began.
+    lost: u64,
+    /// When events were last lost.
+    lost_ns: Option<u64>,
+    /// When the listing under way began, and the last one that is folded in.
+    listing_ns: u64,
+    listed_ns: Option<u64>,
+    /// How many live sockets there were, and when that was counted.
+    counted: Option<(Instant, u64)>,
+}
+
+impl<S: Source> Fold<S> {
+    /// An empty table.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn new(mut source: S, desks: [Arc<Desk>; 2], settings: &Settings) -> io::Result<Self> {
+        let status = Status {
+            pid: std::process::id(),
+            since_ns: source.now_ns(),
+            uid: settings.admission.uid,
+            shares_all: settings.admission.shares_all,
+            ..Status::default()
+        };
+        let lost = source.lost()?;
+        Ok(Self {
+            source,
+            table: Table::new(settings.limits),
+            owners: Owners::default(),
+            desks,
+            status,
+            batch: Vec::new(),
+            recent_count: settings.limits.recent_count as u64,
+            lost,
+            lost_ns: None,
+            listing_ns: 0,
+            listed_ns: None,
+            counted: None,
+        })
+    }
+
+    /// Whether anybody reads events.
+    pub fn is_read(&self) -> bool {
+        self.desks.iter().any(|desk| !desk.is_idle())
+    }
+
+    /// Ends the readers behind what has been handed over.
+    pub fn end_readers(&self) {
+        self.desks.iter().for_each(|desk| desk.end_all());
+    }
+
+    /// A reader of events has been dropped.
+    pub const fn reader_dropped(&mut self) {
+        self.status.dropped_readers += 1;
+    }
+
+    /// Forgets closed sockets that are too old.
+    pub fn expire(&mut self) {
+        self.table.expire(self.source.now_ns());
+    }
+
+    /// Begins a listing. All events recorded before must have been folded.
+    pub fn begin_listing(&mut self) {
+        self.listing_ns = self.source.now_ns();
+        self.table.begin_listing();
+    }
+
+    /// Folds in a listing, with all events recorded until it ended before it; returns whether events were lost.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn end_listing(&mut self, Lookup { listing, owners }: &mut Lookup) -> io::Result<bool> {
+        let mut lost = self.drain(true)?;
+        self.owners.renew(std::mem::take(owners));
+        for rows in listing.rows.chunks(ROWS_A_TURN) {
+            self.table.list(rows, self.source.now_ns());
+            lost |= self.drain(false)?;
+        }
+        let correction = self.table.end_listing(listing, self.source.now_ns());
+        // The seed corrects nothing.
+        if self.status.resyncs > 0 {
+            self.status.corrected += correction.added + correction.removed + correction.changed;
+        }
+        self.status.resyncs += 1;
+        self.listed_ns = Some(self.listing_ns);
+        Ok(lost)
+    }
+
+    /// Whether the table was compared with the kernel's lists within this time, in nanoseconds. The listing counts from its beginning.
+    pub fn is_listed_within(&self, ns: u64) -> bool {
+        let recent = |listed_ns: u64| self.source.now_ns().saturating_sub(listed_ns) <= ns;
+        ns > 0
+            && self.listed_ns.is_some_and(recent)
+            && self.lost_ns.is_none_or(|lost_ns| self.listed_ns > Some(lost_ns))
+    }
+
+    /// Folds what has been recorded: `all` of it, or what a busy kernel lets us have at a time. Returns whether events were lost.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn drain(&mut self, all: bool) -> io::Result<bool> {
+        let until = Instant::now() + if all { LONGEST } else { TICK };
+        loop {
+            let more = self.source.take(&mut self.batch)?;
+            self.status.events += self.batch.len() as u64;
+            for event in &mut self.batch {
+                self.owners.resolve(event);
+                self.table.event(event);
+            }
+            self.publish();
+            if !more || Instant::now() > until {
+                break;
+            }
+        }
+        let lost = self.source.lost()?;
+        if lost <= self.lost {
+            return Ok(false);
+        }
+        let (now_ns, count) = (self.source.now_ns(), lost - self.lost);
+        self.status.lost += count;
+        (self.lost, self.lost_ns) = (lost, Some(now_ns));
+        let time_ns = now_ns + self.source.epoch_ns();
+        self.desks.iter().for_each(|desk| desk.lost(time_ns, count));
+        Ok(true)
+    }
+
+    /// Hands the batch to whoever reads.
+    fn publish(&mut self) {
+        if self.batch.is_empty() || !self.is_read() {
+            self.batch.clear();
+            return;
+        }
+        let epoch_ns = self.source.epoch_ns();
+        let room = self.batch.len();
+        let mut batch = std::mem::replace(&mut self.batch, Vec::with_capacity(room));
+        batch.iter_mut().for_each(|event| event.time_ns += epoch_ns);
+        let batch = Arc::new(batch);
+        self.desks.iter().filter(|desk| !desk.is_idle()).for_each(|desk| desk.publish(&batch));
+    }
+
+    /// What is true now.
+    pub fn snapshot(&mut self, wish: &TableWish, sight: &Sight) -> Snapshot {
+        let (now_ns, epoch_ns) = (self.source.now_ns(), self.source.epoch_ns());
+        self.table.expire(now_ns);
+        let wanted = |socket: &LiveSocket| wish.netns.is_none_or(|netns| socket.netns == Some(netns));
+        let dated = |socket: LiveSocket| LiveSocket {
+            since_ns: socket.since_ns.map(|ns| ns + epoch_ns),
+            seen_ns: socket.seen_ns + epoch_ns,
+            state_ns: socket.state_ns + epoch_ns,
+            ..socket
+        };
+        let mut snapshot = Snapshot { live: Vec::new(), closed: Vec::new(), past: self.past(), crowd: self.crowd() };
+        if wish.live {
+            let listed = self.table.live().filter(|socket| socket.is_listed() && wanted(socket));
+            snapshot.live.extend(listed.filter_map(|socket| sight.live(socket)).map(dated));
+        }
+        if wish.recent_ns > 0 {
+            let recent = self.table.recent(now_ns, wish.recent_ns).filter(|closed| wanted(&closed.socket));
+            snapshot.closed.extend(recent.filter_map(|closed| sight.closed(closed)).map(|closed| ClosedSocket {
+                socket: dated(closed.socket),
+                closed_ns: closed.closed_ns + epoch_ns,
+                ..closed
+            }));
+        }
+        snapshot
+    }
+
+    /// Adds the owners that events recorded to the rows that nobody holds; of one user's sockets only, where a user is given.
+    pub fn add_recorded(&self, spaces: &mut [NamespaceTables], uid: Option<u32>) {
+        for space in spaces {
+            let Some(netns) = space.netns else { continue };
+            for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
+                table.recorded = self.table.recorded(netns, &table.rows, uid);
+            }
+        }
+    }
+
+    /// How far back the closed sockets reach.
+    fn past(&self) -> Past {
+        let epoch_ns = self.source.epoch_ns();
+        let forgotten_ns = self.table.forgotten_ns();
+        Past {
+            since_ns: forgotten_ns.max(self.status.since_ns) + epoch_ns,
+            crowded: forgotten_ns > self.status.since_ns && self.table.is_crowded(),
+            most: self.recent_count,
+            lost_ns: self.lost_ns.map(|ns| ns + epoch_ns),
+            lost: self.status.lost,
+        }
+    }
+
+    /// Whose closed sockets found no room.
+    fn crowd(&self) -> Option<Crowd> {
+        let epoch_ns = self.source.epoch_ns();
+        let crowd = self.table.crowd();
+        crowd.map(|(uid, ns)| Crowd { uid, others_ns: ns.max(self.status.since_ns) + epoch_ns })
+    }
+
+    /// How the agent is, with so many clients.
+    pub fn status(&mut self, clients: usize) -> Status {
+        let Status { forgotten, buffer, peak_fill, .. } = self.source.status();
+        let counted = self.counted.filter(|(at, _)| self.table.len() > ROWS_A_TURN && at.elapsed() < TRUST);
+        let count = || self.table.live().filter(|socket| socket.is_listed()).count() as u64;
+        let (_, live) = *self.counted.insert(counted.unwrap_or_else(|| (Instant::now(), count())));
+        Status {
+            live,
+            recent: self.table.recent_len() as u64,
+            clients: clients as u64,
+            forgotten,
+            buffer,
+            peak_fill,
+            past: self.past(),
+            crowd: self.crowd(),
+            since_ns: self.status.since_ns + self.source.epoch_ns(),
+            ..self.status.clone()
+        }
+    }
+
+    /// The same, with what is traced, as the frames of an answer.
+    pub fn status_frames(&mut self, clients: usize) -> Bytes {
+        let mut out = BytesMut::new();
+        Answer::Status(self.status(clients)).encode(&mut out);
+        Answer::Coverage(self.source.coverage()).encode(&mut out);
+        Answer::End.encode(&mut out);
+        out.freeze()
+    }
+}

@@ -1,0 +1,99 @@
+//! Where clients are served: at two counters, each a thread with a desk for events and threads for what blocks.
+
+use super::door::{Admission, Places};
+use super::feed::Desk;
+use super::keeper::Ask;
+use super::workers::Workers;
+use crate::query::Place;
+use crate::sys;
+use std::io;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Events that may wait for the thread of root's clients, and for that of all others: some 200 bytes each.
+const STAFF_EVENTS: usize = 1 << 20;
+const GUEST_EVENTS: usize = 1 << 18;
+/// Threads for what blocks, of either.
+const STAFF_WORKERS: usize = 2;
+const GUEST_WORKERS: usize = 1;
+
+/// Where the clients of some users are served.
+pub struct Counter {
+    /// Its thread.
+    pub thread: Handle,
+    /// Where events wait for its readers.
+    pub desk: Arc<Desk>,
+    /// Its threads for what blocks.
+    pub workers: Workers,
+}
+
+/// Holds a counter's thread: it ends when this is dropped.
+pub struct Open(#[allow(dead_code, reason = "it is there to be dropped")] oneshot::Sender<()>);
+
+impl Counter {
+    /// Root's and the agent's own user's. `confine` is called by its thread first.
+    ///
+    /// # Errors
+    /// No room for its threads.
+    pub fn for_staff(confine: fn()) -> io::Result<(Self, Open)> {
+        let desk = Desk::new(STAFF_EVENTS);
+        Self::open("staff", desk, Workers::new("staff", STAFF_WORKERS, || ())?, confine)
+    }
+
+    /// Everybody else's, with less claim to the processor.
+    ///
+    /// # Errors
+    /// As [`Counter::for_staff`].
+    pub fn for_guests(confine: fn()) -> io::Result<(Self, Open)> {
+        let desk = Desk::new(GUEST_EVENTS);
+        let workers = Workers::new("guests", GUEST_WORKERS, sys::step_back)?;
+        Self::open("guests", desk, workers, move || {
+            sys::step_back();
+            confine();
+        })
+    }
+
+    fn open(
+        name: &str,
+        desk: Desk,
+        workers: Workers,
+        begin: impl FnOnce() + Send + 'static,
+    ) -> io::Result<(Self, Open)> {
+        let desk = Arc::new(desk);
+        let runtime = sys::runtime()?;
+        let thread = runtime.handle().clone();
+        let (open, closed) = oneshot::channel();
+        let serve = Arc::clone(&desk);
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            begin();
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve.serve() => {}
+                    // The sender is dropped, not used.
+                    _ = closed => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+        Ok((Self { thread, desk, workers }, Open(open)))
+    }
+}
+
+/// What a client needs to be served.
+pub struct House<L> {
+    /// Who is served.
+    pub admission: Admission,
+    /// The places.
+    pub places: Arc<Places>,
+    /// Where root and the agent's own user are served, and where all others are.
+    pub staff: Counter,
+    /// See `staff`.
+    pub guests: Counter,
+    /// Where this process's numbers are true.
+    pub place: Place,
+    /// To the task that owns the table.
+    pub asks: mpsc::Sender<Ask>,
+    /// The kernel's lists.
+    pub lists: Arc<L>,
+}

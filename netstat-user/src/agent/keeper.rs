@@ -1,0 +1,306 @@
+//! The task that owns the table: it folds what happens, has the kernel's lists read when they are due, and answers the clients' tasks.
+
+use super::door::Places;
+use super::feed::{Budget, Desk, Feed, Wish};
+use super::fold::Fold;
+use super::pace::{Pace, Waiting};
+use super::sight::Sight;
+use super::workers::Workers;
+use super::{Lists, Lookup, Notice, ROWS_A_TURN, Settings, Signal, Snapshot, Source, TICK, TICK_READ, TableWish};
+use crate::model::NamespaceTables;
+use crate::query::{Health, Status};
+use crate::sys;
+use bytes::Bytes;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+/// How long clients may take for the last of their answers.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How often closed sockets that are too old are dropped, and how often it is looked whether the kernel left out runs of the programs: what those
+/// would have recorded, only a listing shows.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A question of a client's task.
+pub enum Ask {
+    /// What is true now.
+    Table {
+        /// What of it.
+        wish: TableWish,
+        /// What the client is shown.
+        sight: Sight,
+        /// Whether its listing waits for no pause.
+        hurry: bool,
+        /// To the client.
+        answer: oneshot::Sender<Snapshot>,
+    },
+    /// What happens from now on.
+    Events {
+        /// What of it.
+        wish: Wish,
+        /// Of the client's user.
+        budget: Arc<Budget>,
+        /// Of the client's thread.
+        desk: Arc<Desk>,
+        /// To the client.
+        answer: oneshot::Sender<Arc<Feed>>,
+    },
+    /// How the agent is, as frames.
+    Status {
+        /// To the client.
+        answer: oneshot::Sender<Bytes>,
+    },
+    /// How the kernel programs fare.
+    Health {
+        /// To the client.
+        answer: oneshot::Sender<Health>,
+    },
+    /// Whom events recorded as the owners of rows that nobody holds; of this user's sockets only, where one is given.
+    Recorded {
+        /// The rows.
+        spaces: Vec<NamespaceTables>,
+        /// The user.
+        uid: Option<u32>,
+        /// To the client.
+        answer: oneshot::Sender<Vec<NamespaceTables>>,
+    },
+    /// A reader of events wants those that have been recorded, and no more.
+    Finish {
+        /// The reader.
+        feed: Arc<Feed>,
+        /// Its thread's.
+        desk: Arc<Desk>,
+    },
+    /// A reader of events has been dropped.
+    ReaderDropped,
+}
+
+/// A table that is asked for, and waits for the listing that makes it as new as it is to be.
+struct TableAsk {
+    wish: TableWish,
+    sight: Sight,
+    hurry: bool,
+    answer: oneshot::Sender<Snapshot>,
+}
+
+/// A listing, with those who wait for it.
+type Listed = (Lookup, Vec<TableAsk>);
+
+/// The task.
+pub struct Keeper<S, L> {
+    fold: Fold<S>,
+    lists: Arc<L>,
+    lister: Workers,
+    places: Arc<Places>,
+    pace: Pace,
+    waiting: Vec<TableAsk>,
+    /// Runs that the kernel left out when it was last looked, and when to look again.
+    missed: u64,
+    look_at: Instant,
+}
+
+/// Ticks as often as a reader of events wants.
+fn ticks(is_read: bool) -> Interval {
+    let mut tick = tokio::time::interval(if is_read { TICK_READ } else { TICK });
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+impl<S: Source, L: Lists> Keeper<S, L> {
+    /// A task that has not begun.
+    ///
+    /// # Errors
+    /// The source's, or no room for the thread that reads the lists.
+    pub fn new(
+        source: S,
+        lists: Arc<L>,
+        desks: [Arc<Desk>; 2],
+        places: Arc<Places>,
+        settings: &Settings,
+    ) -> io::Result<Self> {
+        let (missed, now) = (source.missed(), Instant::now());
+        Ok(Self {
+            fold: Fold::new(source, desks, settings)?,
+            lists,
+            lister: Workers::new("lists", 1, || ())?,
+            places,
+            pace: Pace::new(settings.poll, now),
+            waiting: Vec::new(),
+            missed,
+            look_at: now + LOOK,
+        })
+    }
+
+    /// Works until it is to stop; `door` lets clients in, and does not end by itself.
+    ///
+    /// # Errors
+    /// The source's, or nobody can be let in any more.
+    pub async fn run(
+        mut self,
+        mut signals: mpsc::Receiver<Signal>,
+        mut asked: mpsc::Receiver<Ask>,
+        mut door: JoinHandle<io::Result<()>>,
+        mut notice: impl FnMut(Notice),
+    ) -> io::Result<Status> {
+        let (listed, mut listings) = mpsc::channel(1);
+        let mut is_read = false;
+        let mut tick = ticks(is_read);
+        self.look(&listed)?;
+        loop {
+            let due = self.pace.due(self.waits());
+            let due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                signal = signals.recv() => match signal {
+                    Some(Signal::Resync) => {
+                        self.pace.reload();
+                        notice(Notice::Reloading);
+                    }
+                    Some(Signal::Stop) | None => break,
+                },
+                () = self.fold.source.ready() => self.drain(false)?,
+                _ = tick.tick() => self.drain(false)?,
+                Some(found) = listings.recv() => if self.found(found)? {
+                    notice(Notice::Ready);
+                },
+                Some(ask) = asked.recv() => self.ask(ask)?,
+                _ = &mut door => return Err(io::Error::other("nobody can be let in any more")),
+                () = due => {}
+            }
+            self.look_around();
+            if self.pace.due(self.waits()).is_some_and(|due| due <= Instant::now()) {
+                self.look(&listed)?;
+            }
+            if is_read != self.fold.is_read() {
+                is_read = !is_read;
+                tick = ticks(is_read);
+            }
+        }
+        door.abort();
+        self.end(asked).await
+    }
+
+    /// Folds and hands over what has been recorded, and waits for clients to take it.
+    async fn end(mut self, asked: mpsc::Receiver<Ask>) -> io::Result<Status> {
+        self.drain(true)?;
+        self.fold.end_readers();
+        let status = self.fold.status(self.places.taken());
+        // Who waits for the table has no answer to come; who is being answered, or gets the end of the events, takes it.
+        drop(asked);
+        self.waiting.clear();
+        let until = Instant::now() + FAREWELL;
+        while self.places.taken() > 0 && Instant::now() < until {
+            tokio::time::sleep(TICK_READ).await;
+        }
+        Ok(status)
+    }
+
+    /// Who waits for the next listing.
+    fn waits(&self) -> Waiting {
+        match (&self.waiting[..], self.waiting.iter().any(|ask| ask.hurry)) {
+            ([], _) => Waiting::None,
+            (_, false) => Waiting::User,
+            (_, true) => Waiting::Staff,
+        }
+    }
+
+    fn drain(&mut self, all: bool) -> io::Result<()> {
+        if self.fold.drain(all)? {
+            self.pace.want();
+        }
+        Ok(())
+    }
+
+    /// What is to be looked at now and then.
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK;
+        self.fold.expire();
+        let before = std::mem::replace(&mut self.missed, self.fold.source.missed());
+        if self.missed > before {
+            self.pace.want();
+        }
+    }
+
+    /// Begins to read the kernel's lists. All events recorded before are folded first.
+    fn look(&mut self, listed: &mpsc::Sender<Listed>) -> io::Result<()> {
+        self.drain(true)?;
+        self.pace.begin(Instant::now());
+        self.fold.begin_listing();
+        let (lists, listed) = (Arc::clone(&self.lists), listed.clone());
+        let asks = std::mem::take(&mut self.waiting);
+        self.lister.hand(move || {
+            let found = lists.list();
+            // The agent may have ended meanwhile.
+            let _ = listed.blocking_send((found, asks));
+        });
+        Ok(())
+    }
+
+    /// Folds in a listing, and answers those who waited for it. Returns whether it was the first, or a reload's.
+    fn found(&mut self, (mut lookup, asks): Listed) -> io::Result<bool> {
+        if self.fold.end_listing(&mut lookup)? {
+            self.pace.want();
+        }
+        asks.into_iter().for_each(|ask| self.show(ask));
+        // Large lists are not freed here, and what they took is given back.
+        let much = lookup.listing.rows.len() > 16 * ROWS_A_TURN;
+        self.lister.hand(move || {
+            drop(lookup);
+            if much {
+                sys::give_back_memory();
+            }
+        });
+        Ok(self.pace.end(Instant::now()))
+    }
+
+    /// Answers with the table.
+    fn show(&mut self, TableAsk { wish, sight, answer, .. }: TableAsk) {
+        // Whoever asked may have gone.
+        drop(answer.send(self.fold.snapshot(&wish, &sight)));
+    }
+
+    /// Answers, now or once the kernel's lists have been read; whoever asked may have gone.
+    fn ask(&mut self, ask: Ask) -> io::Result<()> {
+        match ask {
+            Ask::Table { wish, sight, hurry, answer } => {
+                // What the kernel has recorded until now, or lost, is part of the answer.
+                self.drain(true)?;
+                let ask = TableAsk { wish, sight, hurry, answer };
+                if wish.live && !self.fold.is_listed_within(wish.age_ns) {
+                    self.waiting.push(ask);
+                } else {
+                    self.show(ask);
+                }
+            }
+            Ask::Recorded { mut spaces, uid, answer } => {
+                self.drain(true)?;
+                self.fold.add_recorded(&mut spaces, uid);
+                drop(answer.send(spaces));
+            }
+            Ask::Events { wish, budget, desk, answer } => {
+                if let Err(feed) = answer.send(desk.join(wish, budget)) {
+                    feed.leave();
+                }
+            }
+            Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),
+            Ask::Health { answer } => drop(answer.send(self.fold.source.health())),
+            Ask::Finish { feed, desk } => {
+                self.drain(true)?;
+                desk.end(feed);
+            }
+            Ask::ReaderDropped => self.fold.reader_dropped(),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Clients are let in: each connection becomes a task at its counter, or is refused.
+
+use super::client::Client;
+use super::door::Full;
+use super::house::House;
+use super::sight::Peer;
+use super::{Lists, TICK};
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+impl<L: Lists> House<L> {
+    /// Lets clients in from here on.
+    pub fn open(self: Arc<Self>, listener: UnixListener) -> JoinHandle<io::Result<()>> {
+        let thread = self.staff.thread.clone();
+        thread.spawn(async move {
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            loop {
+                // Out of descriptors, or a client that has gone already: neither is the end of the agent.
+                match listener.accept().await {
+                    Ok((stream, _)) => self.welcome(stream),
+                    Err(_) => tokio::time::sleep(TICK).await,
+                }
+            }
+        })
+    }
+
+    /// Serves a connection on a task of its own, or refuses it. Runs on the thread of the staff.
+    fn welcome(self: &Arc<Self>, stream: UnixStream) {
+        let Ok(peer) = stream.peer_cred() else { return };
+        let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
+        let peer = Peer { uid: peer.uid(), gid: peer.gid(), pid };
+        let is_staff = self.admission.is_staff(&peer);
+        let counter = if is_staff { &self.staff } else { &self.guests };
+        let seat = match self.admission.admits(&peer, &stream) {
+            false => Err("this user may not ask: see --mode and --group of netstat-user agent".to_owned()),
+            true => self.places.take(peer.uid, is_staff).map_err(|full: Full| full.to_string()),
+        };
+        let refusal = seat.as_ref().err().and_then(|_| self.places.refusal());
+        if seat.is_err() && refusal.is_none() {
+            return;
+        }
+        // A connection belongs to the thread that serves it.
+        let Ok(stream) = stream.into_std() else { return };
+        let house = Arc::clone(self);
+        counter.thread.spawn(async move {
+            let Ok(stream) = UnixStream::from_std(stream) else { return };
+            let mut client = Client { stream, house, peer, is_staff };
+            // A client that goes in the middle is its own affair.
+            let _ = match seat {
+                Ok(seat) => client.serve(&seat).await,
+                Err(reason) => client.refuse(&reason).await,
+            };
+            drop(refusal);
+        });
+    }
+}

@@ -1,0 +1,248 @@
+//! The agent's protocol from the asking side: one request per connection, and its answers as they come.
+
+mod lists;
+mod stream;
+mod tables;
+
+pub use lists::{History, cgroups, closed, health, live, shares_all};
+pub use stream::{EventStream, coverage};
+pub use tables::{Holders, Tables};
+
+use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
+use bytes::{Bytes, BytesMut};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long the agent may take to begin its answer, and to send a part of it. One that is alive does both at once; one that hangs must
+/// not take a table with it.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a full queue of clients is waited for.
+const QUEUE: Duration = Duration::from_millis(500);
+/// Bytes read at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Why the agent did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody is behind the socket, or may be asked, or the connection broke.
+    #[error("{}", said(.0))]
+    Io(#[from] io::Error),
+    /// It refused, and said why.
+    #[error("{}", .0.reason)]
+    Refused(Denial),
+    /// What it said is of another language.
+    #[error("{0}")]
+    Query(#[from] QueryError),
+    /// Its process is another user's, and neither root's nor ours.
+    #[error("its process runs as user {0}: only an agent of root or of one's own is believed")]
+    Stranger(u32),
+    /// Its answer is one to another request.
+    #[error("it answers another question than it was asked")]
+    OffTopic,
+    /// Its process or user numbers are not the ones that this process sees.
+    #[error("it runs in another PID or user namespace, where processes and users have other numbers")]
+    Elsewhere,
+}
+
+/// The kernel's words without the number.
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it does not answer in time".into(),
+        io::ErrorKind::UnexpectedEof => "it has ended".into(),
+        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+    }
+}
+
+/// Where this process's numbers are true; zeroes where that cannot be told.
+pub fn place() -> Place {
+    let inode = |namespace: &str| fs::metadata(Path::new("/proc/self/ns").join(namespace)).map_or(0, |ns| ns.ino());
+    Place { pidns: inode("pid"), userns: inode("user") }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub struct Asking {
+    reader: BufReader<UnixStream>,
+    place: Place,
+}
+
+impl Asking {
+    /// Asks the agent behind `path`.
+    ///
+    /// # Errors
+    /// It does not begin to answer.
+    pub fn new(path: &Path, request: &Request) -> Result<Self, AskError> {
+        Self::within(PATIENCE, path, request)
+    }
+
+    /// Asks the agent behind `path`, which is to begin its answer within this time.
+    ///
+    /// # Errors
+    /// As [`Asking::new`].
+    pub fn within(patience: Duration, path: &Path, request: &Request) -> Result<Self, AskError> {
+        let mut stream = connect(path)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut out = BytesMut::new();
+        request.encode(&mut out);
+        stream.write_all(&out)?;
+        let reader = BufReader::with_capacity(BUFFER, stream);
+        let mut asking = Self { reader, place: Place { pidns: 0, userns: 0 } };
+        match asking.answer()? {
+            Answer::Begin(place) => asking.place = place,
+            _ => return Err(AskError::OffTopic),
+        }
+        asking.reader.get_ref().set_read_timeout(Some(PATIENCE))?;
+        Ok(asking)
+    }
+
+    /// Whether the agent's process and user numbers are ours.
+    pub fn is_here(&self) -> bool {
+        self.place == place() && self.place.pidns != 0 && self.place.userns != 0
+    }
+
+    /// The next answer.
+    ///
+    /// # Errors
+    /// A refusal is one.
+    pub fn answer(&mut self) -> Result<Answer, AskError> {
+        let mut head = [0; 4];
+        self.reader.read_exact(&mut head)?;
+        let len = u32::from_le_bytes(head) as usize;
+        if len > MAX_ANSWER {
+            return Err(QueryError::Length(len).into());
+        }
+        let mut body = vec![0; len];
+        self.reader.read_exact(&mut body)?;
+        match Answer::decode(Bytes::from(body))? {
+            Answer::Refused(denial) => Err(AskError::Refused(denial)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Hands over every answer until the last one, but for those that this release does not know, and closes the connection.
+    ///
+    /// # Errors
+    /// The agent's, or what `take` says of an answer.
+    pub fn each(mut self, mut take: impl FnMut(Answer) -> Result<(), AskError>) -> Result<(), AskError> {
+        loop {
+            match self.answer()? {
+                Answer::End => break,
+                Answer::Unknown(_) => {}
+                answer => take(answer)?,
+            }
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Waits until the agent has closed its side: only then does the kernel no longer list the connection.
+    pub fn close(mut self) {
+        // All has been said; a connection that breaks is closed too.
+        let _ = self.reader.read(&mut [0]);
+    }
+
+    /// The connection, to be read on by other means, and what of it has been read already.
+    pub fn into_parts(self) -> (UnixStream, BytesMut) {
+        let read = BytesMut::from(self.reader.buffer());
+        (self.reader.into_inner(), read)
+    }
+}
+
+/// Connects without waiting for an agent that hangs with a full queue of clients, as connect(2) would for ever.
+///
+/// # Errors
+/// The kernel's: `ConnectionRefused` where there is a socket and nobody behind it, `WouldBlock` where the queue stays full. And
+/// [`AskError::Stranger`]: whoever may write to the folder of the path could answer there.
+pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
+    let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
+    let until = Instant::now() + QUEUE;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            outcome => break outcome.map_err(io::Error::from)?,
+        }
+    }
+    // Of the process that made the socket listen (unix(7)).
+    let server = rustix::net::sockopt::socket_peercred(&socket).map_err(io::Error::from)?.uid;
+    if !server.is_root() && server != rustix::process::geteuid() {
+        return Err(AskError::Stranger(server.as_raw()));
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// The path of an agent that reads one request and gives `answer`.
+    fn agent(answer: BytesMut) -> PathBuf {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let path = std::env::temp_dir().join(format!("netstat-user-asking-{}-{number}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4];
+            stream.read_exact(&mut head).unwrap();
+            stream.read_exact(&mut vec![0; u32::from_le_bytes(head) as usize]).unwrap();
+            stream.write_all(&answer).unwrap();
+        });
+        path
+    }
+
+    fn frames(answers: &[Answer]) -> BytesMut {
+        let mut out = BytesMut::new();
+        answers.iter().for_each(|answer| answer.encode(&mut out));
+        out
+    }
+
+    fn ask(answer: BytesMut) -> Result<Asking, AskError> {
+        let path = agent(answer);
+        let asked = Asking::new(&path, &Request::Status);
+        fs::remove_file(path).unwrap();
+        asked
+    }
+
+    #[test]
+    fn answers_come_one_by_one_until_the_connection_ends() {
+        let mut asking = ask(frames(&[Answer::Begin(place()), Answer::Dropped(7), Answer::End])).unwrap();
+        assert!(asking.is_here());
+        assert_eq!(asking.answer().unwrap(), Answer::Dropped(7));
+        assert_eq!(asking.answer().unwrap(), Answer::End);
+        assert_eq!(asking.answer().unwrap_err().to_string(), "it has ended");
+        asking.close();
+    }
+
+    #[test]
+    fn an_agent_elsewhere_is_known_for_one() {
+        let Place { pidns, userns } = place();
+        for elsewhere in [Place { pidns: pidns + 1, userns }, Place { pidns, userns: userns + 1 }] {
+            assert!(!ask(frames(&[Answer::Begin(elsewhere)])).unwrap().is_here());
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_answer_is_an_error() {
+        let why = |answer: BytesMut| ask(answer).err().unwrap().to_string();
+        assert_eq!(why(frames(&[Answer::Refused(Denial::new("too many"))])), "too many");
+        assert_eq!(why(frames(&[Answer::End])), "it answers another question than it was asked");
+        assert_eq!(why(BytesMut::new()), "it has ended");
+        assert!(why(BytesMut::from(&[2, 0, 0, 0, 77, 1][..])).starts_with("version 77 "));
+        assert!(why(BytesMut::from(&[0xff; 64][..])).ends_with("longer than allowed"));
+        assert!(Asking::new(Path::new("/nonexistent/agent"), &Request::Status).is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! Tables and holders, put together from the frames they come in.
+
+use super::{AskError, Asking};
+use crate::model::{NamespaceTables, RowsWanted, SocketTable};
+use crate::query::{Answer, Request};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// The tables that were asked for.
+#[derive(Debug)]
+pub struct Tables {
+    asking: Asking,
+    wanted: RowsWanted,
+}
+
+impl Tables {
+    /// Asks for the rows of one network namespace or of all, `recorded` with the owners that events recorded. The agent is to begin its answer within
+    /// `patience`.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn ask(
+        path: &Path,
+        patience: Duration,
+        wanted: &RowsWanted,
+        netns: Option<u32>,
+        recorded: bool,
+    ) -> Result<Self, AskError> {
+        let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
+        Ok(Self { asking: Asking::within(patience, path, &request)?, wanted: wanted.clone() })
+    }
+
+    /// Whether the agent's process and user numbers are ours.
+    pub fn is_here(&self) -> bool {
+        self.asking.is_here()
+    }
+
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// The agent does not answer as it should.
+    pub fn read(mut self) -> Result<Vec<NamespaceTables>, AskError> {
+        let spaces = spaces(&self.wanted, || self.asking.answer())?;
+        self.asking.close();
+        Ok(spaces)
+    }
+}
+
+/// The processes that hold sockets, which were asked for.
+#[derive(Debug)]
+pub struct Holders(Asking);
+
+impl Holders {
+    /// Asks for them. The agent is to begin its answer within `patience`.
+    ///
+    /// # Errors
+    /// It does not, or its process numbers are not ours.
+    pub fn ask(path: &Path, patience: Duration) -> Result<Self, AskError> {
+        let asking = Asking::within(patience, path, &Request::Holders)?;
+        if asking.is_here() { Ok(Self(asking)) } else { Err(AskError::Elsewhere) }
+    }
+
+    /// Process and inode of every link, in the order of /proc.
+    ///
+    /// # Errors
+    /// The agent does not answer as it should.
+    pub fn read(self) -> Result<Vec<(u32, u64)>, AskError> {
+        let mut all = Vec::new();
+        self.0.each(|answer| match answer {
+            Answer::Links(links) => {
+                all.extend(links.into_iter().map(|link| (link.pid, link.inode)));
+                Ok(())
+            }
+            _ => Err(AskError::OffTopic),
+        })?;
+        Ok(all)
+    }
+}
+
+/// Puts the answers together again.
+fn spaces(
+    wanted: &RowsWanted,
+    mut next: impl FnMut() -> Result<Answer, AskError>,
+) -> Result<Vec<NamespaceTables>, AskError> {
+    let mut spaces: Vec<NamespaceTables> = Vec::new();
+    // The table whose rows come.
+    let mut table = SocketTable::default();
+    loop {
+        let answer = next()?;
+        if matches!(answer, Answer::Unknown(_)) {
+            continue;
+        }
+        if let Answer::Namespace { netns, name } = answer {
+            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
+            continue;
+        }
+        if answer == Answer::End {
+            let whole = spaces.iter().all(|space| space.tables.len() == wanted.protos.len());
+            return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
+        }
+        let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
+        let expected = wanted.protos.get(space.tables.len()).copied();
+        match answer {
+            Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
+                let before = table.rows.len() as u32;
+                table.recorded.extend(recorded.into_iter().map(|(at, owner)| (before + at, owner)));
+                if before == 0 {
+                    table.rows = rows;
+                } else {
+                    table.rows.extend(rows);
+                }
+            }
+            Answer::TableEnd { proto, bogus } if expected == Some(proto) => {
+                table.bogus = bogus as usize;
+                space.tables.push((proto, Ok(std::mem::take(&mut table))));
+            }
+            Answer::NoTable { proto, errno } if expected == Some(proto) => {
+                let error = match errno {
+                    0 => io::ErrorKind::Other.into(),
+                    errno => io::Error::from_raw_os_error(errno.cast_signed()),
+                };
+                space.tables.push((proto, Err(error)));
+            }
+            _ => return Err(AskError::OffTopic),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow, Timer};
+
+    fn row(proto: Proto, inode: u64) -> SocketRow {
+        let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
+        SocketRow {
+            proto,
+            local: end,
+            remote: end,
+            state: 1,
+            recv_q: 0,
+            send_q: 0,
+            uid: 0,
+            inode,
+            timer: Timer::default(),
+            cookie: None,
+            netns: None,
+        }
+    }
+
+    fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
+        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp6], peer: None };
+        let mut answers = answers.into_iter();
+        spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
+    }
+
+    fn tables() -> Vec<Answer> {
+        let owner = Owner { pid: 7, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None };
+        let part = |rows: [u64; 2], at| Answer::Rows {
+            proto: Proto::Tcp,
+            rows: rows.map(|inode| row(Proto::Tcp, inode)).to_vec(),
+            recorded: vec![(at, owner)],
+        };
+        vec![
+            Answer::Namespace { netns: 5, name: Some(b"blue".to_vec()) },
+            part([1, 0], 1),
+            part([0, 4], 0),
+            Answer::TableEnd { proto: Proto::Tcp, bogus: 2 },
+            Answer::NoTable { proto: Proto::Udp6, errno: 2 },
+        ]
+    }
+
+    #[test]
+    fn the_parts_of_a_table_are_put_together() {
+        let spaces = read([tables(), vec![Answer::End]].concat()).unwrap();
+        let [NamespaceTables { netns: Some(5), name: Some(_), tables }] = &spaces[..] else { panic!("{spaces:?}") };
+        let tcp = tables[0].1.as_ref().unwrap();
+        assert_eq!(tcp.rows.iter().map(|row| row.inode).collect::<Vec<_>>(), [1, 0, 0, 4]);
+        assert_eq!((tcp.bogus, tcp.recorded.iter().map(|(at, _)| *at).collect::<Vec<_>>()), (2, vec![1, 2]));
+        assert_eq!(tables[1].1.as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_not_whole_or_not_asked_for_is_no_table() {
+        let all = tables();
+        assert!(read(all[..4].iter().cloned().chain([Answer::End]).collect()).is_err(), "a table is missing");
+        assert!(read(all[1..].to_vec()).is_err(), "rows of no namespace");
+        let other = Answer::TableEnd { proto: Proto::Raw, bogus: 0 };
+        assert!(read([&all[..1], &[other]].concat()).is_err(), "another protocol");
+        assert!(read(all).is_err(), "no end");
+    }
+}

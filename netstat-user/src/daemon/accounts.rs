@@ -1,0 +1,98 @@
+//! Users and groups by name or number, as the C library knows them (NSS).
+
+use nix::unistd::{Group, Uid, User};
+
+/// Why there is no such user.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// Nobody has this name or number.
+    #[error("agent: there is no user '{0}': give --user a name or number that is there")]
+    Absent(String),
+    /// The C library cannot look it up.
+    #[error("agent: user '{name}': {error}")]
+    Lookup {
+        /// Name or number.
+        name: String,
+        /// Why.
+        #[source]
+        error: nix::Error,
+    },
+}
+
+/// A user by name or number. `None` for the one that is taken by itself and is not there.
+///
+/// # Errors
+/// One that was asked for and is not there.
+pub fn user(wanted: Option<&str>) -> Result<Option<User>, UserError> {
+    let name = wanted.unwrap_or(SERVICE);
+    let found = match name.parse() {
+        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
+        Err(_) => User::from_name(name),
+    };
+    match (found, wanted) {
+        (Ok(Some(user)), _) => Ok(Some(user)),
+        (_, None) => Ok(None),
+        (Ok(None), Some(name)) => Err(UserError::Absent(name.into())),
+        (Err(error), Some(name)) => Err(UserError::Lookup { name: name.into(), error }),
+    }
+}
+
+/// The user that the agent runs as where there is one of this name.
+pub const SERVICE: &str = "netstat-user";
+
+/// Why there is no such group.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum GroupError {
+    /// No group has this name or number.
+    #[error("agent: there is no group '{0}': give its number")]
+    Absent(String),
+    /// The C library cannot look it up.
+    #[error("agent: group '{name}': {error}")]
+    Lookup {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        error: nix::Error,
+    },
+}
+
+/// A group by number, or by name.
+///
+/// # Errors
+/// No group has this name or number.
+pub fn group(name: &str) -> Result<u32, GroupError> {
+    match name.parse() {
+        // No group has the number that means none.
+        Ok(u32::MAX) => return Err(GroupError::Absent(name.into())),
+        Ok(gid) => return Ok(gid),
+        Err(_) => {}
+    }
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(GroupError::Absent(name.into())),
+        Err(error) => Err(GroupError::Lookup { name: name.into(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_looked_up_by_name_and_number() {
+        assert_eq!(user(Some("root")).unwrap().unwrap().uid, Uid::from_raw(0));
+        assert_eq!(user(Some("0")).unwrap().unwrap().name, "root");
+        assert!(user(Some("no-such-user")).unwrap_err().to_string().contains("--user"));
+        assert!(user(None).is_ok());
+    }
+
+    #[test]
+    fn groups_by_number_and_name() {
+        assert_eq!((group("7"), group("0"), group("4294967294")), (Ok(7), Ok(0), Ok(u32::MAX - 1)));
+        assert_eq!(group("root"), Ok(0));
+        for none in ["4294967295", "4294967296", "no such group", "-1", ""] {
+            assert_eq!(group(none), Err(GroupError::Absent(none.into())));
+        }
+    }
+}

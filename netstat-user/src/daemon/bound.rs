@@ -1,0 +1,199 @@
+//! The file of the agent's socket: made where nobody else can put something in its place, its mode and group set by descriptor, and
+//! removed at the end.
+
+mod folder;
+
+use crate::client::{self, AskError};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fstat, openat, statat, unlinkat};
+use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The kernel's.
+    #[error("agent: {}: {}", .0.display(), reason(.1))]
+    Io(PathBuf, #[source] io::Error),
+    /// A folder in which somebody else could put something in the place of the socket.
+    #[error(
+        "agent: {}: {whose}, who could put something in the place of the socket: give a --socket in a folder of root's",
+        .path.display()
+
+    )]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+        /// Who else writes there.
+        whose: String,
+    },
+    /// Something else is there.
+    #[error("agent: {} is there and is no socket: give another --socket", .0.display())]
+    NoSocket(PathBuf),
+    /// An agent answers there.
+    #[error("agent: another agent answers on {}: stop it, or give another --socket", .0.display())]
+    Taken(PathBuf),
+    /// The path ends in no name.
+    #[error("agent: {}: give the path of a file as --socket", .0.display())]
+    Nameless(PathBuf),
+}
+
+fn reason(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// The socket's file, removed at the end.
+#[derive(Debug)]
+pub struct Bound {
+    listener: Option<UnixListener>,
+    folder: OwnedFd,
+    name: OsString,
+    /// Device and inode of the file we made: another agent's is left alone.
+    made: (u64, u64),
+}
+
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+impl Bound {
+    /// Binds a socket to the path; its folder is made where it is missing, for `user` if the process is to run as another one later.
+    ///
+    /// # Errors
+    /// A [`BindError`] that names the path and the way out.
+    pub fn new(path: &Path, mode: u32, group: Option<u32>, user: Option<u32>) -> Result<Self, BindError> {
+        let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
+        let name = path.file_name().ok_or_else(|| BindError::Nameless(path.into()))?.to_owned();
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder::reach(parent, user)?;
+        make_room(&folder, &name, path)?;
+        // Nobody gets in before the mode is set.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = listener.map_err(|error| BindError::Io(path.into(), error))?;
+        // From here on by descriptor: the path may lead elsewhere by now.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&folder, &name, flags, Mode::empty()).map_err(said)?;
+        let stat = fstat(&file).map_err(said)?;
+        let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !ours || FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            return Err(BindError::Shared { path: parent.into(), whose: "somebody else writes there".into() });
+        }
+        let bound = Self { listener: Some(listener), folder, name, made: identity(&stat) };
+        if let Some(group) = group {
+            let group = Some(rustix::fs::Gid::from_raw(group));
+            rustix::fs::chownat(&file, "", None::<Uid>, group, AtFlags::EMPTY_PATH).map_err(said)?;
+        }
+        set_mode(&bound, &file, mode).map_err(|error| BindError::Io(path.into(), error))?;
+        Ok(bound)
+    }
+
+    /// The listening socket, once.
+    pub fn listener(&mut self) -> Option<UnixListener> {
+        self.listener.take()
+    }
+}
+
+/// fchmod(2) refuses what is opened as a path only; its link in /proc leads to the file itself, whatever stands under its name.
+fn set_mode(bound: &Bound, file: &OwnedFd, mode: u32) -> io::Result<()> {
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match std::fs::set_permissions(link, Permissions::from_mode(mode)) {
+        // Without /proc by name, in a folder where only we can write.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(rustix::fs::chmodat(&bound.folder, &bound.name, Mode::from_raw_mode(mode), AtFlags::empty())?)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Removes the socket that an agent has left behind.
+fn make_room(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), BindError> {
+    let Ok(file) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+    if FileType::from_raw_mode(file.st_mode) != FileType::Socket {
+        return Err(BindError::NoSocket(path.into()));
+    }
+    match client::connect(path) {
+        Err(AskError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        // One that is too busy to take another client is there too.
+        _ => return Err(BindError::Taken(path.into())),
+    }
+    // Not what somebody else has put there meanwhile.
+    let now = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    if now.is_ok_and(|now| identity(&now) == identity(&file)) {
+        unlinkat(folder, name, AtFlags::empty()).map_err(|error| BindError::Io(path.into(), error.into()))?;
+    }
+    Ok(())
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let there = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        if there.is_ok_and(|there| identity(&there) == self.made) {
+            // What cannot be removed is replaced by the next agent.
+            let _ = unlinkat(&self.folder, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    pub fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("netstat-user-bound-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_folder_and_the_socket_have_their_modes_whatever_the_umask() {
+        let root = scratch("modes");
+        let path = root.join("a/b/agent.sock");
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o7777;
+        let bound = Bound::new(&path, 0o660, None, None).unwrap();
+        assert_eq!((mode(&root.join("a")), mode(&root.join("a/b")), mode(&path)), (0o755, 0o755, 0o660));
+        assert!(matches!(Bound::new(&path, 0o600, None, None), Err(BindError::Taken(_))));
+        drop(bound);
+        assert!(!path.exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let root = scratch("links");
+        let (victim, path) = (root.join("victim"), root.join("agent.sock"));
+        fs::write(&victim, "").unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
+        symlink(&victim, &path).unwrap();
+        assert!(matches!(Bound::new(&path, 0o666, None, None), Err(BindError::NoSocket(_))));
+        assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o600);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn where_others_write_no_socket_is_made() {
+        let root = scratch("shared");
+        let path = root.join("agent.sock");
+        fs::set_permissions(&root, Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(Bound::new(&path, 0o600, None, None), Err(BindError::Shared { .. })));
+        fs::set_permissions(&root, Permissions::from_mode(0o1777)).unwrap();
+        drop(Bound::new(&path, 0o600, None, None).unwrap());
+        if rustix::process::geteuid().is_root() {
+            fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+            std::os::unix::fs::chown(&root, Some(65_534), None).unwrap();
+            let error = Bound::new(&path, 0o600, None, None).unwrap_err().to_string();
+            assert!(error.contains("user 65534's") && error.contains("--socket"), "{error}");
+            assert!(!path.exists());
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,308 @@
+//! Why something of the kernel cannot be used: each error keeps its cause, knows whether the kernel simply does not support what was asked for, and
+//! knows what mends it.
+
+use super::btf::BtfError;
+use crate::model::Refused;
+use aya::programs::ProgramError;
+use std::{error::Error, io, path::PathBuf, sync::Arc};
+
+/// Why the kernel does not offer something that programs are attached with.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Lacking {
+    /// A file that cannot be read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// A filesystem that is not there and cannot be mounted.
+    #[error("{0}")]
+    Mount(#[source] Arc<io::Error>),
+    /// Type information that cannot be read.
+    #[error("{}: {error}", path.display())]
+    Types {
+        /// Where it was found.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: BtfError,
+    },
+    /// Type information that aya cannot read.
+    #[error("it cannot be parsed")]
+    Unparsed,
+    /// A tracepoint's record is laid out in another way than the programs know.
+    #[error("{}: {field} is not at offset {offset}", path.display())]
+    Layout {
+        /// The description of the record.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// Where the programs look for it.
+        offset: u32,
+    },
+    /// The kernel shows nothing of its memory.
+    #[error("the kernel is locked down (confidentiality)")]
+    Locked,
+}
+
+impl Lacking {
+    /// A filesystem that cannot be had.
+    pub fn mount(error: io::Error) -> Self {
+        Self::Mount(Arc::new(error))
+    }
+
+    /// A file that cannot be read.
+    pub fn file(path: impl Into<PathBuf>, error: io::Error) -> Self {
+        Self::File { path: path.into(), error: Arc::new(error) }
+    }
+
+    /// Whether this is how the kernel or the machine is set up, and no failure on the way to find out.
+    fn is_unsupported(&self) -> bool {
+        match self {
+            Self::File { error, .. } | Self::Mount(error) => is_unsupported(error),
+            Self::Types { .. } | Self::Unparsed => false,
+            Self::Layout { .. } | Self::Locked => true,
+        }
+    }
+}
+
+/// Why a variant of a hook, or an iterator, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The kernel gives no type information.
+    #[error("needs the kernel's BTF: {0}")]
+    NoBtf(#[source] Lacking),
+    /// The kernel has no such tracepoint or function, or another one than the programs know.
+    #[error("this kernel has no {0} as the programs know it")]
+    Prototype(&'static str),
+    /// tracefs cannot be read.
+    #[error("needs tracefs: {0}")]
+    NoTracefs(#[source] Lacking),
+    /// There is no cgroup2 hierarchy.
+    #[error("needs a cgroup2 hierarchy: {0}")]
+    NoCgroup(#[source] Lacking),
+    /// Another program is attached to the cgroup and keeps all others out.
+    #[error(
+        "program {id} ({name}) is attached alone to the root of the cgroups, without BPF_F_ALLOW_MULTI: it lets no other program in"
+    )]
+    Alone {
+        /// Its number.
+        id: u32,
+        /// Its name.
+        name: String,
+    },
+    /// The object is not the one this program was built for.
+    #[error("the kernel object lacks {0}: rebuild it with cargo xtask ebpf")]
+    Lacks(&'static str),
+    /// The kernel does not load it.
+    #[error("load: {error}{}", complaint.as_ref().map_or_else(String::new, |complaint| format!(": {complaint}")))]
+    Load {
+        /// The kernel's error.
+        #[source]
+        error: io::Error,
+        /// The verifier's complaint.
+        complaint: Option<String>,
+    },
+    /// The kernel does not attach it.
+    #[error("attach: {}", causes(&**.0))]
+    Attach(#[source] Box<ProgramError>),
+    /// An iterator that was attached cannot be run.
+    #[error("run: {}", causes(&**.0))]
+    Run(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<ProgramError> for Refusal {
+    fn from(error: ProgramError) -> Self {
+        let ProgramError::LoadError { io_error, verifier_log } = error else { return Self::Attach(Box::new(error)) };
+        let log = verifier_log.to_string();
+        log::debug!("verifier log:\n{log}");
+        // The complaint is the last line before the statistics.
+        let statistics = |line: &&str| {
+            !["processed", "stack depth", "verification time", "subprog "].iter().any(|s| line.starts_with(s))
+        };
+        let complaint = log.lines().rev().filter(|line| !line.trim().is_empty()).find(statistics);
+        Self::Load { error: io_error, complaint: complaint.map(|complaint| complaint.trim().to_owned()) }
+    }
+}
+
+impl Refusal {
+    /// Whether the kernel does not support this, or is set up so that it cannot be had: what else there is may stand in for it without a word. Any
+    /// other failure is worth one.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => lacking.is_unsupported(),
+            Self::Prototype(_) | Self::Alone { .. } => true,
+            Self::Lacks(_) => false,
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) => self.os_error().is_some_and(is_unsupported),
+        }
+    }
+
+    /// The kernel's error, where it is one.
+    fn os_error(&self) -> Option<&io::Error> {
+        let mut error: &dyn Error = self;
+        loop {
+            error = error.source()?;
+            if let Some(found) = error.downcast_ref::<io::Error>() {
+                return Some(found);
+            }
+        }
+    }
+
+    /// What the coverage says of it.
+    pub fn of(self, variant: &'static str) -> Refused {
+        Refused { variant, failed: !self.is_unsupported(), cause: self.to_string() }
+    }
+
+    /// What mends it.
+    pub fn mend(&self) -> Mend {
+        let is_denied = || self.os_error().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        match self {
+            Self::NoTracefs(Lacking::Locked) => Mend::Lockdown,
+            Self::NoBtf(_) => Mend::Btf,
+            Self::Prototype(_) => Mend::Newer,
+            Self::NoTracefs(_) => Mend::Tracefs,
+            Self::NoCgroup(_) => Mend::Cgroup,
+            Self::Alone { .. } => Mend::Alone,
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) if is_denied() => Mend::Denied,
+            Self::Lacks(_) | Self::Load { .. } | Self::Attach(_) | Self::Run(_) => Mend::Unknown,
+        }
+    }
+}
+
+/// Whether the kernel's error means that it has no such thing, or not in this form: a program that the verifier does not accept is one of these, as
+/// it is a later kernel's that it accepts.
+pub fn is_unsupported(error: &io::Error) -> bool {
+    /// `ENOTSUPP` of `include/linux/errno.h`, which is not meant for user space and gets there all the same.
+    const ENOTSUPP: i32 = 524;
+    error.kind() == io::ErrorKind::Unsupported
+        || matches!(
+            error.raw_os_error(),
+            Some(
+                libc::ENOENT
+                    | libc::ESRCH
+                    | libc::EINVAL
+                    | libc::E2BIG
+                    | libc::EACCES
+                    | libc::EPERM
+                    | libc::ENODEV
+                    | libc::ENOSYS
+                    | libc::EOPNOTSUPP
+                    | ENOTSUPP
+            )
+        )
+}
+
+/// The whole chain of causes on one line; the verifier's log, which is many, is cut to its last line.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// What mends a refusal, the most telling first: where several variants of a hook were refused, the first of their mends is the one to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mend {
+    /// Rights to load programs.
+    Capabilities,
+    /// Another program stands in the way.
+    Alone,
+    /// The kernel shows nothing of its memory.
+    Lockdown,
+    /// tracefs is not there.
+    Tracefs,
+    /// The cgroup2 hierarchy is not there.
+    Cgroup,
+    /// The kernel has no type information.
+    Btf,
+    /// The kernel denies it.
+    Denied,
+    /// The kernel is too old.
+    Newer,
+    /// Only the kernel knows.
+    Unknown,
+}
+
+impl Mend {
+    /// The line to try.
+    pub const fn line(self) -> &'static str {
+        match self {
+            Self::Capabilities => {
+                "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM"
+            }
+            Self::Alone => {
+                "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
+            }
+            Self::Lockdown => "boot the kernel without lockdown=confidentiality",
+            Self::Tracefs => "mount -t tracefs tracefs /sys/kernel/tracing",
+            Self::Cgroup => "mount -t cgroup2 none /sys/fs/cgroup",
+            Self::Btf => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+            Self::Denied => "see whether the kernel is locked down: cat /sys/kernel/security/lockdown",
+            Self::Newer => "boot a newer kernel",
+            Self::Unknown => "netstat-user events --debug shows the kernel's own words",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(errno: i32) -> io::Error {
+        io::Error::from_raw_os_error(errno)
+    }
+
+    fn load(errno: i32) -> Refusal {
+        Refusal::Load { error: os(errno), complaint: None }
+    }
+
+    #[test]
+    fn each_refusal_knows_its_mend() {
+        let absent = || Lacking::mount(os(libc::ENOENT));
+        for (refusal, word) in [
+            (Refusal::NoCgroup(absent()), "mount -t cgroup2"),
+            (Refusal::NoTracefs(absent()), "mount -t tracefs"),
+            (Refusal::NoTracefs(Lacking::Locked), "lockdown=confidentiality"),
+            (Refusal::NoBtf(absent()), "CONFIG_DEBUG_INFO_BTF"),
+            (load(libc::EPERM), "security/lockdown"),
+            (Refusal::Prototype("x"), "newer"),
+            (load(libc::ENOMEM), "--debug"),
+            (Refusal::Alone { id: 7, name: "x".into() }, "detach"),
+        ] {
+            assert!(refusal.mend().line().contains(word), "{refusal}");
+        }
+        let first = [load(libc::EINVAL), Refusal::Prototype("x"), Refusal::NoTracefs(absent())];
+        assert_eq!(first.iter().map(Refusal::mend).min(), Some(Mend::Tracefs));
+    }
+
+    #[test]
+    fn what_a_kernel_does_not_support_is_no_failure() {
+        for unsupported in [libc::EINVAL, libc::EACCES, libc::ENOENT, 524] {
+            assert!(load(unsupported).is_unsupported(), "{unsupported}");
+        }
+        for failure in [libc::ENOMEM, libc::EMFILE, libc::EBUSY, libc::EIO] {
+            assert!(!load(failure).is_unsupported(), "{failure}");
+            assert!(!Refusal::NoTracefs(Lacking::mount(os(failure))).is_unsupported(), "{failure}");
+        }
+        assert!(!Refusal::Lacks("x").is_unsupported());
+        assert!(Refusal::Prototype("x").is_unsupported());
+    }
+
+    #[test]
+    fn the_kernels_error_is_found_below_aya_s() {
+        let error = aya::sys::SyscallError { call: "bpf_link_create", io_error: os(libc::EMFILE) };
+        let refusal = Refusal::from(ProgramError::SyscallError(error));
+        assert_eq!(refusal.os_error().and_then(io::Error::raw_os_error), Some(libc::EMFILE));
+        assert!(refusal.to_string().starts_with("attach: "), "{refusal}");
+        assert!(!refusal.is_unsupported());
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a request could not be served to its end, as `main` reports it.
+
+use crate::stdio::Unwritable;
+use std::io;
+
+/// Why a request could not be served to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Standard output cannot be written to.
+    #[error(transparent)]
+    Output(#[from] Unwritable),
+    /// Standard input cannot be read.
+    #[error("cannot read standard input: {0}")]
+    Input(#[source] io::Error),
+    /// No descriptor, thread or signal handler to wait with.
+    #[error("cannot wait for events and signals: {}", words(.0))]
+    Runtime(#[source] io::Error),
+    /// What the kernel programs recorded cannot be read.
+    #[error("cannot read what the kernel programs recorded: {}", words(.0))]
+    Programs(#[source] io::Error),
+    /// The connection to the agent cannot be handed over.
+    #[error("cannot read from the agent: {}", words(.0))]
+    Agent(#[source] io::Error),
+}
+
+impl Failure {
+    /// Whether the output has no reader any more, which is no failure.
+    pub fn is_closed_output(&self) -> bool {
+        matches!(self, Self::Output(unwritable) if unwritable.is_closed())
+    }
+}
+
+/// The kernel's words, or what to do where no descriptor is left.
+fn words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => crate::sys::too_many_open_files(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_to_write_is_said_to_be_one() {
+        let os = io::Error::from_raw_os_error;
+        let output = |errno: i32| Failure::Output(Unwritable(os(errno)));
+        assert!(output(libc::ENOSPC).to_string().starts_with("cannot write to standard output: No space"));
+        assert!(output(libc::EPIPE).is_closed_output() && !output(libc::ENOSPC).is_closed_output());
+        for other in [Failure::Runtime, Failure::Programs, Failure::Agent] {
+            for many in [libc::EMFILE, libc::ENFILE] {
+                let said = other(os(many)).to_string();
+                assert!(said.contains(": too many open files: raise their limit (ulimit -n), which is "), "{said}");
+            }
+            let said = other(os(libc::EPERM)).to_string();
+            assert!(said.contains("Operation not permitted") && !said.contains("standard output"), "{said}");
+            assert!(!other(os(libc::EPIPE)).is_closed_output());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Gathers what is known of sockets beyond their rows, where an expression, a column, an order or a count asks for it: the cgroup of the
+//! owner and what it names, the process at the other end, ages.
+
+mod ages;
+mod infos;
+mod peers;
+mod workloads;
+
+pub use infos::Infos;
+pub use workloads::Followed;
+
+use super::classic::session::Session;
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::AgentChoice;
+use crate::client;
+use crate::field::{Need, Provider};
+use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
+use crate::stdio::Written;
+use std::path::Path;
+
+/// The rows of a table that is listed, as far as they matter here.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// Inode number of the network namespace, for rows that do not carry it.
+    pub netns: Option<u32>,
+    /// The rows.
+    pub rows: &'a [SocketRow],
+    /// Owners that events recorded for rows nobody holds.
+    pub recorded: &'a [(u32, Owner)],
+    /// Sockets that ended, where they are listed.
+    pub closed: &'a [ClosedSocket],
+}
+
+/// Ids and paths of cgroups that were removed, from the agent if it saw them.
+fn removed(session: &Session<'_>, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
+    let path = match &session.options.agent {
+        AgentChoice::Never => return Vec::new(),
+        AgentChoice::Auto => Path::new(SOCKET),
+        AgentChoice::At(path) => path,
+    };
+    client::cgroups(path, ids)
+}
+
+/// What was gathered for a table.
+#[derive(Default)]
+pub struct Gathered {
+    providers: Vec<Box<dyn Provider>>,
+}
+
+impl Gathered {
+    /// Gathers for Internet sockets what is needed; `owners` are those of the rows.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> Written<Self> {
+        let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        if need.meets(Need::CGROUPS) {
+            let mut workloads = workloads::Workloads::new(&session.proc);
+            owners.holders().for_each(|holder| workloads.look_up(holder.pid));
+            let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
+            let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
+            let owners: Vec<&Owner> = recorded.chain(closed).collect();
+            owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
+            let missing = workloads.missing();
+            if !missing.is_empty() {
+                workloads.learn(removed(session, &missing));
+                owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
+            }
+            providers.push(Box::new(workloads));
+        }
+        if need.meets(Need::PEERS) {
+            providers.push(Box::new(peers::InetPeers::gather(session, need, listed)?));
+        }
+        if need.meets(Need::AGES) {
+            providers.push(Box::new(ages::Ages::gather(session)?));
+        }
+        if need.meets(Need::INFO.or(Need::DIAG).or(Need::BINDING)) {
+            let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
+            providers.push(Box::new(Infos::gather(session, need, rows)?));
+        }
+        Ok(Self { providers })
+    }
+
+    /// Gathers for UNIX sockets what is needed; `inodes` are those of the rows, `owners` theirs.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> Written<Self> {
+        let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        if need.meets(Need::CGROUPS) {
+            let mut workloads = workloads::Workloads::new(&session.proc);
+            owners.holders().for_each(|holder| workloads.look_up(holder.pid));
+            providers.push(Box::new(workloads));
+        }
+        if need.meets(Need::PEERS) {
+            providers.push(Box::new(peers::UnixPeers::gather(session, need, inodes)?));
+        }
+        Ok(Self { providers })
+    }
+
+    /// Whom the fields of rows are asked of.
+    pub fn providers(&self) -> Vec<&dyn Provider> {
+        self.providers.iter().map(|provider| &**provider).collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! Since when sockets are there and in their states, which an agent knows.
+
+use crate::cli::agent::SOCKET;
+use crate::cli::classic::AgentChoice;
+use crate::client::{self, AskError};
+use crate::field::{Field, Need, Provider, Subject, Value};
+use crate::model::{LiveSocket, SocketRow};
+use crate::proc::netns;
+use crate::run::classic::session::Session;
+use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::hint::way_in;
+use crate::stdio::Written;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
+type Times = (u64, u64);
+
+/// How long ago the agent may have compared its table with the kernel's lists. Events bring what opens and changes at once; what
+/// only a list shows has no older time than that of the list.
+const NEW_ENOUGH: Duration = Duration::from_secs(10);
+
+/// What the agent knows.
+#[derive(Debug, Default)]
+pub struct Ages {
+    now_ns: u64,
+    by_cookie: HashMap<u64, Times>,
+    /// Of sockets that have no cookie yet: by namespace and inode.
+    by_inode: HashMap<(Option<u32>, u64), Times>,
+}
+
+impl Ages {
+    /// Asks the agent. Where none answers, nothing is known, and that is reported on standard error in the first round.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn gather(session: &mut Session<'_>) -> Written<Self> {
+        let path = match &session.options.agent {
+            AgentChoice::At(path) => Some(path.as_path()),
+            AgentChoice::Auto => Some(Path::new(SOCKET)),
+            AgentChoice::Never => None,
+        };
+        let own = if session.options.all_netns { Ok(None) } else { netns::own(&session.proc).map(Some) };
+        let asked = match path {
+            Some(path) => own.map_err(AskError::from).and_then(|netns| Self::ask(path, netns)),
+            None => Ok(Self::default()),
+        };
+        let note = match (&asked, path) {
+            (Ok(_), Some(_)) => None,
+            (Ok(_), None) => Some("ages need the agent, which --no-agent excludes: they are null".to_owned()),
+            (Err(error), Some(path)) => Some(format!(
+                "agent {}: {error}; ages need it and are null without: {}",
+                path.display(),
+                way_in(path, error)
+            )),
+            (Err(_), None) => None,
+        };
+        if let Some(note) = note.filter(|_| session.round == 0) {
+            session.note(&note)?;
+        }
+        Ok(asked.unwrap_or_default())
+    }
+
+    fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
+        let mut ages = Self::default();
+        client::live(path, netns, NEW_ENOUGH, |socket| ages.add(&socket))?;
+        ages.now_ns = epoch_ns() + monotonic_ns();
+        Ok(ages)
+    }
+
+    fn add(&mut self, socket: &LiveSocket) {
+        let times = (socket.seen_ns, socket.state_ns);
+        if let Some(cookie) = socket.cookie {
+            self.by_cookie.insert(cookie, times);
+        }
+        if socket.inode != 0 {
+            self.by_inode.insert((socket.netns, socket.inode), times);
+        }
+    }
+
+    fn of(&self, netns: Option<u32>, row: &SocketRow) -> Option<Times> {
+        let by_cookie = row.cookie.and_then(|cookie| self.by_cookie.get(&cookie));
+        let by_inode = || self.by_inode.get(&(netns, row.inode)).filter(|_| row.inode != 0);
+        by_cookie.or_else(by_inode).copied()
+    }
+}
+
+impl Provider for Ages {
+    fn provides(&self) -> Need {
+        Need::AGES
+    }
+
+    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
+        let times = match *subject {
+            Subject::Inet { row, netns, .. } => self.of(netns, row),
+            _ => None,
+        };
+        let Some((seen_ns, state_ns)) = times else { return Value::Null };
+        let since = match field {
+            Field::AgeNs => seen_ns,
+            Field::StateAgeNs => state_ns,
+            _ => return Value::Null,
+        };
+        Value::Number(self.now_ns.saturating_sub(since))
+    }
+}

@@ -1,0 +1,186 @@
+//! Gathers what `sock_diag` alone knows of Internet sockets: `tcp_info`, the device a socket is bound to, its mark. One dump for each protocol and
+//! namespace, however many rows there are; each is found again by its cookie, or by its ends and inode where the row has none.
+
+use crate::diag::loaded::{Part, loads_nothing};
+use crate::diag::tables::{self, Asked, Protocol};
+use crate::diag::{Channel, DiagError};
+use crate::field::{CHOOSERS, Field, Need, Provider, Subject, Value};
+use crate::model::{Endpoint, SocketRow, TcpInfo};
+use crate::proc::netns;
+use crate::run::classic::session::Session;
+use crate::stdio::Written;
+use std::collections::{HashMap, HashSet};
+
+/// What was gathered.
+#[derive(Debug, Default)]
+pub struct Infos {
+    need: Need,
+    /// The facts of every socket.
+    facts: Vec<Facts>,
+    /// Places in `facts`, by namespace and cookie, and by namespace, ends and inode.
+    by_cookie: HashMap<(u32, u64), usize>,
+    by_ends: HashMap<(u32, Endpoint, Endpoint, u64), usize>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    info: Option<Box<TcpInfo>>,
+    device: Option<String>,
+    mark: Option<u32>,
+    /// Whether the kernel chose the local port.
+    unbound: Option<bool>,
+}
+
+/// One socket of a dump.
+struct Found {
+    socket: SocketRow,
+    interface: u32,
+    facts: Facts,
+}
+
+impl Infos {
+    /// Gathers what is needed of the protocols in the namespaces of the rows. `tcp_info` is worth the load of a module, as with ss: it was asked for.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn gather<'a>(
+        session: &mut Session<'_>,
+        need: Need,
+        rows: impl Iterator<Item = (Option<u32>, &'a SocketRow)>,
+    ) -> Written<Self> {
+        let own = netns::own(&session.proc).ok();
+        let mut wanted: HashMap<u32, HashSet<Protocol>> = HashMap::new();
+        for (netns, row) in rows {
+            let protocol = Protocol::of(row.proto);
+            if let Some(netns) = row.netns.or(netns).or(own)
+                && (protocol == Protocol::Tcp || need.meets(Need::DIAG.or(Need::BINDING)))
+            {
+                wanted.entry(netns).or_default().insert(protocol);
+            }
+        }
+        let mut infos = Self { need, ..Self::default() };
+        if wanted.is_empty() {
+            return Ok(infos);
+        }
+        let proc = session.proc.clone();
+        let mut refused: Option<DiagError> = None;
+        for space in session.spaces()? {
+            let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
+            let Some((inode, protocols)) = inode.and_then(|inode| Some((inode, wanted.get(&inode)?))) else { continue };
+            let dumped = space.within(|root| netns::inside(&proc, root, || dump(&proc, protocols, need, inode)));
+            match dumped.and_then(|inside| inside) {
+                Ok((found, error)) => {
+                    refused = refused.or(error);
+                    found.into_iter().for_each(|found| infos.add(inode, found));
+                }
+                // The namespace has gone meanwhile.
+                Err(error) => log::debug!("namespace {inode}: {error}"),
+            }
+        }
+        if let Some(error) = refused.filter(|_| session.round == 0) {
+            session.note(&format!("what the kernel knows of connections is left out: {error}"))?;
+        }
+        Ok(infos)
+    }
+
+    fn add(&mut self, netns: u32, found: Found) {
+        let (place, socket) = (self.facts.len(), &found.socket);
+        self.facts.push(found.facts);
+        if let Some(cookie) = socket.cookie {
+            self.by_cookie.insert((netns, cookie), place);
+        }
+        self.by_ends.insert((netns, socket.local, socket.remote, socket.inode), place);
+    }
+
+    fn facts(&self, row: &SocketRow, netns: Option<u32>) -> Option<&Facts> {
+        let netns = row.netns.or(netns)?;
+        let place = match row.cookie {
+            Some(cookie) => self.by_cookie.get(&(netns, cookie)),
+            None => self.by_ends.get(&(netns, row.local, row.remote, row.inode)),
+        };
+        self.facts.get(*place?)
+    }
+
+    /// What the kernel knows of the connection of a row; `netns` is its table's namespace.
+    pub fn info(&self, row: &SocketRow, netns: Option<u32>) -> Option<&TcpInfo> {
+        self.facts(row, netns)?.info.as_deref()
+    }
+}
+
+impl Provider for Infos {
+    fn provides(&self) -> Need {
+        self.need
+    }
+
+    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
+        let Subject::Inet { row, netns, .. } = subject else { return Value::Null };
+        let Some(facts) = self.facts(row, *netns) else { return Value::Null };
+        match (field, field.nested(), &facts.info) {
+            (Field::Dev, ..) => Value::text(facts.device.as_deref().map(str::as_bytes)),
+            (Field::Fwmark, ..) => Value::number(facts.mark),
+            (Field::PortChosenBy, ..) => Value::word(facts.unbound.map(|unbound| CHOOSERS[usize::from(unbound)])),
+            (Field::InfoCongestion, _, Some(info)) => Value::text(info.congestion()),
+            (_, Some(("info", name)), Some(info)) => Value::number(info.get(name)),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// The sockets of these protocols in the calling thread's namespace, and what the kernel refused.
+fn dump(
+    proc: &std::path::Path,
+    protocols: &HashSet<Protocol>,
+    need: Need,
+    netns: u32,
+) -> (Vec<Found>, Option<DiagError>) {
+    let (mut all, mut refused) = (Vec::new(), None);
+    for &protocol in protocols {
+        let info = protocol == Protocol::Tcp && need.meets(Need::INFO);
+        let part = match protocol {
+            Protocol::Tcp => Part::Tcp,
+            Protocol::Udp | Protocol::UdpLite => Part::Udp,
+            Protocol::Raw => Part::Raw,
+        };
+        if !info && !loads_nothing(proc, part) {
+            continue;
+        }
+        let asked = Asked { protocol, v4: true, v6: true, peer: None, info, unbound: false, netns: Some(netns) };
+        let from = all.len();
+        let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
+            tables::dump(&mut channel, &asked, |row| {
+                let facts = Facts { info: row.info().map(Box::new), mark: row.mark(), ..Facts::default() };
+                all.push(Found { socket: row.socket, interface: row.interface(), facts });
+            })?;
+            if need.meets(Need::BINDING) {
+                let mut cookies = HashSet::new();
+                let asked = Asked { info: false, unbound: true, ..asked };
+                tables::dump(&mut channel, &asked, |row| cookies.extend(row.socket.cookie))?;
+                for found in &mut all[from..] {
+                    found.facts.unbound = found.socket.cookie.map(|cookie| cookies.contains(&cookie));
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = dumped {
+            log::debug!("{protocol:?}: {error}");
+            refused = Some(error).filter(|_| info).or(refused);
+        }
+    }
+    if need.meets(Need::DIAG) {
+        name_devices(&mut all);
+    }
+    (all, refused)
+}
+
+/// Looks up the names of devices in the calling thread's namespace, each once.
+fn name_devices(all: &mut [Found]) {
+    let mut names: HashMap<u32, Option<String>> = HashMap::new();
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
+    for found in all.iter_mut().filter(|found| found.interface != 0) {
+        let look_up = || {
+            let name = rustix::net::netdevice::index_to_name(socket.as_ref().ok()?, found.interface);
+            name.ok()
+        };
+        found.facts.device = names.entry(found.interface).or_insert_with(look_up).clone();
+    }
+}

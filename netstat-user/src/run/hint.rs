@@ -1,0 +1,87 @@
+//! What names the agent where it could answer what the caller may not see.
+
+use crate::cli::agent::SOCKET;
+use crate::client::{self, AskError};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The options that let other users ask.
+const LET_IN: &str = " --mode 660 --group GROUP";
+
+/// The option that shows them everything.
+pub const SHARE_ALL: &str = " --share all";
+
+/// The command that starts an agent on this path.
+fn command(path: &Path) -> String {
+    match path == Path::new(SOCKET) {
+        true => "netstat-user agent".to_owned(),
+        false => format!("netstat-user agent --socket {}", path.display()),
+    }
+}
+
+/// How to get an answer on a path where there was this error.
+pub fn way_in(path: &Path, error: &AskError) -> String {
+    let command = command(path);
+    match error {
+        // It is there, and does not answer.
+        AskError::Io(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            "it is there and does not answer: see whether it is stopped (kill -CONT), or restart it".into()
+        }
+        AskError::Stranger(_) => format!("see whose {} is, and stop it; then as root: {command}", path.display()),
+        AskError::Refused(_) => format!("as root: {command}{LET_IN}"),
+        AskError::Io(error) if error.kind() == ErrorKind::PermissionDenied => format!("as root: {command}{LET_IN}"),
+        _ => format!("as root: {command}"),
+    }
+}
+
+/// What an agent on this path could do for a user who may not do it without; `share` with the option that shows it to users other than root.
+pub fn could(path: &Path, what: &str, share: &str) -> String {
+    could_after(path, what, share, client::connect(path).err().as_ref())
+}
+
+fn could_after(path: &Path, what: &str, share: &str, error: Option<&AskError>) -> String {
+    let (place, command) = (path.display(), command(path));
+    match error {
+        None => format!("the agent on {place} could {what}: as root, restart it as {command}{LET_IN}{share}"),
+        Some(AskError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            format!(
+                "the agent on {place} could {what}, and does not let this user ask: as root, restart it as {command}{LET_IN}{share}"
+            )
+        }
+        Some(_) => format!("an agent could {what}: as root: {command}{LET_IN}{share}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn the_way_to_an_answer_is_named() {
+        let io = |kind: ErrorKind| AskError::Io(kind.into());
+        let (usual, other) = (Path::new(SOCKET), Path::new("/x"));
+        assert_eq!(way_in(usual, &io(ErrorKind::NotFound)), "as root: netstat-user agent");
+        assert_eq!(
+            way_in(other, &io(ErrorKind::PermissionDenied)),
+            "as root: netstat-user agent --socket /x --mode 660 --group GROUP"
+        );
+        assert!(way_in(usual, &io(ErrorKind::TimedOut)).contains("does not answer"));
+        assert!(way_in(other, &AskError::Stranger(7)).starts_with("see whose /x is"));
+    }
+
+    #[test]
+    fn what_an_agent_could_do_is_said_by_what_is_there() {
+        let denied = AskError::Io(io::ErrorKind::PermissionDenied.into());
+        let (usual, what) = (Path::new(SOCKET), "name them");
+        let shared = "could name them: as root, restart it as netstat-user agent --mode 660 --group GROUP --share all";
+        assert!(could_after(usual, what, SHARE_ALL, None).ends_with(shared));
+        assert!(could_after(usual, what, "", Some(&denied)).ends_with(
+            "does not let this user ask: as root, restart it as netstat-user agent --mode 660 --group GROUP"
+        ));
+        assert_eq!(
+            could(Path::new("/nonexistent/agent"), what, SHARE_ALL),
+            "an agent could name them: as root: netstat-user agent --socket /nonexistent/agent --mode 660 --group GROUP --share all"
+        );
+    }
+}

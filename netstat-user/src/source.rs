@@ -1,0 +1,442 @@
+//! Where the rows of the Internet tables and the holders of sockets are read: the one place that chooses how, for the classic tables
+//! that are printed without an agent and for the agent itself.
+
+mod cost;
+mod loaded;
+mod unix;
+
+pub use loaded::FallBack;
+pub use unix::UnixTable;
+
+use crate::diag::loaded::{Part, loads_nothing};
+use crate::diag::tables::{self, Asked, Protocol};
+use crate::diag::{Channel, DiagError};
+use crate::kernel::Iterators;
+use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
+use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
+use crate::proc::netns::{self, Namespace};
+use crate::proc::{fds, inet};
+use crate::sys::descriptors_left;
+use cost::{Amount, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag, sockets};
+use loaded::{FallBacks, Loaded};
+use rustix::fs::PROC_SUPER_MAGIC;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+/// What whoever asks will look at, beyond addresses, state, queues and inode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Cookies, which /proc does not have.
+    pub cookies: bool,
+    /// Users. A request has its listener's, which `sock_diag` does not know.
+    pub users: bool,
+    /// Timers with both their counts.
+    pub timers: bool,
+    /// Tables will be read again and again: programs once loaded are worth it.
+    pub lasting: bool,
+}
+
+impl Needs {
+    /// Whether a request as `sock_diag` shows it would do.
+    const fn nothing_of_requests(self) -> bool {
+        !self.users && !self.timers
+    }
+}
+
+/// What is kept from one look at the kernel to the next.
+pub struct Source {
+    /// Where /proc is mounted.
+    root: PathBuf,
+    needs: Needs,
+    /// The kernel's iterators, once there was reason to load them.
+    iterators: Loaded,
+    /// What was read in another way than the best, and why.
+    falls: Arc<FallBacks>,
+    /// Whether `sock_diag` may be asked, once that was looked at: for TCP, and for UDP.
+    diag: [OnceLock<bool>; 2],
+}
+
+impl Source {
+    /// Looks at the kernel through /proc, mounted at `root`, or by a quicker way that has the same rows in the same order: `sock_diag` where
+    /// asking it loads nothing into the kernel, iterators where there is much to read.
+    pub fn new(root: &Path, needs: Needs) -> Self {
+        Self {
+            root: root.into(),
+            needs,
+            iterators: Loaded::default(),
+            falls: Arc::default(),
+            diag: [const { OnceLock::new() }; 2],
+        }
+    }
+
+    /// The tables of the caller's own namespace, in the order asked for.
+    pub fn own(&self, wanted: &RowsWanted) -> Vec<ProtoTable> {
+        self.tables(&self.root, wanted)
+    }
+
+    /// The tables of namespaces, in their order. One that has gone meanwhile has none.
+    pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
+        let look = |namespace: Namespace| {
+            let names = Path::new(netns::NAMES);
+            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, wanted));
+            let mut inside = look(&namespace);
+            let missing = |table: &ProtoTable| table.1.as_ref().is_err_and(is_missing);
+            if inside.as_ref().is_ok_and(|tables| tables.iter().any(missing)) && namespace.is_gone(&self.root, names) {
+                // Its process has ended; a name may keep it.
+                let kept = Namespace { pid: None, ..namespace.clone() };
+                if kept.name.is_none() || kept.is_gone(&self.root, names) {
+                    return None;
+                }
+                inside = look(&kept);
+            }
+            let tables = match inside {
+                Ok(tables) => tables,
+                // No descriptor, thread or memory left is not the same as gone.
+                Err(error) if is_scarce(&error) => {
+                    let failed = |&proto: &Proto| {
+                        (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
+                    };
+                    wanted.protos.iter().map(failed).collect()
+                }
+                Err(_) => return None,
+            };
+            Some(NamespaceTables { netns: Some(namespace.inode), name: namespace.name, tables })
+        };
+        namespaces.into_iter().filter_map(look).collect()
+    }
+
+    /// Decides how to read these tables before holders are looked for: these come from the iterators, too, once those are loaded.
+    pub fn expect(&self, wanted: &RowsWanted) {
+        if !self.has_diag(Protocol::Tcp) {
+            self.iterators(|| self.amount(&self.root, wanted));
+        }
+    }
+
+    /// Starts to look for the processes that hold sockets, beside whatever the caller does next.
+    pub fn holders(&self) -> fds::Scan {
+        let others = || if self.has_diag(Protocol::Tcp) { 0 } else { sockets(&self.root).sum() };
+        let amount = || Amount { sockets: others(), files: files(&self.root), chains: 0 };
+        match self.iterators(amount).filter(|_| sees_all_processes(&self.root)) {
+            None => fds::Scan::start(&self.root),
+            Some(iterators) => {
+                let falls = Arc::clone(&self.falls);
+                fds::Scan::start_with(&self.root, move || match iterators.holders() {
+                    Ok(holders) => Some(holders),
+                    Err(error) => {
+                        falls.note("holders by iterator", &error, is_unsupported(&error));
+                        None
+                    }
+                })
+            }
+        }
+    }
+
+    /// Loads all that may be asked for later, for a process that is about to give up the right to load.
+    pub fn prepare(&self) {
+        if let Some(iterators) = self.load() {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                if let Err(error) = iterators.sockets(transport, |_| false) {
+                    self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
+                }
+            }
+            if let Err(error) = iterators.holders() {
+                self.falls.note("holders by iterator", &error, is_unsupported(&error));
+            }
+        }
+    }
+
+    /// What was read in another way than the best, and why.
+    pub fn falls(&self) -> Vec<FallBack> {
+        self.falls.all()
+    }
+
+    /// What `doctor` reports of it: the same rows and holders come from elsewhere, and a failure is worth a note.
+    pub fn check(&self) -> Check {
+        let falls = self.falls();
+        let found = falls.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        match falls.iter().any(|fall| fall.failed) {
+            _ if falls.is_empty() => {
+                Check::ok("sources", "rows and holders come from the kernel's iterators where these are best")
+            }
+            false => Check::ok("sources", format!("{found}: sock_diag and /proc have the same rows")),
+            true => {
+                let mend = "see whether memory or descriptors are short (dmesg, ulimit -n); it is tried again";
+                Check::amiss("sources", Level::Note, format!("{found}: sock_diag and /proc have the same rows"), mend)
+            }
+        }
+    }
+
+    /// The iterators, if they are there already or are worth their load for so much.
+    fn iterators(&self, amount: impl FnOnce() -> Amount) -> Option<Arc<Iterators>> {
+        if let Some(known) = self.iterators.known() {
+            return known;
+        }
+        if !self.needs.lasting && !amount().is_worthwhile() {
+            return None;
+        }
+        self.load()
+    }
+
+    /// The iterators, loaded now if they are not yet; `None` where they are refused.
+    fn load(&self) -> Option<Arc<Iterators>> {
+        self.iterators.load(|error| self.falls.note("iterators", error, error.is_unsupported()))
+    }
+
+    /// Whether `sock_diag` may be asked for a protocol's sockets.
+    fn has_diag(&self, protocol: Protocol) -> bool {
+        let (place, part) = match protocol {
+            Protocol::Tcp => (0, Part::Tcp),
+            Protocol::Udp => (1, Part::Udp),
+            // Their tables in /proc are short.
+            Protocol::UdpLite | Protocol::Raw => return false,
+        };
+        let file = self.root.join(inet::file(protocol.of_family(false)));
+        *self.diag[place].get_or_init(|| is_kernels(&file) && loads_nothing(&self.root, part))
+    }
+
+    /// What there is to read for the tables of the namespace whose `net/` is below `root`.
+    fn amount(&self, root: &Path, wanted: &RowsWanted) -> Amount {
+        let both = [Proto::Tcp, Proto::Tcp6].iter().all(|proto| wanted.protos.contains(proto));
+        let chains = if both { chains(&self.root) } else { 0 };
+        Amount { sockets: sockets(root).sum(), files: 0, chains }
+    }
+
+    /// The tables of the namespace whose `net/` is below `root`.
+    fn tables(&self, root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
+        let mut walked = Vec::new();
+        let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
+        if tcp.any() || udp.any() {
+            let inside = || self.walk(&[tcp, udp], wanted, root);
+            walked = netns::inside(&self.root, root, inside).unwrap_or_default();
+        }
+        let left = wanted.protos.iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
+        let mut read = read(root, &RowsWanted { protos: left.copied().collect(), peer: wanted.peer });
+        let place = |(proto, _): &ProtoTable| wanted.protos.iter().position(|wanted| wanted == proto);
+        walked.append(&mut read);
+        walked.sort_by_key(place);
+        walked
+    }
+
+    /// The tables that there are other ways to than /proc, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
+    fn walk(&self, halves: &[Halves], wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
+        let mut tables = Vec::new();
+        for halves in halves.iter().filter(|halves| halves.any()) {
+            let lasting = self.needs.lasting.then(|| self.load()).flatten();
+            let rows = match lasting {
+                Some(iterators) => self.iterate(&iterators, halves, wanted),
+                None if self.is_for_diag(halves, wanted, root) => self.ask(halves, wanted, root),
+                None => None,
+            };
+            let rows = match rows {
+                Some(rows) => Some(rows),
+                None => {
+                    self.worthwhile(halves, wanted, root).and_then(|iterators| self.iterate(&iterators, halves, wanted))
+                }
+            };
+            let [v4, v6] = rows.unwrap_or_default();
+            for (proto, rows) in [(halves.v4, v4), (halves.v6, v6)] {
+                if let (Some(proto), Some(rows)) = (proto, rows) {
+                    tables.push((proto, Ok(SocketTable { rows, ..SocketTable::default() })));
+                }
+            }
+        }
+        tables
+    }
+
+    /// Whether `sock_diag` is there and better than iterators for this protocol.
+    fn is_for_diag(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> bool {
+        if !self.has_diag(halves.protocol) {
+            return false;
+        }
+        // Listeners are a walk of their own there, and a short one.
+        if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) {
+            return true;
+        }
+        let loaded = match self.iterators.known() {
+            Some(None) => return true,
+            known => known.is_some(),
+        };
+        !is_beyond_diag(sockets(root).tcp, self.needs.timers, loaded) || self.load().is_none()
+    }
+
+    /// The iterators, where they are better than what is left for this protocol.
+    fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Arc<Iterators>> {
+        if self.needs.cookies || self.has_diag(halves.protocol) {
+            return self.load();
+        }
+        let iterators = self.iterators(|| self.amount(root, wanted))?;
+        let loaded = iterators.is_loaded(halves.transport()?);
+        let short = halves.protocol == Protocol::Udp && sockets(root).udp.saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP;
+        (loaded || !short).then_some(iterators)
+    }
+
+    /// The rows from the iterators.
+    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &RowsWanted) -> Option<Rows> {
+        let transport = halves.transport()?;
+        match iterators.sockets(transport, |row| halves.has(row.proto) && wanted.keeps(row)) {
+            Ok(rows) => Some([Some(rows.v4), Some(rows.v6)]),
+            Err(error) => {
+                self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
+                None
+            }
+        }
+    }
+
+    /// The rows from `sock_diag`.
+    fn ask(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Rows> {
+        if !self.has_diag(halves.protocol) {
+            return None;
+        }
+        let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
+        let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
+        let asked = Asked {
+            protocol: halves.protocol,
+            v4,
+            v6,
+            peer: wanted.peer,
+            info: self.needs.timers,
+            unbound: false,
+            netns,
+        };
+        let (mut rows, mut requests) = ([Vec::new(), Vec::new()], [false; 2]);
+        let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
+            tables::dump(&mut channel, &asked, |row| {
+                if wanted.keeps(&row.socket) {
+                    let half = usize::from(row.socket.proto.is_v6());
+                    requests[half] |= row.is_request;
+                    rows[half].push(row.socket);
+                }
+            })
+        });
+        match dumped {
+            Ok(datagrams) if datagrams > 1 => rows.iter_mut().for_each(tables::once),
+            Ok(_) => {}
+            Err(error) => {
+                let rows = if halves.protocol == Protocol::Tcp {
+                    "rows of TCP by sock_diag"
+                } else {
+                    "rows of UDP by sock_diag"
+                };
+                self.falls.note(rows, &error, error.is_unsupported());
+                return None;
+            }
+        }
+        if !self.needs.nothing_of_requests() && requests.contains(&true) {
+            // What `sock_diag` does not say of requests is in the whole table only.
+            let many = rows.iter().map(Vec::len).sum::<usize>() as u64;
+            let loaded = self.iterators(|| Amount { sockets: many, ..Amount::default() });
+            if let Some(rows) = loaded.and_then(|iterators| self.iterate(&iterators, halves, wanted)) {
+                return Some(rows);
+            }
+            for (half, proto) in [halves.v4, halves.v6].into_iter().enumerate().filter(|(half, _)| requests[*half]) {
+                let meant = tables::requests(&rows[half]);
+                let known = inet::read(root, proto?, |row| meant.contains(&(row.local, row.remote))).ok()?;
+                tables::complete(&mut rows[half], &known.rows);
+            }
+        }
+        let [first, second] = rows;
+        Some([Some(first), Some(second)])
+    }
+}
+
+/// The name of what is read by an iterator of a protocol.
+const fn rows_by_iterator(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "rows of TCP by iterator",
+        Transport::Udp => "rows of UDP by iterator",
+    }
+}
+
+/// Whether a file of /proc is the kernel's: a tree of files in the place of /proc is to be read as it is.
+fn is_kernels(file: &Path) -> bool {
+    rustix::fs::statfs(file).is_ok_and(|fs| fs.f_type == PROC_SUPER_MAGIC)
+}
+
+/// The rows of a protocol's families.
+type Rows = [Option<Vec<SocketRow>>; 2];
+
+/// The families of a protocol that are wanted, as they are named.
+#[derive(Clone, Copy, Debug)]
+struct Halves {
+    protocol: Protocol,
+    v4: Option<Proto>,
+    v6: Option<Proto>,
+}
+
+impl Halves {
+    fn of(protocol: Protocol, wanted: &RowsWanted) -> Self {
+        let half = |v6| Some(protocol.of_family(v6)).filter(|proto| wanted.protos.contains(proto));
+        Self { protocol, v4: half(false), v6: half(true) }
+    }
+
+    const fn any(&self) -> bool {
+        self.v4.is_some() || self.v6.is_some()
+    }
+
+    fn has(&self, proto: Proto) -> bool {
+        self.v4 == Some(proto) || self.v6 == Some(proto)
+    }
+
+    const fn transport(&self) -> Option<Transport> {
+        match self.protocol {
+            Protocol::Tcp => Some(Transport::Tcp),
+            Protocol::Udp => Some(Transport::Udp),
+            Protocol::UdpLite | Protocol::Raw => None,
+        }
+    }
+}
+
+/// The tables of the namespace whose `net/` is below `root`, from /proc. The two large ones are read side by side: each costs a walk over the
+/// kernel's whole hash table, however few sockets there are.
+fn read(root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
+    let read = |proto| inet::read(root, proto, |row| wanted.keeps(row));
+    thread::scope(|scope| {
+        let both = wanted.protos.contains(&Proto::Tcp) && wanted.protos.contains(&Proto::Tcp6);
+        // Where descriptors are few, two threads would only take them from each other.
+        let both = both && descriptors_left() >= ENOUGH;
+        let beside = || thread::Builder::new().spawn_scoped(scope, || read(Proto::Tcp6)).ok();
+        let mut beside = if both { beside() } else { None };
+        let table = |&proto: &Proto| {
+            let theirs = if proto == Proto::Tcp6 { beside.take().and_then(|beside| beside.join().ok()) } else { None };
+            (proto, theirs.unwrap_or_else(|| read(proto)))
+        };
+        wanted.protos.iter().map(table).collect()
+    })
+}
+
+/// Descriptors that must be left for two threads to read at once.
+const ENOUGH: u64 = 16;
+
+/// Whether the error is none of what is looked at: the process, or the machine, has no descriptor, thread or memory left.
+fn is_scarce(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
+}
+
+/// Whether a table is not there: the kernel has none, or its namespace has none any more.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENXIO | libc::EINVAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_ends_while_it_is_read_is_absent() {
+        let source = Source::new(Path::new("/proc"), Needs::default());
+        let wanted = RowsWanted { protos: vec![Proto::Raw, Proto::Raw6], peer: None };
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let own = netns::own(Path::new("/proc")).unwrap();
+        let namespaces = [child.id(), std::process::id()];
+        let namespaces = namespaces.map(|pid| Namespace { inode: own, name: None, pid: Some(pid) });
+        let spaces = source.of(namespaces.to_vec(), &wanted);
+        let [only] = &spaces[..] else { panic!("{spaces:?}") };
+        assert!(only.netns == Some(own) && only.tables.len() == 2 && only.tables[0].1.is_ok());
+    }
+}

@@ -1,0 +1,43 @@
+//! Standard output and error: who reads them, how wide they are, whether they are coloured, and what comes of writing to them.
+
+pub mod output;
+pub mod screen;
+pub mod streaming;
+pub mod waiting;
+
+use crate::cli;
+use std::io::{self, Write};
+
+/// Standard output cannot be written to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub struct Unwritable(#[source] pub io::Error);
+
+impl Unwritable {
+    /// Whether nobody reads it any more.
+    pub fn is_closed(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+/// What comes of something that writes to standard output.
+pub type Written<T> = Result<T, Unwritable>;
+
+/// Writes all of it to standard output.
+///
+/// # Errors
+/// It cannot be written to.
+pub fn print(bytes: &[u8]) -> Written<()> {
+    io::stdout().lock().write_all(bytes).map_err(Unwritable)
+}
+
+/// The name that messages begin with: netstat's, where the program was called by it.
+pub fn program() -> &'static str {
+    let called = std::env::args_os().next();
+    if called.is_some_and(|name| cli::is_netstat(&name)) { "netstat" } else { "netstat-user" }
+}
+
+/// One line on standard error. If that is closed, there is nobody to read it.
+pub fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "{}: {message}", program());
+}

@@ -1,0 +1,46 @@
+//! Where a view's bytes go.
+
+use super::{Unwritable, Written};
+use std::io::{self, IsTerminal, Write};
+
+/// Standard output, written once per round, and standard error.
+pub struct Output {
+    bytes: Vec<u8>,
+    terminal: bool,
+}
+
+impl Output {
+    /// An empty buffer before the process's own standard output.
+    pub fn stdout() -> Self {
+        Self { bytes: Vec::new(), terminal: io::stdout().is_terminal() }
+    }
+
+    /// Where to append what goes to standard output.
+    pub const fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Writes a note, newline included, to standard error. On a terminal what was printed before it comes before it; elsewhere
+    /// it overtakes the buffered output, as it does in netstat.
+    ///
+    /// # Errors
+    /// A failure to write to standard output. Standard error may be closed: the exit code still says it all.
+    pub fn note(&mut self, text: &[u8]) -> Written<()> {
+        if self.terminal {
+            self.flush()?;
+        }
+        let _ = io::stderr().write_all(text);
+        Ok(())
+    }
+
+    /// Writes what is buffered.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn flush(&mut self) -> Written<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&self.bytes).and_then(|()| stdout.flush()).map_err(Unwritable)?;
+        self.bytes.clear();
+        Ok(())
+    }
+}

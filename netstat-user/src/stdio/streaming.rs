@@ -1,0 +1,146 @@
+//! What the streams of events share, traced here or read from an agent: standard output, and when to stop.
+
+use super::{Unwritable, Written};
+use crate::sys;
+use rustix::fs::{FileType, fstat};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, Interest, unix::AsyncFd};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+/// Why to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A signal, or the time is up: what has been recorded is still printed.
+    Asked,
+    /// Nobody reads our output any more.
+    Closed,
+}
+
+/// Whatever may ask a stream to stop.
+pub struct Asked {
+    interrupt: Signal,
+    terminate: Signal,
+    reader: OutputGone,
+    deadline: Option<Instant>,
+}
+
+impl Asked {
+    /// From here on a signal is no longer fatal. `duration` begins now.
+    ///
+    /// # Errors
+    /// A signal that cannot be waited for.
+    pub fn new(duration: Option<Duration>) -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            reader: OutputGone::watch(),
+            deadline: duration.map(|duration| Instant::now() + duration),
+        })
+    }
+
+    /// Waits until it is time to stop.
+    pub async fn stop(&mut self) -> Stop {
+        let deadline = self.deadline;
+        let time_is_up = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => Stop::Asked,
+            _ = self.terminate.recv() => Stop::Asked,
+            () = time_is_up => Stop::Asked,
+            () = self.reader.gone() => Stop::Closed,
+        }
+    }
+}
+
+/// Standard output. A file is written to at once; a pipe or a terminal may not be read for long, and so from another thread.
+pub struct Output {
+    file: Option<File>,
+    other: tokio::io::Stdout,
+    /// Bytes of the batch being written that are out, or taken by the other thread.
+    taken: usize,
+}
+
+impl Output {
+    /// The process's standard output.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let is_file = stdout_type() == Some(FileType::RegularFile);
+        let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
+        Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
+    }
+
+    /// Writes a batch. If this is broken off, the next call must be with the same batch, and goes on where this was.
+    ///
+    /// # Errors
+    /// A failure to write.
+    pub async fn write(&mut self, out: &[u8]) -> Written<()> {
+        match &mut self.file {
+            Some(file) => file.write_all(out).map_err(Unwritable)?,
+            None => {
+                while self.taken < out.len() {
+                    self.taken += self.other.write(&out[self.taken..]).await.map_err(Unwritable)?;
+                }
+                self.other.flush().await.map_err(Unwritable)?;
+                self.taken = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stdout_type() -> Option<FileType> {
+    fstat(io::stdout()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
+}
+
+/// Pause between two looks at a socket of which one side has ended.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Whether nobody is at the other end of a socket any more.
+fn hung_up(socket: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut wanted = [PollFd::new(socket, PollFlags::empty())];
+    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut wanted, Some(&now)).is_ok() && wanted[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// Notices that the reader of our standard output has gone, before there is anything to write to it.
+struct OutputGone(Option<AsyncFd<OwnedFd>>);
+
+impl OutputGone {
+    /// Begins to watch.
+    fn watch() -> Self {
+        // A file cannot be watched, and has no reader that could go.
+        Self(match stdout_type() {
+            Some(FileType::Fifo) => sys::watch(io::stdout(), Interest::ERROR).ok(),
+            Some(FileType::Socket) => sys::watch(io::stdout(), Interest::READABLE).ok(),
+            _ => None,
+        })
+    }
+
+    /// Returns once it has gone.
+    async fn gone(&self) {
+        match &self.0 {
+            Some(socket) if stdout_type() == Some(FileType::Socket) => {
+                // The other end may have sent something, or have ended its side only.
+                while !hung_up(socket.get_ref()) {
+                    if let Ok(mut ready) = socket.readable().await {
+                        ready.clear_ready();
+                    }
+                    tokio::time::sleep(GLANCE).await;
+                }
+            }
+            Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
+            _ => std::future::pending().await,
+        }
+    }
+}

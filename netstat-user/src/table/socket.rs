@@ -1,0 +1,61 @@
+//! A live socket as a row of the kernel's lists or an event describes it.
+
+use crate::model::{Endpoint, EventEnd, LiveSocket, Owner, SocketEvent, SocketRow, TcpState};
+
+/// A socket of which only its row in the kernel's list is known, and who holds it.
+pub fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> LiveSocket {
+    let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
+    LiveSocket {
+        proto: row.proto,
+        state: TcpState::from_kernel(row.state).unwrap_or(TcpState::Close),
+        local: Some(end(row.local)),
+        remote: Some(end(row.remote)),
+        netns: row.netns,
+        uid: Some(row.uid),
+        inode: row.inode,
+        cookie: row.cookie,
+        owner,
+        since_ns: None,
+        seen_ns: now_ns,
+        state_ns: now_ns,
+    }
+}
+
+/// A socket of which only the event is known.
+pub fn blank(event: &SocketEvent) -> LiveSocket {
+    LiveSocket {
+        proto: event.proto,
+        state: TcpState::Close,
+        local: None,
+        remote: None,
+        netns: event.netns,
+        uid: None,
+        inode: 0,
+        cookie: event.cookie,
+        owner: None,
+        since_ns: None,
+        seen_ns: event.time_ns,
+        state_ns: event.time_ns,
+    }
+}
+
+/// Takes over what the event knows. A socket that is `closing` has given back its port and lost its inode: what was known stays.
+pub fn merge(socket: &mut LiveSocket, event: &SocketEvent, closing: bool) {
+    let useful = |end: Option<EventEnd>| end.is_some_and(|end| end.port.is_some_and(|port| port != 0));
+    if event.local.is_some() && (!closing || socket.local.is_none() || useful(event.local)) {
+        socket.local = event.local;
+    }
+    if event.remote.is_some() && (!closing || socket.remote.is_none() || useful(event.remote)) {
+        socket.remote = event.remote;
+    }
+    match event.inode {
+        Some(inode) if inode != 0 || !closing => socket.inode = inode,
+        _ => {}
+    }
+    // What was IPv6 may have become IPv4 (IPV6_ADDRFORM), and so have its ends.
+    socket.proto = event.proto;
+    socket.netns = event.netns.or(socket.netns);
+    socket.uid = event.uid.or(socket.uid);
+    socket.cookie = event.cookie.or(socket.cookie);
+    socket.owner = event.owner.or(socket.owner);
+}
