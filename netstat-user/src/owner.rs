@@ -300,9 +300,9 @@ mod tests {
         let mut owners = Owners::default();
         owners.scanned(5, 100, Comm::new(b"first"));
         let here = end("127.0.0.1", 80);
-        assert_eq!(told(&mut owners, event(CLOSE, here, 5, 77)), Some((100, Grade::Scanned)));
+        assert_eq!(resolved(&mut owners, event(CLOSE, here, 5, 77)), Some((100, Grade::Scanned)));
         let next = state(TcpState::Close, TcpState::SynSent);
-        assert_eq!(told(&mut owners, event(next, end("127.0.0.1", 81), 5, 78)), None);
+        assert_eq!(resolved(&mut owners, event(next, end("127.0.0.1", 81), 5, 78)), None);
     }
 
     /// A connection that comes in at this address, of a listener at port 80.
@@ -320,9 +320,9 @@ mod tests {
             owners.listening(1, end("127.0.0.1", 80), inode);
         }
         for (inode, left) in [(1, Some((10, Grade::Inherited))), (2, None)] {
-            assert_eq!(told(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
-            told(&mut owners, event(state(TcpState::Listen, TcpState::Close), end("127.0.0.1", 80), inode, 9));
-            assert_eq!(told(&mut owners, child("127.0.0.1")), left);
+            assert_eq!(resolved(&mut owners, child("127.0.0.1")), Some((10, Grade::Inherited)));
+            resolved(&mut owners, event(state(TcpState::Listen, TcpState::Close), end("127.0.0.1", 80), inode, 9));
+            assert_eq!(resolved(&mut owners, child("127.0.0.1")), left);
         }
         assert!(owners.listeners.is_empty(), "nothing is kept");
     }
@@ -333,14 +333,17 @@ mod tests {
         let mut owners = Owners::default();
         owners.scanned(1, 10, Comm::new(b"server"));
         owners.listening(1, end("127.0.0.1", 80), 1);
-        assert_eq!(told(&mut owners, SocketEvent { netns: Some(2), ..child("127.0.0.1") }), None);
-        assert_eq!(told(&mut owners, SocketEvent { local: Some(end("127.0.0.1", 81)), ..child("127.0.0.1") }), None);
-        assert_eq!(told(&mut owners, child("127.0.0.2")), None);
+        assert_eq!(resolved(&mut owners, SocketEvent { netns: Some(2), ..child("127.0.0.1") }), None);
+        assert_eq!(
+            resolved(&mut owners, SocketEvent { local: Some(end("127.0.0.1", 81)), ..child("127.0.0.1") }),
+            None
+        );
+        assert_eq!(resolved(&mut owners, child("127.0.0.2")), None);
         // What is no beginning inherits nothing; a connection that was not seen to begin does.
         let kind = state(TcpState::Established, TcpState::CloseWait);
-        assert_eq!(told(&mut owners, SocketEvent { kind, ..child("127.0.0.1") }), None);
+        assert_eq!(resolved(&mut owners, SocketEvent { kind, ..child("127.0.0.1") }), None);
         let kind = state(TcpState::SynRecv, TcpState::Established);
-        assert_eq!(told(&mut owners, SocketEvent { kind, ..child("127.0.0.1") }), Some((10, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, SocketEvent { kind, ..child("127.0.0.1") }), Some((10, Grade::Inherited)));
     }
 
     #[test]
@@ -350,14 +353,14 @@ mod tests {
             owner: Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None }),
             ..event(state(TcpState::Close, TcpState::Listen), end("::ffff:127.0.0.1", 80), inode, 9)
         };
-        told(&mut owners, begins(0));
-        assert_eq!(told(&mut owners, child("127.0.0.1")), None, "without an inode it could not be forgotten");
-        told(&mut owners, begins(4));
-        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((7, Grade::Inherited)));
+        resolved(&mut owners, begins(0));
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), None, "without an inode it could not be forgotten");
+        resolved(&mut owners, begins(4));
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), Some((7, Grade::Inherited)));
         // A listing that names another one first does not overrule it.
         owners.scanned(4, 8, Comm::new(b"other"));
         owners.listening(1, end("127.0.0.1", 80), 4);
-        assert_eq!(told(&mut owners, child("127.0.0.1")), Some((7, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), Some((7, Grade::Inherited)));
     }
 
     #[test]
@@ -367,16 +370,16 @@ mod tests {
         owners.scanned(6, 100, Comm::new(b"before"));
         owners.listening(1, end("127.0.0.1", 80), 6);
         let leaving = state(TcpState::Established, TcpState::FinWait1);
-        told(&mut owners, event(leaving, end("127.0.0.1", 81), 5, 77));
+        resolved(&mut owners, event(leaving, end("127.0.0.1", 81), 5, 77));
         let mut later = Owners::default();
         later.scanned(7, 200, Comm::new(b"after"));
         later.listening(1, end("127.0.0.2", 80), 7);
         owners.renew(later);
         assert_eq!((owners.holder(5), owners.holder(7).map(|owner| owner.pid)), (None, Some(200)));
-        assert_eq!(told(&mut owners, child("127.0.0.1")), None);
-        assert_eq!(told(&mut owners, child("127.0.0.2")), Some((200, Grade::Inherited)));
+        assert_eq!(resolved(&mut owners, child("127.0.0.1")), None);
+        assert_eq!(resolved(&mut owners, child("127.0.0.2")), Some((200, Grade::Inherited)));
         let orphan = state(TcpState::FinWait1, TcpState::FinWait2);
-        let known = told(&mut owners, event(orphan, end("127.0.0.1", 81), 0, 77));
+        let known = resolved(&mut owners, event(orphan, end("127.0.0.1", 81), 0, 77));
         assert_eq!(known, Some((100, Grade::Scanned)), "what was learnt of a socket stays");
     }
 

@@ -385,7 +385,7 @@ fn runs_that_were_left_out_set_the_table_right() {
         };
         let later = async || {
             tokio::time::pause();
-            tokio::time::advance(LOOK_FOR_MISSED).await;
+            tokio::time::advance(keeper::LOOK).await;
             tokio::time::resume();
         };
         listed(1).await;
@@ -394,7 +394,7 @@ fn runs_that_were_left_out_set_the_table_right() {
             later().await;
             listed(times).await;
             later().await;
-            tokio::time::sleep(2 * RESYNC_PAUSE).await;
+            tokio::time::sleep(2 * pace::PAUSE).await;
             listed(times).await;
         }
     });
