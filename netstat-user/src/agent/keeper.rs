@@ -22,7 +22,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How often closed sockets that are too old are dropped, and how often it is looked whether the kernel left out runs of the programs: what those
 /// would have recorded, only a listing shows.
-pub const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// A question of a client's task.
 pub enum Ask {

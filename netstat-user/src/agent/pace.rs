@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Pause after a listing that was asked for by a loss, or by a user, so that a flood cannot keep the agent at reading lists.
-pub const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// Later than any agent ends.
 const NEVER: Duration = Duration::from_secs(86_400 * 365);
 

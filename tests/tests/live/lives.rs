@@ -35,9 +35,7 @@ pub const TESTS: &[Test] = &[
     ("lives::listeners_and_sockets_that_never_connect", listeners_and_sockets_that_never_connect),
     ("lives::listener_closes_on_connections_it_never_accepted", listener_closes_on_connections_it_never_accepted),
     ("lives::one_socket_connects_twice", one_socket_connects_twice),
-    ("lives::totals_are_of_all_connections_of_a_socket", totals_are_of_all_connections_of_a_socket),
     ("lives::udp_and_raw", udp_and_raw),
-    ("lives::totals_are_the_payload", totals_are_the_payload),
 ];
 
 pub use netstat_tests::truth::paths::*;
@@ -331,7 +329,7 @@ pub fn go_deaf(socket: SockRef<'_>) {
 }
 
 /// `RetransSegs` of the calling thread's namespace.
-fn retransmitted() -> u64 {
+pub fn retransmitted() -> u64 {
     let table = fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
     let rows: Vec<Vec<&str>> =
         table.lines().filter(|line| line.starts_with("Tcp:")).map(|line| line.split(' ').collect()).collect();
@@ -505,45 +503,6 @@ fn one_socket_connects_twice() -> Done {
     Done::Passed
 }
 
-/// A socket fails to connect after retransmissions, connects and sends, is disconnected, connects again and sends.
-fn totals_are_of_all_connections_of_a_socket() -> Done {
-    traced(&["--proto", "tcp"], || {
-        let deaf = made::listener(Family::V4);
-        go_deaf(SockRef::from(&deaf));
-        let socket = tcp(Domain::IPV4);
-        socket.set_tcp_user_timeout(Some(Duration::from_millis(1200))).unwrap();
-        let before = retransmitted();
-        let (made, error) = attempt(&socket, deaf.local_addr().unwrap());
-        assert_eq!(error, ErrorKind::TimedOut);
-        let again = retransmitted() - before;
-        assert!(again > 0);
-        let listener = made::listener(Family::V4);
-        let client = TcpStream::from(socket);
-        let send = |payload: &[u8]| {
-            rustix::net::connect(&client, &listener.local_addr().unwrap()).unwrap();
-            let (mut server, _) = listener.accept().unwrap();
-            (&client).write_all(payload).unwrap();
-            server.read_exact(&mut vec![0; payload.len()]).unwrap();
-            at_rest(&client);
-            server
-        };
-        let server = send(b"seven b");
-        rustix::net::connect_unspec(&client).unwrap();
-        drop(server);
-        let mut server = send(b"five!");
-        drop(client);
-        assert_eq!(drain(&mut server), 0);
-        drop(server);
-        // Each event has the ends it had then.
-        let end = Some((Ipv4Addr::LOCALHOST, 0).into());
-        let path = "CLOSE SYN_SENT CLOSE SYN_SENT ESTABLISHED CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
-        let mut life = Life::tcp(&Made { local: end, remote: end, ..made }, path, "closed").bytes(0, 12);
-        life.retransmits = Some(again);
-        vec![life]
-    });
-    Done::Passed
-}
-
 fn udp_and_raw() -> Done {
     traced(&["--proto", "udp,udp6,udplite,udplite6,raw,raw6"], || {
         let mut sockets: Vec<(Made, Socket)> = Vec::new();
@@ -571,39 +530,6 @@ fn udp_and_raw() -> Done {
             Life::stateless(made)
         });
         lives.collect()
-    });
-    Done::Passed
-}
-
-fn totals_are_the_payload() -> Done {
-    traced(&["--proto", "tcp,tcp6"], || {
-        let mut lives = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            let listener = made::listener(family);
-            for megabytes in [1, 16] {
-                let size = count(megabytes << 20);
-                let Pair { mut client, mut server, client_made, server_made } = Pair::new(family, &listener);
-                let payload = vec![0x5a; size];
-                thread::scope(|scope| {
-                    scope.spawn(|| {
-                        client.write_all(&payload).unwrap();
-                        client.shutdown(Shutdown::Write).unwrap();
-                    });
-                    assert_eq!(drain(&mut server), size as u64);
-                });
-                server.write_all(b"thanks").unwrap();
-                drop(server);
-                assert_eq!(drain(&mut client), 6);
-                drop(client);
-                let size = size as u64;
-                let mut sender = Life::tcp(&client_made, ACTIVE_CLIENT, "closed").bytes(6, size);
-                let mut receiver = Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(size, 6);
-                // A loaded machine may well send something twice.
-                (sender.retransmits, receiver.retransmits) = (None, None);
-                lives.extend([sender, receiver]);
-            }
-        }
-        lives
     });
     Done::Passed
 }

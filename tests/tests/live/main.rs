@@ -18,6 +18,7 @@ mod places_more;
 mod remains;
 mod stream;
 mod text;
+mod totals;
 
 use libtest_mimic::Arguments;
 use netstat_tests::truth::runner::Test;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         println!("{reason}");
         return ExitCode::FAILURE;
     }
-    let modules: [&[Test]; 12] = [
+    let modules: [&[Test]; 13] = [
         lives::TESTS,
         crowds::TESTS,
         owners::TESTS,
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         endings::TESTS,
         stream::TESTS,
         text::TESTS,
+        totals::TESTS,
         places::TESTS,
         places_more::TESTS,
         matrix::TESTS,
