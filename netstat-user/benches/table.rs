@@ -5,7 +5,7 @@ use netstat_user::model::{
     Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, SocketRow, TcpState, Timer,
 };
 use netstat_user::owner::Owners;
-use netstat_user::table::{Limits, Listing, Table};
+use netstat_user::table::{Listing, Retention, Table};
 use std::fs;
 use std::time::Instant;
 
@@ -64,7 +64,7 @@ fn row(number: u32) -> SocketRow {
 
 fn main() {
     let before = mib("VmRSS");
-    let mut table = Table::new(Limits { recent_ns: u64::MAX, recent_count: 65_536 });
+    let mut table = Table::new(Retention { recent_ns: u64::MAX, recent_count: 65_536 });
     let mut owners = Owners::default();
     let start = Instant::now();
     let state = |old, new| EventKind::State { old, new, in_state_ns: Some(1) };

@@ -88,14 +88,14 @@ impl Op {
 
 /// Where something stands in the text, in bytes. Expressions that say the same are equal wherever they say it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place {
+pub struct TextPlace {
     /// First byte.
     pub start: usize,
     /// The byte after the last.
     pub end: usize,
 }
 
-impl PartialEq for Place {
+impl PartialEq for TextPlace {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -119,7 +119,7 @@ pub enum Expr {
         /// What it is.
         host: HostPattern,
         /// Where the host stands.
-        place: Place,
+        place: TextPlace,
     },
     /// `sport`, `dport`.
     Port {
@@ -130,7 +130,7 @@ pub enum Expr {
         /// What with.
         port: PortPattern,
         /// Where the port stands.
-        place: Place,
+        place: TextPlace,
     },
     /// `dev`: the device that the socket is bound to; a socket that is bound to none is not bound to this one.
     Device {
@@ -139,7 +139,7 @@ pub enum Expr {
         /// Name or index of the device.
         name: String,
         /// Where the name stands.
-        place: Place,
+        place: TextPlace,
     },
     /// `fwmark`
     Mark {
@@ -161,7 +161,7 @@ pub enum Expr {
         /// What with.
         value: Literal,
         /// Where the value stands.
-        place: Place,
+        place: TextPlace,
     },
 }
 

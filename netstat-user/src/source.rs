@@ -9,7 +9,7 @@ pub use loaded::FallBack;
 pub use unix::UnixTable;
 
 use crate::diag::loaded::{Part, loads_nothing};
-use crate::diag::tables::{self, Asked, Protocol};
+use crate::diag::tables::{self, DumpRequest, Protocol};
 use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
@@ -29,7 +29,7 @@ use std::thread;
 
 /// What whoever asks will look at, beyond addresses, state, queues and inode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct RowNeeds {
     /// Cookies, which /proc does not have.
     pub cookies: bool,
     /// Users. A request has its listener's, which `sock_diag` does not know.
@@ -40,7 +40,7 @@ pub struct Needs {
     pub lasting: bool,
 }
 
-impl Needs {
+impl RowNeeds {
     /// Whether a request as `sock_diag` shows it would do.
     const fn nothing_of_requests(self) -> bool {
         !self.users && !self.timers
@@ -48,10 +48,10 @@ impl Needs {
 }
 
 /// What is kept from one look at the kernel to the next.
-pub struct Source {
+pub struct KernelSource {
     /// Where /proc is mounted.
     root: PathBuf,
-    needs: Needs,
+    needs: RowNeeds,
     /// The kernel's iterators, once there was reason to load them.
     iterators: Loaded,
     /// What was read in another way than the best, and why.
@@ -60,10 +60,10 @@ pub struct Source {
     diag: [OnceLock<bool>; 2],
 }
 
-impl Source {
+impl KernelSource {
     /// Looks at the kernel through /proc, mounted at `root`, or by a quicker way that has the same rows in the same order: `sock_diag` where
     /// asking it loads nothing into the kernel, iterators where there is much to read.
-    pub fn new(root: &Path, needs: Needs) -> Self {
+    pub fn new(root: &Path, needs: RowNeeds) -> Self {
         Self {
             root: root.into(),
             needs,
@@ -275,7 +275,7 @@ impl Source {
     }
 
     /// The rows from the iterators.
-    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &RowsWanted) -> Option<Rows> {
+    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &RowsWanted) -> Option<Halved> {
         let transport = halves.transport()?;
         match iterators.sockets(transport, |row| halves.has(row.proto) && wanted.keeps(row)) {
             Ok(rows) => Some([Some(rows.v4), Some(rows.v6)]),
@@ -287,13 +287,13 @@ impl Source {
     }
 
     /// The rows from `sock_diag`.
-    fn ask(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Rows> {
+    fn ask(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Halved> {
         if !self.has_diag(halves.protocol) {
             return None;
         }
         let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
         let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
-        let asked = Asked {
+        let asked = DumpRequest {
             protocol: halves.protocol,
             v4,
             v6,
@@ -357,7 +357,7 @@ fn is_kernels(file: &Path) -> bool {
 }
 
 /// The rows of a protocol's families.
-type Rows = [Option<Vec<SocketRow>>; 2];
+type Halved = [Option<Vec<SocketRow>>; 2];
 
 /// The families of a protocol that are wanted, as they are named.
 #[derive(Clone, Copy, Debug)]
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_namespace_that_ends_while_it_is_read_is_absent() {
-        let source = Source::new(Path::new("/proc"), Needs::default());
+        let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
         let wanted = RowsWanted { protos: vec![Proto::Raw, Proto::Raw6], peer: None };
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();

@@ -19,13 +19,13 @@ use crate::model::{
     CloseReason, ClosedSocket, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
 };
 use hashbrown::HashSet;
-use past::{Entry, Past};
+use past::{EndedSockets, Entry};
 use slots::{Ends, Identity, Slot, Slots};
 use socket::{blank, listed_socket, merge};
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Retention {
     /// Longest time a closed socket is kept, in nanoseconds.
     pub recent_ns: u64,
     /// Most closed sockets kept.
@@ -63,7 +63,7 @@ const UNSEEN: u32 = 10;
 #[derive(Debug)]
 pub struct Table {
     slots: Slots,
-    past: Past,
+    past: EndedSockets,
     /// Number of the listing that is being read or was read last.
     listing: u32,
     /// What ended while a listing is being read, so that it is not taken for new.
@@ -83,10 +83,10 @@ impl Table {
     pub const CLOSED_BYTES: usize = size_of::<Entry>();
 
     /// An empty table.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Retention) -> Self {
         Self {
             slots: Slots::default(),
-            past: Past::new(limits),
+            past: EndedSockets::new(limits),
             listing: 0,
             gone_inodes: HashSet::new(),
             gone_ends: HashSet::new(),

@@ -1,6 +1,6 @@
 //! `cargo xtask check`: what must hold before a change is proposed, apart from the tests.
 
-use crate::{digest, layers, mutants, sh};
+use crate::{digest, layers, mutants, names, sh};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 pub fn all() -> Result<()> {
     // All cheap checks speak before the first failure ends the command.
     let mut problems = layers::breaches(sh::root())?;
+    problems.extend(names::shared(&sh::root().join("netstat-user/src"))?);
     problems.extend(mutants::problems(sh::root())?);
     if let Err(error) = digest::check() {
         problems.push(format!("{error:#}"));

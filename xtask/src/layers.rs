@@ -78,7 +78,8 @@ fn breaches_of(rules: &Rules, src: &Path) -> Result<Vec<String>> {
     Ok(breaches)
 }
 
-fn rust_files(dir: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
+/// The files of Rust below a folder, in order.
+pub fn rust_files(dir: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {

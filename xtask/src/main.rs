@@ -12,6 +12,7 @@ mod fuzz;
 mod install;
 mod layers;
 mod mutants;
+mod names;
 mod readme;
 mod release;
 mod sh;

@@ -2,7 +2,7 @@
 
 use crate::{assert_json, assert_table};
 use netstat_user::proc::route::{v4, v6};
-use netstat_user::view::route::{Columns, Row, json4, json6, row4, row6};
+use netstat_user::view::route::{RouteColumns, Row, json4, json6, row4, row6};
 use netstat_user::view::text::numeric;
 
 /// Runs one input.
@@ -16,7 +16,7 @@ pub fn run(table: &[u8]) {
         let (destination, gateway) = (numeric(route.destination.into()), numeric(route.gateway.into()));
         let row = Row { route, destination: destination.as_bytes(), gateway: gateway.as_bytes() };
         for extend in 0..3 {
-            row4(&mut text, &row, Columns::new(extend));
+            row4(&mut text, &row, RouteColumns::new(extend));
         }
         json4(&mut lines, route);
     }

@@ -3,7 +3,7 @@
 use crate::{assert_json, assert_table};
 use netstat_user::lang::Lang;
 use netstat_user::proc::snmp::{pairs, sctp, snmp6};
-use netstat_user::view::statistics::{Printer, Selection, json};
+use netstat_user::view::statistics::{Sections, SentencePrinter, json};
 
 /// Runs one input.
 ///
@@ -15,7 +15,7 @@ pub fn run(file: &[u8]) {
     tables.push(sctp(file));
     let lang = Lang::german_utf8();
     let (mut text, mut lines) = (Vec::new(), Vec::new());
-    let mut printer = Printer::new(&lang, Selection::ALL);
+    let mut printer = SentencePrinter::new(&lang, Sections::ALL);
     for table in &tables {
         printer.table(&mut text, table);
         json(&mut lines, table);

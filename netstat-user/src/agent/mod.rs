@@ -33,7 +33,7 @@ pub use sight::{Own, Peer};
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
 use crate::owner::Owners;
 use crate::query::{CoverageRows, Crowd, Health, Link, Past, Place, Status};
-use crate::table::{Limits, Listing};
+use crate::table::{Listing, Retention};
 use door::Places;
 use house::{Counter, House};
 use keeper::Keeper;
@@ -137,7 +137,7 @@ pub struct Lookup {
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How much of the past is kept.
-    pub limits: Limits,
+    pub limits: Retention,
     /// Most clients served at a time.
     pub clients: usize,
     /// How often the table is compared with the kernel's lists although nothing was lost.

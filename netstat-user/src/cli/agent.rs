@@ -103,8 +103,8 @@ pub fn page() -> help::Page {
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let matches = match help::read(page(), argv)? {
-        help::Asked::Page(page) => return Ok(page),
-        help::Asked::Options(matches) => matches,
+        help::HelpRequest::Page(page) => return Ok(page),
+        help::HelpRequest::Options(matches) => matches,
     };
     Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::refusal(&error))
 }

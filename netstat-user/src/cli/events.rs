@@ -144,8 +144,8 @@ pub fn page() -> help::Page {
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let matches = match help::read(page(), argv)? {
-        help::Asked::Page(page) => return Ok(page),
-        help::Asked::Options(matches) => matches,
+        help::HelpRequest::Page(page) => return Ok(page),
+        help::HelpRequest::Options(matches) => matches,
     };
     let mut options = Options::from_arg_matches(&matches).map_err(|error| help::refusal(&error))?;
     let given = options.select.given();

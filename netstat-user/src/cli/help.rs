@@ -82,7 +82,7 @@ fn with_help(command: Command) -> Command {
 
 /// What the command line of a verb asks for.
 #[allow(clippy::large_enum_variant, reason = "one of them is made in a run")]
-pub enum Asked {
+pub enum HelpRequest {
     /// To be done, with these options.
     Options(ArgMatches),
     /// A page of help.
@@ -93,14 +93,14 @@ pub enum Asked {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn read(page: Page, argv: &[OsString]) -> Result<Asked, Refusal> {
+pub fn read(page: Page, argv: &[OsString]) -> Result<HelpRequest, Refusal> {
     if let Some(text) = wanted(&page, argv) {
-        return Ok(Asked::Page(Request::Print(text)));
+        return Ok(HelpRequest::Page(Request::Print(text)));
     }
     // The width is for the words of errors.
     match page.command.clone().term_width(COLUMNS).try_get_matches_from(argv) {
-        Ok(matches) if matches.get_flag("short-help") => Ok(Asked::Page(Request::Print(page.short()))),
-        Ok(matches) => Ok(Asked::Options(matches)),
+        Ok(matches) if matches.get_flag("short-help") => Ok(HelpRequest::Page(Request::Print(page.short()))),
+        Ok(matches) => Ok(HelpRequest::Options(matches)),
         Err(error) => Err(refusal(&error)),
     }
 }

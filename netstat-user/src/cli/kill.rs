@@ -60,8 +60,8 @@ pub fn page() -> help::Page {
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let refuse = |message: String| Refusal { reason: None, message, exit: 2 };
     let matches = match help::read(page(), argv)? {
-        help::Asked::Page(page) => return Ok(page),
-        help::Asked::Options(matches) => matches,
+        help::HelpRequest::Page(page) => return Ok(page),
+        help::HelpRequest::Options(matches) => matches,
     };
     let wrong = |error: &dyn Display| refuse(format!("netstat-user kill: {error}\n"));
     let (mut given, mut narrows) = (Given::default(), false);

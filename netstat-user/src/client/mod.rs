@@ -6,7 +6,7 @@ mod tables;
 
 pub use lists::{History, cgroups, closed, health, live, shares_all};
 pub use stream::{EventStream, coverage};
-pub use tables::{Holders, Tables};
+pub use tables::{AgentTables, Holders};
 
 use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
 use bytes::{Bytes, BytesMut};

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 /// The tables that were asked for.
 #[derive(Debug)]
-pub struct Tables {
+pub struct AgentTables {
     asking: Asking,
     wanted: RowsWanted,
 }
 
-impl Tables {
+impl AgentTables {
     /// Asks for the rows of one network namespace or of all, `recorded` with the owners that events recorded. The agent is to begin its answer within
     /// `patience`.
     ///

@@ -4,8 +4,8 @@
 //! that was meant.
 
 use super::channel::{Channel, DiagError};
-use super::inet::{self, Family, SocketId};
-use super::tables::{self, Asked, Protocol};
+use super::inet::{self, DiagFamily, SocketId};
+use super::tables::{self, DumpRequest, Protocol};
 use crate::model::Proto;
 use hashbrown::HashSet;
 use rustix::io::Errno;
@@ -89,7 +89,8 @@ fn cookies(channel: &mut Channel, targets: &[Target]) -> HashSet<u64> {
     let mut cookies = HashSet::new();
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw] {
         if targets.iter().any(|target| Protocol::of(target.proto) == protocol) {
-            let asked = Asked { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
+            let asked =
+                DumpRequest { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
             let dumped = tables::dump(channel, &asked, |row| cookies.extend(row.socket.cookie));
             if let Err(error) = dumped {
                 log::debug!("{protocol:?} sockets cannot be listed: {error}");
@@ -100,7 +101,7 @@ fn cookies(channel: &mut Channel, targets: &[Target]) -> HashSet<u64> {
 }
 
 fn attempt(channel: &mut Channel, target: &Target) -> Destroyed {
-    let family = if target.proto.is_v6() { Family::V6 } else { Family::V4 };
+    let family = if target.proto.is_v6() { DiagFamily::V6 } else { DiagFamily::V4 };
     let protocol = Protocol::of(target.proto);
     // The port of a raw socket is its protocol, which the kernel wants where others have padding.
     let raw = if protocol == Protocol::Raw { target.id.local.port as u8 } else { 0 };

@@ -43,14 +43,14 @@ mod attribute {
 
 /// The sockets of which family are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum DiagFamily {
     /// IPv4.
     V4,
     /// IPv6, also sockets with IPv4-mapped addresses.
     V6,
 }
 
-impl Family {
+impl DiagFamily {
     const fn number(self) -> u8 {
         match self {
             Self::V4 => V4,
@@ -85,7 +85,7 @@ pub struct SocketId {
 }
 
 /// A request for the sockets of one family of a protocol (`IPPROTO_…`) in these states.
-pub fn of_family(family: Family, protocol: u8, states: u32, extensions: u8) -> Vec<u8> {
+pub fn of_family(family: DiagFamily, protocol: u8, states: u32, extensions: u8) -> Vec<u8> {
     let mut bytes = vec![family.number(), protocol, extensions, 0];
     bytes.extend(states.to_ne_bytes());
     bytes.extend([0; 48]);
@@ -102,7 +102,7 @@ pub fn of_both_families(states: u32, extensions: u8) -> Vec<u8> {
 }
 
 /// A request that means one socket, for [`DESTROY`]; `raw` is the protocol of a raw socket, else 0.
-pub fn of_socket(family: Family, protocol: u8, raw: u8, id: &SocketId) -> Vec<u8> {
+pub fn of_socket(family: DiagFamily, protocol: u8, raw: u8, id: &SocketId) -> Vec<u8> {
     let mut bytes = vec![family.number(), protocol, 0, raw];
     bytes.extend(u32::MAX.to_ne_bytes());
     bytes.extend(id.local.port.to_be_bytes());

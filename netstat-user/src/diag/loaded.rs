@@ -32,7 +32,7 @@ impl Part {
 
 /// What is known of the kernel's modules.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct LoadedFacts<'a> {
     /// /proc/modules, `None` where the kernel has no loadable modules at all.
     pub modules: Option<&'a [u8]>,
     /// Whether the kernel may load no module any more: /proc/sys/kernel/modules_disabled, or no /proc/sys/kernel/modprobe.
@@ -41,7 +41,7 @@ pub struct Facts<'a> {
     pub built_in: Option<&'a [u8]>,
 }
 
-impl Facts<'_> {
+impl LoadedFacts<'_> {
     /// Whether a request for the part loads nothing: because all of it is there, or because nothing can be loaded.
     pub fn loads_nothing(&self, part: Part) -> bool {
         let Some(modules) = self.modules else { return true };
@@ -72,7 +72,7 @@ pub fn loads_nothing(root: &Path, part: Part) -> bool {
         Err(error) if error.kind() == io::ErrorKind::NotFound && root.join("self").exists() => return true,
         Err(_) => return false,
     };
-    let facts = Facts { modules: modules.as_deref(), fixed: false, built_in: None };
+    let facts = LoadedFacts { modules: modules.as_deref(), fixed: false, built_in: None };
     if facts.loads_nothing(part) {
         return true;
     }
@@ -83,7 +83,7 @@ pub fn loads_nothing(root: &Path, part: Part) -> bool {
     let built_in = ["/lib/modules", "/usr/lib/modules"]
         .iter()
         .find_map(|folder| diag_lines(&Path::new(folder).join(&release).join("modules.builtin")).ok());
-    Facts { fixed, built_in: built_in.as_deref(), ..facts }.loads_nothing(part)
+    LoadedFacts { fixed, built_in: built_in.as_deref(), ..facts }.loads_nothing(part)
 }
 
 /// The lines of `modules.builtin` that are ours: the whole has some hundred.
@@ -108,7 +108,7 @@ mod tests {
         let loaded: &[u8] =
             b"udp_diag 16384 0 - Live 0x0\ninet_diag 28672 1 udp_diag, Live 0x0\nxunix_diag 1 0 - Live 0x0\n";
         let built_in: &[u8] = b"kernel/net/unix/unix_diag.ko\nkernel/net/ipv4/xtcp_diag.ko\n";
-        let facts = |modules, fixed, built_in| Facts { modules, fixed, built_in };
+        let facts = |modules, fixed, built_in| LoadedFacts { modules, fixed, built_in };
         for (facts, part, expected) in [
             (facts(None, false, None), Part::Tcp, true),
             (facts(Some(loaded), false, None), Part::Udp, true),

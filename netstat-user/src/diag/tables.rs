@@ -1,7 +1,7 @@
 //! Dumps of Internet sockets as the rows that /proc has: the same sockets in the same order, for the kernel walks the same tables.
 
 use super::channel::{Channel, DiagError};
-use super::inet::{self, EVERY_STATE, Family, LISTENING, Reply, extension};
+use super::inet::{self, DiagFamily, EVERY_STATE, LISTENING, Reply, extension};
 use super::info;
 use crate::model::{Endpoint, Proto, SocketRow, TcpInfo, TcpState, Timer};
 use hashbrown::{HashMap, HashSet};
@@ -55,7 +55,7 @@ impl Protocol {
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct DumpRequest {
     /// The protocol.
     pub protocol: Protocol,
     /// IPv4 sockets.
@@ -74,7 +74,7 @@ pub struct Asked {
 
 /// One socket of a dump.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
+pub struct DumpedRow<'a> {
     /// The row of /proc, with cookie and namespace.
     pub socket: SocketRow,
     /// Whether it is a request: a connection in its handshake that has no socket yet. Its user and its count of timeouts are not known here:
@@ -83,7 +83,7 @@ pub struct Row<'a> {
     reply: Reply<'a>,
 }
 
-impl Row<'_> {
+impl DumpedRow<'_> {
     /// What the kernel knows of the connection, if it was asked for.
     pub fn info(&self) -> Option<TcpInfo> {
         self.reply.info().map(|bytes| info::parse(bytes, self.reply.congestion()))
@@ -110,7 +110,11 @@ impl Row<'_> {
 ///
 /// # Errors
 /// A [`DiagError`].
-pub fn dump(channel: &mut Channel, asked: &Asked, mut take: impl FnMut(&Row<'_>)) -> Result<usize, DiagError> {
+pub fn dump(
+    channel: &mut Channel,
+    asked: &DumpRequest,
+    mut take: impl FnMut(&DumpedRow<'_>),
+) -> Result<usize, DiagError> {
     let (tcp, tick_ns) = (asked.protocol == Protocol::Tcp, tick_ns());
     let states = match asked.peer {
         Some(false) if tcp => LISTENING,
@@ -129,7 +133,9 @@ pub fn dump(channel: &mut Channel, asked: &Asked, mut take: impl FnMut(&Row<'_>)
         return channel.dump(inet::TCP_OF_BOTH_FAMILIES, &request, take);
     }
     let mut most = 0;
-    for (_, family) in [(asked.v4, Family::V4), (asked.v6, Family::V6)].into_iter().filter(|(wanted, _)| *wanted) {
+    for (_, family) in
+        [(asked.v4, DiagFamily::V4), (asked.v6, DiagFamily::V6)].into_iter().filter(|(wanted, _)| *wanted)
+    {
         let request = [&inet::of_family(family, asked.protocol.number(), states, extensions)[..], &filter].concat();
         most = channel.dump(inet::BY_FAMILY, &request, &mut take)?.max(most);
     }
@@ -166,7 +172,7 @@ fn is_request(row: &SocketRow) -> bool {
     row.proto.is_tcp() && row.state == TcpState::SynRecv as u8 && row.inode == 0
 }
 
-fn row<'a>(reply: Reply<'a>, asked: &Asked, tick_ns: u64) -> Row<'a> {
+fn row<'a>(reply: Reply<'a>, asked: &DumpRequest, tick_ns: u64) -> DumpedRow<'a> {
     let tcp = asked.protocol == Protocol::Tcp;
     let listens = tcp && reply.state == TcpState::Listen as u8;
     let (retransmits, probes) = match reply.info().and_then(info::attempts) {
@@ -193,7 +199,7 @@ fn row<'a>(reply: Reply<'a>, asked: &Asked, tick_ns: u64) -> Row<'a> {
         cookie: Some(reply.id.cookie).filter(|&cookie| cookie != 0),
         netns: asked.netns,
     };
-    Row { socket, is_request: is_request(&socket), reply }
+    DumpedRow { socket, is_request: is_request(&socket), reply }
 }
 
 /// Nanoseconds of the kernel's tick.

@@ -2,8 +2,8 @@
 
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
-    ClosedSocket, Comm, EventEnd, EventKind, Holder, Labels, Owner, Owners, Proto, SctpRow, SocketEvent, SocketRow,
-    TcpState, Totals, UnixRow,
+    ClosedSocket, Comm, EventEnd, EventKind, Holder, Labels, Owner, Proto, SctpRow, SocketEvent, SocketHolders,
+    SocketRow, TcpState, Totals, UnixRow,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub trait HasFields {
 #[derive(Clone, Copy)]
 pub struct RowContext<'a> {
     /// The processes that hold sockets; none where no field needs them.
-    pub owners: &'a Owners,
+    pub owners: &'a SocketHolders,
     /// Names of users.
     pub labels: &'a Labels,
     /// Inode number of the network namespace of the table, for rows that do not carry it.

@@ -1,6 +1,6 @@
 //! The words and signs of an expression.
 
-use super::{Mistake, Op, Place};
+use super::{Mistake, Op, TextPlace};
 use winnow::ascii::multispace0;
 use winnow::combinator::{alt, delimited, preceded, repeat};
 use winnow::error::{ContextError, ParserError};
@@ -14,7 +14,7 @@ pub struct Token {
     /// What it is.
     pub kind: TokenKind,
     /// Where it stands.
-    pub place: Place,
+    pub place: TextPlace,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -51,10 +51,10 @@ pub fn tokens(expression: &str) -> Result<Vec<Token>, Mistake> {
         }
         let kind: Result<(TokenKind, std::ops::Range<usize>), ContextError> = token.with_span().parse_next(&mut text);
         match kind {
-            Ok((kind, span)) => tokens.push(Token { kind, place: Place { start: span.start, end: span.end } }),
+            Ok((kind, span)) => tokens.push(Token { kind, place: TextPlace { start: span.start, end: span.end } }),
             Err(_) => {
                 let start = expression.len() - text.len();
-                let place = Place { start, end: expression.len() };
+                let place = TextPlace { start, end: expression.len() };
                 let what = match text.starts_with('\\') {
                     true => "a backslash takes the sign after it for a letter, and there is none".into(),
                     false => "a text in quotes has no end: close it with the quote it begins with".into(),
@@ -117,7 +117,7 @@ pub struct Wrong {
     /// How many tokens were left, so the further of two branches is known.
     pub left: usize,
     /// Where, `None` at the end.
-    pub place: Option<Place>,
+    pub place: Option<TextPlace>,
     /// What.
     pub what: String,
     /// The word that was probably meant.

@@ -1,6 +1,6 @@
 //! What is wrong with an expression, and where.
 
-use super::Place;
+use super::TextPlace;
 use std::fmt;
 use unicode_width::UnicodeWidthStr;
 
@@ -10,7 +10,7 @@ pub struct Mistake {
     /// The whole text.
     pub expression: String,
     /// Where it goes wrong.
-    pub place: Place,
+    pub place: TextPlace,
     /// What stands there instead of what should, as a sentence without its full stop.
     pub what: String,
     /// The word that was probably meant.
@@ -22,7 +22,7 @@ pub struct Mistake {
 #[error("{what}")]
 pub struct NameError {
     /// Where it stands.
-    pub place: Place,
+    pub place: TextPlace,
     /// What is wrong with it.
     pub what: String,
 }

@@ -2,7 +2,7 @@
 
 use super::lex::{Token, TokenKind, Tokens, Wrong, tokens};
 use super::literal::{self, Literal};
-use super::{Expr, HostPattern, Mistake, Op, Place, PortPattern, Side, StateSet, StateWord};
+use super::{Expr, HostPattern, Mistake, Op, PortPattern, Side, StateSet, StateWord, TextPlace};
 use crate::field::{FIELDS, Field, GROUPS, RowKinds, group, nearest};
 use winnow::combinator::{alt, opt, peek, repeat, separated};
 use winnow::error::{ErrMode, ParserError};
@@ -26,12 +26,12 @@ const CONDITIONS: [&str; 10] =
 /// The first [`Mistake`].
 pub fn parse(expression: &str, rows: RowKinds) -> Result<Expr, Mistake> {
     let mistake = |wrong: Wrong| {
-        let end = Place { start: expression.len(), end: expression.len() };
+        let end = TextPlace { start: expression.len(), end: expression.len() };
         let place = wrong.place.unwrap_or(end);
         Mistake { expression: expression.to_owned(), place, what: wrong.what, nearest: wrong.nearest }
     };
     if expression.len() > LONGEST {
-        let place = Place { start: 0, end: 1 };
+        let place = TextPlace { start: 0, end: 1 };
         let what = format!("an expression has at most {LONGEST} bytes, this one has {}", expression.len());
         let short = expression.chars().take(60).collect();
         return Err(Mistake { expression: short, place, what, nearest: None });
@@ -63,17 +63,17 @@ fn wrong(input: &Tokens<'_>, what: impl Into<String>) -> ErrMode<Wrong> {
     ErrMode::Cut(Wrong { what: what.into(), ..Wrong::from_input(input) })
 }
 
-fn wrong_at(place: Place, what: impl Into<String>, nearest: Option<&'static str>) -> ErrMode<Wrong> {
+fn wrong_at(place: TextPlace, what: impl Into<String>, nearest: Option<&'static str>) -> ErrMode<Wrong> {
     ErrMode::Cut(Wrong { left: 0, place: Some(place), what: what.into(), nearest })
 }
 
 /// A sign.
-fn sign<'t>(kind: TokenKind) -> impl Parser<Tokens<'t>, Place, ErrMode<Wrong>> {
+fn sign<'t>(kind: TokenKind) -> impl Parser<Tokens<'t>, TextPlace, ErrMode<Wrong>> {
     any.verify_map(move |token: &Token| (token.kind == kind).then_some(token.place))
 }
 
 /// One of these words, in any case where `any_case`.
-fn word<'t>(words: &'static [&'static str], any_case: bool) -> impl Parser<Tokens<'t>, Place, ErrMode<Wrong>> {
+fn word<'t>(words: &'static [&'static str], any_case: bool) -> impl Parser<Tokens<'t>, TextPlace, ErrMode<Wrong>> {
     let is = move |text: &str| words.iter().any(|word| *word == text || any_case && word.eq_ignore_ascii_case(text));
     any.verify_map(move |token: &Token| match &token.kind {
         TokenKind::Word { text, quoted: false } if is(text) => Some(token.place),
@@ -81,15 +81,15 @@ fn word<'t>(words: &'static [&'static str], any_case: bool) -> impl Parser<Token
     })
 }
 
-fn and(input: &mut Tokens<'_>) -> Parsed<Place> {
+fn and(input: &mut Tokens<'_>) -> Parsed<TextPlace> {
     alt((sign(TokenKind::And), word(&["and"], true))).parse_next(input)
 }
 
-fn or(input: &mut Tokens<'_>) -> Parsed<Place> {
+fn or(input: &mut Tokens<'_>) -> Parsed<TextPlace> {
     alt((sign(TokenKind::Or), word(&["or"], true))).parse_next(input)
 }
 
-fn not(input: &mut Tokens<'_>) -> Parsed<Place> {
+fn not(input: &mut Tokens<'_>) -> Parsed<TextPlace> {
     alt((sign(TokenKind::Not), word(&["not"], true))).parse_next(input)
 }
 
@@ -115,7 +115,7 @@ fn op(input: &mut Tokens<'_>) -> Parsed<Op> {
 }
 
 /// A bare or quoted word, whatever it says.
-fn text<'t>(input: &mut Tokens<'t>) -> Parsed<(&'t str, bool, Place)> {
+fn text<'t>(input: &mut Tokens<'t>) -> Parsed<(&'t str, bool, TextPlace)> {
     any.verify_map(|token: &'t Token| match &token.kind {
         TokenKind::Word { text, quoted } => Some((text.as_str(), *quoted, token.place)),
         _ => None,
@@ -285,7 +285,7 @@ impl Grammar {
     }
 
     /// `FIELD OP VALUE`, the field read already.
-    fn compare(self, input: &mut Tokens<'_>, name: &str, place: Place) -> Parsed<Expr> {
+    fn compare(self, input: &mut Tokens<'_>, name: &str, place: TextPlace) -> Parsed<Expr> {
         let Some(field) = Field::named(name) else { return Err(self.unknown(name, place)) };
         self.listed(field, place)?;
         let expected = format!("expected an operator after `{name}': = != < <= > >= ~ !~");
@@ -303,7 +303,7 @@ impl Grammar {
     }
 
     /// Whether a row that is listed has the field; refused where none has.
-    fn listed(self, field: Field, place: Place) -> Parsed<()> {
+    fn listed(self, field: Field, place: TextPlace) -> Parsed<()> {
         if field.spec().rows().meets(self.rows) {
             return Ok(());
         }
@@ -312,7 +312,7 @@ impl Grammar {
     }
 
     /// Refuses protocols of which no row is listed.
-    fn has_proto(self, name: &str, place: Place) -> Parsed<()> {
+    fn has_proto(self, name: &str, place: TextPlace) -> Parsed<()> {
         let (rows, sockets) = match name.to_ascii_lowercase().as_str() {
             "unix" => (RowKinds::UNIX, "UNIX domain sockets"),
             "sctp" => (RowKinds::SCTP, "SCTP sockets"),
@@ -326,7 +326,7 @@ impl Grammar {
     }
 
     /// Why a word begins no condition.
-    fn unknown(self, name: &str, place: Place) -> ErrMode<Wrong> {
+    fn unknown(self, name: &str, place: TextPlace) -> ErrMode<Wrong> {
         if GROUPS.contains(&name) {
             let fields: Vec<&str> = group(name).map(Field::name).collect();
             return wrong_at(place, format!("`{name}' is a group of fields: write one of {}", fields.join(" ")), None);
@@ -344,7 +344,7 @@ fn equality(input: &mut Tokens<'_>) -> Parsed<Op> {
 }
 
 /// What stands behind one of ss's words, its backslashes kept, and whether it is the bare word `null`.
-fn operand(input: &mut Tokens<'_>, expected: &str) -> Parsed<(String, bool, Place)> {
+fn operand(input: &mut Tokens<'_>, expected: &str) -> Parsed<(String, bool, TextPlace)> {
     let (text, quoted, place) = text(input).map_err(|_: ErrMode<Wrong>| wrong(input, expected))?;
     Ok((text.to_owned(), !quoted && text == "null", place))
 }

@@ -2,7 +2,7 @@
 
 use super::host::{Addresses, Network};
 use super::literal::{self, Meaning};
-use super::{Expr, HostPattern, Literal, NameError, Op, Place, PortPattern, Side, states};
+use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
 use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
 use regex::bytes::Regex;
 use std::borrow::Cow;
@@ -181,13 +181,13 @@ impl<R: Resolver> Compiler<'_, R> {
         self.fields.push(field);
     }
 
-    fn hosts(&mut self, name: &str, place: Place) -> Result<Vec<Network>, NameError> {
+    fn hosts(&mut self, name: &str, place: TextPlace) -> Result<Vec<Network>, NameError> {
         let whole = |addr: IpAddr| Network { addr, len: if addr.is_ipv4() { 32 } else { 128 } };
         let nets: Vec<Network> = self.resolver.host(name).into_iter().map(whole).collect();
         if nets.is_empty() { Err(none(place, "host", name)) } else { Ok(nets) }
     }
 
-    fn ports(&mut self, port: &PortPattern, place: Place) -> Result<Option<Vec<u16>>, NameError> {
+    fn ports(&mut self, port: &PortPattern, place: TextPlace) -> Result<Option<Vec<u16>>, NameError> {
         match port {
             PortPattern::Any => Ok(None),
             PortPattern::Number(number) => Ok(Some(vec![*number])),
@@ -195,12 +195,12 @@ impl<R: Resolver> Compiler<'_, R> {
         }
     }
 
-    fn service(&mut self, name: &str, place: Place) -> Result<Vec<u16>, NameError> {
+    fn service(&mut self, name: &str, place: TextPlace) -> Result<Vec<u16>, NameError> {
         let ports = self.resolver.service(name);
         if ports.is_empty() { Err(none(place, "service", name)) } else { Ok(ports) }
     }
 
-    fn compare(&mut self, field: Field, op: Op, value: &Literal, place: Place) -> Result<Test, NameError> {
+    fn compare(&mut self, field: Field, op: Op, value: &Literal, place: TextPlace) -> Result<Test, NameError> {
         self.need(field);
         let kind = field.spec().kind;
         let scale = if let Kind::Span(unit) = kind { unit.nanos().into() } else { 1 };
@@ -234,7 +234,7 @@ impl<R: Resolver> Compiler<'_, R> {
     }
 }
 
-fn none(place: Place, what: &str, name: &str) -> NameError {
+fn none(place: TextPlace, what: &str, name: &str) -> NameError {
     NameError { place, what: format!("there is no {what} `{name}'") }
 }
 

@@ -1,6 +1,6 @@
 //! The short spellings of the commonest expressions: `--port 80,443` and the like.
 
-use super::{Expr, Literal, Op, PatternError, Place, PortPattern, Side, StateSet, StateWord};
+use super::{Expr, Literal, Op, PatternError, PortPattern, Side, StateSet, StateWord, TextPlace};
 use crate::field::{Field, nearest};
 use crate::model::Proto;
 
@@ -114,7 +114,7 @@ impl Spelling {
 }
 
 fn equals(field: Field, value: impl Into<String>) -> Expr {
-    Expr::Compare { field, op: Op::Eq, value: Literal::text(value), place: Place::default() }
+    Expr::Compare { field, op: Op::Eq, value: Literal::text(value), place: TextPlace::default() }
 }
 
 /// The state or group of states of a word, in ss's or netstat's spelling.
@@ -130,7 +130,7 @@ pub fn state(word: &str) -> Result<StateWord, WordError> {
 fn port(side: Side, word: &str) -> Result<Expr, WordError> {
     match PortPattern::parse(word)? {
         PortPattern::Any => Err(WordError::AnyPort(word.to_owned())),
-        port => Ok(Expr::Port { side, op: Op::Eq, port, place: Place::default() }),
+        port => Ok(Expr::Port { side, op: Op::Eq, port, place: TextPlace::default() }),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::field::{FIELDS, Kind, Need, RowContext, RowFields, RowKinds, UnixFields};
-use crate::model::{Comm, Endpoint, Holder, Labels, Owners, Proto, SocketRow, Timer, UnixRow};
+use crate::model::{Comm, Endpoint, Holder, Labels, Proto, SocketHolders, SocketRow, Timer, UnixRow};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -58,7 +58,7 @@ fn row(proto: Proto, local: (&str, u16), remote: (&str, u16), state: u8) -> Sock
 
 /// What the expression says of a row with two owners, 7/`a*b` and 9 whose name is not known.
 fn says(text: &str, row: &SocketRow) -> bool {
-    let mut owners = Owners::default();
+    let mut owners = SocketHolders::default();
     owners.expect([42].into_iter());
     for (pid, program, comm) in [(7, &b"a*b"[..], Some(Comm::new(b"nginx"))), (9, b"sh", None)] {
         let holder = owners.holder(Holder { pid, program: program.to_vec(), comm });
@@ -155,7 +155,7 @@ fn unix_domain_sockets() {
     let of = |state, flags, path| UnixRow { refcnt: 2, protocol: 0, flags, kind: 1, state, inode: 42, path };
     let rows = [of(1, 0x10000, &b"/run/A.sock"[..]), of(3, 0, b""), of(1, 0, b"@0a1b2")];
     let context = RowContext {
-        owners: &Owners::default(),
+        owners: &SocketHolders::default(),
         labels: &Labels::default(),
         netns: None,
         netns_names: &HashMap::new(),
@@ -183,7 +183,7 @@ fn unix_domain_sockets() {
 #[test]
 fn rows_are_decided_as_early_as_can_be() {
     let context = RowContext {
-        owners: &Owners::default(),
+        owners: &SocketHolders::default(),
         labels: &Labels::default(),
         netns: None,
         netns_names: &HashMap::new(),
@@ -368,7 +368,7 @@ fn compares() -> impl Strategy<Value = Expr> {
     ];
     let ops = prop::sample::select(vec![Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge, Op::Match, Op::NoMatch]);
     (prop::sample::select(fields), ops, values)
-        .prop_map(|(field, op, value)| Expr::Compare { field, op, value, place: Place::default() })
+        .prop_map(|(field, op, value)| Expr::Compare { field, op, value, place: TextPlace::default() })
         .prop_filter("a value that its field takes", |expr| match expr {
             // ss's words are conditions of their own, with these operators.
             Expr::Compare { field: Field::Dev | Field::Fwmark, op: Op::Eq | Op::Ne, value, .. } => value.null,
@@ -388,10 +388,10 @@ fn conditions() -> impl Strategy<Value = Expr> {
     prop_oneof![
         compares(),
         prop::collection::vec(word, 1..4).prop_map(Expr::States),
-        (side.clone(), host).prop_map(|(side, host)| Expr::Host { side, host, place: Place::default() }),
-        (side, op, port).prop_map(|(side, op, port)| Expr::Port { side, op, port, place: Place::default() }),
+        (side.clone(), host).prop_map(|(side, host)| Expr::Host { side, host, place: TextPlace::default() }),
+        (side, op, port).prop_map(|(side, op, port)| Expr::Port { side, op, port, place: TextPlace::default() }),
         (any::<bool>(), texts().prop_filter("a name", |name| !name.is_empty()))
-            .prop_map(|(negated, name)| Expr::Device { negated, name, place: Place::default() }),
+            .prop_map(|(negated, name)| Expr::Device { negated, name, place: TextPlace::default() }),
         (any::<bool>(), any::<u32>(), any::<u32>()).prop_map(|(negated, mark, mask)| Expr::Mark {
             negated,
             mark,

@@ -3,7 +3,7 @@
 
 use super::{
     object,
-    refusal::{Lacking, Refusal},
+    refusal::{HookRefusal, Lacking},
 };
 use aya::{
     Ebpf,
@@ -54,7 +54,7 @@ struct Seen {
 ///
 /// # Errors
 /// Why it cannot be had.
-pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal> {
+pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, HookRefusal> {
     object::program::<TracePoint>(ebpf, program)?.load()?;
     Ok(Accepts {
         program,
@@ -66,11 +66,11 @@ pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, Refusal
     })
 }
 
-fn links(ebpf: &mut Ebpf, program: &'static str) -> Result<Vec<TracePointLinkId>, Refusal> {
+fn links(ebpf: &mut Ebpf, program: &'static str) -> Result<Vec<TracePointLinkId>, HookRefusal> {
     let program: &mut TracePoint = object::program(ebpf, program)?;
     let attached = |_: &Path| EXITS.into_iter().map(|exit| program.attach("syscalls", exit)).collect();
     let links: Result<Vec<_>, ProgramError> =
-        crate::sys::with_tracefs(attached).map_err(|error| Refusal::NoTracefs(Lacking::mount(error)))?;
+        crate::sys::with_tracefs(attached).map_err(|error| HookRefusal::NoTracefs(Lacking::mount(error)))?;
     Ok(links?)
 }
 
@@ -104,7 +104,7 @@ impl Accepts {
     ///
     /// # Errors
     /// Why the kernel refuses it now; it is not asked again.
-    pub fn resume(&mut self, ebpf: &mut Ebpf) -> Result<(), Refusal> {
+    pub fn resume(&mut self, ebpf: &mut Ebpf) -> Result<(), HookRefusal> {
         if self.links.is_empty() && !self.refused {
             self.refused = true;
             self.links = links(ebpf, self.program)?;

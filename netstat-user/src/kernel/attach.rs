@@ -4,13 +4,13 @@ use super::{
     accepts::{self, Accepts},
     btf, cgroup,
     doubts::Doubts,
-    facts::{self, Gathered, Lockdown},
+    facts::{self, GatheredFacts, Lockdown},
     filters::Filters,
     hooks::{Hook, Needs, Variant, Way, Weight},
     object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
     prime,
-    refusal::{Lacking, Mend, Refusal, causes},
+    refusal::{HookRefusal, Lacking, Mend, causes},
 };
 use crate::{
     model::{Coverage, HookCoverage, Limits},
@@ -97,7 +97,7 @@ pub enum AttachError {
         /// The hook.
         hook: &'static str,
         /// Each variant tried, with its cause.
-        refused: Vec<(Variant, Refusal)>,
+        refused: Vec<(Variant, HookRefusal)>,
         /// Whether the kernel is locked down so far that programs may not read its memory.
         locked: bool,
     },
@@ -124,7 +124,7 @@ impl AttachError {
 }
 
 /// Each variant that was tried, with its cause.
-fn tried(refused: &[(Variant, Refusal)]) -> String {
+fn tried(refused: &[(Variant, HookRefusal)]) -> String {
     let tried: Vec<_> = refused.iter().map(|(variant, refusal)| format!("{}: {refusal}", variant.name())).collect();
     tried.join("; ")
 }
@@ -173,7 +173,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     if let Some(release) = facts::too_old() {
         return Err(AttachError::TooOld(release));
     }
-    let Gathered { facts, cgroup, lockdown } = facts::gather();
+    let GatheredFacts { facts, cgroup, lockdown } = facts::gather();
     if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
         return Err(AttachError::Netns(cause.clone()));
     }
@@ -333,9 +333,9 @@ fn try_attach(
     btf: Option<&Btf>,
     cgroup: Option<&std::os::fd::OwnedFd>,
     accepts: &mut Option<Accepts>,
-) -> Result<(), Refusal> {
+) -> Result<(), HookRefusal> {
     let Way { variant, program: name, target, needs } = *way;
-    let no_btf = || Refusal::NoBtf(Lacking::Unparsed);
+    let no_btf = || HookRefusal::NoBtf(Lacking::Unparsed);
     match variant {
         Variant::TpBtf => {
             let program: &mut aya::programs::BtfTracePoint = program(ebpf, name)?;
@@ -368,7 +368,7 @@ fn try_attach(
             program.load().and_then(|()| program.attach(target, 0).map(drop))
         }
         Variant::Cgroup | Variant::CgroupAlone => {
-            let root = cgroup.ok_or_else(|| Refusal::NoCgroup(Lacking::mount(io::ErrorKind::NotFound.into())))?;
+            let root = cgroup.ok_or_else(|| HookRefusal::NoCgroup(Lacking::mount(io::ErrorKind::NotFound.into())))?;
             // A link lets others attach beside it whatever the mode; any other mode than this is refused with a link.
             let mode = CgroupAttachMode::Single;
             let attached = if let Needs::CgroupAddress(_) = needs {
@@ -386,11 +386,11 @@ fn try_attach(
             attached
         }
     }
-    .map_err(Refusal::from)
+    .map_err(HookRefusal::from)
 }
 
 /// Why a program is not let in: another one of its kind keeps all others out.
-fn alone(error: &ProgramError, needs: Needs, root: &OwnedFd) -> Option<Refusal> {
+fn alone(error: &ProgramError, needs: Needs, root: &OwnedFd) -> Option<HookRefusal> {
     let ProgramError::SyscallError(failure) = error else { return None };
     let (Needs::CgroupSock(kind) | Needs::CgroupAddress(kind)) = needs else { return None };
     if failure.io_error.raw_os_error() != Some(libc::EPERM) {
@@ -398,5 +398,5 @@ fn alone(error: &ProgramError, needs: Needs, root: &OwnedFd) -> Option<Refusal> 
     }
     let other = sys::bpf::exclusive(root.as_fd(), kind).ok().flatten()?;
     let name = String::from_utf8_lossy(&other.name).into_owned();
-    Some(Refusal::Alone { id: other.id, name: if name.is_empty() { "without a name".into() } else { name } })
+    Some(HookRefusal::Alone { id: other.id, name: if name.is_empty() { "without a name".into() } else { name } })
 }

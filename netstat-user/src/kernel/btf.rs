@@ -222,7 +222,7 @@ pub fn without_newer_kinds(blob: &[u8], newest: u32) -> Result<Vec<u8>, BtfError
 
 /// What a member is made of, typedefs and qualifiers looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum TypeShape {
     /// An integer, an enum or a boolean, of so many bytes.
     Number(u32),
     /// A pointer.
@@ -299,7 +299,7 @@ impl<'a> Btf<'a> {
     }
 
     /// The same, and what the member is. With a dot in between: a member of that member.
-    pub fn member(&self, strukt: &str, path: &str) -> Option<(u32, Shape)> {
+    pub fn member(&self, strukt: &str, path: &str) -> Option<(u32, TypeShape)> {
         let (mut offset, mut typ) = (0_u32, self.find(KIND_STRUCT, strukt)?);
         for name in path.split('.') {
             let (inner, of) = self.find_member(self.bare(typ)?, name.as_bytes(), 0)?;
@@ -345,17 +345,17 @@ impl<'a> Btf<'a> {
         None
     }
 
-    fn shape(&self, typ: u32) -> Shape {
+    fn shape(&self, typ: u32) -> TypeShape {
         let Some((kind, _, size_or_type, tail)) = self.bare(typ).and_then(|typ| self.head(typ)) else {
-            return Shape::Other;
+            return TypeShape::Other;
         };
         match kind {
-            KIND_INT | KIND_ENUM | KIND_ENUM64 => Shape::Number(size_or_type),
-            KIND_PTR => Shape::Pointer,
-            KIND_STRUCT | KIND_UNION => Shape::Compound(size_or_type),
+            KIND_INT | KIND_ENUM | KIND_ENUM64 => TypeShape::Number(size_or_type),
+            KIND_PTR => TypeShape::Pointer,
+            KIND_STRUCT | KIND_UNION => TypeShape::Compound(size_or_type),
             // `struct btf_array`: type of an element, type of the index, number of elements.
-            KIND_ARRAY => u32_at(self.types, tail + 8).map_or(Shape::Other, Shape::Array),
-            _ => Shape::Other,
+            KIND_ARRAY => u32_at(self.types, tail + 8).map_or(TypeShape::Other, TypeShape::Array),
+            _ => TypeShape::Other,
         }
     }
 

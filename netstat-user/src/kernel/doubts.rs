@@ -1,7 +1,7 @@
 //! Whether the timer of a minisocket was stopped for good, where the programs do not know at once: they find out when the next one is
 //! stopped on the same processor, and are asked here about the last.
 
-use super::{iter, refusal::Refusal};
+use super::{iter, refusal::HookRefusal};
 use aya::{
     Btf, Ebpf,
     maps::{Array, MapData, PerCpuArray},
@@ -38,11 +38,11 @@ impl Doubts {
     ///
     /// # Errors
     /// Why it cannot be: doubts are decided by the next one only, then.
-    pub fn new(ebpf: &mut Ebpf, btf: Option<&Btf>) -> Result<Self, Refusal> {
+    pub fn new(ebpf: &mut Ebpf, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
         let left =
-            ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::DOUBTS))?;
+            ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::DOUBTS))?;
         let asked =
-            ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(Refusal::Lacks(maps::ASKED))?;
+            ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::ASKED))?;
         iter::load(ebpf, PROGRAM, "bpf_map", btf)?;
         Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
     }

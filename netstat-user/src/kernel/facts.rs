@@ -4,7 +4,7 @@ use super::{
     btf::Btf,
     cgroup,
     hooks::{HOOKS, Needs},
-    plan::{Facts, Symbols, Types},
+    plan::{Facts, KernelTypes, Symbols},
     refusal::Lacking,
     symbols,
 };
@@ -27,7 +27,7 @@ const CAP_SYS_ADMIN: u32 = 21;
 pub const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
 
 /// What was found, with the handles that attaching needs.
-pub struct Gathered {
+pub struct GatheredFacts {
     /// The plain facts.
     pub facts: Facts,
     /// Root of the cgroup2 hierarchy, or of the part of it that can be seen.
@@ -69,7 +69,7 @@ fn major(release: &str) -> Option<u32> {
 }
 
 /// Asks the kernel.
-pub fn gather() -> Gathered {
+pub fn gather() -> GatheredFacts {
     let lockdown = lockdown_file().ok().and_then(|text| lockdown(&text));
     let cgroup = cgroup::root(Path::new("/proc")).map_err(Lacking::mount);
     let (types, symbols) = types();
@@ -87,19 +87,19 @@ pub fn gather() -> Gathered {
         symbols,
         preempted: major(&release()).is_some_and(|major| major >= 7),
     };
-    Gathered { facts, cgroup: cgroup.ok(), lockdown }
+    GatheredFacts { facts, cgroup: cgroup.ok(), lockdown }
 }
 
 /// What the kernel's BTF says, and the addresses that are found with its help.
-fn types() -> (Result<Types, Lacking>, Option<Symbols>) {
+fn types() -> (Result<KernelTypes, Lacking>, Option<Symbols>) {
     let blob = fs::read(VMLINUX_BTF).map_err(|error| Lacking::file(VMLINUX_BTF, error));
-    let wants = |name: &[u8]| Types::wants(name) || symbols::wants(name);
+    let wants = |name: &[u8]| KernelTypes::wants(name) || symbols::wants(name);
     let btf = blob
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| Lacking::Types { path: VMLINUX_BTF.into(), error }));
     let symbols = btf.as_ref().ok().and_then(symbols::find);
-    (btf.map(|btf| Types::from_btf(&btf)), symbols)
+    (btf.map(|btf| KernelTypes::from_btf(&btf)), symbols)
 }
 
 /// How far the kernel is locked down (kernel_lockdown(7)).

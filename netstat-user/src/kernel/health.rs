@@ -1,6 +1,6 @@
 //! What hinders tracing on this machine, and how the loaded programs fare.
 
-use super::facts::{self, Gathered, Lockdown};
+use super::facts::{self, GatheredFacts, Lockdown};
 use super::hooks::{Adds, HOOKS, Hook};
 use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
@@ -16,7 +16,7 @@ const BESIDE: [(&str, u32, &str); 3] = [
 
 /// Looks at what tracing depends on.
 pub fn checks() -> Vec<Check> {
-    let Gathered { facts, cgroup, lockdown } = facts::gather();
+    let GatheredFacts { facts, cgroup, lockdown } = facts::gather();
     let mut checks = vec![capabilities()];
     checks.extend(beside());
     checks.push(match facts::too_old() {

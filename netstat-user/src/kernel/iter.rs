@@ -1,6 +1,6 @@
 //! Iterator programs that are run for what they do in the kernel, and write little or nothing.
 
-use super::refusal::{Lacking, Refusal};
+use super::refusal::{HookRefusal, Lacking};
 use aya::{Btf, Ebpf, programs::Iter};
 use std::io::{self, Read};
 
@@ -8,8 +8,8 @@ use std::io::{self, Read};
 ///
 /// # Errors
 /// Why it cannot be.
-pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>) -> Result<(), Refusal> {
-    let btf = btf.ok_or_else(|| Refusal::NoBtf(Lacking::Unparsed))?;
+pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>) -> Result<(), HookRefusal> {
+    let btf = btf.ok_or_else(|| HookRefusal::NoBtf(Lacking::Unparsed))?;
     Ok(program(ebpf, name)?.load(target, btf)?)
 }
 
@@ -17,10 +17,10 @@ pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>
 ///
 /// # Errors
 /// The kernel's.
-pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, Refusal> {
+pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, HookRefusal> {
     let program = program(ebpf, name)?;
     let link = program.attach().and_then(|link| program.take_link(link))?;
-    let mut walk = link.into_file().map_err(|error| Refusal::Run(Box::new(error)))?;
+    let mut walk = link.into_file().map_err(|error| HookRefusal::Run(Box::new(error)))?;
     let (mut written, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         match walk.read(&mut chunk) {
@@ -28,11 +28,11 @@ pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, Refusal> {
             Ok(length) => written.extend_from_slice(&chunk[..length]),
             // After a million objects it is to be asked again.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(Refusal::Run(Box::new(error))),
+            Err(error) => return Err(HookRefusal::Run(Box::new(error))),
         }
     }
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Iter, Refusal> {
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(Refusal::Lacks(name))
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Iter, HookRefusal> {
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(HookRefusal::Lacks(name))
 }

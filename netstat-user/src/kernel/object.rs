@@ -1,6 +1,6 @@
 //! The object with the tracer's programs, made to suit the kernel before it is loaded.
 
-use super::refusal::Refusal;
+use super::refusal::HookRefusal;
 use aya::Ebpf;
 use aya::programs::Program;
 use netstat_ebpf::kfunc;
@@ -106,11 +106,11 @@ fn preallocate(object: &[u8]) -> Result<Vec<u8>, ObjectError> {
 }
 
 /// A program of the object as the type its variant needs.
-pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Refusal>
+pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, HookRefusal>
 where
     &'a mut P: TryFrom<&'a mut Program>,
 {
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(Refusal::Lacks(name))
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(HookRefusal::Lacks(name))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::btf::Btf;
 use super::filters::Filters;
 use super::hooks::{Adds, HOOKS, Hook, Needs, Variant, Way, Weight};
-use super::refusal::{Lacking, Refusal};
-use super::shapes::{self, Found};
+use super::refusal::{HookRefusal, Lacking};
+use super::shapes::{self, FoundMember};
 use crate::model::Coverage;
 use netstat_ebpf::{ABSENT, FIELDS, Field, Kind};
 
@@ -13,7 +13,7 @@ const HASH_MAP: (&str, &str) = ("bpf_htab", "ma");
 
 /// What the kernel's BTF says.
 #[derive(Debug)]
-pub struct Types {
+pub struct KernelTypes {
     /// Offset per [`Field`], or [`ABSENT`].
     pub offsets: [u32; FIELDS],
     /// Fields that are there and are something else than the programs know, as `struct.member`: absent to them.
@@ -25,15 +25,15 @@ pub struct Types {
     known: Vec<(Hook, Variant)>,
 }
 
-impl Types {
+impl KernelTypes {
     /// Reads the answers out of parsed BTF.
     pub fn from_btf(btf: &Btf<'_>) -> Self {
         let (mut offsets, mut misfits) = ([ABSENT; FIELDS], Vec::new());
         for &(field, strukt, member) in Field::ALL {
             match shapes::find(btf, strukt, member) {
-                Found::At(offset) => offsets[field as usize] = offset,
-                Found::Other => misfits.push(format!("{strukt}.{member}")),
-                Found::Absent => {}
+                FoundMember::At(offset) => offsets[field as usize] = offset,
+                FoundMember::Other => misfits.push(format!("{strukt}.{member}")),
+                FoundMember::Absent => {}
             }
         }
         let mut known = Vec::new();
@@ -53,7 +53,7 @@ impl Types {
         Self { offsets, misfits, maps_grow, known }
     }
 
-    /// Names in the kernel's BTF that [`Types::from_btf`] asks for.
+    /// Names in the kernel's BTF that [`KernelTypes::from_btf`] asks for.
     pub fn wants(name: &[u8]) -> bool {
         let name = name.strip_prefix(b"btf_trace_").unwrap_or(name);
         Field::ALL.iter().any(|(_, strukt, _)| strukt.as_bytes() == name)
@@ -66,7 +66,7 @@ impl Types {
 #[derive(Debug)]
 pub struct Facts {
     /// Type information, or why there is none.
-    pub types: Result<Types, Lacking>,
+    pub types: Result<KernelTypes, Lacking>,
     /// Whether tracefs can be read, or why not.
     pub tracefs: Result<(), Lacking>,
     /// Whether there is a cgroup2 root to attach to, or why not.
@@ -123,21 +123,21 @@ const fn tcp_bit(v6: bool) -> u32 {
 }
 
 /// The ways to attach to a hook, best first, each with why it is not worth trying. `forced` leaves only that one.
-pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(&'static Way, Option<Refusal>)> {
+pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(&'static Way, Option<HookRefusal>)> {
     let ways = hook.ways().iter().filter(|way| forced.is_none_or(|forced| forced == way.variant));
     ways.map(|way| (way, refusal(hook, way, facts))).collect()
 }
 
-fn refusal(hook: Hook, way: &Way, facts: &Facts) -> Option<Refusal> {
+fn refusal(hook: Hook, way: &Way, facts: &Facts) -> Option<HookRefusal> {
     match (way.variant, &facts.types) {
-        (Variant::Cgroup | Variant::CgroupAlone, _) => facts.cgroup.as_ref().err().cloned().map(Refusal::NoCgroup),
+        (Variant::Cgroup | Variant::CgroupAlone, _) => facts.cgroup.as_ref().err().cloned().map(HookRefusal::NoCgroup),
         (Variant::Tracepoint | Variant::Syscall, _) if facts.tracefs.is_err() => {
-            facts.tracefs.as_ref().err().cloned().map(Refusal::NoTracefs)
+            facts.tracefs.as_ref().err().cloned().map(HookRefusal::NoTracefs)
         }
         // The classic tracepoint carries what it needs; without BTF its record is all there is.
         (Variant::Tracepoint, Err(_)) => None,
-        (_, Err(cause)) => Some(Refusal::NoBtf(cause.clone())),
-        (variant, Ok(types)) => (!types.known.contains(&(hook, variant))).then_some(Refusal::Prototype(way.target)),
+        (_, Err(cause)) => Some(HookRefusal::NoBtf(cause.clone())),
+        (variant, Ok(types)) => (!types.known.contains(&(hook, variant))).then_some(HookRefusal::Prototype(way.target)),
     }
 }
 
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::model::{HookCoverage, Limits, Proto, limits::Kinds};
 
-    fn types(known: &[(Hook, Variant)]) -> Result<Types, Lacking> {
-        Ok(Types { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
+    fn types(known: &[(Hook, Variant)]) -> Result<KernelTypes, Lacking> {
+        Ok(KernelTypes { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
     }
 
     fn usable(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<&'static str> {
@@ -184,9 +184,9 @@ mod tests {
                 384,
             ];
             let blob = crate::kernel::btf::tests::blob_of(&types, strings, &[]);
-            Types::from_btf(&Btf::parse(&blob, &Types::wants).unwrap())
+            KernelTypes::from_btf(&Btf::parse(&blob, &KernelTypes::wants).unwrap())
         };
-        let of = |types: &Types, field: Field| types.offsets[field as usize];
+        let of = |types: &KernelTypes, field: Field| types.offsets[field as usize];
         let embedded = types(1, 1);
         assert_eq!((of(&embedded, Field::NetnsIpv4TcpDeathRow), of(&embedded, Field::SkcNet)), (64, 48));
         assert_eq!(embedded.misfits, Vec::<String>::new());
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(usable(Hook::State, &facts, None), ["fentry"]);
         assert_eq!(usable(Hook::Release, &facts, None), Vec::<&str>::new());
         let all = candidates(Hook::State, &facts, None);
-        assert!(matches!(all[0].1, Some(Refusal::Prototype("inet_sock_set_state"))));
-        assert!(matches!(all[2].1, Some(Refusal::NoTracefs(_))));
+        assert!(matches!(all[0].1, Some(HookRefusal::Prototype("inet_sock_set_state"))));
+        assert!(matches!(all[2].1, Some(HookRefusal::NoTracefs(_))));
     }
 }

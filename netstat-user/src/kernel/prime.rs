@@ -1,7 +1,7 @@
 //! Owners of the sockets that are older than the tracer: an iterator over all open files, run once, and again when a process is gone that others
 //! hold sockets of, or a process has accepted a connection unseen.
 
-use super::{iter, refusal::Refusal};
+use super::{iter, refusal::HookRefusal};
 use crate::model::HookCoverage;
 use aya::{Btf, Ebpf};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub fn prime(ebpf: &mut Ebpf, btf: Option<&Btf>) -> HookCoverage {
         without: "owners of sockets older than the tracer come from /proc only",
         variant: primed.is_ok().then_some("iter"),
         mend: primed.as_ref().err().map(|refusal| refusal.mend().line()),
-        refused: primed.err().map(|refusal: Refusal| refusal.of("iter")).into_iter().collect(),
+        refused: primed.err().map(|refusal: HookRefusal| refusal.of("iter")).into_iter().collect(),
     }
 }
 

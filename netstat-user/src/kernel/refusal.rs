@@ -71,7 +71,7 @@ impl Lacking {
 
 /// Why a variant of a hook, or an iterator, cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum HookRefusal {
     /// The kernel gives no type information.
     #[error("needs the kernel's BTF: {0}")]
     NoBtf(#[source] Lacking),
@@ -114,7 +114,7 @@ pub enum Refusal {
     Run(#[source] Box<dyn Error + Send + Sync>),
 }
 
-impl From<ProgramError> for Refusal {
+impl From<ProgramError> for HookRefusal {
     fn from(error: ProgramError) -> Self {
         let ProgramError::LoadError { io_error, verifier_log } = error else { return Self::Attach(Box::new(error)) };
         let log = verifier_log.to_string();
@@ -128,7 +128,7 @@ impl From<ProgramError> for Refusal {
     }
 }
 
-impl Refusal {
+impl HookRefusal {
     /// Whether the kernel does not support this, or is set up so that it cannot be had: what else there is may stand in for it without a word. Any
     /// other failure is worth one.
     pub fn is_unsupported(&self) -> bool {
@@ -261,27 +261,27 @@ mod tests {
         io::Error::from_raw_os_error(errno)
     }
 
-    fn load(errno: i32) -> Refusal {
-        Refusal::Load { error: os(errno), complaint: None }
+    fn load(errno: i32) -> HookRefusal {
+        HookRefusal::Load { error: os(errno), complaint: None }
     }
 
     #[test]
     fn each_refusal_knows_its_mend() {
         let absent = || Lacking::mount(os(libc::ENOENT));
         for (refusal, word) in [
-            (Refusal::NoCgroup(absent()), "mount -t cgroup2"),
-            (Refusal::NoTracefs(absent()), "mount -t tracefs"),
-            (Refusal::NoTracefs(Lacking::Locked), "lockdown=confidentiality"),
-            (Refusal::NoBtf(absent()), "CONFIG_DEBUG_INFO_BTF"),
+            (HookRefusal::NoCgroup(absent()), "mount -t cgroup2"),
+            (HookRefusal::NoTracefs(absent()), "mount -t tracefs"),
+            (HookRefusal::NoTracefs(Lacking::Locked), "lockdown=confidentiality"),
+            (HookRefusal::NoBtf(absent()), "CONFIG_DEBUG_INFO_BTF"),
             (load(libc::EPERM), "security/lockdown"),
-            (Refusal::Prototype("x"), "newer"),
+            (HookRefusal::Prototype("x"), "newer"),
             (load(libc::ENOMEM), "--debug"),
-            (Refusal::Alone { id: 7, name: "x".into() }, "detach"),
+            (HookRefusal::Alone { id: 7, name: "x".into() }, "detach"),
         ] {
             assert!(refusal.mend().line().contains(word), "{refusal}");
         }
-        let first = [load(libc::EINVAL), Refusal::Prototype("x"), Refusal::NoTracefs(absent())];
-        assert_eq!(first.iter().map(Refusal::mend).min(), Some(Mend::Tracefs));
+        let first = [load(libc::EINVAL), HookRefusal::Prototype("x"), HookRefusal::NoTracefs(absent())];
+        assert_eq!(first.iter().map(HookRefusal::mend).min(), Some(Mend::Tracefs));
     }
 
     #[test]
@@ -291,16 +291,16 @@ mod tests {
         }
         for failure in [libc::ENOMEM, libc::EMFILE, libc::EBUSY, libc::EIO] {
             assert!(!load(failure).is_unsupported(), "{failure}");
-            assert!(!Refusal::NoTracefs(Lacking::mount(os(failure))).is_unsupported(), "{failure}");
+            assert!(!HookRefusal::NoTracefs(Lacking::mount(os(failure))).is_unsupported(), "{failure}");
         }
-        assert!(!Refusal::Lacks("x").is_unsupported());
-        assert!(Refusal::Prototype("x").is_unsupported());
+        assert!(!HookRefusal::Lacks("x").is_unsupported());
+        assert!(HookRefusal::Prototype("x").is_unsupported());
     }
 
     #[test]
     fn the_kernels_error_is_found_below_aya_s() {
         let error = aya::sys::SyscallError { call: "bpf_link_create", io_error: os(libc::EMFILE) };
-        let refusal = Refusal::from(ProgramError::SyscallError(error));
+        let refusal = HookRefusal::from(ProgramError::SyscallError(error));
         assert_eq!(refusal.os_error().and_then(io::Error::raw_os_error), Some(libc::EMFILE));
         assert!(refusal.to_string().starts_with("attach: "), "{refusal}");
         assert!(!refusal.is_unsupported());

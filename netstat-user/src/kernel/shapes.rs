@@ -3,11 +3,11 @@
 //! An offset alone does not show it: from Linux 5.18 to 6.0 `netns_ipv4.tcp_death_row` is a pointer, before and after the struct itself;
 //! without `CONFIG_NET_NS` `sock_common.skc_net` is an empty struct, at the offset of what follows it.
 
-use super::btf::{Btf, Shape};
+use super::btf::{Btf, TypeShape};
 
 /// What a field must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+enum WantedType {
     /// A number of just so many bytes.
     Number(u32),
     /// A number of at least so many bytes, of which the programs read the lowest.
@@ -22,7 +22,7 @@ enum Wanted {
 
 /// A field, as the kernel's types have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FoundMember {
     /// There, at this offset in bytes, and as the programs know it.
     At(u32),
     /// There, and something else than the programs know.
@@ -32,30 +32,30 @@ pub enum Found {
 }
 
 /// Looks a field up.
-pub fn find(btf: &Btf<'_>, strukt: &str, member: &str) -> Found {
-    let Some((offset, shape)) = btf.member(strukt, member) else { return Found::Absent };
+pub fn find(btf: &Btf<'_>, strukt: &str, member: &str) -> FoundMember {
+    let Some((offset, shape)) = btf.member(strukt, member) else { return FoundMember::Absent };
     match wanted(strukt, member).is_none_or(|wanted| wanted.is(shape)) {
-        true => Found::At(offset),
-        false => Found::Other,
+        true => FoundMember::At(offset),
+        false => FoundMember::Other,
     }
 }
 
-impl Wanted {
-    const fn is(self, shape: Shape) -> bool {
+impl WantedType {
+    const fn is(self, shape: TypeShape) -> bool {
         match (self, shape) {
-            (Self::Number(wanted), Shape::Number(bytes)) => bytes == wanted,
-            (Self::Low(wanted), Shape::Number(bytes)) => bytes >= wanted,
-            (Self::Compound(wanted), Shape::Compound(bytes)) => bytes >= wanted,
-            (Self::Array(wanted), Shape::Array(elements)) => elements >= wanted,
-            (Self::Pointer, Shape::Pointer) => true,
+            (Self::Number(wanted), TypeShape::Number(bytes)) => bytes == wanted,
+            (Self::Low(wanted), TypeShape::Number(bytes)) => bytes >= wanted,
+            (Self::Compound(wanted), TypeShape::Compound(bytes)) => bytes >= wanted,
+            (Self::Array(wanted), TypeShape::Array(elements)) => elements >= wanted,
+            (Self::Pointer, TypeShape::Pointer) => true,
             _ => false,
         }
     }
 }
 
 /// What the programs read at a field.
-fn wanted(strukt: &str, member: &str) -> Option<Wanted> {
-    use Wanted::{Array, Compound, Low, Number, Pointer};
+fn wanted(strukt: &str, member: &str) -> Option<WantedType> {
+    use WantedType::{Array, Compound, Low, Number, Pointer};
     Some(match (strukt, member) {
         ("sock_common", "skc_daddr" | "skc_rcv_saddr" | "skc_hash") => Number(4),
         ("sock_common", "skc_dport" | "skc_num" | "skc_family") => Number(2),
@@ -166,7 +166,7 @@ mod tests {
             let btf = Btf::parse(&blob, &|_| true).unwrap();
             for (strukt, member) in fields() {
                 let found = find(&btf, strukt, member);
-                assert_ne!(found, Found::Other, "{path}: {strukt}.{member} is {:?}", btf.member(strukt, member));
+                assert_ne!(found, FoundMember::Other, "{path}: {strukt}.{member} is {:?}", btf.member(strukt, member));
             }
         }
     }
@@ -174,15 +174,15 @@ mod tests {
     #[test]
     fn a_member_of_another_shape_is_none() {
         let tests = [
-            (Wanted::Compound(16), Shape::Pointer, false),
-            (Wanted::Compound(8), Shape::Compound(0), false),
-            (Wanted::Compound(8), Shape::Compound(8), true),
-            (Wanted::Number(2), Shape::Number(4), false),
-            (Wanted::Low(1), Shape::Number(2), true),
-            (Wanted::Pointer, Shape::Number(8), false),
-            (Wanted::Array(16), Shape::Array(8), false),
-            (Wanted::Array(0), Shape::Array(0), true),
-            (Wanted::Number(4), Shape::Other, false),
+            (WantedType::Compound(16), TypeShape::Pointer, false),
+            (WantedType::Compound(8), TypeShape::Compound(0), false),
+            (WantedType::Compound(8), TypeShape::Compound(8), true),
+            (WantedType::Number(2), TypeShape::Number(4), false),
+            (WantedType::Low(1), TypeShape::Number(2), true),
+            (WantedType::Pointer, TypeShape::Number(8), false),
+            (WantedType::Array(16), TypeShape::Array(8), false),
+            (WantedType::Array(0), TypeShape::Array(0), true),
+            (WantedType::Number(4), TypeShape::Other, false),
         ];
         for (wanted, shape, fits) in tests {
             assert_eq!(wanted.is(shape), fits, "{wanted:?} {shape:?}");

@@ -5,7 +5,7 @@
 
 use super::btf::{Btf, BtfError};
 pub use super::refusal::is_unsupported;
-use super::shapes::{self, Found};
+use super::shapes::{self, FoundMember};
 use crate::model::{Endpoint, Proto, SocketRow, Timer};
 use crate::sys::{self, KERNEL_TYPES, bpf};
 use aya_obj::generated::bpf_insn;
@@ -70,7 +70,7 @@ pub enum Transport {
 
 /// The rows of a transport protocol, each family in the order of its file in /proc.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub struct IteratedRows {
     /// IPv4 sockets.
     pub v4: Vec<SocketRow>,
     /// IPv6 sockets.
@@ -146,10 +146,10 @@ impl Iterators {
     ///
     /// # Errors
     /// The kernel's, also where it refuses the program.
-    pub fn sockets(&self, transport: Transport, mut keep: impl FnMut(&SocketRow) -> bool) -> io::Result<Rows> {
+    pub fn sockets(&self, transport: Transport, mut keep: impl FnMut(&SocketRow) -> bool) -> io::Result<IteratedRows> {
         let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
         let row = |record: &SocketRecord| self.row(record, transport, netns);
-        let mut rows = Rows::default();
+        let mut rows = IteratedRows::default();
         let reads = match transport {
             Transport::Tcp => self.walk(&self.tcp, |bytes: &[u8; size_of::<SocketRecord>()]| {
                 rows.push(row(&socket_record(bytes)), &mut keep);
@@ -254,7 +254,7 @@ impl Iterators {
     }
 }
 
-impl Rows {
+impl IteratedRows {
     fn push(&mut self, row: SocketRow, keep: &mut impl FnMut(&SocketRow) -> bool) {
         if keep(&row) {
             if row.proto.is_v6() { &mut self.v6 } else { &mut self.v4 }.push(row);
@@ -311,7 +311,7 @@ fn wanted() -> impl Fn(&[u8]) -> bool {
 fn offsets(btf: &Btf<'_>) -> Result<[u32; FIELDS], SnapshotError> {
     let mut offsets = [ABSENT; FIELDS];
     for &(field, strukt, member) in Field::ALL {
-        if let Found::At(offset) = shapes::find(btf, strukt, member) {
+        if let FoundMember::At(offset) = shapes::find(btf, strukt, member) {
             offsets[field as usize] = offset;
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One counter of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counter {
+pub struct KernelCounter {
     /// The kernel's name for it.
     pub name: Vec<u8>,
     /// Its value: what fits an unsigned or a signed 64-bit number, saturated.
@@ -17,7 +17,7 @@ pub struct CounterTable {
     /// The heading, without its colon.
     pub name: Vec<u8>,
     /// The counters, in the kernel's order.
-    pub counters: Vec<Counter>,
+    pub counters: Vec<KernelCounter>,
 }
 
 /// `RTF_UP`, of the flags of routes in `include/uapi/linux/route.h`: the route is usable.

@@ -165,7 +165,7 @@ pub struct Holder {
 
 /// The processes that hold sockets, by inode.
 #[derive(Clone, Debug, Default)]
-pub struct Owners {
+pub struct SocketHolders {
     holders: Vec<Holder>,
     /// The first holder of each socket asked about, [`NOBODY`] before one is found. Nearly every socket has but one.
     first: HashMap<u64, u32, InodeHash>,
@@ -200,7 +200,7 @@ impl Hasher for InodeHasher {
     }
 }
 
-impl Owners {
+impl SocketHolders {
     /// Asks about these sockets.
     pub fn expect(&mut self, inodes: impl Iterator<Item = u64>) {
         self.first.extend(inodes.map(|inode| (inode, NOBODY)));
@@ -211,7 +211,7 @@ impl Owners {
         self.first.contains_key(&inode)
     }
 
-    /// Takes in a process and returns its number for [`Owners::add`].
+    /// Takes in a process and returns its number for [`SocketHolders::add`].
     pub fn holder(&mut self, holder: Holder) -> u32 {
         self.holders.push(holder);
         // There are fewer processes than pids, and those fit 22 bits.

@@ -15,7 +15,7 @@ const STACK: usize = 512 * 1024;
 
 /// What is asked; the order is the order of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Question {
+pub enum NameQuestion {
     /// Every service and every protocol.
     Ports,
     /// The name of a user.
@@ -26,9 +26,9 @@ pub enum Question {
     Host(IpAddr),
 }
 
-/// The answer to a [`Question`].
+/// The answer to a [`NameQuestion`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum NameAnswer {
     /// The name, if it has one.
     Name(Option<Vec<u8>>),
     /// Services (protocol, port, name) and protocols (number, name).
@@ -36,31 +36,31 @@ pub enum Answer {
 }
 
 /// Who answers.
-pub type Resolver = fn(Question) -> Answer;
+pub type Answerer = fn(NameQuestion) -> NameAnswer;
 
 /// Asks the C library.
-pub fn library(question: Question) -> Answer {
+pub fn library(question: NameQuestion) -> NameAnswer {
     match question {
-        Question::Ports => Answer::Ports(resolver::services(), resolver::protocols()),
-        Question::User(uid) => Answer::Name(resolver::user(uid)),
-        Question::Network(address) => Answer::Name(resolver::network(address)),
-        Question::Host(address) => Answer::Name(resolver::host(address)),
+        NameQuestion::Ports => NameAnswer::Ports(resolver::services(), resolver::protocols()),
+        NameQuestion::User(uid) => NameAnswer::Name(resolver::user(uid)),
+        NameQuestion::Network(address) => NameAnswer::Name(resolver::network(address)),
+        NameQuestion::Host(address) => NameAnswer::Name(resolver::host(address)),
     }
 }
 
 /// Questions under way.
 #[derive(Debug)]
 pub struct Pool {
-    resolver: Resolver,
+    resolver: Answerer,
     work: Arc<Mutex<Work>>,
-    answers: Receiver<(Question, Answer)>,
-    sender: Sender<(Question, Answer)>,
+    answers: Receiver<(NameQuestion, NameAnswer)>,
+    sender: Sender<(NameQuestion, NameAnswer)>,
     open: usize,
 }
 
 #[derive(Debug, Default)]
 struct Work {
-    questions: VecDeque<Question>,
+    questions: VecDeque<NameQuestion>,
     threads: usize,
 }
 
@@ -70,7 +70,7 @@ fn lock(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
 
 impl Pool {
     /// Without any question yet.
-    pub fn new(resolver: Resolver) -> Self {
+    pub fn new(resolver: Answerer) -> Self {
         let (sender, answers) = mpsc::channel();
         Self { resolver, work: Arc::default(), answers, sender, open: 0 }
     }
@@ -81,7 +81,7 @@ impl Pool {
     }
 
     /// Asks, without waiting.
-    pub fn ask(&mut self, questions: Vec<Question>) {
+    pub fn ask(&mut self, questions: Vec<NameQuestion>) {
         self.open += questions.len();
         let mut work = lock(&self.work);
         work.questions.extend(questions);
@@ -101,7 +101,7 @@ impl Pool {
     }
 
     /// The next answer, `None` if none comes in time.
-    pub fn next(&mut self, timeout: Duration) -> Option<(Question, Answer)> {
+    pub fn next(&mut self, timeout: Duration) -> Option<(NameQuestion, NameAnswer)> {
         let answer = self.answers.recv_timeout(timeout).ok()?;
         self.open -= 1;
         Some(answer)
@@ -109,7 +109,7 @@ impl Pool {
 }
 
 /// What a thread does: answers until nothing is asked any more.
-fn answer(resolver: Resolver, work: &Mutex<Work>, sender: &Sender<(Question, Answer)>) {
+fn answer(resolver: Answerer, work: &Mutex<Work>, sender: &Sender<(NameQuestion, NameAnswer)>) {
     loop {
         let mut open = lock(work);
         let Some(question) = open.questions.pop_front() else {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How the answers of a database come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum NameSource {
     /// From the file alone.
     File,
     /// From the file, and where it has no answer from the C library.
@@ -15,13 +15,13 @@ pub enum Source {
 }
 
 /// Where the answers of a database come from, by nsswitch.conf. What is not said there is left to the C library.
-pub fn source(nsswitch: &[u8], database: &[u8]) -> Source {
+pub fn source(nsswitch: &[u8], database: &[u8]) -> NameSource {
     let mut words = words(sources(nsswitch, database));
     match (words.next(), words.next()) {
-        (Some(b"files"), None) => Source::File,
+        (Some(b"files"), None) => NameSource::File,
         // "[NOTFOUND=return]" and the like change what comes next.
-        (Some(b"files"), Some(next)) if !next.starts_with(b"[") => Source::FileFirst,
-        _ => Source::Library,
+        (Some(b"files"), Some(next)) if !next.starts_with(b"[") => NameSource::FileFirst,
+        _ => NameSource::Library,
     }
 }
 
@@ -126,13 +126,13 @@ mod tests {
             b"# comment: files\n hosts :\tfiles dns # x\npasswd: files\ngroup: files [NOTFOUND=return] nis\n\
             shadow: sss files\nempty:\nservices: db files\nprotocols: files nis\n";
         for (database, expected) in [
-            ("hosts", Source::FileFirst),
-            ("passwd", Source::File),
-            ("group", Source::Library),
-            ("shadow", Source::Library),
-            ("empty", Source::Library),
-            ("comment", Source::Library),
-            ("services", Source::Library),
+            ("hosts", NameSource::FileFirst),
+            ("passwd", NameSource::File),
+            ("group", NameSource::Library),
+            ("shadow", NameSource::Library),
+            ("empty", NameSource::Library),
+            ("comment", NameSource::Library),
+            ("services", NameSource::Library),
         ] {
             assert_eq!(source(nsswitch, database.as_bytes()), expected, "{database}");
         }

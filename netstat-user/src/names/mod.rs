@@ -8,8 +8,8 @@ mod ask;
 pub mod files;
 
 use crate::model::Labels;
-use ask::{Answer, Pool, Question, Resolver};
-use files::Source;
+use ask::{Answerer, NameAnswer, NameQuestion, Pool};
+use files::NameSource;
 use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,7 +27,7 @@ const DB_FOLDERS: [&str; 2] = ["/var/lib/misc", "/var/db"];
 
 /// What a table needs names for. Numbers that have been asked before cost nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct WantedNames {
     /// Addresses of hosts.
     pub hosts: HashSet<IpAddr>,
     /// Addresses of networks, without host bits.
@@ -44,7 +44,7 @@ pub struct Names {
     etc: PathBuf,
     stall: Duration,
     labels: Labels,
-    asked: HashSet<Question>,
+    asked: HashSet<NameQuestion>,
     pool: Pool,
     /// Whether a table has given up on questions that are still open.
     given_up: bool,
@@ -56,7 +56,7 @@ impl Names {
         Self::with(PathBuf::from("/etc"), ask::library, STALL)
     }
 
-    fn with(etc: PathBuf, resolver: Resolver, stall: Duration) -> Self {
+    fn with(etc: PathBuf, resolver: Answerer, stall: Duration) -> Self {
         let (labels, asked, pool) = (Labels::default(), HashSet::new(), Pool::new(resolver));
         Self { etc, stall, labels, asked, pool, given_up: false }
     }
@@ -67,15 +67,15 @@ impl Names {
     }
 
     /// Finds names. Returns when every question is answered or the wait is over.
-    pub fn look_up(&mut self, wanted: Wanted) {
-        let mut open: HashSet<Question> = wanted.hosts.into_iter().map(Question::Host).collect();
-        open.extend(wanted.networks.into_iter().map(Question::Network));
-        open.extend(wanted.users.into_iter().map(Question::User));
-        open.extend(wanted.ports.then_some(Question::Ports));
+    pub fn look_up(&mut self, wanted: WantedNames) {
+        let mut open: HashSet<NameQuestion> = wanted.hosts.into_iter().map(NameQuestion::Host).collect();
+        open.extend(wanted.networks.into_iter().map(NameQuestion::Network));
+        open.extend(wanted.users.into_iter().map(NameQuestion::User));
+        open.extend(wanted.ports.then_some(NameQuestion::Ports));
         open.retain(|question| self.asked.insert(*question));
         if !open.is_empty() {
             self.read_files(&mut open);
-            let mut open: Vec<Question> = open.into_iter().collect();
+            let mut open: Vec<NameQuestion> = open.into_iter().collect();
             open.sort_unstable();
             self.pool.ask(open);
         }
@@ -99,24 +99,24 @@ impl Names {
         self.given_up = false;
     }
 
-    fn take(&mut self, question: Question, answer: Answer) {
+    fn take(&mut self, question: NameQuestion, answer: NameAnswer) {
         match answer {
-            Answer::Name(None) => {}
-            Answer::Name(Some(name)) => self.name(question, &name),
-            Answer::Ports(services, protocols) => {
+            NameAnswer::Name(None) => {}
+            NameAnswer::Name(Some(name)) => self.name(question, &name),
+            NameAnswer::Ports(services, protocols) => {
                 services.iter().for_each(|(protocol, port, name)| self.service(protocol, *port, name));
                 protocols.iter().for_each(|(number, name)| self.protocol(*number, name));
             }
         }
     }
 
-    fn name(&mut self, question: Question, name: &[u8]) {
+    fn name(&mut self, question: NameQuestion, name: &[u8]) {
         let name = name.to_vec();
         drop(match question {
-            Question::Host(address) => self.labels.hosts.insert(address, name),
-            Question::Network(address) => self.labels.networks.insert(address, name),
-            Question::User(uid) => self.labels.users.insert(uid, name),
-            Question::Ports => None,
+            NameQuestion::Host(address) => self.labels.hosts.insert(address, name),
+            NameQuestion::Network(address) => self.labels.networks.insert(address, name),
+            NameQuestion::User(uid) => self.labels.users.insert(uid, name),
+            NameQuestion::Ports => None,
         });
     }
 
@@ -137,10 +137,10 @@ impl Names {
     }
 
     /// Answers what the files answer, and takes it out of the questions.
-    fn read_files(&mut self, open: &mut HashSet<Question>) {
+    fn read_files(&mut self, open: &mut HashSet<NameQuestion>) {
         let nsswitch = self.file("nsswitch.conf");
-        if open.contains(&Question::Ports) && self.read_ports(&nsswitch) {
-            open.remove(&Question::Ports);
+        if open.contains(&NameQuestion::Ports) && self.read_ports(&nsswitch) {
+            open.remove(&NameQuestion::Ports);
         }
         for database in [Database::Users, Database::Networks, Database::Hosts] {
             self.read_database(database, &nsswitch, open);
@@ -148,9 +148,9 @@ impl Names {
     }
 
     /// Answers the questions of one database that its file answers, by the first entry of several.
-    fn read_database(&mut self, database: Database, nsswitch: &[u8], open: &mut HashSet<Question>) {
+    fn read_database(&mut self, database: Database, nsswitch: &[u8], open: &mut HashSet<NameQuestion>) {
         let source = files::source(nsswitch, database.nsswitch_name());
-        if source == Source::Library || !open.iter().any(|&question| database.is_of(question)) {
+        if source == NameSource::Library || !open.iter().any(|&question| database.is_of(question)) {
             return;
         }
         let file = self.file(database.file());
@@ -159,7 +159,7 @@ impl Names {
                 self.name(question, name);
             }
         }
-        if source == Source::File {
+        if source == NameSource::File {
             open.retain(|&question| !database.is_of(question));
         }
     }
@@ -217,20 +217,22 @@ impl Database {
         }
     }
 
-    const fn is_of(self, question: Question) -> bool {
+    const fn is_of(self, question: NameQuestion) -> bool {
         matches!(
             (self, question),
-            (Self::Users, Question::User(_))
-                | (Self::Networks, Question::Network(_))
-                | (Self::Hosts, Question::Host(_))
+            (Self::Users, NameQuestion::User(_))
+                | (Self::Networks, NameQuestion::Network(_))
+                | (Self::Hosts, NameQuestion::Host(_))
         )
     }
 
-    fn rows(self, file: &[u8]) -> Box<dyn Iterator<Item = (Question, &[u8])> + '_> {
+    fn rows(self, file: &[u8]) -> Box<dyn Iterator<Item = (NameQuestion, &[u8])> + '_> {
         match self {
-            Self::Users => Box::new(files::users(file).map(|(uid, name)| (Question::User(uid), name))),
-            Self::Networks => Box::new(files::networks(file).map(|(address, name)| (Question::Network(address), name))),
-            Self::Hosts => Box::new(files::hosts(file).map(|(address, name)| (Question::Host(address), name))),
+            Self::Users => Box::new(files::users(file).map(|(uid, name)| (NameQuestion::User(uid), name))),
+            Self::Networks => {
+                Box::new(files::networks(file).map(|(address, name)| (NameQuestion::Network(address), name)))
+            }
+            Self::Hosts => Box::new(files::hosts(file).map(|(address, name)| (NameQuestion::Host(address), name))),
         }
     }
 }
@@ -269,8 +271,8 @@ mod tests {
         }
     }
 
-    fn wanted(hosts: &[&str], users: &[u32]) -> Wanted {
-        Wanted {
+    fn wanted(hosts: &[&str], users: &[u32]) -> WantedNames {
+        WantedNames {
             hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
             networks: HashSet::from([Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(10, 0, 0, 0)]),
             users: users.iter().copied().collect(),
@@ -278,14 +280,16 @@ mod tests {
         }
     }
 
-    fn fake(question: Question) -> Answer {
+    fn fake(question: NameQuestion) -> NameAnswer {
         match question {
-            Question::Ports => Answer::Ports(vec![(b"tcp".to_vec(), 80, b"lib".to_vec())], vec![(6, b"tcp".to_vec())]),
-            Question::User(7) => Answer::Name(Some(b"seven".to_vec())),
-            Question::Host(IpAddr::V4(address)) if address.octets()[0] == 10 => {
-                Answer::Name(Some(address.to_string().replace('.', "-").into_bytes()))
+            NameQuestion::Ports => {
+                NameAnswer::Ports(vec![(b"tcp".to_vec(), 80, b"lib".to_vec())], vec![(6, b"tcp".to_vec())])
             }
-            _ => Answer::Name(None),
+            NameQuestion::User(7) => NameAnswer::Name(Some(b"seven".to_vec())),
+            NameQuestion::Host(IpAddr::V4(address)) if address.octets()[0] == 10 => {
+                NameAnswer::Name(Some(address.to_string().replace('.', "-").into_bytes()))
+            }
+            _ => NameAnswer::Name(None),
         }
     }
 
@@ -318,8 +322,8 @@ mod tests {
 
     #[test]
     fn a_dead_name_server_delays_one_table() {
-        fn slow(question: Question) -> Answer {
-            thread::sleep(Duration::from_millis(if question == Question::User(7) { 0 } else { 900 }));
+        fn slow(question: NameQuestion) -> NameAnswer {
+            thread::sleep(Duration::from_millis(if question == NameQuestion::User(7) { 0 } else { 900 }));
             fake(question)
         }
         let etc = Etc::new("dead", NSSWITCH);
@@ -340,7 +344,7 @@ mod tests {
 
         // What comes late is shown in later tables.
         thread::sleep(Duration::from_secs(1));
-        names.look_up(Wanted::default());
+        names.look_up(WantedNames::default());
         assert!(!names.labels().hosts.is_empty());
     }
 }

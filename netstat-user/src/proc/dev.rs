@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The interfaces and aliases of this thread's network namespace, sorted.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundInterfaces {
     /// The interfaces; those that vanished meanwhile are not among them.
     pub interfaces: Vec<Interface>,
     /// Why /proc/net/dev could not be read: then there is no traffic, and only what has an IPv4 address was found.
@@ -24,7 +24,7 @@ pub struct Found {
 ///
 /// # Errors
 /// No socket to ask the kernel through.
-pub fn read(root: &Path, all: bool) -> io::Result<Found> {
+pub fn read(root: &Path, all: bool) -> io::Result<FoundInterfaces> {
     let kernel = Interfaces::open()?;
     let (traffic, limited) = match super::whole(&root.join("net/dev")) {
         Ok(text) => (traffic(&text), None),
@@ -47,7 +47,7 @@ pub fn read(root: &Path, all: bool) -> io::Result<Found> {
         })
         .filter(|interface| all || interface.flags & IFF_UP != 0)
         .collect();
-    Ok(Found { interfaces, limited })
+    Ok(FoundInterfaces { interfaces, limited })
 }
 
 /// What the kernel says about an interface, `None` if it has none of that name.

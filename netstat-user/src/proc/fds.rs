@@ -2,7 +2,7 @@
 //!
 //! Processes come and go during the scan; whatever has vanished is simply not there.
 
-use crate::model::{Comm, Holder, Owners};
+use crate::model::{Comm, Holder, SocketHolders};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -34,10 +34,10 @@ const SHARE: u64 = 1024;
 /// A scan under way or done.
 pub struct Scan {
     work: Arc<Work>,
-    helper: Option<JoinHandle<Found>>,
+    helper: Option<JoinHandle<FoundLinks>>,
     /// A look at the same by other means, under way.
     other: Option<JoinHandle<Option<Links>>>,
-    found: Option<Found>,
+    found: Option<FoundLinks>,
     /// Whether the user was told about [`Scan::blind`].
     pub reported: bool,
 }
@@ -78,7 +78,7 @@ struct Share {
 
 /// What a scan found.
 #[derive(Default)]
-struct Found {
+struct FoundLinks {
     /// Holder, by its place in the order of /proc, and socket inode.
     links: Vec<(u32, u64)>,
     /// Whether a process was refused.
@@ -108,7 +108,13 @@ impl Scan {
         // Where descriptors are few, two threads would only take them from each other.
         let alone = failed.is_some() || crate::sys::descriptors_left() < ENOUGH;
         let helper = if alone { None } else { std::thread::Builder::new().spawn(move || theirs.run()).ok() };
-        Self { work, helper, other: None, found: failed.map(|_| Found { failed, ..Found::default() }), reported: false }
+        Self {
+            work,
+            helper,
+            other: None,
+            found: failed.map(|_| FoundLinks { failed, ..FoundLinks::default() }),
+            reported: false,
+        }
     }
 
     /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
@@ -123,7 +129,7 @@ impl Scan {
     /// A scan that somebody else has made, by process and inode in the order of /proc.
     pub fn of(root: &Path, links: impl Iterator<Item = (u32, u64)>) -> Self {
         let mut pids = Vec::new();
-        let mut found = Found::default();
+        let mut found = FoundLinks::default();
         for (pid, inode) in links {
             if pids.last() != Some(&pid) {
                 pids.push(pid);
@@ -150,7 +156,7 @@ impl Scan {
     }
 
     /// What was found; the calling thread takes its part of the work that is left.
-    fn found(&mut self) -> &Found {
+    fn found(&mut self) -> &FoundLinks {
         if let Some(other) = self.other.take() {
             let root = self.work.root.clone();
             *self = match other.join() {
@@ -191,8 +197,8 @@ impl Scan {
 
     /// The holders of these sockets. Only processes that hold one of them are asked for their name; for the one that they can change, `comm`,
     /// only if that is wanted.
-    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>, comms: bool) -> Owners {
-        let mut owners = Owners::default();
+    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>, comms: bool) -> SocketHolders {
+        let mut owners = SocketHolders::default();
         owners.expect(inodes.filter(|&inode| inode != 0));
         self.found();
         let work = Arc::clone(&self.work);
@@ -231,8 +237,8 @@ impl Scan {
 
 impl Work {
     /// Looks at processes until none is left.
-    fn run(&self) -> Found {
-        let mut found = Found::default();
+    fn run(&self) -> FoundLinks {
+        let mut found = FoundLinks::default();
         let proc = match open(rustix::fs::CWD, &self.root, OFlags::DIRECTORY) {
             Ok(proc) => proc,
             Err(error) => {
@@ -257,7 +263,7 @@ impl Work {
     }
 
     /// Looks once more at the processes for which no descriptor was left, one by one, with none open but that of the process.
-    fn make_good(&self, found: &mut Found) {
+    fn make_good(&self, found: &mut FoundLinks) {
         let later = self.later.lock().map(|mut later| std::mem::take(&mut *later)).unwrap_or_default();
         if later.is_empty() {
             return;
@@ -288,7 +294,7 @@ impl Work {
     }
 
     /// Reads the links of one process, and leaves all but the first share of a large one to whoever is free.
-    fn process(&self, proc: &OwnedFd, place: usize, buffer: &mut [MaybeUninit<u8>], found: &mut Found) {
+    fn process(&self, proc: &OwnedFd, place: usize, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
         let mut share = Share { place, from: 0, to: u64::MAX, count: 0 };
         if self.counted {
             let mut path = [0; 16];
@@ -314,7 +320,7 @@ impl Work {
     }
 
     /// Reads the links of a share.
-    fn descriptors(&self, proc: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut Found) {
+    fn descriptors(&self, proc: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
         let mut path = [0; 16];
         let Some(path) = fd_path(self.pids[share.place], &mut path) else { return };
         let dir = match open(proc, path, OFlags::DIRECTORY) {

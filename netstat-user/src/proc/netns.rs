@@ -42,7 +42,7 @@ pub fn own(root: &Path) -> io::Result<u32> {
 
 /// The namespaces that could be found.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundNamespaces {
     /// By inode number.
     pub namespaces: Vec<Namespace>,
     /// Whether processes were refused, whose namespaces may be others.
@@ -64,7 +64,7 @@ fn threads(root: &Path, pid: u32) -> Vec<(u32, u32)> {
 }
 
 /// Every namespace that a process or one of its threads is in, or that has a name.
-pub fn all(root: &Path, names: &Path) -> Found {
+pub fn all(root: &Path, names: &Path) -> FoundNamespaces {
     let (mut found, mut refused) = (BTreeMap::new(), false);
     // One's own is read through oneself: any other process may end.
     let myself = fs::read_link(root.join("self")).ok().and_then(|link| link.to_str()?.parse().ok());
@@ -89,19 +89,19 @@ pub fn all(root: &Path, names: &Path) -> Found {
     for (inode, name) in named(names) {
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: None }).name.get_or_insert(name);
     }
-    Found { namespaces: found.into_values().collect(), refused }
+    FoundNamespaces { namespaces: found.into_values().collect(), refused }
 }
 
 /// The names of namespaces, looked up as they are met.
 #[derive(Debug)]
-pub struct Names {
+pub struct NamespaceNames {
     folder: PathBuf,
     /// What was found; `None` for a namespace that had no name.
     known: HashMap<u32, Option<Vec<u8>>>,
     looked: Instant,
 }
 
-impl Names {
+impl NamespaceNames {
     /// How long what was found is believed.
     const TRUST: Duration = Duration::from_secs(1);
 
@@ -218,11 +218,11 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("blue"), "").unwrap();
         let blue = fs::metadata(folder.join("blue")).unwrap().ino() as u32;
-        let mut names = Names::new(&folder);
+        let mut names = NamespaceNames::new(&folder);
         assert_eq!(names.of(None), None);
         assert_eq!(names.of(Some(0)), None);
         assert_eq!(names.of(Some(blue)), Some(b"blue".as_slice()));
-        assert_eq!(Names::new(Path::new("/nonexistent")).of(Some(blue)), None);
+        assert_eq!(NamespaceNames::new(Path::new("/nonexistent")).of(Some(blue)), None);
         fs::remove_dir_all(folder).unwrap();
     }
 

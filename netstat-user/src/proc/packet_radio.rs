@@ -17,7 +17,7 @@ pub type Line<R> = Result<R, Bogus>;
 /// The table of a family: where it is, and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the families")]
-pub enum Table {
+pub enum PacketTable {
     Ipx,
     Ax25,
     X25,
@@ -25,7 +25,7 @@ pub enum Table {
     Rose,
 }
 
-impl Table {
+impl PacketTable {
     /// netstat's name for it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -304,13 +304,13 @@ mod tests {
     fn absent_tables_and_both_places_of_x25() {
         let root = std::env::temp_dir().join(format!("netstat-user-packet-radio-{}", std::process::id()));
         fs::create_dir_all(root.join("net")).unwrap();
-        assert_eq!(Table::X25.read(&root).unwrap(), None);
+        assert_eq!(PacketTable::X25.read(&root).unwrap(), None);
         fs::write(root.join("net/x25"), "old").unwrap();
-        assert_eq!(Table::X25.read(&root).unwrap().unwrap(), b"old");
+        assert_eq!(PacketTable::X25.read(&root).unwrap().unwrap(), b"old");
         fs::remove_file(root.join("net/x25")).unwrap();
         fs::create_dir(root.join("net/x25")).unwrap();
         fs::write(root.join("net/x25/socket"), "new").unwrap();
-        assert_eq!(Table::X25.read(&root).unwrap().unwrap(), b"new");
+        assert_eq!(PacketTable::X25.read(&root).unwrap().unwrap(), b"new");
         fs::remove_dir_all(root).unwrap();
     }
 }

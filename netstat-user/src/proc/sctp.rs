@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// What one file held.
 #[derive(Debug, Default)]
-pub struct Table {
+pub struct SctpTable {
     /// Its rows, in the kernel's order.
     pub rows: Vec<SctpRow>,
     /// Lines that are no row and were left out.
@@ -20,7 +20,7 @@ pub struct Table {
 ///
 /// # Errors
 /// The file could not be read; `NotFound` where the kernel has no SCTP.
-pub fn endpoints(root: &Path) -> io::Result<Table> {
+pub fn endpoints(root: &Path) -> io::Result<SctpTable> {
     read(&root.join("net/sctp/eps"), endpoint)
 }
 
@@ -28,12 +28,12 @@ pub fn endpoints(root: &Path) -> io::Result<Table> {
 ///
 /// # Errors
 /// The file could not be read; `NotFound` where the kernel has no SCTP.
-pub fn associations(root: &Path) -> io::Result<Table> {
+pub fn associations(root: &Path) -> io::Result<SctpTable> {
     read(&root.join("net/sctp/assocs"), association)
 }
 
-fn read(path: &Path, parse: fn(&[u8]) -> Option<SctpRow>) -> io::Result<Table> {
-    let mut table = Table::default();
+fn read(path: &Path, parse: fn(&[u8]) -> Option<SctpRow>) -> io::Result<SctpTable> {
+    let mut table = SctpTable::default();
     let mut lines = Lines::open(path)?;
     if lines.line()?.is_none() {
         return Ok(table);

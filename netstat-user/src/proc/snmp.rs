@@ -1,7 +1,7 @@
 //! Counters of the network stack: /proc/net/snmp and netstat (two lines a table: names, then values), /proc/net/snmp6
 //! and sctp/snmp (one counter a line).
 
-use crate::model::net::{Counter, CounterTable};
+use crate::model::net::{CounterTable, KernelCounter};
 use crate::proc::words;
 
 /// Counters read from a file whose tables are pairs of lines.
@@ -24,7 +24,7 @@ pub fn pairs(text: &[u8]) -> Pairs {
         };
         let counters = words::of(names)
             .zip(words::of(values))
-            .map(|(name, value)| Counter { name: name.to_vec(), value: number(value) })
+            .map(|(name, value)| KernelCounter { name: name.to_vec(), value: number(value) })
             .collect();
         pairs.tables.push(CounterTable { name: heading.to_vec(), counters });
     }
@@ -53,11 +53,11 @@ pub fn sctp(text: &[u8]) -> CounterTable {
 }
 
 /// Lines of a name and a value; others are left out.
-fn singles(text: &[u8]) -> impl Iterator<Item = Counter> {
+fn singles(text: &[u8]) -> impl Iterator<Item = KernelCounter> {
     text.split(|&b| b == b'\n').filter_map(|line| {
         let mut words = words::of(line);
         let (name, value) = (words.next()?, words.next()?);
-        Some(Counter { name: name.to_vec(), value: number(value) })
+        Some(KernelCounter { name: name.to_vec(), value: number(value) })
     })
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn table(name: &str, counters: &[(&str, i128)]) -> CounterTable {
-        let counter = |&(name, value): &(&str, i128)| Counter { name: name.as_bytes().to_vec(), value };
+        let counter = |&(name, value): &(&str, i128)| KernelCounter { name: name.as_bytes().to_vec(), value };
         CounterTable { name: name.as_bytes().to_vec(), counters: counters.iter().map(counter).collect() }
     }
 

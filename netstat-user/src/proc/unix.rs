@@ -24,7 +24,7 @@ pub fn read(proc: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// The rows of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Rows<'a> {
+pub struct UnixRows<'a> {
     /// In the order of the kernel, each socket once.
     pub rows: Vec<UnixRow<'a>>,
     /// How many lines were not rows.
@@ -37,7 +37,7 @@ const NAME_MAX: usize = 108;
 /// Reads a table, headings included. The kernel hands it out page by page, and a socket that moves between two pages stands in both: the first
 /// counts. Two rows of one socket with different names are both kept, for one of them is forged, and nobody knows which. A row so close behind a
 /// newline in a name that it may belong to that name is not believed.
-pub fn parse(table: &[u8]) -> Rows<'_> {
+pub fn parse(table: &[u8]) -> UnixRows<'_> {
     let mut rows = Vec::with_capacity(table.len() / 64);
     let mut bogus = 0;
     let mut seen = HashMap::with_capacity(table.len() / 64);
@@ -65,16 +65,16 @@ pub fn parse(table: &[u8]) -> Rows<'_> {
             rows.push(row);
         }
     }
-    Rows { rows, bogus }
+    UnixRows { rows, bogus }
 }
 
 /// Type of a socket and the name that it is bound to.
-type Answer = (u32, Option<Vec<u8>>);
+type Peer = (u32, Option<Vec<u8>>);
 
 /// What `sock_diag` knows of sockets: by inode their types and names as /proc shows them, of one socket several where it was asked several times.
 #[derive(Debug, Default)]
 pub struct Known {
-    sockets: HashMap<u64, Vec<Answer>>,
+    sockets: HashMap<u64, Vec<Peer>>,
     /// The names of listeners, which the connections that wait for them have too: those are in no answer.
     listeners: HashSet<Vec<u8>>,
 }
@@ -116,7 +116,7 @@ const LISTEN: u8 = 10;
 
 /// The rows of a table as far as `known` confirms them, and whether all of it was confirmed. A socket that is not known, for it came and went
 /// since, is believed where its line cannot belong to a name before it.
-pub fn parse_known<'a>(table: &'a [u8], known: &Known) -> (Rows<'a>, bool) {
+pub fn parse_known<'a>(table: &'a [u8], known: &Known) -> (UnixRows<'a>, bool) {
     let mut rows = Vec::with_capacity(table.len() / 64);
     let (mut bogus, mut sure) = (0, true);
     let mut seen = HashSet::with_capacity(table.len() / 64);
@@ -166,7 +166,7 @@ pub fn parse_known<'a>(table: &'a [u8], known: &Known) -> (Rows<'a>, bool) {
             rows.push(row);
         }
     }
-    (Rows { rows, bogus }, sure)
+    (UnixRows { rows, bogus }, sure)
 }
 
 /// A line that looks like a row.
@@ -242,7 +242,7 @@ mod tests {
 
     fn parse_lines(lines: &str) -> (Vec<(u64, String)>, usize) {
         let table = format!("{HEADINGS}{lines}");
-        let Rows { rows, bogus } = parse(table.as_bytes());
+        let UnixRows { rows, bogus } = parse(table.as_bytes());
         (rows.iter().map(|r| (r.inode, String::from_utf8_lossy(r.path).into_owned())).collect(), bogus)
     }
 
@@ -250,7 +250,7 @@ mod tests {
     fn every_column() {
         let table = format!("{HEADINGS}0000000000000000: 00000002 00000000 00010000 0005 01 12345 /run/x\n");
         let row = UnixRow { refcnt: 2, protocol: 0, flags: 0x10000, kind: 5, state: 1, inode: 12345, path: b"/run/x" };
-        assert_eq!(parse(table.as_bytes()), Rows { rows: vec![row], bogus: 0 });
+        assert_eq!(parse(table.as_bytes()), UnixRows { rows: vec![row], bogus: 0 });
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
         let table = format!("{HEADINGS}{lines}");
         let mut all = Known::default();
         all.add(known);
-        let (Rows { rows, bogus }, sure) = parse_known(table.as_bytes(), &all);
+        let (UnixRows { rows, bogus }, sure) = parse_known(table.as_bytes(), &all);
         (rows.iter().map(|r| (r.inode, String::from_utf8_lossy(r.path).into_owned())).collect(), bogus, sure)
     }
 
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn nothing() {
         for table in ["", "\n", "Num", HEADINGS] {
-            assert_eq!(parse(table.as_bytes()), Rows { rows: vec![], bogus: 0 });
+            assert_eq!(parse(table.as_bytes()), UnixRows { rows: vec![], bogus: 0 });
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::daemon::{manager, privileges, signals};
 use crate::kernel::{AttachError, Tracer, Wanted};
 use crate::query::Status;
 use crate::stdio::complain;
-use crate::stdio::waiting::Waiting;
+use crate::stdio::waiting::WaitNote;
 use crate::sys;
-use crate::table::Limits;
+use crate::table::Retention;
 use machine::Machine;
 use rustix::time::ClockId;
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let uid = user.as_ref().map(|user| user.uid.as_raw());
         let bound = Bound::new(&options.socket, options.mode, group, uid)?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
-        let waiting = Waiting::for_("the kernel programs to be attached");
+        let waiting = WaitNote::for_("the kernel programs to be attached");
         let mut tracer = Tracer::start(&wanted)?;
         // Its thread must not be there when privileges are given up.
         drop(waiting);
@@ -111,7 +111,7 @@ async fn serve(
     };
     let recent_ns = u64::try_from(options.recent.as_nanos()).unwrap_or(u64::MAX);
     let settings = Settings {
-        limits: Limits { recent_ns, recent_count: options.recent_count },
+        limits: Retention { recent_ns, recent_count: options.recent_count },
         clients: places(options.clients),
         poll: options.poll,
         place: client::place(),
@@ -121,7 +121,7 @@ async fn serve(
     };
     let path = options.socket.display();
     let mut serving = false;
-    let mut waiting = Some(Waiting::for_("the sockets that are there to be listed"));
+    let mut waiting = Some(WaitNote::for_("the sockets that are there to be listed"));
     let notice = |notice| {
         let message = match notice {
             Notice::Ready => "READY=1".to_owned(),

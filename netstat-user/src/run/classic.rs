@@ -14,7 +14,7 @@ mod statistics;
 mod unix;
 
 use crate::cli::classic::{Filter, Options, View};
-use crate::stdio::waiting::Waiting;
+use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, complain};
 use selected::Selected;
 use session::Session;
@@ -58,7 +58,7 @@ fn views(options: &Options) -> Written<u8> {
         () => "the kernel's tables and the names of hosts (-n leaves names out)",
     };
     // With -c nobody waits for an end.
-    let _waiting = (!options.continuous).then(|| Waiting::for_(what));
+    let _waiting = (!options.continuous).then(|| WaitNote::for_(what));
     loop {
         let code = match options.view() {
             View::Masquerade => masquerade::print(&mut session)?,
@@ -90,12 +90,12 @@ fn views(options: &Options) -> Written<u8> {
 }
 
 /// A view over one session: prints itself and returns 0, or the exit code that ends the run.
-type Table = fn(&mut Session<'_>) -> Written<u8>;
+type PrintTable = fn(&mut Session<'_>) -> Written<u8>;
 
 /// The tables of sockets and groups in netstat's order, up to the first that fails. Each decides by
 /// [`Session::tables`] whether it is wanted.
 fn tables(session: &mut Session<'_>) -> Written<u8> {
-    const ORDER: [Table; 9] = [
+    const ORDER: [PrintTable; 9] = [
         internet::print,
         groups::print,
         unix::print,

@@ -12,10 +12,10 @@ use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
 use crate::query::{CoverageRows, Health, HookRow, Status};
-use crate::source::{Needs, Source};
-use crate::stdio::waiting::Waiting;
+use crate::source::{KernelSource, RowNeeds};
+use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, print, screen};
-use crate::view::doctor::{HookFinding, Refused, Report};
+use crate::view::doctor::{HookFinding, RefusedVariant, Report};
 use crate::view::text::span;
 use std::path::Path;
 
@@ -149,7 +149,7 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
 
 /// Attaches the programs for a moment.
 fn trial(no_agent: Option<&AskError>) -> Report {
-    let _waiting = Waiting::for_("the kernel programs to be attached for a trial");
+    let _waiting = WaitNote::for_("the kernel programs to be attached for a trial");
     let mut report = Report { source: "A trial of our own".into(), checks: kernel::checks(), ..Report::default() };
     if place().pidns == 0 {
         report.checks.push(Check::amiss(
@@ -159,7 +159,7 @@ fn trial(no_agent: Option<&AskError>) -> Report {
             "mount -t proc proc /proc",
         ));
     }
-    let source = Source::new(Path::new("/proc"), Needs { lasting: true, ..Needs::default() });
+    let source = KernelSource::new(Path::new("/proc"), RowNeeds { lasting: true, ..RowNeeds::default() });
     source.prepare();
     report.checks.push(source.check());
     match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
@@ -197,7 +197,7 @@ fn hook(row: &HookRow) -> HookFinding {
             Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend)
         }
     };
-    let refused = row.refused.iter().map(|(variant, cause)| Refused {
+    let refused = row.refused.iter().map(|(variant, cause)| RefusedVariant {
         variant: variant.clone(),
         cause: cause.clone(),
         effect: row.variant.as_deref().map_or_else(String::new, |attached| effects::of(&row.hook, variant, attached)),

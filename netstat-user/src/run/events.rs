@@ -20,7 +20,7 @@ use crate::{
     stdio::{
         complain, print,
         streaming::{Asked, Output, Stop},
-        waiting::Waiting,
+        waiting::WaitNote,
     },
     sys,
     view::event::SCHEMA,
@@ -120,7 +120,7 @@ impl log::Log for DebugLog {
 
 /// Attaches the probes, and learns who holds the sockets that are there already.
 fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), AttachError> {
-    let _waiting = Waiting::for_("the kernel programs to be attached, and the owners of the sockets that are there");
+    let _waiting = WaitNote::for_("the kernel programs to be attached, and the owners of the sockets that are there");
     let tracer = Tracer::start(&wanted(options, chosen))?;
     let mut owners = Owners::default();
     // Attached first, looked at /proc second: a socket made in between is known to the programs.

@@ -14,13 +14,13 @@ use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
-use crate::model::{ClosedSocket, Owner, Owners, SocketRow};
+use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow};
 use crate::stdio::Written;
 use std::path::Path;
 
 /// The rows of a table that is listed, as far as they matter here.
 #[derive(Clone, Copy, Debug)]
-pub struct Listed<'a> {
+pub struct ListedTable<'a> {
     /// Inode number of the network namespace, for rows that do not carry it.
     pub netns: Option<u32>,
     /// The rows.
@@ -52,7 +52,12 @@ impl Gathered {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn inet(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>], owners: &Owners) -> Written<Self> {
+    pub fn inet(
+        session: &mut Session<'_>,
+        need: Need,
+        listed: &[ListedTable<'_>],
+        owners: &SocketHolders,
+    ) -> Written<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);
@@ -85,7 +90,7 @@ impl Gathered {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &Owners) -> Written<Self> {
+    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &SocketHolders) -> Written<Self> {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&session.proc);

@@ -8,9 +8,9 @@ use crate::cli::kill::Options;
 use crate::diag::Channel;
 use crate::diag::destroy::{Destroyed, Target, destroy};
 use crate::diag::inet::SocketId;
-use crate::diag::tables::{self, Asked, Protocol};
+use crate::diag::tables::{self, DumpRequest, Protocol};
 use crate::field::Need;
-use crate::model::{Owners, SocketRow};
+use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::stdio::{Written, complain, print};
@@ -105,7 +105,7 @@ fn these(count: usize) -> String {
 struct Report<'a> {
     out: Vec<u8>,
     json: bool,
-    owners: &'a Owners,
+    owners: &'a SocketHolders,
 }
 
 impl Report<'_> {
@@ -195,7 +195,7 @@ fn close_here(rows: &[SocketRow]) -> Vec<End> {
         if !rows.iter().any(|row| Protocol::of(row.proto) == protocol) {
             continue;
         }
-        let asked = Asked { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
+        let asked = DumpRequest { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
         let dumped = tables::dump(&mut channel, &asked, |row| {
             let socket = row.socket;
             let ends = (socket.proto, socket.local, socket.remote);

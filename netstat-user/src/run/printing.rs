@@ -11,10 +11,10 @@ use crate::filter::Predicate;
 use crate::life::Lives;
 use crate::model::limits::Limits;
 use crate::model::{Event, SocketEvent};
-use crate::proc::netns::{NAMES, Names};
+use crate::proc::netns::{NAMES, NamespaceNames};
 use crate::stdio::screen;
 use crate::sys::resolver;
-use crate::view::columns::{Kept, Shape, Table, cells};
+use crate::view::columns::{ColumnTable, Kept, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
 use crate::view::json::Object;
 use std::collections::HashMap;
@@ -57,7 +57,7 @@ fn is_never_a_namespace(name: &str) -> bool {
 enum Shown {
     Lines,
     Json(Shape),
-    Columns { table: Table, headed: bool },
+    Columns { table: ColumnTable, headed: bool },
     Counts { fields: Vec<Field>, counts: HashMap<Vec<Value<'static>>, u64>, shown: Instant },
 }
 
@@ -75,7 +75,7 @@ pub struct Printer<'a> {
     /// The connections that are open, where their ends are to be summed up.
     lives: Option<Lives>,
     view: EventView,
-    names: Names,
+    names: NamespaceNames,
     /// Lines printed, but for those of losses.
     lines: u64,
 }
@@ -96,7 +96,7 @@ impl<'a> Printer<'a> {
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
             (columns, _) => Shown::Columns {
-                table: Table::new(columns, screen::is_coloured(options.color))
+                table: ColumnTable::new(columns, screen::is_coloured(options.color))
                     .roomy(columns, screen::width().map(usize::from)),
                 headed: false,
             },
@@ -119,7 +119,7 @@ impl<'a> Printer<'a> {
             followed: needs.meets(Need::CGROUPS).then(|| Followed::new(Path::new("/proc"))),
             lives: options.life.then(|| Lives::new(Lives::MOST)),
             view: EventView::new(form),
-            names: Names::new(Path::new(NAMES)),
+            names: NamespaceNames::new(Path::new(NAMES)),
             lines: 0,
         }
     }
@@ -249,7 +249,7 @@ impl<'a> Printer<'a> {
             row
         };
         let rows: Vec<Vec<Vec<u8>>> = lines.iter().map(row).collect();
-        let mut table = Table::counted(columns, screen::is_coloured(self.options.color));
+        let mut table = ColumnTable::counted(columns, screen::is_coloured(self.options.color));
         rows.iter().for_each(|row| table.widen(row));
         table.heading(out);
         rows.iter().for_each(|row| table.row(out, row));

@@ -1,13 +1,13 @@
 //! Where the rows of UNIX sockets come from: /proc/net/unix alone has the counts of references, and `sock_diag` alone has names that end where they
 //! end. Each row is from the former and confirmed by the latter.
 
-use super::Source;
+use super::KernelSource;
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::unix::{self as diag, show};
 use crate::diag::{Channel, DiagError};
 use crate::model::UnixSocket;
 use crate::proc::netns;
-use crate::proc::unix::{self, Known, Rows};
+use crate::proc::unix::{self, Known, UnixRows};
 use std::io;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub struct UnixTable {
 
 impl UnixTable {
     /// Its rows, in the kernel's order.
-    pub fn rows(&self) -> Rows<'_> {
+    pub fn rows(&self) -> UnixRows<'_> {
         match &self.known {
             Some(known) => unix::parse_known(&self.text, known).0,
             None => unix::parse(&self.text),
@@ -29,7 +29,7 @@ impl UnixTable {
     }
 }
 
-impl Source {
+impl KernelSource {
     /// The UNIX sockets of the namespace whose `net/` is below `root`; `None` where the kernel has no such table or does not let us see it.
     ///
     /// # Errors

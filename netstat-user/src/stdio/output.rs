@@ -4,12 +4,12 @@ use super::{Unwritable, Written};
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output, written once per round, and standard error.
-pub struct Output {
+pub struct BufferedOutput {
     bytes: Vec<u8>,
     terminal: bool,
 }
 
-impl Output {
+impl BufferedOutput {
     /// An empty buffer before the process's own standard output.
     pub fn stdout() -> Self {
         Self { bytes: Vec::new(), terminal: io::stdout().is_terminal() }

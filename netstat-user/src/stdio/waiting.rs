@@ -11,9 +11,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends the wait, and its thread, when it is dropped: what is waited for has come.
-pub struct Waiting(Option<(Sender<()>, JoinHandle<()>)>);
+pub struct WaitNote(Option<(Sender<()>, JoinHandle<()>)>);
 
-impl Waiting {
+impl WaitNote {
     /// From now on `what` is waited for. Standard output into a pipe may be a pager's, whose screen is left alone.
     pub fn for_(what: &'static str) -> Self {
         let piped = fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
@@ -32,7 +32,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitNote {
     fn drop(&mut self) {
         if let Some((sender, thread)) = self.0.take() {
             drop(sender);

@@ -1,7 +1,7 @@
 //! The sockets that ended a short while ago, bounded by age and by count. Where there is no room for another one, it is taken from those of its
 //! own user, once that user has a share; so nobody can replace the history of the others.
 
-use super::Limits;
+use super::Retention;
 use crate::model::ClosedSocket;
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
@@ -36,8 +36,8 @@ struct Queue {
 
 /// Closed sockets, in the order of their ends.
 #[derive(Debug)]
-pub struct Past {
-    limits: Limits,
+pub struct EndedSockets {
+    limits: Retention,
     entries: Vec<Entry>,
     /// The free places among the entries.
     free: u32,
@@ -82,11 +82,11 @@ impl Forgotten {
     }
 }
 
-impl Past {
+impl EndedSockets {
     /// Nothing yet.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Retention) -> Self {
         // Places are numbered with 32 bits.
-        let limits = Limits { recent_count: limits.recent_count.min(NONE as usize), ..limits };
+        let limits = Retention { recent_count: limits.recent_count.min(NONE as usize), ..limits };
         Self {
             limits,
             entries: Vec::new(),
@@ -270,11 +270,11 @@ mod tests {
         ClosedSocket { socket, closed_ns, totals }
     }
 
-    fn past(recent_count: usize) -> Past {
-        Past::new(Limits { recent_ns: 1_000, recent_count })
+    fn past(recent_count: usize) -> EndedSockets {
+        EndedSockets::new(Retention { recent_ns: 1_000, recent_count })
     }
 
-    fn of(past: &Past, uid: u32) -> Vec<u64> {
+    fn of(past: &EndedSockets, uid: u32) -> Vec<u64> {
         past.iter().filter(|closed| closed.socket.uid == Some(uid)).map(|closed| closed.closed_ns).collect()
     }
 
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!((past.len(), past.users.len(), past.by_count.len(), past.iter().count()), (0, 0, 0, 0));
         past.keep(closed(1, 5_000));
         assert_eq!((past.len(), past.entries.len()), (1, 4), "places are used again");
-        let mut none = Past::new(Limits { recent_ns: 1, recent_count: 0 });
+        let mut none = EndedSockets::new(Retention { recent_ns: 1, recent_count: 0 });
         none.keep(closed(1, 7));
         assert_eq!((none.len(), none.forgotten_ns(), none.crowd()), (0, 7, Some((1, 0))));
     }

@@ -4,7 +4,7 @@ use crate::model::{Comm, Endpoint, EventEnd, Grade, Timer};
 mod bounds;
 mod orders;
 
-const LIMITS: Limits = Limits { recent_ns: 1_000, recent_count: 3 };
+const LIMITS: Retention = Retention { recent_ns: 1_000, recent_count: 3 };
 const TOTALS: Totals = Totals {
     duration_ns: Some(5),
     rx_bytes: None,

@@ -4,7 +4,7 @@ mod json;
 mod text;
 
 pub use json::Shape;
-pub use text::{Cells, Table, cells};
+pub use text::{Cells, ColumnTable, cells};
 
 use crate::field::{Field, HasFields, Value};
 use crate::model::TcpState;

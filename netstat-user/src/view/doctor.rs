@@ -7,7 +7,7 @@ use crate::model::{Check, Level, ProgramHealth};
 
 /// A variant of a hook that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedVariant {
     /// The variant.
     pub variant: String,
     /// Why.
@@ -24,7 +24,7 @@ pub struct HookFinding {
     /// The variant attached.
     pub variant: Option<String>,
     /// Variants refused.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedVariant>,
 }
 
 /// All that was found.
@@ -108,7 +108,7 @@ impl Report {
             let mut object = Object::begin(out);
             check_json(&mut object, b"hook", &hook.check);
             object.optional_string("variant", hook.variant.as_ref().map(|variant| variant.as_bytes()));
-            object.objects("refused", &hook.refused, |object, refused: &Refused| {
+            object.objects("refused", &hook.refused, |object, refused: &RefusedVariant| {
                 object.string("variant", refused.variant.as_bytes());
                 object.string("cause", refused.cause.as_bytes());
                 object.string("effect", refused.effect.as_bytes());
@@ -190,8 +190,11 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let refused =
-            vec![Refused { variant: "fentry".into(), cause: "load: no\n".into(), effect: "it costs more".into() }];
+        let refused = vec![RefusedVariant {
+            variant: "fentry".into(),
+            cause: "load: no\n".into(),
+            effect: "it costs more".into(),
+        }];
         let missing = Check::amiss("accept4", Level::Note, "not traced", "mount it");
         Report {
             source: "the agent on /x".into(),

@@ -7,7 +7,7 @@ use crate::view::text::{escape, left, put};
 
 /// Columns of the IPv4 table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Columns {
+pub enum RouteColumns {
     /// MSS, window and round-trip time.
     Plain,
     /// `-e`: metric, references, use.
@@ -16,7 +16,7 @@ pub enum Columns {
     Both,
 }
 
-impl Columns {
+impl RouteColumns {
     /// By the number of `-e`.
     pub const fn new(extend: u32) -> Self {
         match extend {
@@ -39,24 +39,24 @@ pub struct Row<'a, Route> {
 }
 
 /// Title and heading of the IPv4 table.
-pub fn heading4(out: &mut Vec<u8>, lang: &Lang, columns: Columns) {
+pub fn heading4(out: &mut Vec<u8>, lang: &Lang, columns: RouteColumns) {
     out.extend_from_slice(lang.text("Kernel IP routing table\n"));
     out.extend_from_slice(lang.text(match columns {
-        Columns::Plain => "Destination     Gateway         Genmask         Flags   MSS Window  irtt Iface\n",
-        Columns::Extended => "Destination     Gateway         Genmask         Flags Metric Ref    Use Iface\n",
-        Columns::Both => {
+        RouteColumns::Plain => "Destination     Gateway         Genmask         Flags   MSS Window  irtt Iface\n",
+        RouteColumns::Extended => "Destination     Gateway         Genmask         Flags Metric Ref    Use Iface\n",
+        RouteColumns::Both => {
             "Destination     Gateway         Genmask         Flags Metric Ref    Use Iface    MSS   Window irtt\n"
         }
     }));
 }
 
 /// Title and heading of the IPv4 cache, which has been empty since Linux 3.6.
-pub fn heading4_cache(out: &mut Vec<u8>, lang: &Lang, columns: Columns) {
+pub fn heading4_cache(out: &mut Vec<u8>, lang: &Lang, columns: RouteColumns) {
     out.extend_from_slice(lang.text("Kernel IP routing cache\n"));
     out.extend_from_slice(lang.text(match columns {
-        Columns::Plain => "Source          Destination     Gateway         Flags   MSS Window  irtt Iface\n",
-        Columns::Extended => "Source          Destination     Gateway         Flags Metric Ref    Use Iface\n",
-        Columns::Both => {
+        RouteColumns::Plain => "Source          Destination     Gateway         Flags   MSS Window  irtt Iface\n",
+        RouteColumns::Extended => "Source          Destination     Gateway         Flags Metric Ref    Use Iface\n",
+        RouteColumns::Both => {
             "Source          Destination     Gateway         Flags Metric Ref    Use Iface    MSS   Window irtt  \
              TOS HHRef HHUptod     SpecDst\n"
         }
@@ -73,7 +73,7 @@ pub fn heading6(out: &mut Vec<u8>, lang: &Lang, cache: bool) {
 }
 
 /// A row of the IPv4 table.
-pub fn row4(out: &mut Vec<u8>, row: &Row<'_, Route4>, columns: Columns) {
+pub fn row4(out: &mut Vec<u8>, row: &Row<'_, Route4>, columns: RouteColumns) {
     let route = row.route;
     let reject = route.flags & RTF_REJECT != 0;
     for text in [row.destination, if reject { b"-" } else { row.gateway }, route.mask.to_string().as_bytes()] {
@@ -85,18 +85,18 @@ pub fn row4(out: &mut Vec<u8>, row: &Row<'_, Route4>, columns: Columns) {
     let (mss, window, irtt) = (as_int(route.mss), as_int(route.window), as_int(route.irtt));
     let iface = escape(&route.iface);
     match columns {
-        Columns::Plain if reject => out.extend_from_slice(b"     - -          - -"),
-        Columns::Plain => {
+        RouteColumns::Plain if reject => out.extend_from_slice(b"     - -          - -"),
+        RouteColumns::Plain => {
             put!(out, " {mss:>5} {window:<5} {irtt:>6} ");
             out.extend_from_slice(&iface);
         }
-        Columns::Extended if reject => put!(out, " {metric:<6} -  {used:>7} -"),
-        Columns::Extended => {
+        RouteColumns::Extended if reject => put!(out, " {metric:<6} -  {used:>7} -"),
+        RouteColumns::Extended => {
             put!(out, " {metric:<6} {refs:<2} {used:>7} ");
             out.extend_from_slice(&iface);
         }
-        Columns::Both if reject => put!(out, " {metric:<6} -  {used:>7} -        -     -      -"),
-        Columns::Both => {
+        RouteColumns::Both if reject => put!(out, " {metric:<6} -  {used:>7} -        -     -      -"),
+        RouteColumns::Both => {
             put!(out, " {metric:<6} {refs:<3} {used:>6} ");
             left(out, &iface[..iface.len().min(6)], 6);
             put!(out, "   {mss:<5} {window:<6} {irtt}");
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    fn table4(flags: &[u32], columns: Columns) -> String {
+    fn table4(flags: &[u32], columns: RouteColumns) -> String {
         let mut out = Vec::new();
         for &flags in flags {
             let route = route4(flags);
@@ -243,17 +243,17 @@ mod tests {
     #[test]
     fn rows_of_ipv4() {
         assert_eq!(
-            table4(&[0x3, 0x205], Columns::Plain),
+            table4(&[0x3, 0x205], RouteColumns::Plain),
             "a-network.that- gw              255.255.0.0     UG     1340 5000      -1 averylongname15\n\
              a-network.that- -               255.255.0.0     !H        - -          - -\n"
         );
         assert_eq!(
-            table4(&[0x1, 0x201], Columns::Extended),
+            table4(&[0x1, 0x201], RouteColumns::Extended),
             "a-network.that- gw              255.255.0.0     U     -16769024 -5 123456789 averylongname15\n\
              a-network.that- -               255.255.0.0     !     -16769024 -  123456789 -\n"
         );
         assert_eq!(
-            table4(&[0x1, 0x201], Columns::Both),
+            table4(&[0x1, 0x201], RouteColumns::Both),
             "a-network.that- gw              255.255.0.0     U     -16769024 -5  123456789 averyl   1340  5000   -1\n\
              a-network.that- -               255.255.0.0     !     -16769024 -  123456789 -        -     -      -\n"
         );
@@ -299,17 +299,17 @@ mod tests {
         };
         let german = Lang::german_utf8();
         assert_eq!(
-            text(&german, &|out, lang| heading4(out, lang, Columns::new(0))),
+            text(&german, &|out, lang| heading4(out, lang, RouteColumns::new(0))),
             "Kernel-IP-Routentabelle\n\
              Ziel            Router          Genmask         Flags   MSS Fenster irtt Iface\n"
         );
         assert_eq!(
-            text(&german, &|out, lang| heading4(out, lang, Columns::new(3))),
+            text(&german, &|out, lang| heading4(out, lang, RouteColumns::new(3))),
             "Kernel-IP-Routentabelle\n\
              Ziel            Gateway         Maske           Flags Metric Ref    Benutzer Iface    MSS   Fenster irtt\n"
         );
         assert_eq!(
-            text(&german, &|out, lang| heading4_cache(out, lang, Columns::Plain)),
+            text(&german, &|out, lang| heading4_cache(out, lang, RouteColumns::Plain)),
             "Kernel-IP-Routencache\nQuelle          Ziel            Maske           Flags   MSS Fenster irtt Iface\n"
         );
         assert_eq!(

@@ -6,29 +6,29 @@ use crate::lang::Lang;
 use crate::model::net::CounterTable;
 use crate::view::json;
 use crate::view::text::escape;
-use sentences::{Group, Kind};
+use sentences::{SentenceGroup, SentenceKind};
 
 /// Which tables to print, of those net-tools knows; the others are always printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the protocols' letters")]
-pub struct Selection {
+pub struct Sections {
     pub tcp: bool,
     pub udp: bool,
     pub raw: bool,
     pub sctp: bool,
 }
 
-impl Selection {
+impl Sections {
     /// Everything.
     pub const ALL: Self = Self { tcp: true, udp: true, raw: true, sctp: true };
 
     /// Whether a table with this heading is printed.
     pub fn takes(self, table: &[u8]) -> bool {
         sentences::known(table).is_none_or(|(group, _)| match group {
-            Group::Tcp => self.tcp,
-            Group::Udp => self.udp,
-            Group::Raw => self.raw,
-            Group::Sctp => self.sctp,
+            SentenceGroup::Tcp => self.tcp,
+            SentenceGroup::Udp => self.udp,
+            SentenceGroup::Raw => self.raw,
+            SentenceGroup::Sctp => self.sctp,
         })
     }
 }
@@ -36,13 +36,13 @@ impl Selection {
 /// Where in a table the last line was printed: unknown counters after it are indented alike, even in the next table
 /// where net-tools does not know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum CounterPlace {
     Table,
     Input,
     Output,
 }
 
-impl Place {
+impl CounterPlace {
     const fn indent(self) -> usize {
         match self {
             Self::Table => 4,
@@ -53,16 +53,16 @@ impl Place {
 
 /// Prints tables one after the other.
 #[derive(Debug)]
-pub struct Printer<'a> {
+pub struct SentencePrinter<'a> {
     lang: &'a Lang,
-    select: Selection,
-    place: Place,
+    select: Sections,
+    place: CounterPlace,
 }
 
-impl<'a> Printer<'a> {
+impl<'a> SentencePrinter<'a> {
     /// A printer at the start of the output.
-    pub const fn new(lang: &'a Lang, select: Selection) -> Self {
-        Self { lang, select, place: Place::Table }
+    pub const fn new(lang: &'a Lang, select: Sections) -> Self {
+        Self { lang, select, place: CounterPlace::Table }
     }
 
     /// One table, if it is selected: its heading, then a line for each counter that is to be shown.
@@ -70,7 +70,7 @@ impl<'a> Printer<'a> {
         let known = match sentences::known(&table.name) {
             Some((_, sentences)) => {
                 // Even where it is not selected.
-                self.place = Place::Table;
+                self.place = CounterPlace::Table;
                 sentences
             }
             None => &[],
@@ -96,20 +96,20 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn known(&mut self, out: &mut Vec<u8>, kind: Kind, sentence: &str, value: u64) {
+    fn known(&mut self, out: &mut Vec<u8>, kind: SentenceKind, sentence: &str, value: u64) {
         let place = match kind {
-            Kind::Never => return,
-            Kind::NonZero if value == 0 => return,
-            Kind::Always | Kind::NonZero => Place::Table,
-            Kind::Input => Place::Input,
-            Kind::Output => Place::Output,
+            SentenceKind::Never => return,
+            SentenceKind::NonZero if value == 0 => return,
+            SentenceKind::Always | SentenceKind::NonZero => CounterPlace::Table,
+            SentenceKind::Input => CounterPlace::Input,
+            SentenceKind::Output => CounterPlace::Output,
         };
         if place != self.place {
             // The title stands where the line before it stood.
             let title = match place {
-                Place::Table => None,
-                Place::Input => Some("ICMP input histogram:"),
-                Place::Output => Some("ICMP output histogram:"),
+                CounterPlace::Table => None,
+                CounterPlace::Input => Some("ICMP input histogram:"),
+                CounterPlace::Output => Some("ICMP output histogram:"),
             };
             if let Some(title) = title {
                 self.indent(out);
@@ -118,7 +118,7 @@ impl<'a> Printer<'a> {
             }
             self.place = place;
         }
-        if value == 0 && kind != Kind::Always {
+        if value == 0 && kind != SentenceKind::Always {
             return;
         }
         self.indent(out);
@@ -144,15 +144,15 @@ pub fn json(out: &mut Vec<u8>, table: &CounterTable) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::net::Counter;
+    use crate::model::net::KernelCounter;
 
     fn table(name: &str, counters: &[(&str, i128)]) -> CounterTable {
-        let counter = |&(name, value): &(&str, i128)| Counter { name: name.as_bytes().to_vec(), value };
+        let counter = |&(name, value): &(&str, i128)| KernelCounter { name: name.as_bytes().to_vec(), value };
         CounterTable { name: name.as_bytes().to_vec(), counters: counters.iter().map(counter).collect() }
     }
 
     fn print(lang: &Lang, tables: &[CounterTable]) -> String {
-        let (mut out, mut printer) = (Vec::new(), Printer::new(lang, Selection::ALL));
+        let (mut out, mut printer) = (Vec::new(), SentencePrinter::new(lang, Sections::ALL));
         tables.iter().for_each(|table| printer.table(&mut out, table));
         String::from_utf8(out).unwrap()
     }
@@ -164,7 +164,7 @@ mod tests {
             assert!(sentences.windows(2).all(|pair| pair[0].0 < pair[1].0), "{name}");
             for (name, kind, text) in sentences {
                 let values = text.matches('#').count();
-                assert_eq!(values, usize::from(*kind != Kind::Never), "{}", name.escape_ascii());
+                assert_eq!(values, usize::from(*kind != SentenceKind::Never), "{}", name.escape_ascii());
             }
         }
     }
@@ -226,11 +226,11 @@ IpExt:
 
     #[test]
     fn selectors_hide_known_tables_only() {
-        let udp = Selection { udp: true, ..Selection::default() };
+        let udp = Sections { udp: true, ..Sections::default() };
         let shown =
             ["Ip", "Tcp", "TcpExt", "Udp", "Udp6", "UdpLite", "MPTcpExt"].map(|name| udp.takes(name.as_bytes()));
         assert_eq!(shown, [false, false, false, true, true, true, true]);
-        assert!(Selection::ALL.takes(b"Sctp"));
+        assert!(Sections::ALL.takes(b"Sctp"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use netstat_tests::truth::scale::{self, count, patience};
 use netstat_tests::truth::tracer::{Outcome, Tracer};
 use netstat_user::model::{EventEnd, SocketEvent};
 use netstat_user::query::{Answer, EventFilter, Request};
-use netstat_user::table::{Limits, Table};
+use netstat_user::table::{Retention, Table};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::sync::Mutex;
@@ -86,7 +86,7 @@ fn events_alone_make_the_same_table() -> Done {
     // Of every namespace, to show what was reported if something is wrong.
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(EventFilter::default())).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
-    let copy = Mutex::new(Table::new(Limits { recent_ns: 0, recent_count: 0 }));
+    let copy = Mutex::new(Table::new(Retention { recent_ns: 0, recent_count: 0 }));
     let seen = Mutex::new(Vec::new());
     let lost = AtomicU64::new(0);
     // What was wrong at rest: a transition that is missing is counted as lost with the next one of its socket.

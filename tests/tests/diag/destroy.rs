@@ -8,7 +8,7 @@ use netstat_user::diag::Channel;
 use netstat_user::diag::destroy::{self, Destroyed, Target};
 use netstat_user::diag::inet::SocketId;
 use netstat_user::diag::loaded::Part;
-use netstat_user::diag::tables::{self, Asked, Protocol};
+use netstat_user::diag::tables::{self, DumpRequest, Protocol};
 use netstat_user::model::Proto;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read};
@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn sockets(protocol: Protocol) -> Vec<(Proto, u8, u64, SocketId)> {
-    let asked = Asked { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
+    let asked = DumpRequest { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
     let mut all = Vec::new();
     tables::dump(&mut Channel::open().unwrap(), &asked, |row| {
         let socket = row.socket;

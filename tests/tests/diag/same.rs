@@ -7,7 +7,7 @@ use netstat_tests::zoo::peer::Sink;
 use netstat_tests::zoo::{Keep, tcp, udp};
 use netstat_user::diag::Channel;
 use netstat_user::diag::loaded::Part;
-use netstat_user::diag::tables::{self, Asked, Protocol};
+use netstat_user::diag::tables::{self, DumpRequest, Protocol};
 use netstat_user::model::{Proto, SocketRow, Timer};
 use netstat_user::proc::inet;
 use std::collections::HashSet;
@@ -29,11 +29,11 @@ fn listed(protocol: Protocol) -> [Vec<SocketRow>; 2] {
     [false, true].map(|v6| inet::read(Path::new("/proc/thread-self"), protocol.of_family(v6), |_| true).unwrap().rows)
 }
 
-fn asked(protocol: Protocol) -> Asked {
-    Asked { protocol, v4: true, v6: true, peer: None, info: true, unbound: false, netns: Some(7) }
+fn asked(protocol: Protocol) -> DumpRequest {
+    DumpRequest { protocol, v4: true, v6: true, peer: None, info: true, unbound: false, netns: Some(7) }
 }
 
-fn dumped(asked: &Asked) -> [Vec<SocketRow>; 2] {
+fn dumped(asked: &DumpRequest) -> [Vec<SocketRow>; 2] {
     let mut rows = [Vec::new(), Vec::new()];
     let mut channel = Channel::open().unwrap();
     let datagrams = tables::dump(&mut channel, asked, |row| {
@@ -202,7 +202,7 @@ fn one_family_and_listeners_alone() -> Done {
         let held = pairs(2);
         let six = TcpListener::bind("[::1]:0").unwrap();
         let _ends = (TcpStream::connect(six.local_addr().unwrap()).unwrap(), six.accept().unwrap());
-        let count = |v4, v6, peer| dumped(&Asked { v4, v6, peer, ..asked(Protocol::Tcp) }).map(|rows| rows.len());
+        let count = |v4, v6, peer| dumped(&DumpRequest { v4, v6, peer, ..asked(Protocol::Tcp) }).map(|rows| rows.len());
         assert_eq!(count(true, true, None), [1 + held.1.len(), 3]);
         assert_eq!(count(true, false, None), [5, 0]);
         assert_eq!(count(false, true, None), [0, 3]);

@@ -98,7 +98,7 @@ fn a_page_is_printed_whatever_else_is_wrong() {
         let argv: Vec<OsString> = line.split(' ').map(Into::into).collect();
         let page = pages().into_iter().find(|(name, _)| *name == "events").unwrap().1;
         match super::read(page, &argv) {
-            Ok(Asked::Page(Request::Print(text))) => text.lines().next().unwrap_or_default().to_owned(),
+            Ok(HelpRequest::Page(Request::Print(text))) => text.lines().next().unwrap_or_default().to_owned(),
             Ok(_) => "options".into(),
             Err(refusal) => refusal.exit.to_string(),
         }

@@ -57,7 +57,7 @@ fn a_dump_of_udp() {
 #[test]
 fn a_request_names_the_socket_as_its_answer_does() {
     for reply in replies(TCP) {
-        let family = if reply.v6 { Family::V6 } else { Family::V4 };
+        let family = if reply.v6 { DiagFamily::V6 } else { DiagFamily::V4 };
         let request = of_socket(family, 6, 0, &reply.id);
         assert_eq!(request.len(), 56);
         // The kernel writes `struct inet_diag_sockid` behind four bytes, and reads it behind eight.
@@ -70,7 +70,7 @@ fn a_request_names_the_socket_as_its_answer_does() {
 
 #[test]
 fn requests_have_the_sizes_of_their_structures() {
-    assert_eq!(of_family(Family::V6, 17, EVERY_STATE, 0).len(), 56);
+    assert_eq!(of_family(DiagFamily::V6, 17, EVERY_STATE, 0).len(), 56);
     assert_eq!(of_both_families(LISTENING, extension::INFO).len(), 60);
 }
 

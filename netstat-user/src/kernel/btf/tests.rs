@@ -59,8 +59,13 @@ fn a_member_has_a_shape() {
     .concat();
     let blob = blob_of(&types, strings, &[]);
     let btf = Btf::parse(&blob, &|_| true).unwrap();
-    let shapes = [("n", Shape::Number(8)), ("q", Shape::Pointer), ("t", Shape::Array(7)), ("f", Shape::Compound(0))];
-    for (member, shape) in shapes.into_iter().chain([("x", Shape::Other), ("s", Shape::Other)]) {
+    let shapes = [
+        ("n", TypeShape::Number(8)),
+        ("q", TypeShape::Pointer),
+        ("t", TypeShape::Array(7)),
+        ("f", TypeShape::Compound(0)),
+    ];
+    for (member, shape) in shapes.into_iter().chain([("x", TypeShape::Other), ("s", TypeShape::Other)]) {
         assert_eq!(btf.member("s", member).map(|(_, shape)| shape), Some(shape), "{member}");
     }
 }
@@ -113,8 +118,8 @@ fn a_kind_of_a_later_kernel_is_passed_over() {
     for (kind, vlen, tail) in cases {
         let blob = blob_with(kind, vlen, tail, &[]);
         let btf = Btf::parse(&blob, &|_| true).unwrap_or_else(|error| panic!("{kind} {vlen} {tail:?}: {error}"));
-        assert_eq!(btf.member("s", "a"), Some((0, Shape::Number(4))), "{kind} {vlen} {tail:?}");
-        assert_eq!(btf.member("s", "p"), Some((8, Shape::Pointer)));
+        assert_eq!(btf.member("s", "a"), Some((0, TypeShape::Number(4))), "{kind} {vlen} {tail:?}");
+        assert_eq!(btf.member("s", "p"), Some((8, TypeShape::Pointer)));
         // aya, which gives up at such a kind, gets them as something that it knows.
         let all = aya::Btf::parse(&blob, aya::Endianness::Little);
         assert!(all.is_err(), "aya knows kind {kind} by now");
@@ -137,7 +142,7 @@ fn a_blob_may_say_how_long_its_types_are() {
     layouts[20] = (4, 12);
     let blob = blob_with(20, 2, &tail, &layouts);
     let btf = Btf::parse(&blob, &|_| true).unwrap();
-    assert_eq!(btf.member("s", "p"), Some((8, Shape::Pointer)));
+    assert_eq!(btf.member("s", "p"), Some((8, TypeShape::Pointer)));
     let clean = without_newer_kinds(&blob, KIND_ENUM64).unwrap();
     assert_eq!(Btf::parse(&clean, &|_| true).unwrap().offset("s", "p"), Some(8));
     for len in 0..blob.len() {

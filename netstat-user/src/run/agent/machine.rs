@@ -9,7 +9,7 @@ use crate::proc::tenure::Tenures;
 use crate::proc::{access, fds, netns};
 use crate::query::Link;
 use crate::run::clock::monotonic_ns;
-use crate::source::{Needs, Source as Kernel};
+use crate::source::{KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
 use crate::table::Listing;
 use std::collections::HashMap;
@@ -44,7 +44,7 @@ impl Machine {
     pub fn new() -> Self {
         let root = PathBuf::from("/proc");
         let checks = kernel::checks();
-        let needs = Needs { cookies: true, users: true, timers: true, lasting: true };
+        let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
         let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
         let tenures = Mutex::new((Tenures::new(&root), false));
         Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, tenures, own }

@@ -2,7 +2,7 @@
 
 use super::route::host;
 use super::session::Session;
-use crate::names::Wanted;
+use crate::names::WantedNames;
 use crate::proc::{igmp, whole};
 use crate::stdio::Written;
 use crate::view::groups;
@@ -37,7 +37,7 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
     }
     if !session.options.numeric.hosts && !session.options.json {
         let hosts = listed.iter().map(|group| group.group).filter(|group| !group.is_unspecified()).collect();
-        session.names.look_up(Wanted { hosts, ..Wanted::default() });
+        session.names.look_up(WantedNames { hosts, ..WantedNames::default() });
     }
     for group in &listed {
         if session.options.json {

@@ -6,10 +6,10 @@ use super::session::Session;
 use crate::cli::classic::{Filter, Want};
 use crate::field::{ClosedFields, Need, RowContext, RowFields, SctpFields};
 use crate::model::{
-    ClosedSocket, Holder, Labels, NamespaceTables, Owners, Proto, ProtoTable, RowsWanted, SctpRow, SocketRow,
+    ClosedSocket, Holder, Labels, NamespaceTables, Proto, ProtoTable, RowsWanted, SctpRow, SocketHolders, SocketRow,
     SocketTable,
 };
-use crate::names::Wanted;
+use crate::names::WantedNames;
 use crate::proc::{inet as sockets, netns, sctp};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::gather::{self, Gathered, Infos};
@@ -38,7 +38,7 @@ struct Read {
 /// Rows, and the number of lines that were none.
 enum Rows {
     Sockets(SocketTable),
-    Sctp(sctp::Table),
+    Sctp(sctp::SctpTable),
     /// Sockets that ended, from the agent: their rows in the table, and what is known beyond.
     Closed(Vec<SocketRow>, Vec<ClosedSocket>),
 }
@@ -50,7 +50,7 @@ type Namespaces = HashMap<u32, Vec<u8>>;
 struct Prepared {
     files: Vec<Read>,
     namespaces: Namespaces,
-    owners: Owners,
+    owners: SocketHolders,
     gathered: Gathered,
     /// `tcp_info`, where it is shown with the rows.
     infos: Option<Infos>,
@@ -86,7 +86,7 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn matching(session: &mut Session<'_>) -> Written<(Vec<SocketRow>, Owners)> {
+pub fn matching(session: &mut Session<'_>) -> Written<(Vec<SocketRow>, SocketHolders)> {
     let Some(prepared) = prepare(session)? else { return Ok(Default::default()) };
     let providers = prepared.gathered.providers();
     let mut rows = Vec::new();
@@ -111,7 +111,7 @@ fn prepare(session: &mut Session<'_>) -> Written<Option<Prepared>> {
     let mut namespaces = Namespaces::new();
     let Some(mut files) = read(session, &mut namespaces)? else { return Ok(None) };
     if session.selected.needs().meets(Need::NETNS_NAMES) {
-        let mut names = netns::Names::new(Path::new(netns::NAMES));
+        let mut names = netns::NamespaceNames::new(Path::new(netns::NAMES));
         for inode in files.iter().filter_map(|file| file.netns) {
             if let Some(name) = names.of(Some(inode)) {
                 namespaces.insert(inode, name.to_vec());
@@ -141,7 +141,7 @@ fn leave_out(session: &Session<'_>, files: &mut [Read], namespaces: &Namespaces)
     if selected.passes_all() {
         return;
     }
-    let owners = Owners::default();
+    let owners = SocketHolders::default();
     for file in files {
         let context = RowContext {
             owners: &owners,
@@ -167,8 +167,8 @@ fn leave_out(session: &Session<'_>, files: &mut [Read], namespaces: &Namespaces)
 }
 
 /// What is needed beyond the rows and their owners.
-fn gather(session: &mut Session<'_>, files: &[Read], owners: &Owners) -> Written<Gathered> {
-    let tables = files.iter().map(|file| gather::Listed {
+fn gather(session: &mut Session<'_>, files: &[Read], owners: &SocketHolders) -> Written<Gathered> {
+    let tables = files.iter().map(|file| gather::ListedTable {
         netns: file.netns,
         rows: if matches!(file.rows, Ok(Rows::Sockets(_))) { file.sockets() } else { &[] },
         recorded: match &file.rows {
@@ -274,7 +274,7 @@ fn add(files: &mut Vec<Read>, proto: Proto, spaces: &mut [NamespaceTables], clos
 /// Reads the SCTP tables of the reader's namespace, or of all of them.
 fn sctp_files(session: &mut Session<'_>, filter: Filter, names: &mut Namespaces, files: &mut Vec<Read>) -> Written<()> {
     for space in session.spaces()? {
-        let mut add = |file, table: io::Result<sctp::Table>| {
+        let mut add = |file, table: io::Result<sctp::SctpTable>| {
             let netns = space.namespace.as_ref().map(|namespace| namespace.inode);
             files.push(Read { name: "sctp", file, optional: false, netns, rows: table.map(Rows::Sctp) });
         };
@@ -295,8 +295,8 @@ fn sctp_files(session: &mut Session<'_>, filter: Filter, names: &mut Namespaces,
 }
 
 /// The names the rows need.
-fn wanted(session: &Session<'_>, files: &[Read]) -> Wanted {
-    let (options, mut wanted) = (session.options, Wanted::default());
+fn wanted(session: &Session<'_>, files: &[Read]) -> WantedNames {
+    let (options, mut wanted) = (session.options, WantedNames::default());
     let shows_view = session.selected.shows_view();
     let shown = shows_view && !options.numeric.users && (options.extend > 0 || options.json);
     let users = shown || session.selected.needs().meets(Need::USERS);

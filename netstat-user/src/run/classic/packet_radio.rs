@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use crate::cli::classic::{Filter, Want};
-use crate::names::Wanted;
-use crate::proc::packet_radio::{self as reader, Bogus, Table};
+use crate::names::WantedNames;
+use crate::proc::packet_radio::{self as reader, Bogus, PacketTable};
 use crate::stdio::Written;
 use crate::view::packet_radio as view;
 
@@ -12,7 +12,7 @@ use crate::view::packet_radio as view;
 /// # Errors
 /// A failure to write to standard output.
 pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, Table::Ipx, session.tables.ipx)? {
+    let table = match read(session, PacketTable::Ipx, session.tables.ipx)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
@@ -20,12 +20,12 @@ pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
     let (json, extended) = (session.options.json, session.options.extend > 0);
     if (json || extended) && !session.options.numeric.users {
         let users = rows.iter().flatten().map(|row| row.uid).collect();
-        session.names.look_up(Wanted { users, ..Wanted::default() });
+        session.names.look_up(WantedNames { users, ..WantedNames::default() });
     }
     if !json {
         view::ipx_heading(session.out.bytes(), &session.lang, extended);
     }
-    print(session, Table::Ipx, rows, |out, session, row| {
+    print(session, PacketTable::Ipx, rows, |out, session, row| {
         let name = session.names.labels().users.get(&row.uid).map(Vec::as_slice);
         if json {
             view::ipx_json(out, row, name);
@@ -41,14 +41,14 @@ pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
 /// # Errors
 /// A failure to write to standard output.
 pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, Table::Ax25, session.tables.ax25)? {
+    let table = match read(session, PacketTable::Ax25, session.tables.ax25)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
     if !session.options.json {
         view::ax25_heading(session.out.bytes(), &session.lang);
     }
-    print(session, Table::Ax25, reader::ax25(&table), |out, session, row| {
+    print(session, PacketTable::Ax25, reader::ax25(&table), |out, session, row| {
         if session.options.json { view::ax25_json(out, row) } else { view::ax25(out, &session.lang, row) }
     })
 }
@@ -58,7 +58,7 @@ pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
 /// # Errors
 /// A failure to write to standard output.
 pub fn x25(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, Table::X25, session.tables.x25)? {
+    let table = match read(session, PacketTable::X25, session.tables.x25)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
@@ -67,9 +67,9 @@ pub fn x25(session: &mut Session<'_>) -> Written<u8> {
     }
     let all = session.options.filter() == Filter::All;
     // Of today's tables, which are folders, netstat shows nothing; there the address is whole.
-    let cut = session.proc.join(Table::X25.file()).is_file();
+    let cut = session.proc.join(PacketTable::X25.file()).is_file();
     let rows = reader::x25(&table).filter(|row| all || row.as_ref().is_ok_and(|row| row.lci != 0) || row.is_err());
-    print(session, Table::X25, rows, |out, session, row| {
+    print(session, PacketTable::X25, rows, |out, session, row| {
         if session.options.json { view::x25_json(out, row) } else { view::x25(out, row, cut) }
     })
 }
@@ -79,14 +79,14 @@ pub fn x25(session: &mut Session<'_>) -> Written<u8> {
 /// # Errors
 /// A failure to write to standard output.
 pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, Table::Netrom, session.tables.netrom)? {
+    let table = match read(session, PacketTable::Netrom, session.tables.netrom)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
     if !session.options.json {
         view::netrom_heading(session.out.bytes(), &session.lang);
     }
-    print(session, Table::Netrom, reader::netrom(&table), |out, session, row| {
+    print(session, PacketTable::Netrom, reader::netrom(&table), |out, session, row| {
         if session.options.json { view::netrom_json(out, row) } else { view::netrom(out, &session.lang, row) }
     })
 }
@@ -96,20 +96,20 @@ pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
 /// # Errors
 /// A failure to write to standard output.
 pub fn rose(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, Table::Rose, session.tables.rose)? {
+    let table = match read(session, PacketTable::Rose, session.tables.rose)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
     if !session.options.json {
         view::rose_heading(session.out.bytes());
     }
-    print(session, Table::Rose, reader::rose(&table), |out, session, row| {
+    print(session, PacketTable::Rose, reader::rose(&table), |out, session, row| {
         if session.options.json { view::rose_json(out, row) } else { view::rose(out, &session.lang, row) }
     })
 }
 
 /// The table's bytes, or else the exit code: 0 where nothing is wanted of it.
-fn read(session: &mut Session<'_>, table: Table, want: Want) -> Written<Result<Vec<u8>, u8>> {
+fn read(session: &mut Session<'_>, table: PacketTable, want: Want) -> Written<Result<Vec<u8>, u8>> {
     if want == Want::No {
         return Ok(Err(0));
     }
@@ -123,7 +123,7 @@ fn read(session: &mut Session<'_>, table: Table, want: Want) -> Written<Result<V
 /// Prints rows. A line that is none is said so in its place, as netstat does; beside JSON it is said once.
 fn print<'s, R>(
     session: &mut Session<'s>,
-    table: Table,
+    table: PacketTable,
     rows: impl IntoIterator<Item = Result<R, Bogus>>,
     write: impl Fn(&mut Vec<u8>, &Session<'s>, &R),
 ) -> Written<u8> {

@@ -4,10 +4,10 @@ use super::packet_routes;
 use super::session::{Session, reason};
 use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
-use crate::names::Wanted;
+use crate::names::WantedNames;
 use crate::proc::route;
 use crate::stdio::Written;
-use crate::view::route::{Columns, Row, heading4, heading4_cache, heading6, json4, json6, row4, row6};
+use crate::view::route::{RouteColumns, Row, heading4, heading4_cache, heading6, json4, json6, row4, row6};
 use crate::view::text::{escape, numeric};
 use std::borrow::Cow;
 use std::io;
@@ -38,7 +38,7 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
 /// IPv4: the table, the cache, or one after the other.
 fn inet(session: &mut Session<'_>) -> Written<u8> {
     const MISSING: &str = "INET (IPv4) not configured in this system.\n";
-    let columns = Columns::new(session.options.extend);
+    let columns = RouteColumns::new(session.options.extend);
     if wants_table(session) {
         let Some(text) = session.read("net/route", "/proc/net/route")? else {
             return Ok(session.not_configured(MISSING));
@@ -68,9 +68,9 @@ fn inet(session: &mut Session<'_>) -> Written<u8> {
     Ok(0)
 }
 
-fn table4(session: &mut Session<'_>, routes: &[Route4], columns: Columns) {
+fn table4(session: &mut Session<'_>, routes: &[Route4], columns: RouteColumns) {
     if names_wanted(session) {
-        let mut wanted = Wanted::default();
+        let mut wanted = WantedNames::default();
         for route in routes {
             match question4(route) {
                 Some(Name::Host(address)) => drop(wanted.hosts.insert(address)),
@@ -142,7 +142,7 @@ fn table6(session: &mut Session<'_>, routes: &[Route6]) {
     if names_wanted(session) {
         let addresses = routes.iter().flat_map(|route| [route.destination, route.next_hop]);
         let hosts = addresses.filter(|address| !address.is_unspecified()).map(IpAddr::V6).collect();
-        session.names.look_up(Wanted { hosts, ..Wanted::default() });
+        session.names.look_up(WantedNames { hosts, ..WantedNames::default() });
     }
     for route in routes {
         let (destination, gateway) = (host(session, route.destination.into()), host(session, route.next_hop.into()));

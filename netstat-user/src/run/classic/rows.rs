@@ -76,7 +76,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
         AgentChoice::Auto => Some(Path::new(SOCKET)),
         AgentChoice::At(path) => Some(path.as_path()),
     };
-    let ask = |path: &Path| client::Tables::ask(path, PATIENCE, wanted, None, false)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted, None, false)?.read();
     match path.map(ask) {
         Some(Ok(tables)) => tables,
         _ => session.source.of(namespaces, wanted),
@@ -176,7 +176,7 @@ fn ask(
     };
     let theirs = session.wants_holders() && shown();
     let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
-    let rows = client::Tables::ask(path, PATIENCE, wanted, netns, recorded)?;
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, netns, recorded)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }

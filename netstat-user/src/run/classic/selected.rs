@@ -7,7 +7,7 @@ use crate::filter::{Predicate, Resolver};
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
 use crate::stdio::screen;
-use crate::view::columns::{Cells, Kept, Shape, Table, cells};
+use crate::view::columns::{Cells, ColumnTable, Kept, Shape, cells};
 use crate::view::json::Object;
 use std::collections::HashMap;
 use std::path::Path;
@@ -234,7 +234,7 @@ impl Selected {
                 Body::Bytes(_) => None,
             })
             .collect();
-        print(out, Table::new(&self.selection.columns, self.coloured), &rows, terminal);
+        print(out, ColumnTable::new(&self.selection.columns, self.coloured), &rows, terminal);
     }
 
     fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
@@ -268,7 +268,7 @@ impl Selected {
             row
         };
         let rows: Vec<Cells> = counts.into_iter().map(row).collect();
-        print(out, Table::counted(&self.selection.count_by, self.coloured), &rows, terminal);
+        print(out, ColumnTable::counted(&self.selection.count_by, self.coloured), &rows, terminal);
     }
 
     /// Whether there is an expression that held of no row.
@@ -295,7 +295,7 @@ fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<SelectedError> {
     Some(SelectedError::NoNamespace { inode: none, hidden: hidden(none) })
 }
 
-fn print(out: &mut Vec<u8>, mut table: Table, rows: &[Cells], terminal: Option<usize>) {
+fn print(out: &mut Vec<u8>, mut table: ColumnTable, rows: &[Cells], terminal: Option<usize>) {
     rows.iter().for_each(|row| table.widen(row));
     if let Some(terminal) = terminal {
         table.fit(terminal);

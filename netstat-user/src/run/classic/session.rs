@@ -5,14 +5,14 @@ use crate::cli::agent::SOCKET;
 use crate::cli::classic::{AgentChoice, Filter, Options, Tables, Want};
 use crate::field::Need;
 use crate::lang::Lang;
-use crate::model::Owners;
+use crate::model::SocketHolders;
 use crate::names::Names;
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, whole};
 use crate::run::hint;
-use crate::source::{Needs, Source};
+use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::Written;
-use crate::stdio::output::Output;
+use crate::stdio::output::BufferedOutput;
 use crate::stdio::screen;
 use crate::view::Listed;
 use std::io::{self, IsTerminal};
@@ -37,11 +37,11 @@ pub struct Session<'a> {
     /// Where /proc is mounted.
     pub proc: PathBuf,
     /// Where the kernel's rows are read.
-    pub source: Source,
+    pub source: KernelSource,
     /// The words of the user's language.
     pub lang: Lang,
     /// Standard output and error.
-    pub out: Output,
+    pub out: BufferedOutput,
     /// Host, port, user and network names, kept from round to round.
     pub names: Names,
     /// What of the rows is wanted, and as what it is shown.
@@ -93,7 +93,7 @@ impl<'a> Session<'a> {
     /// A run over the machine's own /proc, which shows what is `selected`.
     pub fn new(options: &'a Options, selected: Selected) -> Self {
         let (json, view) = (options.json && selected.shows_view(), selected.shows_view());
-        let needs = Needs {
+        let needs = RowNeeds {
             cookies: json || selected.needs().meets(Need::COOKIES),
             users: json || view && options.extend > 0 || selected.asks(&["uid", "user"]),
             timers: json || view && options.timers || selected.asks(&["timer."]),
@@ -102,10 +102,10 @@ impl<'a> Session<'a> {
         Self {
             options,
             tables: options.tables(),
-            source: Source::new(Path::new("/proc"), needs),
+            source: KernelSource::new(Path::new("/proc"), needs),
             proc: "/proc".into(),
             lang: crate::run::locale::lang(),
-            out: Output::stdout(),
+            out: BufferedOutput::stdout(),
             names: Names::new(),
             selected,
             round: 0,
@@ -216,10 +216,10 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> Written<Owners> {
+    pub fn owners(&mut self, inodes: impl Iterator<Item = u64>) -> Written<SocketHolders> {
         self.start_scan();
         let comms = self.wants_comms();
-        let Some(scan) = &mut self.scan else { return Ok(Owners::default()) };
+        let Some(scan) = &mut self.scan else { return Ok(SocketHolders::default()) };
         let owners = scan.owners(inodes, comms);
         if self.options.programs && !scan.reported {
             scan.reported = true;

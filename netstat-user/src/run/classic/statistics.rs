@@ -5,7 +5,7 @@ use crate::cli::classic::Family;
 use crate::model::net::CounterTable;
 use crate::proc::{snmp, whole};
 use crate::stdio::Written;
-use crate::view::statistics::{Printer, Selection, json};
+use crate::view::statistics::{Sections, SentencePrinter, json};
 
 /// Prints the counters of the protocols where they are wanted; returns 0, or the exit code that ends the run.
 ///
@@ -25,8 +25,8 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
     };
     let given = session.options.protocols;
     let select = match given.any() {
-        true => Selection { tcp: given.tcp, udp: given.udp, raw: given.raw, sctp: given.sctp },
-        false => Selection::ALL,
+        true => Sections { tcp: given.tcp, udp: given.udp, raw: given.raw, sctp: given.sctp },
+        false => Sections::ALL,
     };
     let mut tables = Vec::new();
     if v6 {
@@ -48,7 +48,7 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
             tables.push(snmp::sctp(&text));
         }
     }
-    let mut printer = Printer::new(&session.lang, select);
+    let mut printer = SentencePrinter::new(&session.lang, select);
     for table in &tables {
         match session.options.json {
             true if select.takes(&table.name) => json(session.out.bytes(), table),

@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::cli::classic::Want;
 use crate::field::{Need, RowContext, UnixFields};
-use crate::model::Owners;
+use crate::model::SocketHolders;
 use crate::proc::{netns, unix};
 use crate::run::gather::Gathered;
 use crate::stdio::Written;
@@ -35,9 +35,9 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
     let mut spaces = Vec::with_capacity(tables.len());
     let mut names_of = HashMap::new();
     for (namespace, table) in &tables {
-        let unix::Rows { mut rows, bogus } = match table {
+        let unix::UnixRows { mut rows, bogus } = match table {
             Ok(Some(table)) => table.rows(),
-            Ok(None) | Err(_) => unix::Rows::default(),
+            Ok(None) | Err(_) => unix::UnixRows::default(),
         };
         if bogus > 0 {
             let warning = session.lang.text("warning, got bogus unix line.\n").to_vec();
@@ -50,10 +50,10 @@ pub fn print(session: &mut Session<'_>) -> Written<u8> {
             None => netns::own(&session.proc).ok().filter(|_| !session.selected.passes_all()),
         };
         if let Some(inode) = inode.filter(|_| session.selected.needs().meets(Need::NETNS_NAMES)) {
-            let mut names = netns::Names::new(Path::new(netns::NAMES));
+            let mut names = netns::NamespaceNames::new(Path::new(netns::NAMES));
             names_of.extend(names.of(Some(inode)).map(|name| (inode, name.to_vec())));
         }
-        let owners = Owners::default();
+        let owners = SocketHolders::default();
         let labels = session.names.labels();
         let context = RowContext { owners: &owners, labels, netns: inode, netns_names: &names_of, providers: &[] };
         let selected = &session.selected;

@@ -2,7 +2,7 @@
 //! namespace, however many rows there are; each is found again by its cookie, or by its ends and inode where the row has none.
 
 use crate::diag::loaded::{Part, loads_nothing};
-use crate::diag::tables::{self, Asked, Protocol};
+use crate::diag::tables::{self, DumpRequest, Protocol};
 use crate::diag::{Channel, DiagError};
 use crate::field::{CHOOSERS, Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};
@@ -16,14 +16,14 @@ use std::collections::{HashMap, HashSet};
 pub struct Infos {
     need: Need,
     /// The facts of every socket.
-    facts: Vec<Facts>,
+    facts: Vec<SocketFacts>,
     /// Places in `facts`, by namespace and cookie, and by namespace, ends and inode.
     by_cookie: HashMap<(u32, u64), usize>,
     by_ends: HashMap<(u32, Endpoint, Endpoint, u64), usize>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Facts {
+struct SocketFacts {
     info: Option<Box<TcpInfo>>,
     device: Option<String>,
     mark: Option<u32>,
@@ -32,10 +32,10 @@ struct Facts {
 }
 
 /// One socket of a dump.
-struct Found {
+struct FoundSocket {
     socket: SocketRow,
     interface: u32,
-    facts: Facts,
+    facts: SocketFacts,
 }
 
 impl Infos {
@@ -83,7 +83,7 @@ impl Infos {
         Ok(infos)
     }
 
-    fn add(&mut self, netns: u32, found: Found) {
+    fn add(&mut self, netns: u32, found: FoundSocket) {
         let (place, socket) = (self.facts.len(), &found.socket);
         self.facts.push(found.facts);
         if let Some(cookie) = socket.cookie {
@@ -92,7 +92,7 @@ impl Infos {
         self.by_ends.insert((netns, socket.local, socket.remote, socket.inode), place);
     }
 
-    fn facts(&self, row: &SocketRow, netns: Option<u32>) -> Option<&Facts> {
+    fn facts(&self, row: &SocketRow, netns: Option<u32>) -> Option<&SocketFacts> {
         let netns = row.netns.or(netns)?;
         let place = match row.cookie {
             Some(cookie) => self.by_cookie.get(&(netns, cookie)),
@@ -132,7 +132,7 @@ fn dump(
     protocols: &HashSet<Protocol>,
     need: Need,
     netns: u32,
-) -> (Vec<Found>, Option<DiagError>) {
+) -> (Vec<FoundSocket>, Option<DiagError>) {
     let (mut all, mut refused) = (Vec::new(), None);
     for &protocol in protocols {
         let info = protocol == Protocol::Tcp && need.meets(Need::INFO);
@@ -144,16 +144,16 @@ fn dump(
         if !info && !loads_nothing(proc, part) {
             continue;
         }
-        let asked = Asked { protocol, v4: true, v6: true, peer: None, info, unbound: false, netns: Some(netns) };
+        let asked = DumpRequest { protocol, v4: true, v6: true, peer: None, info, unbound: false, netns: Some(netns) };
         let from = all.len();
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {
-                let facts = Facts { info: row.info().map(Box::new), mark: row.mark(), ..Facts::default() };
-                all.push(Found { socket: row.socket, interface: row.interface(), facts });
+                let facts = SocketFacts { info: row.info().map(Box::new), mark: row.mark(), ..SocketFacts::default() };
+                all.push(FoundSocket { socket: row.socket, interface: row.interface(), facts });
             })?;
             if need.meets(Need::BINDING) {
                 let mut cookies = HashSet::new();
-                let asked = Asked { info: false, unbound: true, ..asked };
+                let asked = DumpRequest { info: false, unbound: true, ..asked };
                 tables::dump(&mut channel, &asked, |row| cookies.extend(row.socket.cookie))?;
                 for found in &mut all[from..] {
                     found.facts.unbound = found.socket.cookie.map(|cookie| cookies.contains(&cookie));
@@ -173,7 +173,7 @@ fn dump(
 }
 
 /// Looks up the names of devices in the calling thread's namespace, each once.
-fn name_devices(all: &mut [Found]) {
+fn name_devices(all: &mut [FoundSocket]) {
     let mut names: HashMap<u32, Option<String>> = HashMap::new();
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
     for found in all.iter_mut().filter(|found| found.interface != 0) {

@@ -1,10 +1,10 @@
 //! The processes at the other ends of sockets.
 
-use super::Listed;
+use super::ListedTable;
 use super::workloads::Workloads;
 use crate::diag::{Channel, DiagError, unix};
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Comm, Owners, Proto, RowsWanted, UnixSocket};
+use crate::model::{Comm, Proto, RowsWanted, SocketHolders, UnixSocket};
 use crate::proc::addresses;
 use crate::proc::fds;
 use crate::proc::netns::{self, NAMES, inside};
@@ -40,7 +40,7 @@ struct Holders(HashMap<u64, Process>);
 
 impl Holders {
     fn find(session: &mut Session<'_>, need: Need, inodes: &HashSet<u64>) -> Written<Self> {
-        let owners: Owners = session.owners(inodes.iter().copied())?;
+        let owners: SocketHolders = session.owners(inodes.iter().copied())?;
         let mut workloads = Workloads::new(&session.proc);
         let process = |&inode: &u64| {
             let holder = owners.first(inode)?;
@@ -70,7 +70,7 @@ pub struct InetPeers {
 
 impl InetPeers {
     /// Reads the sockets of every namespace that can be looked into, and finds out who holds the other ends of the listed ones.
-    pub fn gather(session: &mut Session<'_>, need: Need, listed: &[Listed<'_>]) -> Written<Self> {
+    pub fn gather(session: &mut Session<'_>, need: Need, listed: &[ListedTable<'_>]) -> Written<Self> {
         let has = |protos: &[Proto]| {
             listed.iter().flat_map(|table| table.rows).any(|row| protos.contains(&row.proto) && row.has_peer())
         };
@@ -186,7 +186,7 @@ mod tests {
         let mut session = Session::new(&options, Selected::default());
         let table = inet::read(&session.proc, proto, |_| true).unwrap();
         let netns = netns::own(&session.proc).ok();
-        let listed = [Listed { netns, rows: &table.rows, recorded: &[], closed: &[] }];
+        let listed = [ListedTable { netns, rows: &table.rows, recorded: &[], closed: &[] }];
         let need = Need::PEERS.or(Need::OWNERS).or(Need::COMMS).or(Need::CGROUPS);
         let peers = InetPeers::gather(&mut session, need, &listed).unwrap();
         let row = table.rows.iter().find(|row| row.local.port == port && row.has_peer()).unwrap();

@@ -47,7 +47,7 @@ fn what_is_forgotten_is_known_by_its_time_and_its_cause() {
     assert_eq!(forgotten(&table), (2, 11, false), "too old");
     closed(&mut table, 4, 1_021);
     assert_eq!(forgotten(&table), (1, 20, false), "one that comes lets those go that are too old");
-    let mut none = Table::new(Limits { recent_count: 0, ..LIMITS });
+    let mut none = Table::new(Retention { recent_count: 0, ..LIMITS });
     closed(&mut none, 1, 30);
     closed(&mut none, 2, 29);
     assert_eq!(forgotten(&none), (0, 30, true), "none is kept");

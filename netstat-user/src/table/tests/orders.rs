@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 
 /// Plenty: here nothing is forgotten.
-const ALL: Limits = Limits { recent_ns: u64::MAX, recent_count: 1_000 };
+const ALL: Retention = Retention { recent_ns: u64::MAX, recent_count: 1_000 };
 
 /// A life that the kernel can give a socket.
 #[derive(Clone, Copy, Debug)]

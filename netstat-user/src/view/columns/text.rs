@@ -21,7 +21,7 @@ pub fn cells(columns: &[Column], row: &impl HasFields) -> Cells {
 
 /// Rows under their heading.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct ColumnTable {
     headings: Cells,
     looks: Vec<Look>,
     widths: Vec<usize>,
@@ -53,7 +53,7 @@ impl Look {
     }
 }
 
-impl Table {
+impl ColumnTable {
     /// A table of these columns, at first as wide as their names; states, failures and the heading in colour where that is wanted.
     pub fn new(columns: &[Column], coloured: bool) -> Self {
         Self::with(columns.iter().map(|column| (column.name().as_bytes().to_vec(), Look::of(*column))), coloured)
@@ -106,7 +106,7 @@ impl Table {
         self.line(out, &self.headings, |_, _| Role::Own);
     }
 
-    /// Appends a row. What is wider than its column is cut where [`Table::fit`] made that narrower, and pushes the rest where not.
+    /// Appends a row. What is wider than its column is cut where [`ColumnTable::fit`] made that narrower, and pushes the rest where not.
     pub fn row(&self, out: &mut Vec<u8>, row: &[Vec<u8>]) {
         self.line(out, row, |look, cell| (look.role)(cell));
     }
@@ -296,7 +296,7 @@ mod tests {
     fn table(names: &str, rows: &[Kept], terminal: Option<usize>) -> String {
         let columns = Column::parse_list(names, RowKinds::INET).unwrap();
         let rows: Vec<Cells> = rows.iter().map(|row| cells(&columns, row)).collect();
-        let mut table = Table::new(&columns, false);
+        let mut table = ColumnTable::new(&columns, false);
         rows.iter().for_each(|row| table.widen(row));
         terminal.into_iter().for_each(|terminal| table.fit(terminal));
         let mut out = Vec::new();
@@ -336,12 +336,12 @@ mod tests {
         let columns = Column::parse_list("remote,reason,pid", RowKinds::CLOSED).unwrap();
         let heading = |terminal| {
             let mut out = Vec::new();
-            Table::new(&columns, false).roomy(&columns, terminal).heading(&mut out);
+            ColumnTable::new(&columns, false).roomy(&columns, terminal).heading(&mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(heading(Some(46)), "remote                 reason              pid\n");
         assert_eq!(heading(Some(45)), "remote  reason  pid\n");
-        let table = Table::new(&columns, false).roomy(&columns, None);
+        let table = ColumnTable::new(&columns, false).roomy(&columns, None);
         let mut out = Vec::new();
         table.heading(&mut out);
         table.row(&mut out, &[b"255.255.255.255:65535".to_vec(), b"reset_received".to_vec(), b"4194304".to_vec()]);
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn states_failures_and_headings_have_colour() {
         let columns = Column::parse_list("state,reason,pid", RowKinds::CLOSED).unwrap();
-        let mut table = Table::new(&columns, true);
+        let mut table = ColumnTable::new(&columns, true);
         let row = [b"LISTEN".to_vec(), b"refused".to_vec(), b"7".to_vec()];
         table.widen(&row);
         let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! What net-tools says for each counter it knows: kept as its binary shows it, gaps of its mis-sorted lookup included.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SentenceKind {
     /// Always.
     Always,
     /// When it is not 0.
@@ -14,12 +14,12 @@ pub(super) enum Kind {
     Never,
 }
 
-use Kind::{Always, Input, Never, NonZero, Output};
+use SentenceKind::{Always, Input, Never, NonZero, Output};
 
-pub(super) type Sentence = (&'static [u8], Kind, &'static str);
+pub(super) type Sentence = (&'static [u8], SentenceKind, &'static str);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+pub(super) enum SentenceGroup {
     /// `-t`
     Tcp,
     /// `-u`
@@ -30,18 +30,18 @@ pub(super) enum Group {
     Sctp,
 }
 
-pub(super) fn known(table: &[u8]) -> Option<(Group, &'static [Sentence])> {
+pub(super) fn known(table: &[u8]) -> Option<(SentenceGroup, &'static [Sentence])> {
     Some(match table {
-        b"Icmp" => (Group::Raw, ICMP),
-        b"Icmp6" => (Group::Raw, ICMP6),
-        b"Ip" => (Group::Raw, IP),
-        b"Ip6" => (Group::Raw, IP6),
-        b"Sctp" => (Group::Sctp, SCTP),
-        b"Tcp" => (Group::Tcp, TCP),
-        b"Tcp6" => (Group::Tcp, &[]),
-        b"TcpExt" => (Group::Tcp, TCPEXT),
-        b"Udp" => (Group::Udp, UDP),
-        b"Udp6" => (Group::Udp, UDP6),
+        b"Icmp" => (SentenceGroup::Raw, ICMP),
+        b"Icmp6" => (SentenceGroup::Raw, ICMP6),
+        b"Ip" => (SentenceGroup::Raw, IP),
+        b"Ip6" => (SentenceGroup::Raw, IP6),
+        b"Sctp" => (SentenceGroup::Sctp, SCTP),
+        b"Tcp" => (SentenceGroup::Tcp, TCP),
+        b"Tcp6" => (SentenceGroup::Tcp, &[]),
+        b"TcpExt" => (SentenceGroup::Tcp, TCPEXT),
+        b"Udp" => (SentenceGroup::Udp, UDP),
+        b"Udp6" => (SentenceGroup::Udp, UDP6),
         _ => return None,
     })
 }

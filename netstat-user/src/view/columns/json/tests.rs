@@ -6,7 +6,7 @@ use crate::field::{
 };
 use crate::model::{
     CloseReason, ClosedSocket, Closer, Comm, Endpoint, Event, EventEnd, EventKind, Grade, Holder, Labels, LiveSocket,
-    Owner, Owners, Proto, SctpPeer, SctpRow, SocketEvent, SocketRow, TcpState, Timer, Totals, UnixRow,
+    Owner, Proto, SctpPeer, SctpRow, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
 };
 use crate::view::event::{EventView, SCHEMA};
 use crate::view::inet::beyond::{self, Beyond, Netns};
@@ -49,8 +49,8 @@ fn agree(hand_written: &[u8], kinds: RowKinds, asked: &[Field], row: &impl HasFi
     assert_eq!(parsed(&out), hand_written);
 }
 
-fn owners(inode: u64) -> Owners {
-    let mut owners = Owners::default();
+fn owners(inode: u64) -> SocketHolders {
+    let mut owners = SocketHolders::default();
     owners.expect([inode].into_iter());
     for (pid, comm) in [(7, Some(Comm::new(b"renamed"))), (9, None)] {
         let holder = owners.holder(Holder { pid, program: b"a\"b".to_vec(), comm });
