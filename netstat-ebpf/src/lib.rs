@@ -160,7 +160,7 @@ pub struct Record {
     pub new_state: u8,
     /// A [`Grade`].
     pub grade: u8,
-    /// [`AF_INET`] or [`AF_INET6`].
+    /// [`linux::AF_INET`] or [`linux::AF_INET6`].
     pub family: u8,
     /// [`HAS_TUPLE`] and its like.
     pub flags: u8,

@@ -107,7 +107,8 @@ fn a_siege_by_one_user_costs_root_nothing() -> Done {
         besiegers
     });
     let (inside, refused): (usize, usize) = besiegers.hear();
-    assert!(inside >= 8 && refused > 0, "{inside} are let in, {refused} are not");
+    // A quarter of the 256 places that there are unless asked otherwise.
+    assert!((8..=64).contains(&inside) && refused > 0, "{inside} are let in, {refused} are not");
     let filter = EventFilter { netns: Some(u32::try_from(place.netns).unwrap()), ..EventFilter::default() };
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(filter)).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
