@@ -38,7 +38,8 @@ pub fn filters(port: u16) -> Vec<Filter> {
             &"established,CLOSE",
             Box::new(|event| matches!(&event.kind, Kind::State { new, .. } if new == "ESTABLISHED" || new == "CLOSE")),
         ),
-        filter("--event", &"open,close", Box::new(|event| !matches!(event.kind, Kind::State { .. }))),
+        // With --state it must name transitions.
+        filter("--event", &"state,close", Box::new(|event| event.kind != Kind::Open)),
         filter("--where", &"uid = 0 and inode = 0", Box::new(|event| event.uid == Some(0) && event.inode == Some(0))),
     ]
 }
