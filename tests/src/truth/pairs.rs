@@ -121,9 +121,12 @@ fn check(whole: &[Event], filters: &[&Filter], seen: &[Event]) {
     );
 }
 
-/// Ends the tracers, each with filters, and holds them against the whole stream.
-pub fn check_all(whole: &[Event], tracers: Vec<(Vec<&Filter>, Tracer)>) {
+/// Ends the tracers, each with filters, and holds them against the whole stream, from the time on when all had begun.
+pub fn check_all(whole: &[Event], since_ns: u64, tracers: Vec<(Vec<&Filter>, Tracer)>) {
+    let later =
+        |events: &[Event]| -> Vec<Event> { events.iter().filter(|event| event.time_ns > since_ns).cloned().collect() };
+    let whole = later(whole);
     for (filters, tracer) in tracers {
-        check(whole, &filters, &tracer.finish().events);
+        check(&whole, &filters, &later(&tracer.finish().events));
     }
 }

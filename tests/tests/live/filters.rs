@@ -6,7 +6,7 @@ use crate::event::{Event, Kind};
 use crate::lives::{ACTIVE_CLIENT, LISTENED, PASSIVE_SERVER, client_closes_first};
 use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
-use crate::tracer::{Outcome, Tracer, events};
+use crate::tracer::{Outcome, Tracer, events, now_ns};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::pairs::{self, Filter};
 use netstat_tests::truth::scale::scale;
@@ -255,9 +255,10 @@ fn every_pair() -> Done {
             let starting: Vec<_> = some.iter().map(|filters| scope.spawn(move || start(filters))).collect();
             some.iter().cloned().zip(starting.into_iter().map(|starts| starts.join().unwrap())).collect()
         });
+        let since_ns = now_ns();
         let last = namespace.enter(|| pairs::traffic(listener));
         whole.wait_closed([&last]);
-        pairs::check_all(&whole.finish().events, tracers);
+        pairs::check_all(&whole.finish().events, since_ns, tracers);
     }
     Done::Passed
 }
