@@ -12,7 +12,6 @@ pub mod check;
 pub mod event;
 pub mod glance;
 pub mod made;
-pub mod pairs;
 pub mod paths;
 pub mod runner;
 pub mod scale;

@@ -13,7 +13,6 @@ mod churn;
 mod connections;
 mod corner_rows;
 mod datagrams;
-mod filters;
 mod glance;
 mod history;
 mod kernel;
@@ -43,7 +42,7 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 11] = [
+    let modules: [&[Test]; 10] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
@@ -51,7 +50,6 @@ fn main() -> ExitCode {
         siege::TESTS,
         upheavals::TESTS,
         corner_rows::TESTS,
-        filters::TESTS,
         glance::TESTS,
         history::TESTS,
         whose::TESTS,

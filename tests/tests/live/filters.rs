@@ -6,10 +6,8 @@ use crate::event::{Event, Kind};
 use crate::lives::{ACTIVE_CLIENT, LISTENED, PASSIVE_SERVER, client_closes_first};
 use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
-use crate::tracer::{Outcome, Tracer, events, now_ns};
+use crate::tracer::{Outcome, Tracer, events};
 use netstat_tests::netns::NetNs;
-use netstat_tests::truth::pairs::{self, Filter};
-use netstat_tests::truth::scale::scale;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +19,6 @@ pub const TESTS: &[Test] = &[
     ("filters::ports", ports),
     ("filters::ports_of_datagram_sockets", ports_of_datagram_sockets),
     ("filters::state", state),
-    ("filters::every_pair", every_pair),
     ("filters::several_at_once", several_at_once),
 ];
 
@@ -230,35 +227,6 @@ fn ports_of_datagram_sockets() -> Done {
         let cookies: Vec<u64> = outcome.events.iter().filter_map(|event| event.cookie).collect();
         let wanted: Vec<u64> = made.iter().zip(seen).filter(|(_, seen)| *seen).map(|(made, _)| made.cookie).collect();
         assert_eq!(cookies, wanted, "{outcome:?}");
-    }
-    Done::Passed
-}
-
-/// Each filter, and each two of them, some at a time: each is a set of kernel programs.
-fn every_pair() -> Done {
-    const AT_A_TIME: usize = 8;
-    let namespace = NetNs::new().unwrap();
-    let netns = &namespace.inode().unwrap().to_string();
-    let (listener, port) = namespace.enter(pairs::listener);
-    drop(listener);
-    let filters = pairs::filters(port);
-    let mut all = pairs::pairs(&filters);
-    if scale() < 1.0 {
-        all.truncate(AT_A_TIME);
-    }
-    let namespace = &namespace;
-    for some in all.chunks(AT_A_TIME) {
-        let listener = namespace.enter(|| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
-        let mut whole = Tracer::start(&["--netns", netns]);
-        let tracers = std::thread::scope(|scope| {
-            let start = |filters: &'_ Vec<&Filter>| Tracer::start(&pairs::arguments(filters, netns));
-            let starting: Vec<_> = some.iter().map(|filters| scope.spawn(move || start(filters))).collect();
-            some.iter().cloned().zip(starting.into_iter().map(|starts| starts.join().unwrap())).collect()
-        });
-        let since_ns = now_ns();
-        let last = namespace.enter(|| pairs::traffic(listener));
-        whole.wait_closed([&last]);
-        pairs::check_all(&whole.finish().events, since_ns, tracers);
     }
     Done::Passed
 }
