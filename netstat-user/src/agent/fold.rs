@@ -8,6 +8,7 @@ use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
 use crate::table::Table;
 use bytes::{Bytes, BytesMut};
+use hashbrown::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Fold<S> {
     /// When the listing under way began, and the last one that is folded in.
     listing_ns: u64,
     listed_ns: Option<u64>,
+    /// The network namespaces that were listed then, `None` for all.
+    listed: Option<HashSet<u32>>,
     /// How many live sockets there were, and when that was counted.
     counted: Option<(Instant, u64)>,
 }
@@ -67,6 +70,7 @@ impl<S: Source> Fold<S> {
             lost_ns: None,
             listing_ns: 0,
             listed_ns: None,
+            listed: None,
             counted: None,
         })
     }
@@ -115,13 +119,17 @@ impl<S: Source> Fold<S> {
         }
         self.status.resyncs += 1;
         self.listed_ns = Some(self.listing_ns);
+        self.listed = listing.spaces.take();
         Ok(lost)
     }
 
-    /// Whether the table was compared with the kernel's lists within this time, in nanoseconds. The listing counts from its beginning.
-    pub fn is_listed_within(&self, ns: u64) -> bool {
-        let recent = |listed_ns: u64| self.source.now_ns().saturating_sub(listed_ns) <= ns;
-        ns > 0
+    /// Whether the table was compared with the kernel's lists as lately as is wished. The listing counts from its beginning. A namespace that no
+    /// process was in then has not been listed.
+    pub fn is_new_enough(&self, wish: &TableWish) -> bool {
+        let recent = |listed_ns: u64| self.source.now_ns().saturating_sub(listed_ns) <= wish.age_ns;
+        let is_listed = |netns: u32| self.listed.as_ref().is_none_or(|listed| listed.contains(&netns));
+        wish.age_ns > 0
+            && wish.netns.is_none_or(is_listed)
             && self.listed_ns.is_some_and(recent)
             && self.lost_ns.is_none_or(|lost_ns| self.listed_ns > Some(lost_ns))
     }

@@ -277,7 +277,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 // What the kernel has recorded until now, or lost, is part of the answer.
                 self.drain(true)?;
                 let ask = TableAsk { wish, sight, hurry, answer };
-                if wish.live && !self.fold.is_listed_within(wish.age_ns) {
+                if wish.live && !self.fold.is_new_enough(&wish) {
                     self.waiting.push(ask);
                 } else {
                     self.show(ask);

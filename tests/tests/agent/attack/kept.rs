@@ -3,6 +3,7 @@
 use crate::agent::Agent;
 use crate::churn::Place;
 use crate::stage::equal;
+use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor;
 use netstat_tests::truth::made::{Family, listener};
 use netstat_tests::truth::runner::{Done, Test};
@@ -164,8 +165,9 @@ fn events_end_with_the_other_end_of_a_socket() -> Done {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let agent = Agent::start(&[]);
     let mut command = tracer::events(&["--agent"]);
-    // Nothing happens that it would write.
-    command.arg(&agent.socket).args(["--netns", "1"]);
+    // Nothing happens there that it would write.
+    let quiet = NetNs::new().unwrap();
+    command.arg(&agent.socket).args(["--netns", &quiet.inode().unwrap().to_string()]);
     let mut child =
         command.stdin(Stdio::null()).stdout(std::os::fd::OwnedFd::from(theirs)).stderr(Stdio::null()).spawn().unwrap();
     drop(command);
