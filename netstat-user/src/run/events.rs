@@ -83,10 +83,11 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             outcome
         }
         Err(error) => {
-            complain(&error.to_string());
+            let mut said = error.to_string();
             if options.agent.is_none() && matches!(error, AttachError::Capabilities(_)) {
-                complain(&hint::could(Path::new(SOCKET), "serve events", ""));
+                said += &format!("; {}", hint::could(Path::new(SOCKET), "serve events", ""));
             }
+            complain(&said);
             Ok(1)
         }
     }
