@@ -90,8 +90,8 @@ pub enum Stderr {
     NamesIgnored,
 }
 
-/// How our line about ignored words begins.
-const IGNORED: &[u8] = b"netstat-user: ignored: ";
+/// How our line about ignored words begins: with the name that the program was called by, which is netstat's here.
+const IGNORED: &[u8] = b"netstat: ignored: ";
 
 /// Compares two outcomes: exit code, standard output under `mask`, standard error.
 ///

@@ -279,7 +279,7 @@ fn fleeting_namespaces() -> Done {
 fn ignored_words() -> Done {
     let zoo = Zoo::get();
     for (words, says) in [
-        (&["evnts"][..], "the verb `events'"),
+        (&["evnts"][..], "did you mean `netstat-user events'"),
         (&["help"], "--help"),
         (&["state", "established"], "--where \"state established\""),
         (&["sport", "=", ":8080"], "--where \"sport = :8080\""),
