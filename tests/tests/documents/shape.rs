@@ -22,7 +22,8 @@ fn keys(value: &Value) -> String {
     }
 }
 
-/// `127.0.0.1:8080` and `127.0.0.1:40094` are `0:0`, `60.8ms` and `1.2s` are `0`.
+/// `127.0.0.1:8080` and `127.0.0.1:40094` are `0:0`, `60.8ms` and `1.2s` are `0`. How much of a process's name fits beside its number depends
+/// on the number: `812/client` and `27734/cl~` are `0/_`.
 fn word(word: &str) -> String {
     let mut out = String::new();
     let mut letters = word.chars().peekable();
@@ -33,6 +34,9 @@ fn word(word: &str) -> String {
         }
         while letters.next_if(|letter| letter.is_ascii_digit() || *letter == '.').is_some() {}
         out.push('0');
+    }
+    if out.starts_with("0/") {
+        return "0/_".into();
     }
     for unit in ["ns", "us", "ms", "s", "m", "h", "d", "K", "M", "G"] {
         if let Some(number) = out.strip_suffix(unit).or_else(|| out.strip_suffix(',')?.strip_suffix(unit))
@@ -59,6 +63,7 @@ pub fn tells_apart() {
     assert!(same("tcp 0 0 127.0.0.1:80", "tcp  12   0   10.0.0.1:8080"));
     assert!(same("closed 60.8ms, rx 4.8K", "closed 1.2s, rx 3"));
     assert!(same(r#"{"a":1,"b":{"c":null}}"#, r#"{"a":"x","b":{"c":2}}"#));
+    assert!(same("open 812/client created", "open 27734/cl~ created"));
     assert!(!same("tcp LISTEN", "tcp CLOSE"));
     assert!(!same("a b", "a b c"));
     assert!(!same(r#"{"a":1}"#, r#"{"a":1,"b":2}"#));
