@@ -150,7 +150,8 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
 /// Attaches the programs for a moment.
 fn trial(no_agent: Option<&AskError>) -> Report {
     let _waiting = WaitNote::for_("the kernel programs to be attached for a trial");
-    let mut report = Report { source: "A trial of our own".into(), checks: kernel::checks(), ..Report::default() };
+    let mut report =
+        Report { source: "Hooks attached here for a moment".into(), checks: kernel::checks(), ..Report::default() };
     if place().pidns == 0 {
         report.checks.push(Check::amiss(
             "proc",
