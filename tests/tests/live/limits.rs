@@ -1,9 +1,12 @@
 //! What the kernel programs leave out of the stream: with limits they report what they report without, but for what does not pass.
 
 use crate::cgroup::Cgroup;
+use crate::event::Kind;
+use crate::lives;
 use crate::made::{self, Family};
 use crate::runner::{Done, Test};
 use crate::scale::{patience, scale};
+use crate::tracer::{Tracer, events};
 use bytes::BytesMut;
 use netstat_tests::netns::NetNs;
 use netstat_user::kernel::{Tracer as Programs, Wanted};
@@ -18,6 +21,7 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("limits::only_what_passes_is_missing", only_what_passes_is_missing),
     ("limits::cgroup_of_the_owner", cgroup_of_the_owner),
+    ("limits::what_is_reset_ends_as_what_it_was", what_is_reset_ends_as_what_it_was),
 ];
 
 fn start(limits: Limits) -> Programs {
@@ -158,6 +162,48 @@ fn compare(sets: &[Limits], everything: &Limits, namespace: &NetNs, listeners: &
     }
     let passed: Vec<usize> = limited.iter().map(|(limits, _)| signs(&all, limits).len()).collect();
     passed.iter().filter(|&&passed| passed > 0).count()
+}
+
+/// A reset clears the ends of a socket before its end is reported: whoever asked for others is not shown it for that.
+fn what_is_reset_ends_as_what_it_was() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let (listener, port) = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    });
+    let start = |expression: &str| Tracer::spawn(events(&["--json", "--netns", &number, "--where", expression]));
+    let not_there = [
+        format!("not ( sport = :{port} or dport = :{port} )"),
+        format!("remote.port != {port} and local.port != {port}"),
+        "dport = :0 and not state listening".to_owned(),
+    ];
+    let others: Vec<_> = not_there.iter().map(|expression| start(expression)).collect();
+    let mut there = start(&format!("dport = :{port}"));
+    let clients: Vec<_> = namespace.enter(|| {
+        (0..20)
+            .map(|_| {
+                let pair = made::Pair::new(Family::V4, &listener);
+                let made = pair.client_made.clone();
+                lives::reset(pair.client);
+                made
+            })
+            .collect()
+    });
+    there.wait_closed(&clients);
+    for (tracer, expression) in others.into_iter().zip(&not_there) {
+        let wrong: Vec<_> = tracer
+            .finish()
+            .events
+            .into_iter()
+            .filter(|event| clients.iter().any(|made| Some(made.cookie) == event.cookie))
+            .collect();
+        // Before it connects, a socket has no ends yet.
+        let closes: Vec<_> = wrong.iter().filter(|event| matches!(event.kind, Kind::Close(_))).collect();
+        assert!(closes.is_empty(), "{expression}: {closes:?}");
+    }
+    Done::Passed
 }
 
 /// A process in a cgroup makes a socket and is moved to another one: the first one is the socket's. Limits of cgroups hold for those below, too.
