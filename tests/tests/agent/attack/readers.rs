@@ -39,7 +39,7 @@ fn a_client_that_was_stopped_says_what_it_missed() -> Done {
         args.extend(strict.then_some("--strict"));
         let reader: Tracer = agent.events(&args);
         kill(reader.pid(), Signal::SIGSTOP).unwrap();
-        let before = agent.status().events;
+        let (before, stopped) = (agent.status().events, Instant::now());
         for _ in 0..sockets / 1000 {
             blink(&place, 1000);
             // Longer in all than a reader that takes nothing is borne with.
@@ -51,7 +51,8 @@ fn a_client_that_was_stopped_says_what_it_missed() -> Done {
         assert_eq!(outcome.end, End::Exit(code), "{:?}", outcome.stderr);
         let lost: u64 = outcome.lost.iter().sum();
         let read = outcome.events.len() as u64;
-        assert!(lost > 0 && read > 0);
+        // What waits for a reader that is to go is kept for it for a minute, in which a slow machine is not through.
+        assert!(lost > 0 && (read > 0 || stopped.elapsed() > Duration::from_secs(55)), "{read} read, {lost} lost");
         assert_eq!(read + lost, 2 * sockets as u64, "{read} read, {lost} said to be lost");
         runner::note(format!("stopped client: {read} events, {lost} missed, exit code {code}"));
     }
