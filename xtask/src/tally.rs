@@ -93,7 +93,8 @@ impl Findings {
             if line.starts_with("unsteady: ") {
                 self.unsteady.push(format!("{line} [{place}]"));
             } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-                self.failed.push(format!("{name}: {} [{place}]", said_by(output, name.trim())));
+                let name = name.trim();
+                self.failed.push(format!("{name}: {} [{place}]", said_by(output, name)));
             } else if let Some(why) = line.strip_prefix("failed: ") {
                 self.failed.push(format!("{why} [{place}]"));
             }
