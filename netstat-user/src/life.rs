@@ -162,15 +162,7 @@ mod tests {
     }
 
     fn close() -> EventKind {
-        EventKind::Close(Totals {
-            duration_ns: None,
-            rx_bytes: None,
-            tx_bytes: None,
-            rtt_us: None,
-            retransmits: None,
-            reason: CloseReason::Closed,
-            closed_by: None,
-        })
+        EventKind::Close(Totals::unknown(CloseReason::Closed))
     }
 
     use TcpState::{Close, Established, FinWait1, FinWait2, Listen, SynRecv, SynSent, TimeWait};

@@ -270,6 +270,21 @@ pub struct Totals {
     pub closed_by: Option<Closer>,
 }
 
+impl Totals {
+    /// Of a socket of which no more is known than why it ended.
+    pub const fn unknown(reason: CloseReason) -> Self {
+        Self {
+            duration_ns: None,
+            rx_bytes: None,
+            tx_bytes: None,
+            rtt_us: None,
+            retransmits: None,
+            reason,
+            closed_by: None,
+        }
+    }
+}
+
 /// The process that closed a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closer {

@@ -212,15 +212,7 @@ mod tests {
         EventKind::State { old, new, in_state_ns: None }
     }
 
-    const CLOSE: EventKind = EventKind::Close(Totals {
-        duration_ns: None,
-        rx_bytes: None,
-        tx_bytes: None,
-        rtt_us: None,
-        retransmits: None,
-        reason: CloseReason::Closed,
-        closed_by: None,
-    });
+    const CLOSE: EventKind = EventKind::Close(Totals::unknown(CloseReason::Closed));
 
     fn resolved(owners: &mut Owners, mut event: SocketEvent) -> Option<(u32, Grade)> {
         owners.resolve(&mut event);

@@ -294,13 +294,12 @@ impl KernelSource {
         let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
         let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
         let asked = DumpRequest {
-            protocol: halves.protocol,
             v4,
             v6,
             peer: wanted.peer,
             info: self.needs.timers,
-            unbound: false,
             netns,
+            ..DumpRequest::all(halves.protocol)
         };
         let (mut rows, mut requests) = ([Vec::new(), Vec::new()], [false; 2]);
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {

@@ -347,15 +347,7 @@ impl Table {
             let mini = mini || socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv);
             if !mini {
                 let duration_ns = socket.since_ns.map(|since| now_ns.saturating_sub(since));
-                let totals = Totals {
-                    duration_ns,
-                    rx_bytes: None,
-                    tx_bytes: None,
-                    rtt_us: None,
-                    retransmits: None,
-                    reason: CloseReason::Unknown,
-                    closed_by: None,
-                };
+                let totals = Totals { duration_ns, ..Totals::unknown(CloseReason::Unknown) };
                 self.past.keep(ClosedSocket { socket, closed_ns: now_ns, totals });
             }
         }

@@ -35,11 +35,10 @@ pub struct Fold<S> {
     lost: u64,
     /// When events were last lost.
     lost_ns: Option<u64>,
-    /// When the listing under way began, and the last one that is folded in.
+    /// When the listing under way began.
     listing_ns: u64,
-    listed_ns: Option<u64>,
-    /// The network namespaces that were listed then, `None` for all.
-    listed: Option<HashSet<u32>>,
+    /// The last one that is folded in: when it began, and the network namespaces that were listed, `None` for all.
+    listed: Option<(u64, Option<HashSet<u32>>)>,
     /// How many live sockets there were, and when that was counted.
     counted: Option<(Instant, u64)>,
 }
@@ -69,7 +68,6 @@ impl<S: Source> Fold<S> {
             lost,
             lost_ns: None,
             listing_ns: 0,
-            listed_ns: None,
             listed: None,
             counted: None,
         })
@@ -118,20 +116,19 @@ impl<S: Source> Fold<S> {
             self.status.corrected += correction.added + correction.removed + correction.changed;
         }
         self.status.resyncs += 1;
-        self.listed_ns = Some(self.listing_ns);
-        self.listed = listing.spaces.take();
+        self.listed = Some((self.listing_ns, listing.spaces.take()));
         Ok(lost)
     }
 
     /// Whether the table was compared with the kernel's lists as lately as is wished. The listing counts from its beginning. A namespace that no
     /// process was in then has not been listed.
     pub fn is_new_enough(&self, wish: &TableWish) -> bool {
-        let recent = |listed_ns: u64| self.source.now_ns().saturating_sub(listed_ns) <= wish.age_ns;
-        let is_listed = |netns: u32| self.listed.as_ref().is_none_or(|listed| listed.contains(&netns));
+        let Some((listed_ns, spaces)) = &self.listed else { return false };
+        let is_listed = |netns: u32| spaces.as_ref().is_none_or(|spaces| spaces.contains(&netns));
         wish.age_ns > 0
             && wish.netns.is_none_or(is_listed)
-            && self.listed_ns.is_some_and(recent)
-            && self.lost_ns.is_none_or(|lost_ns| self.listed_ns > Some(lost_ns))
+            && self.source.now_ns().saturating_sub(*listed_ns) <= wish.age_ns
+            && self.lost_ns.is_none_or(|lost_ns| *listed_ns > lost_ns)
     }
 
     /// Folds what has been recorded: `all` of it, or what a busy kernel lets us have at a time. Returns whether events were lost.

@@ -120,15 +120,7 @@ mod tests {
     #[test]
     fn others_sockets_have_no_owner_and_other_namespaces_no_sockets() {
         let comm = Comm::new(b"secret");
-        let totals = Totals {
-            duration_ns: None,
-            rx_bytes: None,
-            tx_bytes: None,
-            rtt_us: None,
-            retransmits: None,
-            reason: CloseReason::Closed,
-            closed_by: Some(Closer { pid: 4, comm }),
-        };
+        let totals = Totals { closed_by: Some(Closer { pid: 4, comm }), ..Totals::unknown(CloseReason::Closed) };
         let event = SocketEvent {
             time_ns: 1,
             kind: EventKind::Close(totals),

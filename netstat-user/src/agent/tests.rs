@@ -367,7 +367,7 @@ fn a_hangup_sets_the_table_right() {
     });
 }
 
-/// What is told by no event, since the kernel ran no program, is found in its lists; once for each time.
+/// What no event reports, since the kernel ran no program, is found in its lists; once for each time.
 #[test]
 fn runs_that_were_left_out_set_the_table_right() {
     with_agent(4, async |_, fake, _| {
@@ -404,15 +404,7 @@ fn runs_that_were_left_out_set_the_table_right() {
 #[test]
 fn ages_do_not_follow_the_wall_clock() {
     with_agent(4, async |path, fake, _| {
-        let totals = crate::model::Totals {
-            duration_ns: None,
-            rx_bytes: None,
-            tx_bytes: None,
-            rtt_us: None,
-            retransmits: None,
-            reason: crate::model::CloseReason::Closed,
-            closed_by: None,
-        };
+        let totals = crate::model::Totals::unknown(crate::model::CloseReason::Closed);
         fake.recorded.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
         let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None, age_ns: 0 };
         for back in [0, 400] {

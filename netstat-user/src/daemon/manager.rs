@@ -1,4 +1,4 @@
-//! The service manager, as far as it is told how a service is: `sd_notify(3)`.
+//! Reports to the service manager how the service is: `sd_notify(3)`.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;

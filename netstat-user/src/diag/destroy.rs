@@ -89,8 +89,7 @@ fn cookies(channel: &mut Channel, targets: &[Target]) -> HashSet<u64> {
     let mut cookies = HashSet::new();
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw] {
         if targets.iter().any(|target| Protocol::of(target.proto) == protocol) {
-            let asked =
-                DumpRequest { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
+            let asked = DumpRequest::all(protocol);
             let dumped = tables::dump(channel, &asked, |row| cookies.extend(row.socket.cookie));
             if let Err(error) = dumped {
                 log::debug!("{protocol:?} sockets cannot be listed: {error}");

@@ -72,6 +72,13 @@ pub struct DumpRequest {
     pub netns: Option<u32>,
 }
 
+impl DumpRequest {
+    /// All that a protocol has, of both families, without further facts.
+    pub const fn all(protocol: Protocol) -> Self {
+        Self { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None }
+    }
+}
+
 /// One socket of a dump.
 #[derive(Clone, Copy, Debug)]
 pub struct DumpedRow<'a> {

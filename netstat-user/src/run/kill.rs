@@ -195,7 +195,7 @@ fn close_here(rows: &[SocketRow]) -> Vec<End> {
         if !rows.iter().any(|row| Protocol::of(row.proto) == protocol) {
             continue;
         }
-        let asked = DumpRequest { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
+        let asked = DumpRequest::all(protocol);
         let dumped = tables::dump(&mut channel, &asked, |row| {
             let socket = row.socket;
             let ends = (socket.proto, socket.local, socket.remote);

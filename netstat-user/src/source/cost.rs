@@ -96,7 +96,7 @@ pub fn sockets(root: &Path) -> InUse {
 }
 
 /// How many chains the table of connections has that the calling thread's namespace uses; it may be the initial one's, and the number less than
-/// zero then. 0 where the kernel does not tell, before 6.2.
+/// zero then. 0 where the kernel does not report it, before 6.2.
 pub fn chains(root: &Path) -> u64 {
     let text = fs::read_to_string(root.join("sys/net/ipv4/tcp_ehash_entries")).unwrap_or_default();
     text.trim().parse().map_or(0, i64::unsigned_abs)

@@ -258,15 +258,7 @@ mod tests {
             seen_ns: 0,
             state_ns: 0,
         };
-        let totals = Totals {
-            duration_ns: None,
-            rx_bytes: None,
-            tx_bytes: None,
-            rtt_us: None,
-            retransmits: None,
-            reason: CloseReason::Closed,
-            closed_by: None,
-        };
+        let totals = Totals::unknown(CloseReason::Closed);
         ClosedSocket { socket, closed_ns, totals }
     }
 

@@ -5,15 +5,7 @@ mod bounds;
 mod orders;
 
 const LIMITS: Retention = Retention { recent_ns: 1_000, recent_count: 3 };
-const TOTALS: Totals = Totals {
-    duration_ns: Some(5),
-    rx_bytes: None,
-    tx_bytes: None,
-    rtt_us: None,
-    retransmits: None,
-    reason: CloseReason::Closed,
-    closed_by: None,
-};
+const TOTALS: Totals = Totals { duration_ns: Some(5), ..Totals::unknown(CloseReason::Closed) };
 
 fn end(host: u8, port: u16) -> EventEnd {
     EventEnd { addr: [127, 0, 0, host].into(), port: Some(port) }

@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn sockets(protocol: Protocol) -> Vec<(Proto, u8, u64, SocketId)> {
-    let asked = DumpRequest { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None };
+    let asked = DumpRequest::all(protocol);
     let mut all = Vec::new();
     tables::dump(&mut Channel::open().unwrap(), &asked, |row| {
         let socket = row.socket;

@@ -30,7 +30,7 @@ fn listed(protocol: Protocol) -> [Vec<SocketRow>; 2] {
 }
 
 fn asked(protocol: Protocol) -> DumpRequest {
-    DumpRequest { protocol, v4: true, v6: true, peer: None, info: true, unbound: false, netns: Some(7) }
+    DumpRequest { info: true, netns: Some(7), ..DumpRequest::all(protocol) }
 }
 
 fn dumped(asked: &DumpRequest) -> [Vec<SocketRow>; 2] {

@@ -1,4 +1,4 @@
-//! Processes of the scenes: this binary again under another name, which makes sockets as it is told, line by line.
+//! Processes of the scenes: this binary again under another name, which makes sockets as its input says, line by line.
 
 use netstat_tests::sandbox::{Invocation, Sandbox};
 use netstat_tests::truth::actor;

@@ -60,15 +60,7 @@ fn event() -> impl Strategy<Value = SocketEvent> {
     let kind = prop_oneof![
         Just(EventKind::Open),
         (state(), state()).prop_map(|(old, new)| EventKind::State { old, new, in_state_ns: None }),
-        Just(EventKind::Close(Totals {
-            duration_ns: None,
-            rx_bytes: None,
-            tx_bytes: None,
-            rtt_us: None,
-            retransmits: None,
-            reason: CloseReason::Closed,
-            closed_by: None,
-        })),
+        Just(EventKind::Close(Totals::unknown(CloseReason::Closed))),
     ];
     let proto = proptest::sample::select(vec![Proto::Tcp, Proto::Tcp6, Proto::Udp]);
     (kind, proto, end(), end(), option::of(0u32..4), option::of(0u32..4)).prop_map(

@@ -91,7 +91,7 @@ impl Source for Traced {
         let before = events.len();
         let more = !records.is_empty();
         while let Some(record) = self.tracer.next(&mut records, 0) {
-            // What cannot be understood is of another build's programs; the next listing shows what it told.
+            // What cannot be understood is of another build's programs; the next listing shows what it was about.
             if let Ok(event) = record {
                 self.cgroups.note(&event);
                 events.push(event);

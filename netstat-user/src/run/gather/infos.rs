@@ -144,7 +144,7 @@ fn dump(
         if !info && !loads_nothing(proc, part) {
             continue;
         }
-        let asked = DumpRequest { protocol, v4: true, v6: true, peer: None, info, unbound: false, netns: Some(netns) };
+        let asked = DumpRequest { info, netns: Some(netns), ..DumpRequest::all(protocol) };
         let from = all.len();
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {

@@ -61,7 +61,7 @@ fn a_table_says_how_many_it_has() {
     assert_eq!((table.is_empty(), table.len(), table.live().count()), (false, 1, 1));
 }
 
-/// Only a namespace that was read shows that a socket is gone; nobody holds it, and no event told of it for so many listings.
+/// Only a namespace that was read shows that a socket is gone; nobody holds it, and no event reported it for so many listings.
 #[test]
 fn an_unseen_socket_stays_for_exactly_so_many_listings() {
     let mut table = Table::new(LIMITS);
