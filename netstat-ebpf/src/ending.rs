@@ -209,7 +209,10 @@ pub fn destroy<M: Memory>(sk: Addr) {
     let mut known = recall_same::<M>(sk);
     if known.is_none() {
         let family = M::get::<u16>(sk, Field::SkcFamily).map_or(0, |family| family as u8);
-        if wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, false) || !wanted::netns(M::netns(sk)) {
+        if wanted::is_cleared_stranger::<M>(sk)
+            || wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, false)
+            || !wanted::netns(M::netns(sk))
+        {
             return;
         }
         known = remember::<M>(sk);

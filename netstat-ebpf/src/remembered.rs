@@ -12,7 +12,10 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
 };
-use netstat_ebpf::{Field, Grade, HAS_UID, RAW, Reason, counter, linux::IPPROTO_TCP};
+use netstat_ebpf::{
+    Field, Grade, HAS_UID, RAW, Reason, counter,
+    linux::{IPPROTO_TCP, tcp::LISTEN},
+};
 
 /// Which entries of [`SOCKETS`] are whose. The flag has the values begin at a page, and so each set, and each entry, at a cache line.
 #[map]
@@ -133,10 +136,11 @@ impl Remembered {
     }
 
     /// Counts the transition, or the end, that the kernel left out of every program, if there was one before the socket was in this state; whether
-    /// there was.
+    /// there was. Where the hook is on `tcp_set_state`, sockets begin to listen unseen.
     #[inline(always)]
     pub fn count_skipped(&self, state: u8) -> bool {
-        let skipped = self.state != 0 && self.state != state && self.flags & UNREPORTED == 0 && sees_births();
+        let unseen = state == LISTEN && !sees_births();
+        let skipped = self.state != 0 && self.state != state && self.flags & UNREPORTED == 0 && !unseen;
         if skipped {
             count(counter::LOST);
         }

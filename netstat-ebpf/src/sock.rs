@@ -160,9 +160,9 @@ pub fn release(ctx: &SockContext) {
         known = remember::<Typed>(inet.sk);
         let Some(r) = &mut known else { return };
         inet.describe(ctx, r);
-        r.learn_uid::<Probed>(inet.sk);
     }
     let Some(r) = known else { return };
+    r.learn_uid::<Probed>(inet.sk);
     r.family = inet.family;
     let v6 = inet.family == AF_INET6;
     if let (Some(laddr), Some(raddr), Some(lport), Some(rport)) = (

@@ -9,7 +9,7 @@ use crate::{
 };
 use aya_ebpf::{Global, macros::map, maps::Array};
 use netstat_ebpf::{
-    Grade, HAS_TUPLE, Kind, NO_LPORT, filter,
+    Field, Grade, HAS_TUPLE, Kind, NO_LPORT, filter,
     linux::{AF_INET6, IPPROTO_TCP},
     proto_bit,
 };
@@ -244,4 +244,11 @@ pub fn is_stranger_excluded<M: Memory>(sk: Addr, v6: bool, asks: bool) -> bool {
         tuple.lport = kept_port::<M>(sk);
     }
     is_excluded(&tuple, v6, asks)
+}
+
+/// Whether a socket that ends, and that nothing is remembered of, has been cleared of its ends (`tcp_disconnect`): those that it had are why it
+/// was left out, and what is left is no reason to show it.
+#[inline(always)]
+pub fn is_cleared_stranger<M: Memory>(sk: Addr) -> bool {
+    are_ends_limited() && M::get::<u16>(sk, Field::SkcDport) == Some(0)
 }

@@ -10,7 +10,7 @@ use super::{
     processes::Processes,
     unseen::Unseen,
 };
-use crate::model::{Comm, Coverage, EventKind, Grade, Owner, Proto, SocketEvent};
+use crate::model::{Comm, Coverage, Grade, Owner, SocketEvent};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
@@ -48,8 +48,6 @@ pub struct Tracer {
     mishap: Option<String>,
     /// Events dated before are not whole: the programs reported them while they learned since when to report.
     since_ns: u64,
-    /// Whether sockets with other ends are left out, and so not remembered.
-    choosy: bool,
     /// Owns the programs and their links.
     pub(super) ebpf: Ebpf,
 }
@@ -90,7 +88,6 @@ impl Tracer {
             emptied: true,
             mishap: None,
             since_ns,
-            choosy: wanted.limits.have_ends(),
             ebpf,
         })
     }
@@ -185,7 +182,6 @@ impl Tracer {
                 Ok(Decoded::Name(process, name)) => self.processes.learn(process, name),
                 Ok(Decoded::Gone(_)) => self.again.ask(),
                 Ok(Decoded::Event { event, .. }) if event.time_ns < epoch_ns + self.since_ns => {}
-                Ok(Decoded::Event { event, .. }) if self.choosy && is_end_of_a_stranger(&event) => {}
                 Ok(Decoded::Event { birth, mut event }) => {
                     self.name_holder(&mut event, records);
                     self.drop_unused_cgroup(&mut event);
@@ -299,14 +295,4 @@ impl Records {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.more.is_none()
     }
-}
-/// Whether a TCP socket ends that nothing was remembered of, and that has no peer any more: `tcp_disconnect` cleared its ends. It had others
-/// before, for which it was left out, and what is left is no reason to show it.
-fn is_end_of_a_stranger(event: &SocketEvent) -> bool {
-    let EventKind::Close(totals) = &event.kind else { return false };
-    let peer = event.remote.and_then(|remote| remote.port).unwrap_or(0);
-    matches!(event.proto, Proto::Tcp | Proto::Tcp6)
-        && peer == 0
-        && totals.duration_ns.is_none()
-        && event.owner.is_none()
 }

@@ -366,16 +366,6 @@ impl Limits {
         }
     }
 
-    /// Whether it is limited which ends sockets have.
-    pub const fn have_ends(&self) -> bool {
-        self.ports.is_some()
-            || self.lports.is_some()
-            || self.rports.is_some()
-            || self.addrs.is_some()
-            || self.laddrs.is_some()
-            || self.raddrs.is_some()
-    }
-
     /// A set that has one of both ports at least.
     fn either_port(&self) -> Option<Ports> {
         self.ports.as_ref().or(self.lports.as_ref()).or(self.rports.as_ref()).cloned()

@@ -223,6 +223,8 @@ pub struct Sight {
     pub cookieless: bool,
     /// The kernel's types are hidden: what takes them may be `null`.
     pub typeless: bool,
+    /// The kernel may leave runs of the program out, and no other stands in for it: what is missing is counted as lost.
+    pub may_miss: bool,
 }
 
 impl Sight {
@@ -232,6 +234,7 @@ impl Sight {
             blind_to_listen: matches!(variant, "fentry" | "kprobe"),
             cookieless: variant != "tp_btf",
             typeless: false,
+            may_miss: scale::preempts_programs() && !matches!(variant, "tp_btf" | "raw_tp"),
         }
     }
 }
@@ -243,7 +246,8 @@ pub fn lives(outcome: &Outcome, lives: &[Life]) {
 
 /// The same, for a tracer that may see less.
 pub fn lives_with(outcome: &Outcome, lives: &[Life], sight: Sight) {
-    assert!(outcome.lost.is_empty(), "events were lost: {:?}\n{outcome:?}", outcome.lost);
+    let lost = outcome.lost.iter().sum::<u64>();
+    assert!(lost == 0 || sight.may_miss, "events were lost: {:?}\n{outcome:?}", outcome.lost);
     let book = Book::new(&outcome.events);
     let mut failures = Vec::new();
     for life in lives {
@@ -260,7 +264,10 @@ pub fn lives_with(outcome: &Outcome, lives: &[Life], sight: Sight) {
             ));
         }
     }
-    complain(&format!("{} sockets, {}", lives.len(), outcome.ready), &failures);
+    // Each is one that misses an event at least.
+    if failures.len() as u64 > lost {
+        complain(&format!("{} sockets, {}, {lost} events lost", lives.len(), outcome.ready), &failures);
+    }
 }
 
 /// The events of a stream by socket.

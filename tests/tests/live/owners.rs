@@ -11,8 +11,8 @@ use crate::tracer::{Tracer, now_ns};
 use netstat_tests::netns::NetNs;
 use socket2::Domain;
 use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::net::{Shutdown, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 
 pub const TESTS: &[Test] = &[
@@ -159,20 +159,22 @@ fn a_server_of_another_user() -> Done {
 
 /// fchown(2) gives a socket to another user, as fstat(2) shows: what happens afterwards is that user's.
 fn the_user_of_a_socket_that_is_given_away() -> Done {
-    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let mut tracer = Tracer::start(&["--proto", "tcp,udp", "--netns", "self"]);
     let listener = made::listener(Family::V4);
     let made::Pair { client, server, client_made, server_made } = made::Pair::new(Family::V4, &listener);
-    for socket in [&client, &server] {
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let datagrams_made = Made::of(&datagrams);
+    for socket in [client.as_fd(), server.as_fd(), datagrams.as_fd()] {
         nix::unistd::fchown(socket, Some(12345.into()), None).unwrap();
         assert_eq!(nix::sys::stat::fstat(socket).unwrap().st_uid, 12345);
     }
     let given_ns = now_ns();
-    drop(client);
-    drop(server);
-    tracer.wait_closed([&client_made, &server_made]);
+    drop((client, server, datagrams));
+    let all = [&client_made, &server_made, &datagrams_made];
+    tracer.wait_closed(all);
     let outcome = tracer.finish();
     let book = check::Book::new(&outcome.events);
-    for made in [&client_made, &server_made] {
+    for made in all {
         let events = book.of(made);
         let after = events.iter().filter(|event| event.time_ns > given_ns).count();
         assert!(after > 0 && after < events.len(), "{events:#?}");
