@@ -50,12 +50,11 @@ struct Seen {
     alone: u64,
 }
 
-/// Loads the program of this name and attaches it.
+/// Attaches the program of this name, which is loaded.
 ///
 /// # Errors
 /// Why it cannot be had.
 pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, HookRefusal> {
-    object::program::<TracePoint>(ebpf, program)?.load()?;
     Ok(Accepts {
         program,
         links: links(ebpf, program)?,

@@ -3,10 +3,11 @@
 use super::{
     accepts::{self, Accepts},
     btf, cgroup,
-    doubts::Doubts,
+    doubts::{self, Doubts},
     facts::{self, GatheredFacts, Lockdown},
     filters::Filters,
     hooks::{Hook, Needs, Variant, Way, Weight},
+    load::{Job, Loaded},
     object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
     prime,
@@ -20,7 +21,8 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::Array,
     programs::{
-        CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, ProgramError, RawTracePoint, TracePoint,
+        BtfTracePoint, CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, ProgramError,
+        RawTracePoint, TracePoint,
     },
 };
 use aya_obj::btf::BtfKind;
@@ -29,6 +31,7 @@ use std::{
     error::Error,
     fs, io,
     os::fd::{AsFd, OwnedFd},
+    thread,
     time::Duration,
 };
 
@@ -173,14 +176,16 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     if let Some(release) = facts::too_old() {
         return Err(AttachError::TooOld(release));
     }
-    let GatheredFacts { facts, cgroup, lockdown } = facts::gather();
+    // Each reads the kernel's types: aya twice, for itself and for the programs, and we for what the programs are told.
+    let (GatheredFacts { facts, cgroup, lockdown }, btf, loader) =
+        side_by_side(facts::gather, kernel_types, EbpfLoader::new);
     if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
         return Err(AttachError::Netns(cause.clone()));
     }
-    let btf = kernel_types();
     let kfuncs = btf.as_ref().filter(|_| facts.preempted).and_then(kfuncs);
     let filters = Filters::of(&wanted.limits);
-    let mut ebpf = load(wanted, &filters, &facts, kfuncs)?;
+    let mut ebpf = make(loader, wanted, &filters, &facts, kfuncs)?;
+    let mut loaded = Loaded::ahead(&mut ebpf, &likely(wanted, &facts, &filters), btf.as_ref());
     let (cgroup, part) = cgroup.map_or((None, None), |cgroup| (Some(cgroup.dir), cgroup.part));
     let mut coverage = Coverage::default();
     let mut accepts = None;
@@ -195,7 +200,9 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
             let variant = way.variant;
             let outcome = match refusal {
                 Some(refusal) => Err(refusal),
-                None => try_attach(&mut ebpf, way, btf.as_ref(), cgroup.as_ref(), &mut accepts),
+                None => loaded
+                    .load(&mut ebpf, Job::Hook(way), btf.as_ref())
+                    .and_then(|()| try_attach(&mut ebpf, way, cgroup.as_ref(), &mut accepts)),
             };
             match outcome {
                 Ok(()) => {
@@ -223,15 +230,16 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     }
     // Every hook is there: from now on nothing that happens to a socket is missed. What there is already is looked up first.
     begin(&mut ebpf, phase::QUIET)?;
-    coverage.hooks.push(prime::prime(&mut ebpf, btf.as_ref()));
+    coverage.hooks.push(prime::prime(&mut ebpf, &mut loaded, btf.as_ref()));
     let since_ns = begin_soon(&mut ebpf)?;
     cgroup::limit(&mut coverage, part);
     let doubts = match facts.symbols {
         Some(_) => None,
-        None => Doubts::new(&mut ebpf, btf.as_ref())
+        None => Doubts::new(&mut ebpf, &mut loaded, btf.as_ref())
             .inspect_err(|refusal| log::debug!("the programs are not asked what they doubt: {refusal}"))
             .ok(),
     };
+    loaded.unload(&mut ebpf);
     // Only these see what the hook on the return of accept(2) need not see.
     if wanted.forced(Hook::Accept).is_some()
         || !coverage.has(Hook::Accept4.name())
@@ -240,7 +248,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         accepts = None;
     }
     // Whoever waits for this makes sockets at once.
-    std::thread::sleep(Duration::from_nanos(since_ns.saturating_sub(sys::kernel_monotonic_ns())));
+    thread::sleep(Duration::from_nanos(since_ns.saturating_sub(sys::kernel_monotonic_ns())));
     Ok(Attached { ebpf, coverage, doubts, accepts, since_ns })
 }
 
@@ -279,7 +287,53 @@ fn kfuncs(btf: &Btf) -> Option<Kfuncs> {
     Some(ids)
 }
 
-fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs>) -> Result<Ebpf, AttachError> {
+/// What is attached if the kernel takes the first variant of every hook.
+fn likely(wanted: &Wanted, facts: &Facts, filters: &Filters) -> Vec<Job> {
+    let (mut jobs, mut coverage) = (Vec::new(), Coverage::default());
+    for &hook in &wanted.hooks {
+        let forced = wanted.forced(hook);
+        if forced.is_none() && plan::is_needless(hook, &coverage, filters, facts.preempted) {
+            continue;
+        }
+        let first = plan::candidates(hook, facts, forced).into_iter().find(|(_, refusal)| refusal.is_none());
+        jobs.extend(first.as_ref().map(|(way, _)| Job::Hook(way)));
+        coverage.hooks.push(HookCoverage {
+            hook: hook.spec().name,
+            without: "",
+            variant: first.map(|(way, _)| way.variant.name()),
+            mend: None,
+            refused: Vec::new(),
+        });
+    }
+    if !filters.nothing {
+        jobs.extend(facts.symbols.is_none().then_some(doubts::JOB));
+        jobs.push(prime::JOB);
+    }
+    jobs
+}
+
+/// Runs three functions, the second and the third each on a thread of its own where one can be had.
+fn side_by_side<A, B: Send, C: Send>(a: impl FnOnce() -> A, b: fn() -> B, c: fn() -> C) -> (A, B, C) {
+    thread::scope(|scope| {
+        let b_runs = thread::Builder::new().spawn_scoped(scope, b);
+        let c_runs = thread::Builder::new().spawn_scoped(scope, c);
+        let a = a();
+        let b = b_runs.ok().and_then(|runs| runs.join().ok()).unwrap_or_else(b);
+        let c = c_runs.ok().and_then(|runs| runs.join().ok()).unwrap_or_else(c);
+        (a, b, c)
+    })
+}
+
+/// The object in the kernel's hands, its maps made and filled, and no program loaded.
+fn make(
+    loader: EbpfLoader<'static>,
+    wanted: &Wanted,
+    filters: &Filters,
+    facts: &Facts,
+    kfuncs: Option<Kfuncs>,
+) -> Result<Ebpf, AttachError> {
+    // It borrows what is set here.
+    let mut loader: EbpfLoader<'_> = loader;
     const NOTHING: [u32; FIELDS] = [ABSENT; FIELDS];
     let offsets = facts.types.as_ref().map_or(&NOTHING, |types| &types.offsets);
     let symbols = facts.symbols.unwrap_or_default();
@@ -288,7 +342,6 @@ fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs
     // Where much is far away, one record of eight looks; a small ring may fill up between two looks.
     let wake_mask: u32 = if wanted.ring_bytes >= 1 << 20 { 7 } else { 0 };
     let log_level: u8 = if wanted.debug { 4 } else { 0 };
-    let mut loader = EbpfLoader::new();
     loader
         .override_global(globals::OFFSETS, &offsets[..], true)
         .override_global(globals::LOG_LEVEL, &log_level, true)
@@ -327,56 +380,38 @@ fn load(wanted: &Wanted, filters: &Filters, facts: &Facts, kfuncs: Option<Kfuncs
     Ok(ebpf)
 }
 
+/// Attaches a program that is loaded.
 fn try_attach(
     ebpf: &mut Ebpf,
     way: &'static Way,
-    btf: Option<&Btf>,
-    cgroup: Option<&std::os::fd::OwnedFd>,
+    cgroup: Option<&OwnedFd>,
     accepts: &mut Option<Accepts>,
 ) -> Result<(), HookRefusal> {
     let Way { variant, program: name, target, needs } = *way;
-    let no_btf = || HookRefusal::NoBtf(Lacking::Unparsed);
     match variant {
-        Variant::TpBtf => {
-            let program: &mut aya::programs::BtfTracePoint = program(ebpf, name)?;
-            program.load(target, btf.ok_or_else(no_btf)?).and_then(|()| program.attach().map(drop))
-        }
-        Variant::RawTp => {
-            let program: &mut RawTracePoint = program(ebpf, name)?;
-            program.load().and_then(|()| program.attach(target).map(drop))
-        }
+        Variant::TpBtf => program::<BtfTracePoint>(ebpf, name)?.attach().map(drop),
+        Variant::RawTp => program::<RawTracePoint>(ebpf, name)?.attach(target).map(drop),
         Variant::Tracepoint => {
             let program: &mut TracePoint = program(ebpf, name)?;
             let category = if let Needs::Record(_, layout) = needs { layout.category } else { "" };
-            let load = program.load();
-            load.and_then(|()| sys::with_tracefs(|_| program.attach(category, target).map(drop))?)
+            sys::with_tracefs(|_| program.attach(category, target).map(drop))
+                .map_err(|error| HookRefusal::NoTracefs(Lacking::mount(error)))?
         }
         Variant::Syscall => {
             *accepts = Some(accepts::attach(ebpf, name)?);
             return Ok(());
         }
-        Variant::Fexit | Variant::Fexit4 => {
-            let program: &mut FExit = program(ebpf, name)?;
-            program.load(target, btf.ok_or_else(no_btf)?).and_then(|()| program.attach().map(drop))
-        }
-        Variant::Fentry => {
-            let program: &mut FEntry = program(ebpf, name)?;
-            program.load(target, btf.ok_or_else(no_btf)?).and_then(|()| program.attach().map(drop))
-        }
-        Variant::Kprobe => {
-            let program: &mut KProbe = program(ebpf, name)?;
-            program.load().and_then(|()| program.attach(target, 0).map(drop))
-        }
+        Variant::Fexit | Variant::Fexit4 => program::<FExit>(ebpf, name)?.attach().map(drop),
+        Variant::Fentry => program::<FEntry>(ebpf, name)?.attach().map(drop),
+        Variant::Kprobe => program::<KProbe>(ebpf, name)?.attach(target, 0).map(drop),
         Variant::Cgroup | Variant::CgroupAlone => {
             let root = cgroup.ok_or_else(|| HookRefusal::NoCgroup(Lacking::mount(io::ErrorKind::NotFound.into())))?;
             // A link lets others attach beside it whatever the mode; any other mode than this is refused with a link.
             let mode = CgroupAttachMode::Single;
             let attached = if let Needs::CgroupAddress(_) = needs {
-                let program: &mut CgroupSockAddr = program(ebpf, name)?;
-                program.load().and_then(|()| program.attach(root, mode).map(drop))
+                program::<CgroupSockAddr>(ebpf, name)?.attach(root, mode).map(drop)
             } else {
-                let program: &mut CgroupSock = program(ebpf, name)?;
-                program.load().and_then(|()| program.attach(root, mode).map(drop))
+                program::<CgroupSock>(ebpf, name)?.attach(root, mode).map(drop)
             };
             if let Err(error) = &attached
                 && let Some(alone) = alone(error, needs, root)

@@ -1,7 +1,11 @@
 //! Whether the timer of a minisocket was stopped for good, where the programs do not know at once: they find out when the next one is
 //! stopped on the same processor, and are asked here about the last.
 
-use super::{iter, refusal::HookRefusal};
+use super::{
+    iter,
+    load::{Job, Loaded},
+    refusal::HookRefusal,
+};
 use aya::{
     Btf, Ebpf,
     maps::{Array, MapData, PerCpuArray},
@@ -13,6 +17,9 @@ use std::{
 };
 
 const PROGRAM: &str = "decide_bpf_map";
+
+/// Loads it.
+pub const JOB: Job = Job::Iterator(PROGRAM, "bpf_map");
 
 /// How often they are asked. What was stopped before the last time shows by then: the function that stopped it has returned.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -38,12 +45,12 @@ impl Doubts {
     ///
     /// # Errors
     /// Why it cannot be: doubts are decided by the next one only, then.
-    pub fn new(ebpf: &mut Ebpf, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
+    pub fn new(ebpf: &mut Ebpf, loaded: &mut Loaded, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
         let left =
             ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::DOUBTS))?;
         let asked =
             ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::ASKED))?;
-        iter::load(ebpf, PROGRAM, "bpf_map", btf)?;
+        loaded.load(ebpf, JOB, btf)?;
         Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
     }
 

@@ -1,17 +1,8 @@
 //! Iterator programs that are run for what they do in the kernel, and write little or nothing.
 
-use super::refusal::{HookRefusal, Lacking};
-use aya::{Btf, Ebpf, programs::Iter};
+use super::refusal::HookRefusal;
+use aya::{Ebpf, programs::Iter};
 use std::io::{self, Read};
-
-/// Loads a program of the object that walks over what the kernel has of `target`.
-///
-/// # Errors
-/// Why it cannot be.
-pub fn load(ebpf: &mut Ebpf, name: &'static str, target: &str, btf: Option<&Btf>) -> Result<(), HookRefusal> {
-    let btf = btf.ok_or_else(|| HookRefusal::NoBtf(Lacking::Unparsed))?;
-    Ok(program(ebpf, name)?.load(target, btf)?)
-}
 
 /// Runs a loaded program once over everything, and returns what it wrote.
 ///

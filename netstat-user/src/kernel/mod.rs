@@ -15,6 +15,7 @@ mod filters;
 mod health;
 pub mod hooks;
 mod iter;
+mod load;
 mod object;
 pub mod plan;
 mod prime;

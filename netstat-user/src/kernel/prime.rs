@@ -1,7 +1,11 @@
 //! Owners of the sockets that are older than the tracer: an iterator over all open files, run once, and again when a process is gone that others
 //! hold sockets of, or a process has accepted a connection unseen.
 
-use super::{iter, refusal::HookRefusal};
+use super::{
+    iter,
+    load::{Job, Loaded},
+    refusal::HookRefusal,
+};
 use crate::model::HookCoverage;
 use aya::{Btf, Ebpf};
 use std::time::{Duration, Instant};
@@ -9,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Name of the hook in the coverage.
 pub const HOOK: &str = "older_sockets";
 const PROGRAM: &str = "prime_task_file";
+
+/// Loads it.
+pub const JOB: Job = Job::Iterator(PROGRAM, "task_file");
 
 /// Pause at least between two runs for processes that are gone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -20,8 +27,8 @@ const SHARE: u32 = 20;
 const CREDIT: Duration = Duration::from_millis(50);
 
 /// Loads the iterator and runs it once. Attach the other hooks first: a socket made meanwhile is known to them.
-pub fn prime(ebpf: &mut Ebpf, btf: Option<&Btf>) -> HookCoverage {
-    let primed = iter::load(ebpf, PROGRAM, "task_file", btf).and_then(|()| iter::walk(ebpf, PROGRAM));
+pub fn prime(ebpf: &mut Ebpf, loaded: &mut Loaded, btf: Option<&Btf>) -> HookCoverage {
+    let primed = loaded.load(ebpf, JOB, btf).and_then(|()| iter::walk(ebpf, PROGRAM));
     HookCoverage {
         hook: HOOK,
         without: "owners of sockets older than the tracer come from /proc only",
