@@ -9,8 +9,8 @@ use crate::cli::select::WrongName;
 use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
 use crate::filter::Predicate;
 use crate::life::Lives;
-use crate::model::limits::Limits;
-use crate::model::{Event, SocketEvent};
+use crate::model::limits::Kinds;
+use crate::model::{Event, EventName, Limits, SocketEvent};
 use crate::proc::netns::{NAMES, NamespaceNames};
 use crate::stdio::screen;
 use crate::sys::resolver;
@@ -45,6 +45,13 @@ impl Chosen {
         let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
         Ok(Self { predicate: Some(predicate), limits })
     }
+}
+
+/// Which kinds of events the options let pass.
+pub fn kinds(options: &Options) -> Limits {
+    let wanted = EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(Kinds::from);
+    let kinds = wanted.fold(Kinds::NONE, Kinds::or);
+    Limits { kinds: Some(kinds).filter(|&kinds| kinds != Kinds::ALL), ..Limits::default() }
 }
 
 /// Whether no network namespace ever has this number. One that no process is in, and that has no name, may be there all the same:

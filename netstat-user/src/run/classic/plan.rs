@@ -3,7 +3,7 @@
 use super::asked::AskedFor;
 use crate::cli::classic::{AgentChoice, Filter};
 use crate::field::Need;
-use crate::model::{Proto, RowsWanted};
+use crate::model::{Limits, Proto};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan<'a> {
     /// The rows that an agent and the kernel list alike.
-    pub rows: RowsWanted,
+    pub rows: Limits,
     /// The agent that is asked for them first.
     pub agent: Option<AgentQuestion<'a>>,
     /// Inode number of the reader's own network namespace, `None` where that cannot be told.
@@ -44,14 +44,14 @@ impl<'a> Plan<'a> {
     /// The plan for what is asked by a reader in the network namespace `own`.
     pub fn of(asked: &'a AskedFor<'_>, own: Option<u32>) -> Self {
         let (options, selected) = (asked.options, &asked.selected);
-        let rows = RowsWanted { protos: protos(asked), peer: asked.listed().peer() };
+        let rows = Limits { protos: Some(protos(asked)), peer: asked.listed().peer(), ..Limits::default() };
         let netns = match selected.netns() {
             Some(&[only]) => Some(only),
             Some(_) => None,
             None => own.filter(|_| !options.all_netns),
         };
         // Where there is no telling which namespace the reader is in, there is nothing to ask for.
-        let path = options.agent.path().filter(|_| own.is_some() && !rows.protos.is_empty());
+        let path = options.agent.path().filter(|_| own.is_some() && !rows.tables().is_empty());
         let agent = path.map(|path| AgentQuestion {
             path,
             is_named: matches!(options.agent, AgentChoice::At(_)),
@@ -128,7 +128,8 @@ mod tests {
             (false, false, Some(true), false, true),
         ] {
             plan(options(all, listening), Some(7), |plan| {
-                assert_eq!(plan.rows, RowsWanted { protos: vec![Proto::Tcp, Proto::Tcp6], peer });
+                let protos = Some(vec![Proto::Tcp, Proto::Tcp6]);
+                assert_eq!(plan.rows, Limits { protos, peer, ..Limits::default() });
                 assert_eq!((plan.endpoints, plan.associations), (endpoints, associations));
             });
         }

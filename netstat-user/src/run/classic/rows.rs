@@ -7,7 +7,7 @@ use super::spaces::spaces;
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::client::{self, AskError};
-use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
+use crate::model::{ClosedSocket, Limits, NamespaceTables};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
 use crate::query::{Crowd, Past};
@@ -68,9 +68,9 @@ pub fn everywhere(
     agent: &AgentChoice,
     source: &KernelSource,
     namespaces: Vec<Namespace>,
-    wanted: &RowsWanted,
+    wanted: &Limits,
 ) -> Vec<NamespaceTables> {
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted, None, false)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false)?.read();
     match agent.path().map(ask) {
         Some(Ok(tables)) => tables,
         _ => source.of(namespaces, wanted),
@@ -154,9 +154,10 @@ pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
 fn ask(
     asked: &AskedFor<'_>,
     question: &AgentQuestion<'_>,
-    wanted: &RowsWanted,
+    wanted: &Limits,
 ) -> Result<(Vec<NamespaceTables>, Option<fds::Scan>), AskError> {
     let path = question.path;
+    let wanted = Limits { netns: question.netns.map(|netns| vec![netns]), ..wanted.clone() };
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root only.
@@ -165,7 +166,7 @@ fn ask(
         false => client::shares_all(path, PATIENCE),
     };
     let theirs = asked.wants_holders() && shown();
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.netns, question.recorded)?;
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }

@@ -76,7 +76,12 @@ impl Files {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn read(asked: &AskedFor<'_>, plan: &Plan<'_>, source: &KernelSource, round: &mut Round) -> Written<Option<Self>> {
+    pub fn read(
+        asked: &AskedFor<'_>,
+        plan: &Plan<'_>,
+        source: &KernelSource,
+        round: &mut Round,
+    ) -> Written<Option<Self>> {
         let mut closed = match plan.recent {
             None => Vec::new(),
             Some(within) => match rows::recent(asked, within, round)? {
@@ -89,13 +94,13 @@ impl Files {
         let (mut spaces, scan) = rows::read(asked, plan, source, round)?;
         let names = spaces.iter().filter_map(|space| Some((space.netns?, space.name.clone()?)));
         let mut files = Self { list: Vec::new(), namespaces: names.collect(), scan };
-        for &proto in plan.rows.protos.iter().filter(|proto| proto.is_tcp()) {
+        for &proto in plan.rows.tables().iter().filter(|proto| proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }
         if plan.endpoints || plan.associations {
             files.add_sctp(asked, plan, round)?;
         }
-        for &proto in plan.rows.protos.iter().filter(|proto| !proto.is_tcp()) {
+        for &proto in plan.rows.tables().iter().filter(|proto| !proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }
         if asked.selected.needs().meets(Need::NETNS_NAMES) {
