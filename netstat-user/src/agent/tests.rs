@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::limits::Ports;
 use crate::model::{
-    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState, Timer,
+    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState,
 };
 use crate::query::{Answer, MAX_ANSWER, Request, next_frame};
 use bytes::BytesMut;
@@ -121,19 +121,7 @@ fn event(cookie: u64) -> SocketEvent {
 /// The row of what remains of the socket of [`event`].
 fn row(port: u16) -> SocketRow {
     let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
-    SocketRow {
-        proto: Proto::Tcp,
-        local: end(port),
-        remote: end(80),
-        state: 6,
-        recv_q: 0,
-        send_q: 0,
-        uid: 0,
-        inode: 0,
-        timer: Timer::default(),
-        cookie: None,
-        netns: None,
-    }
+    SocketRow::bare(Proto::Tcp, end(port), end(80), 6)
 }
 
 /// Runs `test` beside an agent over a fake kernel, then stops the agent.

@@ -128,23 +128,11 @@ fn spaces(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow, Timer};
+    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow};
 
     fn row(proto: Proto, inode: u64) -> SocketRow {
         let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
-        SocketRow {
-            proto,
-            local: end,
-            remote: end,
-            state: 1,
-            recv_q: 0,
-            send_q: 0,
-            uid: 0,
-            inode,
-            timer: Timer::default(),
-            cookie: None,
-            netns: None,
-        }
+        SocketRow { inode, ..SocketRow::bare(proto, end, end, 1) }
     }
 
     fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {

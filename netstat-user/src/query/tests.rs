@@ -44,19 +44,9 @@ fn owner() -> Owner {
 /// A row of which nothing is known but what every row has, and one that has everything.
 fn rows(proto: Proto) -> Vec<SocketRow> {
     let addr = |v4: [u8; 4], v6: &str| if proto.is_v6() { v6.parse().unwrap() } else { v4.into() };
-    let bare = SocketRow {
-        proto,
-        local: Endpoint { addr: addr([127, 0, 0, 1], "::ffff:1.2.3.4"), port: 80 },
-        remote: Endpoint { addr: addr([0; 4], "::"), port: 0 },
-        state: 10,
-        recv_q: 0,
-        send_q: 0,
-        uid: u32::MAX,
-        inode: 0,
-        timer: Timer::default(),
-        cookie: None,
-        netns: None,
-    };
+    let local = Endpoint { addr: addr([127, 0, 0, 1], "::ffff:1.2.3.4"), port: 80 };
+    let remote = Endpoint { addr: addr([0; 4], "::"), port: 0 };
+    let bare = SocketRow { uid: u32::MAX, ..SocketRow::bare(proto, local, remote, 10) };
     let timer = Timer { kind: 4, expires: u64::MAX, retransmits: 7, probes: 1 };
     vec![bare, SocketRow { state: 255, recv_q: 1, send_q: u64::MAX, inode: 9, timer, cookie: Some(0), ..bare }]
 }
