@@ -169,6 +169,9 @@ pub enum Grade {
 }
 
 impl Grade {
+    /// Every grade.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Accepted, Self::Inherited, Self::Scanned];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -236,6 +239,18 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Closed,
+        Self::ResetReceived,
+        Self::ResetSent,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::Abandoned,
+        Self::Unknown,
+    ];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {

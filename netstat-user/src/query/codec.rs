@@ -12,18 +12,6 @@ use crate::model::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
 
-const REASONS: [CloseReason; 8] = [
-    CloseReason::Closed,
-    CloseReason::ResetReceived,
-    CloseReason::ResetSent,
-    CloseReason::Refused,
-    CloseReason::TimedOut,
-    CloseReason::Unreachable,
-    CloseReason::Abandoned,
-    CloseReason::Unknown,
-];
-const GRADES: [Grade; 4] = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
-
 type Read<T> = Result<T, QueryError>;
 
 /// A type that can be written to a frame and read from one.
@@ -169,8 +157,8 @@ macro_rules! places {
 places! {
     Proto, Proto::ALL;
     TcpState, TcpState::ALL;
-    CloseReason, REASONS;
-    Grade, GRADES;
+    CloseReason, CloseReason::ALL;
+    Grade, Grade::ALL;
     Level, Level::ALL;
 }
 

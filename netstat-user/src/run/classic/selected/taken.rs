@@ -2,8 +2,7 @@
 
 use super::Selected;
 use crate::field::{Field, HasFields, Value};
-use crate::view::columns::{Cells, ColumnTable, Kept, Shape, cells};
-use crate::view::json::Object;
+use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
 
 /// The rows that were taken in and are not printed yet.
@@ -113,11 +112,11 @@ impl<'a> Taken<'a> {
                 Body::Bytes(_) => None,
             })
             .collect();
-        print(out, ColumnTable::new(&self.selected.selection.columns, self.selected.coloured), &rows, terminal);
+        ColumnTable::new(&self.selected.selection.columns, self.selected.coloured).print(out, &rows, terminal);
     }
 
     fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
-        let mut counts: Vec<(Vec<Value<'static>>, u64)> = self.counts.drain().collect();
+        let mut lines: Vec<(Vec<Value<'static>>, u64)> = self.counts.drain().collect();
         let keys = |values: &[Value<'static>]| -> Vec<Value<'static>> {
             let value = |(field, _): &(Field, bool)| {
                 let at = self.selected.counted.iter().position(|counted| counted == field);
@@ -125,44 +124,21 @@ impl<'a> Taken<'a> {
             };
             self.selected.selection.sort.iter().map(value).collect()
         };
-        counts.sort_by(|(values, count), (others, other)| {
+        lines.sort_by(|(values, count), (others, other)| {
             let sorted = order(&self.selected.selection.sort, &keys(values), &keys(others));
             sorted.then_with(|| other.cmp(count)).then_with(|| values.cmp(others))
         });
-        counts.truncate(limit);
+        lines.truncate(limit);
         let kept = |values: Vec<Value<'static>>| Kept(self.selected.counted.iter().copied().zip(values).collect());
-        if self.selected.json {
-            let shape = Shape::new(&self.selected.selection.count_by);
-            for (values, count) in counts {
-                let mut object = Object::begin(out);
-                object.number("count", count);
-                shape.fill(&mut object, &kept(values));
-                object.end();
-            }
-            return;
-        }
-        let row = |(values, count): (Vec<Value<'static>>, u64)| {
-            let mut row = vec![count.to_string().into_bytes()];
-            row.extend(cells(&self.selected.selection.count_by, &kept(values)));
-            row
-        };
-        let rows: Vec<Cells> = counts.into_iter().map(row).collect();
-        print(out, ColumnTable::counted(&self.selected.selection.count_by, self.selected.coloured), &rows, terminal);
+        let Selected { json, coloured, .. } = *self.selected;
+        let lines = lines.into_iter().map(|(values, count)| (kept(values), count));
+        counts(out, &self.selected.selection.count_by, lines, CountStyle { json, coloured, terminal });
     }
 
     /// Whether there is an expression that held of no row.
     pub fn is_in_vain(&self) -> bool {
         self.selected.predicate.is_some() && !self.matched
     }
-}
-
-fn print(out: &mut Vec<u8>, mut table: ColumnTable, rows: &[Cells], terminal: Option<usize>) {
-    rows.iter().for_each(|row| table.widen(row));
-    if let Some(terminal) = terminal {
-        table.fit(terminal);
-    }
-    table.heading(out);
-    rows.iter().for_each(|row| table.row(out, row));
 }
 
 /// The order of two rows by their keys; what is not known comes last, whichever way the others go.
