@@ -32,7 +32,7 @@ pub struct Tracer {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     coverage: Coverage,
-    /// `None` where the programs never doubt.
+    /// `None` where the programs have no doubts to be decided.
     doubts: Option<Doubts>,
     /// `None` where the hook on the return of accept(2) is not attached, or stays attached.
     accepts: Option<Accepts>,
@@ -46,7 +46,7 @@ pub struct Tracer {
     emptied: bool,
     /// The last failure that nobody has asked for yet.
     mishap: Option<String>,
-    /// Events dated before are not whole: the programs reported them while they learned since when to report.
+    /// Events older than this are incomplete: the programs reported them before they knew the moment from which to report.
     since_ns: u64,
     /// Whether sockets with other ends are left out, and so not remembered.
     choosy: bool,
@@ -100,7 +100,7 @@ impl Tracer {
         &self.coverage
     }
 
-    /// Attaches nothing any more, and takes nothing away: to attach it again would take a privilege that is given up.
+    /// From now on hooks are neither attached nor detached: attaching again would take a privilege that is about to be given up.
     pub fn settle(&mut self) {
         self.accepts = None;
     }
@@ -115,7 +115,7 @@ impl Tracer {
         self.mishap.take()
     }
 
-    /// Has the ring hold all that has happened until now, where the programs put off reporting some of it.
+    /// Makes the programs report what they have put off, so that the ring holds all that has happened until now.
     ///
     /// # Errors
     /// The kernel's.
@@ -150,7 +150,7 @@ impl Tracer {
             && let Some(found) = self.again.walk(&mut self.ebpf)
         {
             self.unseen.learn(&found);
-            // A connection that was closed before the iterator came by: its last records name the process.
+            // The connection was closed before the iterator reached it; its last records name the process.
             if self.emptied && self.unseen.is_wanting() {
                 self.emptied = self.read(buffer, 2 * BATCH);
             }
@@ -300,8 +300,8 @@ impl Records {
         self.bytes.is_empty() && self.more.is_none()
     }
 }
-/// Whether a TCP socket ends that nothing was remembered of, and that has no peer any more: `tcp_disconnect` cleared its ends. It had others
-/// before, for which it was left out, and what is left is no reason to show it.
+/// Whether this is the close of a TCP socket that the filters left out. The programs remember nothing of such a socket, and `tcp_disconnect` has
+/// cleared its ends, so that it passes the filters now; it must not be shown for that.
 fn is_end_of_a_stranger(event: &SocketEvent) -> bool {
     let EventKind::Close(totals) = &event.kind else { return false };
     let peer = event.remote.and_then(|remote| remote.port).unwrap_or(0);
