@@ -1,9 +1,7 @@
 //! What a million sockets take in the live table: folded from events, and again while a listing of all of them is folded in. Prints a
 //! table; `cargo xtask bench agent` runs it.
 
-use netstat_user::model::{
-    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, SocketRow, TcpState, Timer,
-};
+use netstat_user::model::{Comm, Endpoint, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, SocketRow, TcpState};
 use netstat_user::owner::Owners;
 use netstat_user::table::{Listing, Retention, Table};
 use std::fs;
@@ -48,17 +46,9 @@ fn row(number: u32) -> SocketRow {
     let (local, remote) = ends(number);
     let end = |end: EventEnd| Endpoint { addr: end.addr, port: end.port.unwrap_or(0) };
     SocketRow {
-        proto: Proto::Tcp,
-        local: end(local),
-        remote: end(remote),
-        state: TcpState::Established as u8,
-        recv_q: 0,
-        send_q: 0,
-        uid: 0,
         inode: u64::from(number) + 1,
-        timer: Timer::default(),
-        cookie: None,
         netns: Some(1),
+        ..SocketRow::bare(Proto::Tcp, end(local), end(remote), TcpState::Established as u8)
     }
 }
 

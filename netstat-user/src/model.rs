@@ -16,7 +16,7 @@ pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
 pub use rows::{Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket};
-pub use tables::{NamespaceTables, ProtoTable, RowsWanted, SocketTable};
+pub use tables::{NamespaceTables, ProtoTable, SocketTable};
 pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};
 pub use workload::Workload;
 
@@ -169,6 +169,9 @@ pub enum Grade {
 }
 
 impl Grade {
+    /// Every grade.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Accepted, Self::Inherited, Self::Scanned];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -236,6 +239,18 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Closed,
+        Self::ResetReceived,
+        Self::ResetSent,
+        Self::Refused,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::Abandoned,
+        Self::Unknown,
+    ];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ use crate::diag::tables::{self, DumpRequest, Protocol};
 use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
-use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
+use crate::model::{Check, Level, Limits, NamespaceTables, Proto, ProtoTable, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
 use crate::sys::descriptors_left;
@@ -74,12 +74,12 @@ impl KernelSource {
     }
 
     /// The tables of the caller's own namespace, in the order asked for.
-    pub fn own(&self, wanted: &RowsWanted) -> Vec<ProtoTable> {
+    pub fn own(&self, wanted: &Limits) -> Vec<ProtoTable> {
         self.tables(&self.root, wanted)
     }
 
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
-    pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
+    pub fn of(&self, namespaces: Vec<Namespace>, wanted: &Limits) -> Vec<NamespaceTables> {
         let look = |namespace: Namespace| {
             let names = Path::new(netns::NAMES);
             let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, wanted));
@@ -100,7 +100,7 @@ impl KernelSource {
                     let failed = |&proto: &Proto| {
                         (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
                     };
-                    wanted.protos.iter().map(failed).collect()
+                    wanted.tables().iter().map(failed).collect()
                 }
                 Err(_) => return None,
             };
@@ -110,7 +110,7 @@ impl KernelSource {
     }
 
     /// Decides how to read these tables before holders are looked for: these come from the iterators, too, once those are loaded.
-    pub fn expect(&self, wanted: &RowsWanted) {
+    pub fn expect(&self, wanted: &Limits) {
         if !self.has_diag(Protocol::Tcp) {
             self.iterators(|| self.amount(&self.root, wanted));
         }
@@ -199,30 +199,30 @@ impl KernelSource {
     }
 
     /// What there is to read for the tables of the namespace whose `net/` is below `root`.
-    fn amount(&self, root: &Path, wanted: &RowsWanted) -> Amount {
-        let both = [Proto::Tcp, Proto::Tcp6].iter().all(|proto| wanted.protos.contains(proto));
+    fn amount(&self, root: &Path, wanted: &Limits) -> Amount {
+        let both = [Proto::Tcp, Proto::Tcp6].iter().all(|proto| wanted.tables().contains(proto));
         let chains = if both { chains(&self.root) } else { 0 };
         Amount { sockets: sockets(root).sum(), files: 0, chains }
     }
 
     /// The tables of the namespace whose `net/` is below `root`.
-    fn tables(&self, root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
+    fn tables(&self, root: &Path, wanted: &Limits) -> Vec<ProtoTable> {
         let mut walked = Vec::new();
         let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
         if tcp.any() || udp.any() {
             let inside = || self.walk(&[tcp, udp], wanted, root);
             walked = netns::inside(&self.root, root, inside).unwrap_or_default();
         }
-        let left = wanted.protos.iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
-        let mut read = read(root, &RowsWanted { protos: left.copied().collect(), peer: wanted.peer });
-        let place = |(proto, _): &ProtoTable| wanted.protos.iter().position(|wanted| wanted == proto);
+        let left = wanted.tables().iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
+        let mut read = read(root, &left.copied().collect::<Vec<_>>(), wanted);
+        let place = |(proto, _): &ProtoTable| wanted.tables().iter().position(|wanted| wanted == proto);
         walked.append(&mut read);
         walked.sort_by_key(place);
         walked
     }
 
     /// The tables that there are other ways to than /proc, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
-    fn walk(&self, halves: &[Halves], wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
+    fn walk(&self, halves: &[Halves], wanted: &Limits, root: &Path) -> Vec<ProtoTable> {
         let mut tables = Vec::new();
         for halves in halves.iter().filter(|halves| halves.any()) {
             let lasting = self.needs.lasting.then(|| self.load()).flatten();
@@ -248,7 +248,7 @@ impl KernelSource {
     }
 
     /// Whether `sock_diag` is there and better than iterators for this protocol.
-    fn is_for_diag(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> bool {
+    fn is_for_diag(&self, halves: &Halves, wanted: &Limits, root: &Path) -> bool {
         if !self.has_diag(halves.protocol) {
             return false;
         }
@@ -264,7 +264,7 @@ impl KernelSource {
     }
 
     /// The iterators, where they are better than what is left for this protocol.
-    fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Arc<Iterators>> {
+    fn worthwhile(&self, halves: &Halves, wanted: &Limits, root: &Path) -> Option<Arc<Iterators>> {
         if self.needs.cookies || self.has_diag(halves.protocol) {
             return self.load();
         }
@@ -275,9 +275,9 @@ impl KernelSource {
     }
 
     /// The rows from the iterators.
-    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &RowsWanted) -> Option<Halved> {
+    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &Limits) -> Option<Halved> {
         let transport = halves.transport()?;
-        match iterators.sockets(transport, |row| halves.has(row.proto) && wanted.keeps(row)) {
+        match iterators.sockets(transport, |row| wanted.keeps(row)) {
             Ok(rows) => Some([Some(rows.v4), Some(rows.v6)]),
             Err(error) => {
                 self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
@@ -287,7 +287,7 @@ impl KernelSource {
     }
 
     /// The rows from `sock_diag`.
-    fn ask(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Halved> {
+    fn ask(&self, halves: &Halves, wanted: &Limits, root: &Path) -> Option<Halved> {
         if !self.has_diag(halves.protocol) {
             return None;
         }
@@ -367,17 +367,13 @@ struct Halves {
 }
 
 impl Halves {
-    fn of(protocol: Protocol, wanted: &RowsWanted) -> Self {
-        let half = |v6| Some(protocol.of_family(v6)).filter(|proto| wanted.protos.contains(proto));
+    fn of(protocol: Protocol, wanted: &Limits) -> Self {
+        let half = |v6| Some(protocol.of_family(v6)).filter(|proto| wanted.tables().contains(proto));
         Self { protocol, v4: half(false), v6: half(true) }
     }
 
     const fn any(&self) -> bool {
         self.v4.is_some() || self.v6.is_some()
-    }
-
-    fn has(&self, proto: Proto) -> bool {
-        self.v4 == Some(proto) || self.v6 == Some(proto)
     }
 
     const fn transport(&self) -> Option<Transport> {
@@ -389,12 +385,12 @@ impl Halves {
     }
 }
 
-/// The tables of the namespace whose `net/` is below `root`, from /proc. The two large ones are read side by side: each costs a walk over the
+/// The tables of these protocols of the namespace whose `net/` is below `root`, from /proc. The two large ones are read side by side: each costs a walk over the
 /// kernel's whole hash table, however few sockets there are.
-fn read(root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
+fn read(root: &Path, protos: &[Proto], wanted: &Limits) -> Vec<ProtoTable> {
     let read = |proto| inet::read(root, proto, |row| wanted.keeps(row));
     thread::scope(|scope| {
-        let both = wanted.protos.contains(&Proto::Tcp) && wanted.protos.contains(&Proto::Tcp6);
+        let both = protos.contains(&Proto::Tcp) && protos.contains(&Proto::Tcp6);
         // Where descriptors are few, two threads would only take them from each other.
         let both = both && descriptors_left() >= ENOUGH;
         let beside = || thread::Builder::new().spawn_scoped(scope, || read(Proto::Tcp6)).ok();
@@ -403,7 +399,7 @@ fn read(root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
             let theirs = if proto == Proto::Tcp6 { beside.take().and_then(|beside| beside.join().ok()) } else { None };
             (proto, theirs.unwrap_or_else(|| read(proto)))
         };
-        wanted.protos.iter().map(table).collect()
+        protos.iter().map(table).collect()
     })
 }
 
@@ -428,7 +424,7 @@ mod tests {
     #[test]
     fn a_namespace_that_ends_while_it_is_read_is_absent() {
         let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
-        let wanted = RowsWanted { protos: vec![Proto::Raw, Proto::Raw6], peer: None };
+        let wanted = Limits { protos: Some(vec![Proto::Raw, Proto::Raw6]), ..Limits::default() };
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let own = netns::own(Path::new("/proc")).unwrap();

@@ -1,5 +1,7 @@
 //! `cargo xtask check`: what must hold before a change is proposed, apart from the tests.
 
+mod packages;
+
 use crate::{digest, layers, mutants, names, sh};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -21,7 +23,7 @@ pub fn all() -> Result<()> {
     if let Err(error) = digest::check() {
         problems.push(format!("{error:#}"));
     }
-    if let Err(error) = published() {
+    if let Err(error) = packages::published() {
         problems.push(format!("{error:#}"));
     }
     for problem in &problems {
@@ -49,38 +51,10 @@ pub fn all() -> Result<()> {
         "--no-deps",
         "--document-private-items",
     ]))?;
-    deny()?;
+    packages::deny()?;
     match problems.len() {
         0 => Ok(()),
         1 => bail!("1 problem, named above"),
         count => bail!("{count} problems, named above"),
     }
-}
-
-/// The crate that is published holds the kernel objects: they lie in another folder, and links bring them in.
-fn published() -> Result<()> {
-    let mut package = sh::cargo();
-    package.args(["package", "--list", "--quiet", "--offline", "--allow-dirty", "--package", "netstat-user"]);
-    let files = sh::output(&mut package)?;
-    for object in &digest::OBJECTS {
-        let name = object.path.rsplit('/').next().unwrap_or_default();
-        if !files.lines().any(|file| file == format!("objects/{name}")) {
-            bail!("cargo package leaves out {name}: link it below netstat-user/objects");
-        }
-    }
-    Ok(())
-}
-
-/// Licences, doubled and wild dependencies, and where packages come from. Asks no network.
-fn deny() -> Result<()> {
-    if sh::which("cargo-deny").is_none() {
-        eprintln!(
-            "check: skipped: licences and sources of the dependencies: `cargo install --locked cargo-deny` brings what reads them"
-        );
-        return Ok(());
-    }
-    let config = sh::root().join("xtask/deny.toml");
-    let mut deny = sh::cargo();
-    deny.args(["deny", "--offline", "--log-level", "error", "--config"]).arg(config);
-    sh::run(deny.args(["check", "licenses", "bans", "sources"]))
 }

@@ -5,7 +5,7 @@ use super::house::{Counter, House};
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
-use crate::model::{NamespaceTables, RowsWanted};
+use crate::model::{Limits, NamespaceTables};
 use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
@@ -154,7 +154,7 @@ impl<L: Lists> Client<L> {
         }
         match request {
             Request::Holders => self.holders(sight).await,
-            Request::Rows { wanted, netns, recorded } => self.rows(wanted, netns, recorded, sight).await,
+            Request::Rows { wanted, recorded } => self.rows(wanted, recorded, sight).await,
             Request::Table { live, recent_ns, netns, age_ns } => {
                 self.table(TableWish { live, age_ns, recent_ns, netns }, sight).await
             }
@@ -164,7 +164,7 @@ impl<L: Lists> Client<L> {
             }
             Request::Health => self.health().await,
             Request::Cgroups(ids) => self.cgroups(ids, &sight).await,
-            Request::Events(filter) => self.events(filter, sight, seat).await,
+            Request::Events(wanted) => self.events(wanted, sight, seat).await,
         }
     }
 
@@ -191,10 +191,10 @@ impl<L: Lists> Client<L> {
     }
 
     /// The rows are read, given their owners and encoded in one go, on a thread for what blocks.
-    async fn rows(&mut self, wanted: RowsWanted, netns: Option<u32>, recorded: bool, sight: Sight) -> io::Result<()> {
+    async fn rows(&mut self, wanted: Limits, recorded: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let read = move || -> io::Result<Option<BytesMut>> {
-            let spaces = match (netns, &sight) {
+            let spaces = match (wanted.only_netns(), &sight) {
                 (Some(netns), _) => Spaces::One(netns, peer.pid),
                 (None, Sight::All) => Spaces::All,
                 (None, Sight::Own(own)) => Spaces::These(&own.namespaces),

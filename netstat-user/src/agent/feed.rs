@@ -3,8 +3,8 @@
 //! count against a reader that takes what it gets.
 
 use super::sight::Sight;
-use crate::model::SocketEvent;
-use crate::query::{Answer, EventFilter};
+use crate::model::{Limits, SocketEvent};
+use crate::query::Answer;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,18 +58,18 @@ impl Budget {
 #[derive(Clone, Debug)]
 pub struct Wish {
     /// What it asked for.
-    pub filter: EventFilter,
+    pub wanted: Limits,
     /// What it may see.
     pub sight: Sight,
 }
 
 impl Wish {
     fn grants(&self, event: &SocketEvent) -> Option<SocketEvent> {
-        if self.filter.passes(event) { self.sight.event(event) } else { None }
+        if self.wanted.passes(event) { self.sight.event(event) } else { None }
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.filter == other.filter && self.sight.is_same(&other.sight)
+        self.wanted == other.wanted && self.sight.is_same(&other.sight)
     }
 
     /// The events of a batch that are granted, as frames, and how many.
@@ -83,7 +83,7 @@ impl Wish {
     }
 
     fn count(&self, batch: &[SocketEvent]) -> u64 {
-        batch.iter().filter(|event| self.filter.passes(event) && self.sight.has(event.netns)).count() as u64
+        batch.iter().filter(|event| self.wanted.passes(event) && self.sight.has(event.netns)).count() as u64
     }
 }
 
@@ -392,7 +392,7 @@ mod tests {
     use super::*;
 
     fn feed(most: usize) -> Feed {
-        let wish = Wish { filter: EventFilter::default(), sight: Sight::All };
+        let wish = Wish { wanted: Limits::default(), sight: Sight::All };
         Feed::new(wish, Budget::new(most, Some(Budget::new(usize::MAX, None))), 0)
     }
 

@@ -40,7 +40,7 @@ pub enum Ask {
     /// What happens from now on.
     Events {
         /// What of it.
-        wish: Wish,
+        wish: Box<Wish>,
         /// Of the client's user.
         budget: Arc<Budget>,
         /// Of the client's thread.
@@ -289,7 +289,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 drop(answer.send(spaces));
             }
             Ask::Events { wish, budget, desk, answer } => {
-                if let Err(feed) = answer.send(desk.join(wish, budget)) {
+                if let Err(feed) = answer.send(desk.join(*wish, budget)) {
                     feed.leave();
                 }
             }

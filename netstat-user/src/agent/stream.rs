@@ -6,7 +6,8 @@ use super::door::Seat;
 use super::feed::{Feed, Next, Wish};
 use super::keeper::Ask;
 use super::sight::Sight;
-use crate::query::{Answer, EventFilter};
+use crate::model::Limits;
+use crate::query::Answer;
 use crate::sys;
 use bytes::BytesMut;
 use std::io;
@@ -30,9 +31,9 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's.
-    pub async fn events(&mut self, filter: EventFilter, sight: Sight, seat: &Seat) -> io::Result<()> {
+    pub async fn events(&mut self, wanted: Limits, sight: Sight, seat: &Seat) -> io::Result<()> {
         let (answer, mine) = oneshot::channel();
-        let wish = Wish { filter, sight };
+        let wish = Box::new(Wish { wanted, sight });
         let (desk, budget) = (Arc::clone(&self.counter().desk), Arc::clone(&seat.user.budget));
         self.ask(Ask::Events { wish, budget, desk, answer }).await?;
         let feed = mine.await.map_err(io::Error::other)?;

@@ -1,8 +1,9 @@
 use super::*;
+use crate::model::limits::Ports;
 use crate::model::{
-    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState, Timer,
+    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState,
 };
-use crate::query::{Answer, EventFilter, MAX_ANSWER, Request, next_frame};
+use crate::query::{Answer, MAX_ANSWER, Request, next_frame};
 use bytes::BytesMut;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -86,7 +87,7 @@ impl Lists for Fake {
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
         let rows = (1..=10_000).map(row).filter(|row| wanted.keeps(row)).collect();
         let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
         let missing = io::Error::from_raw_os_error(2);
@@ -120,19 +121,7 @@ fn event(cookie: u64) -> SocketEvent {
 /// The row of what remains of the socket of [`event`].
 fn row(port: u16) -> SocketRow {
     let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
-    SocketRow {
-        proto: Proto::Tcp,
-        local: end(port),
-        remote: end(80),
-        state: 6,
-        recv_q: 0,
-        send_q: 0,
-        uid: 0,
-        inode: 0,
-        timer: Timer::default(),
-        cookie: None,
-        netns: None,
-    }
+    SocketRow::bare(Proto::Tcp, end(port), end(80), 6)
 }
 
 /// Runs `test` beside an agent over a fake kernel, then stops the agent.
@@ -230,8 +219,10 @@ fn tables_come_with_the_owners_that_events_recorded() {
             .lock()
             .unwrap()
             .extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
-        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp], peer: Some(true) };
-        let rows = |recorded, netns| Request::Rows { wanted: wanted.clone(), netns: Some(netns), recorded };
+        let protos = Some(vec![Proto::Tcp, Proto::Udp]);
+        let wanted = Limits { protos, peer: Some(true), ..Limits::default() };
+        let rows =
+            |recorded, netns| Request::Rows { wanted: Limits { netns: Some(vec![netns]), ..wanted.clone() }, recorded };
         for with_owners in [false, true] {
             let all = Asking::new(&path, &rows(with_owners, 1)).await.all().await;
             assert_eq!(all[1], Answer::Namespace { netns: 1, name: Some(b"blue".to_vec()) });
@@ -265,7 +256,7 @@ fn garbage_is_refused_and_too_many_clients_too() {
             let asking = Asking { stream, arrived: BytesMut::new() };
             assert!(matches!(asking.all().await[..], [Answer::Refused(_)]));
         }
-        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        let mut reader = Asking::new(&path, &Request::Events(Limits::default())).await;
         reader.next().await.unwrap();
         let refused = Asking::new(&path, &TABLE).await.all().await;
         assert!(matches!(&refused[..], [Answer::Refused(denial)] if denial.reason.contains("too many clients")));
@@ -275,7 +266,7 @@ fn garbage_is_refused_and_too_many_clients_too() {
 #[test]
 fn readers_get_what_they_want_and_the_losses() {
     with_agent(4, async |path, fake, _| {
-        let filter = EventFilter { lport: Some(6), ..EventFilter::default() };
+        let filter = Limits { lports: Some(Ports::one(6)), ..Limits::default() };
         let mut reader = Asking::new(&path, &Request::Events(filter)).await;
         while reader.next().await.unwrap() != Answer::End {}
         fake.recorded.lock().unwrap().extend([event(5), event(6)]);
@@ -292,7 +283,7 @@ fn readers_get_what_they_want_and_the_losses() {
 #[test]
 fn a_stalled_reader_is_dropped_with_the_exact_count() {
     let status = with_agent(4, async |path, fake, _| {
-        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        let mut reader = Asking::new(&path, &Request::Events(Limits::default())).await;
         while reader.next().await.unwrap() != Answer::End {}
         const SENT: u64 = 200_000;
         for batch in 0..20 {
@@ -326,7 +317,7 @@ fn a_stalled_reader_is_dropped_with_the_exact_count() {
 #[test]
 fn a_reader_that_wants_no_more_gets_what_was_recorded() {
     with_agent(4, async |path, fake, _| {
-        let mut reader = Asking::new(&path, &Request::Events(EventFilter::default())).await;
+        let mut reader = Asking::new(&path, &Request::Events(Limits::default())).await;
         while reader.next().await.unwrap() != Answer::End {}
         fake.recorded.lock().unwrap().extend([event(1), event(2)]);
         reader.stream.shutdown().await.unwrap();

@@ -1,7 +1,7 @@
 //! Tables and holders, put together from the frames they come in.
 
 use super::{AskError, Asking};
-use crate::model::{NamespaceTables, RowsWanted, SocketTable};
+use crate::model::{Limits, NamespaceTables, SocketTable};
 use crate::query::{Answer, Request};
 use std::io;
 use std::path::Path;
@@ -11,24 +11,18 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct AgentTables {
     asking: Asking,
-    wanted: RowsWanted,
+    wanted: Limits,
 }
 
 impl AgentTables {
-    /// Asks for the rows of one network namespace or of all, `recorded` with the owners that events recorded. The agent is to begin its answer within
+    /// Asks for the rows that are wanted, of one network namespace or of all; `recorded` with the owners that events recorded. The agent is to begin its answer within
     /// `patience`.
     ///
     /// # Errors
     /// It does not.
-    pub fn ask(
-        path: &Path,
-        patience: Duration,
-        wanted: &RowsWanted,
-        netns: Option<u32>,
-        recorded: bool,
-    ) -> Result<Self, AskError> {
-        let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
-        Ok(Self { asking: Asking::within(patience, path, &request)?, wanted: wanted.clone() })
+    pub fn ask(path: &Path, patience: Duration, wanted: Limits, recorded: bool) -> Result<Self, AskError> {
+        let request = Request::Rows { wanted: wanted.clone(), recorded };
+        Ok(Self { asking: Asking::within(patience, path, &request)?, wanted })
     }
 
     /// Whether the agent's process and user numbers are ours.
@@ -80,7 +74,7 @@ impl Holders {
 
 /// Puts the answers together again.
 fn spaces(
-    wanted: &RowsWanted,
+    wanted: &Limits,
     mut next: impl FnMut() -> Result<Answer, AskError>,
 ) -> Result<Vec<NamespaceTables>, AskError> {
     let mut spaces: Vec<NamespaceTables> = Vec::new();
@@ -92,15 +86,19 @@ fn spaces(
             continue;
         }
         if let Answer::Namespace { netns, name } = answer {
-            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(wanted.protos.len()) });
+            spaces.push(NamespaceTables {
+                netns: Some(netns),
+                name,
+                tables: Vec::with_capacity(wanted.tables().len()),
+            });
             continue;
         }
         if answer == Answer::End {
-            let whole = spaces.iter().all(|space| space.tables.len() == wanted.protos.len());
+            let whole = spaces.iter().all(|space| space.tables.len() == wanted.tables().len());
             return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
         }
         let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
-        let expected = wanted.protos.get(space.tables.len()).copied();
+        let expected = wanted.tables().get(space.tables.len()).copied();
         match answer {
             Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
                 let before = table.rows.len() as u32;
@@ -130,27 +128,15 @@ fn spaces(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow, Timer};
+    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow};
 
     fn row(proto: Proto, inode: u64) -> SocketRow {
         let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
-        SocketRow {
-            proto,
-            local: end,
-            remote: end,
-            state: 1,
-            recv_q: 0,
-            send_q: 0,
-            uid: 0,
-            inode,
-            timer: Timer::default(),
-            cookie: None,
-            netns: None,
-        }
+        SocketRow { inode, ..SocketRow::bare(proto, end, end, 1) }
     }
 
     fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
-        let wanted = RowsWanted { protos: vec![Proto::Tcp, Proto::Udp6], peer: None };
+        let wanted = Limits { protos: Some(vec![Proto::Tcp, Proto::Udp6]), ..Limits::default() };
         let mut answers = answers.into_iter();
         spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
     }

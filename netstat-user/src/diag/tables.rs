@@ -252,17 +252,10 @@ mod tests {
     fn requests_are_completed_from_proc() {
         let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
         let row = |port, state, inode, uid, cookie| SocketRow {
-            proto: Proto::Tcp,
-            local: end(80),
-            remote: end(port),
-            state,
-            recv_q: 0,
-            send_q: 0,
             uid,
             inode,
-            timer: Timer::default(),
             cookie,
-            netns: None,
+            ..SocketRow::bare(Proto::Tcp, end(80), end(port), state)
         };
         let mut rows = vec![
             row(1, 3, 0, 0, Some(11)),

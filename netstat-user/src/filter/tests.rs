@@ -42,17 +42,13 @@ impl Resolver for Names {
 fn row(proto: Proto, local: (&str, u16), remote: (&str, u16), state: u8) -> SocketRow {
     let end = |(addr, port): (&str, u16)| Endpoint { addr: addr.parse().unwrap(), port };
     SocketRow {
-        proto,
-        local: end(local),
-        remote: end(remote),
-        state,
         recv_q: 5000,
         send_q: 0,
         uid: 1000,
         inode: 42,
         timer: Timer { kind: 1, expires: 150, retransmits: 0, probes: 0 },
-        cookie: None,
         netns: Some(5),
+        ..SocketRow::bare(proto, end(local), end(remote), state)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The hook on the return of accept(2): attached from the start, and taken away again where it sees only what the others see, too. It costs
+//! The hook on the return of accept(2). It is attached from the start, and detached where the other hooks see the same connections. It costs
 //! every system call of the machine some 50 ns, those of other processes included.
 
 use super::{
@@ -19,8 +19,8 @@ use std::{
 /// The tracepoints at the exit of accept(2) and accept4(2).
 const EXITS: [&str; 2] = ["sys_exit_accept", "sys_exit_accept4"];
 
-/// How many connections in a row the other hooks must have seen accepted before this one is taken away; ten times as many each time that
-/// turned out to be wrong.
+/// The hook is detached when the other hooks have seen so many accepted connections in a row. If a connection is missed afterwards, the hook is
+/// attached again, and ten times as many are required.
 const ENOUGH: u64 = 1_000;
 
 /// How often the kernel is asked what the hook saw.
@@ -37,7 +37,7 @@ pub struct Accepts {
     /// The kernel would not attach it again.
     refused: bool,
     next_look: Instant,
-    /// What it had seen of both kinds when it last saw something that no other hook saw, at first nothing.
+    /// The counts at the moment when it last saw a connection that no other hook saw; zero before.
     base: Seen,
 }
 
@@ -74,7 +74,7 @@ fn links(ebpf: &mut Ebpf, program: &'static str) -> Result<Vec<TracePointLinkId>
 }
 
 impl Accepts {
-    /// Takes the hook away if it sees nothing by itself; `count` reads a [`counter`].
+    /// Detaches the hook if the others see all that it sees; `count` reads a [`counter`].
     ///
     /// # Errors
     /// The kernel's, reading the counters.

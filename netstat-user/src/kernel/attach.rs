@@ -156,7 +156,7 @@ pub struct Attached {
     pub ebpf: Ebpf,
     /// What is traced.
     pub coverage: Coverage,
-    /// `None` where the programs never doubt.
+    /// `None` where the programs have no doubts to be decided.
     pub doubts: Option<Doubts>,
     /// `None` where the hook on the return of accept(2) is not attached, or stays attached.
     pub accepts: Option<Accepts>,
@@ -225,10 +225,10 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         });
     }
     if filters.nothing {
-        // The programs are left as they are: they do nothing.
+        // Nothing is wanted, so the programs are not started: until then they do nothing.
         return Ok(Attached { ebpf, coverage, doubts: None, accepts: None, since_ns: 0 });
     }
-    // Every hook is there: from now on nothing that happens to a socket is missed. What there is already is looked up first.
+    // Every hook is attached: nothing that happens to a socket is missed from now on. The sockets that exist already are looked up first.
     begin(&mut ebpf, phase::QUIET)?;
     coverage.hooks.push(prime::prime(&mut ebpf, &mut loaded, btf.as_ref()));
     let since_ns = begin_soon(&mut ebpf)?;
@@ -240,7 +240,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
             .ok(),
     };
     loaded.unload(&mut ebpf);
-    // Only these see what the hook on the return of accept(2) need not see.
+    // Without the hooks on accept with a peer's address, the one on the return of accept(2) must stay.
     if wanted.forced(Hook::Accept).is_some()
         || !coverage.has(Hook::Accept4.name())
         || !coverage.has(Hook::Accept6.name())
@@ -252,11 +252,11 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     Ok(Attached { ebpf, coverage, doubts, accepts, since_ns })
 }
 
-/// How far ahead the moment is from which events are reported, in nanoseconds.
+/// Events are reported from a moment in the future; this is how far ahead it is, in nanoseconds.
 const AHEAD_NS: u64 = 1_000_000;
 
-/// Has the programs report from a moment on that is still to come when they learn it. Were it over by then, sockets that are made in between
-/// would count as seen from their beginning, although that was not reported.
+/// Sets the moment from which the programs report events, and returns it. It must still be in the future when the programs learn it: a socket
+/// made after the moment but before they learned it would count as seen from its beginning, although its `open` was not reported.
 fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
     let mut ahead_ns = AHEAD_NS;
     loop {
@@ -265,12 +265,12 @@ fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
         if sys::kernel_monotonic_ns() < since_ns {
             return Ok(since_ns);
         }
-        // This task was put aside for longer. What was reported meanwhile is dated before the next moment, and passed over.
+        // This task did not run for longer than that. Events that were reported meanwhile are older than the next moment, and are skipped.
         ahead_ns *= 4;
     }
 }
 
-/// Says what the programs shall do: a [`phase`], or since when they report.
+/// Tells the programs what to do: a [`phase`], or the moment from which they report.
 fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
     let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
     let refused = |error: aya::maps::MapError| AttachError::Maps(Box::new(error));
@@ -339,7 +339,7 @@ fn make(
     let symbols = facts.symbols.unwrap_or_default();
     let pidns = sys::pid_namespace_if_nested();
     let wake_bytes = (wanted.ring_bytes / 8).min(1 << 20);
-    // Where much is far away, one record of eight looks; a small ring may fill up between two looks.
+    // In a large ring only one record of eight checks whether to wake the reader; a small ring may fill up between two checks.
     let wake_mask: u32 = if wanted.ring_bytes >= 1 << 20 { 7 } else { 0 };
     let log_level: u8 = if wanted.debug { 4 } else { 0 };
     loader

@@ -168,7 +168,7 @@ impl<'a> Sections<'a> {
         if next > self.types.len() { Err(BtfError::Truncated(at)) } else { Ok(next) }
     }
 
-    /// The first tail with which the types behind one of an unknown kind make sense.
+    /// The length of an unknown kind's tail: the first guess with which the types that follow make sense.
     fn guess(&self, at: usize, head: Head) -> Option<Tail> {
         GUESSES.into_iter().find(|&tail| self.makes_sense(head.kind(), tail, at + HEAD + tail.len(head.vlen())))
     }
@@ -184,7 +184,7 @@ impl<'a> Sections<'a> {
                 return false;
             }
             let tail = if head.kind() == kind { Some(tail) } else { self.tail(head.kind()) };
-            // Behind another unknown kind there is nothing to be seen.
+            // What follows another unknown kind proves nothing.
             let Some(tail) = tail else { return true };
             at += HEAD + tail.len(head.vlen());
         }

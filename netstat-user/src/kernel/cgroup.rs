@@ -26,7 +26,7 @@ const CGROUP2_MAGIC: rustix::fs::FsWord = 0x6367_7270;
 /// The id of the root of the hierarchy.
 pub const ROOT: u64 = 1;
 
-/// How many processes of the initial cgroup namespace are tried: what the first ones refuse the others refuse too.
+/// How many processes of the initial cgroup namespace are tried. If these few refuse, the others would, too.
 const TRIES: usize = 8;
 
 /// A directory to attach to.
@@ -68,7 +68,7 @@ pub fn root(proc: &Path) -> io::Result<Root> {
     Ok(Root { dir: part.map_or(mounted, Ok)?, part: Some(own.unwrap_or(0)) })
 }
 
-/// Whether somebody uses the hierarchy, as this process sees it: where nobody does, every process is in its root.
+/// Whether the hierarchy is in use, as far as this process can see: where it is not, every process is in its root.
 pub fn is_used(proc: &Path) -> bool {
     !mounts(proc, "self").is_empty()
 }

@@ -1,5 +1,5 @@
-//! Whether the timer of a minisocket was stopped for good, where the programs do not know at once: they find out when the next one is
-//! stopped on the same processor, and are asked here about the last.
+//! Doubts: the timer of a minisocket was stopped, and the programs cannot say yet whether for good. They decide it when the next timer is
+//! stopped on the same processor. The last one of each processor has no next one for a while: user space asks the programs to decide it.
 
 use super::{
     iter,
@@ -21,10 +21,11 @@ const PROGRAM: &str = "decide_bpf_map";
 /// Loads it.
 pub const JOB: Job = Job::Iterator(PROGRAM, "bpf_map");
 
-/// How often they are asked. What was stopped before the last time shows by then: the function that stopped it has returned.
+/// How often the programs are asked. A timer that was stopped before the last question can be decided at this one: the function that stopped it
+/// has returned by then.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long that takes at least, with a machine that does other things meanwhile.
+/// How long that function may take to return on a busy machine.
 const SHOWS: Duration = Duration::from_millis(10);
 
 /// A [`netstat_ebpf::Doubt`], word by word.
@@ -34,7 +35,7 @@ type Doubt = [u64; 2];
 pub struct Doubts {
     left: PerCpuArray<MapData, Doubt>,
     asked: Array<MapData, u64>,
-    /// Those seen the last time and those asked about, by processor.
+    /// By processor: the doubts that were there at the last question, and those that were decided.
     seen: Vec<Doubt>,
     decided: Vec<Doubt>,
     next: Instant,
@@ -44,7 +45,7 @@ impl Doubts {
     /// Loads the program that decides.
     ///
     /// # Errors
-    /// Why it cannot be: doubts are decided by the next one only, then.
+    /// Why it cannot be loaded. Each doubt is then decided by the next one only.
     pub fn new(ebpf: &mut Ebpf, loaded: &mut Loaded, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
         let left =
             ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::DOUBTS))?;

@@ -23,7 +23,7 @@ const LOCKDOWN: &str = "lockdown";
 const NEEDED: [(&str, u32); 3] = [("cap_bpf", 39), ("cap_perfmon", 38), ("cap_net_admin", 12)];
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// What gives another user than root all that can be had without CAP_SYS_ADMIN: one line, as each `setcap` undoes the last.
+/// The command that lets a user other than root trace without CAP_SYS_ADMIN. It is one command, as each `setcap` replaces what the last one set.
 pub const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
 
 /// What was found, with the handles that attaching needs.
@@ -46,7 +46,7 @@ pub fn effective_capabilities() -> u64 {
 pub fn missing_capabilities() -> Vec<&'static str> {
     let effective = effective_capabilities();
     let has = |number: u32| effective >> number & 1 == 1;
-    // CAP_SYS_ADMIN stood for the first two before Linux 5.8, and still does.
+    // CAP_SYS_ADMIN includes the first two, which exist since Linux 5.8.
     NEEDED
         .iter()
         .filter(|(name, number)| !(has(*number) || *name != "cap_net_admin" && has(CAP_SYS_ADMIN)))
@@ -76,7 +76,7 @@ pub fn gather() -> GatheredFacts {
     let facts = Facts {
         types,
         tracefs: match lockdown {
-            // It would give out nothing, and to unmount it there is the end of a kernel such as Linux 6.12 (tracefs_destroy_inode).
+            // Under lockdown tracefs shows nothing, and unmounting it then crashes kernels such as Linux 6.12 (tracefs_destroy_inode).
             Some(Lockdown::Confidentiality) => Err(Lacking::Locked),
             _ => sys::with_tracefs(check_formats).map_err(Lacking::mount).and_then(|checked| checked),
         },

@@ -147,7 +147,7 @@ impl Tracer {
     }
 }
 
-/// What it means that the programs that stand in for others are switched off, or not.
+/// The check of the programs that stand in for others: whether they have switched themselves off.
 fn stand_ins_found(off: bool) -> Check {
     if !off {
         return Check::ok("stand_ins", "they report what the kernel leaves out of other programs");
@@ -161,13 +161,13 @@ fn stand_ins_found(off: bool) -> Check {
     )
 }
 
-/// Runs that the kernel left out, since a program ran already on the processor.
+/// Runs that the kernel left out because a program was already running on the processor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
     /// Of programs that are alone on their hook.
     pub alone: u64,
-    /// Of programs that stand in for each other: each reports what the kernel leaves out of those before it. Transitions that it leaves out of all are
-    /// counted as lost.
+    /// Of programs that stand in for each other: where the kernel leaves one out, the next one reports the event. A transition for which it leaves
+    /// out all of them is counted as lost.
     pub paired: u64,
 }
 

@@ -15,13 +15,13 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../objects/netstat-ebpf.a
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("there is no kernel object for this architecture: add one to OBJECTS in xtask/src/digest.rs");
 
-/// The map of what is remembered of sockets beyond those that always find room: user space sets how many there may be.
+/// The map of the sockets that found no room in their set of `SOCKETS`; user space sets how many it may hold.
 pub const MORE_SOCKETS: &str = "MORE_SOCKETS";
 
 /// `BPF_F_NO_PREALLOC` of `include/uapi/linux/bpf.h`.
 const NO_PREALLOC: u32 = 1;
 
-/// How many sockets can be remembered where memory has to be taken for all of them beforehand, unless another number is asked for: some 12 MB.
+/// How many sockets can be remembered where the map's memory is taken in advance, unless the user asks for another number: some 12 MB.
 const PREALLOCATED: u32 = 1 << 16;
 
 /// Why the object cannot be used.
@@ -43,7 +43,7 @@ pub fn digest() -> String {
     Sha256::digest(OBJECT).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How many sockets the map holds that grows, where that is not what the object says.
+/// The size of the growing map in sockets, where it differs from the one in the object.
 pub fn remembered(wanted: Option<u32>, preallocated: bool) -> Option<u32> {
     wanted.or(preallocated.then_some(PREALLOCATED))
 }

@@ -16,7 +16,7 @@ const HASH_MAP: (&str, &str) = ("bpf_htab", "ma");
 pub struct KernelTypes {
     /// Offset per [`Field`], or [`ABSENT`].
     pub offsets: [u32; FIELDS],
-    /// Fields that are there and are something else than the programs know, as `struct.member`: absent to them.
+    /// Fields that exist with another type than the programs expect, as `struct.member`; the programs take them for absent.
     pub misfits: Vec<String>,
     /// Whether maps whose memory is taken as it is needed may be used in every program: since Linux 6.1, whose hash maps have an allocator of
     /// their own. Before, the kernel warns of each program that uses one in a tracepoint, and such a program may stop it dead.
@@ -73,8 +73,8 @@ pub struct Facts {
     pub cgroup: Result<(), Lacking>,
     /// Addresses of the kernel's own functions, if it gives them.
     pub symbols: Option<Symbols>,
-    /// Whether a task can be preempted in a program on a tracepoint that is not a classic one: since Linux 7.0. The kernel then leaves out that
-    /// program for every other task on the processor, until the first one goes on.
+    /// Whether a task can be preempted while a program on a tracepoint runs, other than a classic one: since Linux 7.0. Until that task goes on,
+    /// the kernel does not run the program for any other task on the processor.
     pub preempted: bool,
 }
 
@@ -91,7 +91,8 @@ pub struct Symbols {
     pub mod_pending: (u64, u64),
 }
 
-/// Whether a hook would add nothing to what those that are covered report of the events that are wanted; `preempted` as in [`Facts`].
+/// Whether a hook is needless: the hooks that are attached already report everything that it would report of the wanted events. `preempted` as
+/// in [`Facts`].
 pub fn is_needless(hook: Hook, coverage: &Coverage, filters: &Filters, preempted: bool) -> bool {
     let by = |hook: Hook, variants: &[Variant]| {
         let covered = coverage.hooks.iter().find(|covered| covered.hook == hook.name());

@@ -1,5 +1,5 @@
-//! Owners of the sockets that are older than the tracer: an iterator over all open files, run once, and again when a process is gone that others
-//! hold sockets of, or a process has accepted a connection unseen.
+//! Owners of the sockets that are older than the tracer. An iterator over all open files finds them. It runs once at the start, and again when
+//! an owner has ended whose sockets other processes still hold, or when a process accepted a connection that no hook saw.
 
 use super::{
     iter,
@@ -20,10 +20,10 @@ pub const JOB: Job = Job::Iterator(PROGRAM, "task_file");
 /// Pause at least between two runs for processes that are gone.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The iterator may take one of so many parts of the time,
+/// The iterator may use one part in this many of the time,
 const SHARE: u32 = 20;
 
-/// and after a rest this long at once.
+/// and up to this much at once after it has not run for a while.
 const CREDIT: Duration = Duration::from_millis(50);
 
 /// Loads the iterator and runs it once. Attach the other hooks first: a socket made meanwhile is known to them.

@@ -6,7 +6,7 @@ use netstat_ebpf::START_SHIFT;
 use procfs::process::Process as Running;
 use std::collections::HashMap;
 
-/// Names that are kept at least; of those that are not asked for, no more than twice as many are.
+/// At least so many names are kept. Names that nobody asks for are dropped when there are twice as many.
 const KEPT: usize = 1 << 14;
 
 /// Number of entries of the cache in front of them.
@@ -50,7 +50,7 @@ impl Processes {
     }
 }
 
-/// The name of a process that is still there, and no other with its number.
+/// The name of a process that still runs; `None` where it has ended, or another one has its number.
 fn running((pid, start): Process) -> Option<Comm> {
     let stat = Running::new(pid.try_into().ok()?).and_then(|process| process.stat()).ok()?;
     let tick_ns = 1_000_000_000 / procfs::ticks_per_second();

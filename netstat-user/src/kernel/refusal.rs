@@ -129,8 +129,8 @@ impl From<ProgramError> for HookRefusal {
 }
 
 impl HookRefusal {
-    /// Whether the kernel does not support this, or is set up so that it cannot be had: what else there is may stand in for it without a word. Any
-    /// other failure is worth one.
+    /// Whether the kernel does not support this, or is set up without it. Then another way is used and nothing is reported; any other failure is
+    /// reported.
     pub fn is_unsupported(&self) -> bool {
         match self {
             Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => lacking.is_unsupported(),
@@ -172,8 +172,8 @@ impl HookRefusal {
     }
 }
 
-/// Whether the kernel's error means that it has no such thing, or not in this form: a program that the verifier does not accept is one of these, as
-/// it is a later kernel's that it accepts.
+/// Whether the kernel's error means that it has no such thing, or not in this form. A program that the verifier rejects counts as unsupported too:
+/// a later kernel accepts it.
 pub fn is_unsupported(error: &io::Error) -> bool {
     /// `ENOTSUPP` of `include/linux/errno.h`, which is not meant for user space and gets there all the same.
     const ENOTSUPP: i32 = 524;
@@ -195,7 +195,7 @@ pub fn is_unsupported(error: &io::Error) -> bool {
         )
 }
 
-/// The whole chain of causes on one line; the verifier's log, which is many, is cut to its last line.
+/// The whole chain of causes on one line; of the verifier's log, which has many lines, only the last.
 pub fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -32,7 +32,7 @@ pub struct Tracer {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     coverage: Coverage,
-    /// `None` where the programs never doubt.
+    /// `None` where the programs have no doubts to be decided.
     doubts: Option<Doubts>,
     /// `None` where the hook on the return of accept(2) is not attached, or stays attached.
     accepts: Option<Accepts>,
@@ -46,7 +46,7 @@ pub struct Tracer {
     emptied: bool,
     /// The last failure that nobody has asked for yet.
     mishap: Option<String>,
-    /// Events dated before are not whole: the programs reported them while they learned since when to report.
+    /// Events older than this are incomplete: the programs reported them before they knew the moment from which to report.
     since_ns: u64,
     /// Owns the programs and their links.
     pub(super) ebpf: Ebpf,
@@ -97,7 +97,7 @@ impl Tracer {
         &self.coverage
     }
 
-    /// Attaches nothing any more, and takes nothing away: to attach it again would take a privilege that is given up.
+    /// From now on hooks are neither attached nor detached: attaching again would take a privilege that is about to be given up.
     pub fn settle(&mut self) {
         self.accepts = None;
     }
@@ -112,7 +112,7 @@ impl Tracer {
         self.mishap.take()
     }
 
-    /// Has the ring hold all that has happened until now, where the programs put off reporting some of it.
+    /// Makes the programs report what they have put off, so that the ring holds all that has happened until now.
     ///
     /// # Errors
     /// The kernel's.
@@ -147,7 +147,7 @@ impl Tracer {
             && let Some(found) = self.again.walk(&mut self.ebpf)
         {
             self.unseen.learn(&found);
-            // A connection that was closed before the iterator came by: its last records name the process.
+            // The connection was closed before the iterator reached it; its last records name the process.
             if self.emptied && self.unseen.is_wanting() {
                 self.emptied = self.read(buffer, 2 * BATCH);
             }

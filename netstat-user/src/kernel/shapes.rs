@@ -1,6 +1,6 @@
-//! What the programs take each kernel field for: a member that has its name and is something else is none.
+//! The type that the programs expect of each kernel field. A member with the right name and another type counts as absent.
 //!
-//! An offset alone does not show it: from Linux 5.18 to 6.0 `netns_ipv4.tcp_death_row` is a pointer, before and after the struct itself;
+//! An offset alone does not tell them apart: from Linux 5.18 to 6.0 `netns_ipv4.tcp_death_row` is a pointer, before and after the struct itself;
 //! without `CONFIG_NET_NS` `sock_common.skc_net` is an empty struct, at the offset of what follows it.
 
 use super::btf::{Btf, TypeShape};
@@ -25,7 +25,7 @@ enum WantedType {
 pub enum FoundMember {
     /// There, at this offset in bytes, and as the programs know it.
     At(u32),
-    /// There, and something else than the programs know.
+    /// There, but of another type than the programs expect.
     Other,
     /// Not there.
     Absent,

@@ -49,7 +49,7 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    /// Whether the kernel has no iterators, or does not let this process have them, and no failure on the way.
+    /// Whether the kernel has no iterators or denies them to this process, as opposed to a failure that may pass.
     pub fn is_unsupported(&self) -> bool {
         match self {
             Self::NoBtf(error) | Self::Map(error) => is_unsupported(error),
@@ -163,7 +163,7 @@ impl Iterators {
                 reads
             }
         };
-        // One read is consistent in itself; up to Linux 6.15 a walk may come by a socket again when the table has changed between reads.
+        // A single read shows each socket once. Up to Linux 6.15 a walk may show a socket again if the table changed between two reads.
         if reads > 1 {
             drop_repeated(&mut rows.v4);
             drop_repeated(&mut rows.v6);
@@ -180,8 +180,8 @@ impl Iterators {
         prepared.link.get().is_some()
     }
 
-    /// Every socket held by a process, by process and inode: lowest process first, a process that holds one twice twice. Processes
-    /// of every network namespace, sockets of every family; process ids are those of the initial PID namespace.
+    /// Process and inode of every socket that a process holds, lowest process first; a socket that a process holds twice is there twice. They are of
+    /// every network namespace and family; process ids are those of the initial PID namespace.
     ///
     /// # Errors
     /// The kernel's, also where it refuses the program.
@@ -289,8 +289,8 @@ pub fn sees_all_processes(root: &Path) -> bool {
         })
 }
 
-/// Tells the names in the kernel's BTF that [`offsets`] and the programs' targets need. It is asked some ninety thousand times: the
-/// length and the first letter settle nearly all of them.
+/// Whether [`offsets`] or the programs' targets need this name of the kernel's BTF. It is called some ninety thousand times: the length and the
+/// first letter rule out nearly all names.
 fn wanted() -> impl Fn(&[u8]) -> bool {
     let targets = [Program::Tcp, Program::Udp, Program::Holders].map(Program::target);
     let mut names: Vec<&[u8]> =

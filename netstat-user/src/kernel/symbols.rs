@@ -1,5 +1,5 @@
-//! Addresses of kernel functions. Since Linux 6.4 the verifier fills them in for a program, whatever the kernel shows people of its
-//! symbols (`kernel.kptr_restrict`); before, the programs do without.
+//! Addresses of kernel functions. Since Linux 6.4 the verifier fills them in for a program, even where the kernel hides its symbols from users
+//! (`kernel.kptr_restrict`). On earlier kernels the programs work without them.
 
 use super::{btf::Btf, plan::Symbols};
 use crate::sys::bpf;

@@ -1,13 +1,14 @@
-//! Sockets that a process holds, and whose records do not name it: connections that a process accepted where no hook saw it (a 32-bit process,
-//! where the kernel refuses `fexit`), which name the owner of the listener, and sockets whose owner has ended, which name nobody. Both have the
-//! inode of a socket that is held. A later record of the same socket names that process, or the iterator over open files does.
+//! Sockets whose records do not name the process that holds them. There are two kinds. Where no hook saw a process accept a connection (a 32-bit
+//! process, where the kernel refuses `fexit`), its records name the owner of the listener. Where the owner of a socket has ended, its records name
+//! nobody. Both have the inode of a socket that some process holds. A later record of the same socket names that process, or the iterator over
+//! open files finds it.
 
 use super::decode::Process;
 use netstat_ebpf::{FoundRecord, Grade, Record, UNSEEN};
 use std::collections::HashMap;
 use std::mem::offset_of;
 
-/// What distinguishes one connection from another: a socket has no inode any more once its process has closed it, and not every one has a cookie.
+/// What identifies a connection. An inode does not: a socket has none once its process has closed it. Nor does a cookie: not every socket has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Inode(u64),

@@ -32,6 +32,14 @@ pub struct SocketRow {
     pub netns: Option<u32>,
 }
 
+impl SocketRow {
+    /// A row of which only the ends and the state are known: nothing waits, no timer runs, no inode, no cookie, and user 0.
+    pub fn bare(proto: Proto, local: Endpoint, remote: Endpoint, state: u8) -> Self {
+        let timer = Timer::default();
+        Self { proto, local, remote, state, recv_q: 0, send_q: 0, uid: 0, inode: 0, timer, cookie: None, netns: None }
+    }
+}
+
 /// The timer columns of /proc/net/tcp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timer {

@@ -57,22 +57,6 @@ pub struct NamespaceTables {
     pub tables: Vec<ProtoTable>,
 }
 
-/// Which rows are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RowsWanted {
-    /// Of these protocols.
-    pub protos: Vec<Proto>,
-    /// Only those with a peer, or only those without; `None`: all.
-    pub peer: Option<bool>,
-}
-
-impl RowsWanted {
-    /// Whether a row is wanted, given that its protocol is.
-    pub fn keeps(&self, row: &SocketRow) -> bool {
-        self.peer.is_none_or(|peer| peer == row.has_peer())
-    }
-}
-
 impl SocketRow {
     /// Whether the socket has a peer, as netstat's filters see it: TCP by the remote port, the others by the remote address.
     pub fn has_peer(&self) -> bool {

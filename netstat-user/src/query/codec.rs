@@ -1,27 +1,16 @@
 //! Requests and answers as bytes, and back.
 
+use super::wanted::{EventLimits, RowLimits};
 use super::{
-    Answer, CoverageRows, Crowd, Denial, EventFilter, Events, Health, HookRow, Link, Past, Place, Protos, QueryError,
-    Request, States, Status, VERSION, frame, rows,
+    Answer, CoverageRows, Crowd, Denial, Health, HookRow, Link, Past, Place, QueryError, Request, Status, VERSION,
+    frame, rows, wanted,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
-    ProgramHealth, Proto, RowsWanted, SocketEvent, TcpState, Totals,
+    ProgramHealth, Proto, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
-
-const REASONS: [CloseReason; 8] = [
-    CloseReason::Closed,
-    CloseReason::ResetReceived,
-    CloseReason::ResetSent,
-    CloseReason::Refused,
-    CloseReason::TimedOut,
-    CloseReason::Unreachable,
-    CloseReason::Abandoned,
-    CloseReason::Unknown,
-];
-const GRADES: [Grade; 4] = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
 
 type Read<T> = Result<T, QueryError>;
 
@@ -168,8 +157,8 @@ macro_rules! places {
 places! {
     Proto, Proto::ALL;
     TcpState, TcpState::ALL;
-    CloseReason, REASONS;
-    Grade, GRADES;
+    CloseReason, CloseReason::ALL;
+    Grade, Grade::ALL;
     Level, Level::ALL;
 }
 
@@ -220,48 +209,6 @@ fn later<T: Wire + Default>(body: &mut Bytes) -> Read<T> {
     if body.has_remaining() { T::get(body) } else { Ok(T::default()) }
 }
 
-impl Wire for Events {
-    fn put(&self, out: &mut BytesMut) {
-        self.bits().put(out);
-    }
-
-    fn get(body: &mut Bytes) -> Read<Self> {
-        Wire::get(body).map(Self::from_bits)
-    }
-}
-
-impl Wire for Protos {
-    fn put(&self, out: &mut BytesMut) {
-        self.bits().put(out);
-    }
-
-    fn get(body: &mut Bytes) -> Read<Self> {
-        Wire::get(body).map(Self::from_bits)
-    }
-}
-
-impl Wire for States {
-    fn put(&self, out: &mut BytesMut) {
-        self.bits().put(out);
-    }
-
-    fn get(body: &mut Bytes) -> Read<Self> {
-        Wire::get(body).map(Self::from_bits)
-    }
-}
-
-impl Wire for RowsWanted {
-    fn put(&self, out: &mut BytesMut) {
-        self.protos.iter().copied().collect::<Protos>().put(out);
-        self.peer.put(out);
-    }
-
-    fn get(body: &mut Bytes) -> Read<Self> {
-        // Each once, in the order of the tables.
-        Ok(Self { protos: Protos::get(body)?.iter().collect(), peer: Wire::get(body)? })
-    }
-}
-
 /// Structures: their fields in order. Those that grow have their length before them in a list; what stands behind a semicolon was added later.
 macro_rules! records {
     ($($record:ident $($grows:ident)? { $($field:ident),+ $(; $($later:ident),+)? })+) => {$(
@@ -290,7 +237,8 @@ records! {
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }
     ClosedSocket { socket, closed_ns, totals }
-    EventFilter { events, protos, states, port, lport, rport, netns }
+    EventLimits { kinds, protos, entered, port, lport, rport, netns }
+    RowLimits { protos, peer, netns }
     Link { inode, pid }
     Denial { reason; hides_namespace }
     HookRow grows { hook, without, variant, refused; mend, failed }
@@ -354,13 +302,12 @@ impl Request {
                 netns.put(out);
                 age_ns.put(out);
             }),
-            Self::Events(filter) => frame(out, 3, |out| filter.put(out)),
+            Self::Events(limits) => frame(out, 3, |out| wanted::of_events(limits).put(out)),
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
-            Self::Rows { wanted, netns, recorded } => frame(out, 5, |out| {
-                wanted.put(out);
-                netns.put(out);
+            Self::Rows { wanted, recorded } => frame(out, 5, |out| {
+                wanted::of_rows(wanted).put(out);
                 recorded.put(out);
             }),
         }
@@ -380,11 +327,11 @@ impl Request {
                     netns: Wire::get(body)?,
                     age_ns: Wire::get(body)?,
                 },
-                3 => Self::Events(Wire::get(body)?),
+                3 => Self::Events(wanted::events(Wire::get(body)?)),
                 4 => Self::Status,
                 6 => Self::Health,
                 7 => Self::Cgroups(Wire::get(body)?),
-                5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: later(body)? },
+                5 => Self::Rows { wanted: wanted::rows(Wire::get(body)?), recorded: later(body)? },
                 _ => return Err(QueryError::Garbage),
             })
         })

@@ -11,12 +11,10 @@
 
 mod codec;
 mod rows;
-mod sets;
-
-pub use sets::{Events, Protos, States};
+mod wanted;
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, LiveSocket, Owner, ProgramHealth, Proto, RowsWanted, SocketEvent, SocketRow,
+    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, SocketEvent, SocketRow,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -46,25 +44,6 @@ pub enum QueryError {
     Garbage,
 }
 
-/// Which sockets a subscriber of events wants; empty and `None` are no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EventFilter {
-    /// Kinds of events, all if none is named.
-    pub events: Events,
-    /// Protocols.
-    pub protos: Protos,
-    /// States entered; then neither open nor close events.
-    pub states: States,
-    /// Port at either end.
-    pub port: Option<u16>,
-    /// Local port.
-    pub lport: Option<u16>,
-    /// Remote port.
-    pub rport: Option<u16>,
-    /// Inode of the network namespace.
-    pub netns: Option<u32>,
-}
-
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -72,10 +51,8 @@ pub enum Request {
     Holders,
     /// The kernel's own tables at this moment, queues and timers included.
     Rows {
-        /// Which rows.
-        wanted: RowsWanted,
-        /// Inode of the network namespace, `None` for all.
-        netns: Option<u32>,
+        /// Which rows, as far as they are limited by protocol, by having a peer, and to one network namespace.
+        wanted: Limits,
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
     },
@@ -91,8 +68,8 @@ pub enum Request {
         /// since, it is compared first.
         age_ns: u64,
     },
-    /// What happens from now on.
-    Events(EventFilter),
+    /// What happens from now on; limited by kinds, protocols, states that are entered, one port of each end, and one network namespace.
+    Events(Limits),
     /// How the agent is.
     Status,
     /// How the agent is, and what hinders it.
@@ -103,9 +80,10 @@ pub enum Request {
 
 impl Request {
     /// The network namespace that it is about alone.
-    pub const fn netns(&self) -> Option<u32> {
+    pub fn netns(&self) -> Option<u32> {
         match self {
-            Self::Rows { netns, .. } | Self::Table { netns, .. } | Self::Events(EventFilter { netns, .. }) => *netns,
+            Self::Rows { wanted, .. } | Self::Events(wanted) => wanted.only_netns(),
+            Self::Table { netns, .. } => *netns,
             Self::Holders | Self::Status | Self::Health | Self::Cgroups(_) => None,
         }
     }
@@ -329,23 +307,6 @@ impl From<&Coverage> for CoverageRows {
                 .collect(),
         };
         Self { hooks: coverage.hooks.iter().map(row).collect(), cgroup_namespace: coverage.cgroup_namespace }
-    }
-}
-
-impl EventFilter {
-    /// Whether the event is wanted.
-    pub fn passes(&self, event: &SocketEvent) -> bool {
-        use crate::model::EventKind;
-        let port = |end: Option<crate::model::EventEnd>| end.and_then(|end| end.port);
-        let (local, remote) = (port(event.local), port(event.remote));
-        (self.events.is_empty() || self.events.contains(event.kind.event()))
-            && (self.protos.is_empty() || self.protos.contains(event.proto))
-            && (self.states.is_empty()
-                || matches!(event.kind, EventKind::State { new, .. } if self.states.contains(new)))
-            && self.port.is_none_or(|port| local == Some(port) || remote == Some(port))
-            && self.lport.is_none_or(|port| local == Some(port))
-            && self.rport.is_none_or(|port| remote == Some(port))
-            && self.netns.is_none_or(|netns| event.netns == Some(netns))
     }
 }
 

@@ -1,7 +1,6 @@
 use super::*;
-use crate::model::{
-    CloseReason, Comm, Endpoint, EventEnd, EventKind, EventName, Grade, Owner, TcpState, Timer, Totals,
-};
+use crate::model::limits::{Kinds, Ports};
+use crate::model::{CloseReason, Comm, Endpoint, EventEnd, EventKind, Grade, Owner, TcpState, Timer, Totals};
 use proptest::prelude::*;
 
 fn socket() -> LiveSocket {
@@ -45,19 +44,9 @@ fn owner() -> Owner {
 /// A row of which nothing is known but what every row has, and one that has everything.
 fn rows(proto: Proto) -> Vec<SocketRow> {
     let addr = |v4: [u8; 4], v6: &str| if proto.is_v6() { v6.parse().unwrap() } else { v4.into() };
-    let bare = SocketRow {
-        proto,
-        local: Endpoint { addr: addr([127, 0, 0, 1], "::ffff:1.2.3.4"), port: 80 },
-        remote: Endpoint { addr: addr([0; 4], "::"), port: 0 },
-        state: 10,
-        recv_q: 0,
-        send_q: 0,
-        uid: u32::MAX,
-        inode: 0,
-        timer: Timer::default(),
-        cookie: None,
-        netns: None,
-    };
+    let local = Endpoint { addr: addr([127, 0, 0, 1], "::ffff:1.2.3.4"), port: 80 };
+    let remote = Endpoint { addr: addr([0; 4], "::"), port: 0 };
+    let bare = SocketRow { uid: u32::MAX, ..SocketRow::bare(proto, local, remote, 10) };
     let timer = Timer { kind: 4, expires: u64::MAX, retransmits: 7, probes: 1 };
     vec![bare, SocketRow { state: 255, recv_q: 1, send_q: u64::MAX, inode: 9, timer, cookie: Some(0), ..bare }]
 }
@@ -113,25 +102,30 @@ fn answers() -> Vec<Answer> {
 }
 
 fn requests() -> Vec<Request> {
-    let filter = EventFilter {
-        events: [EventName::Open, EventName::Close].into_iter().collect(),
-        protos: [Proto::Raw6].into_iter().collect(),
-        states: [TcpState::Listen].into_iter().collect(),
-        port: Some(0),
-        lport: None,
-        rport: Some(65_535),
-        netns: Some(1),
+    let limits = Limits {
+        kinds: Some(Kinds::STATE),
+        entered: Some([TcpState::Listen].into_iter().collect()),
+        protos: Some(vec![Proto::Raw6]),
+        ports: Some(Ports::one(0)),
+        rports: Some(Ports::one(65_535)),
+        netns: Some(vec![1]),
+        ..Limits::default()
     };
     vec![
         Request::Holders,
         Request::Table { live: true, recent_ns: 5, netns: None, age_ns: 8 },
-        Request::Events(filter),
+        Request::Events(limits),
+        Request::Events(Limits { kinds: Some(Kinds::OPEN.or(Kinds::CLOSE)), ..Limits::default() }),
         Request::Status,
         Request::Health,
         Request::Cgroups(vec![1, u64::MAX]),
         Request::Rows {
-            wanted: RowsWanted { protos: Proto::ALL.to_vec(), peer: Some(true) },
-            netns: Some(7),
+            wanted: Limits {
+                protos: Some(Proto::ALL.to_vec()),
+                peer: Some(true),
+                netns: Some(vec![7]),
+                ..Limits::default()
+            },
             recorded: true,
         },
     ]
@@ -206,7 +200,8 @@ fn what_a_later_release_adds_is_passed_over() {
 #[test]
 fn what_an_earlier_release_lacks_is_none() {
     let mut out = BytesMut::new();
-    let rows = |recorded| Request::Rows { wanted: RowsWanted::default(), netns: Some(7), recorded };
+    let wanted = Limits { protos: Some(vec![Proto::Udp]), netns: Some(vec![7]), ..Limits::default() };
+    let rows = |recorded| Request::Rows { wanted: wanted.clone(), recorded };
     rows(true).encode(&mut out);
     let body = next_frame(&mut out, MAX_REQUEST).unwrap().unwrap();
     assert_eq!(Request::decode(body.slice(..body.len() - 1)), Ok(rows(false)));
@@ -220,26 +215,35 @@ fn requests_are_as_short_whatever_they_name() {
         request.encode(&mut out);
         out.len()
     };
-    let rows = |protos| Request::Rows { wanted: RowsWanted { protos, peer: None }, netns: None, recorded: false };
+    let of = |protos| Limits { protos: Some(protos), ..Limits::default() };
+    let rows = |protos| Request::Rows { wanted: of(protos), recorded: false };
     assert_eq!(length(rows(vec![Proto::Udp; 4000])), length(rows(vec![])));
-    let filter = EventFilter { protos: vec![Proto::Udp; 4000].into_iter().collect(), ..EventFilter::default() };
-    assert_eq!(length(Request::Events(filter)), length(Request::Events(EventFilter::default())));
+    assert_eq!(length(Request::Events(of(vec![Proto::Udp; 4000]))), length(Request::Events(Limits::default())));
 }
 
 #[test]
-fn filters() {
-    let mut filter = EventFilter { lport: Some(1), ..EventFilter::default() };
+fn what_is_asked_for_is_all_that_passes() {
+    let over_the_wire = |limits: &Limits| {
+        let mut out = BytesMut::new();
+        Request::Events(limits.clone()).encode(&mut out);
+        match Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()) {
+            Ok(Request::Events(limits)) => limits,
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut limits = Limits { lports: Some(Ports::one(1)), ..Limits::default() };
     let mut opened = event(EventKind::Open);
-    assert!(EventFilter::default().passes(&opened));
-    assert!(!filter.passes(&opened));
+    assert!(over_the_wire(&Limits::default()).passes(&opened));
+    assert!(!over_the_wire(&limits).passes(&opened));
     opened.local = Some(EventEnd { addr: [1, 1, 1, 1].into(), port: Some(1) });
-    assert!(filter.passes(&opened));
-    filter.events = [EventName::State, EventName::Close].into_iter().collect();
-    assert!(!filter.passes(&opened), "only others are wanted");
-    filter.events = EventName::ALL.into_iter().collect();
-    assert!(filter.passes(&opened));
-    filter.states = [TcpState::Listen].into_iter().collect();
-    assert!(!filter.passes(&opened), "open enters no state");
+    assert!(over_the_wire(&limits).passes(&opened));
+    limits.kinds = Some(Kinds::STATE.or(Kinds::CLOSE));
+    assert!(!over_the_wire(&limits).passes(&opened), "only others are wanted");
+    limits.kinds = Some(Kinds::ALL);
+    assert!(over_the_wire(&limits).passes(&opened));
+    limits.kinds = Some(Kinds::STATE);
+    limits.entered = Some([TcpState::Listen].into_iter().collect());
+    assert!(!over_the_wire(&limits).passes(&opened), "open enters no state");
 }
 
 proptest! {

@@ -1,23 +1,30 @@
 //! Runs the classic request: which views, in which order, how often, and what each one's outcome means.
 
+pub(super) mod asked;
 mod groups;
 mod interfaces;
-pub mod internet;
+pub(super) mod internet;
 mod masquerade;
 mod packet_radio;
 mod packet_routes;
+mod plan;
+pub(super) mod round;
 mod route;
 pub(super) mod rows;
-pub mod selected;
-pub(super) mod session;
+pub(super) mod selected;
+pub(super) mod sources;
+pub(super) mod spaces;
 mod statistics;
 mod unix;
 
 use crate::cli::classic::{Filter, Options, View};
 use crate::stdio::waiting::WaitNote;
-use crate::stdio::{Written, complain};
+use crate::stdio::{Written, complain, screen};
+use asked::AskedFor;
+use round::Round;
 use selected::Selected;
-use session::Session;
+use selected::taken::Taken;
+use sources::Sources;
 use std::time::Duration;
 
 /// Exit code of a wrong command line, as netstat has it.
@@ -51,7 +58,9 @@ fn views(options: &Options) -> Written<u8> {
             return Ok(USAGE);
         }
     };
-    let mut session = Session::new(options, selected);
+    let asked = AskedFor::new(options, selected);
+    let mut sources = Sources::new(&asked);
+    let (mut taken, mut round) = (Taken::new(&asked.selected), Round::first());
     let what = match () {
         () if options.all_netns => "the sockets of every network namespace",
         () if options.numeric.hosts => "the kernel's tables",
@@ -61,53 +70,79 @@ fn views(options: &Options) -> Written<u8> {
     let _waiting = (!options.continuous).then(|| WaitNote::for_(what));
     loop {
         let code = match options.view() {
-            View::Masquerade => masquerade::print(&mut session)?,
-            View::Statistics => statistics::print(&mut session)?,
-            View::Routes => route::print(&mut session)?,
-            View::Interfaces => interfaces::print(&mut session)?,
-            View::Tables => {
-                let code = tables(&mut session)?;
-                session.end_selected();
-                if session.round == 0 && options.verbose {
-                    for fall in session.source.falls() {
-                        session.note(&format!("{fall}; the kernel was asked in another way"))?;
-                    }
-                }
-                if session.round == 0 && options.filter() == Filter::Connected && session.selected.is_in_vain() {
-                    session.note("no socket with a peer is selected; with -a those without are listed, too")?;
-                }
-                code
-            }
+            View::Masquerade => masquerade::print(&mut round)?,
+            View::Statistics => statistics::print(&asked, &mut round)?,
+            View::Routes => route::print(&asked, &mut sources.names, &mut round)?,
+            View::Interfaces => interfaces::print(&asked, &mut round)?,
+            View::Tables => sockets(&asked, &mut sources, &mut taken, &mut round)?,
         };
-        session.out.flush()?;
+        round.flush()?;
         // netstat says its counters once, -c or not.
         if code != 0 || !options.continuous || options.view() == View::Statistics {
             return Ok(code);
         }
         std::thread::sleep(PAUSE);
-        session.next_round();
+        sources.next_round();
+        round.next();
     }
 }
 
-/// A view over one session: prints itself and returns 0, or the exit code that ends the run.
-type PrintTable = fn(&mut Session<'_>) -> Written<u8>;
+/// The tables of sockets and groups, and what is to be said below them.
+fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+    let code = tables(asked, sources, taken, round)?;
+    taken.end(round.bytes(), screen::width().map(usize::from));
+    if asked.options.verbose {
+        for fall in sources.source.falls() {
+            round.note_at_first(&format!("{fall}; the kernel was asked in another way"))?;
+        }
+    }
+    if asked.options.filter() == Filter::Connected && taken.is_in_vain() {
+        round.note_at_first("no socket with a peer is selected; with -a those without are listed, too")?;
+    }
+    Ok(code)
+}
 
-/// The tables of sockets and groups in netstat's order, up to the first that fails. Each decides by
-/// [`Session::tables`] whether it is wanted.
-fn tables(session: &mut Session<'_>) -> Written<u8> {
-    const ORDER: [PrintTable; 9] = [
-        internet::print,
-        groups::print,
-        unix::print,
-        packet_radio::ipx,
-        packet_radio::ax25,
-        packet_radio::x25,
-        packet_radio::netrom,
-        packet_radio::rose,
-        unsupported,
-    ];
-    for print in ORDER {
-        let code = print(session)?;
+/// A table of sockets or groups. Each is printed where [`AskedFor::tables`] wants it.
+#[derive(Clone, Copy)]
+enum Table {
+    Internet,
+    Groups,
+    Unix,
+    Ipx,
+    Ax25,
+    X25,
+    Netrom,
+    Rose,
+    Unsupported,
+}
+
+/// netstat's order.
+const ORDER: [Table; 9] = [
+    Table::Internet,
+    Table::Groups,
+    Table::Unix,
+    Table::Ipx,
+    Table::Ax25,
+    Table::X25,
+    Table::Netrom,
+    Table::Rose,
+    Table::Unsupported,
+];
+
+/// The tables up to the first that fails; returns 0, or the exit code of that one.
+fn tables(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+    for table in ORDER {
+        let code = match table {
+            Table::Internet => internet::print(asked, sources, taken, round)?,
+            Table::Groups => groups::print(asked, &mut sources.names, round)?,
+            Table::Unix => unix::print(asked, sources, taken, round)?,
+            Table::Ipx => packet_radio::ipx(asked, &mut sources.names, round)?,
+            Table::Ax25 => packet_radio::ax25(asked, round)?,
+            Table::X25 => packet_radio::x25(asked, round)?,
+            Table::Netrom => packet_radio::netrom(asked, round)?,
+            Table::Rose => packet_radio::rose(asked, round)?,
+            Table::Unsupported => unsupported(asked, round)?,
+        };
         if code != 0 {
             return Ok(code);
         }
@@ -116,14 +151,14 @@ fn tables(session: &mut Session<'_>) -> Written<u8> {
 }
 
 /// The families that were asked for and that no build or no kernel of today lists; last, as in netstat.
-fn unsupported(session: &mut Session<'_>) -> Written<u8> {
-    if let Some(family) = session.tables.tableless {
+fn unsupported(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    if let Some(family) = asked.tables.tableless {
         let name = family.name().to_ascii_uppercase();
-        session.out.note(format!("netstat: no support for `AF {name}' on this system.\n").as_bytes())?;
+        round.say(format!("netstat: no support for `AF {name}' on this system.\n").as_bytes())?;
         return Ok(1);
     }
-    if session.tables.bluetooth {
-        session.out.note(
+    if asked.tables.bluetooth {
+        round.say(
             b"netstat: feature `AF BLUETOOTH' not supported.\n\
               Please recompile `net-tools' with newer kernel source or full configuration.\n",
         )?;

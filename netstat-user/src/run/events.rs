@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     forgotten::Forgotten,
     hint,
-    printing::{Chosen, Printer},
+    printing::{Chosen, Printer, kinds},
     ready::{LOST, report},
 };
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     daemon::privileges,
     field::schema::of_columns,
     kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted},
-    model::{EventName, Limits, limits::Kinds},
     owner::Owners,
     proc::seed,
     stdio::{
@@ -162,16 +161,9 @@ fn wanted(options: &Options, chosen: &Chosen) -> Wanted {
         forced: forced.map(|variant| (Hook::State, variant)).into_iter().collect(),
         ring_bytes: options.buffer,
         remember: options.remember,
-        limits: limits(options).and(chosen.limits.clone()),
+        limits: kinds(options).and(chosen.limits.clone()),
         debug: options.debug,
     }
-}
-
-/// Which kinds of events the options let pass.
-fn limits(options: &Options) -> Limits {
-    let wanted = EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(Kinds::from);
-    let kinds = wanted.fold(Kinds::NONE, Kinds::or);
-    Limits { kinds: Some(kinds).filter(|&kinds| kinds != Kinds::ALL), ..Limits::default() }
 }
 
 /// Why the stream ends.

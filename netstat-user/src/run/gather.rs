@@ -9,14 +9,14 @@ mod workloads;
 pub use infos::Infos;
 pub use workloads::Followed;
 
-use super::classic::session::Session;
-use crate::cli::agent::SOCKET;
+use super::classic::asked::AskedFor;
+use super::classic::round::Round;
+use super::classic::sources::Sources;
 use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
 use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow};
 use crate::stdio::Written;
-use std::path::Path;
 
 /// The rows of a table that is listed, as far as they matter here.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +32,8 @@ pub struct ListedTable<'a> {
 }
 
 /// Ids and paths of cgroups that were removed, from the agent if it saw them.
-fn removed(session: &Session<'_>, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
-    let path = match &session.options.agent {
-        AgentChoice::Never => return Vec::new(),
-        AgentChoice::Auto => Path::new(SOCKET),
-        AgentChoice::At(path) => path,
-    };
-    client::cgroups(path, ids)
+fn removed(agent: &AgentChoice, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
+    agent.path().map_or_else(Vec::new, |path| client::cgroups(path, ids))
 }
 
 /// What was gathered for a table.
@@ -48,19 +43,21 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Gathers for Internet sockets what is needed; `owners` are those of the rows.
+    /// Gathers for Internet sockets what is asked for; `owners` are those of the rows.
     ///
     /// # Errors
     /// A failure to write to standard output.
     pub fn inet(
-        session: &mut Session<'_>,
-        need: Need,
+        asked: &AskedFor<'_>,
         listed: &[ListedTable<'_>],
         owners: &SocketHolders,
+        sources: &mut Sources,
+        round: &mut Round,
     ) -> Written<Self> {
+        let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
-            let mut workloads = workloads::Workloads::new(&session.proc);
+            let mut workloads = workloads::Workloads::new(&asked.proc);
             owners.holders().for_each(|holder| workloads.look_up(holder.pid));
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
@@ -68,37 +65,44 @@ impl Gathered {
             owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
             let missing = workloads.missing();
             if !missing.is_empty() {
-                workloads.learn(removed(session, &missing));
+                workloads.learn(removed(&asked.options.agent, &missing));
                 owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
             }
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {
-            providers.push(Box::new(peers::InetPeers::gather(session, need, listed)?));
+            providers.push(Box::new(peers::InetPeers::gather(asked, need, listed, sources, round)?));
         }
         if need.meets(Need::AGES) {
-            providers.push(Box::new(ages::Ages::gather(session)?));
+            providers.push(Box::new(ages::Ages::gather(asked, round)?));
         }
         if need.meets(Need::INFO.or(Need::DIAG).or(Need::BINDING)) {
             let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
-            providers.push(Box::new(Infos::gather(session, need, rows)?));
+            providers.push(Box::new(Infos::gather(asked, need, rows, round)?));
         }
         Ok(Self { providers })
     }
 
-    /// Gathers for UNIX sockets what is needed; `inodes` are those of the rows, `owners` theirs.
+    /// Gathers for UNIX sockets what is asked for; `inodes` are those of the rows, `owners` theirs.
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn unix(session: &mut Session<'_>, need: Need, inodes: &[u64], owners: &SocketHolders) -> Written<Self> {
+    pub fn unix(
+        asked: &AskedFor<'_>,
+        inodes: &[u64],
+        owners: &SocketHolders,
+        sources: &mut Sources,
+        round: &mut Round,
+    ) -> Written<Self> {
+        let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
-            let mut workloads = workloads::Workloads::new(&session.proc);
+            let mut workloads = workloads::Workloads::new(&asked.proc);
             owners.holders().for_each(|holder| workloads.look_up(holder.pid));
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {
-            providers.push(Box::new(peers::UnixPeers::gather(session, need, inodes)?));
+            providers.push(Box::new(peers::UnixPeers::gather(asked, need, inodes, sources, round)?));
         }
         Ok(Self { providers })
     }

@@ -1,8 +1,11 @@
 //! `kill`: closes the sockets that an expression selects.
 
+use super::classic::asked::AskedFor;
 use super::classic::internet;
+use super::classic::round::Round;
 use super::classic::selected::Selected;
-use super::classic::session::Session;
+use super::classic::sources::Sources;
+use super::classic::spaces::spaces;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::kill::Options;
 use crate::diag::Channel;
@@ -50,9 +53,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         );
         return Ok(2);
     }
-    let mut session = Session::new(&tables, selected);
-    let (rows, owners) = internet::matching(&mut session)?;
-    session.out.flush()?;
+    let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
+    let (rows, owners) = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    round.flush()?;
     let mut report = Report { out: Vec::new(), json: options.json, owners: &owners };
     if rows.is_empty() {
         complain("no socket matches");
@@ -80,7 +83,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             return Ok(1);
         }
     }
-    let ends = close(&mut session, &rows)?;
+    let ends = close(&asked, &rows, &mut round)?;
     let mut failed = 0;
     for (row, end) in rows.iter().zip(&ends) {
         failed += usize::from(end.error.is_some());
@@ -159,18 +162,17 @@ impl From<Destroyed> for End {
 }
 
 /// Closes the sockets, each in its namespace; what became of each, in their order.
-fn close(session: &mut Session<'_>, rows: &[SocketRow]) -> Written<Vec<End>> {
-    let own = netns::own(&session.proc).ok();
+fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<End>> {
+    let own = netns::own(&asked.proc).ok();
     let mut ends = vec![End::failed("its network namespace cannot be entered"); rows.len()];
-    let proc = session.proc.clone();
-    for space in session.spaces()? {
+    for space in spaces(asked, round)? {
         let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
         let here: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].netns.or(own) == inode).collect();
         if here.is_empty() {
             continue;
         }
         let within = |root: &std::path::Path| {
-            netns::inside(&proc, root, || close_here(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>()))
+            netns::inside(&asked.proc, root, || close_here(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>()))
         };
         match space.within(within).and_then(|inside| inside) {
             Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),

@@ -9,14 +9,13 @@ use crate::cli::select::WrongName;
 use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
 use crate::filter::Predicate;
 use crate::life::Lives;
-use crate::model::limits::Limits;
-use crate::model::{Event, SocketEvent};
+use crate::model::limits::Kinds;
+use crate::model::{Event, EventName, Limits, SocketEvent};
 use crate::proc::netns::{NAMES, NamespaceNames};
 use crate::stdio::screen;
 use crate::sys::resolver;
-use crate::view::columns::{ColumnTable, Kept, Shape, cells};
+use crate::view::columns::{self, ColumnTable, CountStyle, Kept, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
-use crate::view::json::Object;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -45,6 +44,13 @@ impl Chosen {
         let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
         Ok(Self { predicate: Some(predicate), limits })
     }
+}
+
+/// Which kinds of events the options let pass.
+pub fn kinds(options: &Options) -> Limits {
+    let wanted = EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(Kinds::from);
+    let kinds = wanted.fold(Kinds::NONE, Kinds::or);
+    Limits { kinds: Some(kinds).filter(|&kinds| kinds != Kinds::ALL), ..Limits::default() }
 }
 
 /// Whether no network namespace ever has this number. One that no process is in, and that has no name, may be there all the same:
@@ -232,27 +238,10 @@ impl<'a> Printer<'a> {
             counts.iter().map(|(values, count)| (values, *count)).collect();
         lines.sort_by(|(values, count), (others, other)| other.cmp(count).then_with(|| values.cmp(others)));
         let kept = |values: &[Value<'static>]| Kept(fields.iter().copied().zip(values.iter().cloned()).collect());
-        let columns = &self.options.selection.count_by;
-        if self.options.json {
-            let shape = Shape::new(columns);
-            for (values, count) in lines {
-                let mut object = Object::begin(out);
-                object.number("count", count);
-                shape.fill(&mut object, &kept(values));
-                object.end();
-            }
-            return;
-        }
-        let row = |(values, count): &(&Vec<Value<'static>>, u64)| {
-            let mut row = vec![count.to_string().into_bytes()];
-            row.extend(cells(columns, &kept(values)));
-            row
-        };
-        let rows: Vec<Vec<Vec<u8>>> = lines.iter().map(row).collect();
-        let mut table = ColumnTable::counted(columns, screen::is_coloured(self.options.color));
-        rows.iter().for_each(|row| table.widen(row));
-        table.heading(out);
-        rows.iter().for_each(|row| table.row(out, row));
+        let lines = lines.into_iter().map(|(values, count)| (kept(values), count));
+        let style =
+            CountStyle { json: self.options.json, coloured: screen::is_coloured(self.options.color), terminal: None };
+        columns::counts(out, &self.options.selection.count_by, lines, style);
     }
 
     /// Appends the counts so far, where a second has passed on a terminal.

@@ -2,15 +2,15 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::failure::Failure;
-use super::printing::{Chosen, Printer};
+use super::printing::{Chosen, Printer, kinds};
 use super::ready::{LOST, outside};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
 use crate::kernel;
+use crate::model::Limits;
 use crate::model::limits::Kinds;
-use crate::model::{EventName, TcpState};
-use crate::query::{Answer, CoverageRows, EventFilter, Request};
+use crate::query::{Answer, CoverageRows, Request};
 use crate::stdio::streaming::{Asked, Output, Stop};
 use crate::stdio::{Written, complain};
 use crate::sys;
@@ -35,7 +35,7 @@ pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
         }
         None => Path::new(SOCKET),
     };
-    match Asking::new(path, &Request::Events(filter(options, chosen))) {
+    match Asking::new(path, &Request::Events(limits(options, chosen))) {
         Ok(asking) => {
             let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(follow(options, chosen, path, asking));
@@ -57,23 +57,19 @@ pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
     }
 }
 
-/// What the agent may leave out; what is wanted is decided once more when it arrives.
-fn filter(options: &Options, chosen: &Chosen) -> EventFilter {
-    let every = EventName::ALL.into_iter().all(|event| options.wants(event));
-    let events = EventName::ALL.into_iter().filter(|&event| !every && options.wants(event));
-    let limits = &chosen.limits;
-    let transitions = limits.kinds == Some(Kinds::STATE);
-    let entered = limits.entered.filter(|_| transitions);
-    EventFilter {
-        events: events.collect(),
-        protos: limits.protos.iter().flatten().copied().collect(),
-        states: TcpState::ALL.into_iter().filter(|&state| entered.is_some_and(|states| states.has(state))).collect(),
-        netns: match limits.netns.as_deref() {
-            Some(&[only]) => Some(only),
-            _ => None,
-        },
-        ..EventFilter::default()
-    }
+/// What the agent may leave out; what is wanted is decided once more when it arrives. Containers are learned from whatever event of a process
+/// comes first: of what the expression limits, no more is left out here than protocols, namespaces and, among transitions, states.
+fn limits(options: &Options, chosen: &Chosen) -> Limits {
+    let chosen = &chosen.limits;
+    let transitions = chosen.kinds.filter(|&kinds| kinds == Kinds::STATE && chosen.entered.is_some());
+    let limits = Limits {
+        kinds: transitions,
+        entered: chosen.entered.filter(|_| transitions.is_some()),
+        protos: chosen.protos.clone(),
+        netns: chosen.netns.clone(),
+        ..Limits::default()
+    };
+    kinds(options).and(limits)
 }
 
 /// How the stream ended.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Comm, Endpoint, EventEnd, Grade, Timer};
+use crate::model::{Comm, Endpoint, EventEnd, Grade};
 
 mod bounds;
 mod orders;
@@ -39,19 +39,8 @@ fn row(id: u16, proto: Proto, state: TcpState, inode: u64) -> SocketRow {
     let listens = state == TcpState::Listen || !proto.is_tcp();
     let endpoint = |end: EventEnd| Endpoint { addr: end.addr, port: end.port.unwrap() };
     let nobody = Endpoint { addr: [0, 0, 0, 0].into(), port: 0 };
-    SocketRow {
-        proto,
-        local: endpoint(end(1, 1000 + id)),
-        remote: if listens { nobody } else { endpoint(end(2, 80)) },
-        state: state as u8,
-        recv_q: 0,
-        send_q: 0,
-        uid: 0,
-        inode,
-        timer: Timer::default(),
-        cookie: None,
-        netns: Some(1),
-    }
+    let remote = if listens { nobody } else { endpoint(end(2, 80)) };
+    SocketRow { inode, netns: Some(1), ..SocketRow::bare(proto, endpoint(end(1, 1000 + id)), remote, state as u8) }
 }
 
 fn owner(pid: u32) -> Option<Owner> {

@@ -1,8 +1,10 @@
 //! Rows and events as the columns that were asked for.
 
+mod counts;
 mod json;
 mod text;
 
+pub use counts::{CountStyle, counts};
 pub use json::Shape;
 pub use text::{Cells, ColumnTable, cells};
 

@@ -162,26 +162,13 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timer;
 
     const ESTABLISHED: TcpState = TcpState::Established;
 
     /// A row of `proto`, with ends as `addr port`.
     fn row(proto: Proto, local: (&str, u16), remote: (&str, u16), state: TcpState, inode: u64) -> SocketRow {
         let end = |(addr, port): (&str, u16)| Endpoint { addr: addr.parse().unwrap(), port };
-        SocketRow {
-            proto,
-            local: end(local),
-            remote: end(remote),
-            state: state as u8,
-            recv_q: 0,
-            send_q: 0,
-            uid: 0,
-            inode,
-            timer: Timer::default(),
-            cookie: None,
-            netns: None,
-        }
+        SocketRow { inode, ..SocketRow::bare(proto, end(local), end(remote), state as u8) }
     }
 
     fn tcp(local: (&str, u16), remote: (&str, u16), inode: u64) -> SocketRow {

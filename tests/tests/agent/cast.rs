@@ -4,7 +4,9 @@ use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
-use netstat_user::query::{Answer, EventFilter, Place, Request};
+use netstat_user::model::Limits;
+use netstat_user::model::limits::Ports;
+use netstat_user::query::{Answer, Place, Request};
 use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
 use std::io::{IoSliceMut, Read, Write};
@@ -126,9 +128,9 @@ fn impostor(path: &str) {
             let mut out = BytesMut::new();
             let inode = |name| std::fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |ns| ns.ino());
             Answer::Begin(Place { pidns: inode("pid"), userns: inode("user") }).encode(&mut out);
-            if let Ok(Request::Rows { wanted, netns, .. }) = Request::decode(body.into()) {
-                Answer::Namespace { netns: netns.unwrap_or(0), name: None }.encode(&mut out);
-                wanted.protos.iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
+            if let Ok(Request::Rows { wanted, .. }) = Request::decode(body.into()) {
+                Answer::Namespace { netns: wanted.only_netns().unwrap_or(0), name: None }.encode(&mut out);
+                wanted.tables().iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
             }
             Answer::End.encode(&mut out);
             let _ = stream.write_all(&out);
@@ -157,7 +159,7 @@ fn besiege(path: &str, readers: u16) {
     let mut inside = Vec::new();
     let mut refused = 0;
     for number in 0..readers {
-        let filter = EventFilter { port: (number % 2 == 0).then_some(number), ..EventFilter::default() };
+        let filter = Limits { ports: (number % 2 == 0).then(|| Ports::one(number)), ..Limits::default() };
         let Ok(stream) = UnixStream::connect(path) else { continue };
         match crate::agent::Reader::new(stream, &Request::Events(filter)).and_then(|mut reader| {
             let first = reader.next()?;
@@ -188,8 +190,10 @@ fn look(path: &str, other: u32) {
         _ => None,
     });
     let foreign_links = links.flatten().filter(|link| !is_mine(link.pid)).count();
-    let wanted = netstat_user::model::RowsWanted { protos: netstat_user::model::Proto::ALL.to_vec(), peer: None };
-    let rows = |netns| ask(path, &Request::Rows { wanted: wanted.clone(), netns, recorded: true });
+    let rows = |netns: Option<u32>| {
+        let wanted = Limits { netns: netns.map(|netns| vec![netns]), ..Limits::default() };
+        ask(path, &Request::Rows { wanted, recorded: true })
+    };
     let spaces = rows(None).into_iter().filter_map(|answer| match answer {
         Answer::Namespace { netns, .. } => Some(netns),
         _ => None,

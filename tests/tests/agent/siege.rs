@@ -6,7 +6,8 @@ use bytes::BytesMut;
 use netstat_tests::command::End;
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::{count, patience};
-use netstat_user::query::{Answer, EventFilter, Request};
+use netstat_user::model::Limits;
+use netstat_user::query::{Answer, Request};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -23,7 +24,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn subscribe(agent: &Agent, netns: u64) -> Reader {
-    let filter = EventFilter { netns: Some(u32::try_from(netns).unwrap()), ..EventFilter::default() };
+    let filter = Limits { netns: Some(vec![u32::try_from(netns).unwrap()]), ..Limits::default() };
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(filter)).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     reader

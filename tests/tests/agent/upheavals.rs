@@ -8,8 +8,9 @@ use netstat_tests::truth::event::{self, Event, Kind, Line};
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::{self, count, patience};
 use netstat_tests::truth::tracer::{Outcome, Tracer};
+use netstat_user::model::Limits;
 use netstat_user::model::{EventEnd, SocketEvent};
-use netstat_user::query::{Answer, EventFilter, Request};
+use netstat_user::query::{Answer, Request};
 use netstat_user::table::{Retention, Table};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -84,7 +85,7 @@ fn events_alone_make_the_same_table() -> Done {
     let agent = Agent::start(&[]);
     let netns = u32::try_from(place.netns).unwrap();
     // Of every namespace, to show what was reported if something is wrong.
-    let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(EventFilter::default())).unwrap();
+    let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(Limits::default())).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     let copy = Mutex::new(Table::new(Retention { recent_ns: 0, recent_count: 0 }));
     let seen = Mutex::new(Vec::new());

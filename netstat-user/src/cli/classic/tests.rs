@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 fn run(line: &str) -> Result<Request, Refusal> {
     let argv: Vec<OsString> = std::iter::once("netstat").chain(line.split_whitespace()).map(Into::into).collect();

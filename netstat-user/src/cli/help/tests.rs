@@ -69,19 +69,8 @@ fn help_and_man_list_every_option_and_every_field() {
 #[test]
 fn the_glossary_has_every_word() {
     use crate::model::{CloseReason, Grade, TcpState};
-    let reasons = [
-        CloseReason::Closed,
-        CloseReason::ResetReceived,
-        CloseReason::ResetSent,
-        CloseReason::Refused,
-        CloseReason::TimedOut,
-        CloseReason::Unreachable,
-        CloseReason::Abandoned,
-        CloseReason::Unknown,
-    ];
-    let grades = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
     let words = TcpState::ALL.map(TcpState::name).into_iter();
-    for word in words.chain(reasons.map(CloseReason::name)).chain(grades.map(Grade::name)) {
+    for word in words.chain(CloseReason::ALL.map(CloseReason::name)).chain(Grade::ALL.map(Grade::name)) {
         assert!(GLOSSARY.iter().any(|(term, _)| *term == word), "{word}");
     }
     for page in [classic::page(), pages().into_iter().find(|(name, _)| *name == "events").unwrap().1] {

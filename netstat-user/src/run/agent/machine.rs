@@ -2,7 +2,7 @@
 
 use crate::agent::{Lists, Lookup, Own, Peer, Spaces};
 use crate::kernel;
-use crate::model::{Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, TcpState};
+use crate::model::{Check, Comm, EventEnd, Limits, NamespaceTables, ProtoTable, SocketRow, TcpState};
 use crate::owner::Owners;
 use crate::proc::cgroup::Ids;
 use crate::proc::tenure::Tenures;
@@ -105,8 +105,8 @@ impl Machine {
 impl Lists for Machine {
     fn list(&self) -> Lookup {
         let mut scan = self.kernel.holders();
-        let wanted = RowsWanted { protos: Proto::ALL.to_vec(), peer: None };
-        let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
+        let wanted = Limits::default();
+        let mut listing = Listing { protos: wanted.tables().to_vec(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
         let namespaces = self.namespaces();
         self.note(&namespaces);
@@ -148,7 +148,7 @@ impl Lists for Machine {
         self.checks.iter().cloned().chain([self.kernel.check()]).collect()
     }
 
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
         let namespaces = match *spaces {
             Spaces::One(inode, peer) => vec![self.namespace(inode, peer)?],
             Spaces::All => self.namespaces(),

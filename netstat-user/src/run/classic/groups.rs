@@ -1,8 +1,9 @@
 //! The `groups` view.
 
+use super::asked::AskedFor;
+use super::round::Round;
 use super::route::host;
-use super::session::Session;
-use crate::names::WantedNames;
+use crate::names::{Names, WantedNames};
 use crate::proc::{igmp, whole};
 use crate::stdio::Written;
 use crate::view::groups;
@@ -11,55 +12,50 @@ use crate::view::groups;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> Written<u8> {
-    if !session.tables.groups {
+pub fn print(asked: &AskedFor<'_>, names: &mut Names, round: &mut Round) -> Written<u8> {
+    if !asked.tables.groups {
         return Ok(0);
     }
-    if !session.options.json {
-        groups::heading(session.out.bytes(), &session.lang);
+    if !asked.options.json {
+        groups::heading(round.bytes(), &asked.lang);
     }
     let mut listed = Vec::new();
     let mut code = 0;
-    if session.tables.v4 {
-        match whole(&session.proc.join("net/igmp")) {
-            Ok(text) => take(session, &mut listed, igmp::v4(&text), "igmp")?,
+    if asked.tables.v4 {
+        match whole(&asked.proc.join("net/igmp")) {
+            Ok(text) => take(round, &mut listed, igmp::v4(&text), "igmp")?,
             Err(_) => {
-                session.out.note(b"netstat: no support for `AF INET (igmp)' on this system.\n")?;
+                round.say(b"netstat: no support for `AF INET (igmp)' on this system.\n")?;
                 code = 1;
             }
         }
     }
     // A kernel without IPv6 has no groups of it; that is no failure, in netstat neither.
-    if session.tables.v6
-        && let Ok(text) = whole(&session.proc.join("net/igmp6"))
+    if asked.tables.v6
+        && let Ok(text) = whole(&asked.proc.join("net/igmp6"))
     {
-        take(session, &mut listed, igmp::v6(&text), "igmp6")?;
+        take(round, &mut listed, igmp::v6(&text), "igmp6")?;
     }
-    if !session.options.numeric.hosts && !session.options.json {
+    if !asked.options.numeric.hosts && !asked.options.json {
         let hosts = listed.iter().map(|group| group.group).filter(|group| !group.is_unspecified()).collect();
-        session.names.look_up(WantedNames { hosts, ..WantedNames::default() });
+        names.look_up(WantedNames { hosts, ..WantedNames::default() });
     }
     for group in &listed {
-        if session.options.json {
-            groups::json(session.out.bytes(), group);
+        if asked.options.json {
+            groups::json(round.bytes(), group);
         } else {
-            let name = host(session, group.group);
-            groups::row(session.out.bytes(), group, &name);
+            let name = host(asked, names, group.group);
+            groups::row(round.bytes(), group, &name);
         }
     }
     Ok(code)
 }
 
 /// Adds what a file holds to `listed`, and says where it could not be read.
-fn take(
-    session: &mut Session<'_>,
-    listed: &mut Vec<crate::model::net::Group>,
-    read: igmp::Groups,
-    file: &str,
-) -> Written<()> {
+fn take(round: &mut Round, listed: &mut Vec<crate::model::net::Group>, read: igmp::Groups, file: &str) -> Written<()> {
     listed.extend(read.groups);
     if let Some(line) = read.bogus {
-        session.out.note(format!("warning, got bogus {file} line {line}.\n").as_bytes())?;
+        round.say(format!("warning, got bogus {file} line {line}.\n").as_bytes())?;
     }
     Ok(())
 }

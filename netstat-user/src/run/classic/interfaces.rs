@@ -1,6 +1,7 @@
 //! The `interfaces` view.
 
-use super::session::{Session, reason};
+use super::asked::{AskedFor, reason};
+use super::round::Round;
 use crate::proc::dev;
 use crate::stdio::Written;
 use crate::view::interfaces::{block, heading, json, row, title};
@@ -9,37 +10,37 @@ use crate::view::interfaces::{block, heading, json, row, title};
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> Written<u8> {
-    let options = session.options;
-    let found = match dev::read(&session.proc, options.all) {
+pub fn print(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let options = asked.options;
+    let found = match dev::read(&asked.proc, options.all) {
         Ok(found) => found,
         Err(error) => {
-            let text = session.lang.fill("warning: no inet socket available: %s\n", &[&error]);
-            session.out.note(&text)?;
+            let text = asked.lang.fill("warning: no inet socket available: %s\n", &[&error]);
+            round.say(&text)?;
             return Ok(1);
         }
     };
     if !options.json {
         // The title stands once, however often `-c` repeats the table.
-        if session.round == 0 {
-            title(session.out.bytes(), &session.lang);
+        if round.is_first() {
+            title(round.bytes(), &asked.lang);
         }
         if options.extend == 0 {
-            heading(session.out.bytes(), &session.lang);
+            heading(round.bytes(), &asked.lang);
         }
     }
     if let Some(error) = found.limited {
-        let note = session.lang.fill(
+        let note = asked.lang.fill(
             "Warning: cannot open %s (%s). Limited output.\n",
-            &[&session.proc.join("net/dev").display(), &reason(&error)],
+            &[&asked.proc.join("net/dev").display(), &reason(&error)],
         );
-        session.out.note(&note)?;
+        round.say(&note)?;
     }
     for interface in &found.interfaces {
         match options.json {
-            true => json(session.out.bytes(), interface),
-            false if options.extend == 0 => row(session.out.bytes(), interface, &session.lang),
-            false => block(session.out.bytes(), interface, &session.lang),
+            true => json(round.bytes(), interface),
+            false if options.extend == 0 => row(round.bytes(), interface, &asked.lang),
+            false => block(round.bytes(), interface, &asked.lang),
         }
     }
     Ok(0)

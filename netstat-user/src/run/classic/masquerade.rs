@@ -1,13 +1,13 @@
 //! The `masquerade` view: /proc/net/ip_masquerade went with Linux 2.4, whose connection tracking replaced it.
 
-use super::session::Session;
+use super::round::Round;
 use crate::stdio::Written;
 
 /// Says that the kernel has no such table; returns the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> Written<u8> {
-    session.out.note(b"netstat: no support for `ip_masquerade' on this system.\n")?;
+pub fn print(round: &mut Round) -> Written<u8> {
+    round.say(b"netstat: no support for `ip_masquerade' on this system.\n")?;
     Ok(1)
 }

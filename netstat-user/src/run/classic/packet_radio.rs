@@ -1,8 +1,9 @@
 //! The tables of the families beside Internet and UNIX: IPX, AX.25, X.25, NET/ROM and ROSE.
 
-use super::session::Session;
+use super::asked::AskedFor;
+use super::round::Round;
 use crate::cli::classic::{Filter, Want};
-use crate::names::WantedNames;
+use crate::names::{Names, WantedNames};
 use crate::proc::packet_radio::{self as reader, Bogus, PacketTable};
 use crate::stdio::Written;
 use crate::view::packet_radio as view;
@@ -11,27 +12,28 @@ use crate::view::packet_radio as view;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, PacketTable::Ipx, session.tables.ipx)? {
+pub fn ipx(asked: &AskedFor<'_>, names: &mut Names, round: &mut Round) -> Written<u8> {
+    let table = match read(asked, round, PacketTable::Ipx, asked.tables.ipx)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
     let rows: Vec<_> = reader::ipx(&table).collect();
-    let (json, extended) = (session.options.json, session.options.extend > 0);
-    if (json || extended) && !session.options.numeric.users {
+    let (json, extended) = (asked.options.json, asked.options.extend > 0);
+    if (json || extended) && !asked.options.numeric.users {
         let users = rows.iter().flatten().map(|row| row.uid).collect();
-        session.names.look_up(WantedNames { users, ..WantedNames::default() });
+        names.look_up(WantedNames { users, ..WantedNames::default() });
     }
     if !json {
-        view::ipx_heading(session.out.bytes(), &session.lang, extended);
+        view::ipx_heading(round.bytes(), &asked.lang, extended);
     }
-    print(session, PacketTable::Ipx, rows, |out, session, row| {
-        let name = session.names.labels().users.get(&row.uid).map(Vec::as_slice);
+    let labels = names.labels();
+    print(asked, round, PacketTable::Ipx, rows, |out, row| {
+        let name = labels.users.get(&row.uid).map(Vec::as_slice);
         if json {
             view::ipx_json(out, row, name);
         } else {
             let uid = row.uid.to_string();
-            view::ipx(out, &session.lang, row, extended.then(|| name.unwrap_or(uid.as_bytes())));
+            view::ipx(out, &asked.lang, row, extended.then(|| name.unwrap_or(uid.as_bytes())));
         }
     })
 }
@@ -40,16 +42,16 @@ pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, PacketTable::Ax25, session.tables.ax25)? {
+pub fn ax25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let table = match read(asked, round, PacketTable::Ax25, asked.tables.ax25)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
-    if !session.options.json {
-        view::ax25_heading(session.out.bytes(), &session.lang);
+    if !asked.options.json {
+        view::ax25_heading(round.bytes(), &asked.lang);
     }
-    print(session, PacketTable::Ax25, reader::ax25(&table), |out, session, row| {
-        if session.options.json { view::ax25_json(out, row) } else { view::ax25(out, &session.lang, row) }
+    print(asked, round, PacketTable::Ax25, reader::ax25(&table), |out, row| {
+        if asked.options.json { view::ax25_json(out, row) } else { view::ax25(out, &asked.lang, row) }
     })
 }
 
@@ -57,20 +59,20 @@ pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn x25(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, PacketTable::X25, session.tables.x25)? {
+pub fn x25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let table = match read(asked, round, PacketTable::X25, asked.tables.x25)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
-    if !session.options.json {
-        view::x25_heading(session.out.bytes());
+    if !asked.options.json {
+        view::x25_heading(round.bytes());
     }
-    let all = session.options.filter() == Filter::All;
+    let all = asked.options.filter() == Filter::All;
     // Of today's tables, which are folders, netstat shows nothing; there the address is whole.
-    let cut = session.proc.join(PacketTable::X25.file()).is_file();
+    let cut = asked.proc.join(PacketTable::X25.file()).is_file();
     let rows = reader::x25(&table).filter(|row| all || row.as_ref().is_ok_and(|row| row.lci != 0) || row.is_err());
-    print(session, PacketTable::X25, rows, |out, session, row| {
-        if session.options.json { view::x25_json(out, row) } else { view::x25(out, row, cut) }
+    print(asked, round, PacketTable::X25, rows, |out, row| {
+        if asked.options.json { view::x25_json(out, row) } else { view::x25(out, row, cut) }
     })
 }
 
@@ -78,16 +80,16 @@ pub fn x25(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, PacketTable::Netrom, session.tables.netrom)? {
+pub fn netrom(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let table = match read(asked, round, PacketTable::Netrom, asked.tables.netrom)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
-    if !session.options.json {
-        view::netrom_heading(session.out.bytes(), &session.lang);
+    if !asked.options.json {
+        view::netrom_heading(round.bytes(), &asked.lang);
     }
-    print(session, PacketTable::Netrom, reader::netrom(&table), |out, session, row| {
-        if session.options.json { view::netrom_json(out, row) } else { view::netrom(out, &session.lang, row) }
+    print(asked, round, PacketTable::Netrom, reader::netrom(&table), |out, row| {
+        if asked.options.json { view::netrom_json(out, row) } else { view::netrom(out, &asked.lang, row) }
     })
 }
 
@@ -95,52 +97,52 @@ pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn rose(session: &mut Session<'_>) -> Written<u8> {
-    let table = match read(session, PacketTable::Rose, session.tables.rose)? {
+pub fn rose(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let table = match read(asked, round, PacketTable::Rose, asked.tables.rose)? {
         Ok(table) => table,
         Err(code) => return Ok(code),
     };
-    if !session.options.json {
-        view::rose_heading(session.out.bytes());
+    if !asked.options.json {
+        view::rose_heading(round.bytes());
     }
-    print(session, PacketTable::Rose, reader::rose(&table), |out, session, row| {
-        if session.options.json { view::rose_json(out, row) } else { view::rose(out, &session.lang, row) }
+    print(asked, round, PacketTable::Rose, reader::rose(&table), |out, row| {
+        if asked.options.json { view::rose_json(out, row) } else { view::rose(out, &asked.lang, row) }
     })
 }
 
 /// The table's bytes, or else the exit code: 0 where nothing is wanted of it.
-fn read(session: &mut Session<'_>, table: PacketTable, want: Want) -> Written<Result<Vec<u8>, u8>> {
+fn read(asked: &AskedFor<'_>, round: &mut Round, table: PacketTable, want: Want) -> Written<Result<Vec<u8>, u8>> {
     if want == Want::No {
         return Ok(Err(0));
     }
-    match table.read(&session.proc) {
+    match table.read(&asked.proc) {
         Ok(Some(bytes)) => Ok(Ok(bytes)),
-        Ok(None) => session.no_table(table.name(), want).map(Err),
-        Err(error) => session.unreadable(table.file(), &error).map(Err),
+        Ok(None) => asked.no_table(round, table.name(), want).map(Err),
+        Err(error) => asked.unreadable(round, table.file(), &error).map(Err),
     }
 }
 
 /// Prints rows. A line that is none is said so in its place, as netstat does; beside JSON it is said once.
-fn print<'s, R>(
-    session: &mut Session<'s>,
+fn print<R>(
+    asked: &AskedFor<'_>,
+    round: &mut Round,
     table: PacketTable,
     rows: impl IntoIterator<Item = Result<R, Bogus>>,
-    write: impl Fn(&mut Vec<u8>, &Session<'s>, &R),
+    write: impl Fn(&mut Vec<u8>, &R),
 ) -> Written<u8> {
-    let path = session.proc.join(table.file());
+    let path = asked.proc.join(table.file());
     let path = path.display();
-    let mut out = std::mem::take(session.out.bytes());
+    let out = round.bytes();
     let mut bogus = false;
     for row in rows {
         match row {
-            Ok(row) => write(&mut out, session, &row),
-            Err(Bogus) if session.options.json => bogus = true,
-            Err(Bogus) => view::bogus(&mut out, &session.lang, &path),
+            Ok(row) => write(out, &row),
+            Err(Bogus) if asked.options.json => bogus = true,
+            Err(Bogus) => view::bogus(out, &asked.lang, &path),
         }
     }
-    *session.out.bytes() = out;
     if bogus {
-        session.out.note(&session.lang.fill("Problem reading data from %s\n", &[&path]))?;
+        round.say(&asked.lang.fill("Problem reading data from %s\n", &[&path]))?;
     }
     Ok(0)
 }

@@ -1,6 +1,7 @@
 //! The routing tables of the families beside Internet: AX.25, NET/ROM, ROSE and X.25.
 
-use super::session::Session;
+use super::asked::AskedFor;
+use super::round::Round;
 use crate::proc::{packet_routes as reader, whole};
 use crate::stdio::Written;
 use crate::view::packet_routes as view;
@@ -9,14 +10,14 @@ use crate::view::packet_routes as view;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
-    let Some(table) = session.read("net/ax25_route", "/proc/net/ax25_route")? else {
-        return Ok(session.not_configured("AX.25 not configured in this system.\n"));
+pub fn ax25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let Some(table) = asked.read(round, "net/ax25_route", "/proc/net/ax25_route")? else {
+        return Ok(asked.not_configured(round, "AX.25 not configured in this system.\n"));
     };
-    let json = session.options.json;
-    let out = session.out.bytes();
+    let json = asked.options.json;
+    let out = round.bytes();
     if !json {
-        view::ax25_heading(out, &session.lang);
+        view::ax25_heading(out, &asked.lang);
     }
     reader::ax25(&table).for_each(|route| if json { view::ax25_json(out, &route) } else { view::ax25(out, &route) });
     Ok(0)
@@ -26,16 +27,16 @@ pub fn ax25(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
-    let nodes = session.read("net/nr_nodes", "/proc/net/nr_nodes")?;
-    let neighbours = session.read("net/nr_neigh", "/proc/net/nr_neigh")?;
+pub fn netrom(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let nodes = asked.read(round, "net/nr_nodes", "/proc/net/nr_nodes")?;
+    let neighbours = asked.read(round, "net/nr_neigh", "/proc/net/nr_neigh")?;
     let (Some(nodes), Some(neighbours)) = (nodes, neighbours) else {
-        return Ok(session.not_configured("NET/ROM not configured in this system.\n"));
+        return Ok(asked.not_configured(round, "NET/ROM not configured in this system.\n"));
     };
-    let json = session.options.json;
-    let out = session.out.bytes();
+    let json = asked.options.json;
+    let out = round.bytes();
     if !json {
-        view::netrom_heading(out, &session.lang);
+        view::netrom_heading(out, &asked.lang);
     }
     for route in reader::netrom(&nodes, &neighbours) {
         if json { view::netrom_json(out, &route) } else { view::netrom(out, &route) }
@@ -47,21 +48,20 @@ pub fn netrom(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn rose(session: &mut Session<'_>) -> Written<u8> {
-    let nodes = session.read("net/rose_nodes", "/proc/net/rose_nodes")?;
+pub fn rose(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
+    let nodes = asked.read(round, "net/rose_nodes", "/proc/net/rose_nodes")?;
     let neighbours = match nodes {
-        Some(_) => session.read("net/rose_neigh", "/proc/net/rose_neigh")?,
+        Some(_) => asked.read(round, "net/rose_neigh", "/proc/net/rose_neigh")?,
         None => None,
     };
     let (Some(nodes), Some(neighbours)) = (nodes, neighbours) else {
-        let text = session.lang.text("ROSE not configured in this system.\n").to_vec();
-        session.out.note(&text)?;
+        round.say(asked.lang.text("ROSE not configured in this system.\n"))?;
         return Ok(1);
     };
-    let json = session.options.json;
-    let out = session.out.bytes();
+    let json = asked.options.json;
+    let out = round.bytes();
     if !json {
-        view::rose_heading(out, &session.lang);
+        view::rose_heading(out, &asked.lang);
     }
     for route in reader::rose(&nodes, &neighbours) {
         if json { view::rose_json(out, &route) } else { view::rose(out, &route) }
@@ -73,14 +73,14 @@ pub fn rose(session: &mut Session<'_>) -> Written<u8> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn x25(session: &mut Session<'_>) -> Written<u8> {
+pub fn x25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
     // The second is where it was once.
-    let read = |file: &str| whole(&session.proc.join(file));
+    let read = |file: &str| whole(&asked.proc.join(file));
     let Ok(table) = read("net/x25/route").or_else(|_| read("net/x25_routes")) else {
-        return Ok(session.not_configured("X.25 not configured in this system.\n"));
+        return Ok(asked.not_configured(round, "X.25 not configured in this system.\n"));
     };
-    let json = session.options.json;
-    let out = session.out.bytes();
+    let json = asked.options.json;
+    let out = round.bytes();
     if !json {
         view::x25_heading(out);
     }

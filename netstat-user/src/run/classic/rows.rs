@@ -1,19 +1,22 @@
 //! Where the rows of this run come from: the agent where one answers, else the kernel.
 
-use super::session::Session;
+use super::asked::AskedFor;
+use super::plan::{AgentQuestion, Plan};
+use super::round::Round;
+use super::spaces::spaces;
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::client::{self, AskError};
-use crate::field::Need;
-use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
+use crate::model::{ClosedSocket, Limits, NamespaceTables};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
 use crate::query::{Crowd, Past};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
+use crate::source::KernelSource;
 use crate::stdio::Written;
 use crate::view::text::span;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`, of `include/uapi/linux/capability.h`.
@@ -24,62 +27,53 @@ const CAP_SYS_PTRACE: u32 = 19;
 /// How long an agent may take to begin its answer: the kernel has the same rows.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The tables that are wanted: of the reader's own namespace, or of all of them. With them begins, beside whatever the caller does
-/// next, the look for the processes that hold sockets, where that is wanted.
+/// The tables that the plan names: of the reader's own namespace, or of all of them; and, where it was begun beside, the look for the
+/// processes that hold sockets.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> Written<Vec<NamespaceTables>> {
-    let own = netns::own(&session.proc);
-    let (path, told) = match &session.options.agent {
-        AgentChoice::Never => (None, false),
-        AgentChoice::Auto => (Some(PathBuf::from(SOCKET)), false),
-        AgentChoice::At(path) => (Some(path.clone()), true),
-    };
-    // Where there is no telling which namespace the reader is in, there is nothing to ask for.
-    if let Some(path) = path.filter(|_| own.is_ok() && !wanted.protos.is_empty()) {
-        let netns = own.as_ref().ok().copied().filter(|_| !session.reads_all_netns());
-        let netns = match session.selected.netns() {
-            Some(&[only]) => Some(only),
-            _ => netns,
-        };
-        match ask(session, &path, wanted, netns) {
-            Ok(spaces) => return Ok(spaces),
-            Err(error) => {
-                // Who answers in an agent's place is worth a word also where nobody asked for one.
-                let say = told || matches!(error, AskError::Stranger(_));
-                if say && session.round == 0 {
-                    let path = path.display();
-                    session.note(&format!("agent {path}: {error}; reading the kernel instead"))?;
-                }
+pub fn read(
+    asked: &AskedFor<'_>,
+    plan: &Plan<'_>,
+    source: &KernelSource,
+    round: &mut Round,
+) -> Written<(Vec<NamespaceTables>, Option<fds::Scan>)> {
+    if let Some(question) = &plan.agent {
+        match ask(asked, question, &plan.rows) {
+            Ok(answer) => return Ok(answer),
+            // Who answers in an agent's place is worth a word also where nobody asked for one.
+            Err(error) if question.is_named || matches!(error, AskError::Stranger(_)) => {
+                let path = question.path.display();
+                round.note_at_first(&format!("agent {path}: {error}; reading the kernel instead"))?;
             }
+            Err(_) => {}
         }
     }
-    // Where few rows may be left, nobody looks for holders before it is known whether any are.
-    if session.wants_holders() && session.selected.passes_all() {
-        session.source.expect(wanted);
-        session.start_scan();
-    }
-    Ok(if session.reads_all_netns() {
-        let namespaces = session.spaces()?.into_iter().filter_map(|space| space.namespace).collect();
-        session.source.of(namespaces, wanted)
+    let scan = plan.holders_beside.then(|| {
+        source.expect(&plan.rows);
+        source.holders()
+    });
+    let tables = if asked.reads_all_netns() {
+        let namespaces = spaces(asked, round)?.into_iter().filter_map(|space| space.namespace).collect();
+        source.of(namespaces, &plan.rows)
     } else {
-        vec![NamespaceTables { netns: own.ok(), name: None, tables: session.source.own(wanted) }]
-    })
+        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(&plan.rows) }]
+    };
+    Ok((tables, scan))
 }
 
 /// The tables of all namespaces, of which `namespaces` can be looked into without an agent; without owners. A namespace that cannot be read
 /// is left out.
-pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
-    let path = match &session.options.agent {
-        AgentChoice::Never => None,
-        AgentChoice::Auto => Some(Path::new(SOCKET)),
-        AgentChoice::At(path) => Some(path.as_path()),
-    };
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted, None, false)?.read();
-    match path.map(ask) {
+pub fn everywhere(
+    agent: &AgentChoice,
+    source: &KernelSource,
+    namespaces: Vec<Namespace>,
+    wanted: &Limits,
+) -> Vec<NamespaceTables> {
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false)?.read();
+    match agent.path().map(ask) {
         Some(Ok(tables)) => tables,
-        _ => session.source.of(namespaces, wanted),
+        _ => source.of(namespaces, wanted),
     }
 }
 
@@ -88,22 +82,18 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec<ClosedSocket>>> {
-    let path = match &session.options.agent {
-        AgentChoice::At(path) => path.as_path(),
-        AgentChoice::Auto | AgentChoice::Never => Path::new(SOCKET),
-    };
-    let netns = match netns::own(&session.proc) {
-        _ if session.reads_all_netns() => Ok(None),
+pub fn recent(asked: &AskedFor<'_>, within: Duration, round: &mut Round) -> Written<Option<Vec<ClosedSocket>>> {
+    let path = asked.options.agent.path().unwrap_or(Path::new(SOCKET));
+    let netns = match netns::own(&asked.proc) {
+        _ if asked.reads_all_netns() => Ok(None),
         own => own.map(Some),
     };
     // An empty table would not be true of a namespace that the agent does not show.
-    let named = session.selected.named_netns();
+    let named = asked.selected.named_netns();
     let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns)).map(drop));
-    let asked = shown.and_then(|()| netns.map_err(AskError::from));
-    let asked = asked.and_then(|netns| client::closed(path, within, netns));
+    let netns = shown.and_then(|()| netns.map_err(AskError::from));
     let mut notes = Vec::new();
-    let closed = match asked {
+    let closed = match netns.and_then(|netns| client::closed(path, within, netns)) {
         Ok(history) => {
             notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
             let mut closed = history.closed;
@@ -124,9 +114,9 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec
             None
         }
     };
-    let wanted = session.round == 0 || closed.is_none();
+    let wanted = round.is_first() || closed.is_none();
     for note in notes.iter().filter(|_| wanted) {
-        session.note(&format!("agent {}: {note}", path.display()))?;
+        round.note(&format!("agent {}: {note}", path.display()))?;
     }
     Ok(closed)
 }
@@ -162,11 +152,12 @@ pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
 
 /// Asks the agent for the rows, and at the same time for the holders.
 fn ask(
-    session: &mut Session<'_>,
-    path: &Path,
-    wanted: &RowsWanted,
-    netns: Option<u32>,
-) -> Result<Vec<NamespaceTables>, AskError> {
+    asked: &AskedFor<'_>,
+    question: &AgentQuestion<'_>,
+    wanted: &Limits,
+) -> Result<(Vec<NamespaceTables>, Option<fds::Scan>), AskError> {
+    let path = question.path;
+    let wanted = Limits { netns: question.netns.map(|netns| vec![netns]), ..wanted.clone() };
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root only.
@@ -174,19 +165,16 @@ fn ask(
         true => sees_every_process(),
         false => client::shares_all(path, PATIENCE),
     };
-    let theirs = session.wants_holders() && shown();
-    let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, netns, recorded)?;
+    let theirs = asked.wants_holders() && shown();
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
     let holders = if theirs { client::Holders::ask(path, PATIENCE).ok() } else { None };
-    let spaces = rows.read();
+    let spaces = rows.read()?;
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    if let Some(links) = holders.and_then(|holders| holders.read().ok()) {
-        session.scanned(fds::Scan::of(&session.proc, links.into_iter()));
-    }
-    spaces
+    let links = holders.and_then(|holders| holders.read().ok());
+    Ok((spaces, links.map(|links| fds::Scan::of(&asked.proc, links.into_iter()))))
 }
 
 /// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.

@@ -1,18 +1,18 @@
 //! What of the rows is wanted, in which order, and as what: `--where`, `--sort`, `--limit`, `--columns`, `--count-by`.
 
+pub mod taken;
+
 use crate::cli::classic::{AgentChoice, Options};
 use crate::cli::select::{Selection, WrongName};
-use crate::field::{Field, HasFields, Need, Value};
+use crate::field::{Field, HasFields, Need};
 use crate::filter::{Predicate, Resolver};
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
 use crate::stdio::screen;
-use crate::view::columns::{Cells, ColumnTable, Kept, Shape, cells};
-use crate::view::json::Object;
-use std::collections::HashMap;
+use crate::view::columns::Shape;
 use std::path::Path;
 
-/// The rows of a run, as they come in.
+/// What of the rows is wanted, and what is shown of them: fixed for a run.
 #[derive(Debug, Default)]
 pub struct Selected {
     predicate: Option<Predicate>,
@@ -26,25 +26,6 @@ pub struct Selected {
     shape: Option<Shape>,
     /// The fields whose values are counted.
     counted: Vec<Field>,
-    lines: Vec<Line>,
-    counts: HashMap<Vec<Value<'static>>, u64>,
-    /// Rows let through so far.
-    through: u64,
-    /// Whether the expression held of any row.
-    matched: bool,
-}
-
-/// A row that waits for its turn.
-#[derive(Debug)]
-struct Line {
-    keys: Vec<Value<'static>>,
-    body: Body,
-}
-
-#[derive(Debug)]
-enum Body {
-    Bytes(Vec<u8>),
-    Cells(Cells),
 }
 
 /// Why nothing can be selected.
@@ -100,8 +81,7 @@ impl Selected {
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
         let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect();
         let coloured = screen::is_coloured(options.color);
-        let (json, rest) = (options.json, Self::default());
-        Ok(Self { predicate, selection, json, coloured, needs, netns, shape, counted, ..rest })
+        Ok(Self { predicate, selection, json: options.json, coloured, needs, netns, shape, counted })
     }
 
     /// What must be gathered before the rows are decided and shown.
@@ -160,121 +140,6 @@ impl Selected {
     pub fn decides_late(&self) -> bool {
         self.predicate.as_ref().is_some_and(|predicate| !AT_HAND.has(predicate.needs()))
     }
-
-    /// Takes in a row that was not left out early; `render` appends it as the view has it, where that is shown.
-    pub fn take(&mut self, out: &mut Vec<u8>, row: &impl HasFields, render: impl FnOnce(&mut Vec<u8>)) {
-        if self.predicate.as_ref().is_some_and(|predicate| !predicate.holds(row)) {
-            return;
-        }
-        self.matched = true;
-        if !self.counted.is_empty() {
-            let values = self.counted.iter().map(|field| row.value(*field).into_owned()).collect();
-            *self.counts.entry(values).or_default() += 1;
-            return;
-        }
-        let full = self.selection.limit.is_some_and(|limit| self.through >= limit);
-        let sorts = !self.selection.sort.is_empty();
-        if full && !sorts {
-            return;
-        }
-        self.through += 1;
-        if self.shows_view() && !sorts {
-            return render(out);
-        }
-        let keys = self.selection.sort.iter().map(|(field, _)| row.value(*field).into_owned()).collect();
-        let body = if self.shows_view() {
-            let mut bytes = Vec::new();
-            render(&mut bytes);
-            Body::Bytes(bytes)
-        } else if let Some(shape) = &self.shape {
-            let mut bytes = Vec::new();
-            shape.row(&mut bytes, row);
-            Body::Bytes(bytes)
-        } else {
-            Body::Cells(cells(&self.selection.columns, row))
-        };
-        self.lines.push(Line { keys, body });
-    }
-
-    /// Ends a table of the view, whose rows stand under one heading: they are sorted among themselves.
-    pub fn end_table(&mut self, out: &mut Vec<u8>) {
-        if self.shows_view() && !self.json {
-            self.end(out, None);
-        }
-    }
-
-    /// Ends the round; `terminal` is the width of the terminal that is printed to.
-    pub fn end(&mut self, out: &mut Vec<u8>, terminal: Option<usize>) {
-        let mut lines = std::mem::take(&mut self.lines);
-        let sort = &self.selection.sort;
-        lines.sort_by(|a, b| order(sort, &a.keys, &b.keys));
-        // Tables of the view share one limit.
-        let limit = self.selection.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        if !sort.is_empty() {
-            lines.truncate(limit);
-            if let Some(left) = &mut self.selection.limit {
-                *left -= lines.len() as u64;
-            }
-        }
-        if !self.counted.is_empty() {
-            return self.end_counts(out, limit, terminal);
-        }
-        if self.shows_view() || self.shape.is_some() {
-            for line in &lines {
-                if let Body::Bytes(bytes) = &line.body {
-                    out.extend_from_slice(bytes);
-                }
-            }
-            return;
-        }
-        let rows: Vec<Cells> = lines
-            .into_iter()
-            .filter_map(|line| match line.body {
-                Body::Cells(cells) => Some(cells),
-                Body::Bytes(_) => None,
-            })
-            .collect();
-        print(out, ColumnTable::new(&self.selection.columns, self.coloured), &rows, terminal);
-    }
-
-    fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
-        let mut counts: Vec<(Vec<Value<'static>>, u64)> = self.counts.drain().collect();
-        let keys = |values: &[Value<'static>]| -> Vec<Value<'static>> {
-            let value = |(field, _): &(Field, bool)| {
-                let at = self.counted.iter().position(|counted| counted == field);
-                at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
-            };
-            self.selection.sort.iter().map(value).collect()
-        };
-        counts.sort_by(|(values, count), (others, other)| {
-            let sorted = order(&self.selection.sort, &keys(values), &keys(others));
-            sorted.then_with(|| other.cmp(count)).then_with(|| values.cmp(others))
-        });
-        counts.truncate(limit);
-        let kept = |values: Vec<Value<'static>>| Kept(self.counted.iter().copied().zip(values).collect());
-        if self.json {
-            let shape = Shape::new(&self.selection.count_by);
-            for (values, count) in counts {
-                let mut object = Object::begin(out);
-                object.number("count", count);
-                shape.fill(&mut object, &kept(values));
-                object.end();
-            }
-            return;
-        }
-        let row = |(values, count): (Vec<Value<'static>>, u64)| {
-            let mut row = vec![count.to_string().into_bytes()];
-            row.extend(cells(&self.selection.count_by, &kept(values)));
-            row
-        };
-        let rows: Vec<Cells> = counts.into_iter().map(row).collect();
-        print(out, ColumnTable::counted(&self.selection.count_by, self.coloured), &rows, terminal);
-    }
-
-    /// Whether there is an expression that held of no row.
-    pub fn is_in_vain(&self) -> bool {
-        self.predicate.is_some() && !self.matched
-    }
 }
 
 /// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
@@ -295,29 +160,6 @@ fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<SelectedError> {
     Some(SelectedError::NoNamespace { inode: none, hidden: hidden(none) })
 }
 
-fn print(out: &mut Vec<u8>, mut table: ColumnTable, rows: &[Cells], terminal: Option<usize>) {
-    rows.iter().for_each(|row| table.widen(row));
-    if let Some(terminal) = terminal {
-        table.fit(terminal);
-    }
-    table.heading(out);
-    rows.iter().for_each(|row| table.row(out, row));
-}
-
-/// The order of two rows by their keys; what is not known comes last, whichever way the others go.
-fn order(sort: &[(Field, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::Ordering {
-    let by_key = sort.iter().zip(a.iter().zip(b)).map(|((_, descending), (a, b))| {
-        let unknown =
-            |value: &Value<'_>| matches!(value, Value::Null) || matches!(value, Value::List(list) if list.is_empty());
-        match (unknown(a), unknown(b)) {
-            (false, false) if *descending => b.cmp(a),
-            (false, false) => a.cmp(b),
-            (a, b) => a.cmp(&b),
-        }
-    });
-    by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,17 +171,5 @@ mod tests {
         assert_eq!(missing(&[own, 1], &AgentChoice::Auto).unwrap().to_string(), "there is no network namespace `1'");
         let none = missing(&[u32::MAX], &AgentChoice::Never).unwrap().to_string();
         assert!(none.starts_with("there is no network namespace `4294967295'"), "{none}");
-    }
-
-    #[test]
-    fn the_unknown_comes_last_both_ways() {
-        let sorted = |descending: bool| {
-            let mut keys = [Value::Null, Value::Number(9), Value::List(vec![]), Value::Number(10)].map(|key| vec![key]);
-            keys.sort_by(|a, b| order(&[(Field::RecvQ, descending)], a, b));
-            keys.map(|mut key| key.remove(0))
-        };
-        let (nine, ten) = (Value::Number(9), Value::Number(10));
-        assert_eq!(sorted(false), [nine.clone(), ten.clone(), Value::Null, Value::List(vec![])]);
-        assert_eq!(sorted(true), [ten, nine, Value::Null, Value::List(vec![])]);
     }
 }

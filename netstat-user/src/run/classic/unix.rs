@@ -1,106 +1,151 @@
 //! The table of UNIX domain sockets.
 
-use super::session::Session;
+use super::asked::AskedFor;
+use super::round::Round;
+use super::selected::taken::Taken;
+use super::sources::Sources;
+use super::spaces::{Space, spaces};
 use crate::cli::classic::Want;
 use crate::field::{Need, RowContext, UnixFields};
-use crate::model::SocketHolders;
+use crate::model::{Labels, SocketHolders, UnixRow};
 use crate::proc::{netns, unix};
 use crate::run::gather::Gathered;
+use crate::source::{KernelSource, UnixTable};
 use crate::stdio::Written;
 use crate::view;
 use crate::view::inet::beyond::Netns;
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
+
+/// What a namespace's table held, `None` where it has none.
+type ReadTable = io::Result<Option<UnixTable>>;
+
+/// The rows of a namespace that may be wanted.
+struct Listed<'a> {
+    /// Where they are from, for the column of namespaces where it is shown.
+    netns: Option<Netns<'a>>,
+    /// Inode number of the namespace, where it is known.
+    inode: Option<u32>,
+    rows: Vec<UnixRow<'a>>,
+}
 
 /// Prints the UNIX domain sockets where they are wanted; returns 0, or the exit code that ends the run.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(session: &mut Session<'_>) -> Written<u8> {
-    if session.tables.unix == Want::No {
+pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+    if asked.tables.unix == Want::No {
         return Ok(0);
     }
-    if session.selected.passes_all() {
-        session.start_scan();
+    // Where few rows may be left, nobody looks for holders before it is known whether any are.
+    if asked.selected.passes_all() {
+        sources.start_scan(asked);
     }
-    let mut tables = Vec::new();
-    for space in session.spaces()? {
-        match space.within(|root| session.source.unix(root)) {
-            // The namespace has gone meanwhile.
-            Err(_) | Ok(Ok(None) | Err(_)) if space.is_gone() => continue,
-            Err(_) => continue,
-            Ok(table) => tables.push((space.namespace, table)),
-        }
+    let tables = read(asked, &sources.source, round)?;
+    let namespaces = names(asked, &tables);
+    let (nobody, labels) = (SocketHolders::default(), Labels::default());
+    let unknown =
+        RowContext { owners: &nobody, labels: &labels, netns: None, netns_names: &namespaces, providers: &[] };
+    let mut listed = Vec::with_capacity(tables.len());
+    for (space, table) in &tables {
+        listed.push(rows(asked, space, table, unknown, round)?);
     }
-    let mut spaces = Vec::with_capacity(tables.len());
-    let mut names_of = HashMap::new();
-    for (namespace, table) in &tables {
-        let unix::UnixRows { mut rows, bogus } = match table {
-            Ok(Some(table)) => table.rows(),
-            Ok(None) | Err(_) => unix::UnixRows::default(),
-        };
-        if bogus > 0 {
-            let warning = session.lang.text("warning, got bogus unix line.\n").to_vec();
-            session.out.note(&warning)?;
-        }
-        let listed = session.options.filter().into();
-        rows.retain(|row| view::unix::is_listed(row, listed));
-        let inode = match namespace {
-            Some(namespace) => Some(namespace.inode),
-            None => netns::own(&session.proc).ok().filter(|_| !session.selected.passes_all()),
-        };
-        if let Some(inode) = inode.filter(|_| session.selected.needs().meets(Need::NETNS_NAMES)) {
-            let mut names = netns::NamespaceNames::new(Path::new(netns::NAMES));
-            names_of.extend(names.of(Some(inode)).map(|name| (inode, name.to_vec())));
-        }
-        let owners = SocketHolders::default();
-        let labels = session.names.labels();
-        let context = RowContext { owners: &owners, labels, netns: inode, netns_names: &names_of, providers: &[] };
-        let selected = &session.selected;
-        rows.retain(|row| selected.may_want(&UnixFields { row, context: &context }));
-        let shown = namespace.as_ref().filter(|_| session.options.all_netns);
-        let netns = shown.map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
-        spaces.push((netns, inode, rows));
-    }
-    let inodes: Vec<u64> = spaces.iter().flat_map(|(.., rows)| rows).map(|row| row.inode).collect();
-    let owners = session.owners(inodes.iter().copied())?;
-    let gathered = Gathered::unix(session, session.selected.needs(), &inodes, &owners)?;
-    let providers = gathered.providers();
-    let mut selected = std::mem::take(&mut session.selected);
-    let out = session.out.bytes();
-    if !session.options.json && selected.shows_view() {
-        let (listed, options) = (session.options.filter().into(), session.options);
-        view::unix::heading(out, &session.lang, listed, options.programs, options.all_netns);
-    }
-    let options = session.options;
-    for (netns, inode, rows) in &spaces {
-        let labels = session.names.labels();
-        let context =
-            RowContext { owners: &owners, labels, netns: *inode, netns_names: &names_of, providers: &providers };
-        let out = session.out.bytes();
-        for row in rows {
-            selected.take(out, &UnixFields { row, context: &context }, |out| {
-                if options.json {
-                    view::unix::json(out, row, owners.of(row.inode), *netns);
-                } else {
-                    let holder = options.programs.then(|| owners.of(row.inode).next());
-                    view::unix::row(out, &session.lang, row, holder, *netns);
-                }
-            });
-        }
-    }
-    selected.end_table(session.out.bytes());
-    session.selected = selected;
+    let inodes: Vec<u64> = listed.iter().flat_map(|listed| &listed.rows).map(|row| row.inode).collect();
+    let owners = sources.owners(asked, round, inodes.iter().copied())?;
+    let gathered = Gathered::unix(asked, &inodes, &owners, sources, round)?;
+    let (labels, providers) = (sources.names.labels(), gathered.providers());
+    let known = RowContext { owners: &owners, labels, providers: &providers, ..unknown };
+    show(asked, &listed, known, taken, round.bytes());
     for (_, table) in tables {
         let code = match table {
             Ok(Some(_)) => 0,
-            Ok(None) if session.tables.lenient => 0,
-            Ok(None) => session.no_table("AF UNIX", session.tables.unix)?,
-            Err(error) => session.unreadable("net/unix", &error)?,
+            Ok(None) if asked.tables.lenient => 0,
+            Ok(None) => asked.no_table(round, "AF UNIX", asked.tables.unix)?,
+            Err(error) => asked.unreadable(round, "net/unix", &error)?,
         };
         if code != 0 {
             return Ok(code);
         }
     }
     Ok(0)
+}
+
+/// Reads the tables of the namespaces that are listed.
+fn read(asked: &AskedFor<'_>, source: &KernelSource, round: &mut Round) -> Written<Vec<(Space, ReadTable)>> {
+    let mut tables = Vec::new();
+    for space in spaces(asked, round)? {
+        match space.within(|root| source.unix(root)) {
+            // The namespace has gone meanwhile.
+            Err(_) => continue,
+            Ok(Ok(None) | Err(_)) if space.is_gone() => continue,
+            Ok(table) => tables.push((space, table)),
+        }
+    }
+    Ok(tables)
+}
+
+/// The namespace of a table, where it matters: one's own to the expression and the columns alone.
+fn inode(asked: &AskedFor<'_>, space: &Space) -> Option<u32> {
+    match &space.namespace {
+        Some(namespace) => Some(namespace.inode),
+        None => netns::own(&asked.proc).ok().filter(|_| !asked.selected.passes_all()),
+    }
+}
+
+/// The names of the namespaces by inode number, where they are compared or shown.
+fn names(asked: &AskedFor<'_>, tables: &[(Space, ReadTable)]) -> HashMap<u32, Vec<u8>> {
+    if !asked.selected.needs().meets(Need::NETNS_NAMES) {
+        return HashMap::new();
+    }
+    let mut names = netns::NamespaceNames::new(Path::new(netns::NAMES));
+    let inodes = tables.iter().filter_map(|(space, _)| inode(asked, space));
+    inodes.filter_map(|inode| Some((inode, names.of(Some(inode))?.to_vec()))).collect()
+}
+
+/// The rows of a table, but for those of which it is known without more that they are not wanted.
+fn rows<'a>(
+    asked: &AskedFor<'_>,
+    space: &'a Space,
+    table: &'a ReadTable,
+    unknown: RowContext<'_>,
+    round: &mut Round,
+) -> Written<Listed<'a>> {
+    let unix::UnixRows { mut rows, bogus } = match table {
+        Ok(Some(table)) => table.rows(),
+        Ok(None) | Err(_) => unix::UnixRows::default(),
+    };
+    if bogus > 0 {
+        round.say(asked.lang.text("warning, got bogus unix line.\n"))?;
+    }
+    let (listed, inode) = (asked.listed(), inode(asked, space));
+    let context = RowContext { netns: inode, ..unknown };
+    rows.retain(|row| {
+        view::unix::is_listed(row, listed) && asked.selected.may_want(&UnixFields { row, context: &context })
+    });
+    let shown = space.namespace.as_ref().filter(|_| asked.options.all_netns);
+    let netns = shown.map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
+    Ok(Listed { netns, inode, rows })
+}
+
+/// Appends the table.
+fn show(asked: &AskedFor<'_>, listed: &[Listed<'_>], known: RowContext<'_>, taken: &mut Taken<'_>, out: &mut Vec<u8>) {
+    let (options, owners) = (asked.options, known.owners);
+    if !options.json && asked.selected.shows_view() {
+        view::unix::heading(out, &asked.lang, asked.listed(), options.programs, options.all_netns);
+    }
+    for Listed { netns, inode, rows } in listed {
+        let context = RowContext { netns: *inode, ..known };
+        for row in rows {
+            taken.take(out, &UnixFields { row, context: &context }, |out| {
+                if options.json {
+                    view::unix::json(out, row, owners.of(row.inode), *netns);
+                } else {
+                    let holder = options.programs.then(|| owners.of(row.inode).next());
+                    view::unix::row(out, &asked.lang, row, holder, *netns);
+                }
+            });
+        }
+    }
+    taken.end_table(out);
 }

@@ -1,12 +1,11 @@
 //! Since when sockets are there and in their states, which an agent knows.
 
-use crate::cli::agent::SOCKET;
-use crate::cli::classic::AgentChoice;
 use crate::client::{self, AskError};
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{LiveSocket, SocketRow};
 use crate::proc::netns;
-use crate::run::classic::session::Session;
+use crate::run::classic::asked::AskedFor;
+use crate::run::classic::round::Round;
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
 use crate::stdio::Written;
@@ -35,18 +34,14 @@ impl Ages {
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn gather(session: &mut Session<'_>) -> Written<Self> {
-        let path = match &session.options.agent {
-            AgentChoice::At(path) => Some(path.as_path()),
-            AgentChoice::Auto => Some(Path::new(SOCKET)),
-            AgentChoice::Never => None,
-        };
-        let own = if session.options.all_netns { Ok(None) } else { netns::own(&session.proc).map(Some) };
-        let asked = match path {
+    pub fn gather(asked: &AskedFor<'_>, round: &mut Round) -> Written<Self> {
+        let path = asked.options.agent.path();
+        let own = if asked.options.all_netns { Ok(None) } else { netns::own(&asked.proc).map(Some) };
+        let ages = match path {
             Some(path) => own.map_err(AskError::from).and_then(|netns| Self::ask(path, netns)),
             None => Ok(Self::default()),
         };
-        let note = match (&asked, path) {
+        let note = match (&ages, path) {
             (Ok(_), Some(_)) => None,
             (Ok(_), None) => Some("ages need the agent, which --no-agent excludes: they are null".to_owned()),
             (Err(error), Some(path)) => Some(format!(
@@ -56,10 +51,10 @@ impl Ages {
             )),
             (Err(_), None) => None,
         };
-        if let Some(note) = note.filter(|_| session.round == 0) {
-            session.note(&note)?;
+        if let Some(note) = note {
+            round.note_at_first(&note)?;
         }
-        Ok(asked.unwrap_or_default())
+        Ok(ages.unwrap_or_default())
     }
 
     fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {

@@ -7,7 +7,9 @@ use crate::diag::{Channel, DiagError};
 use crate::field::{CHOOSERS, Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};
 use crate::proc::netns;
-use crate::run::classic::session::Session;
+use crate::run::classic::asked::AskedFor;
+use crate::run::classic::round::Round;
+use crate::run::classic::spaces::spaces;
 use crate::stdio::Written;
 use std::collections::{HashMap, HashSet};
 
@@ -44,11 +46,12 @@ impl Infos {
     /// # Errors
     /// A failure to write to standard output.
     pub fn gather<'a>(
-        session: &mut Session<'_>,
+        asked: &AskedFor<'_>,
         need: Need,
         rows: impl Iterator<Item = (Option<u32>, &'a SocketRow)>,
+        round: &mut Round,
     ) -> Written<Self> {
-        let own = netns::own(&session.proc).ok();
+        let own = netns::own(&asked.proc).ok();
         let mut wanted: HashMap<u32, HashSet<Protocol>> = HashMap::new();
         for (netns, row) in rows {
             let protocol = Protocol::of(row.proto);
@@ -62,12 +65,12 @@ impl Infos {
         if wanted.is_empty() {
             return Ok(infos);
         }
-        let proc = session.proc.clone();
+        let proc = &asked.proc;
         let mut refused: Option<DiagError> = None;
-        for space in session.spaces()? {
+        for space in spaces(asked, round)? {
             let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
             let Some((inode, protocols)) = inode.and_then(|inode| Some((inode, wanted.get(&inode)?))) else { continue };
-            let dumped = space.within(|root| netns::inside(&proc, root, || dump(&proc, protocols, need, inode)));
+            let dumped = space.within(|root| netns::inside(proc, root, || dump(proc, protocols, need, inode)));
             match dumped.and_then(|inside| inside) {
                 Ok((found, error)) => {
                     refused = refused.or(error);
@@ -77,8 +80,8 @@ impl Infos {
                 Err(error) => log::debug!("namespace {inode}: {error}"),
             }
         }
-        if let Some(error) = refused.filter(|_| session.round == 0) {
-            session.note(&format!("what the kernel knows of connections is left out: {error}"))?;
+        if let Some(error) = refused {
+            round.note_at_first(&format!("what the kernel knows of connections is left out: {error}"))?;
         }
         Ok(infos)
     }

@@ -4,12 +4,15 @@ use super::ListedTable;
 use super::workloads::Workloads;
 use crate::diag::{Channel, DiagError, unix};
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Comm, Proto, RowsWanted, SocketHolders, UnixSocket};
+use crate::model::{Comm, Limits, Proto, SocketHolders, UnixSocket};
 use crate::proc::addresses;
 use crate::proc::fds;
 use crate::proc::netns::{self, NAMES, inside};
+use crate::run::classic::asked::AskedFor;
+use crate::run::classic::round::Round;
 use crate::run::classic::rows;
-use crate::run::classic::session::Session;
+use crate::run::classic::sources::Sources;
+use crate::run::classic::spaces::spaces;
 use crate::stdio::Written;
 use crate::whose::peer::Peers;
 use std::collections::{HashMap, HashSet};
@@ -39,12 +42,18 @@ impl Process {
 struct Holders(HashMap<u64, Process>);
 
 impl Holders {
-    fn find(session: &mut Session<'_>, need: Need, inodes: &HashSet<u64>) -> Written<Self> {
-        let owners: SocketHolders = session.owners(inodes.iter().copied())?;
-        let mut workloads = Workloads::new(&session.proc);
+    fn find(
+        asked: &AskedFor<'_>,
+        need: Need,
+        inodes: &HashSet<u64>,
+        sources: &mut Sources,
+        round: &mut Round,
+    ) -> Written<Self> {
+        let owners: SocketHolders = sources.owners(asked, round, inodes.iter().copied())?;
+        let mut workloads = Workloads::new(&asked.proc);
         let process = |&inode: &u64| {
             let holder = owners.first(inode)?;
-            let comm = holder.comm.or_else(|| fds::comm(&session.proc, holder.pid).filter(|_| need.meets(Need::COMMS)));
+            let comm = holder.comm.or_else(|| fds::comm(&asked.proc, holder.pid).filter(|_| need.meets(Need::COMMS)));
             let container = need.meets(Need::CGROUPS).then(|| {
                 workloads.look_up(holder.pid);
                 workloads.of(holder.pid)?.container.clone()
@@ -70,7 +79,13 @@ pub struct InetPeers {
 
 impl InetPeers {
     /// Reads the sockets of every namespace that can be looked into, and finds out who holds the other ends of the listed ones.
-    pub fn gather(session: &mut Session<'_>, need: Need, listed: &[ListedTable<'_>]) -> Written<Self> {
+    pub fn gather(
+        asked: &AskedFor<'_>,
+        need: Need,
+        listed: &[ListedTable<'_>],
+        sources: &mut Sources,
+        round: &mut Round,
+    ) -> Written<Self> {
         let has = |protos: &[Proto]| {
             listed.iter().flat_map(|table| table.rows).any(|row| protos.contains(&row.proto) && row.has_peer())
         };
@@ -79,20 +94,21 @@ impl InetPeers {
         let datagrams = protos.iter().any(|proto| !proto.is_tcp());
         let mut peers = Peers::default();
         if !protos.is_empty() {
-            let namespaces = netns::all(&session.proc, Path::new(NAMES)).namespaces;
+            let namespaces = netns::all(&asked.proc, Path::new(NAMES)).namespaces;
             for namespace in namespaces.iter().filter(|_| datagrams) {
                 // One that cannot be looked into has addresses that nobody knows.
-                let own = namespace.within(&session.proc, Path::new(NAMES), addresses::own).unwrap_or_default();
+                let own = namespace.within(&asked.proc, Path::new(NAMES), addresses::own).unwrap_or_default();
                 own.into_iter().for_each(|addr| peers.add_address(namespace.inode, addr));
             }
-            for space in rows::everywhere(session, namespaces, &RowsWanted { protos, peer: None }) {
+            let wanted = Limits { protos: Some(protos), ..Limits::default() };
+            for space in rows::everywhere(&asked.options.agent, &sources.source, namespaces, &wanted) {
                 let tables = space.tables.iter().filter_map(|(_, table)| table.as_ref().ok());
                 tables.flat_map(|table| &table.rows).for_each(|row| peers.add(space.netns.unwrap_or(0), row));
             }
         }
         let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (row.netns.or(table.netns), row)));
         let inodes = rows.flat_map(|(netns, row)| peers.of(netns.unwrap_or(0), row)).collect();
-        let holders = Holders::find(session, need, &inodes)?;
+        let holders = Holders::find(asked, need, &inodes, sources, round)?;
         Ok(Self { peers, holders })
     }
 }
@@ -120,12 +136,18 @@ pub struct UnixPeers {
 
 impl UnixPeers {
     /// Asks the kernel for the other ends of UNIX sockets of the namespaces that are listed, and finds out who holds those of `inodes`.
-    pub fn gather(session: &mut Session<'_>, need: Need, inodes: &[u64]) -> Written<Self> {
+    pub fn gather(
+        asked: &AskedFor<'_>,
+        need: Need,
+        inodes: &[u64],
+        sources: &mut Sources,
+        round: &mut Round,
+    ) -> Written<Self> {
         let wanted: HashSet<u64> = inodes.iter().copied().collect();
         let (mut peers, mut names) = (HashMap::new(), HashMap::new());
         let mut failed = None;
-        for space in session.spaces()? {
-            match space.within(|root| inside(&session.proc, root, dump)) {
+        for space in spaces(asked, round)? {
+            match space.within(|root| inside(&asked.proc, root, dump)) {
                 Ok(Ok(Ok(sockets))) => {
                     let listed = sockets.iter().filter(|socket| wanted.contains(&socket.inode));
                     let pairs: Vec<_> = listed.filter_map(|socket| Some((socket.inode, socket.peer?))).collect();
@@ -139,11 +161,11 @@ impl UnixPeers {
                 Ok(Err(_)) | Err(_) => {}
             }
         }
-        if let Some(error) = failed.filter(|_| session.round == 0) {
-            session.note(&format!("{error}; peers of UNIX sockets are null"))?;
+        if let Some(error) = failed {
+            round.note_at_first(&format!("{error}; peers of UNIX sockets are null"))?;
         }
         let inodes = peers.values().copied().collect();
-        let holders = Holders::find(session, need, &inodes)?;
+        let holders = Holders::find(asked, need, &inodes, sources, round)?;
         Ok(Self { peers, names, holders })
     }
 }
@@ -180,15 +202,15 @@ mod tests {
     use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    /// What a session that asks for the processes of JSON rows finds for the row with this local port.
+    /// What is found for the row with this local port where the processes of JSON rows are asked for.
     fn peer(proto: Proto, port: u16) -> Vec<Value<'static>> {
         let options = Options { json: true, agent: AgentChoice::Never, ..Options::default() };
-        let mut session = Session::new(&options, Selected::default());
-        let table = inet::read(&session.proc, proto, |_| true).unwrap();
-        let netns = netns::own(&session.proc).ok();
+        let asked = AskedFor::new(&options, Selected::default());
+        let table = inet::read(&asked.proc, proto, |_| true).unwrap();
+        let netns = netns::own(&asked.proc).ok();
         let listed = [ListedTable { netns, rows: &table.rows, recorded: &[], closed: &[] }];
         let need = Need::PEERS.or(Need::OWNERS).or(Need::COMMS).or(Need::CGROUPS);
-        let peers = InetPeers::gather(&mut session, need, &listed).unwrap();
+        let peers = InetPeers::gather(&asked, need, &listed, &mut Sources::new(&asked), &mut Round::first()).unwrap();
         let row = table.rows.iter().find(|row| row.local.port == port && row.has_peer()).unwrap();
         let subject = Subject::Inet { row, netns, holder: None, recorded: None };
         let fields = [Field::PeerPid, Field::PeerComm, Field::PeerContainer];
@@ -210,8 +232,9 @@ mod tests {
         let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).unwrap().st_ino;
         let inodes = [inode(client.as_fd()), inode(server.as_fd()), inode(listener.as_fd())];
         let options = Options { agent: AgentChoice::Never, ..Options::default() };
-        let mut session = Session::new(&options, Selected::default());
-        let peers = UnixPeers::gather(&mut session, Need::PEERS, &inodes).unwrap();
+        let asked = AskedFor::new(&options, Selected::default());
+        let (mut sources, mut round) = (Sources::new(&asked), Round::first());
+        let peers = UnixPeers::gather(&asked, Need::PEERS, &inodes, &mut sources, &mut round).unwrap();
         std::fs::remove_file(&path).unwrap();
         let found = inodes.map(|inode| {
             let row = UnixRow { refcnt: 3, protocol: 0, flags: 0, kind: 1, state: 3, inode, path: b"" };

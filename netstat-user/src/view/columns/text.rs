@@ -101,6 +101,16 @@ impl ColumnTable {
         }
     }
 
+    /// Appends the heading and all rows, made to fit a terminal of this width.
+    pub fn print(mut self, out: &mut Vec<u8>, rows: &[Cells], terminal: Option<usize>) {
+        rows.iter().for_each(|row| self.widen(row));
+        if let Some(terminal) = terminal {
+            self.fit(terminal);
+        }
+        self.heading(out);
+        rows.iter().for_each(|row| self.row(out, row));
+    }
+
     /// Appends the heading.
     pub fn heading(&self, out: &mut Vec<u8>) {
         self.line(out, &self.headings, |_, _| Role::Own);

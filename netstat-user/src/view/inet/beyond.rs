@@ -1,7 +1,7 @@
 //! What our own options add to netstat's tables: the namespace of each socket, and how sockets ended.
 
 use super::{SocketRow, Style, json_end};
-use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo};
+use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo, TcpState};
 use crate::view::event;
 use crate::view::json::Object;
 use crate::view::text;
@@ -102,18 +102,12 @@ pub fn row(closed: &ClosedSocket) -> SocketRow {
         port: end.and_then(|end| end.port).unwrap_or(0),
     };
     SocketRow {
-        proto: socket.proto,
-        local: end(socket.local),
-        remote: end(socket.remote),
-        state: 7,
-        recv_q: 0,
-        send_q: 0,
         // The kernel's number for a user that has none.
         uid: socket.uid.unwrap_or(u32::MAX),
         inode: socket.inode,
-        timer: Default::default(),
         cookie: socket.cookie,
         netns: socket.netns,
+        ..SocketRow::bare(socket.proto, end(socket.local), end(socket.remote), TcpState::Close as u8)
     }
 }
 

@@ -8,17 +8,12 @@ fn sample(proto: Proto, local: &str, remote: &str, state: u8) -> SocketRow {
         Endpoint { addr: addr.parse().unwrap(), port: port.parse().unwrap() }
     };
     SocketRow {
-        proto,
-        local: end(local),
-        remote: end(remote),
-        state,
         recv_q: 1,
         send_q: 1_234_567,
         uid: 1000,
         inode: 42,
         timer: Timer { kind: 1, expires: 1988, retransmits: 2, probes: 3 },
-        cookie: None,
-        netns: None,
+        ..SocketRow::bare(proto, end(local), end(remote), state)
     }
 }
 

@@ -8,7 +8,8 @@ use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::{count, patience};
 use netstat_tests::truth::tracer::Tracer;
-use netstat_user::query::{Answer, EventFilter, Request};
+use netstat_user::model::Limits;
+use netstat_user::query::{Answer, Request};
 use nix::sys::signal::{Signal, kill};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::os::unix::process::CommandExt;
@@ -65,7 +66,7 @@ fn a_client_that_was_stopped_says_what_it_missed() -> Done {
 fn pauses_of_the_agent_cost_no_reader_an_event() -> Done {
     let place = Place::new();
     let agent = Agent::start(&["--buffer", "256M"]);
-    let filter = EventFilter { netns: Some(u32::try_from(place.netns).unwrap()), ..EventFilter::default() };
+    let filter = Limits { netns: Some(vec![u32::try_from(place.netns).unwrap()]), ..Limits::default() };
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(filter)).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     let sockets = count(60_000);
@@ -110,7 +111,7 @@ fn a_siege_by_one_user_costs_root_nothing() -> Done {
     let (inside, refused): (usize, usize) = besiegers.hear();
     // A quarter of the 256 places that there are unless asked otherwise.
     assert!((8..=64).contains(&inside) && refused > 0, "{inside} are let in, {refused} are not");
-    let filter = EventFilter { netns: Some(u32::try_from(place.netns).unwrap()), ..EventFilter::default() };
+    let filter = Limits { netns: Some(vec![u32::try_from(place.netns).unwrap()]), ..Limits::default() };
     let mut reader = Reader::new(agent.connect().unwrap(), &Request::Events(filter)).unwrap();
     while !matches!(reader.next().unwrap(), Some(Answer::End)) {}
     let before = agent.resident() >> 20;

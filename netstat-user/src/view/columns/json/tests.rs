@@ -69,10 +69,6 @@ fn with_context(inode: u64, check: impl FnOnce(&RowContext<'_>)) {
 fn row() -> SocketRow {
     let end = |port| Endpoint { addr: "::ffff:1.2.3.4".parse().unwrap(), port };
     SocketRow {
-        proto: Proto::Tcp6,
-        local: end(80),
-        remote: end(65_535),
-        state: 1,
         recv_q: 1,
         send_q: 1_234_567,
         uid: 1000,
@@ -80,6 +76,7 @@ fn row() -> SocketRow {
         timer: Timer { kind: 1, expires: 1988, retransmits: 2, probes: 3 },
         cookie: Some(77),
         netns: Some(5),
+        ..SocketRow::bare(Proto::Tcp6, end(80), end(65_535), 1)
     }
 }
 

@@ -200,17 +200,6 @@ fn end_v4() -> impl Strategy<Value = Option<EventEnd>> {
     ]
 }
 
-const REASONS: [CloseReason; 8] = [
-    CloseReason::Closed,
-    CloseReason::ResetReceived,
-    CloseReason::ResetSent,
-    CloseReason::Refused,
-    CloseReason::TimedOut,
-    CloseReason::Unreachable,
-    CloseReason::Abandoned,
-    CloseReason::Unknown,
-];
-
 /// The longest life that is promised to fit: a hundred years and more.
 const LIFE: u64 = 4_000_000_000_000_000_000;
 
@@ -224,7 +213,7 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
             duration_ns,
             rx_bytes: Some(rx),
             tx_bytes: Some(tx),
-            ..totals(REASONS[reason])
+            ..totals(CloseReason::ALL[reason])
         })),
     ]
 }

@@ -1,0 +1,56 @@
+use super::*;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+
+#[test]
+fn finds_the_sockets_of_a_process_with_gaps_and_shares() {
+    // This very process, made to have more descriptors than one share, and every tenth of them closed again.
+    let sockets: Vec<_> = (0..2500).map_while(|_| std::os::unix::net::UnixDatagram::unbound().ok()).collect();
+    let sockets: Vec<_> =
+        sockets.into_iter().enumerate().filter(|(at, _)| at % 10 != 3).map(|(_, socket)| socket).collect();
+    let inode = |fd: i32| std::fs::metadata(format!("/proc/self/fd/{fd}")).map(|file| file.ino());
+    let inodes: Vec<u64> = sockets.iter().map(|socket| inode(socket.as_raw_fd()).unwrap()).collect();
+    assert!(inodes.len() > 800, "only {} sockets could be made", inodes.len());
+
+    let mut scan = Scan::start(Path::new("/proc"));
+    let owners = scan.owners(inodes.iter().copied(), false);
+    let missing = inodes.iter().filter(|&&inode| !owners.of(inode).any(|h| h.pid == std::process::id())).count();
+    assert_eq!(missing, 0);
+    assert!(owners.first(1).is_none());
+}
+
+#[test]
+fn other_means_come_first() {
+    let mut scan = Scan::start_with(Path::new("/nonexistent"), || Some(vec![(7, 70), (7, 71), (9, 70)]));
+    assert_eq!(scan.blind(), Blind::No);
+    assert_eq!(scan.links().collect::<Vec<_>>(), [(7, 70), (7, 71), (9, 70)]);
+
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
+    let mut scan = Scan::start_with(Path::new("/proc"), || None);
+    assert_eq!(scan.owners(std::iter::once(inode), false).first(inode).unwrap().comm, None);
+    let mut found = Scan::start_with(Path::new("/proc"), move || Some(vec![(std::process::id(), inode)]));
+    assert_eq!(found.owners(std::iter::once(inode), true).first(inode).unwrap().pid, std::process::id());
+    let own = found.owners(std::iter::once(inode), true);
+    assert!(own.first(inode).is_some_and(|own| own.comm.is_some() && own.comm == comm(Path::new("/proc"), own.pid)));
+}
+
+#[test]
+fn links() {
+    assert_eq!(socket_inode(b"socket:[12345]"), Some(12345));
+    assert_eq!(socket_inode(b"[0000]:77"), Some(77));
+    for other in [&b"socket:[]"[..], b"socket:[12", b"socket:[1x]", b"/dev/null", b"pipe:[1]", b"", b"[0000]:"] {
+        assert_eq!(socket_inode(other), None);
+    }
+    assert_eq!(socket_inode(b"socket:[99999999999999999999]"), None);
+}
+
+#[test]
+fn program_names() {
+    assert_eq!(program_name(b"/usr/sbin/sshd\0-D\0"), b"sshd");
+    assert_eq!(program_name(b"/usr/lib/prog --opt=/etc/conf"), b"conf");
+    assert_eq!(program_name(b"./x/y\0"), b"./x/y");
+    assert_eq!(program_name(b""), b"");
+    assert_eq!(program_name(b"\0\0"), b"");
+    assert_eq!(program_name(b"/"), b"");
+}

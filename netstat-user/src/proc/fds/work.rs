@@ -1,0 +1,271 @@
+//! The work of a scan: the links of all descriptors, read by several threads at once.
+
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::io::Write;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Descriptors of one process that make one piece of work: a process with more is shared between the threads.
+const SHARE: u64 = 1024;
+
+/// What the threads of a scan share.
+pub struct Work {
+    pub root: PathBuf,
+    /// The processes, in the order of /proc.
+    pub pids: Vec<u32>,
+    /// The next of them to be looked at.
+    next: AtomicUsize,
+    /// The rest of large processes.
+    shares: Mutex<Vec<Share>>,
+    /// Whether the kernel says how many descriptors a process has (`st_size`, from Linux 6.2).
+    counted: bool,
+    /// Processes that could not be opened for want of descriptors, while the threads used up what there is.
+    later: Mutex<Vec<usize>>,
+    /// Whether a process without descriptors need not be opened. Who is not root must try: netstat's warnings tell of
+    /// every refusal.
+    skip_empty: bool,
+}
+
+/// Some descriptors of one process.
+#[derive(Clone, Copy)]
+struct Share {
+    /// Place of the process in [`Work::pids`].
+    place: usize,
+    /// The first descriptor.
+    from: u64,
+    /// The descriptor after the last.
+    to: u64,
+    /// How many descriptors the process has, 0 where the kernel does not say.
+    count: u64,
+}
+
+/// What a scan found.
+#[derive(Default)]
+pub struct FoundLinks {
+    /// Holder, by its place in the order of /proc, and socket inode.
+    pub links: Vec<(u32, u64)>,
+    /// Whether a process was refused.
+    pub refused: bool,
+    /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left.
+    pub failed: Option<Errno>,
+}
+
+impl Work {
+    /// The descriptors of these processes below `root`, none looked at yet; `counted` where the kernel says how many a process has.
+    pub fn new(root: &Path, pids: Vec<u32>, counted: bool) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            pids,
+            next: AtomicUsize::new(0),
+            shares: Mutex::new(Vec::new()),
+            later: Mutex::new(Vec::new()),
+            counted,
+            skip_empty: counted && rustix::process::geteuid().is_root(),
+        }
+    }
+
+    /// The same where nothing is left to be looked at.
+    pub fn done(root: &Path, pids: Vec<u32>) -> Self {
+        Self { next: AtomicUsize::new(usize::MAX / 2), ..Self::new(root, pids, false) }
+    }
+
+    /// Looks at processes until none is left.
+    pub fn run(&self) -> FoundLinks {
+        let mut found = FoundLinks::default();
+        let proc = match open(rustix::fs::CWD, &self.root, OFlags::DIRECTORY) {
+            Ok(proc) => proc,
+            Err(error) => {
+                found.failed = Some(error).filter(|&error| is_scarce(error));
+                return found;
+            }
+        };
+        let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
+        loop {
+            // A share first: it is what keeps the other thread busy longest.
+            let share = self.shares.lock().ok().and_then(|mut shares| shares.pop());
+            if let Some(share) = share {
+                self.descriptors(&proc, share, &mut buffer, &mut found);
+                continue;
+            }
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            if place >= self.pids.len() {
+                return found;
+            }
+            self.process(&proc, place, &mut buffer, &mut found);
+        }
+    }
+
+    /// Looks once more at the processes for which no descriptor was left, one by one, with none open but that of the process.
+    pub fn make_good(&self, found: &mut FoundLinks) {
+        let later = self.later.lock().map(|mut later| std::mem::take(&mut *later)).unwrap_or_default();
+        if later.is_empty() {
+            return;
+        }
+        let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
+        for place in later {
+            // What was found of it so far is found again.
+            found.links.retain(|&(at, _)| at != place as u32);
+            let dir = open(rustix::fs::CWD, self.root.join(format!("{}/fd", self.pids[place])), OFlags::DIRECTORY);
+            let dir = match dir {
+                Ok(dir) => dir,
+                Err(error) => {
+                    found.refused |= error == Errno::ACCESS;
+                    found.failed = found.failed.or(Some(error).filter(|&error| is_scarce(error)));
+                    continue;
+                }
+            };
+            let mut target = [MaybeUninit::<u8>::uninit(); 64];
+            let mut entries = RawDir::new(&dir, &mut buffer);
+            while let Some(Ok(entry)) = entries.next() {
+                let link = rustix::fs::readlinkat_raw(&dir, entry.file_name(), &mut target);
+                if let Ok(Some(inode)) = link.map(|(link, _)| socket_inode(link)) {
+                    found.links.push((place as u32, inode));
+                }
+            }
+        }
+        found.links.sort_by_key(|&(place, _)| place);
+    }
+
+    /// Reads the links of one process, and leaves all but the first share of a large one to whoever is free.
+    fn process(&self, proc: &OwnedFd, place: usize, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
+        let mut share = Share { place, from: 0, to: u64::MAX, count: 0 };
+        if self.counted {
+            let mut path = [0; 16];
+            let stat = fd_path(self.pids[place], &mut path)
+                .and_then(|path| rustix::fs::statat(proc, path, AtFlags::empty()).ok());
+            share.count = stat.and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or(0);
+            // Kernel threads, half of all processes on an idle machine, have no descriptors.
+            if share.count == 0 && self.skip_empty {
+                return;
+            }
+            if share.count > SHARE
+                && let Ok(mut shares) = self.shares.lock()
+            {
+                share.to = SHARE;
+                let rest = (SHARE..share.count).step_by(SHARE as usize);
+                shares.extend(rest.map(|from| {
+                    // Descriptor numbers may have gaps: the last share is open.
+                    Share { from, to: if share.count - from > SHARE { from + SHARE } else { u64::MAX }, ..share }
+                }));
+            }
+        }
+        self.descriptors(proc, share, buffer, found);
+    }
+
+    /// Reads the links of a share.
+    fn descriptors(&self, proc: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
+        let mut path = [0; 16];
+        let Some(path) = fd_path(self.pids[share.place], &mut path) else { return };
+        let dir = match open(proc, path, OFlags::DIRECTORY) {
+            Ok(dir) => dir,
+            Err(error) => {
+                found.refused |= error == Errno::ACCESS;
+                if is_scarce(error)
+                    && let Ok(mut later) = self.later.lock()
+                    && !later.contains(&share.place)
+                {
+                    later.push(share.place);
+                }
+                return;
+            }
+        };
+        let mut target = [MaybeUninit::<u8>::uninit(); 64];
+        let mut take = |name: &CStr| {
+            let link = rustix::fs::readlinkat_raw(&dir, name, &mut target).map(|(link, _)| socket_inode(link));
+            match link {
+                Ok(Some(inode)) => found.links.push((share.place as u32, inode)),
+                // A gap in the numbers, or closed just now.
+                Err(Errno::NOENT) => return false,
+                _ => {}
+            }
+            true
+        };
+        // Descriptors are numbered without gaps most of the time: then there is no need to have them listed.
+        let mut next = share.from;
+        let mut name = [0; 24];
+        while next < share.to.min(share.count) && number_name(next, &mut name).is_some_and(&mut take) {
+            next += 1;
+        }
+        let whole = share.from == 0 && share.count > 0 && next == share.count;
+        if next == share.to || whole {
+            return;
+        }
+        // The kernel's offset of descriptor N is N + 2 (`proc_readfd_common`).
+        if next > 0 && rustix::fs::seek(&dir, SeekFrom::Start(next + 2)).is_err() {
+            return;
+        }
+        let mut entries = RawDir::new(&dir, buffer);
+        while let Some(Ok(entry)) = entries.next() {
+            let Some(number) = decimal(entry.file_name().to_bytes()) else { continue };
+            if number >= share.to {
+                return;
+            }
+            take(entry.file_name());
+        }
+    }
+}
+
+/// Whether the error is none of the process that is looked at: the caller, or the machine, has no descriptor or memory left.
+pub fn is_scarce(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// The processes under `root`, in the order of its directory.
+pub fn processes(root: &Path) -> rustix::io::Result<Vec<u32>> {
+    let mut pids = Vec::with_capacity(256);
+    let proc = open(rustix::fs::CWD, root, OFlags::DIRECTORY)?;
+    let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
+    let mut entries = RawDir::new(&proc, &mut buffer);
+    while let Some(entry) = entries.next() {
+        pids.extend(decimal(entry?.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()));
+    }
+    Ok(pids)
+}
+
+/// `PID/fd`, for the system call as it is.
+fn fd_path(pid: u32, buffer: &mut [u8; 16]) -> Option<&CStr> {
+    // At most ten digits and four bytes: it always fits.
+    write!(buffer.as_mut_slice(), "{pid}/fd\0").ok()?;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// A descriptor's name in its directory.
+fn number_name(number: u64, buffer: &mut [u8; 24]) -> Option<&CStr> {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number).as_bytes();
+    buffer[..digits.len()].copy_from_slice(digits);
+    buffer[digits.len()] = 0;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// The inode in a descriptor's link: `socket:[N]`, or `[0000]:N` as old kernels write it.
+pub fn socket_inode(link: &[u8]) -> Option<u64> {
+    if let Some(rest) = link.strip_prefix(b"socket:[") {
+        return decimal(rest.strip_suffix(b"]")?);
+    }
+    decimal(link.strip_prefix(b"[0000]:")?)
+}
+
+/// Opens a file to be read.
+///
+/// # Errors
+/// The kernel's.
+pub fn open<P: rustix::path::Arg>(at: impl AsFd, path: P, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(at, path, flags | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// A decimal number and nothing else.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}

@@ -1,0 +1,129 @@
+//! What is known of the rows beyond themselves: names, holders, and what the expression and the columns need.
+
+use super::files::{Files, Rows};
+use crate::field::{ClosedFields, Need, RowContext, RowFields, SctpFields};
+use crate::model::{Labels, SctpRow, SocketHolders, SocketRow};
+use crate::names::WantedNames;
+use crate::run::classic::asked::AskedFor;
+use crate::run::classic::round::Round;
+use crate::run::classic::sources::Sources;
+use crate::run::gather::{Gathered, Infos, ListedTable};
+use crate::stdio::Written;
+use crate::view::inet::beyond;
+use std::net::IpAddr;
+
+/// What the rows are decided and shown with; the names are the machine's.
+pub struct KnownOfRows {
+    /// The processes that hold the sockets.
+    pub owners: SocketHolders,
+    /// What fields are asked of.
+    pub gathered: Gathered,
+    /// `tcp_info`, where it is shown with the rows.
+    pub infos: Option<Infos>,
+}
+
+impl KnownOfRows {
+    /// Leaves out the rows of which it is known without more that they are not wanted, and gathers what is needed of the rest.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn gather(asked: &AskedFor<'_>, files: &mut Files, sources: &mut Sources, round: &mut Round) -> Written<Self> {
+        let wanted = leave_out(asked, files, sources.names.labels());
+        sources.names.look_up(wanted);
+        sources.scanned(files.scan.take());
+        let list = &files.list;
+        let owners = sources.owners(asked, round, list.iter().flat_map(|file| file.inodes()))?;
+        let listed = list.iter().map(|file| {
+            let empty = ListedTable { netns: file.netns, rows: &[], recorded: &[], closed: &[] };
+            match &file.rows {
+                Ok(Rows::Sockets(table)) => ListedTable { rows: &table.rows, recorded: &table.recorded, ..empty },
+                Ok(Rows::Closed(closed)) => ListedTable { closed, ..empty },
+                Ok(Rows::Sctp(_)) | Err(_) => empty,
+            }
+        });
+        let gathered = Gathered::inet(asked, &listed.collect::<Vec<_>>(), &owners, sources, round)?;
+        let infos = match asked.options.info && asked.selected.shows_view() {
+            false => None,
+            true => {
+                let rows = list.iter().flat_map(|file| file.sockets().iter().map(|row| (file.netns, row)));
+                Some(Infos::gather(asked, Need::INFO, rows, round)?)
+            }
+        };
+        Ok(Self { owners, gathered, infos })
+    }
+}
+
+/// Leaves out rows, and returns the names that the others need: each row is looked at once.
+fn leave_out(asked: &AskedFor<'_>, files: &mut Files, labels: &Labels) -> WantedNames {
+    let (selected, owners) = (&asked.selected, SocketHolders::default());
+    let (mut needed, every) = (NeededNames::of(asked), selected.passes_all());
+    let Files { list, namespaces, .. } = files;
+    for file in list {
+        let context =
+            RowContext { owners: &owners, labels, netns: file.netns, netns_names: namespaces, providers: &[] };
+        match &mut file.rows {
+            Ok(Rows::Sockets(table)) if every => table.rows.iter().for_each(|row| needed.socket(row)),
+            Ok(Rows::Sockets(table)) => table.retain(|row, recorded| {
+                let wanted = selected.may_want(&RowFields { row, recorded, context: &context });
+                if wanted {
+                    needed.socket(row);
+                }
+                wanted
+            }),
+            Ok(Rows::Sctp(table)) => table.rows.retain(|row| {
+                let wanted = selected.may_want(&SctpFields { row, context: &context });
+                if wanted {
+                    needed.sctp(row);
+                }
+                wanted
+            }),
+            Ok(Rows::Closed(closed)) => closed.retain(|closed| {
+                let wanted = selected.may_want(&ClosedFields { closed, context: &context });
+                if wanted {
+                    needed.socket(&beyond::row(closed));
+                }
+                wanted
+            }),
+            Err(_) => {}
+        }
+    }
+    needed.names
+}
+
+/// The names that rows need.
+struct NeededNames {
+    hosts: bool,
+    users: bool,
+    names: WantedNames,
+}
+
+impl NeededNames {
+    /// None yet, of those that what is asked shows or compares.
+    fn of(asked: &AskedFor<'_>) -> Self {
+        let (options, shows_view) = (asked.options, asked.selected.shows_view());
+        let shown = shows_view && !options.numeric.users && (options.extend > 0 || options.json);
+        let text = shows_view && !options.json;
+        Self {
+            hosts: text && !options.numeric.hosts,
+            users: shown || asked.selected.needs().meets(Need::USERS),
+            names: WantedNames { ports: text && !options.numeric.ports, ..WantedNames::default() },
+        }
+    }
+
+    fn socket(&mut self, row: &SocketRow) {
+        self.row([&row.local.addr, &row.remote.addr].into_iter(), row.uid);
+    }
+
+    fn sctp(&mut self, row: &SctpRow) {
+        let remote = row.peer.iter().flat_map(|peer| &peer.addrs);
+        self.row(row.local.iter().chain(remote), row.uid);
+    }
+
+    fn row<'a>(&mut self, addrs: impl Iterator<Item = &'a IpAddr>, uid: u32) {
+        if self.hosts {
+            // netstat never asks for the wildcard. IPv4 in IPv6's clothes is asked for in them, and seldom has a name.
+            self.names.hosts.extend(addrs.filter(|addr| !addr.is_unspecified()));
+        }
+        self.names.users.extend(self.users.then_some(uid));
+    }
+}

@@ -1,0 +1,150 @@
+//! What is read for the Internet table, and where: decided from what is asked alone, before anything is read.
+
+use super::asked::AskedFor;
+use crate::cli::classic::{AgentChoice, Filter};
+use crate::field::Need;
+use crate::model::{Limits, Proto};
+use std::path::Path;
+use std::time::Duration;
+
+/// The sources of the Internet table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// The rows that an agent and the kernel list alike.
+    pub rows: Limits,
+    /// The agent that is asked for them first.
+    pub agent: Option<AgentQuestion<'a>>,
+    /// Inode number of the reader's own network namespace, `None` where that cannot be told.
+    pub own: Option<u32>,
+    /// Whether holders are looked for while the kernel's rows are read. Where few rows may be left, nobody looks for
+    /// holders before it is known whether any are.
+    pub holders_beside: bool,
+    /// Whether SCTP's endpoints are read, which are in /proc alone.
+    pub endpoints: bool,
+    /// Whether SCTP's associations are.
+    pub associations: bool,
+    /// Also the sockets that ended within this time.
+    pub recent: Option<Duration>,
+}
+
+/// What an agent is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AgentQuestion<'a> {
+    /// Its socket.
+    pub path: &'a Path,
+    /// Whether the user named it: then it is reported where it does not answer.
+    pub is_named: bool,
+    /// Inode number of the one namespace that is listed, `None` for all.
+    pub netns: Option<u32>,
+    /// Whether the owners are wanted that events recorded for rows nobody holds.
+    pub recorded: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan for what is asked by a reader in the network namespace `own`.
+    pub fn of(asked: &'a AskedFor<'_>, own: Option<u32>) -> Self {
+        let (options, selected) = (asked.options, &asked.selected);
+        let rows = Limits { protos: Some(protos(asked)), peer: asked.listed().peer(), ..Limits::default() };
+        let netns = match selected.netns() {
+            Some(&[only]) => Some(only),
+            Some(_) => None,
+            None => own.filter(|_| !options.all_netns),
+        };
+        // Where there is no telling which namespace the reader is in, there is nothing to ask for.
+        let path = options.agent.path().filter(|_| own.is_some() && !rows.tables().is_empty());
+        let agent = path.map(|path| AgentQuestion {
+            path,
+            is_named: matches!(options.agent, AgentChoice::At(_)),
+            netns,
+            recorded: options.json || selected.needs().meets(Need::OWNERS),
+        });
+        // There is but one pair of files for SCTP, and it counts as IPv4.
+        let (sctp, filter) = (asked.tables.protocols.sctp && asked.tables.v4, options.filter());
+        Self {
+            rows,
+            agent,
+            own,
+            holders_beside: asked.wants_holders() && selected.passes_all(),
+            endpoints: sctp && filter != Filter::Connected,
+            associations: sctp && filter != Filter::Listening,
+            recent: options.recent,
+        }
+    }
+}
+
+/// The protocols and families of the table, in netstat's order.
+fn protos(asked: &AskedFor<'_>) -> Vec<Proto> {
+    let (tables, letters) = (&asked.tables, asked.tables.protocols);
+    let rows = [
+        (letters.tcp, Proto::Tcp, Proto::Tcp6),
+        (letters.udp, Proto::Udp, Proto::Udp6),
+        (letters.udplite, Proto::UdpLite, Proto::UdpLite6),
+        (letters.raw, Proto::Raw, Proto::Raw6),
+    ];
+    let halves = rows.into_iter().flat_map(|(letter, v4, v6)| [(v4, letter && tables.v4), (v6, letter && tables.v6)]);
+    halves.filter(|&(_, wanted)| wanted).map(|(proto, _)| proto).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::agent::SOCKET;
+    use crate::cli::classic::{Options, Protocols};
+    use crate::run::classic::selected::Selected;
+
+    /// The plan of a reader in namespace 7, in short.
+    fn plan(options: Options, own: Option<u32>, look: impl FnOnce(&Plan<'_>)) {
+        let selected = Selected::new(&options).unwrap();
+        look(&Plan::of(&AskedFor::new(&options, selected), own));
+    }
+
+    #[test]
+    fn an_agent_is_asked_for_what_is_listed() {
+        let question = |options: Options, own| {
+            let mut asked = None;
+            plan(options, own, |plan| {
+                asked = plan.agent.as_ref().map(|agent| (agent.path.to_owned(), agent.is_named, agent.netns))
+            });
+            asked
+        };
+        let usual = || Path::new(SOCKET).to_owned();
+        assert_eq!(question(Options::default(), Some(7)), Some((usual(), false, Some(7))));
+        assert_eq!(question(Options { all_netns: true, ..Options::default() }, Some(7)), Some((usual(), false, None)));
+        let named = Options { agent: AgentChoice::At("/x".into()), ..Options::default() };
+        assert_eq!(question(named, Some(7)), Some(("/x".into(), true, Some(7))));
+        assert_eq!(question(Options { agent: AgentChoice::Never, ..Options::default() }, Some(7)), None);
+        assert_eq!(question(Options::default(), None), None, "it is not known of what");
+        let sctp = Protocols { sctp: true, ..Protocols::default() };
+        assert_eq!(question(Options { protocols: sctp, ..Options::default() }, Some(7)), None, "it has none");
+    }
+
+    #[test]
+    fn files_and_rows_are_those_of_the_letters() {
+        let tcp = Protocols { tcp: true, sctp: true, ..Protocols::default() };
+        let options = |all, listening| Options { protocols: tcp, all, listening, ..Options::default() };
+        for (all, listening, peer, endpoints, associations) in [
+            (true, false, None, true, true),
+            (false, true, Some(false), true, false),
+            (false, false, Some(true), false, true),
+        ] {
+            plan(options(all, listening), Some(7), |plan| {
+                let protos = Some(vec![Proto::Tcp, Proto::Tcp6]);
+                assert_eq!(plan.rows, Limits { protos, peer, ..Limits::default() });
+                assert_eq!((plan.endpoints, plan.associations), (endpoints, associations));
+            });
+        }
+    }
+
+    #[test]
+    fn holders_are_looked_for_beside_where_every_row_is_shown() {
+        let beside = |options: Options| {
+            let mut beside = false;
+            plan(options, Some(7), |plan| beside = plan.holders_beside);
+            beside
+        };
+        assert!(beside(Options { programs: true, ..Options::default() }) && !beside(Options::default()));
+        let mut few = Options { programs: true, ..Options::default() };
+        few.selection.limit = Some(1);
+        assert!(!beside(few));
+    }
+}

@@ -1,0 +1,95 @@
+//! What one round of a run prints, and says beside it.
+
+use crate::cli::classic::Options;
+use crate::run::hint;
+use crate::stdio::Written;
+use crate::stdio::output::BufferedOutput;
+use std::io::{self, IsTerminal};
+
+/// The output of a round: `-c` has many, every other run one.
+pub struct Round {
+    out: BufferedOutput,
+    /// Rounds before this one.
+    number: u64,
+    /// Whether it has been said in this round that not all namespaces can be found.
+    said_of_namespaces: bool,
+}
+
+impl Round {
+    /// The first one, of nothing yet.
+    pub fn first() -> Self {
+        Self { out: BufferedOutput::stdout(), number: 0, said_of_namespaces: false }
+    }
+
+    /// Ends a round, and begins the next one.
+    pub fn next(&mut self) {
+        self.number += 1;
+        self.said_of_namespaces = false;
+    }
+
+    /// Whether none was before it.
+    pub const fn is_first(&self) -> bool {
+        self.number == 0
+    }
+
+    /// Where to append what goes to standard output.
+    pub const fn bytes(&mut self) -> &mut Vec<u8> {
+        self.out.bytes()
+    }
+
+    /// Writes what is buffered.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn flush(&mut self) -> Written<()> {
+        self.out.flush()
+    }
+
+    /// Says something of netstat's, newline included, on standard error, in its place among what is printed.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn say(&mut self, text: &[u8]) -> Written<()> {
+        self.out.note(text)
+    }
+
+    /// Says something of our own there.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn note(&mut self, message: &str) -> Written<()> {
+        self.say(format!("{}: {message}\n", crate::stdio::program()).as_bytes())
+    }
+
+    /// Says something of our own that holds in every round, once.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn note_at_first(&mut self, message: &str) -> Written<()> {
+        if self.is_first() { self.note(message) } else { Ok(()) }
+    }
+
+    /// Says, once a round, that there may be more namespaces than were found: others' processes may not be asked for theirs.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn say_of_namespaces(&mut self, options: &Options) -> Written<()> {
+        if std::mem::replace(&mut self.said_of_namespaces, true) {
+            return Ok(());
+        }
+        self.say(b"(Not all network namespaces could be found, you would have to be root to see them all.)\n")?;
+        self.hint(options, "list those of others")
+    }
+
+    /// Names the agent, which could do what this user may not: to a person, and beside what is our own. Elsewhere standard error is netstat's.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn hint(&mut self, options: &Options, what: &str) -> Written<()> {
+        let to_whom = self.is_first() && (options.json || io::stderr().is_terminal());
+        match options.agent.path().filter(|_| to_whom) {
+            Some(path) => self.note(&hint::could(path, what, hint::SHARE_ALL)),
+            None => Ok(()),
+        }
+    }
+}

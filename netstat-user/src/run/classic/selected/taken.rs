@@ -1,0 +1,173 @@
+//! The rows of a run that are wanted, from when they are read until they are printed.
+
+use super::Selected;
+use crate::field::{Field, HasFields, Value};
+use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
+use std::collections::HashMap;
+
+/// The rows that were taken in and are not printed yet.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    selected: &'a Selected,
+    lines: Vec<Line>,
+    counts: HashMap<Vec<Value<'static>>, u64>,
+    /// Rows let through so far.
+    through: u64,
+    /// How many rows may still be printed: all where there is no limit.
+    left: Option<u64>,
+    /// Whether the expression held of any row.
+    matched: bool,
+}
+
+/// A row that waits for its turn.
+#[derive(Debug)]
+struct Line {
+    keys: Vec<Value<'static>>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Bytes(Vec<u8>),
+    Cells(Cells),
+}
+
+impl<'a> Taken<'a> {
+    /// No rows yet, of which those will be kept that are selected.
+    pub fn new(selected: &'a Selected) -> Self {
+        let (lines, counts, left) = (Vec::new(), HashMap::new(), selected.selection.limit);
+        Self { selected, lines, counts, through: 0, left, matched: false }
+    }
+
+    /// Takes in a row that was not left out early; `render` appends it as the view has it, where that is shown.
+    pub fn take(&mut self, out: &mut Vec<u8>, row: &impl HasFields, render: impl FnOnce(&mut Vec<u8>)) {
+        if self.selected.predicate.as_ref().is_some_and(|predicate| !predicate.holds(row)) {
+            return;
+        }
+        self.matched = true;
+        if !self.selected.counted.is_empty() {
+            let values = self.selected.counted.iter().map(|field| row.value(*field).into_owned()).collect();
+            *self.counts.entry(values).or_default() += 1;
+            return;
+        }
+        let full = self.left.is_some_and(|left| self.through >= left);
+        let sorts = !self.selected.selection.sort.is_empty();
+        if full && !sorts {
+            return;
+        }
+        self.through += 1;
+        if self.selected.shows_view() && !sorts {
+            return render(out);
+        }
+        let keys = self.selected.selection.sort.iter().map(|(field, _)| row.value(*field).into_owned()).collect();
+        let body = if self.selected.shows_view() {
+            let mut bytes = Vec::new();
+            render(&mut bytes);
+            Body::Bytes(bytes)
+        } else if let Some(shape) = &self.selected.shape {
+            let mut bytes = Vec::new();
+            shape.row(&mut bytes, row);
+            Body::Bytes(bytes)
+        } else {
+            Body::Cells(cells(&self.selected.selection.columns, row))
+        };
+        self.lines.push(Line { keys, body });
+    }
+
+    /// Ends a table of the view, whose rows stand under one heading: they are sorted among themselves.
+    pub fn end_table(&mut self, out: &mut Vec<u8>) {
+        if self.selected.shows_view() && !self.selected.json {
+            self.end(out, None);
+        }
+    }
+
+    /// Ends the round; `terminal` is the width of the terminal that is printed to.
+    pub fn end(&mut self, out: &mut Vec<u8>, terminal: Option<usize>) {
+        let mut lines = std::mem::take(&mut self.lines);
+        let sort = &self.selected.selection.sort;
+        lines.sort_by(|a, b| order(sort, &a.keys, &b.keys));
+        // Tables of the view share one limit.
+        let limit = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        if !sort.is_empty() {
+            lines.truncate(limit);
+            if let Some(left) = &mut self.left {
+                *left -= lines.len() as u64;
+            }
+        }
+        if !self.selected.counted.is_empty() {
+            return self.end_counts(out, limit, terminal);
+        }
+        if self.selected.shows_view() || self.selected.shape.is_some() {
+            for line in &lines {
+                if let Body::Bytes(bytes) = &line.body {
+                    out.extend_from_slice(bytes);
+                }
+            }
+            return;
+        }
+        let rows: Vec<Cells> = lines
+            .into_iter()
+            .filter_map(|line| match line.body {
+                Body::Cells(cells) => Some(cells),
+                Body::Bytes(_) => None,
+            })
+            .collect();
+        ColumnTable::new(&self.selected.selection.columns, self.selected.coloured).print(out, &rows, terminal);
+    }
+
+    fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
+        let mut lines: Vec<(Vec<Value<'static>>, u64)> = self.counts.drain().collect();
+        let keys = |values: &[Value<'static>]| -> Vec<Value<'static>> {
+            let value = |(field, _): &(Field, bool)| {
+                let at = self.selected.counted.iter().position(|counted| counted == field);
+                at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
+            };
+            self.selected.selection.sort.iter().map(value).collect()
+        };
+        lines.sort_by(|(values, count), (others, other)| {
+            let sorted = order(&self.selected.selection.sort, &keys(values), &keys(others));
+            sorted.then_with(|| other.cmp(count)).then_with(|| values.cmp(others))
+        });
+        lines.truncate(limit);
+        let kept = |values: Vec<Value<'static>>| Kept(self.selected.counted.iter().copied().zip(values).collect());
+        let Selected { json, coloured, .. } = *self.selected;
+        let lines = lines.into_iter().map(|(values, count)| (kept(values), count));
+        counts(out, &self.selected.selection.count_by, lines, CountStyle { json, coloured, terminal });
+    }
+
+    /// Whether there is an expression that held of no row.
+    pub fn is_in_vain(&self) -> bool {
+        self.selected.predicate.is_some() && !self.matched
+    }
+}
+
+/// The order of two rows by their keys; what is not known comes last, whichever way the others go.
+fn order(sort: &[(Field, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::Ordering {
+    let by_key = sort.iter().zip(a.iter().zip(b)).map(|((_, descending), (a, b))| {
+        let unknown =
+            |value: &Value<'_>| matches!(value, Value::Null) || matches!(value, Value::List(list) if list.is_empty());
+        match (unknown(a), unknown(b)) {
+            (false, false) if *descending => b.cmp(a),
+            (false, false) => a.cmp(b),
+            (a, b) => a.cmp(&b),
+        }
+    });
+    by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unknown_comes_last_both_ways() {
+        let sorted = |descending: bool| {
+            let mut keys = [Value::Null, Value::Number(9), Value::List(vec![]), Value::Number(10)].map(|key| vec![key]);
+            keys.sort_by(|a, b| order(&[(Field::RecvQ, descending)], a, b));
+            keys.map(|mut key| key.remove(0))
+        };
+        let (nine, ten) = (Value::Number(9), Value::Number(10));
+        assert_eq!(sorted(false), [nine.clone(), ten.clone(), Value::Null, Value::List(vec![])]);
+        assert_eq!(sorted(true), [ten, nine, Value::Null, Value::List(vec![])]);
+    }
+}
