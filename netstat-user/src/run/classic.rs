@@ -14,6 +14,7 @@ mod statistics;
 mod unix;
 
 use crate::cli::classic::{Filter, Options, View};
+use crate::stdio::output::BufferedOutput;
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, complain};
 use selected::Selected;
@@ -73,7 +74,7 @@ fn views(options: &Options) -> Written<u8> {
                         session.note(&format!("{fall}; the kernel was asked in another way"))?;
                     }
                 }
-                if session.round == 0 && options.filter() == Filter::Connected && session.selected.is_in_vain() {
+                if session.round == 0 && session.selected.is_in_vain() && all_would_help(options)? {
                     session.note("no socket with a peer is selected; with -a those without are listed, too")?;
                 }
                 code
@@ -87,6 +88,20 @@ fn views(options: &Options) -> Written<u8> {
         std::thread::sleep(PAUSE);
         session.next_round();
     }
+}
+
+/// Whether -a, which was not given, would list sockets for which the expression holds.
+fn all_would_help(options: &Options) -> Written<bool> {
+    if options.filter() != Filter::Connected {
+        return Ok(false);
+    }
+    // As objects, so that no names are looked up.
+    let options = Options { all: true, json: true, ..options.clone() };
+    let Ok(selected) = Selected::new(&options) else { return Ok(false) };
+    let mut trial = Session::new(&options, selected);
+    trial.out = BufferedOutput::silent();
+    tables(&mut trial)?;
+    Ok(!trial.selected.is_in_vain())
 }
 
 /// A view over one session: prints itself and returns 0, or the exit code that ends the run.
