@@ -15,7 +15,7 @@ pub use provider::{Provider, Subject};
 pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
 pub use value::Value;
 
-use crate::model::{CloseReason, Grade, Proto, TcpState};
+use crate::model::{CloseReason, Direction, Grade, Proto, TcpState};
 
 /// What a field's values are, and so how they are written in an expression and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,6 +329,7 @@ const REASONS: [&str; 8] = [
     CloseReason::Unknown.name(),
 ];
 
+const DIRECTIONS: [&str; 2] = [Direction::Out.name(), Direction::In.name()];
 const EVENTS: [&str; 3] = ["open", "state", "close"];
 /// Who chooses a local port, the word of `port_chosen_by`: the kernel does where a process connects or asks for port 0.
 pub const CHOOSERS: [&str; 2] = ["process", "kernel"];
@@ -383,6 +384,7 @@ fields! {
     LocalAddrs "local_addrs" Kind::Address, S, NONE, NO, "SCTP: every address of the socket's own end";
     RemoteAddr "remote.addr" Kind::Address, ISCE, NONE, NO, "address of the other end";
     RemotePort "remote.port" Kind::Port, ISCE, NONE, NO, "its port";
+    RemoteIp "remote_ip" Kind::Address, NONE, ISCE, NO, "address of the other end, without its family: an IPv4-mapped one as the IPv4 address";
     RemoteAddrs "remote_addrs" Kind::Address, S, NONE, NO, "SCTP: every address of the other end";
     Refcnt "refcnt" Kind::Number, U, NONE, NO, "references the kernel holds";
     Flags "flags" Kind::Word(&FLAGS), U, NONE, NO, "UNIX: ACC listens";
@@ -396,6 +398,7 @@ fields! {
     Uid "uid" Kind::User, ISCE, NONE, NO, "user id of the socket";
     User "user" Kind::Text, ISC, E, Need::USERS, "the user's name";
     Owner "owner" Kind::Word(&GRADES), EC, NONE, NO, "how the owner is known: created accepted inherited scanned";
+    Direction "direction" Kind::Word(&DIRECTIONS), NONE, E, NO, "events: who connected, the local end (out) or the remote end (in)";
     Inode "inode" Kind::Number, ALL, NONE, NO, "inode of the socket, 0 once it has none";
     OwnersPid "owners.pid" Kind::Number, ISCU, E, Need::OWNERS, "every process that holds the socket";
     OwnersProgram "owners.program" Kind::Text, ISCU, E, Need::OWNERS, "their programs, from their command lines";

@@ -22,6 +22,7 @@ use hashbrown::HashSet;
 use past::{EndedSockets, Entry};
 use slots::{Ends, Identity, Slot, Slots};
 use socket::{blank, listed_socket, merge};
+use std::collections::HashMap;
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +223,15 @@ impl Table {
             // The socket goes, what remains of it stays.
             self.slots.at(at).touched = self.listing;
         } else {
-            self.learn(event, TcpState::Close);
+            let entered_ns = (socket.state == TcpState::FinWait2).then_some(socket.state_ns);
+            let at = self.learn(event, TcpState::Close);
+            // Of an orphan a minisocket may be left, of which no event tells: it is in FIN_WAIT2 since the socket was.
+            let orphan = old == TcpState::FinWait2 && event.inode == Some(0);
+            if let (Some(at), Some(entered_ns)) = (at.filter(|_| orphan), entered_ns)
+                && let Some(socket) = &mut self.slots.at(at).socket
+            {
+                socket.state_ns = entered_ns;
+            }
         }
     }
 
@@ -308,9 +317,9 @@ impl Table {
 
     /// Folds in a part of the rows that were listed since [`Table::begin_listing`]. Events may be folded between the parts.
     pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) {
-        let mut correction = self.correction;
+        let (mut correction, mut ended) = (self.correction, None);
         for (row, owner) in rows {
-            self.listed(row, *owner, now_ns, &mut correction);
+            self.listed(row, *owner, now_ns, &mut correction, &mut ended);
         }
         self.correction = correction;
     }
@@ -371,8 +380,15 @@ impl Table {
         });
     }
 
-    fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, now_ns: u64, correction: &mut Correction) {
-        let socket = listed_socket(row, owner, now_ns);
+    fn listed(
+        &mut self,
+        row: &SocketRow,
+        owner: Option<Owner>,
+        now_ns: u64,
+        correction: &mut Correction,
+        ended: &mut Option<HashMap<Ends, LiveSocket>>,
+    ) {
+        let mut socket = listed_socket(row, owner, now_ns);
         let identity = Identity::of(&socket);
         let Some(at) = self.slots.find(&identity) else {
             let connected = row.proto.is_tcp() && row.remote.port != 0;
@@ -382,6 +398,16 @@ impl Table {
                 || (connected || socket.inode == 0)
                     && identity.ends.as_ref().is_some_and(|ends| sock(ends) || mini(ends));
             if !gone {
+                if socket.inode == 0 && socket.state == TcpState::FinWait2 {
+                    let ended = ended.get_or_insert_with(|| self.ended());
+                    let before = identity.ends.and_then(|ends| ended.get(&ends));
+                    if let Some(before) = before.filter(|before| {
+                        before.cookie.is_none_or(|known| row.cookie.is_none_or(|cookie| cookie == known))
+                    }) {
+                        (socket.since_ns, socket.seen_ns) = (before.since_ns, before.seen_ns);
+                        socket.state_ns = before.state_ns;
+                    }
+                }
                 let at = self.slots.insert(socket);
                 let slot = self.slots.at(at);
                 slot.listed = self.listing;

@@ -13,6 +13,7 @@ pub mod netns;
 pub mod programs;
 pub mod sandbox;
 pub mod scenes;
+pub mod schema;
 pub mod terminal;
 pub mod truth;
 pub mod zoo;

@@ -6,6 +6,9 @@ use super::{Refusal, Request, help};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+/// How messages name this command line.
+const NAME: &str = "netstat-user agent";
+
 /// Where the agent answers unless told otherwise.
 pub const SOCKET: &str = "/run/netstat-user/agent.sock";
 
@@ -14,7 +17,7 @@ pub const SOCKET: &str = "/run/netstat-user/agent.sock";
 /// Runs in the foreground. Tells systemd when it is ready ($NOTIFY_SOCKET). SIGHUP sets the table right from the kernel's lists, as
 /// happens by itself after a loss; SIGTERM and SIGINT end it.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "netstat-user agent", bin_name = "netstat-user agent", disable_version_flag = true)]
+#[command(name = NAME, bin_name = NAME, disable_version_flag = true)]
 pub struct Options {
     /// Path of the socket
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
@@ -106,7 +109,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::refusal(&error))
+    Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::mistake::refusal(NAME, &error))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod options;
 mod schema;
 
 use super::select::{Given, SelectError, Selection};
-use super::value::duration;
+use super::value::{ValueError, duration};
 use super::{Colour, Reason, Refusal, Request, shells};
 use crate::field::{self, RowKinds};
 use crate::filter::{self, Spelling, protos};
@@ -45,7 +45,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
                 return match shells::script(&shell) {
                     Some(script) => Ok(Request::Print(script)),
                     None => {
-                        let text = "%s: there are no completions for `%s': the shells are bash, zsh and fish\n";
+                        let text = "%s: --completions: `%s' is not accepted: write one of bash zsh fish\n";
                         Err(refuse(Reason { text, values: vec![program.into_owned(), shell.into_owned()] }, 3))
                     }
                 };
@@ -215,7 +215,7 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::SCHEMA => given.schema = true,
         id::COLOR => {
             given.color = met.value.to_str().and_then(|when| Colour::from_str(when, false).ok()).ok_or_else(|| {
-                let text = "%s: --color: `%s' is none of auto, always, never\n";
+                let text = "%s: --color: `%s' is not accepted: write one of auto always never\n";
                 refuse(Reason { text, values: vec![program.to_owned(), met.value.to_string_lossy().into()] }, 3)
             })?;
         }
@@ -224,9 +224,10 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::NO_AGENT => given.agent = AgentChoice::Never,
         id::AGENT => given.agent = AgentChoice::At(met.value.into()),
         id::RECENT => {
-            let recent = met.value.to_str().and_then(|text| duration(text).ok()).ok_or_else(|| {
-                let text = "%s: `%s' is no duration: write a number above zero and ms, s, m, h or d, like 1.5s\n";
-                refuse(Reason { text, values: vec![program.to_owned(), met.value.to_string_lossy().into()] }, 3)
+            let recent = met.value.to_str().map_or(Err(ValueError::Duration), duration).map_err(|error| {
+                let text = "%s: --recent: `%s' is not accepted: %s\n";
+                let value = met.value.to_string_lossy().into();
+                refuse(Reason { text, values: vec![program.to_owned(), value, error.to_string()] }, 3)
             })?;
             given.recent = Some(recent);
         }

@@ -1,15 +1,20 @@
 //! The command line of `doctor`.
 
 use super::{Colour, Refusal, Request, help};
+use crate::field::schema::{self, KeyValues, SchemaKey};
+use crate::model::Level;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::{ffi::OsString, path::PathBuf};
+
+/// How messages name this command line.
+const NAME: &str = "netstat-user doctor";
 
 /// Say how well sockets can be traced here: each hook with the variant attached and those refused, what cannot be seen, what tracing
 /// depends on, losses, and for each thing amiss the line that mends it.
 ///
 /// Asks the agent where one answers; else attaches the programs itself for a moment, if it may.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "netstat-user doctor", bin_name = "netstat-user doctor", disable_version_flag = true)]
+#[command(name = NAME, bin_name = NAME, disable_version_flag = true)]
 pub struct Options {
     /// Print JSON Lines: an object per hook, check, program, and the verdict
     #[arg(long)]
@@ -26,6 +31,64 @@ pub struct Options {
     /// Ask no agent
     #[arg(long)]
     pub no_agent: bool,
+
+    /// Print the JSON Schema of the lines of --json and exit
+    #[arg(long)]
+    pub schema: bool,
+}
+
+const KIND: SchemaKey =
+    SchemaKey::new("kind", KeyValues::Words(&["hook", "check", "program", "verdict"]), "what the line is about");
+const LEVEL: SchemaKey = SchemaKey::new(
+    "level",
+    KeyValues::Words(&[Level::Ok.name(), Level::Note.name(), Level::Bad.name()]),
+    "ok; note: something less than essential is missing; bad: something essential is",
+);
+const FOUND: [SchemaKey; 5] = [
+    KIND,
+    SchemaKey::new("name", KeyValues::Text, "what was looked at"),
+    LEVEL,
+    SchemaKey::new("found", KeyValues::Text, "how it is"),
+    SchemaKey::new("mend", KeyValues::Text, "what mends it; null where nothing is amiss"),
+];
+const REFUSED: &[SchemaKey] = &[
+    SchemaKey::new("variant", KeyValues::Text, "the way to attach it that could not be used"),
+    SchemaKey::new("cause", KeyValues::Text, "why"),
+    SchemaKey::new("effect", KeyValues::Text, "what that means for the events; empty where the hook is not attached"),
+];
+const PROGRAM: &[SchemaKey] = &[
+    KIND,
+    SchemaKey::new("name", KeyValues::Text, "name of the program in the kernel"),
+    SchemaKey::new("runs", KeyValues::Number, "how often it ran; null where the kernel does not count that"),
+    SchemaKey::new("run_ns", KeyValues::Number, "nanoseconds that it ran for"),
+    SchemaKey::new("missed", KeyValues::Number, "runs that the kernel left out"),
+];
+const VERDICT: &[SchemaKey] = &[
+    KIND,
+    LEVEL,
+    SchemaKey::new("source", KeyValues::Text, "who was asked"),
+    SchemaKey::new("sentence", KeyValues::Text, "the verdict"),
+];
+
+/// The schema of the lines of `--json`.
+fn schema() -> String {
+    let hook = [
+        &FOUND[..],
+        &[
+            SchemaKey::new("variant", KeyValues::Text, "the way in which it is attached; null where it is not"),
+            SchemaKey::new("refused", KeyValues::Objects(REFUSED), "the ways that could not be used, the best first"),
+        ],
+    ]
+    .concat();
+    schema::of_lines(
+        "doctor",
+        &[
+            schema::of_keys("a hook", &hook, None),
+            schema::of_keys("what tracing depends on, and how it went", &FOUND, None),
+            schema::of_keys("a program in the kernel", PROGRAM, None),
+            schema::of_keys("the verdict, last", VERDICT, None),
+        ],
+    )
 }
 
 /// The definition that `--help` and the man page are made from.
@@ -47,7 +110,8 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    Options::from_arg_matches(&matches).map(Request::Doctor).map_err(|error| help::refusal(&error))
+    let options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(NAME, &error))?;
+    Ok(if options.schema { Request::Print(schema()) } else { Request::Doctor(options) })
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@ use super::value::{duration, event, number, size};
 use super::{Colour, Refusal, Request, help};
 use crate::field::{self, RowKinds};
 use crate::model::EventName;
-use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// How messages name this command line.
+const NAME: &str = "netstat-user events";
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
 /// One short line per event on standard output: local time, event, protocol, both ends with who connected ("->" the local end, "<-" the
-/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; -v shows everything. One line that begins with "tracing:" goes to standard error once every probe is
+/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; what of --life does not fit a terminal follows on indented lines; -v shows everything. Sockets outside one's own network namespace have its name or number behind an @. One line that begins with "tracing:" goes to standard error once every probe is
 /// attached, and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON
 /// as null. Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the
 /// kernel.
@@ -21,7 +24,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 /// process that closed the socket, null if the kernel did) and the reason: closed, reset_received, reset_sent, refused,
 /// timed_out, unreachable, abandoned (closed before it was established) or unknown.
 #[derive(Clone, Debug, PartialEq, Parser)]
-#[command(name = "netstat-user events", bin_name = "netstat-user events", disable_version_flag = true)]
+#[command(name = NAME, bin_name = NAME, disable_version_flag = true)]
 pub struct Options {
     /// Print JSON Lines; their fields are described by --schema
     #[arg(long)]
@@ -147,17 +150,16 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    let mut options = Options::from_arg_matches(&matches).map_err(|error| help::refusal(&error))?;
+    let mut options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(NAME, &error))?;
     let given = options.select.given();
     if given.asks_for_help() {
         return Ok(Request::Print(field::help()));
     }
     let read = given.only_internet().and_then(|()| given.read(RowKinds::EVENT));
-    options.selection =
-        read.map_err(|error| Refusal { reason: None, message: format!("netstat-user events: {error}\n"), exit: 2 })?;
+    options.selection = read.map_err(|error| help::mistake::wrong(NAME, &error))?;
     if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
-        return Err(help::refusal(&command().error(ErrorKind::ArgumentConflict, message)));
+        return Err(help::mistake::wrong(NAME, &message));
     }
     Ok(Request::Events(options))
 }

@@ -4,6 +4,7 @@
 //! [`COLUMNS`].
 
 mod examples;
+pub mod mistake;
 mod short;
 mod words;
 
@@ -97,17 +98,11 @@ pub fn read(page: Page, argv: &[OsString]) -> Result<HelpRequest, Refusal> {
     if let Some(text) = wanted(&page, argv) {
         return Ok(HelpRequest::Page(Request::Print(text)));
     }
-    // The width is for the words of errors.
-    match page.command.clone().term_width(COLUMNS).try_get_matches_from(argv) {
+    match page.command.clone().try_get_matches_from(argv) {
         Ok(matches) if matches.get_flag("short-help") => Ok(HelpRequest::Page(Request::Print(page.short()))),
         Ok(matches) => Ok(HelpRequest::Options(matches)),
-        Err(error) => Err(refusal(&error)),
+        Err(error) => Err(mistake::refusal(page.command.get_name(), &error)),
     }
-}
-
-/// A wrong command line of a verb.
-pub fn refusal(error: &clap::Error) -> Refusal {
-    Refusal { reason: None, message: error.to_string(), exit: 2 }
 }
 
 /// The page that is asked for before anything is wrong with the command line; the values of options ask for none.

@@ -2,11 +2,15 @@
 
 use super::select::{self, Given, Selection};
 use super::{Refusal, Request, help};
-use crate::field::RowKinds;
+use crate::field::schema::{self, KeyValues, SchemaKey};
+use crate::field::{Column, Field, RowKinds};
 use crate::filter::Spelling;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 use std::fmt::Display;
+
+/// How messages name this command line.
+const NAME: &str = "netstat-user kill";
 
 /// What to close, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,12 +31,41 @@ const NOT_HERE: [&str; 4] = ["columns", "sort", "limit", "count-by"];
 const DRY_RUN: &str = "dry-run";
 const YES: &str = "yes";
 const JSON: &str = "json";
+const SCHEMA: &str = "schema";
+
+/// What became of a socket, by its word in JSON.
+const RESULTS: [&str; 5] = ["would_close", "closed", "aborted", "gone", "failed"];
+
+/// The schema of the lines of `--json`.
+fn schema() -> String {
+    let field = |field| Column::Field(field);
+    let columns = [
+        field(Field::Proto),
+        Column::Group("local"),
+        Column::Group("remote"),
+        field(Field::State),
+        field(Field::Uid),
+        field(Field::Inode),
+        Column::Group("owners"),
+        field(Field::Netns),
+        field(Field::Cookie),
+    ];
+    let more = [
+        SchemaKey::new(
+            "result",
+            KeyValues::Words(&RESULTS),
+            "what became of it; aborted: its process sees the error and must close it",
+        ),
+        SchemaKey::new("error", KeyValues::Text, "why it was not closed"),
+    ];
+    schema::of_lines("kill", &[schema::of_columns("a socket that the expression selects", &columns, &more)])
+}
 
 /// The definition that `--help` and the man page are made from.
 pub fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
-    Command::new("netstat-user kill")
-        .bin_name("netstat-user kill")
+    Command::new(NAME)
+        .bin_name(NAME)
         .about("Close the sockets that an expression selects, whichever processes hold them")
         .long_about(
             "Close the sockets that an expression selects, whichever processes hold them: TCP in every state, listeners, TIME_WAIT and requests included, \
@@ -46,6 +79,7 @@ pub fn command() -> Command {
         .arg(flag(DRY_RUN, "Only list what would be closed"))
         .arg(flag(YES, "Do not ask; needed where standard input is no terminal"))
         .arg(flag(JSON, "Print a JSON object per socket, with what became of it as `result', and why as `error'"))
+        .arg(flag(SCHEMA, "Print the JSON Schema of these objects and exit"))
 }
 
 /// The pages of help.
@@ -58,12 +92,14 @@ pub fn page() -> help::Page {
 /// # Errors
 /// A [`Refusal`] with exit code 2.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let refuse = |message: String| Refusal { reason: None, message, exit: 2 };
     let matches = match help::read(page(), argv)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    let wrong = |error: &dyn Display| refuse(format!("netstat-user kill: {error}\n"));
+    if matches.get_flag(SCHEMA) {
+        return Ok(Request::Print(schema()));
+    }
+    let wrong = |error: &dyn Display| help::mistake::wrong(NAME, error);
     let (mut given, mut narrows) = (Given::default(), false);
     for arg in select::options() {
         let id = arg.get_id().as_str();

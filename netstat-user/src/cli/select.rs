@@ -2,7 +2,7 @@
 //! `--sort`, `--limit`, `--count-by`.
 
 use crate::field::{Column, ColumnError, Field, RowKinds};
-use crate::filter::{self, Expr, Mistake, NameError, Spelling, WordError};
+use crate::filter::{self, Expr, Mistake, NameError, Predicate, Resolver, Spelling, WordError};
 use clap::{Arg, ArgAction, Args};
 use std::ffi::OsStr;
 
@@ -23,6 +23,8 @@ pub struct Selection {
     pub count_by: Vec<Column>,
     /// The network namespaces of `--netns`, as written.
     pub netns: Vec<String>,
+    /// The values of the short spellings, for messages about the names in them.
+    spelled: Vec<(Spelling, Vec<String>)>,
 }
 
 impl Selection {
@@ -31,13 +33,17 @@ impl Selection {
         *self != Self::default()
     }
 
-    /// What is wrong with a name in the expression.
-    pub fn wrong_name(&self, error: NameError) -> WrongName {
+    /// What is wrong with a name in what is selected, which the resolver does not know.
+    pub fn wrong_name(&self, error: NameError, resolver: &mut impl Resolver) -> WrongName {
         // What a short spelling says has no place in the expression.
-        match error.place.end {
-            0 => WrongName::Spelled(error),
-            _ => WrongName::Expression(error.within(&self.expression)),
+        if error.place.end > 0 {
+            return WrongName::Expression(error.within(&self.expression));
         }
+        let mut is_wrong = |(spelling, values): &&(Spelling, Vec<String>)| {
+            spelling.expr(values).is_ok_and(|expr| Predicate::new(&expr, resolver).is_err())
+        };
+        let spelling = self.spelled.iter().find(|spelled| is_wrong(spelled)).map(|(spelling, _)| *spelling);
+        WrongName::Spelled { option: spelling.unwrap_or(Spelling::Port), error }
     }
 }
 
@@ -45,13 +51,19 @@ impl Selection {
 #[derive(Debug, thiserror::Error)]
 pub enum WrongName {
     /// In a short spelling.
-    #[error("{0}")]
-    Spelled(#[source] NameError),
+    #[error("--{}: {error}: {}", .option.option(), .option.names())]
+    Spelled {
+        /// The option.
+        option: Spelling,
+        /// What is wrong.
+        #[source]
+        error: NameError,
+    },
     /// In the expression.
     #[error("--{WHERE}: {0}")]
     Expression(#[source] Mistake),
     /// A network namespace that is never there.
-    #[error("there is no network namespace `{0}'")]
+    #[error("--netns: there is no network namespace `{0}': {names}", names = Spelling::Netns.names())]
     NoNamespace(String),
 }
 
@@ -83,13 +95,13 @@ pub enum SelectError {
         error: ColumnError,
     },
     /// Two options that both say what the columns are.
-    #[error("--{COUNT_BY} has columns of its own: it cannot be given with --{COLUMNS}")]
+    #[error("--{COUNT_BY} has columns of its own: it cannot be given with --{COLUMNS}, leave one of them out")]
     TwoColumns,
     /// An order by what is not counted.
     #[error("--{SORT}: `{0}' is not one of the fields of --{COUNT_BY}")]
     NotCounted(&'static str),
     /// No number.
-    #[error("--{LIMIT}: `{0}' is no number of rows")]
+    #[error("--{LIMIT}: `{0}' is no number: write how many rows")]
     Limit(String),
 }
 
@@ -306,6 +318,7 @@ impl Given {
                 spelling.expr(values).map_err(|error| SelectError::Word { option: spelling.option(), error })?;
             selection.expr = Expr::both(selection.expr, Some(spelled));
         }
+        selection.spelled.clone_from(&self.spelled);
         let netns = self.spelled(Spelling::Netns).iter().flat_map(|value| value.split(','));
         selection.netns = netns.map(str::to_owned).collect();
         let columns = |option: &'static str, values: &[String]| match values {

@@ -5,26 +5,26 @@ use crate::model::EventName;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Why a value is none of its kind: what is expected instead.
+/// Why a value is none of its kind: what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// Not a number, or one out of range.
-    #[error("expected a whole number from {}{}", .0.start(), if *.0.end() == u64::MAX { " on".into() } else { format!(" to {}", .0.end()) })]
+    #[error("write a whole number from {}{}", .0.start(), if *.0.end() == u64::MAX { " on".into() } else { format!(" to {}", .0.end()) })]
     Number(RangeInclusive<u64>),
     /// Not the mode of a file.
-    #[error("expected an octal mode such as 660")]
+    #[error("write an octal mode such as 660")]
     Mode,
     /// No event has this name.
-    #[error("'{0}' is none of {known}", known = EventName::ALL.map(EventName::name).join(" "))]
-    Event(String),
+    #[error("write one of {known}", known = EventName::ALL.map(EventName::name).join(" "))]
+    Event,
     /// Not a time.
-    #[error("expected a time above zero such as 500ms, 1.5s, 5m, 2h or 1d")]
+    #[error("write a time above zero such as 500ms, 1.5s, 5m, 2h or 1d")]
     Duration,
     /// More than any clock of the kernel counts to.
-    #[error("expected a time of at most 36500d (a hundred years)")]
+    #[error("write a time of at most 36500d (a hundred years)")]
     TooLong,
     /// Not a size.
-    #[error("expected a size from 4K to 1G, such as 16M")]
+    #[error("write a size from 4K to 1G, such as 16M")]
     Size,
 }
 
@@ -46,7 +46,7 @@ pub fn mode(text: &str) -> Result<u32, ValueError> {
 /// The name of an event.
 pub fn event(name: &str) -> Result<EventName, ValueError> {
     let found = EventName::ALL.into_iter().find(|event| event.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| ValueError::Event(name.to_owned()))
+    found.ok_or(ValueError::Event)
 }
 
 /// Longest time that can be asked for, in nanoseconds.
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn what_is_expected_is_named() {
         let said = |error: ValueError| error.to_string();
-        assert_eq!(said(number::<u32>(1..=9)("x").unwrap_err()), "expected a whole number from 1 to 9");
-        assert_eq!(said(number::<u64>(1..=u64::MAX)("0").unwrap_err()), "expected a whole number from 1 on");
-        assert_eq!(said(event("opened").unwrap_err()), "'opened' is none of open state close");
+        assert_eq!(said(number::<u32>(1..=9)("x").unwrap_err()), "write a whole number from 1 to 9");
+        assert_eq!(said(number::<u64>(1..=u64::MAX)("0").unwrap_err()), "write a whole number from 1 on");
+        assert_eq!(said(event("opened").unwrap_err()), "write one of open state close");
         assert_eq!((mode("0660"), mode("8")), (Ok(0o660), Err(ValueError::Mode)));
         assert_eq!((size("5000"), size("2G")), (Ok(8192), Err(ValueError::Size)));
     }

@@ -15,7 +15,7 @@ pub enum Column {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnError {
     /// There is no such field.
-    #[error("there is no field `{name}'{}; --columns help lists them", .nearest.map_or_else(String::new, |near| format!(", did you mean `{near}'?")))]
+    #[error("there is no field `{name}'; --columns help lists them{}", .nearest.map_or_else(String::new, |near| format!("; did you mean `{near}'?")))]
     Unknown {
         /// What was written.
         name: String,

@@ -2,8 +2,8 @@
 
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
-    ClosedSocket, Comm, EventEnd, EventKind, Holder, Labels, Owner, Proto, SctpRow, SocketEvent, SocketHolders,
-    SocketRow, TcpState, Totals, UnixRow,
+    ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, Proto, SctpRow, SocketEvent,
+    SocketHolders, SocketRow, TcpState, Totals, UnixRow,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -90,6 +90,7 @@ impl HasFields for RowFields<'_> {
             Field::LocalPort => Value::Number(row.local.port.into()),
             Field::RemoteAddr => Value::Addr(row.remote.addr),
             Field::RemotePort => Value::Number(row.remote.port.into()),
+            Field::RemoteIp => Value::Addr(row.remote.addr.to_canonical()),
             Field::State => Value::word(state_name(row.proto, row.state)),
             Field::Uid => Value::Number(row.uid.into()),
             Field::User => context.user(Some(row.uid)),
@@ -178,6 +179,7 @@ impl HasFields for SctpFields<'_> {
             Field::LocalAddrs => addrs(&row.local),
             Field::RemoteAddr => Value::addr(peer.and_then(|peer| peer.addrs.first().copied())),
             Field::RemotePort => Value::number(peer.map(|peer| peer.port)),
+            Field::RemoteIp => Value::addr(peer.and_then(|peer| peer.addrs.first()).map(IpAddr::to_canonical)),
             Field::RemoteAddrs => addrs(peer.map_or(&[], |peer| &peer.addrs)),
             Field::State => Value::word(TcpState::from_kernel(row.state).map(TcpState::name)),
             Field::Uid => Value::Number(row.uid.into()),
@@ -254,6 +256,8 @@ impl HasFields for UnixFields<'_> {
 pub struct EventFields<'a> {
     /// The event.
     pub event: &'a SocketEvent,
+    /// Who connected, as far as that is known of the event or of the whole connection.
+    pub direction: Option<Direction>,
     /// Name of its network namespace, if it has one.
     pub netns_name: Option<&'a [u8]>,
     /// Names of users, where they are asked for.
@@ -289,6 +293,8 @@ impl HasFields for EventFields<'_> {
             (Field::LocalPort, _) => Value::number(event.local.and_then(|end| end.port)),
             (Field::RemoteAddr, _) => Value::addr(event.remote.map(|end| end.addr)),
             (Field::RemotePort, _) => Value::number(event.remote.and_then(|end| end.port)),
+            (Field::RemoteIp, _) => Value::addr(event.remote.map(|end| end.addr.to_canonical())),
+            (Field::Direction, _) => Value::word(self.direction.map(Direction::name)),
             (Field::OldState, _) => Value::word(old_new.map(|(old, ..)| old.name())),
             (Field::NewState | Field::State, _) => Value::word(old_new.map(|(_, new, _)| new.name())),
             (Field::InStateNs, _) => Value::number(old_new.and_then(|(.., in_state_ns)| in_state_ns)),
@@ -342,6 +348,7 @@ impl HasFields for ClosedFields<'_> {
             Field::LocalPort => port(socket.local),
             Field::RemoteAddr => addr(socket.remote),
             Field::RemotePort => port(socket.remote),
+            Field::RemoteIp => Value::addr(socket.remote.map(|end| end.addr.to_canonical())),
             Field::State => Value::word(socket.proto.is_tcp().then(|| TcpState::Close.name())),
             Field::Uid => Value::number(socket.uid),
             Field::User => context.user(socket.uid),

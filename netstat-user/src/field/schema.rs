@@ -1,24 +1,10 @@
-//! JSON Schema of the rows of the tables, made from the table of fields, so that it names what `--json` prints.
+//! JSON Schema of what `--json` prints: of rows with fields made from the table of fields, of others from the keys that their views have.
 
 use super::{Column, FIELDS, FieldSpec, Kind, LISTS, RowKinds};
 use std::fmt::Write;
 
-/// The schema of one view's lines: each line is a row of one of these kinds.
-pub fn of_rows(title: &str, kinds: &[(RowKinds, &str)]) -> String {
-    let rows: Vec<String> = kinds.iter().map(|&(kind, name)| row(kind, name)).collect();
-    whole(title, &rows)
-}
-
-/// The schema of a view whose rows are not in the table of fields: keys, each with the JSON type of its values.
-pub fn of_keys(title: &str, rows: &[&[(&str, &str)]]) -> String {
-    let rows = rows.iter().map(|keys| {
-        let properties: Vec<String> = keys.iter().map(|(key, kind)| format!("\"{key}\": {}", of_kind(kind))).collect();
-        object(title, &properties, &keys.iter().map(|(key, _)| (*key).to_owned()).collect::<Vec<_>>())
-    });
-    whole(title, &rows.collect::<Vec<_>>())
-}
-
-fn whole(title: &str, rows: &[String]) -> String {
+/// The schema of lines each of which is a row of one of these kinds; [`of_fields`], [`of_keys`] and [`of_columns`] make them.
+pub fn of_lines(title: &str, rows: &[String]) -> String {
     format!(
         "{{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \"$id\": \"urn:netstat-user:{}:1\",\n  \"title\": {},\n  \
          \"description\": \"One line of `--json`. A later version may add fields; it does not change or remove these. What is not known is \
@@ -29,43 +15,116 @@ fn whole(title: &str, rows: &[String]) -> String {
     )
 }
 
-fn object(description: &str, properties: &[String], required: &[String]) -> String {
+/// What the values of a key are that is no field.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyValues {
+    /// Text, or null.
+    Text,
+    /// One of these words, or null.
+    Words(&'static [&'static str]),
+    /// A number, or null.
+    Number,
+    /// A list of texts.
+    Texts,
+    /// An object with these keys, or null.
+    Object(&'static [SchemaKey]),
+    /// A list of objects with these keys.
+    Objects(&'static [SchemaKey]),
+}
+
+/// A key of rows that are not in the table of fields.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaKey {
+    /// Its name.
+    pub name: &'static str,
+    /// What its values are.
+    pub values: KeyValues,
+    /// What they mean, in one line.
+    pub doc: &'static str,
+    /// Whether every row has it.
+    pub always: bool,
+}
+
+impl SchemaKey {
+    /// A key that every row has.
+    pub const fn new(name: &'static str, values: KeyValues, doc: &'static str) -> Self {
+        Self { name, values, doc, always: true }
+    }
+
+    /// A key that not every row has.
+    pub const fn sometimes(name: &'static str, values: KeyValues, doc: &'static str) -> Self {
+        Self { name, values, doc, always: false }
+    }
+
+    fn property(&self) -> String {
+        format!("\"{}\": {}", self.name, self.schema())
+    }
+
+    fn schema(&self) -> String {
+        let one_of = |words: &[&str]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+        let kind = match self.values {
+            KeyValues::Text => "\"type\": [\"string\", \"null\"]".to_owned(),
+            KeyValues::Words(words) => format!("\"enum\": [{}, null]", one_of(words)),
+            KeyValues::Number => "\"type\": [\"number\", \"null\"]".to_owned(),
+            KeyValues::Texts => "\"type\": \"array\", \"items\": { \"type\": \"string\" }".to_owned(),
+            KeyValues::Object(keys) => format!("\"type\": [\"object\", \"null\"], {}", content(keys)),
+            KeyValues::Objects(keys) => {
+                format!("\"type\": \"array\", \"items\": {{ \"type\": \"object\", {} }}", content(keys))
+            }
+        };
+        format!("{{ {kind}, \"description\": {} }}", quoted(self.doc))
+    }
+}
+
+/// What an object with these keys has.
+fn content(keys: &[SchemaKey]) -> String {
+    let required: Vec<String> = keys.iter().filter(|key| key.always).map(|key| quoted(key.name)).collect();
+    let properties: Vec<String> = keys.iter().map(SchemaKey::property).collect();
+    format!("\"required\": [{}], \"properties\": {{ {} }}", required.join(", "), properties.join(", "))
+}
+
+/// Rows that are not in the table of fields: their keys, and what all others are that the kernel names, where there are such.
+pub fn of_keys(description: &str, keys: &[SchemaKey], others: Option<SchemaKey>) -> String {
+    let required: Vec<String> = keys.iter().filter(|key| key.always).map(|key| key.name.to_owned()).collect();
+    let properties: Vec<String> = keys.iter().map(SchemaKey::property).collect();
+    object(description, &properties, &required, others.map(|key| key.schema()))
+}
+
+fn object(description: &str, properties: &[String], required: &[String], others: Option<String>) -> String {
     let required: Vec<String> = required.iter().map(|name| quoted(name)).collect();
     format!(
-        "{{ \"type\": \"object\", \"description\": {}, \"required\": [{}], \"properties\": {{\n      {}\n    }} }}",
+        "{{ \"type\": \"object\", \"description\": {}, \"required\": [{}], \"properties\": {{\n      {}\n    }}{} }}",
         quoted(description),
         required.join(", "),
-        properties.join(",\n      ")
+        properties.join(",\n      "),
+        others.map_or_else(String::new, |others| format!(", \"additionalProperties\": {others}"))
     )
 }
 
-/// The schema of lines that have the chosen columns and no others, `counted` where they are counted by their values.
-pub fn of_columns(title: &str, columns: &[Column], counted: bool) -> String {
+/// The key of a line of counts.
+pub const COUNT: SchemaKey = SchemaKey::new("count", KeyValues::Number, "how many there are of these values");
+
+/// Lines that have the columns, and beside them these keys, and no others.
+pub fn of_columns(description: &str, columns: &[Column], more: &[SchemaKey]) -> String {
     let mut specs: Vec<&FieldSpec> = Vec::new();
     for field in columns.iter().flat_map(|column| column.fields()) {
         if !specs.iter().any(|spec| spec.field == field) {
             specs.push(field.spec());
         }
     }
-    let (mut properties, mut required) = (Vec::new(), Vec::new());
-    if counted {
-        properties.push(format!(
-            "\"count\": {{ \"type\": \"integer\", \"minimum\": 1, \"description\": {} }}",
-            quoted("how many there are of these values")
-        ));
-        required.push("count".to_owned());
-    }
-    let (more, names) = keys(&specs, |_| true);
-    properties.extend(more);
+    let mut properties: Vec<String> = more.iter().map(SchemaKey::property).collect();
+    let mut required: Vec<String> = more.iter().filter(|key| key.always).map(|key| key.name.to_owned()).collect();
+    let (of_fields, names) = keys(&specs, |_| true);
+    properties.extend(of_fields);
     required.extend(names);
-    whole(title, &[object(if counted { "a count" } else { "the chosen columns" }, &properties, &required)])
+    object(description, &properties, &required, None)
 }
 
 /// The rows of one kind: the fields they always have are required, those that `--columns` adds are not.
-fn row(kind: RowKinds, description: &str) -> String {
+pub fn of_fields(kind: RowKinds, description: &str) -> String {
     let specs: Vec<&FieldSpec> = FIELDS.iter().filter(|spec| spec.rows().meets(kind)).collect();
     let (properties, required) = keys(&specs, |spec| spec.always.meets(kind));
-    object(description, &properties, &required)
+    object(description, &properties, &required, None)
 }
 
 /// The properties of an object with these fields, nested where their names are, and the names of those that it always has.
@@ -112,16 +171,6 @@ fn property(name: &str, spec: &FieldSpec) -> String {
         }
     };
     format!("\"{name}\": {{ \"type\": {kind}, \"description\": {} }}", quoted(spec.doc))
-}
-
-/// A JSON type by a word: `text`, `number`, `texts`, or anything.
-fn of_kind(kind: &str) -> &'static str {
-    match kind {
-        "text" => "{ \"type\": [\"string\", \"null\"] }",
-        "number" => "{ \"type\": [\"number\", \"null\"] }",
-        "texts" => "{ \"type\": [\"array\", \"null\"], \"items\": { \"type\": \"string\" } }",
-        _ => "{}",
-    }
 }
 
 fn quoted(text: &str) -> String {

@@ -28,7 +28,7 @@ pub enum WordError {
     #[error("`{0}' is no process id: write a number from 1 to 4194304")]
     Pid(String),
     /// No namespace.
-    #[error("`{0}' is no network namespace: write `self', a name in /run/netns or an inode number")]
+    #[error("`{0}' is no network namespace: {names}", names = Spelling::Netns.names())]
     Netns(String),
     /// No protocol.
     #[error("`{word}' is no protocol: write one of {}{}", INTERNET.join(" "), meant(*.near))]
@@ -77,6 +77,14 @@ impl Spelling {
             Self::Comm => "comm",
             Self::Netns => "netns",
             Self::Proto => "proto",
+        }
+    }
+
+    /// How what it names is written.
+    pub const fn names(self) -> &'static str {
+        match self {
+            Self::Netns => "write `self', a name in /run/netns or an inode number",
+            _ => "write a number or the name of a service",
         }
     }
 

@@ -96,10 +96,24 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, r
             round.note_at_first(&format!("{fall}; the kernel was asked in another way"))?;
         }
     }
-    if asked.options.filter() == Filter::Connected && taken.is_in_vain() {
-        round.note_at_first("no socket with a peer is selected; with -a those without are listed, too")?;
+    if round.is_first() && taken.is_in_vain() && all_would_help(asked.options)? {
+        round.note("no socket with a peer is selected; with -a those without are listed, too")?;
     }
     Ok(code)
+}
+
+/// Whether -a, which was not given, would list sockets for which the expression holds.
+fn all_would_help(options: &Options) -> Written<bool> {
+    if options.filter() != Filter::Connected {
+        return Ok(false);
+    }
+    // As objects, so that no names are looked up.
+    let options = Options { all: true, json: true, ..options.clone() };
+    let Ok(selected) = Selected::new(&options) else { return Ok(false) };
+    let asked = AskedFor::new(&options, selected);
+    let (mut taken, mut round) = (Taken::new(&asked.selected), Round::silent());
+    tables(&asked, &mut Sources::new(&asked), &mut taken, &mut round)?;
+    Ok(!taken.is_in_vain())
 }
 
 /// A table of sockets or groups. Each is printed where [`AskedFor::tables`] wants it.

@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Written<u8> {
     if options.json {
         report.json(&mut out);
     } else {
-        report.text(&mut out, screen::is_coloured(options.color));
+        report.text(&mut out, screen::is_coloured(options.color), screen::width());
     }
     print(&out)?;
     Ok(u8::from(report.verdict() == Level::Bad))

@@ -12,7 +12,7 @@ use crate::{
     cli::agent::SOCKET,
     cli::events::{Options, Probe},
     daemon::privileges,
-    field::schema::of_columns,
+    field::schema,
     kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted},
     owner::Owners,
     proc::seed,
@@ -52,7 +52,7 @@ const USAGE: u8 = 2;
 /// A [`Failure`].
 pub fn run(options: &Options) -> Result<u8, Failure> {
     if options.schema {
-        print(schema(options).as_bytes())?;
+        print(schema_of(options).as_bytes())?;
         return Ok(0);
     }
     if options.debug {
@@ -62,21 +62,25 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let chosen = match Chosen::new(options) {
         Ok(chosen) => chosen,
         Err(error) => {
-            complain(&error.to_string());
+            complain(&format!("events: {error}"));
             return Ok(USAGE);
         }
     };
     if let Some(code) = super::subscribe::run(options, &chosen)? {
         return Ok(code);
     }
+    let runtime = sys::runtime().map_err(Failure::Runtime)?;
+    let asked = {
+        let _inside = runtime.enter();
+        Asked::new().map_err(Failure::Runtime)?
+    };
     match start(options, &chosen) {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
             if let Some(refusal) = privileges::drop_to(!tracer.is_settled(), None).refusal() {
                 complain(&refusal);
             }
-            let runtime = sys::runtime().map_err(Failure::Runtime)?;
-            let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run());
+            let outcome = runtime.block_on(Stream::new(options, &chosen, tracer, owners)?.run(asked));
             // A write that nobody reads must not hold up the end.
             runtime.shutdown_background();
             outcome
@@ -93,11 +97,15 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
 }
 
 /// The schema of the lines that the options ask for.
-fn schema(options: &Options) -> Cow<'static, str> {
+fn schema_of(options: &Options) -> Cow<'static, str> {
     match (&options.selection.columns[..], &options.selection.count_by[..]) {
         ([], []) => SCHEMA.into(),
-        ([], counted) => of_columns("counts of events", counted, true).into(),
-        (columns, _) => of_columns("columns of events", columns, false).into(),
+        ([], counted) => {
+            schema::of_lines("counts of events", &[schema::of_columns("a count", counted, &[schema::COUNT])]).into()
+        }
+        (columns, _) => {
+            schema::of_lines("columns of events", &[schema::of_columns("the chosen columns", columns, &[])]).into()
+        }
     }
 }
 
@@ -215,8 +223,8 @@ impl<'a> Stream<'a> {
         })
     }
 
-    async fn run(mut self) -> Result<u8, Failure> {
-        let end = self.follow().await?;
+    async fn run(mut self, asked: Asked) -> Result<u8, Failure> {
+        let end = self.follow(asked).await?;
         let stalled = end == End::Drain && !self.drain().await?;
         let lost = self.lost;
         self.printer.end(&mut self.out);
@@ -239,8 +247,8 @@ impl<'a> Stream<'a> {
     }
 
     /// Prints events until there is a reason to end.
-    async fn follow(&mut self) -> Result<End, Failure> {
-        let mut asked = Asked::new(self.options.duration).map_err(Failure::Runtime)?;
+    async fn follow(&mut self, mut asked: Asked) -> Result<End, Failure> {
+        asked.begin(self.options.duration);
         // Who waits for this may send a signal at once.
         report(self.tracer.coverage());
         let ring = sys::watch(&self.tracer, Interest::READABLE).map_err(Failure::Runtime)?;

@@ -27,10 +27,6 @@ use std::io::{self, IsTerminal, Write};
 /// # Errors
 /// A failure to write to standard output, or to read the answer.
 pub fn run(options: &Options) -> Result<u8, Failure> {
-    if !options.dry_run && !options.yes && !io::stdin().is_terminal() {
-        complain("kill: standard input is no terminal to ask on: give --yes to close them, or --dry-run to list them");
-        return Ok(2);
-    }
     // The rows of the tables, holders and all; an agent knows no more of them that matters here.
     let tables = classic::Options {
         protocols: Protocols { tcp: true, udp: true, udplite: true, raw: true, sctp: false },
@@ -66,6 +62,13 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         report.flush()?;
         complain(&format!("{} would be closed", sockets(rows.len())));
         return Ok(0);
+    }
+    if !options.yes && !io::stdin().is_terminal() {
+        let found = sockets(rows.len());
+        complain(&format!(
+            "kill: {found} would be closed, and standard input is no terminal to ask on: give --yes to close, or --dry-run to list"
+        ));
+        return Ok(2);
     }
     if !options.yes {
         // What is asked about goes where the question goes.

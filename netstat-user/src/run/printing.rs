@@ -11,10 +11,10 @@ use crate::filter::Predicate;
 use crate::life::Lives;
 use crate::model::limits::Kinds;
 use crate::model::{Event, EventName, Limits, SocketEvent};
-use crate::proc::netns::{NAMES, NamespaceNames};
+use crate::proc::netns::{self, NAMES, NamespaceNames};
 use crate::stdio::screen;
 use crate::sys::resolver;
-use crate::view::columns::{self, ColumnTable, CountStyle, Kept, Shape, cells};
+use crate::view::columns::{self, Cells, ColumnTable, CountStyle, Kept, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Chosen {
             return Err(WrongName::NoNamespace(none.clone()));
         }
         let predicate = Predicate::new(expr, &mut MachineNames);
-        let predicate = predicate.map_err(|error| options.selection.wrong_name(error))?;
+        let predicate = predicate.map_err(|error| options.selection.wrong_name(error, &mut MachineNames))?;
         // What a life is summed up from must not be left out.
         let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
         Ok(Self { predicate: Some(predicate), limits })
@@ -63,8 +63,36 @@ fn is_never_a_namespace(name: &str) -> bool {
 enum Shown {
     Lines,
     Json(Shape),
-    Columns { table: ColumnTable, headed: bool },
-    Counts { fields: Vec<Field>, counts: HashMap<Vec<Value<'static>>, u64>, shown: Instant },
+    Columns(Rows),
+    Counts { fields: Vec<Field>, counts: HashMap<Vec<Value<'static>>, u64>, shown: Instant, shown_lines: u64 },
+}
+
+/// Rows of columns as they come, below their heading.
+struct Rows {
+    /// As wide as all rows so far need.
+    whole: ColumnTable,
+    /// The same within the terminal, which has so many columns.
+    fitted: ColumnTable,
+    terminal: Option<u16>,
+    headed: bool,
+}
+
+impl Rows {
+    fn new(table: ColumnTable) -> Self {
+        Self { fitted: table.clone(), whole: table, terminal: None, headed: false }
+    }
+
+    fn row(&mut self, out: &mut Vec<u8>, cells: &Cells, terminal: Option<u16>) {
+        if !self.whole.has_room(cells) || !self.headed || terminal != self.terminal {
+            self.whole.widen(cells);
+            (self.fitted, self.terminal) = (self.whole.clone(), terminal);
+            terminal.into_iter().for_each(|terminal| self.fitted.fit(terminal.into()));
+        }
+        if !std::mem::replace(&mut self.headed, true) {
+            self.fitted.heading(out);
+        }
+        self.fitted.row(out, cells);
+    }
 }
 
 /// How often counts are shown on a terminal.
@@ -81,6 +109,8 @@ pub struct Printer<'a> {
     /// The connections that are open, where their ends are to be summed up.
     lives: Option<Lives>,
     view: EventView,
+    /// Columns of the terminal.
+    width: Option<u16>,
     names: NamespaceNames,
     /// Lines printed, but for those of losses.
     lines: u64,
@@ -99,13 +129,13 @@ impl<'a> Printer<'a> {
                 fields: counted.iter().flat_map(|column| column.fields()).collect(),
                 counts: HashMap::new(),
                 shown: Instant::now(),
+                shown_lines: 0,
             },
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
-            (columns, _) => Shown::Columns {
-                table: ColumnTable::new(columns, screen::is_coloured(options.color))
-                    .roomy(columns, screen::width().map(usize::from)),
-                headed: false,
-            },
+            (columns, _) => {
+                let table = ColumnTable::new(columns, screen::is_coloured(options.color)).roomy(columns);
+                Shown::Columns(Rows::new(table))
+            }
         };
         let form = match (options.json, options.verbose) {
             (true, _) => Form::Json,
@@ -114,6 +144,10 @@ impl<'a> Printer<'a> {
                 width: screen::width(),
                 colour: screen::is_coloured(options.color),
                 offset: local_offset,
+                home: match chosen.limits.netns.as_deref() {
+                    Some([_]) => None,
+                    _ => netns::own(Path::new("/proc")).ok(),
+                },
             }),
         };
         Self {
@@ -125,6 +159,7 @@ impl<'a> Printer<'a> {
             followed: needs.meets(Need::CGROUPS).then(|| Followed::new(Path::new("/proc"))),
             lives: options.life.then(|| Lives::new(Lives::MOST)),
             view: EventView::new(form),
+            width: screen::width(),
             names: NamespaceNames::new(Path::new(NAMES)),
             lines: 0,
         }
@@ -137,7 +172,8 @@ impl<'a> Printer<'a> {
             followed.forget_closed();
         }
         self.names.refresh();
-        self.view.set_width(screen::width());
+        self.width = screen::width();
+        self.view.set_width(self.width);
     }
 
     /// Appends the line of an event, if it is to have one.
@@ -157,8 +193,16 @@ impl<'a> Printer<'a> {
         }
         let netns = self.names.of(event.netns);
         let followed = self.followed.as_ref().map(|followed| followed as &dyn Provider);
-        let row =
-            EventFields { event: &event, netns_name: netns, users: Some(&self.users), providers: followed.as_slice() };
+        let row = EventFields {
+            event: &event,
+            direction: match &ended {
+                Some(Some(ended)) => ended.direction,
+                _ => event.direction(),
+            },
+            netns_name: netns,
+            users: Some(&self.users),
+            providers: followed.as_slice(),
+        };
         if self.predicate.as_ref().is_some_and(|predicate| !predicate.holds(&row)) {
             return;
         }
@@ -175,13 +219,8 @@ impl<'a> Printer<'a> {
                 self.lines += 1;
                 return;
             }
-            Shown::Columns { table, headed } => {
-                let cells = cells(&self.options.selection.columns, &row);
-                table.widen(&cells);
-                if !std::mem::replace(headed, true) {
-                    table.heading(out);
-                }
-                table.row(out, &cells);
+            Shown::Columns(rows) => {
+                rows.row(out, &cells(&self.options.selection.columns, &row), self.width);
                 self.lines += 1;
                 return;
             }
@@ -220,6 +259,7 @@ impl<'a> Printer<'a> {
             (true, false) => "connections",
             (false, false) => "events",
         };
+        let what = if self.lines == 1 { &what[..what.len() - 1] } else { what };
         let mut text = format!("netstat-user: {} {what}, {lost} lost", self.lines);
         let forgotten = self.lives.as_ref().map_or(0, Lives::forgotten);
         if forgotten > 0 {
@@ -231,27 +271,37 @@ impl<'a> Printer<'a> {
         text
     }
 
-    /// Appends what is shown at the end: counts.
+    /// Appends what is shown at the end: counts, where they are not on the terminal already.
     pub fn end(&self, out: &mut Vec<u8>) {
-        let Shown::Counts { fields, counts, .. } = &self.shown else { return };
+        let Shown::Counts { fields, counts, shown_lines, .. } = &self.shown else { return };
+        if *shown_lines > 0 && *shown_lines == self.lines {
+            return;
+        }
         let mut lines: Vec<(&Vec<Value<'static>>, u64)> =
             counts.iter().map(|(values, count)| (values, *count)).collect();
         lines.sort_by(|(values, count), (others, other)| other.cmp(count).then_with(|| values.cmp(others)));
         let kept = |values: &[Value<'static>]| Kept(fields.iter().copied().zip(values.iter().cloned()).collect());
         let lines = lines.into_iter().map(|(values, count)| (kept(values), count));
-        let style =
-            CountStyle { json: self.options.json, coloured: screen::is_coloured(self.options.color), terminal: None };
+        let style = CountStyle {
+            json: self.options.json,
+            coloured: screen::is_coloured(self.options.color),
+            terminal: self.width.map(usize::from),
+        };
         columns::counts(out, &self.options.selection.count_by, lines, style);
     }
 
-    /// Appends the counts so far, where a second has passed on a terminal.
+    /// Appends the counts so far, where a second has passed on a terminal and they are others than before.
     fn show_counts(&mut self, out: &mut Vec<u8>) {
-        let Shown::Counts { shown, .. } = &mut self.shown else { return };
-        if screen::width().is_none() || shown.elapsed() < SHOW_COUNTS {
+        let Shown::Counts { shown, shown_lines, .. } = &self.shown else { return };
+        if screen::width().is_none() || *shown_lines == self.lines || shown.elapsed() < SHOW_COUNTS {
             return;
         }
-        *shown = Instant::now();
+        if *shown_lines > 0 {
+            out.push(b'\n');
+        }
         self.end(out);
-        out.push(b'\n');
+        if let Shown::Counts { shown, shown_lines, .. } = &mut self.shown {
+            (*shown, *shown_lines) = (Instant::now(), self.lines);
+        }
     }
 }

@@ -102,7 +102,8 @@ enum Broken {
 
 async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Asking) -> Result<u8, Failure> {
     let say = |message: &str| complain(&format!("agent {}: {message}", path.display()));
-    let mut asked = Asked::new(options.duration).map_err(Failure::Runtime)?;
+    let mut asked = Asked::new().map_err(Failure::Runtime)?;
+    asked.begin(options.duration);
     let here = asking.is_here();
     if !here {
         if options.select.names_owners() {

@@ -7,12 +7,19 @@ use std::io::{self, IsTerminal, Write};
 pub struct BufferedOutput {
     bytes: Vec<u8>,
     terminal: bool,
+    /// Whether notes are kept from standard error.
+    silent: bool,
 }
 
 impl BufferedOutput {
     /// An empty buffer before the process's own standard output.
     pub fn stdout() -> Self {
-        Self { bytes: Vec::new(), terminal: io::stdout().is_terminal() }
+        Self { bytes: Vec::new(), terminal: io::stdout().is_terminal(), silent: false }
+    }
+
+    /// A buffer for a trial, which nobody is to see.
+    pub const fn silent() -> Self {
+        Self { bytes: Vec::new(), terminal: false, silent: true }
     }
 
     /// Where to append what goes to standard output.
@@ -26,6 +33,9 @@ impl BufferedOutput {
     /// # Errors
     /// A failure to write to standard output. Standard error may be closed: the exit code still says it all.
     pub fn note(&mut self, text: &[u8]) -> Written<()> {
+        if self.silent {
+            return Ok(());
+        }
         if self.terminal {
             self.flush()?;
         }

@@ -29,17 +29,22 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// From here on a signal is no longer fatal. `duration` begins now.
+    /// From here on a signal is no longer fatal.
     ///
     /// # Errors
     /// A signal that cannot be waited for.
-    pub fn new(duration: Option<Duration>) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             reader: OutputGone::watch(),
-            deadline: duration.map(|duration| Instant::now() + duration),
+            deadline: None,
         })
+    }
+
+    /// The time to stop after begins now.
+    pub fn begin(&mut self, duration: Option<Duration>) {
+        self.deadline = duration.map(|duration| Instant::now() + duration);
     }
 
     /// Waits until it is time to stop.

@@ -298,6 +298,29 @@ fn a_socket_knows_since_when_it_is_there_and_in_its_state() {
     assert_eq!(ages(&table), (TcpState::CloseWait, None, 60, 70));
 }
 
+#[test]
+fn what_an_orphan_leaves_in_fin_wait2_is_as_old_as_its_connection() {
+    let at = |time_ns, event: SocketEvent| SocketEvent { time_ns, ..event };
+    let ages = |cookie| {
+        let mut table = Table::new(LIMITS);
+        for event in [
+            at(10, open(1, 101)),
+            at(20, event(1, state(TcpState::FinWait1, TcpState::FinWait2), 0)),
+            at(30, event(1, state(TcpState::FinWait2, TcpState::Close), 0)),
+            at(31, event(1, EventKind::Close(TOTALS), 0)),
+        ] {
+            table.event(&event);
+        }
+        table.begin_listing();
+        let row = SocketRow { cookie, ..row(1, Proto::Tcp, TcpState::FinWait2, 0) };
+        table.listing(&listing(vec![row]), 500);
+        table.live().map(|s| (s.state, s.since_ns, s.seen_ns, s.state_ns)).next().unwrap()
+    };
+    assert_eq!(ages(Some(2)), (TcpState::FinWait2, Some(10), 10, 20));
+    assert_eq!(ages(None), ages(Some(2)), "lists without cookies");
+    assert_eq!(ages(Some(77)), (TcpState::FinWait2, None, 500, 500), "another connection of the same ends");
+}
+
 /// Any user can bind any number of UDP sockets to one port (SO_REUSEADDR): they are listed, found and forgotten in the time that as many with a port
 /// each take.
 #[test]

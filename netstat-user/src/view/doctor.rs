@@ -27,6 +27,17 @@ pub struct HookFinding {
     pub refused: Vec<RefusedVariant>,
 }
 
+impl HookFinding {
+    /// Whether another hook is amiss in the same way.
+    fn says_as_much_as(&self, other: &Self) -> bool {
+        let (check, others) = (&self.check, &other.check);
+        check.level != Level::Ok
+            && check.found == others.found
+            && check.mend == others.mend
+            && self.refused == other.refused
+    }
+}
+
 /// All that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -60,32 +71,41 @@ impl Report {
         }
     }
 
-    /// Appends the report for people: the verdict first, and what led to it.
-    pub fn text(&self, out: &mut Vec<u8>, coloured: bool) {
-        let verdict = self.sentence();
-        let verdict = text::escape_text(verdict.as_bytes());
+    /// Appends the report for people: the verdict first, and what led to it; in lines that fit a terminal of this width, if there is one.
+    pub fn text(&self, out: &mut Vec<u8>, coloured: bool, width: Option<u16>) {
+        let width = width.map_or(usize::MAX, usize::from);
+        let mut verdict = Vec::new();
+        text::wrap(&mut verdict, &text::escape_text(self.sentence().as_bytes()), 0, 0, width);
         colour::paint(out, coloured, role(self.verdict()), &verdict);
         out.push(b'\n');
         title(out, &self.source);
         if !self.hooks.is_empty() {
             title(out, "\nHooks");
         }
+        let mut above = None;
         for hook in &self.hooks {
-            finding(out, coloured, &hook.check);
-            for (at, refused) in hook.refused.iter().enumerate() {
-                detail(out, &format!("{} refused", refused.variant), &refused.cause);
+            let same = above.is_some_and(|above: &HookFinding| above.says_as_much_as(hook));
+            finding(out, coloured, &hook.check, same, width);
+            for (at, refused) in hook.refused.iter().enumerate().filter(|_| !same) {
+                detail(out, &format!("{} refused", refused.variant), &refused.cause, width);
                 // What several mean together is said once.
                 let said_next = hook.refused.get(at + 1).is_some_and(|next| next.effect == refused.effect);
                 if !refused.effect.is_empty() && !said_next {
-                    detail(out, "so", &refused.effect);
+                    detail(out, "so", &refused.effect, width);
                 }
             }
-            mend(out, &hook.check);
+            if !same {
+                mend(out, &hook.check, above.map(|above| &above.check), width);
+            }
+            above = Some(hook);
         }
         title(out, "\nWhat tracing depends on, and how it went");
+        let mut above = None;
         for check in &self.checks {
-            finding(out, coloured, check);
-            mend(out, check);
+            let same = above.is_some_and(|above: &Check| above.found == check.found) && check.level != Level::Ok;
+            finding(out, coloured, check, same, width);
+            mend(out, check, above, width);
+            above = Some(check);
         }
         if !self.programs.is_empty() {
             title(out, "\nPrograms in the kernel");
@@ -151,7 +171,16 @@ const fn role(level: Level) -> Role {
     }
 }
 
-fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check) {
+/// Columns before what was found.
+const FOUND: usize = 30;
+/// Columns before the details of a finding.
+const DETAIL: usize = 9;
+
+/// What a finding says that is that of the one above it.
+const SAME: &str = "the same";
+
+/// Appends a finding; `same` where the one above it says as much.
+fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check, same: bool, width: usize) {
     out.extend_from_slice(b"  ");
     let level = check.level.name().as_bytes();
     colour::paint(out, coloured, role(check.level), level);
@@ -159,21 +188,25 @@ fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check) {
     out.push(b' ');
     text::left(out, &text::escape_word(check.name.as_bytes()), 22);
     out.push(b' ');
-    out.extend_from_slice(&text::escape_text(check.found.as_bytes()));
+    let found = text::escape_text(check.found.as_bytes());
+    text::wrap(out, if same { SAME.as_bytes() } else { &found }, FOUND, FOUND, width);
     out.push(b'\n');
 }
 
-fn detail(out: &mut Vec<u8>, label: &str, what: &str) {
-    out.extend_from_slice(b"         ");
-    out.extend_from_slice(&text::escape_text(label.as_bytes()));
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(&text::escape_text(what.as_bytes()));
+fn detail(out: &mut Vec<u8>, label: &str, what: &str, width: usize) {
+    text::fill(out, DETAIL);
+    let line = format!("{label}: {what}");
+    text::wrap(out, &text::escape_text(line.as_bytes()), DETAIL, DETAIL + 2, width);
     out.push(b'\n');
 }
 
-fn mend(out: &mut Vec<u8>, check: &Check) {
-    if let Some(mend) = &check.mend {
-        detail(out, "to mend it", mend);
+/// Appends what mends a finding, which the one above it may have said.
+fn mend(out: &mut Vec<u8>, check: &Check, above: Option<&Check>, width: usize) {
+    let Some(mend) = &check.mend else { return };
+    match above.filter(|above| above.mend.as_ref() == Some(mend)) {
+        None => detail(out, "to mend it", mend, width),
+        Some(above) if above.found == check.found => {}
+        Some(_) => detail(out, "to mend it", SAME, width),
     }
 }
 
@@ -214,7 +247,7 @@ mod tests {
     #[test]
     fn for_people() {
         let mut out = Vec::new();
-        report().text(&mut out, false);
+        report().text(&mut out, false, None);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "Nothing essential is missing; see the notes on accept4.\nthe agent on /x\n\nHooks\n  ok   tcp_state              tp_btf\n  note accept4                not traced\n         \
@@ -222,6 +255,40 @@ mod tests {
              ok   btf                    there\n\nPrograms in the kernel\n       p                      missed runs unknown, 2 \
              runs of 5 ns\n"
         );
+    }
+
+    #[test]
+    fn what_several_have_in_common_is_said_once() {
+        let mut report = report();
+        report.hooks = vec![report.hooks[1].clone(), report.hooks[1].clone()];
+        report.hooks[1].check.name = "accept6".into();
+        let lacks = |name: &str, found: &str| Check::amiss(name, Level::Note, found, "be root");
+        report.checks =
+            vec![lacks("a", "not held: nothing"), lacks("b", "not held: little"), lacks("c", "not held: little")];
+        let mut out = Vec::new();
+        report.text(&mut out, false, None);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("to mend it: mount it\n  note accept6                the same\n\n"), "{text}");
+        assert!(text.contains("  note c                      the same\n\n"), "{text}");
+        assert_eq!(text.matches("be root").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn lines_fit_the_terminal() {
+        let mut report = report();
+        report.checks.push(Check::amiss(
+            "agent",
+            Level::Bad,
+            "words ".repeat(30).trim_end(),
+            "do this ".repeat(30).trim_end(),
+        ));
+        for width in [80, 120] {
+            let mut out = Vec::new();
+            report.text(&mut out, false, Some(width));
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.lines().all(|line| line.len() <= usize::from(width)), "{width}:\n{text}");
+            assert!(text.contains("\n                              words words"), "{text}");
+        }
     }
 
     #[test]

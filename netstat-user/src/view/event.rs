@@ -48,11 +48,11 @@ impl EventView {
         }
     }
 
-    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for the text with everything.
+    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for text.
     pub fn write(&mut self, out: &mut Vec<u8>, event: &Event, netns: Option<&[u8]>) {
         if let Some(short) = &mut self.short {
             return match event {
-                Event::Socket(event) => short.event(out, event),
+                Event::Socket(event) => short.event(out, event, netns),
                 Event::Lost { time_ns, count } => short.lost(out, *time_ns, *count),
             };
         }
@@ -79,10 +79,10 @@ impl EventView {
         }
     }
 
-    /// Appends the one line of a connection that has ended: its `close` event, and what it did before.
+    /// Appends the line of a connection that has ended: its `close` event, and what it did before.
     pub fn write_life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended, netns: Option<&[u8]>) {
         if let Some(short) = &mut self.short {
-            return short.life(out, event, ended);
+            return short.life(out, event, ended, netns);
         }
         if self.json {
             self.socket_json(out, event);

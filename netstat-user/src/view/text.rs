@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
+use unicode_width::UnicodeWidthStr;
 
 /// Characters that change the direction or order of those around them, or end a line for some: U+061C, U+200E to U+200F, U+2028 to U+202E,
 /// U+2066 to U+2069 (UAX #9, "Explicit directional characters").
@@ -129,6 +130,24 @@ pub fn fill(out: &mut Vec<u8>, blanks: usize) {
     out.resize(out.len() + blanks, b' ');
 }
 
+/// Words that begin in the column `at`, in lines of at most `width` columns, each but the first behind `indent` blanks. A word that is longer
+/// than a line stays whole.
+pub fn wrap(out: &mut Vec<u8>, words: &[u8], mut at: usize, indent: usize, width: usize) {
+    for (number, word) in words.split(|&byte| byte == b' ').enumerate() {
+        let columns = String::from_utf8_lossy(word).width();
+        if number > 0 && at + 1 + columns > width {
+            out.push(b'\n');
+            fill(out, indent);
+            at = indent;
+        } else if number > 0 {
+            out.push(b' ');
+            at += 1;
+        }
+        out.extend_from_slice(word);
+        at += columns;
+    }
+}
+
 /// A span of time for people, in nanoseconds: three digits, or two units.
 pub fn span(ns: u64) -> String {
     let (micros, seconds) = (ns / 1_000, ns / 1_000_000_000);
@@ -212,6 +231,17 @@ mod tests {
         ] {
             assert_eq!(span(ns), text);
         }
+    }
+
+    #[test]
+    fn words_are_wrapped() {
+        let wrapped = |words: &str, width| {
+            let mut out = b"x: ".to_vec();
+            wrap(&mut out, words.as_bytes(), 3, 2, width);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(wrapped("äb cd efghijklmnop q", 8), "x: äb cd\n  efghijklmnop\n  q");
+        assert_eq!(wrapped("ab  cd", usize::MAX), "x: ab  cd");
     }
 
     #[test]

@@ -427,6 +427,19 @@ fn ages() -> Done {
                 && nanos(&listener["age_ns"]) <= before.elapsed()
         );
         assert_eq!(listener["age_ns"], listener["state_age_ns"]);
+        // What is left in FIN_WAIT2 of a connection that was closed is first listed now, and older than that.
+        let opened = Instant::now();
+        let orphan = Pair::new(Family::V4, &old);
+        let port = orphan.client_made.local.unwrap().port();
+        let closed = Instant::now();
+        drop(orphan.client);
+        thread::sleep(Duration::from_millis(700));
+        let since = closed.elapsed();
+        let expression = format!("state fin-wait-2 and sport = :{port}");
+        let left = row(0, &["--where", &expression]).expect("a minisocket in FIN_WAIT2");
+        let (age, in_state) = (nanos(&left["age_ns"]), nanos(&left["state_age_ns"]));
+        assert!(in_state > since / 2 && in_state <= closed.elapsed(), "{left}, {since:?} after it was closed");
+        assert!(age > in_state && age <= opened.elapsed(), "{left}");
     });
     agent.stop();
     Done::Passed

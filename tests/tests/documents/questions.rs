@@ -127,7 +127,11 @@ fn queues_and_ages(world: &World, web: &str, client: &str) {
     let waiting = answer(world, 9, &[]);
     let row = line(&waiting, &["127.0.0.1"]);
     assert_eq!((waiting.lines().count(), row[2]), (2, client.split('/').next().unwrap()), "{waiting}");
-    assert!(row[3].parse::<u64>().is_ok_and(|ns| ns > 0), "{waiting}");
+    let digits = row[3].trim_end_matches(char::is_alphabetic);
+    assert!(
+        row[3].ends_with('s') && digits.parse::<f64>().is_ok_and(|time| time > 0.0),
+        "a time and its unit: {waiting}"
+    );
 }
 
 fn other_ends(world: &World, web: &str, client: &str) {

@@ -4,11 +4,17 @@ use crate::world::{World, text};
 use netstat_tests::command::End;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("terminals::what_is_waited_for_is_named", what_is_waited_for_is_named),
     ("terminals::kill_asks_before_it_closes", kill_asks_before_it_closes),
     ("terminals::columns_have_colour", columns_have_colour),
+    ("terminals::events_fit_and_lack_nothing", events_fit_and_lack_nothing),
+    ("terminals::counts_are_shown_when_they_change", counts_are_shown_when_they_change),
+    ("terminals::findings_fit", findings_fit),
 ];
 
 fn args(line: &str) -> Vec<String> {
@@ -54,6 +60,61 @@ fn kill_asks_before_it_closes() -> Done {
     let (code, seen) = asked("y");
     assert!(code == Some(0) && seen.contains("\nclosed "), "{code:?} {seen}");
     assert!(!there().contains("ESTABLISHED"), "{}", there());
+    Done::Passed
+}
+
+/// What `events` prints on a terminal of so many columns while client and server talk, without what it says of itself.
+fn talk_on_terminal(world: &mut World, line: &str, columns: u16) -> Vec<String> {
+    let (mut child, mut terminal) = world.on_terminal(&args(&format!("{line} --netns self --color never")), columns);
+    assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
+    world.talk();
+    // Longer than counts wait before they are shown again.
+    std::thread::sleep(Duration::from_millis(3500));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let seen = terminal.rest(patience());
+    assert!(child.wait().unwrap().success(), "{seen}");
+    let own = |line: &&str| !line.starts_with("tracing:") && !line.starts_with("netstat-user:") && !line.is_empty();
+    seen.lines().filter(own).map(str::to_owned).collect()
+}
+
+fn events_fit_and_lack_nothing() -> Done {
+    let mut world = World::new();
+    let owner = world.client.pid().to_string();
+    for columns in [80, 120, 200] {
+        let lines = talk_on_terminal(&mut world, "events --life --comm client", columns);
+        let fits = |line: &String| line.chars().count() <= columns.into();
+        assert!(lines.iter().all(fits), "{columns}: {lines:#?}");
+        let begins: Vec<usize> = (0..lines.len()).filter(|at| !lines[*at].starts_with(' ')).collect();
+        assert_eq!(begins.len(), 2, "a connection and a refusal: {lines:#?}");
+        let whole = lines[..begins[1]].join(" ");
+        for fact in ["closed", "rx 4.7K", "tx 3", "rtt ", "retrans 0", &owner, "connect ", "est", "closing "] {
+            assert!(whole.contains(fact), "{columns}: no {fact}: {lines:#?}");
+        }
+        // Rows stand below each other, as far as the terminal goes.
+        let rows = talk_on_terminal(&mut world, "events --columns time,event,local,remote,new_state,pid", columns);
+        assert!(rows.iter().all(fits), "{columns}: {rows:#?}");
+        let column = rows[0].find("remote").unwrap();
+        assert!(rows.iter().all(|row| row.as_bytes()[column - 2..column] == *b"  "), "{columns}: {rows:#?}");
+        assert!(rows.len() > 10 && rows[1..].iter().all(|row| row.len() == rows[0].len()), "{columns}: {rows:#?}");
+    }
+    Done::Passed
+}
+
+fn counts_are_shown_when_they_change() -> Done {
+    let mut world = World::new();
+    let lines = talk_on_terminal(&mut world, "events --event close --count-by reason", 80);
+    assert_eq!(lines, ["count  reason", "    2  closed", "    1  refused"], "once, as nothing else happened");
+    Done::Passed
+}
+
+fn findings_fit() -> Done {
+    let world = World::new();
+    for columns in [80, 120] {
+        let (mut child, terminal) = world.on_terminal(&args("doctor --no-agent --color never"), columns);
+        let seen = terminal.rest(patience());
+        assert!(child.wait().unwrap().code().is_some_and(|code| code < 2), "{seen}");
+        assert!(seen.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {seen}");
+    }
     Done::Passed
 }
 

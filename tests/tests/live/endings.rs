@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("endings::reader_goes_away", reader_goes_away),
     ("endings::no_room_for_output", no_room_for_output),
     ("endings::summary_on_stderr", summary_on_stderr),
+    ("endings::interrupted_while_attaching", interrupted_while_attaching),
     ("endings::bad_usage_starts_nothing", bad_usage_starts_nothing),
     ("endings::schema_and_help_need_no_rights", schema_and_help_need_no_rights),
 ];
@@ -37,6 +38,8 @@ fn after_a_count() -> Done {
         namespace.enter(|| (0..600).for_each(|_| drop(blink())));
         let outcome = tracer.ended();
         assert_eq!((outcome.end, outcome.raw.len()), (End::Exit(0), count), "{outcome:?}");
+        let summary = if count == 1 { "1 event, ".to_owned() } else { format!("{count} events, ") };
+        assert!(outcome.stderr.last().is_some_and(|last| last.contains(&format!(" {summary}"))), "{outcome:?}");
     }
     // What no kernel program leaves out is not counted either.
     let tracer = Tracer::start(&["--netns", &number, "--where", "uid = 12345", "--count", "7"]);
@@ -113,6 +116,29 @@ fn summary_on_stderr() -> Done {
     let outcome = tracer.finish();
     let last = outcome.stderr.last().cloned().unwrap_or_default();
     assert!(last.contains("10 events") && last.contains("0 lost"), "the summary is {last:?}: {outcome:?}");
+    Done::Passed
+}
+
+/// SIGINT while the hooks are being attached: the closing line, and exit code 0.
+fn interrupted_while_attaching() -> Done {
+    let mut child = events(&["--duration", "60s"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let fds = format!("/proc/{}/fd", child.id());
+    let attaches = || {
+        let targets =
+            std::fs::read_dir(&fds).into_iter().flatten().flatten().filter_map(|fd| fd.path().read_link().ok());
+        targets.into_iter().any(|target| target.to_string_lossy().contains("bpf-map"))
+    };
+    let deadline = Instant::now() + patience();
+    while !attaches() {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no map of the kernel programs");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT).unwrap();
+    let outcome = child.wait_with_output().unwrap();
+    let said = String::from_utf8(outcome.stderr).unwrap();
+    assert_eq!(outcome.status.code(), Some(0), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("netstat-user: ") && last.ends_with(" lost"), "{said}");
     Done::Passed
 }
 

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("text::at_a_glance", at_a_glance),
     ("text::one_line_a_connection", one_line_a_connection),
     ("text::only_the_kinds_asked_for", only_the_kinds_asked_for),
+    ("text::who_connected", who_connected),
 ];
 
 /// How far the clocks of two tracers that see the same may be apart, in nanoseconds.
@@ -182,6 +183,41 @@ fn only_the_kinds_asked_for() -> Done {
         let expected: Vec<_> =
             events.iter().filter(|event| wanted(&event.kind)).map(|event| kind(&event.line)).collect();
         let seen: Vec<_> = lines(tracer, expected.len()).iter().map(|line| kind(line)).collect();
+        assert_eq!(seen, expected);
+    }
+    Done::Passed
+}
+
+/// Who connected, and the other end without its family, as fields.
+fn who_connected() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let columns = ["--json", "--event", "close", "--columns", "direction,cookie,remote_ip", "--netns", &number];
+    let all = Tracer::spawn(events(&columns)).unparsed();
+    let lives = ["--json", "--life", "--columns", "direction,cookie,remote_ip", "--netns", &number];
+    let lives = Tracer::spawn(events(&lives));
+    let incoming = Tracer::spawn(events(&[&columns[..], &["--where", "direction = in"]].concat())).unparsed();
+    let (listener, client, server) = namespace.enter(|| {
+        let listener = made::listener(Family::Mapped);
+        let pair = Pair::new(Family::Mapped, &listener);
+        let made = (Made::of(&listener), pair.client_made.clone(), pair.server_made.clone());
+        client_closes_first(pair, b"ask", b"answer");
+        made
+    });
+    let line = |direction: Option<&str>, made: &Made, remote_ip: &str| serde_json::json!({ "direction": direction, "cookie": made.cookie, "remote_ip": remote_ip });
+    let of_client = line(Some("out"), &client, "127.0.0.1");
+    let of_server = line(Some("in"), &server, "127.0.0.1");
+    let of_listener = line(None, &listener, "::");
+    for (tracer, mut expected) in [
+        (all, vec![of_client.clone(), of_server.clone(), of_listener]),
+        (lives, vec![of_client, of_server.clone()]),
+        (incoming, vec![of_server]),
+    ] {
+        let cookie = |line: &serde_json::Value| line["cookie"].as_u64();
+        let mut seen: Vec<serde_json::Value> =
+            lines(tracer, expected.len()).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        seen.sort_by_key(cookie);
+        expected.sort_by_key(cookie);
         assert_eq!(seen, expected);
     }
     Done::Passed

@@ -6,6 +6,7 @@
 
 mod fields;
 mod like_ss;
+mod schemas;
 mod shapes;
 
 use libtest_mimic::Arguments;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         println!("select: skipped: it needs root, to make namespaces");
         return ExitCode::SUCCESS;
     }
-    let modules: [&[Test]; 3] = [like_ss::TESTS, fields::TESTS, shapes::TESTS];
+    let modules: [&[Test]; 4] = [like_ss::TESTS, fields::TESTS, schemas::TESTS, shapes::TESTS];
     let code = runner::run(arguments, &modules.concat());
     let _ = std::fs::remove_file(socket_path());
     code

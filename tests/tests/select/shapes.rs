@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("select: the same through the agent, and closed sockets", through_the_agent),
     ("select: mistakes are marked and nothing is printed", mistakes),
     ("select: mistakes of verbs", mistakes_of_verbs),
+    ("select: -a is named where it would help", all_is_named_where_it_helps),
     ("select: namespaces that begin and end", fleeting_namespaces),
     ("select: ignored words are named on standard error only", ignored_words),
 ];
@@ -125,6 +126,17 @@ fn sums() -> Done {
     let first = serde_json::to_string(&got[0]).unwrap();
     assert!(first.starts_with("{\"count\":"), "{first}");
     assert_eq!(zoo.json(&["-tua", "--count-by", "state", "--limit", "2"]).len(), 2);
+    // Over IPv4 or in the form of IPv6, it is the same host.
+    let hosts = |field: &str| -> BTreeMap<String, u64> {
+        let counts = zoo.json(&["-t", "--where", "sport = :8443", "--count-by", field]);
+        let host = |line: &Value| line["remote_ip"].as_str().or(line["remote"]["addr"].as_str()).unwrap().to_owned();
+        counts.iter().map(|line| (host(line), line["count"].as_u64().unwrap())).collect()
+    };
+    let (apart, together) = (hosts("remote.addr"), hosts("remote_ip"));
+    let mapped = apart["::ffff:127.0.0.1"];
+    assert!(mapped > 0 && !together.contains_key("::ffff:127.0.0.1"), "{together:?}");
+    assert_eq!(together["127.0.0.1"], mapped + apart.get("127.0.0.1").unwrap_or(&0));
+    assert_eq!(together["::1"], apart["::1"]);
     let table = text(&zoo.ours(&["-tua", "--no-agent", "--count-by", "state"]));
     assert_eq!(table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), ["count", "state"]);
     assert!(table.lines().any(|line| line.split_whitespace().nth(1) == Some("LISTEN")), "{table}");
@@ -219,14 +231,23 @@ fn mistakes() -> Done {
         (&["-tan", "--where", "state listning"], &["      ^^^^^^^^\n", "did you mean `listening'?"]),
         (&["-tan", "--where", "uid = no-such-user-here"], &["there is no user", "      ^^^^^^^^"]),
         (&["-tan", "--where", "path = /x"], &["no row that is listed has a field `path'"]),
-        (&["-tan", "--columns", "local.prt"], &["did you mean `local.port'?"]),
+        (&["-tan", "--columns", "local.prt"], &["--columns help lists them; did you mean `local.port'?\n"]),
+        (
+            &["-tan", "--port", "nosuch"],
+            &["--port: there is no service `nosuch': write a number or the name of a service"],
+        ),
+        (&["-tan", "--comm", "x", "--rport", "nosuch"], &["--rport: there is no service `nosuch'"]),
+        (&["-tan", "--recent", "soon"], &["--recent: `soon' is not accepted: write a time above zero"]),
         (&["-tan", "--sort", "-nosuch"], &["--sort: there is no field `nosuch'"]),
         (&["-tan", "--limit", "x"], &["--limit: `x' is no number"]),
         (&["-tan", "--count-by", "state", "--columns", "uid"], &["--count-by has columns of its own"]),
         (&["-tan", "--port", "70000"], &["--port: "]),
         (&["-tan", "--pid", "0"], &["--pid: `0' is no process id"]),
-        (&["-tan", "--netns", "1"], &["there is no network namespace `1'"]),
-        (&["-tan", "--netns", "no-such-name"], &["there is no network namespace `no-such-name'"]),
+        (&["-tan", "--netns", "1"], &["--netns: there is no network namespace `1'"]),
+        (
+            &["-tan", "--netns", "no-such-name"],
+            &["--netns: there is no network namespace `no-such-name': write `self', a name in"],
+        ),
         (&["-tan", "--state", "open"], &["--state: `open' is no state"]),
         (&["-r", "--where", "state listening"], &["--where selects Internet and UNIX sockets"]),
         (&["-tan", "--wher", "x"], &["unrecognized option '--wher'"]),
@@ -243,7 +264,13 @@ fn mistakes() -> Done {
 fn mistakes_of_verbs() -> Done {
     let zoo = Zoo::get();
     for (args, says) in [
-        (&["events", "--where", "dev lo"][..], "no row that is listed has a field `dev'"),
+        (&["events", "--lport", "nosuch"][..], "events: --lport: there is no service `nosuch': write a number"),
+        (
+            &["events", "--life", "--event", "close"],
+            "events: --life cannot be given with --event: leave one of them out",
+        ),
+        (&["kill", "--lport", "80"], "would be closed, and standard input is no terminal"),
+        (&["events", "--where", "dev lo"], "no row that is listed has a field `dev'"),
         (&["events", "--where", "fwmark = 1"], "no row that is listed has a field `fwmark'"),
         (&["events", "--proto", "unix"], "`unix' sockets are not seen here: write one of tcp tcp4"),
         (&["kill", "--dry-run", "--proto", "unix"], "`unix' sockets are not seen here: write one of tcp tcp4"),
@@ -254,6 +281,30 @@ fn mistakes_of_verbs() -> Done {
         assert_eq!(outcome.end, End::Exit(2), "{args:?}: {outcome:?}");
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert!(said.contains(says) && !said.contains("--no-agent"), "{args:?}: {said}");
+    }
+    // Nothing to ask about.
+    let none = zoo.ours(&["kill", "--lport", "2"]);
+    assert_eq!((none.end, &none.stderr[..]), (End::Exit(0), &b"netstat-user: no socket matches\n"[..]));
+    Done::Passed
+}
+
+/// -a is named where it would help, and nowhere else.
+fn all_is_named_where_it_helps() -> Done {
+    let zoo = Zoo::get();
+    for (args, helps) in [
+        (&["-tn", "--where", "state listening"][..], true),
+        (&["-un", "--where", "sport = :68"], true),
+        (&["-tn", "--where", "sport = :2"], false),
+        (&["-tn", "--where", "sport = :80"], false),
+        (&["-x", "--where", "path ~ netstat-user-select"], true),
+        (&["-x", "--where", "path = /nowhere"], false),
+        (&["-tan", "--where", "sport = :2"], false),
+    ] {
+        let outcome = zoo.ours(&[args, &["--no-agent"]].concat());
+        assert_eq!(outcome.end, End::Exit(0), "{args:?}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert_eq!(said.contains("with -a"), helps, "{args:?}: {said}");
+        assert!(said.lines().count() <= 1, "{args:?}: {said}");
     }
     Done::Passed
 }

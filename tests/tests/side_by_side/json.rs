@@ -3,6 +3,7 @@
 use netstat_tests::case::Case;
 use netstat_tests::programs;
 use netstat_tests::scenes::{Scene, Theatre};
+use netstat_tests::schema;
 use serde_json::Value as Row;
 use std::collections::HashSet;
 
@@ -174,6 +175,15 @@ impl Shape {
             let keys: HashSet<&String> = rows.iter().filter_map(Row::as_object).flat_map(|row| row.keys()).collect();
             if let Some(key) = keys.iter().find(|key| !known.contains(key.as_str())) {
                 return Err(format!("--help does not know the field {key}"));
+            }
+        }
+        let schema = Case { args: format!("{} --schema", self.case.args).leak(), ..self.case };
+        let schema = schema.run(theatre, programs::netstat_user(), None)?;
+        let schema = serde_json::from_slice(&schema.stdout).map_err(|error| format!("the schema: {error}"))?;
+        for row in &rows {
+            let problems = schema::problems(&schema, row);
+            if !problems.is_empty() {
+                return Err(format!("not as --schema says: {problems:?}: {row}"));
             }
         }
         if !(self.holds)(&rows) {

@@ -1,89 +1,168 @@
 //! `--schema`: the JSON Schema of what `--json` prints with the same options.
 
 use super::{Options, View, Want};
-use crate::field::{RowKinds, schema};
+use crate::field::RowKinds;
+use crate::field::schema::{self, KeyValues::*, SchemaKey};
 
-/// Keys of a view's rows, each with a word for the type of its values; a question mark: not every row has it.
-type Keys = &'static [(&'static str, &'static str)];
-
-const ROUTE: Keys = &[
-    ("family", "text"),
-    ("destination", "text"),
-    ("gateway", "text"),
-    ("genmask", "text"),
-    ("flags", "text"),
-    ("metric", "number"),
-    ("ref", "number"),
-    ("use", "number"),
-    ("iface", "text"),
-    ("mss", "number"),
-    ("window", "number"),
-    ("irtt", "number"),
+const ROUTE: &[SchemaKey] = &[
+    SchemaKey::new("family", Text, "inet"),
+    SchemaKey::new("destination", Text, "address of the destination"),
+    SchemaKey::new("gateway", Text, "address of the router; null where packets are refused"),
+    SchemaKey::new("genmask", Text, "mask of the destination"),
+    SchemaKey::new("flags", Text, "netstat's letters: U up, G by a router, H one host, ! refused"),
+    SchemaKey::new("metric", Number, "cost; the least one is taken"),
+    SchemaKey::new("ref", Number, "references; null where packets are refused"),
+    SchemaKey::new("use", Number, "uses, as the kernel counts them"),
+    SchemaKey::new("iface", Text, "interface that packets leave by; null where they are refused"),
+    SchemaKey::new("mss", Number, "segment size of TCP, 0 for that of the interface"),
+    SchemaKey::new("window", Number, "window of TCP, 0 for the default"),
+    SchemaKey::new("irtt", Number, "first round-trip time of TCP, 0 for the default"),
 ];
-const ROUTE6: Keys = &[
-    ("family", "text"),
-    ("destination", "text"),
-    ("next_hop", "text"),
-    ("flag", "text"),
-    ("met", "number"),
-    ("ref", "number"),
-    ("use", "number"),
-    ("if", "text"),
+const ROUTE6: &[SchemaKey] = &[
+    SchemaKey::new("family", Text, "inet6"),
+    SchemaKey::new("destination", Text, "address of the destination, with its prefix length"),
+    SchemaKey::new("next_hop", Text, "address of the router, :: for none"),
+    SchemaKey::new("flag", Text, "netstat's letters"),
+    SchemaKey::new("met", Number, "cost; the least one is taken"),
+    SchemaKey::new("ref", Number, "references"),
+    SchemaKey::new("use", Number, "uses, as the kernel counts them"),
+    SchemaKey::new("if", Text, "interface that packets leave by"),
 ];
-const OTHER_ROUTES: Keys = &[("family", "text"), ("destination", "any")];
-const INTERFACE: Keys = &[
-    ("iface", "text"),
-    ("mtu", "number"),
-    ("rx_ok", "any"),
-    ("rx_err", "any"),
-    ("rx_drp", "any"),
-    ("rx_ovr", "any"),
-    ("tx_ok", "any"),
-    ("tx_err", "any"),
-    ("tx_drp", "any"),
-    ("tx_ovr", "any"),
-    ("flg", "text"),
+/// Of the packet-radio families.
+const OTHER_ROUTE: &[SchemaKey] = &[
+    SchemaKey::new("family", Text, "ax25, netrom, rose or x25"),
+    SchemaKey::new("destination", Text, "address of the destination; null for any"),
+    SchemaKey::sometimes("iface", Text, "interface that packets leave by"),
+    SchemaKey::sometimes("mnemonic", Text, "NET/ROM: name of the node"),
+    SchemaKey::sometimes("quality", Number, "NET/ROM: quality of the route"),
+    SchemaKey::sometimes("neighbour", Text, "NET/ROM: callsign of the neighbour"),
+    SchemaKey::sometimes("mask", Number, "ROSE: digits of the address that count"),
+    SchemaKey::sometimes("neighbours", Objects(NEIGHBOURS), "ROSE: neighbours that lead there"),
+    SchemaKey::sometimes("digits", Number, "X.25: digits of the address that count"),
 ];
-const GROUP: Keys = &[("family", "text"), ("interface", "text"), ("refcnt", "number"), ("group", "text")];
-const STATISTICS: Keys = &[("table", "text")];
-const PACKET_RADIO: Keys = &[("proto", "text"), ("state", "any")];
+const NEIGHBOURS: &[SchemaKey] = &[
+    SchemaKey::new("number", Number, "number of the neighbour"),
+    SchemaKey::new("callsign", Text, "its callsign"),
+    SchemaKey::new("iface", Text, "interface that it is reached by"),
+];
+const INTERFACE: &[SchemaKey] = &[
+    SchemaKey::new("iface", Text, "name"),
+    SchemaKey::new("mtu", Number, "largest packet, bytes"),
+    SchemaKey::new("rx_ok", Number, "packets received"),
+    SchemaKey::new("rx_err", Number, "errors of packets received"),
+    SchemaKey::new("rx_drp", Number, "packets dropped on receiving"),
+    SchemaKey::new("rx_ovr", Number, "overruns of the queue of packets received"),
+    SchemaKey::new("tx_ok", Number, "packets sent"),
+    SchemaKey::new("tx_err", Number, "errors of packets sent"),
+    SchemaKey::new("tx_drp", Number, "packets dropped that were to be sent"),
+    SchemaKey::new("tx_ovr", Number, "overruns of the queue of packets sent"),
+    SchemaKey::new("flg", Text, "netstat's letters: B broadcast, L loopback, M multicast, R running, U up"),
+    SchemaKey::new("flags", Number, "the kernel's flags (IFF_ of netdevice(7))"),
+    SchemaKey::new("inet", Text, "IPv4 address"),
+    SchemaKey::new("netmask", Text, "its mask"),
+    SchemaKey::new("broadcast", Text, "its broadcast address"),
+    SchemaKey::new("destination", Text, "IPv4 address of the other end of a point-to-point link"),
+    SchemaKey::new("inet6", Texts, "IPv6 addresses, with their prefix lengths"),
+    SchemaKey::new("hardware", Text, "kind of hardware, as ifconfig names it"),
+    SchemaKey::new("address", Text, "hardware address"),
+    SchemaKey::new("txqueuelen", Number, "length of the queue of packets to send"),
+    SchemaKey::new("rx_bytes", Number, "bytes received"),
+    SchemaKey::new("rx_frame", Number, "framing errors"),
+    SchemaKey::new("rx_multicast", Number, "multicast packets received"),
+    SchemaKey::new("tx_bytes", Number, "bytes sent"),
+    SchemaKey::new("tx_carrier", Number, "losses of the carrier"),
+    SchemaKey::new("collisions", Number, "collisions"),
+];
+const GROUP: &[SchemaKey] = &[
+    SchemaKey::new("family", Text, "inet or inet6"),
+    SchemaKey::new("interface", Text, "interface that receives the group"),
+    SchemaKey::new("refcnt", Number, "sockets that joined it, as the kernel counts them"),
+    SchemaKey::new("group", Text, "address of the group"),
+];
+const STATISTICS: &[SchemaKey] =
+    &[SchemaKey::new("table", Text, "the kernel's group of counters: Ip, Tcp, TcpExt, Udp")];
+/// The counters of a kernel are its own: none is named here.
+const COUNTER: SchemaKey = SchemaKey::new("", Number, "the kernel's counter of this name, in snake_case");
+const PACKET_RADIO: &[SchemaKey] = &[
+    SchemaKey::new("proto", Text, "ax25, netrom, rose, x25 or ipx"),
+    SchemaKey::new("state", Text, "netstat's name of the state"),
+    SchemaKey::sometimes("user", Text, "NET/ROM: callsign of the user; IPX: name of the user"),
+    SchemaKey::sometimes("dest", Text, "callsign or address of the other end"),
+    SchemaKey::sometimes("source", Text, "callsign or address of the socket's own end"),
+    SchemaKey::sometimes("digipeaters", Texts, "AX.25: stations on the way"),
+    SchemaKey::sometimes("device", Text, "device"),
+    SchemaKey::sometimes("dest_addr", Text, "ROSE: address of the other end"),
+    SchemaKey::sometimes("dest_call", Text, "ROSE: its callsign"),
+    SchemaKey::sometimes("src_addr", Text, "ROSE: address of the socket's own end"),
+    SchemaKey::sometimes("src_call", Text, "ROSE: its callsign"),
+    SchemaKey::sometimes("dev", Text, "ROSE: device"),
+    SchemaKey::sometimes("lci", Number, "ROSE and X.25: number of the logical channel"),
+    SchemaKey::sometimes("neigh", Number, "ROSE: number of the neighbour"),
+    SchemaKey::sometimes("local", Object(IPX_END), "IPX: the socket's own end"),
+    SchemaKey::sometimes("remote", Object(IPX_END), "IPX: the other end"),
+    SchemaKey::sometimes("uid", Number, "IPX: user id of the socket"),
+    SchemaKey::sometimes("vr", Number, "number of the frame that is expected next"),
+    SchemaKey::sometimes("vs", Number, "number of the frame that is sent next"),
+    SchemaKey::sometimes("send_q", Number, "bytes sent and not acknowledged yet"),
+    SchemaKey::sometimes("recv_q", Number, "bytes received and not read yet"),
+    SchemaKey::sometimes("inode", Number, "inode of the socket"),
+];
+const IPX_END: &[SchemaKey] = &[
+    SchemaKey::new("network", Text, "network, hexadecimal"),
+    SchemaKey::new("node", Text, "node"),
+    SchemaKey::new("port", Number, "socket number"),
+];
 
 /// The schema of the view that the options ask for.
 pub fn of(options: &Options) -> String {
     match options.view() {
-        View::Routes => schema::of_keys("routes", &[ROUTE, ROUTE6, OTHER_ROUTES]),
-        View::Interfaces => schema::of_keys("interfaces", &[INTERFACE]),
-        View::Statistics => schema::of_keys("statistics", &[STATISTICS]),
+        View::Routes => schema::of_lines(
+            "routes",
+            &[
+                schema::of_keys("a route of IPv4", ROUTE, None),
+                schema::of_keys("a route of IPv6", ROUTE6, None),
+                schema::of_keys("a route of packet radio", OTHER_ROUTE, None),
+            ],
+        ),
+        View::Interfaces => schema::of_lines("interfaces", &[schema::of_keys("an interface", INTERFACE, None)]),
+        View::Statistics => {
+            schema::of_lines("statistics", &[schema::of_keys("a group of counters", STATISTICS, Some(COUNTER))])
+        }
         View::Masquerade | View::Tables => match (&options.selection.columns[..], &options.selection.count_by[..]) {
             ([], []) => sockets(options),
-            ([], counted) => schema::of_columns("counts of sockets", counted, true),
-            (columns, _) => schema::of_columns("columns of sockets", columns, false),
+            ([], counted) => {
+                let count = schema::of_columns("a count", counted, &[schema::COUNT]);
+                schema::of_lines("counts of sockets", &[count])
+            }
+            (columns, _) => {
+                schema::of_lines("columns of sockets", &[schema::of_columns("the chosen columns", columns, &[])])
+            }
         },
     }
 }
 
 fn sockets(options: &Options) -> String {
     let tables = options.tables();
-    let mut kinds = Vec::new();
+    let mut rows = Vec::new();
     if tables.protocols.any() {
-        kinds.push((RowKinds::INET, "an Internet socket"));
+        rows.push(schema::of_fields(RowKinds::INET, "an Internet socket"));
     }
     if tables.protocols.sctp {
-        kinds.push((RowKinds::SCTP, "an SCTP endpoint or association"));
+        rows.push(schema::of_fields(RowKinds::SCTP, "an SCTP endpoint or association"));
     }
     if options.recent.is_some() {
-        kinds.push((RowKinds::CLOSED, "an Internet socket that closed, of --recent"));
+        rows.push(schema::of_fields(RowKinds::CLOSED, "an Internet socket that closed, of --recent"));
     }
     if tables.unix != Want::No {
-        kinds.push((RowKinds::UNIX, "a UNIX domain socket"));
+        rows.push(schema::of_fields(RowKinds::UNIX, "a UNIX domain socket"));
     }
     if tables.groups {
-        return schema::of_keys("groups", &[GROUP]);
+        rows.push(schema::of_keys("a multicast group", GROUP, None));
     }
-    if kinds.is_empty() {
-        return schema::of_keys("packet radio", &[PACKET_RADIO]);
+    if [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].iter().any(|want| *want != Want::No) {
+        rows.push(schema::of_keys("a socket of packet radio, X.25 or IPX", PACKET_RADIO, None));
     }
-    schema::of_rows("sockets", &kinds)
+    schema::of_lines("sockets", &rows)
 }
 
 #[cfg(test)]
@@ -103,8 +182,8 @@ mod tests {
             ("-ta --recent 5s --schema", &["\"reason\"", "\"duration_ns\"", "that closed"]),
             ("-x --schema", &["\"path\"", "\"refcnt\""]),
             ("-r --schema", &["\"genmask\"", "\"next_hop\""]),
-            ("-i --schema", &["\"rx_ok\""]),
-            ("-s --schema", &["\"table\""]),
+            ("-i --schema", &["\"rx_ok\"", "\"collisions\""]),
+            ("-s --schema", &["\"table\"", "additionalProperties"]),
             ("-g --schema", &["\"interface\""]),
             ("--ax25 --schema", &["\"proto\""]),
             ("--schema", &["\"path\"", "\"recv_q\"", "\"local_addrs\""]),

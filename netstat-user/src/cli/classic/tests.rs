@@ -84,7 +84,7 @@ fn refusals_carry_netstats_codes_and_words() {
         (
             "--recent soon",
             3,
-            "netstat: `soon' is no duration: write a number above zero and ms, s, m, h or d, like 1.5s",
+            "netstat: --recent: `soon' is not accepted: write a time above zero such as 500ms, 1.5s, 5m, 2h or 1d",
         ),
     ] {
         assert_eq!(refused(line), (exit, message.to_owned()), "{line}");

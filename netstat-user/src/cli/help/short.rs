@@ -43,7 +43,7 @@ Usage: netstat-user events [OPTIONS]
       --proto PROTO,…    only these: tcp tcp6 udp udp6 …
       --port N           only this port, at either end (--lport, --rport)
       --pid PID          only what this process owns (--comm NAME)
-      --netns self|INODE only this network namespace; without, all of them
+      --netns NAME|INODE|self   only this network namespace (without: all)
       --count N          end after N lines (--duration DUR: after a time)
 Examples:
   netstat-user events                      everything, until Ctrl-C
@@ -78,10 +78,10 @@ Close the sockets that an expression selects, whichever processes hold them.
 Usage: netstat-user kill --where EXPR [OPTIONS]
       --where EXPR       ss's filter language, and FIELD OP VALUE
       --pid --lport --rport --state --comm …   short spellings of expressions
-      --netns NAME       in this network namespace
+      --netns NAME       in this network namespace: a name, INODE or self
       --dry-run          only list them
       --yes              do not ask; needed without a terminal
-      --json             one object per socket, with what became of it
+      --json             one object per socket, and what became of it (--schema)
 Examples:
   netstat-user kill --state close-wait --comm worker --dry-run
   netstat-user kill --where 'dst 10.0.0.0/8 and dport = 5432' --yes
@@ -94,7 +94,7 @@ Everything: netstat-user kill --help
         "\
 What can be traced here, what cannot and why, and the line that mends it.
 Usage: netstat-user doctor [OPTIONS]
-      --json             one object per finding, and the verdict
+      --json             one object per finding, and the verdict (--schema)
       --agent PATH       ask the agent behind this socket
       --no-agent         ask no agent: attach the programs for a moment
 Examples:

@@ -21,6 +21,11 @@ impl Round {
         Self { out: BufferedOutput::stdout(), number: 0, said_of_namespaces: false }
     }
 
+    /// A trial, of which nobody is to see anything.
+    pub fn silent() -> Self {
+        Self { out: BufferedOutput::silent(), ..Self::first() }
+    }
+
     /// Ends a round, and begins the next one.
     pub fn next(&mut self) {
         self.number += 1;

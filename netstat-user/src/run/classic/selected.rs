@@ -35,7 +35,7 @@ pub enum SelectedError {
     #[error(transparent)]
     Name(#[from] WrongName),
     /// A network namespace is not there.
-    #[error("there is no network namespace `{inode}'{}", if *.hidden { " that may be looked into" } else { "" })]
+    #[error("--netns: there is no network namespace `{inode}'{}", if *.hidden { " that may be looked into" } else { "" })]
     NoNamespace {
         /// Its inode number.
         inode: u32,
@@ -71,7 +71,7 @@ impl Selected {
             None => None,
             Some(expr) => {
                 let made = Predicate::new(expr, &mut names);
-                Some(made.map_err(|error| selection.wrong_name(error))?)
+                Some(made.map_err(|error| selection.wrong_name(error, &mut names))?)
             }
         };
         let columns = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
@@ -168,8 +168,11 @@ mod tests {
     fn a_namespace_that_is_not_there_is_named() {
         let own = netns::own(Path::new("/proc")).unwrap();
         assert!(missing(&[own], &AgentChoice::Never).is_none());
-        assert_eq!(missing(&[own, 1], &AgentChoice::Auto).unwrap().to_string(), "there is no network namespace `1'");
+        assert_eq!(
+            missing(&[own, 1], &AgentChoice::Auto).unwrap().to_string(),
+            "--netns: there is no network namespace `1'"
+        );
         let none = missing(&[u32::MAX], &AgentChoice::Never).unwrap().to_string();
-        assert!(none.starts_with("there is no network namespace `4294967295'"), "{none}");
+        assert!(none.starts_with("--netns: there is no network namespace `4294967295'"), "{none}");
     }
 }

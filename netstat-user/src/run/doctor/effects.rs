@@ -3,8 +3,9 @@
 /// In words for the reader. `attached` is the variant in its place.
 pub fn of(hook: &str, refused: &str, attached: &str) -> String {
     match (hook, refused, attached) {
-        ("accept", _, "syscall") => "accept(2) is seen at the return of the system call: no event suffers, and it costs every system call of \
-             the machine some 50 ns while it is attached, which is not for long where programs ask for the peer's address"
+        ("accept", _, "syscall") => "accept(2) is seen at the return of the system call, which costs every system call of the machine some 50 ns. \
+             Where programs ask for the peer's address it is taken away, and attached again when one does not ask: connections of that \
+             moment may have the owner of their listener, or another process that holds them"
             .into(),
         ("accept", _, "fexit4") => "nothing: this is the same function as another kernel declares it".into(),
         ("tcp_state", "tp_btf", "raw_tp" | "tracepoint") => {

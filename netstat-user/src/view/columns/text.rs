@@ -3,13 +3,17 @@
 use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
 use crate::view::colour::{Role, paint};
 use crate::view::event::timestamp;
-use crate::view::text::{escape_word, fill};
+use crate::view::text::{escape_word, fill, span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
-/// No column is cut to fewer characters than this, however narrow the terminal.
+/// No column of words or texts is cut to fewer characters than this, however narrow the terminal.
 const LEAST: usize = 8;
+/// Columns of a time of the day to the microsecond, what a narrow terminal has of a time.
+const CLOCK: usize = 15;
+/// Columns of `127.0.0.1:53812`: what is usual in a column is reckoned with up to here where room is scarce.
+const SCARCE: usize = 15;
 
 /// One row, a cell for each column.
 pub type Cells = Vec<Vec<u8>>;
@@ -24,6 +28,11 @@ pub fn cells(columns: &[Column], row: &impl HasFields) -> Cells {
 pub struct ColumnTable {
     headings: Cells,
     looks: Vec<Look>,
+    /// What the heading and the rows need.
+    needed: Vec<usize>,
+    /// What such columns usually need, where the rows are not all known.
+    usual: Vec<usize>,
+    /// What each column has, on a terminal perhaps less than it needs.
     widths: Vec<usize>,
     coloured: bool,
 }
@@ -33,6 +42,10 @@ pub struct ColumnTable {
 struct Look {
     /// Whether they stand on the right.
     right: bool,
+    /// To how many characters they may be cut; `None` where half a value would be a wrong one, as of numbers and addresses.
+    least: Option<usize>,
+    /// Whether they are times, of which the day is left out first.
+    time: bool,
     /// What a cell is, by its text.
     role: fn(&[u8]) -> Role,
 }
@@ -49,7 +62,17 @@ impl Look {
             Column::Field(Field::Reason) => Role::of_reason,
             _ => data,
         };
-        Self { right: is_right(column), role }
+        let least = match column {
+            Column::Group("local" | "remote") => None,
+            Column::Group(_) => Some(LEAST),
+            Column::Field(field) => match field.spec().kind {
+                Kind::Text | Kind::Word(_) => Some(LEAST),
+                Kind::Time => Some(CLOCK),
+                _ => None,
+            },
+        };
+        let time = matches!(column, Column::Field(field) if field.spec().kind == Kind::Time);
+        Self { right: is_right(column), least, time, role }
     }
 }
 
@@ -62,42 +85,49 @@ impl ColumnTable {
     /// The same behind a column of counts.
     pub fn counted(columns: &[Column], coloured: bool) -> Self {
         let named = columns.iter().map(|column| (column.name().as_bytes().to_vec(), Look::of(*column)));
-        let count = (b"count".to_vec(), Look { right: true, role: data });
+        let count = (b"count".to_vec(), Look { right: true, least: None, time: false, role: data });
         Self::with(std::iter::once(count).chain(named), coloured)
     }
 
     fn with(columns: impl Iterator<Item = (Vec<u8>, Look)>, coloured: bool) -> Self {
         let (headings, looks): (Cells, Vec<Look>) = columns.unzip();
-        let widths = headings.iter().map(|heading| width(heading)).collect();
-        Self { headings, looks, widths, coloured }
+        let widths: Vec<usize> = headings.iter().map(|heading| width(heading)).collect();
+        Self { headings, looks, needed: widths.clone(), usual: vec![0; widths.len()], widths, coloured }
     }
 
-    /// Makes room for what such columns usually hold, where a terminal of this width has it: where rows are printed as they come, nobody
-    /// knows the widest one.
+    /// Makes room for what such columns usually hold: where rows are printed as they come, nobody knows the widest one.
     #[must_use]
-    pub fn roomy(mut self, columns: &[Column], terminal: Option<usize>) -> Self {
-        let widths: Vec<usize> =
-            self.widths.iter().zip(columns).map(|(known, column)| usual(*column).max(*known)).collect();
-        if terminal.is_none_or(|terminal| line(&widths) <= terminal) {
-            self.widths = widths;
-        }
+    pub fn roomy(mut self, columns: &[Column]) -> Self {
+        self.usual = columns.iter().map(|column| usual(*column)).collect();
+        self.widths = self.needed.iter().zip(&self.usual).map(|(needed, usual)| *needed.max(usual)).collect();
         self
+    }
+
+    /// Whether there is room for a row.
+    pub fn has_room(&self, row: &[Vec<u8>]) -> bool {
+        self.needed.iter().zip(&self.usual).zip(row).all(|((needed, usual), cell)| width(cell) <= *needed.max(usual))
     }
 
     /// Makes room for a row.
     pub fn widen(&mut self, row: &[Vec<u8>]) {
-        for (known, cell) in self.widths.iter_mut().zip(row) {
-            *known = width(cell).max(*known);
+        let columns = self.needed.iter_mut().zip(&mut self.widths).zip(row);
+        for ((needed, width_of), cell) in columns {
+            *needed = width(cell).max(*needed);
+            *width_of = *needed.max(width_of);
         }
     }
 
-    /// Takes away from the widest columns until a line fits a terminal of this width.
+    /// Takes away from the widest columns until a line fits a terminal of this width: first what rows may need that are to come, then the
+    /// ends of words and texts. Numbers and addresses stay whole: where they alone are too much, lines are longer than the terminal.
     pub fn fit(&mut self, terminal: usize) {
-        let mut line = line(&self.widths);
-        while line > terminal {
-            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > LEAST) else { return };
-            *widest -= 1;
-            line -= 1;
+        let spare = |at: usize| self.needed[at].max(self.usual[at].min(SCARCE));
+        let words = |at: usize| self.looks[at].least.unwrap_or(usize::MAX);
+        for least in [&spare as &dyn Fn(usize) -> usize, &words] {
+            while line(&self.widths) > terminal {
+                let wide = (0..self.widths.len()).filter(|&at| self.widths[at] > least(at));
+                let Some(widest) = wide.max_by_key(|&at| self.widths[at]) else { break };
+                self.widths[widest] -= 1;
+            }
         }
     }
 
@@ -125,7 +155,7 @@ impl ColumnTable {
         let last = row.len().saturating_sub(1);
         for (at, (whole, look)) in row.iter().zip(&self.looks).enumerate() {
             let room = self.widths.get(at).copied().unwrap_or(0);
-            let cell = cut(whole, room);
+            let cell = if look.time { clock(whole, room) } else { cut(whole, room) };
             let blanks = room.saturating_sub(width(&cell));
             if at > 0 {
                 fill(out, GAP);
@@ -155,6 +185,7 @@ fn usual(column: Column) -> usize {
         Column::Group(_) => 0,
         Column::Field(Field::Comm | Field::ClosedByComm) => 15,
         Column::Field(Field::Pid | Field::ClosedByPid) => 7,
+        Column::Field(Field::Inode | Field::Cookie) => 10,
         Column::Field(field) => match field.spec().kind {
             Kind::Word(words) => words.iter().map(|word| word.len()).max().unwrap_or_default(),
             Kind::Time => 30,
@@ -169,6 +200,14 @@ fn usual(column: Column) -> usize {
 /// Columns of the terminal, not bytes.
 fn width(cell: &[u8]) -> usize {
     String::from_utf8_lossy(cell).width()
+}
+
+/// The time, without its day and as precise as there is room for, where there is too little.
+fn clock(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
+    match cell.iter().position(|&byte| byte == b'T').filter(|_| cell.len() > room) {
+        Some(day) => cell[day + 1..].get(..room).unwrap_or(&cell[day + 1..]).into(),
+        None => cell.into(),
+    }
 }
 
 /// The text, its end replaced by `+` where it is longer than `room`.
@@ -281,6 +320,7 @@ fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
         (_, Value::Text(text)) => out.extend_from_slice(&escape_word(text)),
         (_, Value::Addr(addr)) => out.extend_from_slice(addr.to_string().as_bytes()),
         (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
+        (Kind::Span(Unit::Nanos), Value::Number(ns)) => out.extend_from_slice(span(*ns).as_bytes()),
         (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
             out.extend_from_slice(format!("{}.{:02}", number / 100, number % 100).as_bytes());
         }
@@ -342,16 +382,33 @@ mod tests {
     }
 
     #[test]
+    fn times_in_nanoseconds_have_units() {
+        let row = [Kept(vec![
+            (Field::StateAgeNs, Value::Number(3_004_000_000)),
+            (Field::AgeNs, Value::Number(35_120)),
+            (Field::InfoRttUs, Value::Number(35)),
+        ])];
+        assert_eq!(
+            table("state_age_ns,age_ns,info.rtt_us", &row, None),
+            "state_age_ns  age_ns  info.rtt_us\n       3.00s    35us           35\n"
+        );
+    }
+
+    #[test]
     fn rows_that_come_one_by_one_have_the_usual_room() {
         let columns = Column::parse_list("remote,reason,pid", RowKinds::CLOSED).unwrap();
         let heading = |terminal| {
+            let mut table = ColumnTable::new(&columns, false).roomy(&columns);
+            table.fit(terminal);
             let mut out = Vec::new();
-            ColumnTable::new(&columns, false).roomy(&columns, terminal).heading(&mut out);
+            table.heading(&mut out);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(heading(Some(46)), "remote                 reason              pid\n");
-        assert_eq!(heading(Some(45)), "remote  reason  pid\n");
-        let table = ColumnTable::new(&columns, false).roomy(&columns, None);
+        assert_eq!(heading(46), "remote                 reason              pid\n");
+        assert_eq!(heading(40), "remote           reason              pid\n");
+        assert_eq!(heading(36), "remote           reason          pid\n", "no address is cut");
+        assert_eq!(heading(9), "remote           reason        pid\n");
+        let table = ColumnTable::new(&columns, false).roomy(&columns);
         let mut out = Vec::new();
         table.heading(&mut out);
         table.row(&mut out, &[b"255.255.255.255:65535".to_vec(), b"reset_received".to_vec(), b"4194304".to_vec()]);

@@ -1,9 +1,9 @@
 //! Events at a glance: a line within 120 columns, or within the terminal's.
 //!
 //! Columns of addresses begin at the width of common ones, and widen for good when a longer one comes: no address is ever cut. What does not
-//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration; of a whole connection's line the
-//! last states first, and the duration last. Terminals narrower than
-//! some 110 columns have another form, without the word of the event and the state before.
+//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration. Terminals narrower than
+//! some 110 columns have another form, without the word of the event and the state before. A whole connection is one line where no terminal
+//! limits it; on a terminal what does not fit beside its ends follows on indented lines, and only how the owner is known is left out.
 
 use super::LOST;
 use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals};
@@ -26,6 +26,8 @@ const STATE: usize = 11;
 const OWNER: usize = 14;
 /// Letters of a process name that are worth a column.
 const NAME: usize = 4;
+/// Blanks before what follows on a line of its own: up to the protocol, and where that leaves too little room.
+const INDENTS: [usize; 2] = [16, 2];
 
 /// How lines for people look.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +38,12 @@ pub struct Look {
     pub colour: bool,
     /// Seconds that local time is ahead of UTC, at a second since the Unix epoch.
     pub offset: fn(u64) -> i32,
+    /// The network namespace of which events are expected: those of others have it beside their owner. `None` where there is no need for that.
+    pub home: Option<u32>,
 }
 
 /// Pieces of text, each in its role, before it is known whether they fit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Cells {
     text: Vec<u8>,
     ends: Vec<(Role, usize)>,
@@ -61,6 +65,20 @@ impl Cells {
         self.ends.push((Role::Data, self.text.len()));
     }
 
+    fn append(&mut self, other: &Self) {
+        let start = self.text.len();
+        self.text.extend_from_slice(&other.text);
+        self.ends.extend(other.ends.iter().map(|&(role, end)| (role, start + end)));
+    }
+
+    /// A blank and a word, and its value behind another blank.
+    fn labelled(label: &str, value: &str) -> Self {
+        let mut cells = Self::default();
+        cells.put(Role::Own, format!(" {label} ").as_bytes());
+        cells.put(Role::Data, value.as_bytes());
+        cells
+    }
+
     fn columns(&self) -> usize {
         columns(&self.text)
     }
@@ -77,6 +95,11 @@ impl Cells {
 /// Columns that a text takes: a byte each, but for those that continue a letter of UTF-8.
 fn columns(text: &[u8]) -> usize {
     text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+}
+
+/// Columns that some pieces take in a row.
+fn width(pieces: &[Cells]) -> usize {
+    pieces.iter().map(Cells::columns).sum()
 }
 
 /// What of a line is shown, from all to least.
@@ -142,6 +165,20 @@ impl Line<'_> {
         self.at += 1;
     }
 
+    /// Pieces that begin with a blank, on as many lines below as they need.
+    fn below(&mut self, pieces: &[Cells], indent: usize, limit: usize) {
+        let mut begins = true;
+        for piece in pieces {
+            if begins || self.at + piece.columns() > limit {
+                self.out.push(b'\n');
+                self.at = 0;
+                self.to(indent - 1);
+                begins = false;
+            }
+            self.cells(piece);
+        }
+    }
+
     fn end(self) {
         while self.out.last() == Some(&b' ') {
             self.out.pop();
@@ -192,9 +229,10 @@ impl Short {
         16 + 6 + ends + TRANSITION + 1 + OWNER <= self.limit()
     }
 
-    /// Appends the line of an event.
-    pub fn event(&mut self, out: &mut Vec<u8>, event: &SocketEvent) {
+    /// Appends the line of an event; `netns` is the name of its network namespace, if that has one.
+    pub fn event(&mut self, out: &mut Vec<u8>, event: &SocketEvent, netns: Option<&[u8]>) {
         self.measure(event);
+        let place = self.place(event, netns);
         let (limit, wide) = (self.limit(), self.is_wide());
         let mut line = Line { out, coloured: self.look.colour, at: 0 };
         self.time(&mut line, event.time_ns);
@@ -203,9 +241,13 @@ impl Short {
         }
         self.ends(&mut line, event, event.direction());
         let width = if wide { TRANSITION } else { STATE };
-        let wanted = least(event.owner.as_ref()).min(OWNER);
-        for detail in [(true, true), (false, true), (false, false)] {
-            let (bytes, duration) = detail;
+        let number = event.owner.map_or(1, |owner| digits(owner.pid));
+        let named = least(event.owner.as_ref()).min(OWNER) + place.columns();
+        // Where there is a namespace to show, the owner's name is worth less than the duration.
+        let nameless = if place.columns() > 0 { number + place.columns() } else { named };
+        for (bytes, duration, wanted) in
+            [(true, true, named), (false, true, named), (false, true, nameless), (false, false, nameless)]
+        {
             self.result(event, wide, Detail { bytes, duration });
             if line.at + self.result.columns().max(width) + 1 + wanted <= limit {
                 break;
@@ -215,9 +257,12 @@ impl Short {
         line.cells(&self.result);
         line.to(end);
         line.gap();
-        let room = limit.saturating_sub(line.at);
+        // Terminals of some 80 columns have no room for a number of ten digits beside that of the process.
+        let place = if line.at + number + place.columns() <= limit { place } else { Cells::default() };
+        let room = limit.saturating_sub(line.at + place.columns());
         self.owner(event.owner.as_ref(), room, wide);
         line.cells(&self.owner);
+        line.cells(&place);
         line.end();
     }
 
@@ -233,50 +278,72 @@ impl Short {
         line.end();
     }
 
-    /// Appends the line of a connection that has ended: who, to whom, how, how long, how much, and in which states.
-    pub fn life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended) {
-        let EventKind::Close(totals) = &event.kind else { return self.event(out, event) };
+    /// Appends what is known of a connection that has ended: who, to whom, how, how long, how much, and in which states. It is one line where
+    /// that fits. Else the line ends with the owner, and the rest stands below.
+    pub fn life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended, netns: Option<&[u8]>) {
+        let EventKind::Close(totals) = &event.kind else { return self.event(out, event, netns) };
         self.measure(event);
-        let limit = match self.look.width {
-            Some(width) => width.into(),
-            None => usize::MAX,
-        };
+        let limit = self.look.width.map_or(usize::MAX, usize::from);
         let mut line = Line { out, coloured: self.look.colour, at: 0 };
         self.time(&mut line, event.time_ns);
         self.ends(&mut line, event, ended.direction);
+        self.result.clear();
+        result_of(&mut self.result, totals, Detail { bytes: false, duration: false });
+        line.cells(&self.result);
+        let facts = [vec![lasted(totals)], carried(totals), trip(totals)];
         let states = summed_up(&ended.times);
-        // From everything to the least: how the owner is known, round trips, duration, bytes, how many states, the whole name.
-        let first_states = |count| (false, false, true, true, count, true);
-        let ladder = [(true, true, true, true, states.len(), true), (false, true, true, true, states.len(), true)]
-            .into_iter()
-            .chain((0..=states.len()).rev().map(first_states))
-            .chain([(false, false, true, true, 0, false), (false, false, true, false, 0, false)])
-            .chain(std::iter::once((false, false, false, false, 0, false)));
-        let last = states.len() + 5;
-        for (step, (how, trips, duration, bytes, count, whole)) in ladder.enumerate() {
-            self.result.clear();
-            result_of(&mut self.result, totals, Detail { bytes, duration });
-            if trips {
-                trip(&mut self.result, totals);
-            }
-            let states = listed(&states[..count]);
-            let rest = if count == 0 { 0 } else { states.columns() + 1 };
-            let room = limit.saturating_sub(line.at + self.result.columns() + 1 + rest);
-            self.owner(event.owner.as_ref(), room, how);
-            let wanted = match event.owner.as_ref() {
-                Some(owner) if whole => whole_owner(owner, how),
-                owner => least(owner),
+        let tail = listed(&states, false);
+        let place = self.place(event, netns);
+        let bare = limit.saturating_sub(line.at + 1);
+        let left = bare.saturating_sub(place.columns());
+        let owned = |how| event.owner.as_ref().map_or(1, |owner| whole_owner(owner, how));
+        let all = facts.iter().map(|pieces| width(pieces)).sum::<usize>() + width(&tail);
+        // How the owner is known is left out first. Then as many facts stay beside the owner's name as fit; the shortest line has its first letters.
+        let how = [true, false].into_iter().find(|&how| all + owned(how) <= left);
+        let beside = |count: &usize| facts[..*count].iter().map(|pieces| width(pieces)).sum::<usize>();
+        let count = match how {
+            Some(_) => Some(facts.len()),
+            None => (1..=facts.len()).rev().find(|count| beside(count) + owned(false) <= left),
+        };
+        // The namespace moves down before the owner does.
+        let cut = |left: usize| beside(&1) + least(event.owner.as_ref()) <= left;
+        let (count, left) = match count {
+            None if cut(left) => (Some(1), left),
+            None if cut(bare) => (Some(1), bare),
+            count => (count, left),
+        };
+        let place_fits = count.is_none() || left < bare || place.columns() == 0;
+        let (first, rest) = facts.split_at(count.unwrap_or(0));
+        first.iter().flatten().for_each(|piece| line.cells(piece));
+        let mut below: Vec<Cells> = rest.concat();
+        let room = if count.is_some() { left - beside(&first.len()) } else { limit };
+        self.owner(event.owner.as_ref(), room, how == Some(true));
+        let mut owner = Cells::default();
+        owner.put(Role::Data, b" ");
+        owner.append(&self.owner);
+        if place_fits {
+            owner.append(&place);
+        } else {
+            below.push(place);
+        }
+        match count {
+            Some(_) => line.cells(&owner),
+            None => below.push(owner),
+        }
+        if how.is_some() {
+            tail.iter().for_each(|piece| line.cells(piece));
+        } else {
+            // Two lines if abbreviated states make that possible, more if not.
+            let shorter = listed(&states, true);
+            let fits = |indent: usize, tail: &[Cells]| indent - 1 + width(&below) + width(tail) <= limit;
+            let [deep, flat] = INDENTS;
+            let (indent, tail) = match () {
+                () if fits(deep, &tail) => (deep, tail),
+                () if fits(flat, &tail) => (flat, tail),
+                () => (flat, shorter),
             };
-            if wanted <= room || step == last {
-                line.cells(&self.result);
-                line.gap();
-                line.cells(&self.owner);
-                if rest > 0 {
-                    line.gap();
-                    line.cells(&states);
-                }
-                break;
-            }
+            below.extend(tail);
+            line.below(&below, indent, limit);
         }
         line.end();
     }
@@ -320,6 +387,20 @@ impl Short {
             }
             EventKind::Close(totals) => result_of(cells, totals, detail),
         }
+    }
+
+    /// The network namespace of an event from elsewhere: its name, or its number.
+    fn place(&self, event: &SocketEvent, netns: Option<&[u8]>) -> Cells {
+        let mut cells = Cells::default();
+        let Some(inode) = event.netns.filter(|&inode| self.look.home.is_some_and(|home| home != inode)) else {
+            return cells;
+        };
+        cells.put(Role::Own, b" @");
+        match netns {
+            Some(name) => cells.put(Role::Data, &escape_word(name)),
+            None => cells.number(inode),
+        }
+        cells
     }
 
     /// The process, within so many columns if that can be.
@@ -403,30 +484,41 @@ fn result_of(cells: &mut Cells, totals: &Totals, detail: Detail) {
     let reason = totals.reason.name().as_bytes();
     cells.put(Role::of_reason(reason), reason);
     if detail.duration {
-        cells.put(Role::Data, b" ");
-        cells.put(Role::Data, totals.duration_ns.map_or("-".into(), span).as_bytes());
+        cells.append(&lasted(totals));
     }
     if detail.bytes {
-        for (label, bytes) in [(&b" rx "[..], totals.rx_bytes), (b" tx ", totals.tx_bytes)] {
-            if let Some(bytes) = bytes {
-                cells.put(Role::Own, label);
-                cells.put(Role::Data, size(bytes).as_bytes());
-            }
-        }
+        carried(totals).iter().for_each(|piece| cells.append(piece));
     }
 }
 
+/// For how long it was open.
+fn lasted(totals: &Totals) -> Cells {
+    let mut cells = Cells::default();
+    cells.put(Role::Data, b" ");
+    cells.put(Role::Data, totals.duration_ns.map_or("-".into(), span).as_bytes());
+    cells
+}
+
+/// Payload received and sent.
+fn carried(totals: &Totals) -> Vec<Cells> {
+    let known = [("rx", totals.rx_bytes), ("tx", totals.tx_bytes)].into_iter();
+    known.filter_map(|(label, bytes)| Some(Cells::labelled(label, &size(bytes?)))).collect()
+}
+
 /// Round-trip time and retransmissions.
-fn trip(cells: &mut Cells, totals: &Totals) {
+fn trip(totals: &Totals) -> Vec<Cells> {
+    let mut pieces = Vec::new();
     if let Some(rtt_us) = totals.rtt_us {
-        cells.put(Role::Own, b" rtt ");
-        cells.put(Role::Data, span(u64::from(rtt_us) * 1_000).as_bytes());
+        pieces.push(Cells::labelled("rtt", &span(u64::from(rtt_us) * 1_000)));
     }
     if let Some(retransmits) = totals.retransmits {
-        let (label, data) = if retransmits == 0 { (Role::Own, Role::Data) } else { (Role::Failure, Role::Failure) };
-        cells.put(label, b" retrans ");
-        cells.put(data, itoa::Buffer::new().format(retransmits).as_bytes());
+        let mut piece = Cells::labelled("retrans", itoa::Buffer::new().format(retransmits));
+        if retransmits > 0 {
+            piece.ends.iter_mut().for_each(|(role, _)| *role = Role::Failure);
+        }
+        pieces.push(piece);
     }
+    pieces
 }
 
 /// The states that a connection passed, in their order, under the names of what it did in them.
@@ -450,18 +542,18 @@ fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
     parts
 }
 
-/// `connect 35us, established 3.00s, closing 28us`
-fn listed(parts: &[(&str, Option<u64>)]) -> Cells {
-    let mut cells = Cells::default();
-    for (word, ns) in parts {
-        if !cells.text.is_empty() {
-            cells.put(Role::Own, b", ");
+/// `connect 35us, established 3.00s, closing 28us`, in pieces; the longest word may be abbreviated.
+fn listed(parts: &[(&str, Option<u64>)], abbreviated: bool) -> Vec<Cells> {
+    let last = parts.len().saturating_sub(1);
+    let piece = |(at, (word, ns)): (usize, &(&str, Option<u64>))| {
+        let word = if abbreviated && *word == "established" { "est" } else { word };
+        let mut piece = Cells::labelled(word, &ns.map_or("-".into(), span));
+        if at < last {
+            piece.put(Role::Own, b",");
         }
-        cells.put(Role::Own, word.as_bytes());
-        cells.put(Role::Data, b" ");
-        cells.put(Role::Data, ns.map_or("-".into(), span).as_bytes());
-    }
-    cells
+        piece
+    };
+    parts.iter().enumerate().map(piece).collect()
 }
 
 /// A number of bytes in at most four letters: `999`, `1.2K`, `35M`.

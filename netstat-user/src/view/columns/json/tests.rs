@@ -232,7 +232,7 @@ fn event_lines() {
         let has = |spec: &&FieldSpec| !lacks.contains(&spec.field);
         let fields: Vec<Column> = of(RowKinds::EVENT).filter(has).map(|spec| Column::Field(spec.field)).collect();
         let mut table = Vec::new();
-        let row = EventFields { event: &event, netns_name: None, users: None, providers: &[] };
+        let row = EventFields { event: &event, direction: None, netns_name: None, users: None, providers: &[] };
         Shape::new(&fields).row(&mut table, &row);
         assert_eq!(parsed(&table), hand_written);
         for field in lacks {

@@ -34,18 +34,18 @@ fn totals(reason: CloseReason) -> Totals {
 }
 
 fn look(width: Option<u16>) -> Short {
-    Short::new(Look { width, colour: false, offset: |_| 3_600 })
+    Short::new(Look { width, colour: false, offset: |_| 3_600, home: None })
 }
 
 fn line(view: &mut Short, event: &SocketEvent) -> String {
     let mut out = Vec::new();
-    view.event(&mut out, event);
+    view.event(&mut out, event, None);
     String::from_utf8(out).unwrap()
 }
 
 fn life(view: &mut Short, event: &SocketEvent, ended: &Ended) -> String {
     let mut out = Vec::new();
-    view.life(&mut out, event, ended);
+    view.life(&mut out, event, ended, None);
     String::from_utf8(out).unwrap()
 }
 
@@ -116,8 +116,8 @@ fn long_addresses_widen_the_columns_and_are_never_cut() {
     assert_eq!(near.find("ESTABLISHED"), line(&mut view, &far).find("ESTABLISHED"), "aligned from then on: {near}");
 }
 
-#[test]
-fn a_life_in_one_line() {
+/// A life with every fact.
+fn whole_life() -> Ended {
     let mut ended = Ended { direction: Some(Direction::Out), ..Ended::default() };
     for (state, ns) in [
         (TcpState::Close, 44_577),
@@ -128,30 +128,78 @@ fn a_life_in_one_line() {
     ] {
         ended.times.add(state, Some(ns));
     }
-    let closed = event(EventKind::Close(totals(CloseReason::Closed)));
-    let whole = life(&mut look(None), &closed, &ended);
-    assert_eq!(
-        whole,
-        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 rtt 35us retrans 0 \
-         17029/python3 created connect 35us, established 3.00s, closing 28us\n"
-    );
-    for width in 80..200 {
-        let fitted = life(&mut look(Some(width)), &closed, &ended);
-        assert!(fitted.len() <= usize::from(width) + 1, "{width}: {fitted}");
-        assert!(fitted.contains(" closed 3.00s") && fitted.contains(" 17029"), "{width}: {fitted}");
-    }
-    assert_eq!(
-        life(&mut look(Some(120)), &closed, &ended),
-        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 17029/python3 connect 35us\n"
-    );
+    ended
+}
+
+#[test]
+fn a_life_in_one_line() {
+    let (ended, closed) = (whole_life(), event(EventKind::Close(totals(CloseReason::Closed))));
+    let whole = "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 rtt 35us retrans 0 \
+                 17029/python3 created connect 35us, established 3.00s, closing 28us\n";
+    assert_eq!(life(&mut look(None), &closed, &ended), whole);
+    assert_eq!(life(&mut look(Some(whole.len() as u16)), &closed, &ended), whole);
     let mut datagrams = closed;
     datagrams.proto = Proto::Udp;
     assert!(life(&mut look(None), &datagrams, &Ended::default()).ends_with(" retrans 0 17029/python3 created\n"));
+    assert_eq!(life(&mut look(Some(125)), &datagrams, &Ended::default()).lines().count(), 1);
+}
+
+#[test]
+fn a_life_on_a_terminal_lacks_nothing() {
+    let (ended, closed) = (whole_life(), event(EventKind::Close(totals(CloseReason::Closed))));
+    assert_eq!(
+        life(&mut look(Some(120)), &closed, &ended),
+        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 rtt 35us retrans 0 17029/python3\n\
+        \x20               connect 35us, established 3.00s, closing 28us\n"
+    );
+    assert_eq!(
+        life(&mut look(Some(80)), &closed, &ended),
+        "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s 17029/pyth~\n\
+        \x20 rx 1.2M tx 300 rtt 35us retrans 0 connect 35us, est 3.00s, closing 28us\n"
+    );
+    let facts =
+        ["closed", "3.00s", "rx 1.2M", "tx 300", "rtt 35us", "retrans 0", "17029/pyt", "connect 35us,", "closing 28us"];
+    for width in 80..200 {
+        let fitted = life(&mut look(Some(width)), &closed, &ended);
+        assert!(fitted.lines().all(|line| line.len() <= usize::from(width)), "{width}: {fitted}");
+        assert!(facts.iter().all(|fact| fitted.contains(fact)), "{width}: {fitted}");
+        assert!(fitted.lines().count() <= 2, "{width}: {fitted}");
+        assert!(fitted.contains("est 3.00s") || fitted.contains("established 3.00s"), "{width}: {fitted}");
+    }
+    // Where the ends alone fill the line, the owner is below, too.
+    let mut far = closed;
+    far.proto = Proto::Tcp6;
+    far.remote = Some(EventEnd { addr: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(), port: Some(65_535) });
+    let fitted = life(&mut look(Some(80)), &far, &ended);
+    assert!(fitted.lines().skip(1).all(|line| line.starts_with("  ") && line.len() <= 80), "{fitted}");
+    assert!(fitted.contains("\n  3.00s rx 1.2M tx 300 rtt 35us retrans 0 17029/python3 connect 35us,"), "{fitted}");
+}
+
+#[test]
+fn events_from_elsewhere_have_their_namespace() {
+    let mut view = Short::new(Look { width: Some(120), colour: false, offset: |_| 0, home: Some(7) });
+    let mut written = |event: &SocketEvent, netns: Option<&[u8]>| {
+        let mut out = Vec::new();
+        view.event(&mut out, event, netns);
+        view.life(&mut out, event, &whole_life(), netns);
+        String::from_utf8(out).unwrap()
+    };
+    let (connect, closed) = (event(CONNECT), event(EventKind::Close(totals(CloseReason::Closed))));
+    assert!(written(&connect, Some(b"blue\n")).contains(" 17029/python3 created @blue\\n\n"));
+    let numbered = written(&closed, None);
+    assert!(numbered.lines().take(2).all(|line| line.contains(" @4026531840") && line.len() <= 120), "{numbered}");
+    let mut home = connect;
+    home.netns = Some(7);
+    assert!(!written(&home, Some(b"red")).contains('@'));
+    view.set_width(Some(80));
+    let mut out = Vec::new();
+    view.event(&mut out, &connect, Some(b"blue"));
+    assert!(out.ends_with(b" ESTABLISHED 17029 @blue\n"), "{}", String::from_utf8_lossy(&out));
 }
 
 #[test]
 fn colour_is_for_states_failures_and_own_words() {
-    let mut view = Short::new(Look { width: None, colour: true, offset: |_| 0 });
+    let mut view = Short::new(Look { width: None, colour: true, offset: |_| 0, home: None });
     let connect = line(&mut view, &event(CONNECT));
     let states = "\x1b[2mSYN_SENT\x1b[0m\x1b[2m -> \x1b[0m\x1b[32mESTABLISHED\x1b[0m   17029/python3";
     assert!(connect.contains(states), "{connect:?}");
@@ -166,7 +214,8 @@ fn colour_is_for_states_failures_and_own_words() {
         }
         out + rest
     };
-    let uncoloured = line(&mut Short::new(Look { width: None, colour: false, offset: |_| 0 }), &event(CONNECT));
+    let uncoloured =
+        line(&mut Short::new(Look { width: None, colour: false, offset: |_| 0, home: None }), &event(CONNECT));
     assert_eq!(plain(&connect), uncoloured);
     let mut out = Vec::new();
     view.lost(&mut out, 0, 12);
@@ -233,7 +282,7 @@ proptest! {
         some.owner = Some(Owner { pid, comm: Comm::new(&name), grade: Grade::Inherited, cgroup_id: None });
         let mut view = look(width);
         let mut out = Vec::new();
-        view.event(&mut out, &some);
+        view.event(&mut out, &some, None);
         let text = out.trim_ascii_end();
         prop_assert!(columns(text) <= usize::from(width.unwrap_or(120)), "{}", String::from_utf8_lossy(&out));
         prop_assert!(out.ends_with(b"\n") && text.iter().all(|byte| !byte.is_ascii_control()));

@@ -1,0 +1,99 @@
+//! What is wrong with the command line of a verb, in the form that every message has: the option, its value, what is accepted, the way out.
+
+use crate::cli::Refusal;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::error::Error;
+use std::fmt::Display;
+
+/// A wrong command line of `netstat-user VERB`, as `command` names it.
+pub fn wrong(command: &str, what: &dyn Display) -> Refusal {
+    Refusal { reason: None, message: format!("{command}: {what}\n"), exit: 2 }
+}
+
+/// What clap found wrong.
+pub fn refusal(command: &str, error: &clap::Error) -> Refusal {
+    wrong(command, &sentence(command, error))
+}
+
+fn sentence(command: &str, error: &clap::Error) -> String {
+    let option = text(error, ContextKind::InvalidArg).unwrap_or_default();
+    let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+    let help = format!("{command} --help lists the options");
+    match error.kind() {
+        ErrorKind::UnknownArgument => match text(error, ContextKind::SuggestedArg) {
+            Some(near) => format!("there is no option `{option}': {help}; did you mean `{near}'?"),
+            None if option.starts_with('-') => format!("there is no option `{option}': {help}"),
+            None => format!("`{option}' belongs to no option: {help}"),
+        },
+        ErrorKind::InvalidValue if value.is_empty() => format!("{option}: a value is missing{}", accepted(error)),
+        ErrorKind::InvalidValue => format!("{option}: `{value}' is not accepted{}", accepted(error)),
+        ErrorKind::ValueValidation => {
+            let way = error.source().map_or_else(String::new, |source| format!(": {source}"));
+            format!("{option}: `{value}' is not accepted{way}")
+        }
+        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg).filter(|prior| *prior != option) {
+            Some(prior) => format!("{option} cannot be given with {prior}: leave one of them out"),
+            None => format!("{option} can be given once: leave the other one out"),
+        },
+        ErrorKind::InvalidUtf8 => format!("a value is not UTF-8: {help}"),
+        _ => format!("{}: {help}", error.kind()),
+    }
+}
+
+/// What may be written, where that is a list of words.
+fn accepted(error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(words)) if !words.is_empty() => format!(": write one of {}", words.join(" ")),
+        _ => String::new(),
+    }
+}
+
+/// A word of clap's; of an option its name alone.
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    let text = match error.get(kind)? {
+        ContextValue::String(text) => text,
+        ContextValue::Strings(several) => several.first()?,
+        _ => return None,
+    };
+    let is_option = kind != ContextKind::InvalidValue && text.starts_with('-');
+    Some(if is_option { text.split([' ', '=']).next().unwrap_or_default().to_owned() } else { text.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::parse;
+    use std::ffi::OsString;
+
+    #[test]
+    fn every_mistake_names_the_option_the_value_and_the_way_out() {
+        for (line, said) in [
+            ("events --count 0", "events: --count: `0' is not accepted: write a whole number from 1 on"),
+            ("events --event opened", "events: --event: `opened' is not accepted: write one of open state close"),
+            (
+                "events --probe perf",
+                "events: --probe: `perf' is not accepted: write one of auto tp_btf raw_tp tracepoint fentry kprobe",
+            ),
+            ("events --count", "events: --count: a value is missing"),
+            ("events --color", "events: --color: a value is missing: write one of auto always never"),
+            ("events --life --event close", "events: --life cannot be given with --event: leave one of them out"),
+            ("events --failed --state LISTEN", "events: --failed cannot be given with --state: leave one of them out"),
+            ("events --count 1 --count 2", "events: --count can be given once: leave the other one out"),
+            (
+                "events --jsn",
+                "events: there is no option `--jsn': netstat-user events --help lists the options; did you mean `--json'?",
+            ),
+            ("events operand", "events: `operand' belongs to no option: netstat-user events --help lists the options"),
+            ("events --limit 3", "events: there is no option `--limit': netstat-user events --help lists the options"),
+            ("agent --mode 8", "agent: --mode: `8' is not accepted: write an octal mode such as 660"),
+            ("agent --share some", "agent: --share: `some' is not accepted: write one of own all"),
+            ("doctor --agent /x --no-agent", "doctor: --agent cannot be given with --no-agent: leave one of them out"),
+            ("events --pid 0", "events: --pid: `0' is no process id: write a number from 1 to 4194304"),
+            ("kill --state opened", "kill: --state: `opened' is no state: write one of "),
+        ] {
+            let argv = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from);
+            let refusal = parse(argv).unwrap_err();
+            assert!(refusal.message.starts_with(&format!("netstat-user {said}")), "{line}: {}", refusal.message);
+            assert_eq!((refusal.message.lines().count(), refusal.exit), (1, 2), "{line}: {}", refusal.message);
+        }
+    }
+}
