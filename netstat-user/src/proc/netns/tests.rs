@@ -1,0 +1,92 @@
+use super::*;
+
+#[test]
+fn names_are_looked_up_as_they_are_met() {
+    let folder = std::env::temp_dir().join(format!("netstat-user-names-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("blue"), "").unwrap();
+    let blue = fs::metadata(folder.join("blue")).unwrap().ino() as u32;
+    let mut names = NamespaceNames::new(&folder);
+    assert_eq!(names.of(None), None);
+    assert_eq!(names.of(Some(0)), None);
+    assert_eq!(names.of(Some(blue)), Some(b"blue".as_slice()));
+    assert_eq!(NamespaceNames::new(Path::new("/nonexistent")).of(Some(blue)), None);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_namespace_of_a_thread_alone_is_found() {
+    let (root, names) = (Path::new("/proc"), Path::new(NAMES));
+    let own = own(root).unwrap();
+    let mut child = std::process::Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    // Without privilege it ends, and the thread stays where it is: that has to be found all the same.
+    while of(root, child.id()).is_ok_and(|inode| inode == own) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let file = File::open(root.join(child.id().to_string()).join("ns/net"));
+    let (told, tell) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    std::thread::spawn(move || {
+        let _ = file.map(|file| move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)));
+        let inode = fs::metadata("/proc/thread-self/ns/net").unwrap().ino() as u32;
+        told.0.send(inode).unwrap();
+        let _ = tell.1.recv();
+    });
+    let inode = told.1.recv().unwrap();
+    let _ = child.kill();
+    child.wait().unwrap();
+    let found = all(root, names).namespaces;
+    let found = found.iter().find(|namespace| namespace.inode == inode).unwrap();
+    let read = found.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
+    assert!(read.unwrap().starts_with(b"  sl"));
+    assert!(inode != own || !rustix::process::geteuid().is_root());
+    drop(tell.0);
+}
+
+#[test]
+fn a_process_that_ends_takes_its_namespace_away() {
+    let (root, names) = (Path::new("/proc"), Path::new("/nonexistent"));
+    let inode = own(root).unwrap();
+    let namespace = |pid, inode| Namespace { inode, name: None, pid: Some(pid) };
+    assert!(!namespace(std::process::id(), inode).is_gone(root, names));
+    assert!(namespace(std::process::id(), inode + 1).is_gone(root, names), "it is elsewhere");
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    assert!(!namespace(child.id(), inode).is_gone(root, names));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(namespace(child.id(), inode).is_gone(root, names));
+    assert!(Namespace { inode, name: Some(b"blue".to_vec()), pid: None }.is_gone(root, names));
+}
+
+#[test]
+fn a_thread_that_visits_a_namespace_comes_back() {
+    let here = || fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+    let before = here();
+    let root = Path::new("/proc");
+    let mut child = std::process::Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    // Without privilege it ends.
+    while of(root, child.id()).is_ok_and(|inode| u64::from(inode) == before) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let file = File::open(root.join(child.id().to_string()).join("ns/net"));
+    let _ = child.kill();
+    child.wait().unwrap();
+    let Ok(file) = file else { return };
+    let inode = file.metadata().unwrap().ino();
+    match visit(&file, here) {
+        Ok(seen) => assert_eq!(seen, inode),
+        Err(_) => assert!(!rustix::process::geteuid().is_root()),
+    }
+    assert_eq!(here(), before);
+}
+
+#[test]
+fn our_own_is_there_and_can_be_looked_into() {
+    let (root, names) = (Path::new("/proc"), Path::new(NAMES));
+    let own = fs::metadata("/proc/self/ns/net").unwrap().ino() as u32;
+    let all = all(root, names);
+    let own = all.namespaces.iter().find(|namespace| namespace.inode == own).unwrap();
+    let read = own.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
+    assert!(read.unwrap().starts_with(b"  sl"));
+}
