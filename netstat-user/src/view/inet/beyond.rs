@@ -1,7 +1,7 @@
 //! What our own options add to netstat's tables: the namespace of each socket, and how sockets ended.
 
 use super::{SocketRow, Style, json_end};
-use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo};
+use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo, TcpState};
 use crate::view::event;
 use crate::view::json::Object;
 use crate::view::text;
@@ -105,7 +105,7 @@ pub fn row(closed: &ClosedSocket) -> SocketRow {
         proto: socket.proto,
         local: end(socket.local),
         remote: end(socket.remote),
-        state: 7,
+        state: TcpState::Close as u8,
         recv_q: 0,
         send_q: 0,
         // The kernel's number for a user that has none.
@@ -128,7 +128,7 @@ pub fn json(out: &mut Vec<u8>, closed: &ClosedSocket, user: Option<&[u8]>, netns
     object.optional("send_q", None::<u8>);
     json_end(&mut object, "local", end(socket.local));
     json_end(&mut object, "remote", end(socket.remote));
-    object.optional_string("state", socket.proto.is_tcp().then_some(b"CLOSE".as_slice()));
+    object.string("state", TcpState::Close.name().as_bytes());
     object.optional("uid", socket.uid);
     object.optional_string("user", user);
     object.optional("inode", (socket.inode != 0).then_some(socket.inode));
