@@ -298,7 +298,8 @@ fn sctp_files(session: &mut Session<'_>, filter: Filter, names: &mut Namespaces,
 fn wanted(session: &Session<'_>, files: &[Read]) -> WantedNames {
     let (options, mut wanted) = (session.options, WantedNames::default());
     let shows_view = session.selected.shows_view();
-    let shown = shows_view && !options.numeric.users && (options.extend > 0 || options.json);
+    // JSON has the number beside the name: -n takes nothing from it.
+    let shown = shows_view && (options.json || options.extend > 0 && !options.numeric.users);
     let users = shown || session.selected.needs().meets(Need::USERS);
     wanted.ports = shows_view && !options.numeric.ports && !options.json;
     let hosts = shows_view && !options.numeric.hosts && !options.json;
@@ -373,7 +374,7 @@ fn print_rows(session: &mut Session<'_>, mut selected: Selected, file: &Read, pr
         numeric_hosts: options.numeric.hosts,
     };
     // Names that only the expression or a column needs are not shown where numbers are asked for.
-    let unnamed = (options.numeric.users && !style.labels.users.is_empty())
+    let unnamed = (options.numeric.users && !options.json && !style.labels.users.is_empty())
         .then(|| Labels { users: HashMap::new(), ..style.labels.clone() });
     let all_labels = style.labels;
     let style = Style { labels: unnamed.as_ref().unwrap_or(style.labels), ..style };

@@ -18,7 +18,7 @@ pub fn ipx(session: &mut Session<'_>) -> Written<u8> {
     };
     let rows: Vec<_> = reader::ipx(&table).collect();
     let (json, extended) = (session.options.json, session.options.extend > 0);
-    if (json || extended) && !session.options.numeric.users {
+    if json || extended && !session.options.numeric.users {
         let users = rows.iter().flatten().map(|row| row.uid).collect();
         session.names.look_up(WantedNames { users, ..WantedNames::default() });
     }
