@@ -1,7 +1,7 @@
 //! Tables and holders, put together from the frames they come in.
 
 use super::{AskError, Asking};
-use crate::model::{NamespaceTables, RowsWanted, SocketTable};
+use crate::model::{NamespaceTables, RowTest, RowsWanted, SocketTable};
 use crate::query::{Answer, Request};
 use std::io;
 use std::path::Path;
@@ -15,8 +15,8 @@ pub struct AgentTables {
 }
 
 impl AgentTables {
-    /// Asks for the rows of one network namespace or of all, `recorded` with the owners that events recorded. The agent is to begin its answer within
-    /// `patience`.
+    /// Asks for the rows of one network namespace or of all, `recorded` with the owners that events recorded. What `only` does not let through may
+    /// be left out. The agent is to begin its answer within `patience`.
     ///
     /// # Errors
     /// It does not.
@@ -26,8 +26,14 @@ impl AgentTables {
         wanted: &RowsWanted,
         netns: Option<u32>,
         recorded: bool,
+        only: Option<RowTest>,
     ) -> Result<Self, AskError> {
-        let request = Request::Rows { wanted: wanted.clone(), netns, recorded };
+        let mut request = Request::Rows { wanted: wanted.clone(), netns, recorded, only };
+        if !request.fits()
+            && let Request::Rows { only, .. } = &mut request
+        {
+            *only = None;
+        }
         Ok(Self { asking: Asking::within(patience, path, &request)?, wanted: wanted.clone() })
     }
 
@@ -52,12 +58,17 @@ impl AgentTables {
 pub struct Holders(Asking);
 
 impl Holders {
-    /// Asks for them. The agent is to begin its answer within `patience`.
+    /// Asks for them, or for those of the sockets with these inodes, where one is named. The agent is to begin its answer within `patience`, and may
+    /// tell of others, too.
     ///
     /// # Errors
     /// It does not, or its process numbers are not ours.
-    pub fn ask(path: &Path, patience: Duration) -> Result<Self, AskError> {
-        let asking = Asking::within(patience, path, &Request::Holders)?;
+    pub fn ask(path: &Path, patience: Duration, of: Vec<u64>) -> Result<Self, AskError> {
+        let mut request = Request::Holders { of };
+        if !request.fits() {
+            request = Request::Holders { of: Vec::new() };
+        }
+        let asking = Asking::within(patience, path, &request)?;
         if asking.is_here() { Ok(Self(asking)) } else { Err(AskError::Elsewhere) }
     }
 

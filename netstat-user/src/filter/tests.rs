@@ -3,7 +3,7 @@ use crate::field::{
     CHOOSERS, EventFields, FIELDS, HasFields, Kind, Need, RowContext, RowFields, RowKinds, UnixFields, Value,
 };
 use crate::model::{
-    CloseReason, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, Owner, Proto,
+    CloseReason, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, Owner, Proto, RowTest,
     SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
 };
 use proptest::prelude::*;
@@ -648,6 +648,54 @@ fn events() -> impl Strategy<Value = SocketEvent> {
     )
 }
 
+/// A row, the namespace of its table, who holds its socket, and whom events recorded.
+#[derive(Clone, Debug)]
+struct SmallRow {
+    row: SocketRow,
+    netns: Option<u32>,
+    pids: Vec<u32>,
+    recorded: Option<Owner>,
+}
+
+fn small_rows() -> impl Strategy<Value = SmallRow> {
+    let end = || {
+        let addr = prop::sample::select(vec!["10.0.0.1", "10.1.2.3", "192.0.2.1", "::1", "::ffff:10.0.0.1", "fe80::1"]);
+        (addr, prop::sample::select(vec![0, 1, 2, 3, 10, 40_000]))
+            .prop_map(|(addr, port)| Endpoint { addr: addr.parse().unwrap(), port })
+    };
+    let proto = prop::sample::select(vec![Proto::Tcp, Proto::Tcp6, Proto::Udp, Proto::Raw6]);
+    let timer = (0u64..4, 0u64..4).prop_map(|(expires, retransmits)| Timer {
+        kind: 1,
+        expires,
+        retransmits,
+        probes: retransmits,
+    });
+    let numbers = (0u64..5, 0u64..5, 0u32..5, prop::option::of(0u64..5), prop::option::of(0u32..5));
+    let row = (proto, end(), end(), 1u8..13, numbers, timer).prop_map(
+        |(proto, local, remote, state, (recv_q, inode, uid, cookie, netns), timer)| SocketRow {
+            proto,
+            local,
+            remote,
+            state,
+            recv_q,
+            send_q: inode,
+            uid,
+            inode,
+            timer,
+            cookie,
+            netns,
+        },
+    );
+    let owner = (0u32..5).prop_map(|pid| Owner { pid, comm: Comm::new(b"b"), grade: Grade::Created, cgroup_id: None });
+    let pids = prop::collection::vec(0u32..5, 0..3);
+    (row, prop::option::of(0u32..5), pids, prop::option::of(owner)).prop_map(|(row, netns, pids, recorded)| SmallRow {
+        row,
+        netns,
+        pids,
+        recorded,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -665,6 +713,39 @@ proptest! {
                 prop_assert!(!limits.is_nothing(), "{text}");
                 prop_assert!(limits.passes(event), "{text}: {event:?}");
                 prop_assert!(of_lives.passes(event), "{text} of whole lives: {event:?}");
+            }
+        }
+    }
+
+    /// What an agent leaves out of its tables is nothing that is wanted; and it leaves out all that is decided without the owners' names.
+    #[test]
+    fn an_agent_leaves_out_nothing_that_is_wanted(
+        text in small_expressions(RowKinds::INET),
+        rows in prop::collection::vec(small_rows(), 32),
+    ) {
+        let expr = parse(&text, RowKinds::INET).unwrap_or_else(|mistake| panic!("{mistake}"));
+        let predicate = Predicate::new(&expr, &mut Names).unwrap();
+        let labels = Labels::default();
+        let (with_holders, without) = (predicate.row_test(true), predicate.row_test(false));
+        for SmallRow { row, netns, pids, recorded } in &rows {
+            let mut owners = SocketHolders::default();
+            owners.expect([row.inode].into_iter());
+            for &pid in pids {
+                let holder = owners.holder(Holder { pid, program: b"a".to_vec(), comm: Some(Comm::new(b"a")) });
+                owners.add(row.inode, holder);
+            }
+            let netns_names = HashMap::new();
+            let context = RowContext { owners: &owners, labels: &labels, netns: *netns, netns_names: &netns_names, providers: &[] };
+            let recorded = recorded.as_ref().filter(|_| pids.is_empty());
+            let fields = RowFields { row, recorded, context: &context };
+            let is_theirs = |pid: &u32| pids.contains(pid) || recorded.is_some_and(|owner| owner.pid == *pid);
+            let held = |of: &[u32]| of.iter().any(is_theirs);
+            let passes = |test: &Option<RowTest>| test.as_ref().is_none_or(|test| test.passes(row, *netns, &held));
+            if predicate.holds(&fields) {
+                prop_assert!(passes(&with_holders), "{text}: {fields:?} by {with_holders:?}", fields = (row, pids, recorded));
+                prop_assert!(passes(&without), "{text}: {row:?} by {without:?}");
+            } else if predicate.needs().is_none() && !text.contains("timer.name") {
+                prop_assert!(!passes(&without), "{text}: {row:?} by {without:?}");
             }
         }
     }

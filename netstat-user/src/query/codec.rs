@@ -5,8 +5,8 @@ use super::{
     Request, States, Status, VERSION, frame, rows,
 };
 use crate::model::{
-    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
-    ProgramHealth, Proto, RowsWanted, SocketEvent, TcpState, Totals,
+    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Network, Owner,
+    ProgramHealth, Proto, RowNumber, RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
@@ -23,10 +23,10 @@ const REASONS: [CloseReason; 8] = [
 ];
 const GRADES: [Grade; 4] = [Grade::Created, Grade::Accepted, Grade::Inherited, Grade::Scanned];
 
-type Read<T> = Result<T, QueryError>;
+pub(super) type Read<T> = Result<T, QueryError>;
 
 /// A type that can be written to a frame and read from one.
-trait Wire: Sized {
+pub(super) trait Wire: Sized {
     /// Whether it has its length before it in a list, so that it may grow.
     const GROWS: bool = false;
 
@@ -171,6 +171,7 @@ places! {
     CloseReason, REASONS;
     Grade, GRADES;
     Level, Level::ALL;
+    RowNumber, RowNumber::ALL;
 }
 
 impl Wire for IpAddr {
@@ -292,6 +293,7 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     EventFilter { events, protos, states, port, lport, rport, netns }
     Link { inode, pid }
+    Network { addr, len }
     Denial { reason; hides_namespace }
     HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
@@ -347,7 +349,7 @@ impl Request {
     /// Appends the request as a frame.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Holders => frame(out, 1, |_| {}),
+            Self::Holders { of } => frame(out, 1, |out| of.put(out)),
             Self::Table { live, recent_ns, netns, age_ns } => frame(out, 2, |out| {
                 live.put(out);
                 recent_ns.put(out);
@@ -358,10 +360,11 @@ impl Request {
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
-            Self::Rows { wanted, netns, recorded } => frame(out, 5, |out| {
+            Self::Rows { wanted, netns, recorded, only } => frame(out, 5, |out| {
                 wanted.put(out);
                 netns.put(out);
                 recorded.put(out);
+                only.put(out);
             }),
         }
     }
@@ -373,7 +376,7 @@ impl Request {
     pub fn decode(body: Bytes) -> Result<Self, QueryError> {
         whole(body, |tag, body| {
             Ok(match tag {
-                1 => Self::Holders,
+                1 => Self::Holders { of: later(body)? },
                 2 => Self::Table {
                     live: Wire::get(body)?,
                     recent_ns: Wire::get(body)?,
@@ -384,7 +387,12 @@ impl Request {
                 4 => Self::Status,
                 6 => Self::Health,
                 7 => Self::Cgroups(Wire::get(body)?),
-                5 => Self::Rows { wanted: Wire::get(body)?, netns: Wire::get(body)?, recorded: later(body)? },
+                5 => Self::Rows {
+                    wanted: Wire::get(body)?,
+                    netns: Wire::get(body)?,
+                    recorded: later(body)?,
+                    only: later(body)?,
+                },
                 _ => return Err(QueryError::Garbage),
             })
         })

@@ -17,6 +17,7 @@ mod glance;
 mod history;
 mod kernel;
 mod owners;
+mod pushed;
 mod same;
 mod siege;
 mod stage;
@@ -42,11 +43,12 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 10] = [
+    let modules: [&[Test]; 11] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
         same::TESTS,
+        pushed::TESTS,
         siege::TESTS,
         upheavals::TESTS,
         corner_rows::TESTS,

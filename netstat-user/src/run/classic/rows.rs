@@ -76,7 +76,7 @@ pub fn everywhere(session: &Session<'_>, namespaces: Vec<Namespace>, wanted: &Ro
         AgentChoice::Auto => Some(Path::new(SOCKET)),
         AgentChoice::At(path) => Some(path.as_path()),
     };
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted, None, false)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted, None, false, None)?.read();
     match path.map(ask) {
         Some(Ok(tables)) => tables,
         _ => session.source.of(namespaces, wanted),
@@ -169,24 +169,40 @@ fn ask(
 ) -> Result<Vec<NamespaceTables>, AskError> {
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
-    // An agent that shares no more than users see themselves shows all holders to root only.
+    // An agent that shares no more than users see themselves shows all holders to root and its own user only.
     let shown = || match rustix::process::geteuid().is_root() {
         true => sees_every_process(),
-        false => client::shares_all(path, PATIENCE),
+        false => client::shows_all(path, PATIENCE),
     };
     let theirs = session.wants_holders() && shown();
     let recorded = session.options.json || session.selected.needs().meets(Need::OWNERS);
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, netns, recorded)?;
+    // Who is shown fewer processes by the agent than by the kernel asks it for no process's sockets.
+    let only = session.selected.row_test(theirs);
+    let few = only.is_some() && !session.lists_other_sockets();
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, netns, recorded, only)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = if theirs { client::Holders::ask(path, PATIENCE).ok() } else { None };
-    let spaces = rows.read();
+    let holders = |of| if theirs { client::Holders::ask(path, PATIENCE, of).ok() } else { None };
+    // Both at the same time; but where few rows may be left, only their holders.
+    let all = if few { None } else { holders(Vec::new()) };
+    let spaces = rows.read()?;
+    let links = match few {
+        false => all.and_then(|holders| holders.read().ok()),
+        true => {
+            let tables = spaces.iter().flat_map(|space| &space.tables).filter_map(|(_, table)| table.as_ref().ok());
+            let inodes = tables.flat_map(|table| &table.rows).map(|row| row.inode).filter(|&inode| inode != 0);
+            match inodes.collect::<Vec<u64>>() {
+                none if none.is_empty() => theirs.then(Vec::new),
+                of => holders(of).and_then(|holders| holders.read().ok()),
+            }
+        }
+    };
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    if let Some(links) = holders.and_then(|holders| holders.read().ok()) {
+    if let Some(links) = links {
         session.scanned(fds::Scan::of(&session.proc, links.into_iter()));
     }
-    spaces
+    Ok(spaces)
 }
 
 /// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.
