@@ -44,7 +44,12 @@ pub fn read(session: &mut Session<'_>, wanted: &RowsWanted) -> Written<Vec<Names
             _ => netns,
         };
         match ask(session, &path, wanted, netns) {
-            Ok(spaces) => return Ok(spaces),
+            Ok(spaces) => {
+                if session.reads_all_netns() && !client::shows_all(&path, PATIENCE) {
+                    session.lacks_namespaces()?;
+                }
+                return Ok(spaces);
+            }
             Err(error) => {
                 // Who answers in an agent's place is worth a word also where nobody asked for one.
                 let say = told || matches!(error, AskError::Stranger(_));

@@ -177,11 +177,22 @@ impl<'a> Session<'a> {
         let spaces = found.namespaces.into_iter().map(space).collect();
         // A container's root is refused what root of the machine runs, and that is no matter of being root.
         let refused = found.refused && !rustix::process::geteuid().is_root();
-        if refused && !std::mem::replace(&mut self.told_of_namespaces, true) {
+        if refused {
+            self.lacks_namespaces()?;
+        }
+        Ok(spaces)
+    }
+
+    /// Says once per round that this user is not shown every namespace.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn lacks_namespaces(&mut self) -> Written<()> {
+        if !std::mem::replace(&mut self.told_of_namespaces, true) {
             self.out.note(NOT_ALL_NAMESPACES)?;
             self.hint("list those of others")?;
         }
-        Ok(spaces)
+        Ok(())
     }
 
     /// Whether other namespaces than the reader's own are looked into.
