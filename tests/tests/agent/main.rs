@@ -13,6 +13,7 @@ mod churn;
 mod connections;
 mod corner_rows;
 mod datagrams;
+mod filters;
 mod glance;
 mod history;
 mod kernel;
@@ -43,10 +44,11 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 11] = [
+    let modules: [&[Test]; 12] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
+        filters::TESTS,
         same::TESTS,
         pushed::TESTS,
         siege::TESTS,
