@@ -15,6 +15,7 @@ mod mistake;
 mod parse;
 mod predicate;
 mod print;
+mod row_test;
 mod spelling;
 mod states;
 

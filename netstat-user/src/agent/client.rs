@@ -5,9 +5,10 @@ use super::house::{Counter, House};
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
-use crate::model::{Limits, NamespaceTables};
+use crate::model::{Limits, NamespaceTables, Owner, RowTest, SocketRow};
 use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use bytes::{Bytes, BytesMut};
+use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -141,7 +142,7 @@ impl<L: Lists> Client<L> {
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
         let _turn = match request {
-            Request::Holders | Request::Rows { .. } | Request::Table { .. } => Some(self.turn(seat).await?),
+            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } => Some(self.turn(seat).await?),
             Request::Status | Request::Health | Request::Cgroups(_) | Request::Events(_) => None,
         };
         let sight = match request {
@@ -153,8 +154,8 @@ impl<L: Lists> Client<L> {
             return self.deny(Denial { reason: NOT_YOURS.into(), hides_namespace: true }).await;
         }
         match request {
-            Request::Holders => self.holders(sight).await,
-            Request::Rows { wanted, recorded } => self.rows(wanted, recorded, sight).await,
+            Request::Holders { of } => self.holders(of, sight).await,
+            Request::Rows { wanted, recorded, only } => self.rows(RowsWish { wanted, recorded, only }, sight).await,
             Request::Table { live, recent_ns, netns, age_ns } => {
                 self.table(TableWish { live, age_ns, recent_ns, netns }, sight).await
             }
@@ -173,11 +174,12 @@ impl<L: Lists> Client<L> {
         seat.user.turn.acquire().await.map_err(io::Error::other)
     }
 
-    async fn holders(&mut self, sight: Sight) -> io::Result<()> {
+    async fn holders(&mut self, of: Vec<u64>, sight: Sight) -> io::Result<()> {
         let lists = Arc::clone(&self.house.lists);
         let look = move || {
             let mut links = lists.holders()?;
-            links.retain(|link| sight.holds(link.pid));
+            let of: HashSet<u64> = of.into_iter().collect();
+            links.retain(|link| (of.is_empty() || of.contains(&link.inode)) && sight.holds(link.pid));
             let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
             links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
             Answer::End.encode(&mut out);
@@ -190,8 +192,9 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// The rows are read, given their owners and encoded in one go, on a thread for what blocks.
-    async fn rows(&mut self, wanted: Limits, recorded: bool, sight: Sight) -> io::Result<()> {
+    /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks.
+    async fn rows(&mut self, wish: RowsWish, sight: Sight) -> io::Result<()> {
+        let RowsWish { wanted, recorded, only } = wish;
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let read = move || -> io::Result<Option<BytesMut>> {
             let spaces = match (wanted.only_netns(), &sight) {
@@ -200,11 +203,26 @@ impl<L: Lists> Client<L> {
                 (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
             };
             let Some(mut spaces) = lists.tables(&wanted, &spaces) else { return Ok(None) };
+            if let Some(only) = &only {
+                // Whose they are is looked at below.
+                retain(&mut spaces, |row, netns, _| only.passes(row, netns, &|_| true));
+            }
             if recorded {
                 let (answer, named) = oneshot::channel();
                 let ask = Ask::Recorded { spaces, uid: sight.user(), answer };
                 asks.blocking_send(ask).map_err(|_| io::ErrorKind::BrokenPipe)?;
                 spaces = named.blocking_recv().map_err(io::Error::other)?;
+            }
+            let pids = only.as_ref().map(RowTest::pids).unwrap_or_default();
+            // Where the agent may not look into every process, the client finds the holders.
+            if let (Some(only), false, Ok(mut links)) = (&only, pids.is_empty(), lists.holders()) {
+                links.retain(|link| pids.contains(&link.pid) && sight.holds(link.pid));
+                let held: HashSet<(u64, u32)> = links.iter().map(|link| (link.inode, link.pid)).collect();
+                retain(&mut spaces, |row, netns, owner| {
+                    let is_theirs =
+                        |&pid: &u32| held.contains(&(row.inode, pid)) || owner.is_some_and(|owner| owner.pid == pid);
+                    only.passes(row, netns, &|pids| pids.iter().any(is_theirs))
+                });
             }
             Ok(Some(frames(&spaces)))
         };
@@ -276,6 +294,22 @@ impl<L: Lists> Client<L> {
     /// The agent ends.
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// What of the kernel's tables is asked for: see [`Request::Rows`].
+struct RowsWish {
+    wanted: Limits,
+    recorded: bool,
+    only: Option<RowTest>,
+}
+
+/// Leaves out the rows that are not wanted, given their namespaces and the owners that events recorded.
+fn retain(spaces: &mut [NamespaceTables], wanted: impl Fn(&SocketRow, Option<u32>, Option<&Owner>) -> bool) {
+    for space in spaces {
+        for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
+            table.retain(|row, owner| wanted(row, space.netns, owner));
+        }
     }
 }
 

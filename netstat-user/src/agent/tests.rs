@@ -196,7 +196,7 @@ fn queries_are_answered() {
         let table = Asking::new(&path, &TABLE).await.all().await;
         assert_eq!(table.first(), Some(&Answer::Begin(PLACE)));
         assert!(matches!(table[1..], [Answer::Live(socket), Answer::End] if socket.cookie == Some(5)));
-        let holders = Asking::new(&path, &Request::Holders).await.all().await;
+        let holders = Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await;
         let links: usize = holders.iter().map(|a| if let Answer::Links(links) = a { links.len() } else { 0 }).sum();
         assert_eq!((links, holders.last()), (40_000, Some(&Answer::End)));
         let status = Asking::new(&path, &Request::Status).await.all().await;
@@ -221,8 +221,11 @@ fn tables_come_with_the_owners_that_events_recorded() {
             .extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
         let protos = Some(vec![Proto::Tcp, Proto::Udp]);
         let wanted = Limits { protos, peer: Some(true), ..Limits::default() };
-        let rows =
-            |recorded, netns| Request::Rows { wanted: Limits { netns: Some(vec![netns]), ..wanted.clone() }, recorded };
+        let rows = |recorded, netns| Request::Rows {
+            wanted: Limits { netns: Some(vec![netns]), ..wanted.clone() },
+            recorded,
+            only: None,
+        };
         for with_owners in [false, true] {
             let all = Asking::new(&path, &rows(with_owners, 1)).await.all().await;
             assert_eq!(all[1], Answer::Namespace { netns: 1, name: Some(b"blue".to_vec()) });

@@ -4,7 +4,7 @@ mod lists;
 mod stream;
 mod tables;
 
-pub use lists::{History, cgroups, closed, health, live, shares_all};
+pub use lists::{History, cgroups, closed, health, live, shows_all};
 pub use stream::{EventStream, coverage};
 pub use tables::{AgentTables, Holders};
 

@@ -1,7 +1,7 @@
 //! Tables and holders, put together from the frames they come in.
 
 use super::{AskError, Asking};
-use crate::model::{Limits, NamespaceTables, SocketTable};
+use crate::model::{Limits, NamespaceTables, RowTest, SocketTable};
 use crate::query::{Answer, Request};
 use std::io;
 use std::path::Path;
@@ -15,13 +15,24 @@ pub struct AgentTables {
 }
 
 impl AgentTables {
-    /// Asks for the rows that are wanted, of one network namespace or of all; `recorded` with the owners that events recorded. The agent is to begin its answer within
-    /// `patience`.
+    /// Asks for the rows that are wanted, of one network namespace or of all; `recorded` with the owners that events recorded. What `only` does
+    /// not let through may be left out. The agent is to begin its answer within `patience`.
     ///
     /// # Errors
     /// It does not.
-    pub fn ask(path: &Path, patience: Duration, wanted: Limits, recorded: bool) -> Result<Self, AskError> {
-        let request = Request::Rows { wanted: wanted.clone(), recorded };
+    pub fn ask(
+        path: &Path,
+        patience: Duration,
+        wanted: Limits,
+        recorded: bool,
+        only: Option<RowTest>,
+    ) -> Result<Self, AskError> {
+        let mut request = Request::Rows { wanted: wanted.clone(), recorded, only };
+        if !request.fits()
+            && let Request::Rows { only, .. } = &mut request
+        {
+            *only = None;
+        }
         Ok(Self { asking: Asking::within(patience, path, &request)?, wanted })
     }
 
@@ -46,12 +57,17 @@ impl AgentTables {
 pub struct Holders(Asking);
 
 impl Holders {
-    /// Asks for them. The agent is to begin its answer within `patience`.
+    /// Asks for them, or for those of the sockets with these inodes, where one is named. The agent is to begin its answer within `patience`, and may
+    /// tell of others, too.
     ///
     /// # Errors
     /// It does not, or its process numbers are not ours.
-    pub fn ask(path: &Path, patience: Duration) -> Result<Self, AskError> {
-        let asking = Asking::within(patience, path, &Request::Holders)?;
+    pub fn ask(path: &Path, patience: Duration, of: Vec<u64>) -> Result<Self, AskError> {
+        let mut request = Request::Holders { of };
+        if !request.fits() {
+            request = Request::Holders { of: Vec::new() };
+        }
+        let asking = Asking::within(patience, path, &request)?;
         if asking.is_here() { Ok(Self(asking)) } else { Err(AskError::Elsewhere) }
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
-    ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, Proto, SctpRow, SocketEvent,
-    SocketHolders, SocketRow, TcpState, Totals, UnixRow,
+    ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, SctpRow, SocketEvent, SocketHolders,
+    SocketRow, TcpState, Totals, UnixRow,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -91,7 +91,7 @@ impl HasFields for RowFields<'_> {
             Field::RemoteAddr => Value::Addr(row.remote.addr),
             Field::RemotePort => Value::Number(row.remote.port.into()),
             Field::RemoteIp => Value::Addr(row.remote.addr.to_canonical()),
-            Field::State => Value::word(state_name(row.proto, row.state)),
+            Field::State => Value::word(row.named_state().map(TcpState::name)),
             Field::Uid => Value::Number(row.uid.into()),
             Field::User => context.user(Some(row.uid)),
             Field::Inode => Value::Number(row.inode),
@@ -115,12 +115,6 @@ impl HasFields for RowFields<'_> {
             }
         }
     }
-}
-
-/// The name of a state, as JSON has it: a datagram socket that is not connected has none.
-fn state_name(proto: Proto, state: u8) -> Option<&'static str> {
-    let state = TcpState::from_kernel(state)?;
-    (proto.is_tcp() || state == TcpState::Established).then(|| state.name())
 }
 
 /// The field of the processes that hold a socket; if there is none, of the one that events recorded.
@@ -328,7 +322,7 @@ pub struct ClosedFields<'a> {
 
 impl HasFields for ClosedFields<'_> {
     fn state(&self) -> Option<TcpState> {
-        self.closed.socket.proto.is_tcp().then_some(TcpState::Close)
+        Some(TcpState::Close)
     }
 
     fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
@@ -349,7 +343,7 @@ impl HasFields for ClosedFields<'_> {
             Field::RemoteAddr => addr(socket.remote),
             Field::RemotePort => port(socket.remote),
             Field::RemoteIp => Value::addr(socket.remote.map(|end| end.addr.to_canonical())),
-            Field::State => Value::word(socket.proto.is_tcp().then(|| TcpState::Close.name())),
+            Field::State => Value::word(Some(TcpState::Close.name())),
             Field::Uid => Value::number(socket.uid),
             Field::User => context.user(socket.uid),
             Field::Inode => Value::number(Some(socket.inode).filter(|&inode| inode != 0)),

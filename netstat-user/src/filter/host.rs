@@ -1,5 +1,6 @@
 //! Hosts and ports as ss writes them: `10.0.0.0/8:443`, `[::1]:80`, `*:80`, `:ssh`, `inet6:[fe80::/64]`, `unix:/run/*`.
 
+use crate::model::Network;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,6 +10,12 @@ pub enum PatternError {
     /// A number that no port has.
     #[error("expected a port from 0 to 65535, not `{0}'")]
     PortRange(String),
+    /// A number that ss takes for an octal one.
+    #[error("expected a port without a zero before it, not `{0}'")]
+    Octal(String),
+    /// An address before the port, which ss takes for any port.
+    #[error("expected a port alone, such as `:80', not `{0}': write an address with `src' or `dst'")]
+    NotAlone(String),
     /// No port.
     #[error("expected a port such as `:80' or `:ssh', not `{0}'")]
     Port(String),
@@ -53,15 +60,6 @@ pub enum Addresses {
     Name(String),
 }
 
-/// An address and how many of its bits count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// The address, as written.
-    pub addr: IpAddr,
-    /// Bits that count.
-    pub len: u8,
-}
-
 /// Which port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortPattern {
@@ -90,32 +88,23 @@ impl Network {
             Some(len) if len.bytes().all(|byte| byte.is_ascii_digit()) => {
                 len.parse().ok().filter(|len| *len <= bits)?
             }
-            Some(_) => return None,
+            Some(mask) => mask_len(mask).filter(|_| addr.is_ipv4())?,
         };
         Some(Self { addr, len })
     }
 
-    /// Whether the address is of the same family and begins with the same bits.
-    pub fn has(&self, addr: IpAddr) -> bool {
-        let kept = |bits: u32| u32::from(self.len).min(bits);
-        match (self.addr, addr) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                (u32::from(own) ^ u32::from(other)).checked_shr(32 - kept(32)).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                (u128::from(own) ^ u128::from(other)).checked_shr(128 - kept(128)).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
+    /// The same behind `src` and `dst`, where ss also takes the first numbers of an IPv4 address alone: `127.1` is 127.1.0.0. One number alone
+    /// is more often meant as a port.
+    fn parse_host(text: &str) -> Option<Self> {
+        let short = || short(text).filter(|_| text.contains('.')).map(|addr| Self { addr: addr.into(), len: 32 });
+        Self::parse(text).or_else(short)
     }
+}
 
-    /// The same, and IPv4 in IPv6's clothes is IPv4, as in the kernel's inet_diag_bc_run().
-    pub fn has_mapped(&self, addr: IpAddr) -> bool {
-        match addr {
-            IpAddr::V6(v6) if self.addr.is_ipv4() => v6.to_ipv4_mapped().is_some_and(|v4| self.has(v4.into())),
-            addr => self.has(addr),
-        }
-    }
+/// The length that a netmask stands for, `255.255.0.0` for 16.
+fn mask_len(mask: &str) -> Option<u8> {
+    let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
+    (mask.leading_ones() == mask.count_ones()).then_some(mask.leading_ones() as u8)
 }
 
 /// `10`, `192.168`, `10.1.2`: the rest is zero.
@@ -145,9 +134,18 @@ impl PortPattern {
             _ => text,
         };
         let text = text.strip_prefix(':').unwrap_or(text);
+        let hex = text.strip_prefix("0x").filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
         match text {
             "" | "*" => Ok(Self::Any),
+            other if other.contains(':') => Err(PatternError::NotAlone(other.into())),
+            number if hex.is_some_and(|hex| !hex.is_empty()) => {
+                let port = u16::from_str_radix(hex.unwrap_or_default(), 16);
+                port.map(Self::Number).map_err(|_| PatternError::PortRange(number.into()))
+            }
             number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                if number.len() > 1 && number.starts_with('0') {
+                    return Err(PatternError::Octal(number.into()));
+                }
                 number.parse().map(Self::Number).map_err(|_| PatternError::PortRange(number.into()))
             }
             name if is_name(name)
@@ -203,7 +201,7 @@ impl HostPattern {
         };
         let addr = match addr {
             "" | "*" | "any" | "all" | "default" => Addresses::Any,
-            addr => match Network::parse(addr) {
+            addr => match Network::parse_host(addr) {
                 Some(prefix) => Addresses::Net(prefix),
                 None if is_name(addr) && !addr.starts_with('-') && addr.bytes().any(|b| b.is_ascii_alphabetic()) => {
                     Addresses::Name(addr.to_owned())
@@ -226,15 +224,13 @@ impl HostPattern {
                 None => Err(PatternError::BehindBracket(port.into())),
             };
         }
-        // Without brackets the whole may be one IPv6 address.
-        if text.matches(':').count() > 1 && Network::parse(text).is_some() {
-            return Ok((text, None));
-        }
         let from = text.find('/').unwrap_or(0);
-        Ok(match text[from..].rfind(':') {
-            Some(colon) => (&text[..from + colon], Some(&text[from + colon + 1..])),
-            None => (text, None),
-        })
+        let Some(colon) = text[from..].rfind(':') else { return Ok((text, None)) };
+        let (addr, port) = (&text[..from + colon], &text[from + colon + 1..]);
+        // Without brackets the whole may be one IPv6 address. Where its last number may as well be a port, `::1:443', it is one, as in ss.
+        let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && Network::parse(addr).is_some();
+        let is_addr = text.matches(':').count() > 1 && Network::parse(text).is_some();
+        Ok(if is_addr && !is_port { (text, None) } else { (addr, Some(port)) })
     }
 }
 

@@ -1,9 +1,9 @@
 //! Values as they are written, and what they mean for a field.
 
 use super::Op;
-use super::host::Network;
 use super::states::StateSet;
 use crate::field::{Field, Kind, Unit, nearest};
+use crate::model::Network;
 use regex::bytes::{Regex, RegexBuilder};
 use std::net::IpAddr;
 

@@ -235,7 +235,31 @@ impl Grammar {
                 literal::meaning(Field::Cgroup, Op::Eq, &value).map_err(|(what, near)| wrong_at(place, what, near))?;
                 Ok(Expr::Compare { field: Field::Cgroup, op: Op::Eq, value, place })
             }
+            name if GROUPS.contains(&name) => self.group(input, name, place),
             name => self.compare(input, name, place),
+        }
+    }
+
+    /// `GROUP = null` and `GROUP != null`: a group is null where all of its fields are, as in JSON.
+    fn group(self, input: &mut Tokens<'_>, name: &str, place: TextPlace) -> Parsed<Expr> {
+        let fields: Vec<Field> = group(name).collect();
+        let listed = |field: &Field| field.spec().rows().meets(self.rows);
+        let names = || fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(" ");
+        let only = || format!("`{name}' is a group of fields: write one of {}, or `{name} = null'", names());
+        let op = equality(input).map_err(|_: ErrMode<Wrong>| wrong_at(place, only(), None))?;
+        let (_, null, value_place) = operand(input, &format!("expected null after `{name} {}'", op.name()))?;
+        if !null {
+            return Err(wrong_at(place, only(), None));
+        }
+        let null = |&field: &Field| {
+            let value = Literal { text: "null".into(), null: true };
+            Expr::Compare { field, op, value, place: value_place }
+        };
+        let list: Vec<Expr> = fields.iter().filter(|field| listed(field)).map(null).collect();
+        match fields.first() {
+            Some(&first) if list.is_empty() => self.listed(first, place).map(|()| Expr::all(list)),
+            _ if op == Op::Eq => Ok(Expr::all(list)),
+            _ => Ok(Expr::any(list)),
         }
     }
 
@@ -327,10 +351,6 @@ impl Grammar {
 
     /// Why a word begins no condition.
     fn unknown(self, name: &str, place: TextPlace) -> ErrMode<Wrong> {
-        if GROUPS.contains(&name) {
-            let fields: Vec<&str> = group(name).map(Field::name).collect();
-            return wrong_at(place, format!("`{name}' is a group of fields: write one of {}", fields.join(" ")), None);
-        }
         let fields = FIELDS.iter().filter(|spec| spec.rows().meets(self.rows)).map(|spec| spec.name);
         // A word that begins like ss's is more likely one of these.
         let near = nearest(name, CONDITIONS.into_iter().chain(fields));

@@ -1,9 +1,10 @@
 //! An expression with its names looked up, asked of rows.
 
-use super::host::{Addresses, Network};
+use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
 use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
+use crate::model::Network;
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -29,8 +30,21 @@ pub trait Resolver {
 #[derive(Clone, Debug)]
 pub struct Predicate {
     pub(super) test: Test,
+    /// How `autobound` is read; a row is wanted where the whole expression holds in each reading. One where it is not asked.
+    readings: &'static [Reading],
     needs: Need,
     fields: Vec<Field>,
+}
+
+/// Who says whether the kernel chose the local port. ss asks both with the whole filter: the kernel, whose listing is by its own mark of the
+/// socket, and then itself, by the port. A connection that came in has the mark, and its port is as a rule none that the kernel chooses: it is
+/// neither `autobound` nor `not autobound`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// The port is in the range that the kernel chooses from.
+    Range,
+    /// The kernel's mark; where that is not known (events, kernels without sock_diag), the range.
+    Mark,
 }
 
 #[derive(Clone, Debug)]
@@ -63,12 +77,8 @@ pub(super) enum Test {
         mark: u32,
         mask: u32,
     },
-    /// The local port is in the range that the kernel chooses from, and by its own mark of the socket it did choose. ss asks both, the kernel and
-    /// itself, and so `not autobound` is what both deny: the ports of connections that came in are of neither kind.
-    Autobound {
-        negated: bool,
-        range: RangeInclusive<u16>,
-    },
+    /// The kernel chose the local port; this is the range that it chooses from.
+    Autobound(RangeInclusive<u16>),
     Compare {
         field: Field,
         op: Op,
@@ -97,7 +107,9 @@ impl Predicate {
     pub fn new(expr: &Expr, resolver: &mut impl Resolver) -> Result<Self, NameError> {
         let (mut needs, mut fields) = (Need::NONE, Vec::new());
         let test = Compiler { resolver, needs: &mut needs, fields: &mut fields }.test(expr)?;
-        Ok(Self { test, needs, fields })
+        let readings: &[Reading] =
+            if test.asks_autobound() { &[Reading::Range, Reading::Mark] } else { &[Reading::Range] };
+        Ok(Self { test, readings, needs, fields })
     }
 
     /// What must be gathered before every row can be decided.
@@ -112,13 +124,26 @@ impl Predicate {
 
     /// Whether the row is wanted, every need gathered.
     pub fn holds(&self, row: &impl HasFields) -> bool {
-        self.test.ask(row, Need::ALL) == Some(true)
+        self.decide(row, Need::ALL) == Some(true)
     }
 
     /// Whether the row is wanted, if that can be decided with what has been gathered.
     pub fn decide(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
-        self.test.ask(row, gathered)
+        all(self.readings.iter().map(|&reading| self.test.ask(row, gathered, reading)))
     }
+}
+
+/// Whether all hold, if that can be decided.
+fn all(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut all = Some(true);
+    for answer in answers {
+        match answer {
+            Some(false) => return Some(false),
+            None => all = None,
+            Some(true) => {}
+        }
+    }
+    all
 }
 
 struct Compiler<'a, R> {
@@ -132,7 +157,6 @@ impl<R: Resolver> Compiler<'_, R> {
         Ok(match expr {
             Expr::All(list) => Test::All(self.tests(list)?),
             Expr::Any(list) => Test::Any(self.tests(list)?),
-            Expr::Not(inner) if **inner == Expr::Autobound => self.autobound(true),
             Expr::Not(inner) => Test::Not(Box::new(self.test(inner)?)),
             Expr::States(words) => Test::States(states::union(words)),
             Expr::Host { side, host: HostPattern::Unix(path), place } => {
@@ -162,7 +186,10 @@ impl<R: Resolver> Compiler<'_, R> {
                 self.need(Field::Fwmark);
                 Test::Mark { negated: *negated, mark: *mark, mask: *mask }
             }
-            Expr::Autobound => self.autobound(false),
+            Expr::Autobound => {
+                self.need(Field::PortChosenBy);
+                Test::Autobound(self.resolver.ephemeral())
+            }
             Expr::Compare { field, op, value, place } => self.compare(*field, *op, value, *place)?,
         })
     }
@@ -171,19 +198,13 @@ impl<R: Resolver> Compiler<'_, R> {
         list.iter().map(|expr| self.test(expr)).collect()
     }
 
-    fn autobound(&mut self, negated: bool) -> Test {
-        self.need(Field::PortChosenBy);
-        Test::Autobound { negated, range: self.resolver.ephemeral() }
-    }
-
     fn need(&mut self, field: Field) {
         *self.needs = self.needs.or(field.spec().need);
         self.fields.push(field);
     }
 
     fn hosts(&mut self, name: &str, place: TextPlace) -> Result<Vec<Network>, NameError> {
-        let whole = |addr: IpAddr| Network { addr, len: if addr.is_ipv4() { 32 } else { 128 } };
-        let nets: Vec<Network> = self.resolver.host(name).into_iter().map(whole).collect();
+        let nets: Vec<Network> = self.resolver.host(name).into_iter().map(Network::of).collect();
         if nets.is_empty() { Err(none(place, "host", name)) } else { Ok(nets) }
     }
 
@@ -239,32 +260,24 @@ fn none(place: TextPlace, what: &str, name: &str) -> NameError {
 }
 
 impl Test {
-    /// Yes, no, or not before more is gathered.
-    fn ask(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
+    fn asks_autobound(&self) -> bool {
         match self {
-            Self::All(list) => {
-                let mut all = Some(true);
-                for test in list {
-                    match test.ask(row, gathered) {
-                        Some(false) => return Some(false),
-                        None => all = None,
-                        Some(true) => {}
-                    }
-                }
-                all
-            }
+            Self::All(list) | Self::Any(list) => list.iter().any(Self::asks_autobound),
+            Self::Not(inner) => inner.asks_autobound(),
+            other => matches!(other, Self::Autobound(_)),
+        }
+    }
+
+    /// Yes, no, or not before more is gathered.
+    fn ask(&self, row: &impl HasFields, gathered: Need, reading: Reading) -> Option<bool> {
+        match self {
+            Self::All(list) => all(list.iter().map(|test| test.ask(row, gathered, reading))),
+            // De Morgan: not one holds where all do not.
             Self::Any(list) => {
-                let mut any = Some(false);
-                for test in list {
-                    match test.ask(row, gathered) {
-                        Some(true) => return Some(true),
-                        None => any = None,
-                        Some(false) => {}
-                    }
-                }
-                any
+                let denied = list.iter().map(|test| test.ask(row, gathered, reading).map(|holds| !holds));
+                all(denied).map(|denied| !denied)
             }
-            Self::Not(inner) => inner.ask(row, gathered).map(|holds| !holds),
+            Self::Not(inner) => inner.ask(row, gathered, reading).map(|holds| !holds),
             Self::States(bits) => Some(row.state().is_some_and(|state| bits & 1 << state as u16 != 0)),
             Self::Host { side, v6, nets, ports } => Some(host(row, *side, *v6, nets.as_deref(), ports.as_deref())),
             Self::Path { side, form } => match side {
@@ -292,17 +305,19 @@ impl Test {
                     _ => false,
                 })
             }
-            Self::Autobound { negated, range } => match row.end(true) {
-                Some((_, port)) if port.is_some_and(|port| range.contains(&port)) == *negated => Some(false),
-                Some(_) if gathered.has(Field::PortChosenBy.spec().need) => {
-                    Some(match row.value(Field::PortChosenBy) {
-                        Value::Text(who) => (*who == *CHOOSERS[1].as_bytes()) != *negated,
-                        // Events, and kernels that are not asked: the range alone says it.
-                        _ => true,
-                    })
+            Self::Autobound(range) => match row.end(true) {
+                None => Some(is_unix(row) && is_autobound_path(&row.value(Field::Path))),
+                Some((_, port)) => {
+                    let in_range = port.is_some_and(|port| range.contains(&port));
+                    match reading {
+                        Reading::Range => Some(in_range),
+                        Reading::Mark if !gathered.has(Field::PortChosenBy.spec().need) => None,
+                        Reading::Mark => Some(match row.value(Field::PortChosenBy) {
+                            Value::Text(who) => *who == *CHOOSERS[1].as_bytes(),
+                            _ => in_range,
+                        }),
+                    }
                 }
-                Some(_) => None,
-                None => Some((is_unix(row) && is_autobound_path(&row.value(Field::Path))) != *negated),
             },
             Self::Compare { field, op, scale, operand } => {
                 gathered.has(field.spec().need).then(|| compare(&row.value(*field), *field, *op, *scale, operand))

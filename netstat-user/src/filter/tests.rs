@@ -1,6 +1,11 @@
 use super::*;
-use crate::field::{FIELDS, Kind, Need, RowContext, RowFields, RowKinds, UnixFields};
-use crate::model::{Comm, Endpoint, Holder, Labels, Proto, SocketHolders, SocketRow, Timer, UnixRow};
+use crate::field::{
+    CHOOSERS, EventFields, FIELDS, HasFields, Kind, Need, RowContext, RowFields, RowKinds, UnixFields, Value,
+};
+use crate::model::{
+    CloseReason, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, Owner, Proto, RowTest,
+    SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -92,6 +97,13 @@ fn every_condition_is_true_of_some_rows_and_not_of_others() {
         ("src ::/0", [false, true, true, false]),
         ("src home:ssh", [true, false, true, false]),
         ("dst ::1", [false, false, true, false]),
+        // As ss reads them: the last number is the port, missing numbers are zero, and a length may be a mask.
+        ("dst ::1:40000", [false, false, true, false]),
+        ("dst ::1:40001", [false, false, false, false]),
+        ("dst 10.1.0.0 or dst 10.1", [false, false, false, false]),
+        ("src 127.1/16", [false, false, false, false]),
+        ("dst 10.1/255.255.0.0:40000", [true, false, false, false]),
+        ("sport = :0x16", [true, false, true, false]),
         ("dst 10.0.0.0/8:40000", [true, false, false, false]),
         ("sport :ssh", [true, false, true, false]),
         ("sport = 22", [true, false, true, false]),
@@ -101,6 +113,8 @@ fn every_condition_is_true_of_some_rows_and_not_of_others() {
         ("dport gt :1024 and sport le :22", [true, false, true, false]),
         ("dport :*", [true, true, true, true]),
         ("autobound", [false, false, false, false]),
+        ("local != null and remote != null and owners != null", [true, true, true, true]),
+        ("local = null or timer = null or closed_by != null", [false, false, false, false]),
         // and, or, not.
         ("sport = :22 state established", [true, false, false, false]),
         ("state listening or sport = :22 and state time-wait", [false, true, true, false]),
@@ -175,6 +189,63 @@ fn unix_domain_sockets() {
     }
 }
 
+/// A row of which the kernel says who chose its port.
+struct Chosen<'a>(RowFields<'a>, Option<&'static str>);
+
+impl HasFields for Chosen<'_> {
+    fn value(&self, field: Field) -> Value<'_> {
+        if field == Field::PortChosenBy { Value::word(self.1) } else { self.0.value(field) }
+    }
+
+    fn state(&self) -> Option<TcpState> {
+        self.0.state()
+    }
+
+    fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
+        self.0.end(own)
+    }
+}
+
+/// The whole expression holds by the range of ports, and by the kernel's mark.
+#[test]
+fn autobound_is_asked_twice() {
+    let context = RowContext {
+        owners: &SocketHolders::default(),
+        labels: &Labels::default(),
+        netns: None,
+        netns_names: &HashMap::new(),
+        providers: &[],
+    };
+    let [process, kernel] = CHOOSERS;
+    let rows = [(80, process), (80, kernel), (40_000, process), (40_000, kernel)]
+        .map(|(port, chooser)| (row(Proto::Tcp, ("127.0.0.1", port), ("10.1.2.3", 443), 1), chooser));
+    for (text, expected, early) in [
+        ("autobound", [false, false, false, true], [Some(false), Some(false), None, None]),
+        ("not autobound", [true, false, false, false], [None, None, Some(false), Some(false)]),
+        ("not not autobound", [false, false, false, true], [Some(false), Some(false), None, None]),
+        ("not (autobound or sport = :80)", [false; 4], [Some(false); 4]),
+        ("not (autobound and sport = :80)", [true, false, true, true], [None, None, Some(true), Some(true)]),
+        ("autobound or not autobound", [true; 4], [None; 4]),
+        ("autobound and not autobound", [false; 4], [Some(false); 4]),
+        ("autobound or dport = :443", [true; 4], [Some(true); 4]),
+    ] {
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
+        let rows = rows
+            .each_ref()
+            .map(|(row, chooser)| Chosen(RowFields { row, recorded: None, context: &context }, Some(*chooser)));
+        assert_eq!(rows.each_ref().map(|row| predicate.holds(row)), expected, "{text}");
+        let decided = rows.each_ref().map(|row| predicate.decide(row, Need::NONE));
+        // What is said before the kernel is asked stays true.
+        for (place, decided) in decided.iter().enumerate().filter(|(_, decided)| decided.is_some()) {
+            assert_eq!(*decided, Some(expected[place]), "{text}");
+        }
+        assert_eq!(decided, early, "{text}");
+        // Where the kernel does not say, the range alone counts.
+        let unasked = rows.map(|Chosen(row, _)| predicate.holds(&Chosen(row, None)));
+        assert_eq!(unasked, [expected[0], expected[0], expected[3], expected[3]], "{text}");
+    }
+}
+
 /// What socket columns decide is decided before owners are known.
 #[test]
 fn rows_are_decided_as_early_as_can_be() {
@@ -232,7 +303,18 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
         ("state listning", 6..14, "expected the name of a state", Some("listening")),
         ("stat = LISTEN", 0..4, "there is no field or condition `stat'", Some("state")),
         ("sprt = :80", 0..4, "there is no field", Some("sport")),
-        ("local = 10.0.0.1", 0..5, "`local' is a group of fields: write one of local.addr local.port", None),
+        (
+            "local = 10.0.0.1",
+            0..5,
+            "`local' is a group of fields: write one of local.addr local.port, or `local = null'",
+            None,
+        ),
+        ("timer < null", 0..5, "`timer' is a group of fields", None),
+        ("src 80", 4..6, "expected an address", None),
+        ("sport = *:443", 8..13, "expected a port alone", None),
+        ("sport = :010", 8..12, "expected a port without a zero before it", None),
+        ("sport = :99999", 8..14, "expected a port from 0 to 65535", None),
+        ("dst 10.0.0.0/255.0.255.0", 4..24, "expected an address", None),
         ("local.prt = 80", 0..9, "there is no field", Some("local.port")),
         ("local.port 80", 11..13, "expected an operator after `local.port'", None),
         ("local.port = ", 13..13, "expected a value after `local.port ='", None),
@@ -438,4 +520,229 @@ fn every_type_of_field_is_compared() {
         assert!(FIELDS.iter().any(|spec| spec.kind.name() == kind && spec.rows().meets(ROWS)), "{kind}");
     }
     assert!(FIELDS.iter().any(|spec| spec.kind == Kind::Time));
+}
+
+/// Conditions of few values on what is listed, so that rows and events meet them.
+fn small_conditions(rows: RowKinds) -> impl Strategy<Value = String> {
+    let fields: Vec<&str> = FIELDS.iter().filter(|spec| spec.rows().meets(rows)).map(|spec| spec.name).collect();
+    let one = |words: &'static [&'static str]| prop::sample::select(words);
+    let op = || one(&["=", "!=", "<", "<=", ">", ">="]);
+    let same = || one(&["=", "!="]);
+    let state = || one(&["established", "listening", "closed", "syn-sent", "connected", "bucket", "bound-inactive"]);
+    let address = || one(&["10.0.0.1", "10.0.0.0/8", "::1", "::/0", "::ffff:10.0.0.0/104"]);
+    let numbers = one(&[
+        "pid",
+        "owners.pid",
+        "uid",
+        "netns",
+        "local.port",
+        "remote.port",
+        "cookie",
+        "inode",
+        "in_state_ns",
+        "duration_ns",
+        "rx_bytes",
+        "rtt_us",
+        "retransmits",
+        "closed_by.pid",
+        "recv_q",
+        "send_q",
+        "timer.seconds",
+        "timer.retransmits",
+        "timer.probes",
+    ]);
+    let known = (prop::sample::select(fields), same()).prop_map(|(field, op)| format!("{field} {op} null"));
+    let groups =
+        (one(&["local", "remote", "closed_by", "owners"]), same()).prop_map(|(group, op)| format!("{group} {op} null"));
+    let words = (one(&["state", "new_state", "old_state"]), same(), one(&["ESTABLISHED", "LISTEN", "CLOSE", "SYN_*"]));
+    let any = prop_oneof![
+        known,
+        groups,
+        (numbers, op(), 0u32..4).prop_map(|(field, op, number)| format!("{field} {op} {number}")),
+        (one(&["sport", "dport"]), op(), 0u32..4).prop_map(|(end, op, port)| format!("{end} {op} :{port}")),
+        (one(&["src", "dst"]), address(), one(&["", ":1", ":*"])).prop_map(|(end, host, port)| {
+            match host.contains(':') {
+                true => format!("{end} [{host}]{port}"),
+                false => format!("{end} {host}{port}"),
+            }
+        }),
+        (one(&["src inet:*", "dst inet6:*:1", "src :2", "autobound"])).prop_map(str::to_owned),
+        (one(&["local.addr", "remote.addr"]), same(), address()).prop_map(|(end, op, to)| format!("{end} {op} {to}")),
+        prop::collection::vec((one(&["state", "exclude"]), state()), 1..3)
+            .prop_map(|words| words.iter().map(|(verb, state)| format!("{verb} {state} ")).collect()),
+        words.prop_map(|(field, op, state)| format!("{field} {op} {state}")),
+        (same(), one(&["open", "state", "close"])).prop_map(|(op, kind)| format!("event {op} {kind}")),
+        (same(), one(&["tcp", "tcp6", "udp", "tcp*"])).prop_map(|(op, proto)| format!("proto {op} {proto}")),
+        (same(), one(&["closed", "refused"])).prop_map(|(op, reason)| format!("reason {op} {reason}")),
+        (one(&["comm", "owners.comm", "closed_by.comm"]), one(&["=", "!=", "~"]), one(&["a", "b"]))
+            .prop_map(|(field, op, name)| format!("{field} {op} {name}")),
+        one(&[
+            "local.port ~ ^[13]$",
+            "remote.port = 1?",
+            "timer.seconds < 10ms",
+            "timer.seconds >= 15ms",
+            "src /run/x"
+        ])
+        .prop_map(str::to_owned),
+    ];
+    any.prop_filter("a condition on what is listed", move |text| parse(text, rows).is_ok())
+}
+
+fn small_expressions(rows: RowKinds) -> impl Strategy<Value = String> {
+    small_conditions(rows).prop_recursive(4, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|list| format!("( {} )", list.join(" and "))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|list| format!("( {} )", list.join(" or "))),
+            inner.prop_map(|inner| format!("not ( {inner} )")),
+        ]
+    })
+}
+
+fn events() -> impl Strategy<Value = SocketEvent> {
+    let state = || prop::sample::select(TcpState::ALL.to_vec());
+    let number = || prop::option::of(0u32..4);
+    let name = || prop::sample::select(vec![Comm::new(b"a"), Comm::new(b"b")]);
+    let owner =
+        || (0u32..4, name()).prop_map(|(pid, comm)| Owner { pid, comm, grade: Grade::Created, cgroup_id: None });
+    let end = || {
+        let addr = prop::sample::select(vec!["10.0.0.1", "10.1.2.3", "192.0.2.1", "::1", "::ffff:10.0.0.1", "fe80::1"]);
+        let end =
+            (addr, prop::option::of(0u16..4)).prop_map(|(addr, port)| EventEnd { addr: addr.parse().unwrap(), port });
+        prop::option::of(end)
+    };
+    let totals = (prop::option::of(0u64..4), prop::option::of((0u32..4, name())), any::<bool>()).prop_map(
+        |(number, closer, refused)| Totals {
+            duration_ns: number,
+            rx_bytes: number,
+            closed_by: closer.map(|(pid, comm)| Closer { pid, comm }),
+            ..Totals::unknown(if refused { CloseReason::Refused } else { CloseReason::Closed })
+        },
+    );
+    let kind = prop_oneof![
+        Just(EventKind::Open),
+        (state(), state(), prop::option::of(0u64..4)).prop_map(|(old, new, in_state_ns)| EventKind::State {
+            old,
+            new,
+            in_state_ns
+        }),
+        totals.prop_map(EventKind::Close),
+    ];
+    let proto = prop::sample::select(vec![Proto::Tcp, Proto::Tcp6, Proto::Udp, Proto::Raw6]);
+    (kind, proto, end(), end(), prop::option::of(owner()), number(), number(), number()).prop_map(
+        |(kind, proto, local, remote, owner, uid, cookie, netns)| SocketEvent {
+            time_ns: 0,
+            kind,
+            proto,
+            local,
+            remote,
+            owner,
+            uid,
+            inode: cookie.map(u64::from),
+            cookie: cookie.map(u64::from),
+            netns,
+        },
+    )
+}
+
+/// A row, the namespace of its table, who holds its socket, and whom events recorded.
+#[derive(Clone, Debug)]
+struct SmallRow {
+    row: SocketRow,
+    netns: Option<u32>,
+    pids: Vec<u32>,
+    recorded: Option<Owner>,
+}
+
+fn small_rows() -> impl Strategy<Value = SmallRow> {
+    let end = || {
+        let addr = prop::sample::select(vec!["10.0.0.1", "10.1.2.3", "192.0.2.1", "::1", "::ffff:10.0.0.1", "fe80::1"]);
+        (addr, prop::sample::select(vec![0, 1, 2, 3, 10, 40_000]))
+            .prop_map(|(addr, port)| Endpoint { addr: addr.parse().unwrap(), port })
+    };
+    let proto = prop::sample::select(vec![Proto::Tcp, Proto::Tcp6, Proto::Udp, Proto::Raw6]);
+    let timer = (0u64..4, 0u64..4).prop_map(|(expires, retransmits)| Timer {
+        kind: 1,
+        expires,
+        retransmits,
+        probes: retransmits,
+    });
+    let numbers = (0u64..5, 0u64..5, 0u32..5, prop::option::of(0u64..5), prop::option::of(0u32..5));
+    let row = (proto, end(), end(), 1u8..13, numbers, timer).prop_map(
+        |(proto, local, remote, state, (recv_q, inode, uid, cookie, netns), timer)| SocketRow {
+            proto,
+            local,
+            remote,
+            state,
+            recv_q,
+            send_q: inode,
+            uid,
+            inode,
+            timer,
+            cookie,
+            netns,
+        },
+    );
+    let owner = (0u32..5).prop_map(|pid| Owner { pid, comm: Comm::new(b"b"), grade: Grade::Created, cgroup_id: None });
+    let pids = prop::collection::vec(0u32..5, 0..3);
+    (row, prop::option::of(0u32..5), pids, prop::option::of(owner)).prop_map(|(row, netns, pids, recorded)| SmallRow {
+        row,
+        netns,
+        pids,
+        recorded,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// What the kernel programs leave out is nothing that is wanted.
+    #[test]
+    fn limits_let_everything_pass_that_is_wanted(
+        text in small_expressions(RowKinds::EVENT),
+        events in prop::collection::vec(events(), 32),
+    ) {
+        let expr = parse(&text, RowKinds::EVENT).unwrap_or_else(|mistake| panic!("{mistake}"));
+        let predicate = Predicate::new(&expr, &mut Names).unwrap();
+        let (limits, of_lives) = (predicate.limits(), predicate.limits_of_lives());
+        for event in &events {
+            if predicate.holds(&EventFields { event, direction: None, netns_name: None, users: None, providers: &[] }) {
+                prop_assert!(!limits.is_nothing(), "{text}");
+                prop_assert!(limits.passes(event), "{text}: {event:?}");
+                prop_assert!(of_lives.passes(event), "{text} of whole lives: {event:?}");
+            }
+        }
+    }
+
+    /// What an agent leaves out of its tables is nothing that is wanted; and it leaves out all that is decided without the owners' names.
+    #[test]
+    fn an_agent_leaves_out_nothing_that_is_wanted(
+        text in small_expressions(RowKinds::INET),
+        rows in prop::collection::vec(small_rows(), 32),
+    ) {
+        let expr = parse(&text, RowKinds::INET).unwrap_or_else(|mistake| panic!("{mistake}"));
+        let predicate = Predicate::new(&expr, &mut Names).unwrap();
+        let labels = Labels::default();
+        let (with_holders, without) = (predicate.row_test(true), predicate.row_test(false));
+        for SmallRow { row, netns, pids, recorded } in &rows {
+            let mut owners = SocketHolders::default();
+            owners.expect([row.inode].into_iter());
+            for &pid in pids {
+                let holder = owners.holder(Holder { pid, program: b"a".to_vec(), comm: Some(Comm::new(b"a")) });
+                owners.add(row.inode, holder);
+            }
+            let netns_names = HashMap::new();
+            let context = RowContext { owners: &owners, labels: &labels, netns: *netns, netns_names: &netns_names, providers: &[] };
+            let recorded = recorded.as_ref().filter(|_| pids.is_empty());
+            let fields = RowFields { row, recorded, context: &context };
+            let is_theirs = |pid: &u32| pids.contains(pid) || recorded.is_some_and(|owner| owner.pid == *pid);
+            let held = |of: &[u32]| of.iter().any(is_theirs);
+            let passes = |test: &Option<RowTest>| test.as_ref().is_none_or(|test| test.passes(row, *netns, &held));
+            if predicate.holds(&fields) {
+                prop_assert!(passes(&with_holders), "{text}: {fields:?} by {with_holders:?}", fields = (row, pids, recorded));
+                prop_assert!(passes(&without), "{text}: {row:?} by {without:?}");
+            } else if predicate.needs().is_none() && !text.contains("timer.name") {
+                prop_assert!(!passes(&without), "{text}: {row:?} by {without:?}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The kernel's tables of Internet sockets, as whoever reads them hands them on.
 
-use super::{Owner, Proto, SocketRow};
+use super::{Owner, Proto, SocketRow, TcpState};
 use std::io;
 
 /// What the kernel lists of one protocol.
@@ -58,6 +58,12 @@ pub struct NamespaceTables {
 }
 
 impl SocketRow {
+    /// The state by the name that JSON has: a datagram socket that is not connected has none.
+    pub fn named_state(&self) -> Option<TcpState> {
+        let state = TcpState::from_kernel(self.state)?;
+        (self.proto.is_tcp() || state == TcpState::Established).then_some(state)
+    }
+
     /// Whether the socket has a peer, as netstat's filters see it: TCP by the remote port, the others by the remote address.
     pub fn has_peer(&self) -> bool {
         if self.proto.is_tcp() { self.remote.port != 0 } else { !self.remote.addr.is_unspecified() }

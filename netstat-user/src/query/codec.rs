@@ -6,16 +6,16 @@ use super::{
     frame, rows, wanted,
 };
 use crate::model::{
-    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Owner,
-    ProgramHealth, Proto, SocketEvent, TcpState, Totals,
+    Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Network, Owner,
+    ProgramHealth, Proto, RowNumber, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
 
-type Read<T> = Result<T, QueryError>;
+pub(super) type Read<T> = Result<T, QueryError>;
 
 /// A type that can be written to a frame and read from one.
-trait Wire: Sized {
+pub(super) trait Wire: Sized {
     /// Whether it has its length before it in a list, so that it may grow.
     const GROWS: bool = false;
 
@@ -160,6 +160,7 @@ places! {
     CloseReason, CloseReason::ALL;
     Grade, Grade::ALL;
     Level, Level::ALL;
+    RowNumber, RowNumber::ALL;
 }
 
 impl Wire for IpAddr {
@@ -240,6 +241,7 @@ records! {
     EventLimits { kinds, protos, entered, port, lport, rport, netns }
     RowLimits { protos, peer, netns }
     Link { inode, pid }
+    Network { addr, len }
     Denial { reason; hides_namespace }
     HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
@@ -295,7 +297,7 @@ impl Request {
     /// Appends the request as a frame.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Holders => frame(out, 1, |_| {}),
+            Self::Holders { of } => frame(out, 1, |out| of.put(out)),
             Self::Table { live, recent_ns, netns, age_ns } => frame(out, 2, |out| {
                 live.put(out);
                 recent_ns.put(out);
@@ -306,9 +308,10 @@ impl Request {
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
-            Self::Rows { wanted, recorded } => frame(out, 5, |out| {
+            Self::Rows { wanted, recorded, only } => frame(out, 5, |out| {
                 wanted::of_rows(wanted).put(out);
                 recorded.put(out);
+                only.put(out);
             }),
         }
     }
@@ -320,7 +323,7 @@ impl Request {
     pub fn decode(body: Bytes) -> Result<Self, QueryError> {
         whole(body, |tag, body| {
             Ok(match tag {
-                1 => Self::Holders,
+                1 => Self::Holders { of: later(body)? },
                 2 => Self::Table {
                     live: Wire::get(body)?,
                     recent_ns: Wire::get(body)?,
@@ -331,7 +334,7 @@ impl Request {
                 4 => Self::Status,
                 6 => Self::Health,
                 7 => Self::Cgroups(Wire::get(body)?),
-                5 => Self::Rows { wanted: wanted::rows(Wire::get(body)?), recorded: later(body)? },
+                5 => Self::Rows { wanted: wanted::rows(Wire::get(body)?), recorded: later(body)?, only: later(body)? },
                 _ => return Err(QueryError::Garbage),
             })
         })

@@ -10,11 +10,12 @@
 //! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`].
 
 mod codec;
+mod row_test;
 mod rows;
 mod wanted;
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, SocketEvent, SocketRow,
+    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, SocketEvent, SocketRow,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -48,13 +49,18 @@ pub enum QueryError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Which processes hold which sockets at this moment. Refused where the agent may not look into every process.
-    Holders,
+    Holders {
+        /// Only of the sockets with these inodes; where none is named, of all. An older agent does not look at it.
+        of: Vec<u64>,
+    },
     /// The kernel's own tables at this moment, queues and timers included.
     Rows {
         /// Which rows, as far as they are limited by protocol, by having a peer, and to one network namespace.
         wanted: Limits,
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
+        /// What more is known of the rows that are wanted. An older agent does not look at it.
+        only: Option<RowTest>,
     },
     /// The live table, and what ended of late.
     Table {
@@ -79,12 +85,19 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether an agent takes it: it is not too long.
+    pub fn fits(&self) -> bool {
+        let mut out = BytesMut::new();
+        self.encode(&mut out);
+        out.len() <= MAX_REQUEST + 4
+    }
+
     /// The network namespace that it is about alone.
     pub fn netns(&self) -> Option<u32> {
         match self {
             Self::Rows { wanted, .. } | Self::Events(wanted) => wanted.only_netns(),
             Self::Table { netns, .. } => *netns,
-            Self::Holders | Self::Status | Self::Health | Self::Cgroups(_) => None,
+            Self::Holders { .. } | Self::Status | Self::Health | Self::Cgroups(_) => None,
         }
     }
 }

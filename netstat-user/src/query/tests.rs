@@ -1,6 +1,8 @@
 use super::*;
 use crate::model::limits::{Kinds, Ports};
-use crate::model::{CloseReason, Comm, Endpoint, EventEnd, EventKind, Grade, Owner, TcpState, Timer, Totals};
+use crate::model::{
+    CloseReason, Comm, Endpoint, EventEnd, EventKind, Grade, Network, Owner, RowNumber, TcpState, Timer, Totals,
+};
 use proptest::prelude::*;
 
 fn socket() -> LiveSocket {
@@ -101,6 +103,35 @@ fn answers() -> Vec<Answer> {
     ]
 }
 
+/// Conditions of every kind.
+fn row_test() -> RowTest {
+    let net = Network { addr: [10, 0, 0, 0].into(), len: 8 };
+    let tests = vec![
+        RowTest::Protos(vec![Proto::Tcp, Proto::Raw6]),
+        RowTest::States(1 << 10),
+        RowTest::NamedStates { states: 2, unnamed: true },
+        RowTest::Family { local: false, v6: true },
+        RowTest::Addr { local: true, net, mapped: true },
+        RowTest::HeldBy(vec![1, u32::MAX]),
+    ];
+    let number = |number| RowTest::Number { number, first: 1, last: u64::MAX };
+    let numbers = RowNumber::ALL.map(number).to_vec();
+    RowTest::All(vec![RowTest::Any(tests), RowTest::Not(Box::new(RowTest::Any(numbers)))])
+}
+
+/// However deep a request nests, it is refused, and not walked.
+#[test]
+fn conditions_nest_so_deep_and_no_deeper() {
+    let decoded = |depth: usize| {
+        let nested = (0..depth).fold(RowTest::All(vec![]), |inner, _| RowTest::Not(Box::new(inner)));
+        let mut out = BytesMut::new();
+        let request = Request::Rows { wanted: Limits::default(), recorded: false, only: Some(nested) };
+        request.encode(&mut out);
+        Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
+    };
+    assert_eq!((decoded(200), decoded(3000)), (Ok(true), Err(QueryError::Garbage)));
+}
+
 fn requests() -> Vec<Request> {
     let limits = Limits {
         kinds: Some(Kinds::STATE),
@@ -112,7 +143,7 @@ fn requests() -> Vec<Request> {
         ..Limits::default()
     };
     vec![
-        Request::Holders,
+        Request::Holders { of: vec![7, u64::MAX] },
         Request::Table { live: true, recent_ns: 5, netns: None, age_ns: 8 },
         Request::Events(limits),
         Request::Events(Limits { kinds: Some(Kinds::OPEN.or(Kinds::CLOSE)), ..Limits::default() }),
@@ -127,6 +158,7 @@ fn requests() -> Vec<Request> {
                 ..Limits::default()
             },
             recorded: true,
+            only: Some(row_test()),
         },
     ]
 }
@@ -201,10 +233,14 @@ fn what_a_later_release_adds_is_passed_over() {
 fn what_an_earlier_release_lacks_is_none() {
     let mut out = BytesMut::new();
     let wanted = Limits { protos: Some(vec![Proto::Udp]), netns: Some(vec![7]), ..Limits::default() };
-    let rows = |recorded| Request::Rows { wanted: wanted.clone(), recorded };
-    rows(true).encode(&mut out);
+    let rows = |recorded, only| Request::Rows { wanted: wanted.clone(), recorded, only };
+    rows(true, None).encode(&mut out);
     let body = next_frame(&mut out, MAX_REQUEST).unwrap().unwrap();
-    assert_eq!(Request::decode(body.slice(..body.len() - 1)), Ok(rows(false)));
+    assert_eq!(Request::decode(body.slice(..body.len() - 1)), Ok(rows(true, None)));
+    assert_eq!(Request::decode(body.slice(..body.len() - 2)), Ok(rows(false, None)));
+    Request::Holders { of: vec![] }.encode(&mut out);
+    let body = next_frame(&mut out, MAX_REQUEST).unwrap().unwrap();
+    assert_eq!(Request::decode(body.slice(..body.len() - 4)), Ok(Request::Holders { of: vec![] }));
 }
 
 /// However often a request names a protocol or a state, it costs the same.
@@ -216,7 +252,7 @@ fn requests_are_as_short_whatever_they_name() {
         out.len()
     };
     let of = |protos| Limits { protos: Some(protos), ..Limits::default() };
-    let rows = |protos| Request::Rows { wanted: of(protos), recorded: false };
+    let rows = |protos| Request::Rows { wanted: of(protos), recorded: false, only: None };
     assert_eq!(length(rows(vec![Proto::Udp; 4000])), length(rows(vec![])));
     assert_eq!(length(Request::Events(of(vec![Proto::Udp; 4000]))), length(Request::Events(Limits::default())));
 }

@@ -74,15 +74,21 @@ pub fn of_rows(limits: &Limits) -> RowLimits {
 /// The limits of a request for rows: each protocol once, in the order of the tables.
 pub fn rows(wire: RowLimits) -> Limits {
     Limits {
-        protos: Some(set(Proto::ALL, wire.protos.into()).unwrap_or_default()),
+        protos: Some(protos_of(wire.protos)),
         peer: wire.peer,
         netns: wire.netns.map(|netns| vec![netns]),
         ..Limits::default()
     }
 }
 
-fn bits_of_protos(protos: &[Proto]) -> u8 {
+/// Protocols as a bit for each.
+pub fn bits_of_protos(protos: &[Proto]) -> u8 {
     bits(Proto::ALL, |proto| protos.contains(&proto)) as u8
+}
+
+/// The protocols whose bits are set, each once, in the order of the tables.
+pub fn protos_of(bits: u8) -> Vec<Proto> {
+    set(Proto::ALL, bits.into()).unwrap_or_default()
 }
 
 /// A bit for each of all values that is in a set, by its place.

@@ -77,7 +77,11 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<
     endpoint(out, style, row.proto, &row.remote);
     out.push(b' ');
     let start = out.len();
-    state(out, style.lang, row);
+    match beyond.ended {
+        // Of whatever protocol: what netstat leaves out of a socket that lives is what became of this one.
+        Some(_) => out.extend_from_slice(style.lang.text(TcpState::Close.name())),
+        None => state(out, style.lang, row),
+    }
     text::pad(out, start, 11);
     ending(out, style, row.uid, row.inode, holder);
     if style.columns.timers {
@@ -228,10 +232,7 @@ pub fn json<'a>(
     object.number("send_q", row.send_q);
     json_end(&mut object, "local", Some((row.local.addr, Some(row.local.port))));
     json_end(&mut object, "remote", Some((row.remote.addr, Some(row.remote.port))));
-    let state = TcpState::from_kernel(row.state);
-    // A datagram socket that is not connected has no state to speak of.
-    let state = state.filter(|&state| row.proto.is_tcp() || state == TcpState::Established);
-    object.optional_string("state", state.map(|state| state.name().as_bytes()));
+    object.optional_string("state", row.named_state().map(|state| state.name().as_bytes()));
     object.number("uid", row.uid);
     object.optional_string("user", labels.users.get(&row.uid).map(Vec::as_slice));
     object.number("inode", row.inode);

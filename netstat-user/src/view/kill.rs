@@ -60,6 +60,5 @@ pub fn json<'a>(
 }
 
 fn state(row: &SocketRow) -> Option<&'static str> {
-    let state = TcpState::from_kernel(row.state).filter(|&s| row.proto.is_tcp() || s == TcpState::Established);
-    state.map(TcpState::name)
+    row.named_state().map(TcpState::name)
 }

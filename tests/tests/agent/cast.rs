@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
+use netstat_tests::truth::scale;
 use netstat_user::model::Limits;
 use netstat_user::model::limits::Ports;
 use netstat_user::query::{Answer, Place, Request};
@@ -41,9 +42,19 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "answer" => answer(argument(1).parse().unwrap()),
         "datagrams" => datagrams(argument(1).parse().unwrap()),
         "unix" => unix(argument(1)),
+        "crowd" => crowd(argument(1).parse().unwrap(), argument(2).parse().unwrap()),
         _ => return actor::run(arguments),
     }
     ExitCode::SUCCESS
+}
+
+/// Binds so many datagram sockets to ports of their own, from the first on.
+fn crowd(first: u16, sockets: u16) {
+    scale::open_files();
+    let sockets: Vec<UdpSocket> =
+        (0..sockets).map(|number| UdpSocket::bind(("127.1.0.1", first + number)).unwrap()).collect();
+    say(&sockets.len());
+    listen_up();
 }
 
 /// The listener that was handed over as standard input.
@@ -185,14 +196,14 @@ fn look(path: &str, other: u32) {
     let is_mine = |pid: u32| {
         std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == crate::attack::STRANGER)
     };
-    let links = ask(path, &Request::Holders).into_iter().filter_map(|answer| match answer {
+    let links = ask(path, &Request::Holders { of: vec![] }).into_iter().filter_map(|answer| match answer {
         Answer::Links(links) => Some(links),
         _ => None,
     });
     let foreign_links = links.flatten().filter(|link| !is_mine(link.pid)).count();
     let rows = |netns: Option<u32>| {
         let wanted = Limits { netns: netns.map(|netns| vec![netns]), ..Limits::default() };
-        ask(path, &Request::Rows { wanted, recorded: true })
+        ask(path, &Request::Rows { wanted, recorded: true, only: None })
     };
     let spaces = rows(None).into_iter().filter_map(|answer| match answer {
         Answer::Namespace { netns, .. } => Some(netns),

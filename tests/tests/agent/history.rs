@@ -38,6 +38,12 @@ fn of_ones_own_namespace_oldest_first() -> Done {
         let theirs: Vec<_> = made.iter().copied().filter(|(netns, _)| *netns == place.netns).collect();
         assert_eq!((facts(&rows), rows.len()), (theirs.clone(), theirs.len()), "{rows:#?}");
         assert!(is_in_order(&rows), "{rows:#?}");
+        // Also a socket of UDP is in CLOSE once it has ended, and is found by that.
+        assert!(rows.iter().all(|row| row["state"] == "CLOSE"), "{rows:#?}");
+        for (expression, found) in [("state closed", true), ("state = CLOSE", true), ("state established", false)] {
+            let wanted = place.namespace.enter(|| ended(&agent, &["--where", expression]));
+            assert_eq!(facts(&wanted), if found { facts(&rows) } else { vec![] }, "{expression}");
+        }
     }
     let rows = ended(&agent, &["--all-netns"]);
     let seen: Vec<_> = facts(&rows).into_iter().map(|(_, cookie)| cookie).collect();

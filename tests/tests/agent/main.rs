@@ -13,10 +13,12 @@ mod churn;
 mod connections;
 mod corner_rows;
 mod datagrams;
+mod filters;
 mod glance;
 mod history;
 mod kernel;
 mod owners;
+mod pushed;
 mod same;
 mod siege;
 mod stage;
@@ -42,11 +44,13 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 10] = [
+    let modules: [&[Test]; 12] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
+        filters::TESTS,
         same::TESTS,
+        pushed::TESTS,
         siege::TESTS,
         upheavals::TESTS,
         corner_rows::TESTS,

@@ -47,7 +47,7 @@ fn hundreds_of_clients() -> Done {
             scope.spawn(move || match number % 3 {
                 0 => drop(agent.status()),
                 1 => drop(agent.table(netns)),
-                _ => drop(agent.ask(&Request::Holders)),
+                _ => drop(agent.ask(&Request::Holders { of: vec![] })),
             });
         }
         blink(&place, 500);

@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("whose::containers_in_tables", containers_in_tables),
     ("whose::containers_in_events", containers_in_events),
     ("whose::containers_that_are_gone", containers_that_are_gone),
+    ("whose::sockets_that_nobody_holds", sockets_that_nobody_holds),
     ("whose::peers_over_loopback", peers_over_loopback),
     ("whose::peers_in_another_namespace", peers_in_another_namespace),
     ("whose::peers_of_unix_sockets", peers_of_unix_sockets),
@@ -221,6 +222,65 @@ fn containers_that_are_gone() -> Done {
                 "cgroup": shape.path, "unit": shape.unit, "container": shape.container, "pod": shape.pod,
             });
             assert_eq!(rows, vec![wanted; sockets.len()], "{}", shape.path);
+        }
+        Done::Passed
+    });
+    inhabitant.end();
+    agent.stop();
+    done
+}
+
+/// What remains in TIME_WAIT is nobody's; the agent knows whose it was, in every condition and column, and without it they are all unknown.
+fn sockets_that_nobody_holds() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let netns = namespace.inode().unwrap();
+    let inhabitant = namespace.enter(|| Actor::start(actor::named("inhabitant", "keep", &[])));
+    let agent = Agent::start(&[]);
+    let socket = agent.socket.to_str().unwrap();
+    let shape = shapes().swap_remove(3);
+    let done = namespace.enter(|| {
+        let (nest, mut holder) = match inside(&shape, &["hold", "pair"]) {
+            Ok(made) => made,
+            Err(reason) => return Done::Skipped(reason),
+        };
+        let (sockets, pid): (Vec<Made>, _) = (holder.hear(), holder.pid());
+        agent.table(netns);
+        holder.end();
+        let rows = |how: &[&str], condition: &str| {
+            let expression = format!("state time-wait and {condition}");
+            let columns = ["--columns", "local,owners,pid,comm,cgroup,unit,container,pod"];
+            asked(&[&["-tan", "--where", &expression], how, &columns[..]].concat()).0
+        };
+        let remain = rows(&["--no-agent"], "owners = null");
+        assert!(!remain.is_empty(), "nothing remains in TIME_WAIT");
+        let (comm, [unit, container, pod]) = (&sockets[0].comm, [shape.unit.as_deref(), shape.container, shape.pod]);
+        let unknown = json!([[], null, null, null, null, null, null]);
+        let known = json!([
+            [{ "pid": pid, "program": comm, "comm": comm, "owner": "created" }],
+            pid, comm, nest.path(), unit, container, pod
+        ]);
+        let facts = |row: &Value| {
+            json!(["owners", "pid", "comm", "cgroup", "unit", "container", "pod"].map(|field| row[field].clone()))
+        };
+        let through = ["--agent", socket];
+        for (condition, finds) in [
+            (format!("pid = {pid}"), true),
+            (format!("owners.pid = {pid}"), true),
+            (format!("owners.comm = '{comm}'"), true),
+            (format!("comm = '{comm}'"), true),
+            (format!("cgroup {}", nest.path()), true),
+            (format!("unit = '{}'", unit.unwrap()), true),
+            (format!("container = {}", container.unwrap()), true),
+            (format!("pod = {}", pod.unwrap()), true),
+            ("owners != null".into(), true),
+            ("owners = null".into(), false),
+            ("container = null".into(), false),
+        ] {
+            let (asked, direct) = (rows(&through, &condition), rows(&["--no-agent"], &condition));
+            let (with, without) = if finds { (remain.len(), 0) } else { (0, remain.len()) };
+            assert_eq!((asked.len(), direct.len()), (with, without), "{condition}: {asked:#?} {direct:#?}");
+            assert!(asked.iter().all(|row| facts(row) == known), "{condition}: {asked:#?}");
+            assert!(direct.iter().all(|row| facts(row) == unknown), "{condition}: {direct:#?}");
         }
         Done::Passed
     });

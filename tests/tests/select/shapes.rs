@@ -54,7 +54,9 @@ fn fewer_lines() -> Done {
 
 fn columns() -> Done {
     let zoo = Zoo::get();
-    let whole = zoo.json(&["-tuap", "--sort", "inode,local.port,remote.port"]);
+    // The user has a name, and a number beside it, with -n as without.
+    let whole = zoo.json(&["-tuanp", "--sort", "inode,local.port,remote.port"]);
+    assert!(whole.iter().all(|row| row["user"] == "root" && row["uid"] == 0), "{whole:?}");
     let names = "state,local.port,remote,owners.pid,uid,local.addr,recv_q,user,netns";
     let got = zoo.json(&["-tua", "--sort", "inode,local.port,remote.port", "--columns", names]);
     let expected: Vec<Value> = whole

@@ -257,8 +257,8 @@ fn json_rows() -> Vec<(&'static str, Cow<'static, str>)> {
 
 const JSON_NOTE: &str = "One object per line. Values are never cut, formatted or translated; what is not known is null. \
     Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. Its \
-    program is from its command line, its comm the name that the kernel keeps, as in events. With -n the \
-    user is null. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
+    program is from its command line, its comm the name that the kernel keeps, as in events. The user has \
+    its name with -n, too: its number is uid. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
 
 /// The whole command, for help, manual and completions.
 pub fn command() -> Command {

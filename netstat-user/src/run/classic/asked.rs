@@ -75,6 +75,12 @@ impl<'a> AskedFor<'a> {
         shown || self.selected.needs().meets(Need::OWNERS)
     }
 
+    /// Whether the holders of sockets matter that are not of the tables an agent has: UNIX domain sockets, SCTP, the other ends.
+    pub fn lists_other_sockets(&self) -> bool {
+        let Tables { protocols, unix, .. } = self.tables;
+        protocols.sctp || unix != Want::No || self.selected.needs().meets(Need::PEERS)
+    }
+
     /// Whether their names as the kernel keeps them matter.
     pub fn wants_comms(&self) -> bool {
         self.shows_objects() || self.selected.needs().meets(Need::COMMS)

@@ -19,7 +19,7 @@ pub fn ipx(asked: &AskedFor<'_>, names: &mut Names, round: &mut Round) -> Writte
     };
     let rows: Vec<_> = reader::ipx(&table).collect();
     let (json, extended) = (asked.options.json, asked.options.extend > 0);
-    if (json || extended) && !asked.options.numeric.users {
+    if json || extended && !asked.options.numeric.users {
         let users = rows.iter().flatten().map(|row| row.uid).collect();
         names.look_up(WantedNames { users, ..WantedNames::default() });
     }

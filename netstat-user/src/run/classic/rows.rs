@@ -40,7 +40,12 @@ pub fn read(
 ) -> Written<(Vec<NamespaceTables>, Option<fds::Scan>)> {
     if let Some(question) = &plan.agent {
         match ask(asked, question, &plan.rows) {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                if asked.reads_all_netns() && !client::shows_all(question.path, PATIENCE) {
+                    round.say_of_namespaces(asked.options)?;
+                }
+                return Ok(answer);
+            }
             // Who answers in an agent's place is worth a word also where nobody asked for one.
             Err(error) if question.is_named || matches!(error, AskError::Stranger(_)) => {
                 let path = question.path.display();
@@ -70,7 +75,7 @@ pub fn everywhere(
     namespaces: Vec<Namespace>,
     wanted: &Limits,
 ) -> Vec<NamespaceTables> {
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false, None)?.read();
     match agent.path().map(ask) {
         Some(Ok(tables)) => tables,
         _ => source.of(namespaces, wanted),
@@ -160,20 +165,35 @@ fn ask(
     let wanted = Limits { netns: question.netns.map(|netns| vec![netns]), ..wanted.clone() };
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
-    // An agent that shares no more than users see themselves shows all holders to root only.
+    // An agent that shares no more than users see themselves shows all holders to root and its own user only.
     let shown = || match rustix::process::geteuid().is_root() {
         true => sees_every_process(),
-        false => client::shares_all(path, PATIENCE),
+        false => client::shows_all(path, PATIENCE),
     };
     let theirs = asked.wants_holders() && shown();
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded)?;
+    // Who is shown fewer processes by the agent than by the kernel asks it for no process's sockets.
+    let only = asked.selected.row_test(theirs);
+    let few = only.is_some() && !asked.lists_other_sockets();
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded, only)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = if theirs { client::Holders::ask(path, PATIENCE).ok() } else { None };
+    let holders = |of| if theirs { client::Holders::ask(path, PATIENCE, of).ok() } else { None };
+    // Both at the same time; but where few rows may be left, only their holders.
+    let all = if few { None } else { holders(Vec::new()) };
     let spaces = rows.read()?;
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    let links = holders.and_then(|holders| holders.read().ok());
+    let links = match few {
+        false => all.and_then(|holders| holders.read().ok()),
+        true => {
+            let tables = spaces.iter().flat_map(|space| &space.tables).filter_map(|(_, table)| table.as_ref().ok());
+            let inodes = tables.flat_map(|table| &table.rows).map(|row| row.inode).filter(|&inode| inode != 0);
+            match inodes.collect::<Vec<u64>>() {
+                none if none.is_empty() => theirs.then(Vec::new),
+                of => holders(of).and_then(|holders| holders.read().ok()),
+            }
+        }
+    };
     Ok((spaces, links.map(|links| fds::Scan::of(&asked.proc, links.into_iter()))))
 }
 

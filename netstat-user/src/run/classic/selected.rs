@@ -6,6 +6,7 @@ use crate::cli::classic::{AgentChoice, Options};
 use crate::cli::select::{Selection, WrongName};
 use crate::field::{Field, HasFields, Need};
 use crate::filter::{Predicate, Resolver};
+use crate::model::RowTest;
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
 use crate::stdio::screen;
@@ -109,6 +110,11 @@ impl Selected {
             (None, Some(predicate)) => predicate.limits().netns.into_iter().flatten().collect(),
             (None, None) => Vec::new(),
         }
+    }
+
+    /// What rows of the Internet tables may be left out by whoever reads them; `holders`: also by the processes that hold their sockets.
+    pub fn row_test(&self, holders: bool) -> Option<RowTest> {
+        self.predicate.as_ref()?.row_test(holders)
     }
 
     /// Whether rows are shown as the view has them: with its headings, and whole JSON objects.

@@ -122,7 +122,7 @@ pub fn json(out: &mut Vec<u8>, closed: &ClosedSocket, user: Option<&[u8]>, netns
     object.optional("send_q", None::<u8>);
     json_end(&mut object, "local", end(socket.local));
     json_end(&mut object, "remote", end(socket.remote));
-    object.optional_string("state", socket.proto.is_tcp().then_some(b"CLOSE".as_slice()));
+    object.string("state", TcpState::Close.name().as_bytes());
     object.optional("uid", socket.uid);
     object.optional_string("user", user);
     object.optional("inode", (socket.inode != 0).then_some(socket.inode));

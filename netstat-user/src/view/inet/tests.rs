@@ -155,6 +155,9 @@ fn what_ended_stands_in_netstats_columns_and_in_its_own() {
     super::row(&mut out, style, &beyond::row(&closed), Some(&holder), &Beyond { netns, ended, ..Beyond::default() });
     let living = SocketRow { send_q: 0, ..sample(Proto::Tcp, "127.0.0.1/80", "0.0.0.0/0", 10) };
     super::row(&mut out, style, &living, None, &Beyond { netns, ..Beyond::default() });
+    // Of a socket that has no states while it lives, too.
+    let datagram = SocketRow { proto: Proto::Udp, ..beyond::row(&closed) };
+    super::row(&mut out, style, &datagram, Some(&holder), &Beyond { netns, ended, ..Beyond::default() });
     let text = String::from_utf8(out).unwrap();
     let lines: Vec<_> = text.lines().skip(1).map(|line| &line[68..]).collect();
     assert_eq!(
@@ -165,6 +168,8 @@ fn what_ended_stands_in_netstats_columns_and_in_its_own() {
             "CLOSE       1000       0          7/curl               off (0.00/0/0)         blue\\n          refused        \
              1.50s     103us",
             "LISTEN      1000       42         -                    on (19.88/2/3)         blue\\n",
+            "CLOSE       1000       0          7/curl               off (0.00/0/0)         blue\\n          refused        \
+             1.50s     103us",
         ]
     );
 }

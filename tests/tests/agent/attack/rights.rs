@@ -14,6 +14,7 @@ use std::process::Command;
 
 pub const TESTS: &[Test] = &[
     ("attack::a_user_is_shown_what_is_theirs", a_user_is_shown_what_is_theirs),
+    ("attack::a_user_is_told_of_hidden_namespaces", a_user_is_told_of_hidden_namespaces),
     ("attack::the_history_of_others_stays", the_history_of_others_stays),
     ("attack::the_agent_is_named_where_it_could_answer", the_agent_is_named_where_it_could_answer),
     ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
@@ -107,6 +108,32 @@ fn a_user_is_shown_what_is_theirs() -> Done {
     assert_eq!(String::from_utf8_lossy(&with.stderr), "");
     assert_eq!(with.stdout, run(&["--no-agent"]).stdout);
     agent.stop();
+    place.leave();
+    Done::Passed
+}
+
+/// Whoever is not shown every namespace is told so, through the agent as without it.
+fn a_user_is_told_of_hidden_namespaces() -> Done {
+    let place = Place::new();
+    let told = |args: &[&str]| {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(STRANGER).gid(STRANGER).args(["-t", "-a", "-n", "--all-netns"]).args(args);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        let shown = String::from_utf8_lossy(&outcome.stdout).contains(&place.netns.to_string());
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert_eq!(outcome.end, End::Exit(0), "{args:?}: {said}");
+        (shown, said)
+    };
+    let listener = place.namespace.enter(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let (shown, direct) = told(&["--no-agent"]);
+    assert!(!shown && direct.starts_with("(Not all network namespaces could be found"), "{direct}");
+    let agent = open_to_all(&[]);
+    assert_eq!(told(&["--agent", agent.socket.to_str().unwrap()]), (false, direct));
+    agent.stop();
+    let agent = open_to_all(&["--share", "all"]);
+    assert_eq!(told(&["--agent", agent.socket.to_str().unwrap()]), (true, String::new()));
+    agent.stop();
+    drop(listener);
     place.leave();
     Done::Passed
 }

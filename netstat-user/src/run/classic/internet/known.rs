@@ -101,7 +101,8 @@ impl NeededNames {
     /// None yet, of those that what is asked shows or compares.
     fn of(asked: &AskedFor<'_>) -> Self {
         let (options, shows_view) = (asked.options, asked.selected.shows_view());
-        let shown = shows_view && !options.numeric.users && (options.extend > 0 || options.json);
+        // JSON has the number beside the name: -n takes nothing from it.
+        let shown = shows_view && (options.json || options.extend > 0 && !options.numeric.users);
         let text = shows_view && !options.json;
         Self {
             hosts: text && !options.numeric.hosts,

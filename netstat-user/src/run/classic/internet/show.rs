@@ -40,8 +40,8 @@ pub fn show(
         inet::heading(round.bytes(), &asked.lang, asked.listed(), columns);
     }
     // Names that only the expression or a column needs are not shown where numbers are asked for.
-    let unnamed =
-        (options.numeric.users && !labels.users.is_empty()).then(|| Labels { users: HashMap::new(), ..labels.clone() });
+    let unnamed = (options.numeric.users && !options.json && !labels.users.is_empty())
+        .then(|| Labels { users: HashMap::new(), ..labels.clone() });
     let shown = ShownWith {
         asked,
         known,

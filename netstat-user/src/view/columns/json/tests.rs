@@ -155,9 +155,13 @@ fn end(port: u16) -> Option<EventEnd> {
 
 #[test]
 fn closed_sockets() {
+    [Proto::Tcp, Proto::Udp6].into_iter().for_each(closed_sockets_of);
+}
+
+fn closed_sockets_of(proto: Proto) {
     with_context(42, |context| {
         let socket = LiveSocket {
-            proto: Proto::Tcp,
+            proto,
             state: TcpState::TimeWait,
             local: end(80),
             remote: end(90),
@@ -182,6 +186,7 @@ fn closed_sockets() {
         let mut table = Vec::new();
         Shape::new(&fields).row(&mut table, &ClosedFields { closed: &closed, context });
         assert_eq!(parsed(&table), parsed(&out));
+        assert_eq!(parsed(&out)["state"], "CLOSE");
     });
 }
 
