@@ -8,12 +8,13 @@ mod unix;
 pub use loaded::FallBack;
 pub use unix::UnixTable;
 
+use crate::diag::bytecode::Narrowed;
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, DumpRequest, Protocol};
 use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
-use crate::model::{Check, Level, Limits, NamespaceTables, Proto, ProtoTable, SocketRow, SocketTable};
+use crate::model::{Check, Level, Limits, NamespaceTables, Proto, ProtoTable, RowTest, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
 use crate::sys::descriptors_left;
@@ -47,6 +48,15 @@ impl RowNeeds {
     }
 }
 
+/// Which rows of tables are read.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsAsked<'a> {
+    /// Those that are wanted.
+    pub wanted: &'a Limits,
+    /// What does not pass it may be left out, where that spares reading it.
+    pub only: Option<&'a RowTest>,
+}
+
 /// What is kept from one look at the kernel to the next.
 pub struct KernelSource {
     /// Where /proc is mounted.
@@ -74,15 +84,15 @@ impl KernelSource {
     }
 
     /// The tables of the caller's own namespace, in the order asked for.
-    pub fn own(&self, wanted: &Limits) -> Vec<ProtoTable> {
-        self.tables(&self.root, wanted)
+    pub fn own(&self, rows: RowsAsked<'_>) -> Vec<ProtoTable> {
+        self.tables(&self.root, rows)
     }
 
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
-    pub fn of(&self, namespaces: Vec<Namespace>, wanted: &Limits) -> Vec<NamespaceTables> {
+    pub fn of(&self, namespaces: Vec<Namespace>, rows: RowsAsked<'_>) -> Vec<NamespaceTables> {
         let look = |namespace: Namespace| {
             let names = Path::new(netns::NAMES);
-            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, wanted));
+            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, rows));
             let mut inside = look(&namespace);
             let missing = |table: &ProtoTable| table.1.as_ref().is_err_and(is_missing);
             if inside.as_ref().is_ok_and(|tables| tables.iter().any(missing)) && namespace.is_gone(&self.root, names) {
@@ -100,7 +110,7 @@ impl KernelSource {
                     let failed = |&proto: &Proto| {
                         (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
                     };
-                    wanted.tables().iter().map(failed).collect()
+                    rows.wanted.tables().iter().map(failed).collect()
                 }
                 Err(_) => return None,
             };
@@ -206,11 +216,12 @@ impl KernelSource {
     }
 
     /// The tables of the namespace whose `net/` is below `root`.
-    fn tables(&self, root: &Path, wanted: &Limits) -> Vec<ProtoTable> {
+    fn tables(&self, root: &Path, rows: RowsAsked<'_>) -> Vec<ProtoTable> {
+        let wanted = rows.wanted;
         let mut walked = Vec::new();
         let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
         if tcp.any() || udp.any() {
-            let inside = || self.walk(&[tcp, udp], wanted, root);
+            let inside = || self.walk(&[tcp, udp], rows, root);
             walked = netns::inside(&self.root, root, inside).unwrap_or_default();
         }
         let left = wanted.tables().iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
@@ -222,13 +233,14 @@ impl KernelSource {
     }
 
     /// The tables that there are other ways to than /proc, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
-    fn walk(&self, halves: &[Halves], wanted: &Limits, root: &Path) -> Vec<ProtoTable> {
-        let mut tables = Vec::new();
+    fn walk(&self, halves: &[Halves], asked: RowsAsked<'_>, root: &Path) -> Vec<ProtoTable> {
+        let (wanted, mut tables) = (asked.wanted, Vec::new());
         for halves in halves.iter().filter(|halves| halves.any()) {
+            let narrowed = asked.only.map_or(Narrowed::NOTHING, |only| Narrowed::of(only, halves.protocol));
             let lasting = self.needs.lasting.then(|| self.load()).flatten();
             let rows = match lasting {
                 Some(iterators) => self.iterate(&iterators, halves, wanted),
-                None if self.is_for_diag(halves, wanted, root) => self.ask(halves, wanted, root),
+                None if self.is_for_diag(halves, wanted, &narrowed, root) => self.ask(halves, wanted, narrowed, root),
                 None => None,
             };
             let rows = match rows {
@@ -248,12 +260,12 @@ impl KernelSource {
     }
 
     /// Whether `sock_diag` is there and better than iterators for this protocol.
-    fn is_for_diag(&self, halves: &Halves, wanted: &Limits, root: &Path) -> bool {
+    fn is_for_diag(&self, halves: &Halves, wanted: &Limits, narrowed: &Narrowed, root: &Path) -> bool {
         if !self.has_diag(halves.protocol) {
             return false;
         }
-        // Listeners are a walk of their own there, and a short one.
-        if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) {
+        // Listeners are a walk of their own there, and a short one; and of what the kernel leaves out nothing is to be read.
+        if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) || *narrowed != Narrowed::NOTHING {
             return true;
         }
         let loaded = match self.iterators.known() {
@@ -287,7 +299,7 @@ impl KernelSource {
     }
 
     /// The rows from `sock_diag`.
-    fn ask(&self, halves: &Halves, wanted: &Limits, root: &Path) -> Option<Halved> {
+    fn ask(&self, halves: &Halves, wanted: &Limits, narrowed: Narrowed, root: &Path) -> Option<Halved> {
         if !self.has_diag(halves.protocol) {
             return None;
         }
@@ -298,6 +310,7 @@ impl KernelSource {
             v6,
             peer: wanted.peer,
             info: self.needs.timers,
+            narrowed,
             netns,
             ..DumpRequest::all(halves.protocol)
         };
@@ -430,7 +443,7 @@ mod tests {
         let own = netns::own(Path::new("/proc")).unwrap();
         let namespaces = [child.id(), std::process::id()];
         let namespaces = namespaces.map(|pid| Namespace { inode: own, name: None, pid: Some(pid) });
-        let spaces = source.of(namespaces.to_vec(), &wanted);
+        let spaces = source.of(namespaces.to_vec(), RowsAsked { wanted: &wanted, only: None });
         let [only] = &spaces[..] else { panic!("{spaces:?}") };
         assert!(only.netns == Some(own) && only.tables.len() == 2 && only.tables[0].1.is_ok());
     }

@@ -59,15 +59,16 @@ impl DiagFamily {
     }
 }
 
-/// What a request is followed by for sockets alone whose local port the kernel chose, or will: a program of one instruction for its filter of
-/// sockets (`inet_diag_bc_sk`) in the attribute `INET_DIAG_REQ_BYTECODE`. `INET_DIAG_BC_AUTO` goes on to the end, which is a yes, or beyond
-/// it, a no.
-pub fn port_of_the_kernel() -> Vec<u8> {
+/// What a request is followed by for sockets alone that a program lets through (`inet_diag_bc_sk`), in the attribute `INET_DIAG_REQ_BYTECODE`;
+/// nothing for the empty program.
+pub fn filtered(program: &[u8]) -> Vec<u8> {
     const REQ_BYTECODE: u16 = 1;
-    const BC_AUTO: u8 = 6;
-    let mut bytes: Vec<u8> = [8, REQ_BYTECODE].into_iter().flat_map(u16::to_ne_bytes).collect();
-    bytes.extend([BC_AUTO, 4]);
-    bytes.extend(8_u16.to_ne_bytes());
+    if program.is_empty() {
+        return Vec::new();
+    }
+    // Programs are short: see `super::bytecode`.
+    let mut bytes: Vec<u8> = [4 + program.len() as u16, REQ_BYTECODE].into_iter().flat_map(u16::to_ne_bytes).collect();
+    bytes.extend(program);
     bytes
 }
 

@@ -1,5 +1,6 @@
 //! Dumps of Internet sockets as the rows that /proc has: the same sockets in the same order, for the kernel walks the same tables.
 
+use super::bytecode::Narrowed;
 use super::channel::{Channel, DiagError};
 use super::inet::{self, DiagFamily, EVERY_STATE, LISTENING, Reply, extension};
 use super::info;
@@ -54,7 +55,7 @@ impl Protocol {
 }
 
 /// What to ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DumpRequest {
     /// The protocol.
     pub protocol: Protocol,
@@ -66,8 +67,8 @@ pub struct DumpRequest {
     pub peer: Option<bool>,
     /// Also `tcp_info` and the name of the congestion algorithm. Without it a timer has only one of its two counts: the other is 0.
     pub info: bool,
-    /// Only sockets whose local port no process chose.
-    pub unbound: bool,
+    /// What the kernel leaves out.
+    pub narrowed: Narrowed,
     /// Inode number of the channel's network namespace, for the rows.
     pub netns: Option<u32>,
 }
@@ -75,7 +76,7 @@ pub struct DumpRequest {
 impl DumpRequest {
     /// All that a protocol has, of both families, without further facts.
     pub const fn all(protocol: Protocol) -> Self {
-        Self { protocol, v4: true, v6: true, peer: None, info: false, unbound: false, netns: None }
+        Self { protocol, v4: true, v6: true, peer: None, info: false, narrowed: Narrowed::NOTHING, netns: None }
     }
 }
 
@@ -134,7 +135,11 @@ pub fn dump(
             take(&row(reply, asked, tick_ns));
         }
     };
-    let filter = if asked.unbound { inet::port_of_the_kernel() } else { Vec::new() };
+    let states = states & asked.narrowed.states;
+    if states == 0 {
+        return Ok(0);
+    }
+    let filter = inet::filtered(&asked.narrowed.program);
     if tcp && asked.v4 && asked.v6 {
         let request = [inet::of_both_families(states, extensions), filter].concat();
         return channel.dump(inet::TCP_OF_BOTH_FAMILIES, &request, take);

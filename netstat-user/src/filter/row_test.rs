@@ -4,6 +4,7 @@ use super::predicate::{Operand, Test, compare};
 use super::{Op, Predicate, Side};
 use crate::field::{Field, Value};
 use crate::model::{Network, Proto, RowNumber, RowTest, TcpState};
+use std::net::Ipv4Addr;
 
 /// Most ranges of a set of ports. A set of more, by a regular expression, is not worth its length.
 const RANGES: usize = 64;
@@ -112,7 +113,7 @@ fn compared(
             let states = named.fold(0, |states, state| states | 1 << state as u16);
             return Some(RowTest::NamedStates { states, unnamed: passes(&Value::Null) });
         }
-        Field::LocalAddr | Field::RemoteAddr => {
+        Field::LocalAddr | Field::RemoteAddr | Field::RemoteIp => {
             let net = match operand {
                 Operand::Addr(addr) => Network::of(*addr),
                 Operand::Net(net) => *net,
@@ -121,7 +122,13 @@ fn compared(
                 Operand::Null => return Some(RowTest::All(Vec::new())),
                 _ => return None,
             };
-            let is = RowTest::Addr { local: field == Field::LocalAddr, net, mapped: false };
+            let mapped = field == Field::RemoteIp;
+            let mut is = RowTest::Addr { local: field == Field::LocalAddr, net, mapped };
+            if mapped && net.addr.is_ipv6() {
+                // IPv4 in IPv6's clothes is no address of IPv6 there.
+                let v4 = Network { addr: Ipv4Addr::UNSPECIFIED.into(), len: 0 };
+                is = RowTest::All(vec![is, RowTest::Not(Box::new(RowTest::Addr { local: false, net: v4, mapped }))]);
+            }
             return match op {
                 Op::Eq => Some(is),
                 Op::Ne => Some(RowTest::Not(Box::new(is))),

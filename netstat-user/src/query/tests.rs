@@ -122,10 +122,11 @@ fn row_test() -> RowTest {
 /// However deep a request nests, it is refused, and not walked.
 #[test]
 fn conditions_nest_so_deep_and_no_deeper() {
+    let wanted = Limits { protos: Some(Proto::ALL.to_vec()), ..Limits::default() };
     let decoded = |depth: usize| {
         let nested = (0..depth).fold(RowTest::All(vec![]), |inner, _| RowTest::Not(Box::new(inner)));
         let mut out = BytesMut::new();
-        let request = Request::Rows { wanted: Limits::default(), recorded: false, only: Some(nested) };
+        let request = Request::Rows { wanted: wanted.clone(), recorded: false, only: Some(nested) };
         request.encode(&mut out);
         Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
     };

@@ -9,7 +9,7 @@ use crate::proc::tenure::Tenures;
 use crate::proc::{access, fds, netns};
 use crate::query::Link;
 use crate::run::clock::monotonic_ns;
-use crate::source::{KernelSource as Kernel, RowNeeds};
+use crate::source::{KernelSource as Kernel, RowNeeds, RowsAsked};
 use crate::stdio::complain;
 use crate::table::Listing;
 use std::collections::HashMap;
@@ -110,7 +110,7 @@ impl Lists for Machine {
         let spaces = listing.spaces.insert(Default::default());
         let namespaces = self.namespaces();
         self.note(&namespaces);
-        for space in self.kernel.of(namespaces, &wanted) {
+        for space in self.kernel.of(namespaces, RowsAsked { wanted: &wanted, only: None }) {
             let whole =
                 |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
             spaces.extend(space.netns.filter(|_| space.tables.iter().all(whole)));
@@ -158,7 +158,7 @@ impl Lists for Machine {
                 all
             }
         };
-        let tables = self.kernel.of(namespaces, wanted);
+        let tables = self.kernel.of(namespaces, RowsAsked { wanted, only: None });
         (!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables)
     }
 

@@ -13,7 +13,7 @@ use crate::proc::{fds, netns};
 use crate::query::{Crowd, Past};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
-use crate::source::KernelSource;
+use crate::source::{KernelSource, RowsAsked};
 use crate::stdio::Written;
 use crate::view::text::span;
 use std::path::Path;
@@ -58,11 +58,13 @@ pub fn read(
         source.expect(&plan.rows);
         source.holders()
     });
+    let only = asked.selected.row_test(false);
+    let rows = RowsAsked { wanted: &plan.rows, only: only.as_ref() };
     let tables = if asked.reads_all_netns() {
         let namespaces = spaces(asked, round)?.into_iter().filter_map(|space| space.namespace).collect();
-        source.of(namespaces, &plan.rows)
+        source.of(namespaces, rows)
     } else {
-        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(&plan.rows) }]
+        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(rows) }]
     };
     Ok((tables, scan))
 }
@@ -78,7 +80,7 @@ pub fn everywhere(
     let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false, None)?.read();
     match agent.path().map(ask) {
         Some(Ok(tables)) => tables,
-        _ => source.of(namespaces, wanted),
+        _ => source.of(namespaces, RowsAsked { wanted, only: None }),
     }
 }
 

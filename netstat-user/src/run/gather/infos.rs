@@ -1,6 +1,7 @@
 //! Gathers what `sock_diag` alone knows of Internet sockets: `tcp_info`, the device a socket is bound to, its mark. One dump for each protocol and
 //! namespace, however many rows there are; each is found again by its cookie, or by its ends and inode where the row has none.
 
+use crate::diag::bytecode::Narrowed;
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, DumpRequest, Protocol};
 use crate::diag::{Channel, DiagError};
@@ -156,7 +157,7 @@ fn dump(
             })?;
             if need.meets(Need::BINDING) {
                 let mut cookies = HashSet::new();
-                let asked = DumpRequest { info: false, unbound: true, ..asked };
+                let asked = DumpRequest { info: false, narrowed: Narrowed::unbound(), ..asked.clone() };
                 tables::dump(&mut channel, &asked, |row| cookies.extend(row.socket.cookie))?;
                 for found in &mut all[from..] {
                     found.facts.unbound = found.socket.cookie.map(|cookie| cookies.contains(&cookie));
