@@ -113,15 +113,16 @@ fn compared(
             return Some(RowTest::NamedStates { states, unnamed: passes(&Value::Null) });
         }
         Field::LocalAddr | Field::RemoteAddr => {
+            let local = field == Field::LocalAddr;
+            let known = || RowTest::Any([false, true].map(|v6| RowTest::Family { local, v6 }).to_vec());
             let net = match operand {
                 Operand::Addr(addr) => Network::of(*addr),
                 Operand::Net(net) => *net,
-                // Every row has both.
-                Operand::Null if op == Op::Eq => return Some(never()),
-                Operand::Null => return Some(RowTest::All(Vec::new())),
+                Operand::Null if op == Op::Eq => return Some(RowTest::Not(Box::new(known()))),
+                Operand::Null => return Some(known()),
                 _ => return None,
             };
-            let is = RowTest::Addr { local: field == Field::LocalAddr, net, mapped: false };
+            let is = RowTest::Addr { local, net, mapped: false };
             return match op {
                 Op::Eq => Some(is),
                 Op::Ne => Some(RowTest::Not(Box::new(is))),

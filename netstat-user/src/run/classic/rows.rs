@@ -104,9 +104,9 @@ pub fn recent(session: &mut Session<'_>, within: Duration) -> Written<Option<Vec
     };
     // An empty table would not be true of a namespace that the agent does not show.
     let named = session.selected.named_netns();
-    let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns)).map(drop));
+    let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns), None).map(drop));
     let asked = shown.and_then(|()| netns.map_err(AskError::from));
-    let asked = asked.and_then(|netns| client::closed(path, within, netns));
+    let asked = asked.and_then(|netns| client::closed(path, within, netns, session.selected.row_test(true)));
     let mut notes = Vec::new();
     let closed = match asked {
         Ok(history) => {
