@@ -5,7 +5,7 @@ use super::house::{Counter, House};
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
-use crate::model::{Limits, NamespaceTables, Owner, RowTest, SocketRow};
+use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
 use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use bytes::{Bytes, BytesMut};
 use std::collections::HashSet;
@@ -156,8 +156,8 @@ impl<L: Lists> Client<L> {
         match request {
             Request::Holders { of } => self.holders(of, sight).await,
             Request::Rows { wanted, recorded, only } => self.rows(RowsWish { wanted, recorded, only }, sight).await,
-            Request::Table { live, recent_ns, netns, age_ns } => {
-                self.table(TableWish { live, age_ns, recent_ns, netns }, sight).await
+            Request::Table { live, recent_ns, netns, age_ns, only } => {
+                self.table(TableWish { live, age_ns, recent_ns, netns }, only, sight).await
             }
             Request::Status => {
                 let status = self.status().await?;
@@ -205,7 +205,7 @@ impl<L: Lists> Client<L> {
             let Some(mut spaces) = lists.tables(&wanted, &spaces) else { return Ok(None) };
             if let Some(only) = &only {
                 // Whose they are is looked at below.
-                retain(&mut spaces, |row, netns, _| only.passes(row, netns, &|_| true));
+                retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| true }));
             }
             if recorded {
                 let (answer, named) = oneshot::channel();
@@ -221,7 +221,7 @@ impl<L: Lists> Client<L> {
                 retain(&mut spaces, |row, netns, owner| {
                     let is_theirs =
                         |&pid: &u32| held.contains(&(row.inode, pid)) || owner.is_some_and(|owner| owner.pid == pid);
-                    only.passes(row, netns, &|pids| pids.iter().any(is_theirs))
+                    only.passes(&ListedRow { row, netns, held: &|pids| pids.iter().any(is_theirs) })
                 });
             }
             Ok(Some(frames(&spaces)))
@@ -232,15 +232,19 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    async fn table(&mut self, wish: TableWish, sight: Sight) -> io::Result<()> {
+    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         let (answer, snapshot) = oneshot::channel();
         self.ask(Ask::Table { wish, sight, hurry: self.is_staff, answer }).await?;
         let Snapshot { live, closed, past, crowd } = snapshot.await.map_err(io::Error::other)?;
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
         let mut out = BytesMut::with_capacity(CHUNK);
+        let wanted = |answer: &Answer| match (answer, &only) {
+            (Answer::Closed(closed), Some(only)) => only.passes(closed),
+            _ => true,
+        };
         while answers.peek().is_some() {
-            answers.by_ref().take(TURN).for_each(|answer| answer.encode(&mut out));
+            answers.by_ref().take(TURN).filter(wanted).for_each(|answer| answer.encode(&mut out));
             self.send(&out).await?;
             out.clear();
             tokio::task::yield_now().await;

@@ -187,7 +187,7 @@ impl Asking {
     }
 }
 
-const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 0 };
+const TABLE: Request = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 0, only: None };
 
 #[test]
 fn queries_are_answered() {
@@ -333,7 +333,7 @@ fn a_reader_that_wants_no_more_gets_what_was_recorded() {
 #[test]
 fn a_table_is_compared_anew_only_where_it_is_too_old() {
     with_agent(4, async |path, fake, _| {
-        let may_be_old = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 1 };
+        let may_be_old = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 1, only: None };
         Asking::new(&path, &TABLE).await.all().await;
         let listed = fake.listed.load(Ordering::SeqCst);
         for _ in 0..3 {
@@ -400,7 +400,7 @@ fn ages_do_not_follow_the_wall_clock() {
     with_agent(4, async |path, fake, _| {
         let totals = crate::model::Totals::unknown(crate::model::CloseReason::Closed);
         fake.recorded.lock().unwrap().push(SocketEvent { kind: EventKind::Close(totals), ..event(5) });
-        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None, age_ns: 0 };
+        let recent = Request::Table { live: false, recent_ns: u64::MAX, netns: None, age_ns: 0, only: None };
         for back in [0, 400] {
             fake.back.store(back, Ordering::SeqCst);
             let answers = Asking::new(&path, &recent).await.all().await;

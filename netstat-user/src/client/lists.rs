@@ -1,7 +1,7 @@
 //! What the agent answers in one piece: sockets that ended, sockets that live, cgroups, its health.
 
 use super::{AskError, Asking};
-use crate::model::{ClosedSocket, LiveSocket};
+use crate::model::{ClosedSocket, LiveSocket, RowTest};
 use crate::query::{Answer, CGROUPS, CoverageRows, Crowd, Health, Past, Request, Status};
 use std::path::Path;
 use std::time::Duration;
@@ -19,14 +19,20 @@ pub struct History {
     pub here: bool,
 }
 
-/// The sockets that ended within this time, in one network namespace or in all.
+/// The sockets that ended within this time, in one network namespace or in all. What `only` does not let through may be left out.
 ///
 /// # Errors
 /// The agent does not answer as it should.
-pub fn closed(path: &Path, within: Duration, netns: Option<u32>) -> Result<History, AskError> {
+pub fn closed(path: &Path, within: Duration, netns: Option<u32>, only: Option<RowTest>) -> Result<History, AskError> {
     // None at all may be wanted, and then is the time since which they are known.
     let recent_ns = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX).max(1);
-    let answers = Asking::new(path, &Request::Table { live: false, recent_ns, netns, age_ns: 0 })?;
+    let limited = only.is_some();
+    let request = Request::Table { live: false, recent_ns, netns, age_ns: 0, only }.fitting();
+    let answers = Asking::new(path, &request)?;
+    if limited && !answers.is_here() {
+        // Processes and users that have other numbers here are unknown, and the conditions are to be asked of that.
+        return closed(path, within, netns, None);
+    }
     let mut history = History { closed: Vec::new(), past: Past::default(), crowd: None, here: answers.is_here() };
     answers.each(|answer| match answer {
         Answer::Closed(socket) => {
@@ -50,12 +56,14 @@ pub fn closed(path: &Path, within: Duration, netns: Option<u32>) -> Result<Histo
 /// The agent does not answer as it should.
 pub fn live(path: &Path, netns: Option<u32>, age: Duration, mut take: impl FnMut(LiveSocket)) -> Result<(), AskError> {
     let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
-    Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns, age_ns })?.each(|answer| match answer {
-        Answer::Live(socket) => {
-            take(socket);
-            Ok(())
+    Asking::new(path, &Request::Table { live: true, recent_ns: 0, netns, age_ns, only: None })?.each(|answer| {
+        match answer {
+            Answer::Live(socket) => {
+                take(socket);
+                Ok(())
+            }
+            _ => Err(AskError::OffTopic),
         }
-        _ => Err(AskError::OffTopic),
     })
 }
 

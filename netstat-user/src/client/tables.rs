@@ -27,12 +27,7 @@ impl AgentTables {
         recorded: bool,
         only: Option<RowTest>,
     ) -> Result<Self, AskError> {
-        let mut request = Request::Rows { wanted: wanted.clone(), recorded, only };
-        if !request.fits()
-            && let Request::Rows { only, .. } = &mut request
-        {
-            *only = None;
-        }
+        let request = Request::Rows { wanted: wanted.clone(), recorded, only }.fitting();
         Ok(Self { asking: Asking::within(patience, path, &request)?, wanted })
     }
 
@@ -63,11 +58,7 @@ impl Holders {
     /// # Errors
     /// It does not, or its process numbers are not ours.
     pub fn ask(path: &Path, patience: Duration, of: Vec<u64>) -> Result<Self, AskError> {
-        let mut request = Request::Holders { of };
-        if !request.fits() {
-            request = Request::Holders { of: Vec::new() };
-        }
-        let asking = Asking::within(patience, path, &request)?;
+        let asking = Asking::within(patience, path, &Request::Holders { of }.fitting())?;
         if asking.is_here() { Ok(Self(asking)) } else { Err(AskError::Elsewhere) }
     }
 

@@ -4,7 +4,7 @@ use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
 use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
-use crate::model::Network;
+use crate::model::{Network, all};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -131,19 +131,6 @@ impl Predicate {
     pub fn decide(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
         all(self.readings.iter().map(|&reading| self.test.ask(row, gathered, reading)))
     }
-}
-
-/// Whether all hold, if that can be decided.
-fn all(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    let mut all = Some(true);
-    for answer in answers {
-        match answer {
-            Some(false) => return Some(false),
-            None => all = None,
-            Some(true) => {}
-        }
-    }
-    all
 }
 
 struct Compiler<'a, R> {

@@ -114,16 +114,17 @@ fn compared(
             return Some(RowTest::NamedStates { states, unnamed: passes(&Value::Null) });
         }
         Field::LocalAddr | Field::RemoteAddr | Field::RemoteIp => {
+            let local = field == Field::LocalAddr;
+            let known = || RowTest::Any([false, true].map(|v6| RowTest::Family { local, v6 }).to_vec());
             let net = match operand {
                 Operand::Addr(addr) => Network::of(*addr),
                 Operand::Net(net) => *net,
-                // Every row has both.
-                Operand::Null if op == Op::Eq => return Some(never()),
-                Operand::Null => return Some(RowTest::All(Vec::new())),
+                Operand::Null if op == Op::Eq => return Some(RowTest::Not(Box::new(known()))),
+                Operand::Null => return Some(known()),
                 _ => return None,
             };
             let mapped = field == Field::RemoteIp;
-            let mut is = RowTest::Addr { local: field == Field::LocalAddr, net, mapped };
+            let mut is = RowTest::Addr { local, net, mapped };
             if mapped && net.addr.is_ipv6() {
                 // IPv4 in IPv6's clothes is no address of IPv6 there.
                 let v4 = Network { addr: Ipv4Addr::UNSPECIFIED.into(), len: 0 };

@@ -1,7 +1,10 @@
 //! Conditions of rows, as far as the rows themselves and the processes that hold their sockets decide them: an agent leaves out what is not wanted
 //! before it sends anything.
+//!
+//! What is not known of a row decides nothing there: it is left to whoever asks, who checks the whole expression once more.
 
-use super::{Network, Proto, SocketRow, TcpState};
+use super::{ClosedSocket, EventEnd, Network, Proto, SocketRow, TcpState};
+use std::net::IpAddr;
 
 /// A condition of a row of the Internet tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,44 +87,136 @@ impl RowNumber {
         Self::TimerRetransmits,
         Self::TimerProbes,
     ];
+}
 
-    /// What it is in a row of a table of this namespace; `None` where that is not known.
-    fn of(self, row: &SocketRow, netns: Option<u32>) -> Option<u64> {
-        match self {
-            Self::LocalPort => Some(row.local.port.into()),
-            Self::RemotePort => Some(row.remote.port.into()),
-            Self::RecvQ => Some(row.recv_q),
-            Self::SendQ => Some(row.send_q),
-            Self::Uid => Some(row.uid.into()),
-            Self::Inode => Some(row.inode),
-            Self::Cookie => row.cookie,
-            Self::Netns => row.netns.or(netns).map(u64::from),
-            Self::TimerExpires => Some(row.timer.expires),
-            Self::TimerRetransmits => Some(row.timer.retransmits),
-            Self::TimerProbes => Some(row.timer.probes),
+/// What is known of a row or of a socket that ended, for conditions.
+pub trait RowFacts {
+    /// Protocol and family.
+    fn proto(&self) -> Proto;
+    /// The state, which every socket has; `None` for one that has no name.
+    fn state(&self) -> Option<TcpState>;
+    /// The state by the name that JSON has.
+    fn named_state(&self) -> Option<TcpState>;
+    /// The address of the socket's own end or of the other; `None` where it is not known.
+    fn addr(&self, local: bool) -> Option<IpAddr>;
+    /// A number; `None` where it is not known.
+    fn number(&self, number: RowNumber) -> Option<u64>;
+    /// Whether one of these processes holds the socket, or is its owner by record.
+    fn is_held_by(&self, pids: &[u32]) -> bool;
+}
+
+/// A row of a table, and what is known beside it.
+pub struct ListedRow<'a> {
+    /// The row.
+    pub row: &'a SocketRow,
+    /// The namespace of the table.
+    pub netns: Option<u32>,
+    /// Whether one of these processes holds the socket.
+    pub held: &'a dyn Fn(&[u32]) -> bool,
+}
+
+impl RowFacts for ListedRow<'_> {
+    fn proto(&self) -> Proto {
+        self.row.proto
+    }
+
+    fn state(&self) -> Option<TcpState> {
+        TcpState::from_kernel(self.row.state)
+    }
+
+    fn named_state(&self) -> Option<TcpState> {
+        self.row.named_state()
+    }
+
+    fn addr(&self, local: bool) -> Option<IpAddr> {
+        Some(if local { self.row.local.addr } else { self.row.remote.addr })
+    }
+
+    fn number(&self, number: RowNumber) -> Option<u64> {
+        let row = self.row;
+        match number {
+            RowNumber::LocalPort => Some(row.local.port.into()),
+            RowNumber::RemotePort => Some(row.remote.port.into()),
+            RowNumber::RecvQ => Some(row.recv_q),
+            RowNumber::SendQ => Some(row.send_q),
+            RowNumber::Uid => Some(row.uid.into()),
+            RowNumber::Inode => Some(row.inode),
+            RowNumber::Cookie => row.cookie,
+            RowNumber::Netns => row.netns.or(self.netns).map(u64::from),
+            RowNumber::TimerExpires => Some(row.timer.expires),
+            RowNumber::TimerRetransmits => Some(row.timer.retransmits),
+            RowNumber::TimerProbes => Some(row.timer.probes),
         }
+    }
+
+    fn is_held_by(&self, pids: &[u32]) -> bool {
+        (self.held)(pids)
+    }
+}
+
+impl RowFacts for ClosedSocket {
+    fn proto(&self) -> Proto {
+        self.socket.proto
+    }
+
+    fn state(&self) -> Option<TcpState> {
+        Some(TcpState::Close)
+    }
+
+    fn named_state(&self) -> Option<TcpState> {
+        Some(TcpState::Close)
+    }
+
+    fn addr(&self, local: bool) -> Option<IpAddr> {
+        let end = if local { self.socket.local } else { self.socket.remote };
+        end.map(|end| end.addr)
+    }
+
+    fn number(&self, number: RowNumber) -> Option<u64> {
+        let port = |end: Option<EventEnd>| end.and_then(|end| end.port).map(u64::from);
+        match number {
+            RowNumber::LocalPort => port(self.socket.local),
+            RowNumber::RemotePort => port(self.socket.remote),
+            RowNumber::Uid => self.socket.uid.map(u64::from),
+            RowNumber::Inode => Some(self.socket.inode).filter(|&inode| inode != 0),
+            RowNumber::Cookie => self.socket.cookie,
+            RowNumber::Netns => self.socket.netns.map(u64::from),
+            RowNumber::RecvQ
+            | RowNumber::SendQ
+            | RowNumber::TimerExpires
+            | RowNumber::TimerRetransmits
+            | RowNumber::TimerProbes => None,
+        }
+    }
+
+    fn is_held_by(&self, pids: &[u32]) -> bool {
+        self.socket.owner.is_some_and(|owner| pids.contains(&owner.pid))
     }
 }
 
 impl RowTest {
-    /// Whether it holds of a row of a table of the namespace `netns`; `held` says whether one of these processes holds the socket.
-    pub fn passes(&self, row: &SocketRow, netns: Option<u32>, held: &dyn Fn(&[u32]) -> bool) -> bool {
-        let end = |local: bool| if local { row.local.addr } else { row.remote.addr };
+    /// Whether it may hold: what is not known decides nothing.
+    pub fn passes(&self, facts: &dyn RowFacts) -> bool {
+        self.decide(facts) != Some(false)
+    }
+
+    fn decide(&self, facts: &dyn RowFacts) -> Option<bool> {
         let among = |states: u16, state: TcpState| states & 1 << state as u16 != 0;
         match self {
-            Self::All(list) => list.iter().all(|test| test.passes(row, netns, held)),
-            Self::Any(list) => list.iter().any(|test| test.passes(row, netns, held)),
-            Self::Not(inner) => !inner.passes(row, netns, held),
-            Self::Protos(protos) => protos.contains(&row.proto),
-            Self::States(states) => TcpState::from_kernel(row.state).is_some_and(|state| among(*states, state)),
-            Self::NamedStates { states, unnamed } => row.named_state().map_or(*unnamed, |state| among(*states, state)),
-            Self::Family { local, v6 } => end(*local).is_ipv6() == *v6,
-            Self::Addr { local, net, mapped: true } => net.has_mapped(end(*local)),
-            Self::Addr { local, net, mapped: false } => net.has(end(*local)),
-            Self::Number { number, first, last } => {
-                number.of(row, netns).is_some_and(|number| (first..=last).contains(&&number))
+            Self::All(list) => all(list.iter().map(|test| test.decide(facts))),
+            // De Morgan: not one holds where all do not.
+            Self::Any(list) => all(list.iter().map(|test| test.decide(facts).map(|holds| !holds))).map(|none| !none),
+            Self::Not(inner) => inner.decide(facts).map(|holds| !holds),
+            Self::Protos(protos) => Some(protos.contains(&facts.proto())),
+            Self::States(states) => Some(facts.state().is_some_and(|state| among(*states, state))),
+            Self::NamedStates { states, unnamed } => {
+                Some(facts.named_state().map_or(*unnamed, |state| among(*states, state)))
             }
-            Self::HeldBy(pids) => held(pids),
+            Self::Family { local, v6 } => Some(facts.addr(*local)?.is_ipv6() == *v6),
+            Self::Addr { local, net, mapped: true } => Some(net.has_mapped(facts.addr(*local)?)),
+            Self::Addr { local, net, mapped: false } => Some(net.has(facts.addr(*local)?)),
+            Self::Number { number, first, last } => Some((*first..=*last).contains(&facts.number(*number)?)),
+            Self::HeldBy(pids) => Some(facts.is_held_by(pids)),
         }
     }
 
@@ -134,4 +229,17 @@ impl RowTest {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether all hold, if that can be decided.
+pub fn all(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut all = Some(true);
+    for answer in answers {
+        match answer {
+            Some(false) => return Some(false),
+            None => all = None,
+            Some(true) => {}
+        }
+    }
+    all
 }

@@ -298,11 +298,12 @@ impl Request {
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Holders { of } => frame(out, 1, |out| of.put(out)),
-            Self::Table { live, recent_ns, netns, age_ns } => frame(out, 2, |out| {
+            Self::Table { live, recent_ns, netns, age_ns, only } => frame(out, 2, |out| {
                 live.put(out);
                 recent_ns.put(out);
                 netns.put(out);
                 age_ns.put(out);
+                only.put(out);
             }),
             Self::Events(limits) => frame(out, 3, |out| wanted::of_events(limits).put(out)),
             Self::Status => frame(out, 4, |_| {}),
@@ -329,6 +330,7 @@ impl Request {
                     recent_ns: Wire::get(body)?,
                     netns: Wire::get(body)?,
                     age_ns: Wire::get(body)?,
+                    only: later(body)?,
                 },
                 3 => Self::Events(wanted::events(Wire::get(body)?)),
                 4 => Self::Status,

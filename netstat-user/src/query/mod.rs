@@ -73,6 +73,8 @@ pub enum Request {
         /// How long ago the live table may have been compared with the kernel's lists, in nanoseconds; where that was before, or events were lost
         /// since, it is compared first.
         age_ns: u64,
+        /// What more is known of the sockets that ended and are wanted. An older agent does not look at it.
+        only: Option<RowTest>,
     },
     /// What happens from now on; limited by kinds, protocols, states that are entered, one port of each end, and one network namespace.
     Events(Limits),
@@ -85,11 +87,24 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether an agent takes it: it is not too long.
+    /// Whether an agent takes it: it is not too long, and asks for no more conditions than one looks at.
     pub fn fits(&self) -> bool {
         let mut out = BytesMut::new();
         self.encode(&mut out);
-        out.len() <= MAX_REQUEST + 4
+        next_frame(&mut out, MAX_REQUEST).is_ok_and(|body| body.is_some_and(|body| Self::decode(body).is_ok()))
+    }
+
+    /// The request, without its conditions if an agent would not take it with them: there is more in the answer then.
+    #[must_use]
+    pub fn fitting(mut self) -> Self {
+        if !self.fits() {
+            match &mut self {
+                Self::Rows { only, .. } | Self::Table { only, .. } => *only = None,
+                Self::Holders { of } => of.clear(),
+                Self::Events(_) | Self::Status | Self::Health | Self::Cgroups(_) => {}
+            }
+        }
+        self
     }
 
     /// The network namespace that it is about alone.

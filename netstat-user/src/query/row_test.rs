@@ -8,6 +8,8 @@ use bytes::{Bytes, BytesMut};
 
 /// How deep conditions may nest: they are walked by recursion. The filter language nests less.
 const DEPTH: usize = 256;
+/// Most conditions and processes of one request: each is looked at for every row.
+const MOST: usize = 512;
 
 impl Wire for RowTest {
     fn put(&self, out: &mut BytesMut) {
@@ -60,25 +62,32 @@ impl Wire for RowTest {
     }
 
     fn get(body: &mut Bytes) -> Read<Self> {
-        get(body, DEPTH)
+        get(body, DEPTH, &mut MOST.clone())
     }
 }
 
-fn get(body: &mut Bytes, depth: usize) -> Read<RowTest> {
+/// Reads conditions that nest so deep, and takes them off those that are left.
+fn get(body: &mut Bytes, depth: usize, left: &mut usize) -> Read<RowTest> {
     let depth = depth.checked_sub(1).ok_or(QueryError::Garbage)?;
+    *left = left.checked_sub(1).ok_or(QueryError::Garbage)?;
     // Collected as they come: a length that lies asks for no memory.
-    let list = |body: &mut Bytes| -> Read<Vec<RowTest>> { (0..u32::get(body)?).map(|_| get(body, depth)).collect() };
+    let mut list =
+        |body: &mut Bytes| -> Read<Vec<RowTest>> { (0..u32::get(body)?).map(|_| get(body, depth, left)).collect() };
     Ok(match u8::get(body)? {
         0 => RowTest::All(list(body)?),
         1 => RowTest::Any(list(body)?),
-        2 => RowTest::Not(Box::new(get(body, depth)?)),
+        2 => RowTest::Not(Box::new(get(body, depth, left)?)),
         3 => RowTest::Protos(protos_of(Wire::get(body)?)),
         4 => RowTest::States(Wire::get(body)?),
         5 => RowTest::NamedStates { states: Wire::get(body)?, unnamed: Wire::get(body)? },
         6 => RowTest::Family { local: Wire::get(body)?, v6: Wire::get(body)? },
         7 => RowTest::Addr { local: Wire::get(body)?, net: Wire::get(body)?, mapped: Wire::get(body)? },
         8 => RowTest::Number { number: Wire::get(body)?, first: Wire::get(body)?, last: Wire::get(body)? },
-        9 => RowTest::HeldBy(Wire::get(body)?),
+        9 => {
+            let pids: Vec<u32> = Wire::get(body)?;
+            *left = left.checked_sub(pids.len()).ok_or(QueryError::Garbage)?;
+            RowTest::HeldBy(pids)
+        }
         _ => return Err(QueryError::Garbage),
     })
 }

@@ -131,6 +131,14 @@ fn conditions_nest_so_deep_and_no_deeper() {
         Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
     };
     assert_eq!((decoded(200), decoded(3000)), (Ok(true), Err(QueryError::Garbage)));
+    // What an agent would refuse is asked for without conditions.
+    let asked = |number: usize| {
+        let any = RowTest::Any(vec![RowTest::States(1); number]);
+        Request::Table { live: false, recent_ns: 1, netns: None, age_ns: 0, only: Some(any) }.fitting()
+    };
+    assert!(matches!(asked(500), Request::Table { only: Some(_), .. }));
+    assert!(matches!(asked(600), Request::Table { only: None, .. }));
+    assert_eq!(Request::Holders { of: vec![7; 5000] }.fitting(), Request::Holders { of: vec![] });
 }
 
 fn requests() -> Vec<Request> {
@@ -145,7 +153,7 @@ fn requests() -> Vec<Request> {
     };
     vec![
         Request::Holders { of: vec![7, u64::MAX] },
-        Request::Table { live: true, recent_ns: 5, netns: None, age_ns: 8 },
+        Request::Table { live: true, recent_ns: 5, netns: None, age_ns: 8, only: Some(row_test()) },
         Request::Events(limits),
         Request::Events(Limits { kinds: Some(Kinds::OPEN.or(Kinds::CLOSE)), ..Limits::default() }),
         Request::Status,

@@ -145,7 +145,7 @@ impl Agent {
     /// The live table, as the agent keeps it, set right from the kernel's lists.
     pub fn table(&self, netns: u64) -> Vec<LiveSocket> {
         let netns = Some(u32::try_from(netns).unwrap());
-        let answers = self.ask(&Request::Table { live: true, recent_ns: 0, netns, age_ns: 0 });
+        let answers = self.ask(&Request::Table { live: true, recent_ns: 0, netns, age_ns: 0, only: None });
         answers
             .into_iter()
             .filter_map(|answer| if let Answer::Live(socket) = answer { Some(socket) } else { None })

@@ -211,7 +211,7 @@ fn look(path: &str, other: u32) {
     });
     let namespaces: Vec<u32> = spaces.collect();
     let refused = rows(Some(other)).iter().any(|answer| matches!(answer, Answer::Refused(_)));
-    let past = ask(path, &Request::Table { live: true, recent_ns: u64::MAX, netns: None, age_ns: 0 });
+    let past = ask(path, &Request::Table { live: true, recent_ns: u64::MAX, netns: None, age_ns: 0, only: None });
     let ended: Vec<_> = past
         .into_iter()
         .filter_map(|answer| match answer {

@@ -137,8 +137,28 @@ fn few_bytes_for_few_rows() -> Done {
     }
     runner::note(format!("{all_bytes} bytes for all of {} rows", whole.len()));
     drop(odd);
+    let pid = holder.pid();
     holder.end();
     crowds.into_iter().for_each(Actor::end);
+    // The same of what has ended.
+    agent.wait("all ends", |status| status.recent > many as u64);
+    for (expression, rows) in [
+        ("event = close and sport = :999".to_owned(), 1),
+        ("event = close and dst 127.8.0.0/16".into(), 1),
+        ("event = close and uid > 0".into(), 0),
+        (format!("event = close and pid = {pid}"), held),
+        ("event = close and proto = udp and not src 127.1.0.0/16 and state closed".into(), 1),
+        ("state established".into(), 0),
+    ] {
+        let arguments = ["-tuan", "--recent", "1h", "--where", &expression, "--agent", meter.path.to_str().unwrap()];
+        let mut command = Command::new(programs::netstat_user());
+        command.args(arguments).arg("--json");
+        let outcome = place.namespace.enter(|| command::run(&mut command, None, patience()).unwrap());
+        let got = String::from_utf8(outcome.stdout).unwrap();
+        assert_eq!(got.lines().count(), rows, "{expression}: {got}");
+        let bytes = meter.taken();
+        assert!(bytes < 4096, "{expression}: {bytes} bytes for {rows} closed sockets");
+    }
     agent.stop();
     place.leave();
     Done::Passed

@@ -97,10 +97,10 @@ pub fn recent(asked: &AskedFor<'_>, within: Duration, round: &mut Round) -> Writ
     };
     // An empty table would not be true of a namespace that the agent does not show.
     let named = asked.selected.named_netns();
-    let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns)).map(drop));
+    let shown = named.iter().try_for_each(|&netns| client::closed(path, Duration::ZERO, Some(netns), None).map(drop));
     let netns = shown.and_then(|()| netns.map_err(AskError::from));
     let mut notes = Vec::new();
-    let closed = match netns.and_then(|netns| client::closed(path, within, netns)) {
+    let closed = match netns.and_then(|netns| client::closed(path, within, netns, asked.selected.row_test(true))) {
         Ok(history) => {
             notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
             let mut closed = history.closed;
