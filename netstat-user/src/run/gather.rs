@@ -77,7 +77,7 @@ impl Gathered {
             providers.push(Box::new(peers::InetPeers::gather(session, need, listed)?));
         }
         if need.meets(Need::AGES) {
-            providers.push(Box::new(ages::Ages::gather(session)?));
+            providers.push(Box::new(ages::Ages::gather(session, listed)?));
         }
         if need.meets(Need::INFO.or(Need::DIAG).or(Need::BINDING)) {
             let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
