@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// How messages name this command line.
-const NAME: &str = "netstat-user events";
+pub const NAME: &str = "netstat-user events";
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
