@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// How messages name this command line.
-const NAME: &str = "netstat-user events";
+pub const NAME: &str = "netstat-user events";
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
@@ -38,7 +38,7 @@ pub struct Options {
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',', value_parser = event, ignore_case = true)]
     pub event: Vec<EventName>,
 
-    /// One line per connection, when it ends: who, to whom, how it ended, how long it lived, bytes, round-trip time, retransmissions,
+    /// One line per connection, when it ends, however long where that is no terminal: who, to whom, how it ended, how long it lived, bytes, round-trip time, retransmissions,
     /// and the time in its states; with --json the close event and "states", an object of nanoseconds by state
     #[arg(long, conflicts_with_all = ["event", "state"])]
     pub life: bool,

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 
 /// How messages name this command line.
-const NAME: &str = "netstat-user kill";
+pub const NAME: &str = "netstat-user kill";
 
 /// What to close, and how.
 #[derive(Clone, Debug, Default, PartialEq)]

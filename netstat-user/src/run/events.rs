@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     cli::agent::SOCKET,
-    cli::events::{Options, Probe},
+    cli::events::{self, Options, Probe},
+    cli::help::mistake,
     daemon::privileges,
     field::schema,
     kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted},
@@ -43,9 +44,6 @@ const TICK: Duration = Duration::from_millis(5);
 /// How long the reader of standard output may take for a batch once the end is decided.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Exit code of a wrong command line.
-const USAGE: u8 = 2;
-
 /// Serves the request and returns the exit code.
 ///
 /// # Errors
@@ -62,8 +60,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let chosen = match Chosen::new(options) {
         Ok(chosen) => chosen,
         Err(error) => {
-            complain(&format!("events: {error}"));
-            return Ok(USAGE);
+            return Ok(super::refuse(&mistake::wrong(events::NAME, &error)));
         }
     };
     if let Some(code) = super::subscribe::run(options, &chosen)? {

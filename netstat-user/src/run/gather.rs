@@ -74,7 +74,7 @@ impl Gathered {
             providers.push(Box::new(peers::InetPeers::gather(asked, need, listed, sources, round)?));
         }
         if need.meets(Need::AGES) {
-            providers.push(Box::new(ages::Ages::gather(asked, round)?));
+            providers.push(Box::new(ages::Ages::gather(asked, listed, round)?));
         }
         if need.meets(Need::INFO.or(Need::DIAG).or(Need::BINDING)) {
             let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));

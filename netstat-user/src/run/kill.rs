@@ -7,7 +7,8 @@ use super::classic::selected::Selected;
 use super::classic::sources::Sources;
 use super::classic::spaces::spaces;
 use crate::cli::classic::{self, AgentChoice, Protocols};
-use crate::cli::kill::Options;
+use crate::cli::help::mistake::wrong;
+use crate::cli::kill::{NAME, Options};
 use crate::diag::Channel;
 use crate::diag::destroy::{Destroyed, Target, destroy};
 use crate::diag::inet::SocketId;
@@ -16,6 +17,7 @@ use crate::field::Need;
 use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
+use crate::run::refuse;
 use crate::stdio::{Written, complain, print};
 use crate::view::kill as view;
 use rustix::io::Errno;
@@ -39,15 +41,13 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let selected = match Selected::new(&tables) {
         Ok(selected) => selected,
         Err(error) => {
-            complain(&format!("kill: {error}"));
-            return Ok(2);
+            return Ok(refuse(&wrong(NAME, &error)));
         }
     };
     if selected.needs().meets(Need::AGES) {
-        complain(
-            "kill: age_ns and state_age_ns are known to the agent alone, which kill does not ask: select by other fields",
-        );
-        return Ok(2);
+        let what =
+            "age_ns and state_age_ns are known to the agent alone, which kill does not ask: select by other fields";
+        return Ok(refuse(&wrong(NAME, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
     let (rows, owners) = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
@@ -65,10 +65,10 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if !options.yes && !io::stdin().is_terminal() {
         let found = sockets(rows.len());
-        complain(&format!(
-            "kill: {found} would be closed, and standard input is no terminal to ask on: give --yes to close, or --dry-run to list"
-        ));
-        return Ok(2);
+        let what = format!(
+            "{found} would be closed, and standard input is no terminal to ask on: give --yes to close, or --dry-run to list"
+        );
+        return Ok(refuse(&wrong(NAME, &what)));
     }
     if !options.yes {
         // What is asked about goes where the question goes.

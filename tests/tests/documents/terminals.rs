@@ -64,12 +64,12 @@ fn kill_asks_before_it_closes() -> Done {
 }
 
 /// What `events` prints on a terminal of so many columns while client and server talk, without what it says of itself.
-fn talk_on_terminal(world: &mut World, line: &str, columns: u16) -> Vec<String> {
+/// It goes on for so long after that.
+fn talk_on_terminal(world: &mut World, line: &str, columns: u16, more: Duration) -> Vec<String> {
     let (mut child, mut terminal) = world.on_terminal(&args(&format!("{line} --netns self --color never")), columns);
     assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
     world.talk();
-    // Longer than counts wait before they are shown again.
-    std::thread::sleep(Duration::from_millis(3500));
+    std::thread::sleep(more);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let seen = terminal.rest(patience());
     assert!(child.wait().unwrap().success(), "{seen}");
@@ -81,7 +81,7 @@ fn events_fit_and_lack_nothing() -> Done {
     let mut world = World::new();
     let owner = world.client.pid().to_string();
     for columns in [80, 120, 200] {
-        let lines = talk_on_terminal(&mut world, "events --life --comm client", columns);
+        let lines = talk_on_terminal(&mut world, "events --life --comm client", columns, Duration::ZERO);
         let fits = |line: &String| line.chars().count() <= columns.into();
         assert!(lines.iter().all(fits), "{columns}: {lines:#?}");
         let begins: Vec<usize> = (0..lines.len()).filter(|at| !lines[*at].starts_with(' ')).collect();
@@ -91,7 +91,8 @@ fn events_fit_and_lack_nothing() -> Done {
             assert!(whole.contains(fact), "{columns}: no {fact}: {lines:#?}");
         }
         // Rows stand below each other, as far as the terminal goes.
-        let rows = talk_on_terminal(&mut world, "events --columns time,event,local,remote,new_state,pid", columns);
+        let line = "events --columns time,event,local,remote,new_state,pid";
+        let rows = talk_on_terminal(&mut world, line, columns, Duration::ZERO);
         assert!(rows.iter().all(fits), "{columns}: {rows:#?}");
         let column = rows[0].find("remote").unwrap();
         assert!(rows.iter().all(|row| row.as_bytes()[column - 2..column] == *b"  "), "{columns}: {rows:#?}");
@@ -102,7 +103,9 @@ fn events_fit_and_lack_nothing() -> Done {
 
 fn counts_are_shown_when_they_change() -> Done {
     let mut world = World::new();
-    let lines = talk_on_terminal(&mut world, "events --event close --count-by reason", 80);
+    // Longer than counts wait before they are shown again.
+    let more = Duration::from_millis(2500);
+    let lines = talk_on_terminal(&mut world, "events --event close --count-by reason", 80, more);
     assert_eq!(lines, ["count  reason", "    2  closed", "    1  refused"], "once, as nothing else happened");
     Done::Passed
 }

@@ -1,8 +1,9 @@
 //! Since when sockets are there and in their states, which an agent knows.
 
+use super::ListedTable;
 use crate::client::{self, AskError};
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{LiveSocket, SocketRow};
+use crate::model::{Endpoint, EventEnd, LiveSocket, Proto, SocketRow, TcpState};
 use crate::proc::netns;
 use crate::run::classic::asked::AskedFor;
 use crate::run::classic::round::Round;
@@ -27,18 +28,22 @@ pub struct Ages {
     by_cookie: HashMap<u64, Times>,
     /// Of sockets that have no cookie yet: by namespace and inode.
     by_inode: HashMap<(Option<u32>, u64), Times>,
+    /// Of what has neither in some lists, minisockets and requests: by namespace, protocol and ends.
+    by_ends: HashMap<Ends, Times>,
 }
 
+type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
+
 impl Ages {
-    /// Asks the agent. Where none answers, nothing is known, and that is reported on standard error in the first round.
+    /// Asks the agent for the ages of the rows that are listed. Where none answers, nothing is known, and that is reported on standard error in the first round.
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn gather(asked: &AskedFor<'_>, round: &mut Round) -> Written<Self> {
+    pub fn gather(asked: &AskedFor<'_>, listed: &[ListedTable<'_>], round: &mut Round) -> Written<Self> {
         let path = asked.options.agent.path();
-        let own = if asked.options.all_netns { Ok(None) } else { netns::own(&asked.proc).map(Some) };
+        let own = if asked.reads_all_netns() { Ok(None) } else { netns::own(&asked.proc).map(Some) };
         let ages = match path {
-            Some(path) => own.map_err(AskError::from).and_then(|netns| Self::ask(path, netns)),
+            Some(path) => own.map_err(AskError::from).and_then(|netns| Self::ask(path, netns, listed)),
             None => Ok(Self::default()),
         };
         let note = match (&ages, path) {
@@ -57,9 +62,16 @@ impl Ages {
         Ok(ages.unwrap_or_default())
     }
 
-    fn ask(path: &Path, netns: Option<u32>) -> Result<Self, AskError> {
+    fn ask(path: &Path, netns: Option<u32>, listed: &[ListedTable<'_>]) -> Result<Self, AskError> {
         let mut ages = Self::default();
         client::live(path, netns, NEW_ENOUGH, |socket| ages.add(&socket))?;
+        // No event tells that an orphan has left a minisocket: a list does, and the agent remembers whose it is.
+        let is_left = |row: &SocketRow| row.inode == 0 && row.state == TcpState::FinWait2 as u8;
+        let rows =
+            |table: &ListedTable<'_>| table.rows.iter().any(|row| is_left(row) && ages.of(table.netns, row).is_none());
+        if listed.iter().any(rows) {
+            client::live(path, netns, Duration::ZERO, |socket| ages.add(&socket))?;
+        }
         ages.now_ns = epoch_ns() + monotonic_ns();
         Ok(ages)
     }
@@ -71,13 +83,20 @@ impl Ages {
         }
         if socket.inode != 0 {
             self.by_inode.insert((socket.netns, socket.inode), times);
+        } else if let (Some(local), Some(remote)) = (socket.local, socket.remote) {
+            self.by_ends.insert((socket.netns, socket.proto, local, remote), times);
         }
     }
 
     fn of(&self, netns: Option<u32>, row: &SocketRow) -> Option<Times> {
         let by_cookie = row.cookie.and_then(|cookie| self.by_cookie.get(&cookie));
         let by_inode = || self.by_inode.get(&(netns, row.inode)).filter(|_| row.inode != 0);
-        by_cookie.or_else(by_inode).copied()
+        let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
+        let by_ends = || {
+            let ends = (netns, row.proto, end(row.local), end(row.remote));
+            self.by_ends.get(&ends).filter(|_| row.inode == 0 && row.cookie.is_none())
+        };
+        by_cookie.or_else(by_inode).or_else(by_ends).copied()
     }
 }
 
