@@ -7,6 +7,7 @@
 mod destroy;
 mod info;
 mod kill;
+mod narrowed;
 mod same;
 mod unix;
 
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     netstat_tests::truth::scale::open_files();
-    let modules: [&[Test]; 5] = [same::TESTS, destroy::TESTS, unix::TESTS, info::TESTS, kill::TESTS];
+    let modules: [&[Test]; 6] = [same::TESTS, narrowed::TESTS, destroy::TESTS, unix::TESTS, info::TESTS, kill::TESTS];
     runner::run(arguments, &modules.concat())
 }
 

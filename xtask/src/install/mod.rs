@@ -95,6 +95,18 @@ fn folder() -> PathBuf {
     kernels::folder().join("install")
 }
 
+/// Has the kernel run programs of arm64 by the emulator: the packages see to it only where a service manager mounts what it takes.
+fn take_foreign_programs() -> Result<()> {
+    const FORMATS: &str = "/proc/sys/fs/binfmt_misc";
+    if !Path::new(FORMATS).join("register").exists() {
+        sh::run(Command::new("mount").args(["-t", "binfmt_misc", "binfmt_misc", FORMATS]))?;
+    }
+    if Path::new(FORMATS).join("qemu-aarch64").exists() {
+        return Ok(());
+    }
+    sh::run(Command::new("update-binfmts").args(["--enable", "qemu-aarch64"]))
+}
+
 /// The machine, its kernel, and a Debian that has been made once.
 fn had(target: &Target) -> Result<(Machine, kernels::Kernel, PathBuf)> {
     apt::install(apt::INSTALL)?;
@@ -105,6 +117,7 @@ fn had(target: &Target) -> Result<(Machine, kernels::Kernel, PathBuf)> {
     if arch == Arch::Arm64 {
         apt::install(apt::CROSS)?;
         apt::install(&["qemu-user-static", "binfmt-support", "arch-test"])?;
+        take_foreign_programs()?;
     }
     let apt = Apt::open();
     let kernel = kernels::get(&apt, KERNEL, arch, Flavour::Cloud)?;
