@@ -8,9 +8,10 @@ mod unix;
 pub use loaded::FallBack;
 pub use unix::UnixTable;
 
+use crate::diag::Protocol;
 use crate::diag::bytecode::Narrowed;
 use crate::diag::loaded::{Part, loads_nothing};
-use crate::diag::tables::{self, DumpRequest, Protocol};
+use crate::diag::tables::{self, DumpRequest};
 use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};

@@ -1,6 +1,6 @@
 //! Conditions of rows as programs of the kernel's filter of Internet sockets, so that it sends only what may be wanted (`inet_diag_bc_run`).
 
-use super::tables::Protocol;
+use super::Protocol;
 use crate::model::{Network, RowNumber, RowTest, TcpState};
 use std::net::IpAddr;
 

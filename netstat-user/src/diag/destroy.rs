@@ -3,9 +3,10 @@
 //! The kernel looks a socket up by its addresses and then compares the cookie, so that no socket is ever closed that took the place of the one
 //! that was meant.
 
+use super::Protocol;
 use super::channel::{Channel, DiagError};
 use super::inet::{self, DiagFamily, SocketId};
-use super::tables::{self, DumpRequest, Protocol};
+use super::tables::{self, DumpRequest};
 use crate::model::Proto;
 use hashbrown::HashSet;
 use rustix::io::Errno;

@@ -10,8 +10,10 @@ pub mod destroy;
 pub mod inet;
 pub mod info;
 pub mod loaded;
+mod protocol;
 pub mod tables;
 pub mod unix;
 pub mod wire;
 
 pub use channel::{Channel, DiagError};
+pub use protocol::Protocol;

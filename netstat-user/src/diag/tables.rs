@@ -1,58 +1,13 @@
 //! Dumps of Internet sockets as the rows that /proc has: the same sockets in the same order, for the kernel walks the same tables.
 
+use super::Protocol;
 use super::bytecode::Narrowed;
 use super::channel::{Channel, DiagError};
 use super::inet::{self, DiagFamily, EVERY_STATE, LISTENING, Reply, extension};
 use super::info;
-use crate::model::{Endpoint, Proto, SocketRow, TcpInfo, TcpState, Timer};
+use crate::model::{Endpoint, SocketRow, TcpInfo, TcpState, Timer};
 use hashbrown::{HashMap, HashSet};
 use rustix::time::{ClockId, clock_getres};
-
-/// A protocol with a table of sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the protocols")]
-pub enum Protocol {
-    Tcp,
-    Udp,
-    UdpLite,
-    Raw,
-}
-
-impl Protocol {
-    /// `IPPROTO_…`; raw sockets are asked for by a number of their own.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::UdpLite => 136,
-            Self::Raw => 255,
-        }
-    }
-
-    /// The name with the family in it.
-    pub const fn of_family(self, v6: bool) -> Proto {
-        match (self, v6) {
-            (Self::Tcp, false) => Proto::Tcp,
-            (Self::Tcp, true) => Proto::Tcp6,
-            (Self::Udp, false) => Proto::Udp,
-            (Self::Udp, true) => Proto::Udp6,
-            (Self::UdpLite, false) => Proto::UdpLite,
-            (Self::UdpLite, true) => Proto::UdpLite6,
-            (Self::Raw, false) => Proto::Raw,
-            (Self::Raw, true) => Proto::Raw6,
-        }
-    }
-
-    /// The protocol of a name.
-    pub const fn of(proto: Proto) -> Self {
-        match proto {
-            Proto::Tcp | Proto::Tcp6 => Self::Tcp,
-            Proto::Udp | Proto::Udp6 => Self::Udp,
-            Proto::UdpLite | Proto::UdpLite6 => Self::UdpLite,
-            Proto::Raw | Proto::Raw6 => Self::Raw,
-        }
-    }
-}
 
 /// What to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,6 +189,7 @@ fn hundredths(ms: u32, tick_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Proto;
 
     #[test]
     fn hundredths_are_those_of_proc() {
@@ -273,12 +229,5 @@ mod tests {
         // The first still waits, the second is accepted, the fourth has gone.
         complete(&mut rows, &[row(1, 3, 0, 1000, None), row(2, 1, 8, 1000, None)]);
         assert_eq!(rows, [row(1, 3, 0, 1000, Some(11)), row(2, 1, 8, 1000, Some(12)), row(3, 1, 9, 5, Some(13))]);
-    }
-
-    #[test]
-    fn protocols_and_names_agree() {
-        for proto in Proto::ALL {
-            assert_eq!(Protocol::of(proto).of_family(proto.is_v6()), proto);
-        }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     facts::{self, GatheredFacts, Lockdown},
     filters::Filters,
     hooks::{Hook, Needs, Variant, Way, Weight},
-    load::{Job, Loaded},
+    load::{Job, Preloaded},
     object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
     prime,
@@ -185,7 +185,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     let kfuncs = btf.as_ref().filter(|_| facts.preempted).and_then(kfuncs);
     let filters = Filters::of(&wanted.limits);
     let mut ebpf = make(loader, wanted, &filters, &facts, kfuncs)?;
-    let mut loaded = Loaded::ahead(&mut ebpf, &likely(wanted, &facts, &filters), btf.as_ref());
+    let mut loaded = Preloaded::ahead(&mut ebpf, &likely(wanted, &facts, &filters), btf.as_ref());
     let (cgroup, part) = cgroup.map_or((None, None), |cgroup| (Some(cgroup.dir), cgroup.part));
     let mut coverage = Coverage::default();
     let mut accepts = None;

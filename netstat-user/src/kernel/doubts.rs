@@ -3,7 +3,7 @@
 
 use super::{
     iter,
-    load::{Job, Loaded},
+    load::{Job, Preloaded},
     refusal::HookRefusal,
 };
 use aya::{
@@ -46,7 +46,7 @@ impl Doubts {
     ///
     /// # Errors
     /// Why it cannot be loaded. Each doubt is then decided by the next one only.
-    pub fn new(ebpf: &mut Ebpf, loaded: &mut Loaded, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
+    pub fn new(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
         let left =
             ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::DOUBTS))?;
         let asked =

@@ -74,9 +74,9 @@ where
 
 /// What was loaded beforehand, and has not been attached yet: how that went, by program.
 #[derive(Debug, Default)]
-pub struct Loaded(HashMap<&'static str, Result<(), HookRefusal>>);
+pub struct Preloaded(HashMap<&'static str, Result<(), HookRefusal>>);
 
-impl Loaded {
+impl Preloaded {
     /// Loads programs, those that take long first: the last of `jobs` are begun with.
     pub fn ahead(ebpf: &mut Ebpf, jobs: &[Job], btf: Option<&Btf>) -> Self {
         let mut programs: Vec<_> = ebpf.programs_mut().collect();

@@ -3,7 +3,7 @@
 
 use super::{
     iter,
-    load::{Job, Loaded},
+    load::{Job, Preloaded},
     refusal::HookRefusal,
 };
 use crate::model::HookCoverage;
@@ -27,7 +27,7 @@ const SHARE: u32 = 20;
 const CREDIT: Duration = Duration::from_millis(50);
 
 /// Loads the iterator and runs it once. Attach the other hooks first: a socket made meanwhile is known to them.
-pub fn prime(ebpf: &mut Ebpf, loaded: &mut Loaded, btf: Option<&Btf>) -> HookCoverage {
+pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> HookCoverage {
     let primed = loaded.load(ebpf, JOB, btf).and_then(|()| iter::walk(ebpf, PROGRAM));
     HookCoverage {
         hook: HOOK,

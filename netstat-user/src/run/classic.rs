@@ -83,6 +83,7 @@ fn views(options: &Options) -> Written<u8> {
         }
         std::thread::sleep(PAUSE);
         sources.next_round();
+        taken.next_round();
         round.next();
     }
 }

@@ -1,7 +1,7 @@
 //! What is printed of the rows that are selected: netstat's own lines, columns, orders, sums; and what is said of mistakes.
 
 use crate::Zoo;
-use netstat_tests::command::{End, Outcome};
+use netstat_tests::command::{self, End, Outcome};
 use netstat_tests::netns::NetNs;
 use netstat_tests::programs;
 use netstat_tests::truth::runner::{Done, Test};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("select: netstat's heading and lines, only fewer", fewer_lines),
@@ -108,6 +109,16 @@ fn order_and_limit() -> Done {
     let table = text(&zoo.ours(&["-tan", "--no-agent", "--sort", "-local.port", "--limit", "2"]));
     assert_eq!(table.lines().count(), 4, "{table}");
     assert!(table.starts_with("Active Internet connections "));
+    // Each round has as many.
+    for order in [&[][..], &["--sort", "local.port"]] {
+        let mut command = Command::new(programs::netstat_user());
+        command.args([&["-tanc", "--no-agent", "--limit", "2"], order].concat());
+        let rounds = zoo.netns.enter(|| command::run(&mut command, None, Duration::from_millis(3500)).unwrap());
+        assert_eq!(rounds.end, End::TimedOut);
+        let rounds = String::from_utf8(rounds.stdout).unwrap();
+        let count = |prefix: &str| rounds.lines().filter(|line| line.starts_with(prefix)).count();
+        assert!(count("Proto") > 1 && count("tcp") == 2 * count("Proto"), "{order:?}: {rounds}");
+    }
     Done::Passed
 }
 

@@ -1,9 +1,10 @@
 //! Gathers what `sock_diag` alone knows of Internet sockets: `tcp_info`, the device a socket is bound to, its mark. One dump for each protocol and
 //! namespace, however many rows there are; each is found again by its cookie, or by its ends and inode where the row has none.
 
+use crate::diag::Protocol;
 use crate::diag::bytecode::Narrowed;
 use crate::diag::loaded::{Part, loads_nothing};
-use crate::diag::tables::{self, DumpRequest, Protocol};
+use crate::diag::tables::{self, DumpRequest};
 use crate::diag::{Channel, DiagError};
 use crate::field::{CHOOSERS, Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};

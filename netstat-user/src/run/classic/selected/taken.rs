@@ -39,6 +39,11 @@ impl<'a> Taken<'a> {
         Self { selected, lines, counts, through: 0, left, matched: false }
     }
 
+    /// Begins a round of its own, with as many rows as the first.
+    pub fn next_round(&mut self) {
+        (self.through, self.left) = (0, self.selected.selection.limit);
+    }
+
     /// Takes in a row that was not left out early; `render` appends it as the view has it, where that is shown.
     pub fn take(&mut self, out: &mut Vec<u8>, row: &impl HasFields, render: impl FnOnce(&mut Vec<u8>)) {
         if self.selected.predicate.as_ref().is_some_and(|predicate| !predicate.holds(row)) {
