@@ -18,7 +18,7 @@ pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, LiveSocket};
 pub use network::Network;
-pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all};
+pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};
 pub use rows::{Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket};
 pub use tables::{NamespaceTables, ProtoTable, SocketTable};
 pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};

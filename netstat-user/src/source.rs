@@ -265,8 +265,8 @@ impl KernelSource {
         if !self.has_diag(halves.protocol) {
             return false;
         }
-        // Listeners are a walk of their own there, and a short one; and of what the kernel leaves out nothing is to be read.
-        if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) || *narrowed != Narrowed::NOTHING {
+        // Listeners are a walk of their own there, and a short one; and what the kernel leaves out need not be read.
+        if halves.protocol != Protocol::Tcp || wanted.peer == Some(false) || narrowed.is_much {
             return true;
         }
         let loaded = match self.iterators.known() {

@@ -18,11 +18,10 @@ mod socket;
 use crate::model::{
     CloseReason, ClosedSocket, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
 };
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use past::{EndedSockets, Entry};
 use slots::{Ends, Identity, Slot, Slots};
 use socket::{blank, listed_socket, merge};
-use std::collections::HashMap;
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -317,9 +316,10 @@ impl Table {
 
     /// Folds in a part of the rows that were listed since [`Table::begin_listing`]. Events may be folded between the parts.
     pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) {
-        let (mut correction, mut ended) = (self.correction, None);
+        let mut correction = self.correction;
+        let ended = self.ended(&self.left_by_orphans(rows, now_ns));
         for (row, owner) in rows {
-            self.listed(row, *owner, now_ns, &mut correction, &mut ended);
+            self.listed(row, *owner, now_ns, &mut correction, &ended);
         }
         self.correction = correction;
     }
@@ -380,13 +380,20 @@ impl Table {
         });
     }
 
+    /// The ends of the rows that an orphan may have left in FIN_WAIT2, of which no event was reported.
+    fn left_by_orphans(&self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) -> HashSet<Ends> {
+        let left = rows.iter().filter(|(row, _)| row.inode == 0 && row.state == TcpState::FinWait2 as u8);
+        let identities = left.map(|(row, _)| Identity::of(&listed_socket(row, None, now_ns)));
+        identities.filter(|identity| self.slots.find(identity).is_none()).filter_map(|identity| identity.ends).collect()
+    }
+
     fn listed(
         &mut self,
         row: &SocketRow,
         owner: Option<Owner>,
         now_ns: u64,
         correction: &mut Correction,
-        ended: &mut Option<HashMap<Ends, LiveSocket>>,
+        ended: &HashMap<Ends, LiveSocket>,
     ) {
         let mut socket = listed_socket(row, owner, now_ns);
         let identity = Identity::of(&socket);
@@ -399,7 +406,6 @@ impl Table {
                     && identity.ends.as_ref().is_some_and(|ends| sock(ends) || mini(ends));
             if !gone {
                 if socket.inode == 0 && socket.state == TcpState::FinWait2 {
-                    let ended = ended.get_or_insert_with(|| self.ended());
                     let before = identity.ends.and_then(|ends| ended.get(&ends));
                     if let Some(before) = before.filter(|before| {
                         before.cookie.is_none_or(|known| row.cookie.is_none_or(|cookie| cookie == known))

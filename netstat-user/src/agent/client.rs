@@ -8,7 +8,7 @@ use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
 use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
 use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use bytes::{Bytes, BytesMut};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -72,7 +72,11 @@ impl<L: Lists> Client<L> {
         self.deny(Denial::new(reason)).await
     }
 
-    async fn deny(&mut self, denial: Denial) -> io::Result<()> {
+    /// The same, with what kind of reason it is.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn deny(&mut self, denial: Denial) -> io::Result<()> {
         let mut out = BytesMut::new();
         Answer::Refused(denial).encode(&mut out);
         self.send(&out).await?;
@@ -151,7 +155,7 @@ impl<L: Lists> Client<L> {
             _ => self.sight().await?,
         };
         if request.netns().is_some() && !sight.has(request.netns()) {
-            return self.deny(Denial { reason: NOT_YOURS.into(), hides_namespace: true }).await;
+            return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
         }
         match request {
             Request::Holders { of } => self.holders(of, sight).await,
@@ -205,7 +209,7 @@ impl<L: Lists> Client<L> {
             let Some(mut spaces) = lists.tables(&wanted, &spaces) else { return Ok(None) };
             if let Some(only) = &only {
                 // Whose they are is looked at below.
-                retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| true }));
+                retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| None }));
             }
             if recorded {
                 let (answer, named) = oneshot::channel();
@@ -216,12 +220,15 @@ impl<L: Lists> Client<L> {
             let pids = only.as_ref().map(RowTest::pids).unwrap_or_default();
             // Where the agent may not look into every process, the client finds the holders.
             if let (Some(only), false, Ok(mut links)) = (&only, pids.is_empty(), lists.holders()) {
+                let pids: HashSet<u32> = pids.into_iter().collect();
                 links.retain(|link| pids.contains(&link.pid) && sight.holds(link.pid));
-                let held: HashSet<(u64, u32)> = links.iter().map(|link| (link.inode, link.pid)).collect();
+                let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
+                links.iter().for_each(|link| held.entry(link.inode).or_default().push(link.pid));
                 retain(&mut spaces, |row, netns, owner| {
-                    let is_theirs =
-                        |&pid: &u32| held.contains(&(row.inode, pid)) || owner.is_some_and(|owner| owner.pid == pid);
-                    only.passes(&ListedRow { row, netns, held: &|pids| pids.iter().any(is_theirs) })
+                    let holders = held.get(&row.inode).map_or(&[][..], Vec::as_slice);
+                    let owners = || holders.iter().copied().chain(owner.map(|owner| owner.pid));
+                    let is_theirs = |pids: &[u32]| Some(owners().any(|owner| pids.contains(&owner)));
+                    only.passes(&ListedRow { row, netns, held: &is_theirs })
                 });
             }
             Ok(Some(frames(&spaces)))

@@ -64,8 +64,9 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// The event as the reader may see it, if that is wanted: what is hidden from it decides nothing.
     fn grants(&self, event: &SocketEvent) -> Option<SocketEvent> {
-        if self.wanted.passes(event) { self.sight.event(event) } else { None }
+        self.sight.event(event).filter(|shown| self.wanted.passes(shown))
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -83,7 +84,7 @@ impl Wish {
     }
 
     fn count(&self, batch: &[SocketEvent]) -> u64 {
-        batch.iter().filter(|event| self.wanted.passes(event) && self.sight.has(event.netns)).count() as u64
+        batch.iter().filter_map(|event| self.grants(event)).count() as u64
     }
 }
 

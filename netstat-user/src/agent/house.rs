@@ -61,21 +61,31 @@ impl Counter {
         begin: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Open)> {
         let desk = Arc::new(desk);
-        let runtime = sys::runtime()?;
-        let thread = runtime.handle().clone();
         let (open, closed) = oneshot::channel();
         let serve = Arc::clone(&desk);
-        std::thread::Builder::new().name(name.into()).spawn(move || {
-            begin();
-            runtime.block_on(async {
-                tokio::select! {
-                    () = serve.serve() => {}
-                    // The sender is dropped, not used.
-                    _ = closed => {}
-                }
-            });
-            runtime.shutdown_background();
-        })?;
+        let (made, made_here) = std::sync::mpsc::sync_channel(1);
+        // The runtime is made by its thread: where there is no room for that, none is left behind here, where it could not be dropped.
+        std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || {
+                begin();
+                let runtime = match sys::runtime() {
+                    Ok(runtime) => runtime,
+                    // Whoever waits for it is the first to know.
+                    Err(error) => return drop(made.send(Err(error))),
+                };
+                drop(made.send(Ok(runtime.handle().clone())));
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = serve.serve() => {}
+                        // The sender is dropped, not used.
+                        _ = closed => {}
+                    }
+                });
+                runtime.shutdown_background();
+            })
+            .map_err(sys::no_thread)?;
+        let thread = made_here.recv().map_err(io::Error::other)??;
         Ok((Self { thread, desk, workers }, Open(open)))
     }
 }

@@ -5,6 +5,7 @@ use super::door::Full;
 use super::house::House;
 use super::sight::Peer;
 use super::{Lists, TICK};
+use crate::query::Denial;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -35,8 +36,11 @@ impl<L: Lists> House<L> {
         let is_staff = self.admission.is_staff(&peer);
         let counter = if is_staff { &self.staff } else { &self.guests };
         let seat = match self.admission.admits(&peer, &stream) {
-            false => Err("this user may not ask: see --mode and --group of netstat-user agent".to_owned()),
-            true => self.places.take(peer.uid, is_staff).map_err(|full: Full| full.to_string()),
+            false => Err(Denial::new("this user may not ask: see --mode and --group of netstat-user agent")),
+            true => {
+                let denial = |full: Full| Denial { is_full: true, ..Denial::new(full.to_string()) };
+                self.places.take(peer.uid, is_staff).map_err(denial)
+            }
         };
         let refusal = seat.as_ref().err().and_then(|_| self.places.refusal());
         if seat.is_err() && refusal.is_none() {
@@ -51,7 +55,7 @@ impl<L: Lists> House<L> {
             // A client that goes in the middle is its own affair.
             let _ = match seat {
                 Ok(seat) => client.serve(&seat).await,
-                Err(reason) => client.refuse(&reason).await,
+                Err(denial) => client.deny(denial).await,
             };
             drop(refusal);
         });

@@ -1,5 +1,6 @@
 //! Threads for what blocks. They are made before the agent serves: a machine without room for another thread later stops nobody.
 
+use crate::sys;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -23,17 +24,20 @@ impl Workers {
         let todo = Arc::new(Mutex::new(todo));
         for _ in 0..threads {
             let todo = Arc::clone(&todo);
-            thread::Builder::new().name(name.into()).spawn(move || {
-                begin();
-                loop {
-                    // One waits with the lock, the others for the lock.
-                    let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    match job {
-                        Ok(job) => job(),
-                        Err(_) => return,
+            thread::Builder::new()
+                .name(name.into())
+                .spawn(move || {
+                    begin();
+                    loop {
+                        // One waits with the lock, the others for the lock.
+                        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        match job {
+                            Ok(job) => job(),
+                            Err(_) => return,
+                        }
                     }
-                }
-            })?;
+                })
+                .map_err(sys::no_thread)?;
         }
         Ok(Self { jobs })
     }

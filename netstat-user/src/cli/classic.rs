@@ -59,8 +59,8 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
             _ => {}
         }
-        // `--proto' is netstat's `--protocol' where a family stands behind it.
-        if met.id == Spelling::Proto.option() && !are_protocols(met.value) {
+        // `--proto' is netstat's `--protocol' where no protocol stands behind it.
+        if met.id == Spelling::Proto.option() && !has_protocol(met.value) {
             take(&mut given, &Met { id: id::PROTOCOL, value: met.value }, &program)?;
         } else if !select.take(met.id, met.value).map_err(|error| wrong(&program, &error))? {
             take(&mut given, &met, &program)?;
@@ -99,10 +99,10 @@ fn ignored(words: &str, first: Option<&str>) -> String {
     format!("ignored: {shown}{meant}")
 }
 
-/// Whether every word is the name of a protocol, and not of a family.
-fn are_protocols(words: &OsStr) -> bool {
+/// Whether a word is the name of a protocol, and not of a family.
+fn has_protocol(words: &OsStr) -> bool {
     let is_one = |word: &str| Family::parse(word.as_bytes()).is_none() && protos(word).is_ok();
-    words.to_str().is_some_and(|words| words.split(',').all(is_one))
+    words.to_str().is_some_and(|words| words.split(',').any(is_one))
 }
 
 /// Reads the options that select, for the tables that are printed.

@@ -42,8 +42,12 @@ impl Selection {
         let mut is_wrong = |(spelling, values): &&(Spelling, Vec<String>)| {
             spelling.expr(values).is_ok_and(|expr| Predicate::new(&expr, resolver).is_err())
         };
-        let spelling = self.spelled.iter().find(|spelled| is_wrong(spelled)).map(|(spelling, _)| *spelling);
-        WrongName::Spelled { option: spelling.unwrap_or(Spelling::Port), error }
+        // What was not there a moment ago may be there now.
+        let spelling = self.spelled.iter().find(|spelled| is_wrong(spelled)).or_else(|| self.spelled.first());
+        match spelling {
+            Some(&(option, _)) => WrongName::Spelled { option, error },
+            None => WrongName::Expression(error.within(&self.expression)),
+        }
     }
 }
 

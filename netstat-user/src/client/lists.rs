@@ -30,7 +30,9 @@ pub fn closed(path: &Path, within: Duration, netns: Option<u32>, only: Option<Ro
     let request = Request::Table { live: false, recent_ns, netns, age_ns: 0, only }.fitting();
     let answers = Asking::new(path, &request)?;
     if limited && !answers.is_here() {
-        // Processes and users that have other numbers here are unknown, and the conditions are to be asked of that.
+        // Processes and users that have other numbers here are unknown, and the conditions are to be asked of that. Of one user the agent serves
+        // one such request at a time: this one first has to end.
+        drop(answers);
         return closed(path, within, netns, None);
     }
     let mut history = History { closed: Vec::new(), past: Past::default(), crowd: None, here: answers.is_here() };

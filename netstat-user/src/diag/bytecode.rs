@@ -1,6 +1,7 @@
 //! Conditions of rows as programs of the kernel's filter of Internet sockets, so that it sends only what may be wanted (`inet_diag_bc_run`).
 
 use super::Protocol;
+use super::inet::DiagFamily;
 use crate::model::{Network, RowNumber, RowTest, TcpState};
 use std::net::IpAddr;
 
@@ -19,24 +20,23 @@ mod op {
     pub const D_COND: u8 = 8;
 }
 
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-
 /// `TCPF_NEW_SYN_RECV` of `include/net/tcp_states.h`.
 const NEW_SYN_RECV: u32 = 1 << 12;
 
-/// What the kernel leaves out of a dump.
+/// Which sockets come in a dump, and which the kernel leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Narrowed {
     /// States of sockets that come, a bit each by the kernel's number.
     pub states: u32,
     /// The program, empty where there is none.
     pub program: Vec<u8>,
+    /// Whether few sockets may be left, as far as that shows: of some ports, of a network, in states that do not last.
+    pub is_much: bool,
 }
 
 impl Narrowed {
-    /// Nothing.
-    pub const NOTHING: Self = Self { states: ALL_STATES, program: Vec::new() };
+    /// Nothing is left out.
+    pub const NOTHING: Self = Self { states: ALL_STATES, program: Vec::new(), is_much: false };
 
     /// All sockets but those whose local port the kernel chose, or will.
     pub fn unbound() -> Self {
@@ -51,7 +51,8 @@ impl Narrowed {
         let mut code = Code::default();
         let fails = code.label();
         code.condition(test, true, fails, protocol);
-        let mut narrowed = Self { program: code.finish(fails).unwrap_or_default(), ..Self::NOTHING };
+        let program = code.finish(fails).unwrap_or_default();
+        let mut narrowed = Self { program, is_much: are_few(test, true), ..Self::NOTHING };
         if protocol == Protocol::Tcp {
             narrowed.states = states(test, true);
             // A request is in a state of its own there.
@@ -87,6 +88,31 @@ fn states(test: &RowTest, holds: bool) -> u32 {
             }
         }
         _ => ALL_STATES,
+    }
+}
+
+/// Most ports of a range that is small.
+const FEW_PORTS: u64 = 1 << 12;
+/// Bits of an address that make a network small.
+const SMALL: u8 = 8;
+/// States that many sockets may be in for long: ESTABLISHED, TIME_WAIT, CLOSE.
+const LASTING: u16 = 1 << 1 | 1 << 6 | 1 << 7;
+
+/// Whether the test, or its contrary, holds of few sockets, as far as that shows.
+fn are_few(test: &RowTest, holds: bool) -> bool {
+    match test {
+        RowTest::Not(inner) => are_few(inner, !holds),
+        RowTest::All(list) if holds => list.iter().any(|test| are_few(test, holds)),
+        RowTest::Any(list) if !holds => list.iter().any(|test| are_few(test, holds)),
+        RowTest::All(list) | RowTest::Any(list) => list.iter().all(|test| are_few(test, holds)),
+        RowTest::Number { number: RowNumber::LocalPort | RowNumber::RemotePort, first, last } => {
+            holds && last.saturating_sub(*first) < FEW_PORTS
+        }
+        RowTest::Addr { net, .. } => holds && net.len >= SMALL,
+        RowTest::States(states) | RowTest::NamedStates { states, .. } => {
+            (if holds { *states } else { !states }) & LASTING == 0
+        }
+        _ => false,
     }
 }
 
@@ -224,8 +250,8 @@ impl Code {
     /// `struct inet_diag_hostcond`.
     fn network(&mut self, local: bool, net: &Network, fails: Label) {
         let (family, octets, longest) = match net.addr {
-            IpAddr::V4(addr) => (AF_INET, addr.octets().to_vec(), 32),
-            IpAddr::V6(addr) => (AF_INET6, addr.octets().to_vec(), 128),
+            IpAddr::V4(addr) => (DiagFamily::V4.number(), addr.octets().to_vec(), 32),
+            IpAddr::V6(addr) => (DiagFamily::V6.number(), addr.octets().to_vec(), 128),
         };
         let mut operand = vec![family, net.len.min(longest), 0, 0];
         // Any port.

@@ -51,7 +51,8 @@ pub enum DiagFamily {
 }
 
 impl DiagFamily {
-    const fn number(self) -> u8 {
+    /// `AF_…`.
+    pub const fn number(self) -> u8 {
         match self {
             Self::V4 => V4,
             Self::V6 => V6,

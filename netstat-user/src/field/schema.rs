@@ -24,6 +24,8 @@ pub enum KeyValues {
     Words(&'static [&'static str]),
     /// A number, or null.
     Number,
+    /// How many there are: one at least.
+    Count,
     /// A list of texts.
     Texts,
     /// An object with these keys, or null.
@@ -66,6 +68,7 @@ impl SchemaKey {
             KeyValues::Text => "\"type\": [\"string\", \"null\"]".to_owned(),
             KeyValues::Words(words) => format!("\"enum\": [{}, null]", one_of(words)),
             KeyValues::Number => "\"type\": [\"number\", \"null\"]".to_owned(),
+            KeyValues::Count => "\"type\": \"integer\", \"minimum\": 1".to_owned(),
             KeyValues::Texts => "\"type\": \"array\", \"items\": { \"type\": \"string\" }".to_owned(),
             KeyValues::Object(keys) => format!("\"type\": [\"object\", \"null\"], {}", content(keys)),
             KeyValues::Objects(keys) => {
@@ -102,7 +105,7 @@ fn object(description: &str, properties: &[String], required: &[String], others:
 }
 
 /// The key of a line of counts.
-pub const COUNT: SchemaKey = SchemaKey::new("count", KeyValues::Number, "how many there are of these values");
+pub const COUNT: SchemaKey = SchemaKey::new("count", KeyValues::Count, "how many there are of these values");
 
 /// Lines that have the columns, and beside them these keys, and no others.
 pub fn of_columns(description: &str, columns: &[Column], more: &[SchemaKey]) -> String {

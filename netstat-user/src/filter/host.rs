@@ -157,15 +157,6 @@ impl PortPattern {
             other => Err(PatternError::Port(other.into())),
         }
     }
-
-    /// Whether the port is this one; names have been looked up before.
-    pub fn is(&self, port: Option<u16>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Number(number) => port == Some(*number),
-            Self::Name(_) => false,
-        }
-    }
 }
 
 fn is_name(name: &str) -> bool {

@@ -7,6 +7,7 @@ use crate::field::{FIELDS, Field, GROUPS, RowKinds, group, nearest};
 use winnow::combinator::{alt, opt, peek, repeat, separated};
 use winnow::error::{ErrMode, ParserError};
 use winnow::prelude::*;
+use winnow::stream::Stream;
 use winnow::token::any;
 
 type Parsed<T> = Result<T, ErrMode<Wrong>>;
@@ -39,7 +40,7 @@ pub fn parse(expression: &str, rows: RowKinds) -> Result<Expr, Mistake> {
     let tokens = tokens(expression)?;
     let mut input = Tokens::new(&tokens);
     let grammar = Grammar { rows };
-    let parsed = grammar.expr(&mut input, 0).and_then(|expr| match input.first() {
+    let parsed = grammar.whole(&mut input).and_then(|expr| match input.first() {
         None => Ok(expr),
         Some(Token { kind: TokenKind::Close, .. }) => Err(wrong(&input, "no `(' is open here")),
         Some(_) => Err(wrong(&input, "expected `and', `or' or the end of the expression")),
@@ -129,6 +130,21 @@ struct Grammar {
 }
 
 impl Grammar {
+    /// A whole expression. States that it begins with, and no `and` or `or` behind them, hold for all of it: ss(8) has
+    /// `[ state STATE-FILTER ] [ EXPRESSION ]`.
+    fn whole(self, input: &mut Tokens<'_>) -> Parsed<Expr> {
+        let begin = input.checkpoint();
+        if let Some(states) = self.states(input, usize::MAX)?
+            && !input.is_empty()
+            && peek(or).parse_next(input).is_err()
+            && peek(and).parse_next(input).is_err()
+        {
+            return Ok(Expr::all(vec![states, self.expr(input, 0)?]));
+        }
+        input.reset(&begin);
+        self.expr(input, 0)
+    }
+
     /// Alternatives.
     fn expr(self, input: &mut Tokens<'_>, depth: usize) -> Parsed<Expr> {
         let all = |input: &mut Tokens<'_>| self.all(input, depth);

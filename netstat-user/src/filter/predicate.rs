@@ -4,7 +4,7 @@ use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
 use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
-use crate::model::{Network, all};
+use crate::model::{Network, all_hold};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -129,7 +129,7 @@ impl Predicate {
 
     /// Whether the row is wanted, if that can be decided with what has been gathered.
     pub fn decide(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
-        all(self.readings.iter().map(|&reading| self.test.ask(row, gathered, reading)))
+        all_hold(self.readings.iter().map(|&reading| self.test.ask(row, gathered, reading)))
     }
 }
 
@@ -258,11 +258,11 @@ impl Test {
     /// Yes, no, or not before more is gathered.
     fn ask(&self, row: &impl HasFields, gathered: Need, reading: Reading) -> Option<bool> {
         match self {
-            Self::All(list) => all(list.iter().map(|test| test.ask(row, gathered, reading))),
+            Self::All(list) => all_hold(list.iter().map(|test| test.ask(row, gathered, reading))),
             // De Morgan: not one holds where all do not.
             Self::Any(list) => {
                 let denied = list.iter().map(|test| test.ask(row, gathered, reading).map(|holds| !holds));
-                all(denied).map(|denied| !denied)
+                all_hold(denied).map(|denied| !denied)
             }
             Self::Not(inner) => inner.ask(row, gathered, reading).map(|holds| !holds),
             Self::States(bits) => Some(row.state().is_some_and(|state| bits & 1 << state as u16 != 0)),

@@ -46,6 +46,11 @@ const fn never() -> RowTest {
     RowTest::Any(Vec::new())
 }
 
+/// An end that is known, which a socket that ended need not have.
+fn is_known(local: bool) -> RowTest {
+    RowTest::Any([false, true].map(|v6| RowTest::Family { local, v6 }).to_vec())
+}
+
 /// The test itself, where the row alone decides it.
 fn exact(test: &Test) -> Option<RowTest> {
     Some(match test {
@@ -59,11 +64,14 @@ fn exact(test: &Test) -> Option<RowTest> {
             all.extend(ports.as_ref().map(|ports| {
                 RowTest::Any(ports.iter().map(|&port| range(port_of(*side), Op::Eq, port.into(), 1)).collect())
             }));
+            if all.is_empty() {
+                all.push(is_known(local));
+            }
             RowTest::All(all)
         }
         // No row of these tables has a path.
         Test::Path { .. } => never(),
-        Test::Port { ports: None, .. } => RowTest::All(Vec::new()),
+        Test::Port { side, ports: None, .. } => is_known(*side == Side::Local),
         Test::Port { side, op, ports: Some(ports) } => {
             let one = |op| RowTest::Any(ports.iter().map(|&port| range(port_of(*side), op, port.into(), 1)).collect());
             match op {
@@ -115,12 +123,11 @@ fn compared(
         }
         Field::LocalAddr | Field::RemoteAddr | Field::RemoteIp => {
             let local = field == Field::LocalAddr;
-            let known = || RowTest::Any([false, true].map(|v6| RowTest::Family { local, v6 }).to_vec());
             let net = match operand {
                 Operand::Addr(addr) => Network::of(*addr),
                 Operand::Net(net) => *net,
-                Operand::Null if op == Op::Eq => return Some(RowTest::Not(Box::new(known()))),
-                Operand::Null => return Some(known()),
+                Operand::Null if op == Op::Eq => return Some(RowTest::Not(Box::new(is_known(local)))),
+                Operand::Null => return Some(is_known(local)),
                 _ => return None,
             };
             let mapped = field == Field::RemoteIp;

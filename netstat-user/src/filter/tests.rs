@@ -567,7 +567,8 @@ fn small_conditions(rows: RowKinds) -> impl Strategy<Value = String> {
                 false => format!("{end} {host}{port}"),
             }
         }),
-        (one(&["src inet:*", "dst inet6:*:1", "src :2", "autobound"])).prop_map(str::to_owned),
+        (one(&["src inet:*", "dst inet6:*:1", "src :2", "src *", "dst *", "sport = :*", "dport = :*", "autobound"]))
+            .prop_map(str::to_owned),
         (one(&["local.addr", "remote.addr"]), same(), address()).prop_map(|(end, op, to)| format!("{end} {op} {to}")),
         prop::collection::vec((one(&["state", "exclude"]), state()), 1..3)
             .prop_map(|words| words.iter().map(|(verb, state)| format!("{verb} {state} ")).collect()),
@@ -775,7 +776,7 @@ proptest! {
             let recorded = recorded.as_ref().filter(|_| pids.is_empty());
             let fields = RowFields { row, recorded, context: &context };
             let is_theirs = |pid: &u32| pids.contains(pid) || recorded.is_some_and(|owner| owner.pid == *pid);
-            let held = |of: &[u32]| of.iter().any(is_theirs);
+            let held = |of: &[u32]| Some(of.iter().any(is_theirs));
             let facts = ListedRow { row, netns: *netns, held: &held };
             let passes = |test: &Option<RowTest>| test.as_ref().is_none_or(|test| test.passes(&facts));
             if predicate.holds(&fields) {

@@ -88,6 +88,9 @@ pub enum AttachError {
          only the tables work"
     )]
     TooOld(String),
+    /// Programs, maps and links are open files.
+    #[error("tracing takes some {DESCRIPTORS} open files; {0}")]
+    Descriptors(String),
     /// The kernel refused a map or the whole object.
     #[error("the kernel refused the maps of the programs: {}", causes(&**.0))]
     Maps(#[source] Box<dyn Error + Send + Sync>),
@@ -116,6 +119,7 @@ impl AttachError {
             Self::Capabilities(_) => Mend::Capabilities,
             Self::Netns(_) => Mend::Btf,
             Self::TooOld(_) => Mend::Newer,
+            Self::Descriptors(_) => Mend::Descriptors,
             Self::Hook { locked: true, .. } => Mend::Lockdown,
             Self::Hook { refused, .. } => {
                 refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
@@ -150,6 +154,9 @@ fn kernel_types() -> Option<Btf> {
     Btf::from_sys_fs().map_or_else(without, Some)
 }
 
+/// Open files that tracing takes: some sixty programs, maps and links, and what attaching takes for a moment.
+const DESCRIPTORS: u64 = 80;
+
 /// Programs that are attached.
 pub struct Attached {
     /// Owns the programs and their links.
@@ -175,6 +182,9 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     }
     if let Some(release) = facts::too_old() {
         return Err(AttachError::TooOld(release));
+    }
+    if sys::descriptors_left() < DESCRIPTORS {
+        return Err(AttachError::Descriptors(sys::too_many_open_files()));
     }
     // Each reads the kernel's types: aya twice, for itself and for the programs, and we for what the programs are told.
     let (GatheredFacts { facts, cgroup, lockdown }, btf, loader) =

@@ -55,7 +55,7 @@ pub fn checks() -> Vec<Check> {
             "cgroup2",
             Level::Bad,
             format!("{cause}: no open events, and no owners of new sockets"),
-            "mount -t cgroup2 none /sys/fs/cgroup",
+            if cause.is_denied() { as_root() } else { "mount -t cgroup2 none /sys/fs/cgroup".to_owned() },
         ),
     });
     checks.extend(lockdown.map(locked_down));
@@ -68,8 +68,9 @@ pub fn checks() -> Vec<Check> {
                 "{cause}: --probe tracepoint needs it, accept(2) where fexit is refused, and since Linux 7 what stands in for programs"
             ),
             match lockdown {
-                Some(Lockdown::Confidentiality) => UNLOCK,
-                _ => "mount -t tracefs tracefs /sys/kernel/tracing",
+                Some(Lockdown::Confidentiality) => UNLOCK.to_owned(),
+                _ if cause.is_denied() => as_root(),
+                _ => "mount -t tracefs tracefs /sys/kernel/tracing".to_owned(),
             },
         ),
     });
@@ -98,6 +99,11 @@ fn locked_down(lockdown: Lockdown) -> Check {
     }
 }
 
+/// What mends a want of rights.
+fn as_root() -> String {
+    format!("run as root, or: {}", facts::SETCAP)
+}
+
 fn capabilities() -> Check {
     let missing = facts::missing_capabilities();
     if missing.is_empty() {
@@ -107,7 +113,7 @@ fn capabilities() -> Check {
         "capabilities",
         Level::Bad,
         format!("{} not held: nothing can be traced", missing.join(", ")),
-        format!("run as root, or: {}", facts::SETCAP),
+        as_root(),
     )
 }
 

@@ -59,6 +59,11 @@ impl Lacking {
         Self::File { path: path.into(), error: Arc::new(error) }
     }
 
+    /// Whether the kernel denies it to this process.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::File { error, .. } | Self::Mount(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether this is how the kernel or the machine is set up, and no failure on the way to find out.
     fn is_unsupported(&self) -> bool {
         match self {
@@ -214,6 +219,8 @@ pub fn causes(error: &dyn Error) -> String {
 pub enum Mend {
     /// Rights to load programs.
     Capabilities,
+    /// Open files.
+    Descriptors,
     /// Another program stands in the way.
     Alone,
     /// The kernel shows nothing of its memory.
@@ -239,6 +246,7 @@ impl Mend {
             Self::Capabilities => {
                 "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM"
             }
+            Self::Descriptors => "raise the number of open files: ulimit -n 1024",
             Self::Alone => {
                 "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
             }

@@ -101,8 +101,8 @@ pub trait RowFacts {
     fn addr(&self, local: bool) -> Option<IpAddr>;
     /// A number; `None` where it is not known.
     fn number(&self, number: RowNumber) -> Option<u64>;
-    /// Whether one of these processes holds the socket, or is its owner by record.
-    fn is_held_by(&self, pids: &[u32]) -> bool;
+    /// Whether one of these processes holds the socket, or is its owner by record; `None` where that is not known yet.
+    fn is_held_by(&self, pids: &[u32]) -> Option<bool>;
 }
 
 /// A row of a table, and what is known beside it.
@@ -111,8 +111,8 @@ pub struct ListedRow<'a> {
     pub row: &'a SocketRow,
     /// The namespace of the table.
     pub netns: Option<u32>,
-    /// Whether one of these processes holds the socket.
-    pub held: &'a dyn Fn(&[u32]) -> bool,
+    /// Whether one of these processes holds the socket; `None` where that is not known yet.
+    pub held: &'a dyn Fn(&[u32]) -> Option<bool>,
 }
 
 impl RowFacts for ListedRow<'_> {
@@ -149,7 +149,7 @@ impl RowFacts for ListedRow<'_> {
         }
     }
 
-    fn is_held_by(&self, pids: &[u32]) -> bool {
+    fn is_held_by(&self, pids: &[u32]) -> Option<bool> {
         (self.held)(pids)
     }
 }
@@ -189,8 +189,8 @@ impl RowFacts for ClosedSocket {
         }
     }
 
-    fn is_held_by(&self, pids: &[u32]) -> bool {
-        self.socket.owner.is_some_and(|owner| pids.contains(&owner.pid))
+    fn is_held_by(&self, pids: &[u32]) -> Option<bool> {
+        Some(self.socket.owner.is_some_and(|owner| pids.contains(&owner.pid)))
     }
 }
 
@@ -203,9 +203,11 @@ impl RowTest {
     fn decide(&self, facts: &dyn RowFacts) -> Option<bool> {
         let among = |states: u16, state: TcpState| states & 1 << state as u16 != 0;
         match self {
-            Self::All(list) => all(list.iter().map(|test| test.decide(facts))),
+            Self::All(list) => all_hold(list.iter().map(|test| test.decide(facts))),
             // De Morgan: not one holds where all do not.
-            Self::Any(list) => all(list.iter().map(|test| test.decide(facts).map(|holds| !holds))).map(|none| !none),
+            Self::Any(list) => {
+                all_hold(list.iter().map(|test| test.decide(facts).map(|holds| !holds))).map(|none| !none)
+            }
             Self::Not(inner) => inner.decide(facts).map(|holds| !holds),
             Self::Protos(protos) => Some(protos.contains(&facts.proto())),
             Self::States(states) => Some(facts.state().is_some_and(|state| among(*states, state))),
@@ -216,7 +218,8 @@ impl RowTest {
             Self::Addr { local, net, mapped: true } => Some(net.has_mapped(facts.addr(*local)?)),
             Self::Addr { local, net, mapped: false } => Some(net.has(facts.addr(*local)?)),
             Self::Number { number, first, last } => Some((*first..=*last).contains(&facts.number(*number)?)),
-            Self::HeldBy(pids) => Some(facts.is_held_by(pids)),
+            Self::HeldBy(pids) if pids.is_empty() => Some(false),
+            Self::HeldBy(pids) => facts.is_held_by(pids),
         }
     }
 
@@ -232,7 +235,7 @@ impl RowTest {
 }
 
 /// Whether all hold, if that can be decided.
-pub fn all(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+pub fn all_hold(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let mut all = Some(true);
     for answer in answers {
         match answer {

@@ -242,7 +242,7 @@ records! {
     RowLimits { protos, peer, netns }
     Link { inode, pid }
     Network { addr, len }
-    Denial { reason; hides_namespace }
+    Denial { reason; hides_namespace, is_full }
     HookRow grows { hook, without, variant, refused; mend, failed }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }

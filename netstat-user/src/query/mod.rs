@@ -275,12 +275,14 @@ pub struct Denial {
     pub reason: String,
     /// Whether it is the network namespace that is not shown to this user: other requests may be served.
     pub hides_namespace: bool,
+    /// Whether no place is left, for all or for this user.
+    pub is_full: bool,
 }
 
 impl Denial {
     /// A request that is not served for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), hides_namespace: false }
+        Self { reason: reason.into(), hides_namespace: false, is_full: false }
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 /// How deep conditions may nest: they are walked by recursion. The filter language nests less.
 const DEPTH: usize = 256;
 /// Most conditions and processes of one request: each is looked at for every row.
-const MOST: usize = 512;
+const MOST: usize = 128;
 
 impl Wire for RowTest {
     fn put(&self, out: &mut BytesMut) {

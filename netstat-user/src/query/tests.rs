@@ -88,7 +88,7 @@ fn answers() -> Vec<Answer> {
         }),
         Answer::Coverage(CoverageRows { hooks: vec![hook], cgroup_namespace: Some(4_026_532_177) }),
         Answer::End,
-        Answer::Refused(Denial { reason: "no".into(), hides_namespace: true }),
+        Answer::Refused(Denial { hides_namespace: true, is_full: true, ..Denial::new("no") }),
         Answer::Namespace { netns: 4_026_531_840, name: Some(b"blue\xff".to_vec()) },
         Answer::Namespace { netns: 1, name: None },
         Answer::Rows { proto: Proto::Tcp, rows: rows(Proto::Tcp), recorded: vec![(1, owner())] },
@@ -130,13 +130,13 @@ fn conditions_nest_so_deep_and_no_deeper() {
         request.encode(&mut out);
         Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
     };
-    assert_eq!((decoded(200), decoded(3000)), (Ok(true), Err(QueryError::Garbage)));
+    assert_eq!((decoded(100), decoded(3000)), (Ok(true), Err(QueryError::Garbage)));
     // What an agent would refuse is asked for without conditions.
     let asked = |number: usize| {
         let any = RowTest::Any(vec![RowTest::States(1); number]);
         Request::Table { live: false, recent_ns: 1, netns: None, age_ns: 0, only: Some(any) }.fitting()
     };
-    assert!(matches!(asked(500), Request::Table { only: Some(_), .. }));
+    assert!(matches!(asked(100), Request::Table { only: Some(_), .. }));
     assert!(matches!(asked(600), Request::Table { only: None, .. }));
     assert_eq!(Request::Holders { of: vec![7; 5000] }.fitting(), Request::Holders { of: vec![] });
 }

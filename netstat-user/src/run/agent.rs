@@ -112,7 +112,7 @@ async fn serve(
     let recent_ns = u64::try_from(options.recent.as_nanos()).unwrap_or(u64::MAX);
     let settings = Settings {
         limits: Retention { recent_ns, recent_count: options.recent_count },
-        clients: places(options.clients),
+        clients: places(options.clients)?,
         poll: options.poll,
         place: client::place(),
         admission,
@@ -148,13 +148,21 @@ async fn serve(
 /// Descriptors that clients do not get: for listing, for the threads that serve, and for those who are being refused.
 const RESERVED: u64 = 96;
 
+/// Fewer places than these are not worth an agent: a user's share of them, and one that is root's, would be none.
+const FEWEST: usize = 16;
+
 /// How many clients can be served at a time, and what is left for the rest all the same.
-fn places(wanted: usize) -> usize {
-    let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX).max(1);
-    if left < wanted {
-        complain(&format!(
-            "agent: room for {left} clients only: raise the number of open files (ulimit -n) for {wanted}"
-        ));
+///
+/// # Errors
+/// Too few.
+fn places(wanted: usize) -> io::Result<usize> {
+    let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX);
+    let room = || format!("room for {left} clients only: raise the number of open files (ulimit -n) for {wanted}");
+    if left < wanted.min(FEWEST) {
+        return Err(io::Error::other(room()));
     }
-    wanted.min(left)
+    if left < wanted {
+        complain(&format!("agent: {}", room()));
+    }
+    Ok(wanted.min(left))
 }

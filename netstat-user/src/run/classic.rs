@@ -18,6 +18,7 @@ mod statistics;
 mod unix;
 
 use crate::cli::classic::{Filter, Options, View};
+use crate::field::{Column, Field};
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, complain, screen};
 use asked::AskedFor;
@@ -108,8 +109,11 @@ fn all_would_help(options: &Options) -> Written<bool> {
     if options.filter() != Filter::Connected {
         return Ok(false);
     }
-    // As objects, so that no names are looked up.
-    let options = Options { all: true, json: true, ..options.clone() };
+    // One column, so that nothing is gathered but what the expression needs.
+    let mut options = Options { all: true, recent: None, ..options.clone() };
+    let selection = &mut options.selection;
+    selection.columns = vec![Column::Field(Field::Proto)];
+    (selection.sort, selection.count_by, selection.limit) = (Vec::new(), Vec::new(), None);
     let Ok(selected) = Selected::new(&options) else { return Ok(false) };
     let asked = AskedFor::new(&options, selected);
     let (mut taken, mut round) = (Taken::new(&asked.selected), Round::silent());

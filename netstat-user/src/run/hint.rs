@@ -28,6 +28,9 @@ pub fn way_in(path: &Path, error: &AskError) -> String {
             "it is there and does not answer: see whether it is stopped (kill -CONT), or restart it".into()
         }
         AskError::Stranger(_) => format!("see whose {} is, and stop it; then as root: {command}", path.display()),
+        AskError::Refused(denial) if denial.is_full => {
+            format!("try again, or as root, restart it as {command} --clients N with a larger N than now")
+        }
         AskError::Refused(_) => format!("as root: {command}{LET_IN}"),
         AskError::Io(error) if error.kind() == ErrorKind::PermissionDenied => format!("as root: {command}{LET_IN}"),
         _ => format!("as root: {command}"),

@@ -1,7 +1,7 @@
 //! `kill`: closes the sockets that an expression selects.
 
 use super::classic::asked::AskedFor;
-use super::classic::internet;
+use super::classic::internet::{self, Matching};
 use super::classic::round::Round;
 use super::classic::selected::Selected;
 use super::classic::sources::Sources;
@@ -51,18 +51,18 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(NAME, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let (rows, owners) = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { rows, owners, incomplete } = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
     let mut report = Report { out: Vec::new(), json: options.json, owners: &owners };
     if rows.is_empty() {
-        complain("no socket matches");
-        return Ok(0);
+        complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
+        return Ok(u8::from(incomplete));
     }
     if options.dry_run {
         rows.iter().for_each(|row| report.line("would_close", row, None));
         report.flush()?;
         complain(&format!("{} would be closed", sockets(rows.len())));
-        return Ok(0);
+        return Ok(u8::from(incomplete));
     }
     if !options.yes && !io::stdin().is_terminal() {
         let found = sockets(rows.len());
@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
-    Ok(u8::from(failed > 0))
+    Ok(u8::from(failed > 0 || incomplete))
 }
 
 fn sockets(count: usize) -> String {

@@ -18,4 +18,4 @@ pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{allow_descriptors, descriptors_left, give_back_memory, output_is_closed, step_back};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
-pub use watch::{runtime, too_many_open_files, watch};
+pub use watch::{no_thread, runtime, too_many_open_files, watch};

@@ -19,6 +19,12 @@ pub fn too_many_open_files() -> String {
     format!("too many open files: raise their limit (ulimit -n){most}")
 }
 
+/// What it means that the kernel has no room for another thread, and what to do.
+pub fn no_thread(error: io::Error) -> io::Error {
+    let advice = "no room for another thread: raise the limit of tasks (TasksMax of the unit, pids.max of the cgroup, ulimit -u)";
+    io::Error::new(error.kind(), format!("{advice}: {error}"))
+}
+
 /// A runtime on the calling thread.
 ///
 /// # Errors

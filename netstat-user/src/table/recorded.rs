@@ -2,33 +2,42 @@
 
 use super::socket::listed_socket;
 use super::{Ends, Identity, Table};
-use crate::model::{LiveSocket, Owner, SocketRow, TcpState};
-use std::cell::OnceCell;
-use std::collections::HashMap;
+use crate::model::{ClosedSocket, LiveSocket, Owner, SocketRow, TcpState};
+use hashbrown::{HashMap, HashSet};
 
 impl Table {
     /// The owners of those rows, of a namespace's list, that have no inode: requests, orphans and what remains in TIME_WAIT. By place
     /// in `rows`. The last is often all that is left of a socket whose end has been reported already. With a user, only of sockets of that user.
     pub fn recorded(&self, netns: u32, rows: &[SocketRow], uid: Option<u32>) -> Vec<(u32, Owner)> {
         let shown = |socket: &LiveSocket| uid.is_none_or(|uid| socket.uid == Some(uid));
-        let ended: OnceCell<HashMap<Ends, LiveSocket>> = OnceCell::new();
-        let owner = |row: &SocketRow| {
-            let identity = Identity::of(&listed_socket(&SocketRow { netns: Some(netns), ..*row }, None, 0));
-            let living = self.slots.find(&identity).and_then(|at| self.slots[at].socket).filter(&shown);
-            let living = living.and_then(|socket| socket.owner);
-            // In these states there may be no socket any more, only what the kernel keeps of it.
-            let remains = row.state == TcpState::TimeWait as u8 || row.state == TcpState::FinWait2 as u8;
-            living.or_else(|| {
-                let before = ended.get_or_init(|| self.ended()).get(&identity.ends.filter(|_| remains)?);
-                before.filter(|socket| shown(socket))?.owner
-            })
-        };
-        let nobodys = rows.iter().enumerate().filter(|(_, row)| row.inode == 0);
-        nobodys.filter_map(|(at, row)| Some((at as u32, owner(row)?))).collect()
+        let identity =
+            |row: &SocketRow| Identity::of(&listed_socket(&SocketRow { netns: Some(netns), ..*row }, None, 0));
+        let living =
+            |identity: &Identity| self.slots.find(identity).and_then(|at| self.slots[at].socket).filter(&shown)?.owner;
+        // In these states there may be no socket any more, only what the kernel keeps of it.
+        let remains = |row: &SocketRow| row.state == TcpState::TimeWait as u8 || row.state == TcpState::FinWait2 as u8;
+        let (mut owners, mut left) = (Vec::new(), Vec::new());
+        for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.inode == 0) {
+            let identity = identity(row);
+            match (living(&identity), identity.ends.filter(|_| remains(row))) {
+                (Some(owner), _) => owners.push((at as u32, owner)),
+                (None, Some(ends)) => left.push((at as u32, ends)),
+                (None, None) => {}
+            }
+        }
+        let ended = self.ended(&left.iter().map(|(_, ends)| *ends).collect());
+        let before = |ends: &Ends| ended.get(ends).filter(|socket| shown(socket))?.owner;
+        owners.extend(left.iter().filter_map(|(at, ends)| Some((*at, before(ends)?))));
+        owners.sort_unstable_by_key(|(at, _)| *at);
+        owners
     }
 
-    /// The sockets that ended, by their ends; of several with the same ends, the last.
-    pub(super) fn ended(&self) -> HashMap<Ends, LiveSocket> {
-        self.past.iter().filter_map(|closed| Some((Identity::of(&closed.socket).ends?, closed.socket))).collect()
+    /// The sockets that ended with these ends; of several with the same ends, the last.
+    pub(super) fn ended(&self, wanted: &HashSet<Ends>) -> HashMap<Ends, LiveSocket> {
+        if wanted.is_empty() {
+            return HashMap::new();
+        }
+        let ends = |closed: &ClosedSocket| Identity::of(&closed.socket).ends.filter(|ends| wanted.contains(ends));
+        self.past.iter().filter_map(|closed| Some((ends(closed)?, closed.socket))).collect()
     }
 }

@@ -95,7 +95,7 @@ impl Report {
                 }
             }
             if !same {
-                mend(out, &hook.check, above.map(|above| &above.check), width);
+                mend(out, &hook.check, above.map(|above| &above.check), false, width);
             }
             above = Some(hook);
         }
@@ -104,7 +104,7 @@ impl Report {
         for check in &self.checks {
             let same = above.is_some_and(|above: &Check| above.found == check.found) && check.level != Level::Ok;
             finding(out, coloured, check, same, width);
-            mend(out, check, above, width);
+            mend(out, check, above, same, width);
             above = Some(check);
         }
         if !self.programs.is_empty() {
@@ -200,12 +200,12 @@ fn detail(out: &mut Vec<u8>, label: &str, what: &str, width: usize) {
     out.push(b'\n');
 }
 
-/// Appends what mends a finding, which the one above it may have said.
-fn mend(out: &mut Vec<u8>, check: &Check, above: Option<&Check>, width: usize) {
+/// Appends what mends a finding, which the one above it may have said; nothing where that was found as well (`same`).
+fn mend(out: &mut Vec<u8>, check: &Check, above: Option<&Check>, same: bool, width: usize) {
     let Some(mend) = &check.mend else { return };
     match above.filter(|above| above.mend.as_ref() == Some(mend)) {
         None => detail(out, "to mend it", mend, width),
-        Some(above) if above.found == check.found => {}
+        Some(_) if same => {}
         Some(_) => detail(out, "to mend it", SAME, width),
     }
 }

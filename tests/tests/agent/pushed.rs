@@ -145,7 +145,7 @@ fn few_bytes_for_few_rows() -> Done {
     for (expression, rows) in [
         ("event = close and sport = :999".to_owned(), 1),
         ("event = close and dst 127.8.0.0/16".into(), 1),
-        ("event = close and uid > 0".into(), 0),
+        ("event = close and uid > 0".into(), 1),
         (format!("event = close and pid = {pid}"), held),
         ("event = close and proto = udp and not src 127.1.0.0/16 and state closed".into(), 1),
         ("state established".into(), 0),

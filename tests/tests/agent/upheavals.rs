@@ -206,8 +206,14 @@ fn lost_between(outcome: &Outcome, first: u64, last: u64) -> u64 {
     let after = lines.skip_while(|line| !is_of(line, first));
     let is_last =
         |line: &Line| is_of(line, last) && matches!(line, Line::Event(event) if matches!(event.kind, Kind::Close(_)));
-    let between = after.take_while(|line| !is_last(line));
-    between.map(|line| if let Line::Lost(count) = line { count } else { 0 }).sum()
+    let after: Vec<Line> = after.collect();
+    let end = after.iter().position(is_last).unwrap_or(after.len());
+    let count = |line: &Line| if let Line::Lost(count) = line { *count } else { 0 };
+    match after[..end].iter().map(count).sum() {
+        // Where the marker came with what was left in the ring, the loss is reported behind it.
+        0 => after[end..].iter().map(count).find(|&count| count > 0).unwrap_or(0),
+        lost => lost,
+    }
 }
 
 /// An agent whose ring holds some thirty records, stopped while thousands are made. What it lost is counted exactly: a tracer with room

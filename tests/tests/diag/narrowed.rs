@@ -114,7 +114,7 @@ fn check(protocol: Protocol, dice: &mut Dice) {
         // Whoever moved meanwhile says nothing.
         let stayed: Vec<&SocketRow> = before.iter().filter(|row| after.contains(&key(row))).collect();
         for row in &stayed {
-            let wanted = test.passes(&ListedRow { row, netns: None, held: &|_| false });
+            let wanted = test.passes(&ListedRow { row, netns: None, held: &|_| Some(false) });
             assert!(!wanted || let_through.contains(&key(row)), "{test:?} leaves out {row:?} by {narrowed:?}");
             if is_exact(&test) {
                 assert!(wanted || !let_through.contains(&key(row)), "{test:?} lets {row:?} through by {narrowed:?}");

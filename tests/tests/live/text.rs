@@ -1,5 +1,6 @@
 //! The text forms: the same facts, one aligned line per event; the short lines, and the one line of a connection.
 
+use crate::endings::blink;
 use crate::event::{self, End, Event, Kind};
 use crate::lives::client_closes_first;
 use crate::made::{self, Family, Made, Pair};
@@ -15,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("text::one_line_a_connection", one_line_a_connection),
     ("text::only_the_kinds_asked_for", only_the_kinds_asked_for),
     ("text::who_connected", who_connected),
+    ("text::in_the_zone_that_is_named", in_the_zone_that_is_named),
 ];
 
 /// How far the clocks of two tracers that see the same may be apart, in nanoseconds.
@@ -31,7 +33,7 @@ fn says_what_json_says() -> Done {
         for _ in 0..3 {
             client_closes_first(Pair::new(Family::V4, &listener), b"ask", b"answer");
         }
-        crate::endings::blink();
+        blink();
         Made::of(&listener)
     });
     json.wait_closed([&listens]);
@@ -220,5 +222,28 @@ fn who_connected() -> Done {
         expected.sort_by_key(cookie);
         assert_eq!(seen, expected);
     }
+    Done::Passed
+}
+
+/// Local time is that of `$TZ`, also where that is the name of a zone.
+fn in_the_zone_that_is_named() -> Done {
+    if !std::path::Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists() {
+        return Done::Skipped("there are no time zones by name".into());
+    }
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let start = |zone: &str| {
+        let mut command = events(&["--netns", &number]);
+        command.env("TZ", zone);
+        Tracer::spawn(command)
+    };
+    let mut tracers = ["JST-9", "Asia/Tokyo", "UTC"].map(start);
+    namespace.enter(|| drop(blink()));
+    let hours = tracers.each_mut().map(|tracer| {
+        assert!(tracer.wait_lines(1), "no event");
+        tracer.raw()[0][..2].to_owned()
+    });
+    assert!(hours[0] == hours[1] && hours[0] != hours[2], "{hours:?}");
+    tracers.into_iter().for_each(|tracer| drop(tracer.finish_unchecked()));
     Done::Passed
 }

@@ -80,6 +80,7 @@ fn refusals_carry_netstats_codes_and_words() {
         ("--protocol", 3, "netstat: option '--protocol' requires an argument"),
         ("-A foo -q", 1, "Unknown address family `foo'."),
         ("-A inet,", 1, "Unknown address family `'."),
+        ("--proto tpc", 1, "Unknown address family `tpc'."),
         ("-rr", 3, "netstat: only one of -r, -i, -s and -M can be given, and only once"),
         (
             "--recent soon",

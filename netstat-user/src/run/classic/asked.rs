@@ -103,10 +103,18 @@ impl<'a> AskedFor<'a> {
         }
     }
 
-    /// Says, on standard output as netstat does, that the kernel has no such routing tables; returns the exit code.
-    pub fn not_configured(&self, round: &mut Round, text: &str) -> u8 {
-        round.bytes().extend_from_slice(self.lang.text(text));
-        1
+    /// Says, on standard output as netstat does, that the kernel has no such routing tables; returns the exit code. Where objects are printed it
+    /// goes to standard error.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn not_configured(&self, round: &mut Round, text: &str) -> Written<u8> {
+        if self.options.json {
+            round.say(self.lang.text(text))?;
+        } else {
+            round.bytes().extend_from_slice(self.lang.text(text));
+        }
+        Ok(1)
     }
 
     /// What it means that the kernel has no such table; `name` as in netstat's message. Returns the exit code that ends

@@ -17,6 +17,7 @@ use crate::proc::netns;
 use crate::stdio::Written;
 use files::{Files, Rows};
 use known::KnownOfRows;
+use std::io;
 
 /// Prints the Internet table where it is wanted; returns 0, or the exit code that ends the run.
 ///
@@ -32,20 +33,37 @@ pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>,
     }
 }
 
-/// The living sockets for which the expression holds, with their namespaces, and the processes that hold them.
+/// The living sockets for which the expression holds.
+#[derive(Default)]
+pub struct Matching {
+    /// Their rows, with their namespaces.
+    pub rows: Vec<SocketRow>,
+    /// The processes that hold them.
+    pub owners: SocketHolders,
+    /// Whether a table could not be read, which was reported.
+    pub incomplete: bool,
+}
+
+/// Looks for the living sockets for which the expression holds.
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn matching(
-    asked: &AskedFor<'_>,
-    sources: &mut Sources,
-    round: &mut Round,
-) -> Written<(Vec<SocketRow>, SocketHolders)> {
-    let Some((files, known)) = look(asked, sources, round)? else { return Ok(Default::default()) };
+pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) -> Written<Matching> {
+    let Some((files, known)) = look(asked, sources, round)? else { return Ok(Matching::default()) };
     let providers = known.gathered.providers();
-    let mut rows = Vec::new();
+    let (mut rows, mut incomplete) = (Vec::new(), false);
     for file in &files.list {
-        let Ok(Rows::Sockets(table)) = &file.rows else { continue };
+        let table = match &file.rows {
+            Ok(Rows::Sockets(table)) => table,
+            Ok(_) => continue,
+            // The kernel has no such protocol.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                incomplete = true;
+                asked.unreadable(round, file.file, error)?;
+                continue;
+            }
+        };
         let context = RowContext {
             owners: &known.owners,
             labels: sources.names.labels(),
@@ -57,7 +75,7 @@ pub fn matching(
         let found = table.with_recorded().filter(|&(row, recorded)| wanted((row, recorded)));
         rows.extend(found.map(|(row, _)| SocketRow { netns: row.netns.or(file.netns), ..*row }));
     }
-    Ok((rows, known.owners))
+    Ok(Matching { rows, owners: known.owners, incomplete })
 }
 
 /// Reads the files, and gathers what is needed of their rows. `None` where sockets that ended cannot be had.

@@ -12,7 +12,7 @@ use crate::view::packet_routes as view;
 /// A failure to write to standard output.
 pub fn ax25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
     let Some(table) = asked.read(round, "net/ax25_route", "/proc/net/ax25_route")? else {
-        return Ok(asked.not_configured(round, "AX.25 not configured in this system.\n"));
+        return asked.not_configured(round, "AX.25 not configured in this system.\n");
     };
     let json = asked.options.json;
     let out = round.bytes();
@@ -31,7 +31,7 @@ pub fn netrom(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
     let nodes = asked.read(round, "net/nr_nodes", "/proc/net/nr_nodes")?;
     let neighbours = asked.read(round, "net/nr_neigh", "/proc/net/nr_neigh")?;
     let (Some(nodes), Some(neighbours)) = (nodes, neighbours) else {
-        return Ok(asked.not_configured(round, "NET/ROM not configured in this system.\n"));
+        return asked.not_configured(round, "NET/ROM not configured in this system.\n");
     };
     let json = asked.options.json;
     let out = round.bytes();
@@ -77,7 +77,7 @@ pub fn x25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
     // The second is where it was once.
     let read = |file: &str| whole(&asked.proc.join(file));
     let Ok(table) = read("net/x25/route").or_else(|_| read("net/x25_routes")) else {
-        return Ok(asked.not_configured(round, "X.25 not configured in this system.\n"));
+        return asked.not_configured(round, "X.25 not configured in this system.\n");
     };
     let json = asked.options.json;
     let out = round.bytes();

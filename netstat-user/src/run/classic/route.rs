@@ -42,7 +42,7 @@ fn inet(asked: &AskedFor<'_>, names: &mut Names, round: &mut Round) -> Written<u
     let columns = RouteColumns::new(asked.options.extend);
     if wants_table(asked) {
         let Some(text) = asked.read(round, "net/route", "/proc/net/route")? else {
-            return Ok(asked.not_configured(round, MISSING));
+            return asked.not_configured(round, MISSING);
         };
         if !asked.options.json {
             heading4(round.bytes(), &asked.lang, columns);
@@ -60,7 +60,7 @@ fn inet(asked: &AskedFor<'_>, names: &mut Names, round: &mut Round) -> Written<u
     }
     if asked.options.cache {
         if asked.read(round, "net/rt_cache", "/proc/net/rt_cache")?.is_none() {
-            return Ok(asked.not_configured(round, MISSING));
+            return asked.not_configured(round, MISSING);
         }
         if !asked.options.json {
             heading4_cache(round.bytes(), &asked.lang, columns);
@@ -121,7 +121,7 @@ fn question4(route: &Route4) -> Option<Name> {
 /// IPv6: the table, the cache, or one after the other; both are in one file.
 fn inet6(asked: &AskedFor<'_>, names: &mut Names, round: &mut Round) -> Written<u8> {
     let Some(text) = asked.read(round, "net/ipv6_route", "/proc/net/ipv6_route")? else {
-        return Ok(asked.not_configured(round, "INET6 (IPv6) not configured in this system.\n"));
+        return asked.not_configured(round, "INET6 (IPv6) not configured in this system.\n");
     };
     let (cached, routes): (Vec<_>, Vec<_>) =
         route::v6(&text).into_iter().partition(|route| route.flags & RTF_CACHE != 0);

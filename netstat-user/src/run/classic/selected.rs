@@ -141,11 +141,6 @@ impl Selected {
     pub fn holds(&self, row: &impl HasFields) -> bool {
         self.predicate.as_ref().is_none_or(|predicate| predicate.holds(row))
     }
-
-    /// Whether some rows cannot be decided before more is gathered.
-    pub fn decides_late(&self) -> bool {
-        self.predicate.as_ref().is_some_and(|predicate| !AT_HAND.has(predicate.needs()))
-    }
 }
 
 /// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.

@@ -65,12 +65,15 @@ impl Ages {
     fn ask(path: &Path, netns: Option<u32>, listed: &[ListedTable<'_>]) -> Result<Self, AskError> {
         let mut ages = Self::default();
         client::live(path, netns, NEW_ENOUGH, |socket| ages.add(&socket))?;
-        // No event tells that an orphan has left a minisocket: a list does, and the agent remembers whose it is.
+        // No event reports that an orphan has left a minisocket: a list does, and the agent remembers whose it is.
         let is_left = |row: &SocketRow| row.inode == 0 && row.state == TcpState::FinWait2 as u8;
         let rows =
             |table: &ListedTable<'_>| table.rows.iter().any(|row| is_left(row) && ages.of(table.netns, row).is_none());
         if listed.iter().any(rows) {
-            client::live(path, netns, Duration::ZERO, |socket| ages.add(&socket))?;
+            // What is known without stays.
+            if let Err(error) = client::live(path, netns, Duration::ZERO, |socket| ages.add(&socket)) {
+                log::debug!("ages of what orphans leave: {error}");
+            }
         }
         ages.now_ns = epoch_ns() + monotonic_ns();
         Ok(ages)

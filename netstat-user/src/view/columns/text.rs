@@ -8,10 +8,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
-/// No column of words or texts is cut to fewer characters than this, however narrow the terminal.
+/// No column of texts is cut to fewer characters than this, however narrow the terminal.
 const LEAST: usize = 8;
-/// Columns of a time of the day to the microsecond, what a narrow terminal has of a time.
-const CLOCK: usize = 15;
+/// Columns of a time to the second, with its day and its zone: what a narrow terminal has of it.
+const SECONDS: usize = 20;
 /// Columns of `127.0.0.1:53812`: what is usual in a column is reckoned with up to here where room is scarce.
 const SCARCE: usize = 15;
 
@@ -44,7 +44,7 @@ struct Look {
     right: bool,
     /// To how many characters they may be cut; `None` where half a value would be a wrong one, as of numbers and addresses.
     least: Option<usize>,
-    /// Whether they are times, of which the day is left out first.
+    /// Whether they are times, which are only made less precise.
     time: bool,
     /// What a cell is, by its text.
     role: fn(&[u8]) -> Role,
@@ -66,8 +66,8 @@ impl Look {
             Column::Group("local" | "remote") => None,
             Column::Group(_) => Some(LEAST),
             Column::Field(field) => match field.spec().kind {
-                Kind::Text | Kind::Word(_) => Some(LEAST),
-                Kind::Time => Some(CLOCK),
+                Kind::Text => Some(LEAST),
+                Kind::Time => Some(SECONDS),
                 _ => None,
             },
         };
@@ -155,7 +155,7 @@ impl ColumnTable {
         let last = row.len().saturating_sub(1);
         for (at, (whole, look)) in row.iter().zip(&self.looks).enumerate() {
             let room = self.widths.get(at).copied().unwrap_or(0);
-            let cell = if look.time { clock(whole, room) } else { cut(whole, room) };
+            let cell = if look.time { less_precise(whole, room) } else { cut(whole, room) };
             let blanks = room.saturating_sub(width(&cell));
             if at > 0 {
                 fill(out, GAP);
@@ -202,12 +202,15 @@ fn width(cell: &[u8]) -> usize {
     String::from_utf8_lossy(cell).width()
 }
 
-/// The time, without its day and as precise as there is room for, where there is too little.
-fn clock(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
-    match cell.iter().position(|&byte| byte == b'T').filter(|_| cell.len() > room) {
-        Some(day) => cell[day + 1..].get(..room).unwrap_or(&cell[day + 1..]).into(),
-        None => cell.into(),
-    }
+/// The time, as precise as there is room for: of `2026-01-02T03:04:05.678901234Z` the fraction goes first.
+fn less_precise(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
+    let Some(point) = cell.iter().position(|&byte| byte == b'.').filter(|_| cell.len() > room) else {
+        return cell.into();
+    };
+    // The zone is behind the fraction. Two digits and more are worth their point.
+    let digits = room.saturating_sub(point + 2).min(cell.len() - point - 2);
+    let fraction = if digits < 2 { &[][..] } else { &cell[point..point + 1 + digits] };
+    [&cell[..point], fraction, b"Z"].concat().into()
 }
 
 /// The text, its end replaced by `+` where it is longer than `room`.
@@ -395,6 +398,17 @@ mod tests {
     }
 
     #[test]
+    fn a_time_loses_its_fraction_and_keeps_its_day_and_zone() {
+        let less =
+            |room| String::from_utf8(less_precise(b"2026-01-02T03:04:05.678901234Z", room).into_owned()).unwrap();
+        assert_eq!(less(30), "2026-01-02T03:04:05.678901234Z");
+        assert_eq!(less(29), "2026-01-02T03:04:05.67890123Z");
+        assert_eq!(less(23), "2026-01-02T03:04:05.67Z");
+        assert_eq!(less(22), "2026-01-02T03:04:05Z");
+        assert_eq!(less(9), "2026-01-02T03:04:05Z");
+    }
+
+    #[test]
     fn rows_that_come_one_by_one_have_the_usual_room() {
         let columns = Column::parse_list("remote,reason,pid", RowKinds::CLOSED).unwrap();
         let heading = |terminal| {
@@ -406,8 +420,7 @@ mod tests {
         };
         assert_eq!(heading(46), "remote                 reason              pid\n");
         assert_eq!(heading(40), "remote           reason              pid\n");
-        assert_eq!(heading(36), "remote           reason          pid\n", "no address is cut");
-        assert_eq!(heading(9), "remote           reason        pid\n");
+        assert_eq!(heading(9), "remote           reason              pid\n", "no address is cut, and no word of ours");
         let table = ColumnTable::new(&columns, false).roomy(&columns);
         let mut out = Vec::new();
         table.heading(&mut out);

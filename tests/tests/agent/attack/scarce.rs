@@ -11,12 +11,14 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub const TESTS: &[Test] = &[
     ("attack::few_descriptors_are_enough_or_are_named", few_descriptors_are_enough_or_are_named),
     ("attack::no_descriptors_are_no_end_of_sockets", no_descriptors_are_no_end_of_sockets),
     ("attack::too_few_descriptors_for_a_runtime_are_named", too_few_descriptors_for_a_runtime_are_named),
+    ("attack::too_few_tasks_for_an_agent_are_named", too_few_tasks_for_an_agent_are_named),
     ("attack::no_threads_are_no_abort", no_threads_are_no_abort),
     ("attack::the_silent_do_not_hold_up_the_end", the_silent_do_not_hold_up_the_end),
     ("attack::a_closed_standard_output_is_a_failure_to_write", a_closed_standard_output_is_a_failure_to_write),
@@ -115,7 +117,72 @@ fn too_few_descriptors_for_a_runtime_are_named() -> Done {
             assert!(descriptors > 6 || named, "{descriptors}, {args:?}: {outcome:?}");
         }
     }
+    // What has enough to begin with has not enough to trace with, or for the least number of clients.
+    for (descriptors, args) in [
+        (16, &["events", "--duration", "300ms"][..]),
+        (32, &["events", "--duration", "300ms"]),
+        (66, &["events", "--duration", "300ms"]),
+        (72, &["events", "--duration", "300ms"]),
+        (90, &["agent", "--socket", free]),
+        (128, &["agent", "--socket", free]),
+        (32, &["doctor", "--no-agent"]),
+    ] {
+        let outcome = limited(&format!("--nofile={descriptors}"), args);
+        let said = [&outcome.stdout[..], &outcome.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(outcome.end == End::Exit(1) && said.contains("ulimit -n"), "{descriptors}, {args:?}: {outcome:?}");
+        assert!(args[0] != "events" || said.lines().count() == 1, "{descriptors}, {args:?}: {outcome:?}");
+    }
+    let outcome = limited("--nofile=128", &["events", "--duration", "300ms"]);
+    assert_eq!(outcome.end, End::Exit(0), "{outcome:?}");
     agent.stop();
+    Done::Passed
+}
+
+/// A cgroup that lets so many tasks be, where there is a controller for that.
+struct FewTasks(PathBuf);
+
+impl FewTasks {
+    fn new(most: usize) -> Option<Self> {
+        let roots = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"];
+        let root = roots.iter().map(Path::new).find(|root| root.join("cgroup.procs").exists())?;
+        let group = root.join(format!("netstat-few-{}", std::process::id()));
+        fs::create_dir(&group).ok()?;
+        let made = Self(group);
+        fs::write(made.0.join("pids.max"), most.to_string()).ok().map(|()| made)
+    }
+}
+
+impl Drop for FewTasks {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// An agent that cannot have its threads ends with a line that names the limit, whichever of them is the first to be missing.
+fn too_few_tasks_for_an_agent_are_named() -> Done {
+    let socket = path();
+    let mut served = 0;
+    for most in 1..10 {
+        let Some(group) = FewTasks::new(most) else {
+            return Done::Skipped("there is no pids controller to be had".into());
+        };
+        let script = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.0.display());
+        let mut command = Command::new("timeout");
+        command.args(["-s", "TERM", "2", "sh", "-c", &script, "sh"]);
+        command.arg(programs::netstat_user()).args(["agent", "--socket"]).arg(&socket);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        let said = String::from_utf8_lossy(&outcome.stderr);
+        assert!(!said.contains("panicked"), "{most}: {outcome:?}");
+        if said.contains("serving") {
+            served += 1;
+            continue;
+        }
+        // What is traced, and what is not, is said before.
+        let named = said.lines().last().is_some_and(|line| line.contains("TasksMax"));
+        assert!(outcome.end == End::Exit(1) && named, "{most}: {outcome:?}");
+    }
+    assert!((1..9).contains(&served), "{served} of 9 serve");
     Done::Passed
 }
 
