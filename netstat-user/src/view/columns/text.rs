@@ -10,8 +10,12 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const GAP: usize = 2;
 /// No column of texts is cut to fewer characters than this, however narrow the terminal.
 const LEAST: usize = 8;
-/// Columns of a time to the second, with its day and its zone: what a narrow terminal has of it.
+/// Columns of a time of the day to the millisecond, with its zone: what a narrow terminal has of a time.
+const CLOCK: usize = 13;
+/// Columns of a time to the second, with its day and its zone.
 const SECONDS: usize = 20;
+/// Columns of `ESTABLISHED`: no state is cut, and of reasons so much tells them apart.
+const WORD: usize = 11;
 /// Columns of `127.0.0.1:53812`: what is usual in a column is reckoned with up to here where room is scarce.
 const SCARCE: usize = 15;
 
@@ -44,7 +48,7 @@ struct Look {
     right: bool,
     /// To how many characters they may be cut; `None` where half a value would be a wrong one, as of numbers and addresses.
     least: Option<usize>,
-    /// Whether they are times, which are only made less precise.
+    /// Whether they are times, which lose their fraction and their day, and never their zone.
     time: bool,
     /// What a cell is, by its text.
     role: fn(&[u8]) -> Role,
@@ -67,7 +71,8 @@ impl Look {
             Column::Group(_) => Some(LEAST),
             Column::Field(field) => match field.spec().kind {
                 Kind::Text => Some(LEAST),
-                Kind::Time => Some(SECONDS),
+                Kind::Word(_) => Some(WORD),
+                Kind::Time => Some(CLOCK),
                 _ => None,
             },
         };
@@ -202,11 +207,11 @@ fn width(cell: &[u8]) -> usize {
     String::from_utf8_lossy(cell).width()
 }
 
-/// The time, as precise as there is room for: of `2026-01-02T03:04:05.678901234Z` the fraction goes first.
+/// The time, as precise as there is room for: `2026-01-02T03:04:05.678901234Z` loses digits of its fraction, then its day.
 fn less_precise(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
-    let Some(point) = cell.iter().position(|&byte| byte == b'.').filter(|_| cell.len() > room) else {
-        return cell.into();
-    };
+    let at = |sign: u8| cell.iter().position(|&byte| byte == sign).filter(|_| cell.len() > room);
+    let (Some(day), Some(point)) = (at(b'T'), at(b'.')) else { return cell.into() };
+    let (cell, point) = if room < SECONDS { (&cell[day + 1..], point - day - 1) } else { (cell, point) };
     // The zone is behind the fraction. Two digits and more are worth their point.
     let digits = room.saturating_sub(point + 2).min(cell.len() - point - 2);
     let fraction = if digits < 2 { &[][..] } else { &cell[point..point + 1 + digits] };
@@ -398,14 +403,16 @@ mod tests {
     }
 
     #[test]
-    fn a_time_loses_its_fraction_and_keeps_its_day_and_zone() {
+    fn a_time_loses_its_fraction_and_its_day_and_keeps_its_zone() {
         let less =
             |room| String::from_utf8(less_precise(b"2026-01-02T03:04:05.678901234Z", room).into_owned()).unwrap();
         assert_eq!(less(30), "2026-01-02T03:04:05.678901234Z");
         assert_eq!(less(29), "2026-01-02T03:04:05.67890123Z");
         assert_eq!(less(23), "2026-01-02T03:04:05.67Z");
         assert_eq!(less(22), "2026-01-02T03:04:05Z");
-        assert_eq!(less(9), "2026-01-02T03:04:05Z");
+        assert_eq!(less(19), "03:04:05.678901234Z");
+        assert_eq!(less(CLOCK), "03:04:05.678Z");
+        assert_eq!(less(9), "03:04:05Z");
     }
 
     #[test]
@@ -420,7 +427,8 @@ mod tests {
         };
         assert_eq!(heading(46), "remote                 reason              pid\n");
         assert_eq!(heading(40), "remote           reason              pid\n");
-        assert_eq!(heading(9), "remote           reason              pid\n", "no address is cut, and no word of ours");
+        assert_eq!(heading(36), "remote           reason           pid\n", "no address is cut");
+        assert_eq!(heading(9), "remote           reason           pid\n");
         let table = ColumnTable::new(&columns, false).roomy(&columns);
         let mut out = Vec::new();
         table.heading(&mut out);
