@@ -58,6 +58,7 @@ fn could_after(path: &Path, what: &str, share: &str, error: Option<&AskError>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Denial;
     use std::io;
 
     #[test]
@@ -71,6 +72,9 @@ mod tests {
         );
         assert!(way_in(usual, &io(ErrorKind::TimedOut)).contains("does not answer"));
         assert!(way_in(other, &AskError::Stranger(7)).starts_with("see whose /x is"));
+        let denial = |is_full| AskError::Refused(Denial { is_full, ..Denial::new("no") });
+        assert!(way_in(other, &denial(false)).starts_with("as root: netstat-user agent --socket /x"));
+        assert!(way_in(other, &denial(true)).starts_with("try again, or as root, restart it"));
     }
 
     #[test]
