@@ -3,9 +3,8 @@
 use super::predicate::{Operand, Test, compare};
 use super::{Predicate, Side};
 use crate::field::{Field, Value};
-use crate::model::limits::{Kinds, Limits, Ports, Prefix, Prefixes, States};
-use crate::model::{EventName, Proto, TcpState};
-use std::net::IpAddr;
+use crate::model::limits::{Kinds, Limits, Ports, Prefixes, States};
+use crate::model::{EventName, Network, Proto, TcpState};
 
 impl Predicate {
     /// What may be left out before the predicate is asked.
@@ -63,10 +62,7 @@ fn limits(test: &Test, holds: bool) -> Limits {
         }
         Test::Host { side, nets, ports, .. } if holds => {
             let ports = ports.as_ref().map(|ports| ports.iter().map(|&port| port..=port).collect::<Ports>());
-            let nets = nets.as_ref().map(|nets| Prefixes {
-                list: nets.iter().map(|net| Prefix { addr: net.addr, len: net.len }).collect(),
-                unknown: false,
-            });
+            let nets = nets.as_ref().map(|nets| Prefixes { list: nets.clone(), unknown: false });
             let by_port = ports.map_or_else(Limits::default, |ports| at(*side, ports));
             by_port.and(nets.map_or_else(Limits::default, |nets| within(*side, nets)))
         }
@@ -118,14 +114,13 @@ fn compared(field: Field, operand: &Operand, equals: bool, passes: &dyn Fn(&Valu
             at(side, set.with_unknown(unknown))
         }
         Field::LocalAddr | Field::RemoteAddr if equals => {
-            let prefix = match operand {
-                Operand::Addr(addr @ IpAddr::V4(_)) => Prefix { addr: *addr, len: 32 },
-                Operand::Addr(addr) => Prefix { addr: *addr, len: 128 },
-                Operand::Net(net) => Prefix { addr: net.addr, len: net.len },
+            let net = match operand {
+                Operand::Addr(addr) => Network::of(*addr),
+                Operand::Net(net) => *net,
                 _ => return Limits::default(),
             };
             let side = if field == Field::LocalAddr { Side::Local } else { Side::Remote };
-            within(side, Prefixes { list: vec![prefix], unknown: false })
+            within(side, Prefixes { list: vec![net], unknown: false })
         }
         Field::Pid | Field::OwnersPid if equals => Limits { pids: numbers(), ..Limits::default() },
         Field::Netns if equals => Limits { netns: numbers(), ..Limits::default() },

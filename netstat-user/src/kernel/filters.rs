@@ -197,7 +197,7 @@ fn proto_bits(protos: &[Proto]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::limits::{Cgroup, Prefix};
+    use crate::model::{Network, limits::Cgroup};
 
     #[test]
     fn no_limit_lets_everything_pass() {
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn sets_are_laid_out_as_the_programs_read_them() {
-        let prefix = |addr: &str, len| Prefix { addr: addr.parse().unwrap(), len };
+        let prefix = |addr: &str, len| Network { addr: addr.parse().unwrap(), len };
         let filters = Filters::of(&Limits {
             rports: Some(Ports::one(65).with_unknown(true)),
             addrs: Some(Prefixes { list: vec![prefix("10.0.0.0", 8), prefix("fe80::", 10)], unknown: true }),
@@ -242,7 +242,7 @@ mod tests {
         let filters = Filters::of(&Limits {
             pids: Some((1..=17).collect()),
             netns: Some((1..=16).collect()),
-            laddrs: Some(Prefixes { list: vec![Prefix { addr: [10, 0, 0, 1].into(), len: 32 }; 17], unknown: false }),
+            laddrs: Some(Prefixes { list: vec![Network { addr: [10, 0, 0, 1].into(), len: 32 }; 17], unknown: false }),
             cgroups: Some(vec![Cgroup { id: 1, level: 0 }; 9]),
             ..Limits::default()
         });

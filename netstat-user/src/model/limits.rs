@@ -4,7 +4,7 @@
 //! An expression is turned into limits from its leaves up, by [`Limits::and`] and [`Limits::or`]. Limits may let more pass than the expression
 //! does, and never less: whoever sets them checks the expression once more.
 
-use super::{EventEnd, EventKind, Proto, SocketEvent, SocketRow, TcpState};
+use super::{EventEnd, EventKind, Network, Proto, SocketEvent, SocketRow, TcpState};
 use std::{net::IpAddr, ops::RangeInclusive};
 
 /// A row or an event passes where it satisfies every limit; `None`: no limit. What cannot be decided passes: the pid and the cgroup of an owner
@@ -227,47 +227,14 @@ impl FromIterator<RangeInclusive<u16>> for Ports {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefixes {
     /// An address is in the set if one of these holds it.
-    pub list: Vec<Prefix>,
+    pub list: Vec<Network>,
     /// Whether an event passes of which the addresses are not known: the socket has none yet.
     pub unknown: bool,
 }
 
-/// The addresses that begin with the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    /// One of them.
-    pub addr: IpAddr,
-    /// How many bits are the same.
-    pub len: u8,
-}
-
-impl Prefix {
-    /// The IPv6 form: first address as a number, with the bits that count. IPv4 addresses are the mapped ones (`::ffff:0:0/96`).
-    pub fn bits(self) -> (u128, u128) {
-        let (addr, len) = match self.addr {
-            IpAddr::V4(addr) => (addr.to_ipv6_mapped(), u32::from(self.len) + 96),
-            IpAddr::V6(addr) => (addr, u32::from(self.len)),
-        };
-        let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len)).unwrap_or(0);
-        (u128::from(addr) & mask, mask)
-    }
-
-    /// Whether it holds an address. An IPv4 address and the same one mapped to IPv6 are one.
-    pub fn has(self, addr: IpAddr) -> bool {
-        let (first, mask) = self.bits();
-        Self { addr, len: if addr.is_ipv4() { 32 } else { 128 } }.bits().0 & mask == first
-    }
-
-    /// Whether it holds every address of another.
-    fn covers(self, other: Self) -> bool {
-        let ((first, mask), (other_first, other_mask)) = (self.bits(), other.bits());
-        mask & other_mask == mask && other_first & mask == first
-    }
-}
-
 impl Prefixes {
     fn and(&self, other: &Self) -> Self {
-        let narrower = |&a: &Prefix, &b: &Prefix| match (a.covers(b), b.covers(a)) {
+        let narrower = |&a: &Network, &b: &Network| match (a.covers(b), b.covers(a)) {
             (true, _) => Some(b),
             (_, true) => Some(a),
             _ => None,
@@ -284,7 +251,7 @@ impl Prefixes {
 
     /// Whether an address is in the set; `None`: it is not known.
     pub fn has(&self, addr: Option<IpAddr>) -> bool {
-        addr.map_or(self.unknown, |addr| self.list.iter().any(|prefix| prefix.has(addr)))
+        addr.map_or(self.unknown, |addr| self.list.iter().any(|net| net.has_in_either_form(addr)))
     }
 }
 

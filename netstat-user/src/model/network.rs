@@ -38,4 +38,26 @@ impl Network {
             addr => self.has(addr),
         }
     }
+
+    /// The IPv6 form: first address as a number, with the bits that count. IPv4 addresses are the mapped ones (`::ffff:0:0/96`).
+    pub fn bits(self) -> (u128, u128) {
+        let (addr, len) = match self.addr {
+            IpAddr::V4(addr) => (addr.to_ipv6_mapped(), u32::from(self.len) + 96),
+            IpAddr::V6(addr) => (addr, u32::from(self.len)),
+        };
+        let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len)).unwrap_or(0);
+        (u128::from(addr) & mask, mask)
+    }
+
+    /// Whether it holds an address, where an IPv4 address and the same one mapped to IPv6 are one.
+    pub fn has_in_either_form(self, addr: IpAddr) -> bool {
+        let (first, mask) = self.bits();
+        Self::of(addr).bits().0 & mask == first
+    }
+
+    /// Whether it holds every address of another, in either form.
+    pub fn covers(self, other: Self) -> bool {
+        let ((first, mask), (other_first, other_mask)) = (self.bits(), other.bits());
+        mask & other_mask == mask && other_first & mask == first
+    }
 }

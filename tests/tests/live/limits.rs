@@ -10,7 +10,8 @@ use crate::tracer::{Tracer, events};
 use bytes::BytesMut;
 use netstat_tests::netns::NetNs;
 use netstat_user::kernel::{Tracer as Programs, Wanted};
-use netstat_user::model::limits::{self, Kinds, Limits, Ports, Prefix, Prefixes};
+use netstat_user::model::Network;
+use netstat_user::model::limits::{self, Kinds, Limits, Ports, Prefixes};
 use netstat_user::model::{EventKind, Proto, SocketEvent, TcpState};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -84,7 +85,7 @@ fn traffic(listeners: &[TcpListener]) {
 }
 
 fn prefixes(list: &[(&str, u8)], unknown: bool) -> Option<Prefixes> {
-    let prefix = |&(addr, len): &(&str, u8)| Prefix { addr: addr.parse::<IpAddr>().unwrap(), len };
+    let prefix = |&(addr, len): &(&str, u8)| Network { addr: addr.parse::<IpAddr>().unwrap(), len };
     Some(Prefixes { list: list.iter().map(prefix).collect(), unknown })
 }
 

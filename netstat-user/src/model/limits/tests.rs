@@ -2,9 +2,9 @@ use super::*;
 use crate::model::{CloseReason, Comm, Grade, Owner, Totals};
 use proptest::{option, prelude::*};
 
-fn prefix() -> impl Strategy<Value = Prefix> {
-    let v4 = (0u32..4, 0u8..=32).prop_map(|(host, len)| Prefix { addr: IpAddr::V4((0x0a00_0000 | host).into()), len });
-    let v6 = (0u128..4, 0u8..=128).prop_map(|(host, len)| Prefix { addr: IpAddr::V6((1 << 120 | host).into()), len });
+fn prefix() -> impl Strategy<Value = Network> {
+    let v4 = (0u32..4, 0u8..=32).prop_map(|(host, len)| Network { addr: IpAddr::V4((0x0a00_0000 | host).into()), len });
+    let v6 = (0u128..4, 0u8..=128).prop_map(|(host, len)| Network { addr: IpAddr::V6((1 << 120 | host).into()), len });
     prop_oneof![v4, v6]
 }
 
@@ -124,14 +124,16 @@ fn a_state_or_an_end_is_both_kinds_and_one_state() {
 
 #[test]
 fn a_prefix_of_ipv4_holds_mapped_addresses() {
-    let prefix = Prefix { addr: "10.1.2.3".parse().unwrap(), len: 8 };
+    let prefix = Network { addr: "10.1.2.3".parse().unwrap(), len: 8 };
     for (addr, held) in [("10.9.9.9", true), ("::ffff:10.9.9.9", true), ("11.0.0.1", false), ("::a09:909", false)] {
-        assert_eq!(prefix.has(addr.parse().unwrap()), held, "{addr}");
+        assert_eq!(prefix.has_in_either_form(addr.parse().unwrap()), held, "{addr}");
     }
-    let all = Prefix { addr: "::".parse().unwrap(), len: 0 };
-    assert!(all.has("1.2.3.4".parse().unwrap()) && all.has("fe80::1".parse().unwrap()));
-    let host = Prefix { addr: "fe80::1".parse().unwrap(), len: 128 };
-    assert!(host.has("fe80::1".parse().unwrap()) && !host.has("fe80::2".parse().unwrap()));
+    let all = Network { addr: "::".parse().unwrap(), len: 0 };
+    assert!(all.has_in_either_form("1.2.3.4".parse().unwrap()) && all.has_in_either_form("fe80::1".parse().unwrap()));
+    let host = Network { addr: "fe80::1".parse().unwrap(), len: 128 };
+    assert!(
+        host.has_in_either_form("fe80::1".parse().unwrap()) && !host.has_in_either_form("fe80::2".parse().unwrap())
+    );
 }
 
 #[test]
