@@ -4,8 +4,9 @@
 use super::feed::Budget;
 use super::sight::Peer;
 use crate::sys;
+use crate::sys::lock;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -92,7 +93,7 @@ impl Places {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.taken)
     }
 
     /// How many are taken.

@@ -5,10 +5,11 @@
 use super::sight::Sight;
 use crate::model::{Limits, SocketEvent};
 use crate::query::Answer;
+use crate::sys::lock;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -18,10 +19,6 @@ const ROOM: usize = 4 << 20;
 const MOST: usize = 32 << 20;
 /// How long a reader may take nothing before its room is [`ROOM`].
 const STUCK: Duration = Duration::from_millis(250);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Bytes that may wait for all readers of one user, or of all of them.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! Threads for what blocks. They are made before the agent serves: a machine without room for another thread later stops nobody.
 
 use crate::sys;
+use crate::sys::lock;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use tokio::sync::oneshot;
 
@@ -30,7 +31,7 @@ impl Workers {
                     begin();
                     loop {
                         // One waits with the lock, the others for the lock.
-                        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let job = lock(&todo).recv();
                         match job {
                             Ok(job) => job(),
                             Err(_) => return,

@@ -186,7 +186,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     if sys::descriptors_left() < DESCRIPTORS {
         return Err(AttachError::Descriptors(sys::too_many_open_files()));
     }
-    // Each reads the kernel's types: aya twice, for itself and for the programs, and we for what the programs are told.
+    // Each reads the kernel's types: aya twice, for itself and for the programs, and we for the programs' settings.
     let (GatheredFacts { facts, cgroup, lockdown }, btf, loader) =
         side_by_side(facts::gather, kernel_types, EbpfLoader::new);
     if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
@@ -280,7 +280,7 @@ fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
     }
 }
 
-/// Tells the programs what to do: a [`phase`], or the moment from which they report.
+/// Sets what the programs do: a [`phase`], or the moment from which they report.
 fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
     let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
     let refused = |error: aya::maps::MapError| AttachError::Maps(Box::new(error));

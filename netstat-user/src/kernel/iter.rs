@@ -1,5 +1,6 @@
 //! Iterator programs that are run for what they do in the kernel, and write little or nothing.
 
+use super::object::program;
 use super::refusal::HookRefusal;
 use aya::{Ebpf, programs::Iter};
 use std::io::{self, Read};
@@ -9,7 +10,7 @@ use std::io::{self, Read};
 /// # Errors
 /// The kernel's.
 pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, HookRefusal> {
-    let program = program(ebpf, name)?;
+    let program: &mut Iter = program(ebpf, name)?;
     let link = program.attach().and_then(|link| program.take_link(link))?;
     let mut walk = link.into_file().map_err(|error| HookRefusal::Run(Box::new(error)))?;
     let (mut written, mut chunk) = (Vec::new(), [0; 4096]);
@@ -22,8 +23,4 @@ pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, HookRefusal>
             Err(error) => return Err(HookRefusal::Run(Box::new(error))),
         }
     }
-}
-
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Iter, HookRefusal> {
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(HookRefusal::Lacks(name))
 }

@@ -3,8 +3,10 @@
 
 use super::{
     hooks::{Needs, Variant, Way},
+    object::typed,
     refusal::{HookRefusal, Lacking},
 };
+use crate::sys::lock;
 use aya::{
     Btf, Ebpf,
     programs::{
@@ -15,7 +17,7 @@ use aya::{
 use std::{
     collections::HashMap,
     num::NonZero,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -46,30 +48,22 @@ impl Job {
         let name = self.program();
         let way = match self {
             Self::Hook(way) => way,
-            Self::Iterator(_, target) => return Ok(of::<Iter>(program, name)?.load(target, types()?)?),
+            Self::Iterator(_, target) => return Ok(typed::<Iter>(program, name)?.load(target, types()?)?),
         };
         match way.variant {
-            Variant::TpBtf => of::<BtfTracePoint>(program, name)?.load(way.target, types()?),
-            Variant::RawTp => of::<RawTracePoint>(program, name)?.load(),
-            Variant::Tracepoint | Variant::Syscall => of::<TracePoint>(program, name)?.load(),
-            Variant::Fexit | Variant::Fexit4 => of::<FExit>(program, name)?.load(way.target, types()?),
-            Variant::Fentry => of::<FEntry>(program, name)?.load(way.target, types()?),
-            Variant::Kprobe => of::<KProbe>(program, name)?.load(),
+            Variant::TpBtf => typed::<BtfTracePoint>(program, name)?.load(way.target, types()?),
+            Variant::RawTp => typed::<RawTracePoint>(program, name)?.load(),
+            Variant::Tracepoint | Variant::Syscall => typed::<TracePoint>(program, name)?.load(),
+            Variant::Fexit | Variant::Fexit4 => typed::<FExit>(program, name)?.load(way.target, types()?),
+            Variant::Fentry => typed::<FEntry>(program, name)?.load(way.target, types()?),
+            Variant::Kprobe => typed::<KProbe>(program, name)?.load(),
             Variant::Cgroup | Variant::CgroupAlone if matches!(way.needs, Needs::CgroupAddress(_)) => {
-                of::<CgroupSockAddr>(program, name)?.load()
+                typed::<CgroupSockAddr>(program, name)?.load()
             }
-            Variant::Cgroup | Variant::CgroupAlone => of::<CgroupSock>(program, name)?.load(),
+            Variant::Cgroup | Variant::CgroupAlone => typed::<CgroupSock>(program, name)?.load(),
         }
         .map_err(HookRefusal::from)
     }
-}
-
-/// A program as the type its variant needs.
-fn of<'a, P>(program: &'a mut Program, name: &'static str) -> Result<&'a mut P, HookRefusal>
-where
-    &'a mut P: TryFrom<&'a mut Program>,
-{
-    program.try_into().map_err(|_| HookRefusal::Lacks(name))
 }
 
 /// What was loaded beforehand, and has not been attached yet: how that went, by program.
@@ -148,9 +142,4 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         // Of no other kind is one loaded.
         _ => Ok(()),
     }
-}
-
-/// What a lock guards, also where a thread panicked with it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -110,7 +110,15 @@ pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut 
 where
     &'a mut P: TryFrom<&'a mut Program>,
 {
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or(HookRefusal::Lacks(name))
+    typed(ebpf.program_mut(name).ok_or(HookRefusal::Lacks(name))?, name)
+}
+
+/// The same of a program that has been looked up.
+pub fn typed<'a, P>(program: &'a mut Program, name: &'static str) -> Result<&'a mut P, HookRefusal>
+where
+    &'a mut P: TryFrom<&'a mut Program>,
+{
+    program.try_into().map_err(|_| HookRefusal::Lacks(name))
 }
 
 #[cfg(test)]

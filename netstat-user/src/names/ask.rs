@@ -1,10 +1,11 @@
 //! Questions to the C library, several at once, on threads that nobody has to wait for.
 
+use crate::sys::lock;
 use crate::sys::resolver;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -62,10 +63,6 @@ pub struct Pool {
 struct Work {
     questions: VecDeque<NameQuestion>,
     threads: usize,
-}
-
-fn lock(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
-    work.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {

@@ -2,8 +2,9 @@
 
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::SnapshotError;
+use crate::sys::lock;
 use std::fmt::{self, Display};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// After how long a failure to load that may pass is tried again.
@@ -41,12 +42,12 @@ impl State {
 impl Loaded {
     /// The iterators if they are loaded, or that there are none; `None` where nobody has tried, or it is time to try again.
     pub fn known(&self) -> Option<Option<Arc<Iterators>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).known()
+        lock(&self.0).known()
     }
 
     /// The iterators, loaded now if they are not yet. A failure to is handed to `note`, and `None` returned.
     pub fn load(&self, note: impl FnOnce(&SnapshotError)) -> Option<Arc<Iterators>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         if let Some(known) = state.known() {
             return known;
         }
@@ -91,7 +92,7 @@ impl FallBacks {
     pub fn note(&self, what: &'static str, error: &dyn Display, unsupported: bool) {
         let fall = FallBack { what, cause: error.to_string(), failed: !unsupported };
         log::debug!("{fall}");
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         match all.iter_mut().find(|known| known.what == what) {
             Some(known) => *known = fall,
             None => all.push(fall),
@@ -100,7 +101,7 @@ impl FallBacks {
 
     /// All of it.
     pub fn all(&self) -> Vec<FallBack> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

@@ -5,6 +5,7 @@ mod cgroup;
 mod clock;
 pub mod interfaces;
 pub mod locale;
+mod lock;
 mod mounts;
 mod peer;
 mod process;
@@ -14,6 +15,7 @@ mod watch;
 
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
+pub use lock::lock;
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{allow_descriptors, descriptors_left, give_back_memory, output_is_closed, step_back};

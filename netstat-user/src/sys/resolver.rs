@@ -1,11 +1,12 @@
 //! The C library's resolver: nsswitch.conf decides who is asked. Every call here may block for as long as a name server
 //! takes; the callers put them on threads of their own.
 
+use super::lock;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Largest buffer tried for one entry.
 const MOST: usize = 1 << 20;
@@ -109,7 +110,7 @@ pub fn user_id(name: &str) -> Option<u32> {
 /// The port of a service by its name or another name of it, by getservbyname(3).
 pub fn service_port(name: &str, protocol: &CStr) -> Option<u16> {
     let name = CString::new(name).ok()?;
-    let _one = ENUMERATION.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = lock(&ENUMERATION);
     // SAFETY: both strings end in NUL; the entry is the C library's own, which nothing else here asks for under the lock. The port
     // is in network order in the low half.
     unsafe {
@@ -130,7 +131,7 @@ fn with_buffer<T>(mut call: impl FnMut(&mut [c_char]) -> (c_int, Option<T>)) -> 
 
 /// Every service, by getservent(3): its protocol, its port and its name.
 pub fn services() -> Vec<(Vec<u8>, u16, Vec<u8>)> {
-    let _one = ENUMERATION.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = lock(&ENUMERATION);
     let mut all = Vec::new();
     // SAFETY: nothing else in this program enumerates services, and the lock keeps this function to itself; each entry is
     // copied before the next is asked for. The port is in network order in the low half.
@@ -146,7 +147,7 @@ pub fn services() -> Vec<(Vec<u8>, u16, Vec<u8>)> {
 
 /// Every protocol, by getprotoent(3): its number and its name.
 pub fn protocols() -> Vec<(u16, Vec<u8>)> {
-    let _one = ENUMERATION.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = lock(&ENUMERATION);
     let mut all = Vec::new();
     // SAFETY: as for the services.
     unsafe {

@@ -11,11 +11,12 @@ use crate::query::Link;
 use crate::run::clock::monotonic_ns;
 use crate::source::{KernelSource as Kernel, RowNeeds, RowsAsked};
 use crate::stdio::complain;
+use crate::sys::lock;
 use crate::table::Listing;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The kernel's lists, of every network namespace.
@@ -65,7 +66,7 @@ impl Machine {
 
     /// Notes which namespaces are there. Those of the first look are as old as anything that is known.
     fn note(&self, namespaces: &[netns::Namespace]) {
-        let mut tenures = self.tenures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenures = lock(&self.tenures);
         let (tenures, seeded) = &mut *tenures;
         let now_ns = if std::mem::replace(seeded, true) { monotonic_ns() } else { 0 };
         tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
@@ -163,7 +164,7 @@ impl Lists for Machine {
     }
 
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
-        let mut paths = self.cgroups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = lock(&self.cgroups);
         ids.iter().filter_map(|&id| Some((id, paths.path(id)?.to_vec()))).collect()
     }
 
@@ -179,12 +180,12 @@ impl Lists for Machine {
                 }
             }
             let namespaces = by_namespace.keys().copied().collect();
-            let mut tenures = self.tenures.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tenures = lock(&self.tenures);
             let now_ns = monotonic_ns();
             let since = |(inode, pids)| (inode, tenures.0.since(inode, pids, now_ns));
             Arc::new(Own { uid: peer.uid, namespaces, since: by_namespace.into_iter().map(since).collect(), processes })
         };
-        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.own);
         known.retain(|_, (at, _)| at.elapsed() < TRUST);
         if let Some((_, own)) = known.get(&(peer.uid, peer.gid))
             && peer.pid.and_then(|pid| netns::of(&self.root, pid).ok()).is_none_or(|its| own.namespaces.contains(&its))

@@ -9,12 +9,13 @@ use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::forgotten::{Forgotten, Losses};
 use crate::stdio::complain;
 use crate::sys;
+use crate::sys::lock;
 use bytes::BytesMut;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon.
@@ -42,7 +43,7 @@ impl Seen {
             return;
         }
         // One that is not found now is tried again with its next event.
-        if self.paths.lock().unwrap_or_else(PoisonError::into_inner).path(new).is_some() {
+        if lock(&self.paths).path(new).is_some() {
             if self.ids.len() >= Self::MOST {
                 self.ids.clear();
             }

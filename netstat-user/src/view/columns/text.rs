@@ -14,7 +14,7 @@ const LEAST: usize = 8;
 const CLOCK: usize = 13;
 /// Columns of a time to the second, with its day and its zone.
 const SECONDS: usize = 20;
-/// Columns of `ESTABLISHED`: no state is cut, and of reasons so much tells them apart.
+/// Columns of `ESTABLISHED`: no state is cut, and of reasons so much distinguishes them.
 const WORD: usize = 11;
 /// Columns of `127.0.0.1:53812`: what is usual in a column is reckoned with up to here where room is scarce.
 const SCARCE: usize = 15;
