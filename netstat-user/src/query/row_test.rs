@@ -6,9 +6,7 @@ use super::wanted::{bits_of_protos, protos_of};
 use crate::model::RowTest;
 use bytes::{Bytes, BytesMut};
 
-/// How deep conditions may nest: they are walked by recursion. The filter language nests less.
-const DEPTH: usize = 256;
-/// Most conditions and processes of one request: each is looked at for every row.
+/// Most conditions and processes of one request: each is looked at for every row. No deeper do conditions nest, which are walked by recursion.
 const MOST: usize = 128;
 
 impl Wire for RowTest {
@@ -62,21 +60,19 @@ impl Wire for RowTest {
     }
 
     fn get(body: &mut Bytes) -> Read<Self> {
-        get(body, DEPTH, &mut MOST.clone())
+        get(body, &mut { MOST })
     }
 }
 
-/// Reads conditions that nest so deep, and takes them off those that are left.
-fn get(body: &mut Bytes, depth: usize, left: &mut usize) -> Read<RowTest> {
-    let depth = depth.checked_sub(1).ok_or(QueryError::Garbage)?;
+/// Reads conditions, and takes them off those that are left.
+fn get(body: &mut Bytes, left: &mut usize) -> Read<RowTest> {
     *left = left.checked_sub(1).ok_or(QueryError::Garbage)?;
     // Collected as they come: a length that lies asks for no memory.
-    let mut list =
-        |body: &mut Bytes| -> Read<Vec<RowTest>> { (0..u32::get(body)?).map(|_| get(body, depth, left)).collect() };
+    let mut list = |body: &mut Bytes| -> Read<Vec<RowTest>> { (0..u32::get(body)?).map(|_| get(body, left)).collect() };
     Ok(match u8::get(body)? {
         0 => RowTest::All(list(body)?),
         1 => RowTest::Any(list(body)?),
-        2 => RowTest::Not(Box::new(get(body, depth, left)?)),
+        2 => RowTest::Not(Box::new(get(body, left)?)),
         3 => RowTest::Protos(protos_of(Wire::get(body)?)),
         4 => RowTest::States(Wire::get(body)?),
         5 => RowTest::NamedStates { states: Wire::get(body)?, unnamed: Wire::get(body)? },
