@@ -96,11 +96,11 @@ fn pauses_of_the_agent_cost_no_reader_an_event() -> Done {
     Done::Passed
 }
 
-/// Subscribers of one user that take nothing, as many as the agent lets in and more, for a while (`NETSTAT_SIEGE_SECONDS`, 5 unless given) at the
+/// Subscribers of one user that take nothing, as many as the agent lets in and more, for a while (`NETSTAT_SIEGE_SECONDS`, 5 unless given, 1 under emulation) at the
 /// full rate: root's reader gets every event, nothing is lost, root gets in, and the memory is given back.
 fn a_siege_by_one_user_costs_root_nothing() -> Done {
     let seconds = std::env::var("NETSTAT_SIEGE_SECONDS").ok().and_then(|text| text.parse().ok());
-    // An emulated machine has one processor for the besiegers, the agent and the reader.
+    // Under emulation one processor has the besiegers, the agent and the reader.
     let seconds = seconds.unwrap_or(if scale() < 1.0 { 1 } else { 5 });
     let place = Place::new();
     // What has ended is kept, and how much that is depends on the machine: here it is little beside what the besiegers could hold.
