@@ -224,7 +224,7 @@ impl Table {
         } else {
             let entered_ns = (socket.state == TcpState::FinWait2).then_some(socket.state_ns);
             let at = self.learn(event, TcpState::Close);
-            // Of an orphan a minisocket may be left, of which no event tells: it is in FIN_WAIT2 since the socket was.
+            // Of an orphan a minisocket may be left, that no event reports: it is in FIN_WAIT2 since the socket was.
             let orphan = old == TcpState::FinWait2 && event.inode == Some(0);
             if let (Some(at), Some(entered_ns)) = (at.filter(|_| orphan), entered_ns)
                 && let Some(socket) = &mut self.slots.at(at).socket

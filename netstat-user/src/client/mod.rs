@@ -58,7 +58,7 @@ fn said(error: &io::Error) -> String {
     }
 }
 
-/// Where this process's numbers are true; zeroes where that cannot be told.
+/// Where this process's numbers are true; zeroes where it is not known.
 pub fn place() -> Place {
     let inode = |namespace: &str| fs::metadata(Path::new("/proc/self/ns").join(namespace)).map_or(0, |ns| ns.ino());
     Place { pidns: inode("pid"), userns: inode("user") }

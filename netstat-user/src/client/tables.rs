@@ -53,7 +53,7 @@ pub struct Holders(Asking);
 
 impl Holders {
     /// Asks for them, or for those of the sockets with these inodes, where one is named. The agent is to begin its answer within `patience`, and may
-    /// tell of others, too.
+    /// list others, too.
     ///
     /// # Errors
     /// It does not, or its process numbers are not ours.

@@ -1,6 +1,6 @@
 //! The type that the programs expect of each kernel field. A member with the right name and another type counts as absent.
 //!
-//! An offset alone does not tell them apart: from Linux 5.18 to 6.0 `netns_ipv4.tcp_death_row` is a pointer, before and after the struct itself;
+//! An offset alone does not distinguish them: from Linux 5.18 to 6.0 `netns_ipv4.tcp_death_row` is a pointer, before and after the struct itself;
 //! without `CONFIG_NET_NS` `sock_common.skc_net` is an empty struct, at the offset of what follows it.
 
 use super::btf::{Btf, TypeShape};

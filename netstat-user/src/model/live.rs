@@ -1,4 +1,4 @@
-//! Rows of the live table: sockets as the kernel's events and lists tell of them, and what remains of those that ended.
+//! Rows of the live table: sockets as the kernel's events and lists report them, and what remains of those that ended.
 
 use super::{EventEnd, Owner, Proto, TcpState, Totals};
 

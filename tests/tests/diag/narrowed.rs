@@ -18,7 +18,7 @@ use std::net::IpAddr;
 
 pub const TESTS: &[Test] = &[("what_is_left_out_is_not_wanted", what_is_left_out_is_not_wanted)];
 
-/// What tells rows apart, and does not change while a socket stays as it is.
+/// What distinguishes rows, and does not change while a socket stays as it is.
 type Key = (Proto, Endpoint, Endpoint, u8);
 
 fn key(row: &SocketRow) -> Key {

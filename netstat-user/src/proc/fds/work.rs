@@ -26,8 +26,8 @@ pub struct Work {
     counted: bool,
     /// Processes that could not be opened for want of descriptors, while the threads used up what there is.
     later: Mutex<Vec<usize>>,
-    /// Whether a process without descriptors need not be opened. Who is not root must try: netstat's warnings tell of
-    /// every refusal.
+    /// Whether a process without descriptors need not be opened. Who is not root must try: netstat warns of every
+    /// refusal.
     skip_empty: bool,
 }
 

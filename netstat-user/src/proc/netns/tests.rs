@@ -25,14 +25,14 @@ fn a_namespace_of_a_thread_alone_is_found() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let file = File::open(root.join(child.id().to_string()).join("ns/net"));
-    let (told, tell) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let (inside, end) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     std::thread::spawn(move || {
         let _ = file.map(|file| move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)));
         let inode = fs::metadata("/proc/thread-self/ns/net").unwrap().ino() as u32;
-        told.0.send(inode).unwrap();
-        let _ = tell.1.recv();
+        inside.0.send(inode).unwrap();
+        let _ = end.1.recv();
     });
-    let inode = told.1.recv().unwrap();
+    let inode = inside.1.recv().unwrap();
     let _ = child.kill();
     child.wait().unwrap();
     let found = all(root, names).namespaces;
@@ -40,7 +40,7 @@ fn a_namespace_of_a_thread_alone_is_found() {
     let read = found.within(root, names, |root| fs::read(root.join("net/tcp"))).unwrap();
     assert!(read.unwrap().starts_with(b"  sl"));
     assert!(inode != own || !rustix::process::geteuid().is_root());
-    drop(tell.0);
+    drop(end.0);
 }
 
 #[test]

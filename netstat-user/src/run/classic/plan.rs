@@ -14,7 +14,7 @@ pub struct Plan<'a> {
     pub rows: Limits,
     /// The agent that is asked for them first.
     pub agent: Option<AgentQuestion<'a>>,
-    /// Inode number of the reader's own network namespace, `None` where that cannot be told.
+    /// Inode number of the reader's own network namespace, `None` where it is not known.
     pub own: Option<u32>,
     /// Whether holders are looked for while the kernel's rows are read. Where few rows may be left, nobody looks for
     /// holders before it is known whether any are.
@@ -50,7 +50,7 @@ impl<'a> Plan<'a> {
             Some(_) => None,
             None => own.filter(|_| !options.all_netns),
         };
-        // Where there is no telling which namespace the reader is in, there is nothing to ask for.
+        // Where it is not known which namespace the reader is in, there is nothing to ask for.
         let path = options.agent.path().filter(|_| own.is_some() && !rows.tables().is_empty());
         let agent = path.map(|path| AgentQuestion {
             path,

@@ -112,10 +112,10 @@ fn a_user_is_shown_what_is_theirs() -> Done {
     Done::Passed
 }
 
-/// Whoever is not shown every namespace is told so, through the agent as without it.
+/// Whoever is not shown every namespace reads that, through the agent as without it.
 fn a_user_is_told_of_hidden_namespaces() -> Done {
     let place = Place::new();
-    let told = |args: &[&str]| {
+    let notice = |args: &[&str]| {
         let mut command = Command::new(actor::everybodys(programs::netstat_user()));
         command.uid(STRANGER).gid(STRANGER).args(["-t", "-a", "-n", "--all-netns"]).args(args);
         let outcome = command::run(&mut command, None, patience()).unwrap();
@@ -125,13 +125,13 @@ fn a_user_is_told_of_hidden_namespaces() -> Done {
         (shown, said)
     };
     let listener = place.namespace.enter(|| TcpListener::bind("127.0.0.1:0").unwrap());
-    let (shown, direct) = told(&["--no-agent"]);
+    let (shown, direct) = notice(&["--no-agent"]);
     assert!(!shown && direct.starts_with("(Not all network namespaces could be found"), "{direct}");
     let agent = open_to_all(&[]);
-    assert_eq!(told(&["--agent", agent.socket.to_str().unwrap()]), (false, direct));
+    assert_eq!(notice(&["--agent", agent.socket.to_str().unwrap()]), (false, direct));
     agent.stop();
     let agent = open_to_all(&["--share", "all"]);
-    assert_eq!(told(&["--agent", agent.socket.to_str().unwrap()]), (true, String::new()));
+    assert_eq!(notice(&["--agent", agent.socket.to_str().unwrap()]), (true, String::new()));
     agent.stop();
     drop(listener);
     place.leave();
