@@ -89,12 +89,20 @@ pub struct Findings {
 impl Findings {
     /// Takes them out of a suite's output; `place` says where it ran.
     pub fn add(&mut self, place: &str, output: &str) {
+        let mut named = Vec::new();
+        let mut is_list = false;
         for line in output.lines() {
+            let name = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
+            // What a test's own processes print may stand on the line that says how it ended; the list below the failures is whole.
+            let name = name.or_else(|| line.strip_prefix("    ").filter(|_| is_list)).map(str::trim);
+            is_list = line == "failures:" || is_list && line.starts_with("    ");
             if line.starts_with("unsteady: ") {
                 self.unsteady.push(format!("{line} [{place}]"));
-            } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-                let name = name.trim();
+            } else if let Some(name) = name
+                && !named.contains(&name)
+            {
                 self.failed.push(format!("{name}: {} [{place}]", said_by(output, name)));
+                named.push(name);
             } else if let Some(why) = line.strip_prefix("failed: ") {
                 self.failed.push(format!("{why} [{place}]"));
             }
@@ -105,6 +113,14 @@ impl Findings {
     pub fn failed(&mut self, what: &str, why: impl fmt::Display) {
         println!("failed: {what}: {why}");
         self.failed.push(format!("{what}: {why}"));
+    }
+
+    /// Counts a step that is no test; one that failed is kept.
+    pub fn judge<E: fmt::Display>(&mut self, what: &str, result: Result<(), E>) -> Tally {
+        if let Err(error) = &result {
+            self.failed(what, format_args!("{error:#}"));
+        }
+        Tally::one(result.is_ok())
     }
 
     /// Adds those of another run.
@@ -174,7 +190,8 @@ golden files: skipped: nothing captured
         all.add("here", "test a ... ok\nunsteady: a ran twice, and first said: why\nfailed: table: 3 rows differ\n");
         let output = "
 test b ... FAILED
-test c ... FAILED
+test c ... a line of a process that c started
+FAILED
 
 failures:
 
@@ -187,6 +204,8 @@ c's words
 failures:
     b
     c
+
+    d
 ";
         all.add("6.1", output);
         let wanted = "1 tests ran twice:

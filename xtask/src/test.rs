@@ -29,7 +29,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
 
     heading("check");
-    tally += step("check", check::all(), &mut findings);
+    tally += findings.judge("check", check::all());
 
     heading("build");
     let binary = sh::root().join("target/release/netstat-user");
@@ -49,13 +49,13 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         tally += Tally::SKIPPED;
     }
     print!("{matrix}");
-    tally += matrix.judge(&mut findings);
+    tally += findings.judge("the kernel matrix", matrix.judge());
 
     heading("installation");
     if with_vm {
         tally += match dist::quick_deb() {
             Ok(package) => install::test(&dist::TARGETS[0], &package, &mut findings)
-                .unwrap_or_else(|error| step("installation", Err(error), &mut findings)),
+                .unwrap_or_else(|error| findings.judge("installation", Err(error))),
             Err(error) => {
                 println!("skipped: no package to install: {error:#}");
                 Tally::SKIPPED
@@ -74,7 +74,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
             Tally::SKIPPED
         }
         Ok(ebpf::Verified::Same) => Tally::one(true),
-        Err(error) => step("kernel object", Err(error), &mut findings),
+        Err(error) => findings.judge("kernel object", Err(error)),
     };
 
     println!("\nin {} s", start.elapsed().as_secs());
@@ -85,13 +85,6 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
 fn heading(name: &str) {
     println!("\n== {name}");
-}
-
-fn step(name: &str, result: Result<()>, findings: &mut Findings) -> Tally {
-    if let Err(error) = &result {
-        findings.failed(name, format_args!("{error:#}"));
-    }
-    Tally::one(result.is_ok())
 }
 
 /// Every test of the workspace: one `cargo test`, which goes on after a failing target.

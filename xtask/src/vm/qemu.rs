@@ -116,7 +116,7 @@ pub fn boot(
         disk.map(|disk| ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]);
     let mut guest = Command::new(machine.program())
         .args(disk.into_iter().flatten())
-        .args(["-accel", "tcg,thread=multi", "-m", "1024", "-nodefaults", "-no-user-config"])
+        .args(["-accel", "tcg,thread=multi", "-m", "1536", "-nodefaults", "-no-user-config"])
         .args(machine.arguments())
         .args(["-smp", &machine.processors.to_string()])
         .args(["-display", "none", "-monitor", "none", "-no-reboot"])
