@@ -18,7 +18,7 @@ use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
 use crate::model::{Check, Level, Limits, NamespaceTables, Proto, ProtoTable, RowTest, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::descriptors_left;
+use crate::sys::{beside, descriptors_are_few};
 use cost::{Amount, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag, sockets};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
@@ -27,7 +27,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 
 /// What whoever asks will look at, beyond addresses, state, queues and inode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,12 +180,13 @@ impl KernelSource {
         }
     }
 
-    /// The iterators, if they are there already or are worth their load for so much.
+    /// The iterators, if they are there already or are worth their load for so much. They keep descriptors open: where these are few, all that is
+    /// left are for reading.
     fn iterators(&self, amount: impl FnOnce() -> Amount) -> Option<Arc<Iterators>> {
         if let Some(known) = self.iterators.known() {
             return known;
         }
-        if !self.needs.lasting && !amount().is_worthwhile() {
+        if !self.needs.lasting && (descriptors_are_few() || !amount().is_worthwhile()) {
             return None;
         }
         self.load()
@@ -402,23 +402,19 @@ impl Halves {
 /// The tables of these protocols of the namespace whose `net/` is below `root`, from /proc. The two large ones are read side by side: each costs a walk over the
 /// kernel's whole hash table, however few sockets there are.
 fn read(root: &Path, protos: &[Proto], wanted: &Limits) -> Vec<ProtoTable> {
-    let read = |proto| inet::read(root, proto, |row| wanted.keeps(row));
-    thread::scope(|scope| {
-        let both = protos.contains(&Proto::Tcp) && protos.contains(&Proto::Tcp6);
-        // Where descriptors are few, two threads would only take them from each other.
-        let both = both && descriptors_left() >= ENOUGH;
-        let beside = || thread::Builder::new().spawn_scoped(scope, || read(Proto::Tcp6)).ok();
-        let mut beside = if both { beside() } else { None };
-        let table = |&proto: &Proto| {
-            let theirs = if proto == Proto::Tcp6 { beside.take().and_then(|beside| beside.join().ok()) } else { None };
-            (proto, theirs.unwrap_or_else(|| read(proto)))
-        };
-        protos.iter().map(table).collect()
-    })
+    let read = |&proto: &Proto| (proto, inet::read(root, proto, |row| wanted.keeps(row)));
+    match protos.iter().position(|&proto| proto == Proto::Tcp6) {
+        Some(at) if protos.contains(&Proto::Tcp) && !descriptors_are_few() => {
+            let (tcp6, mut tables) = beside(
+                || read(&Proto::Tcp6),
+                || protos.iter().filter(|&&proto| proto != Proto::Tcp6).map(read).collect::<Vec<_>>(),
+            );
+            tables.insert(at, tcp6);
+            tables
+        }
+        _ => protos.iter().map(read).collect(),
+    }
 }
-
-/// Descriptors that must be left for two threads to read at once.
-const ENOUGH: u64 = 16;
 
 /// Whether the error is none of what is looked at: the process, or the machine, has no descriptor, thread or memory left.
 fn is_scarce(error: &io::Error) -> bool {

@@ -74,8 +74,16 @@ pub fn parse(bytes: &[u8]) -> Option<UnixSocket> {
 /// A [`DiagError`].
 pub fn dump(channel: &mut Channel, show: u32) -> Result<Vec<UnixSocket>, DiagError> {
     let mut sockets = Vec::new();
-    channel.dump(BY_FAMILY, &request(show), |bytes| sockets.extend(parse(bytes)))?;
+    each(channel, show, |socket| sockets.push(socket))?;
     Ok(sockets)
+}
+
+/// The same, one at a time.
+///
+/// # Errors
+/// A [`DiagError`].
+pub fn each(channel: &mut Channel, show: u32, mut take: impl FnMut(UnixSocket)) -> Result<(), DiagError> {
+    channel.dump(BY_FAMILY, &request(show), |bytes| parse(bytes).into_iter().for_each(&mut take)).map(drop)
 }
 
 #[cfg(test)]

@@ -187,8 +187,8 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         return Err(AttachError::Descriptors(sys::too_many_open_files()));
     }
     // Each reads the kernel's types: aya twice, for itself and for the programs, and we for the programs' settings.
-    let (GatheredFacts { facts, cgroup, lockdown }, btf, loader) =
-        side_by_side(facts::gather, kernel_types, EbpfLoader::new);
+    let (btf, (loader, GatheredFacts { facts, cgroup, lockdown })) =
+        sys::beside(kernel_types, || sys::beside(EbpfLoader::new, facts::gather));
     if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
         return Err(AttachError::Netns(cause.clone()));
     }
@@ -320,18 +320,6 @@ fn likely(wanted: &Wanted, facts: &Facts, filters: &Filters) -> Vec<Job> {
         jobs.push(prime::JOB);
     }
     jobs
-}
-
-/// Runs three functions, the second and the third each on a thread of its own where one can be had.
-fn side_by_side<A, B: Send, C: Send>(a: impl FnOnce() -> A, b: fn() -> B, c: fn() -> C) -> (A, B, C) {
-    thread::scope(|scope| {
-        let b_runs = thread::Builder::new().spawn_scoped(scope, b);
-        let c_runs = thread::Builder::new().spawn_scoped(scope, c);
-        let a = a();
-        let b = b_runs.ok().and_then(|runs| runs.join().ok()).unwrap_or_else(b);
-        let c = c_runs.ok().and_then(|runs| runs.join().ok()).unwrap_or_else(c);
-        (a, b, c)
-    })
 }
 
 /// The object in the kernel's hands, its maps made and filled, and no program loaded.

@@ -9,6 +9,7 @@ pub use program::{comm, program_name};
 pub use work::socket_inode;
 
 use crate::model::{Holder, SocketHolders};
+use crate::sys::descriptors_are_few;
 use program::program;
 use rustix::fs::stat;
 use std::path::Path;
@@ -51,8 +52,7 @@ impl Scan {
         };
         let work = Arc::new(Work::new(root, pids, size > 0));
         let theirs = Arc::clone(&work);
-        // Where descriptors are few, two threads would only take them from each other.
-        let alone = failed.is_some() || crate::sys::descriptors_left() < ENOUGH;
+        let alone = failed.is_some() || descriptors_are_few();
         let helper = if alone { None } else { std::thread::Builder::new().spawn(move || theirs.run()).ok() };
         Self {
             work,
@@ -66,9 +66,10 @@ impl Scan {
     /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
     /// Where it finds `None`, the processes are read after all.
     pub fn start_with(root: &Path, look: impl FnOnce() -> Option<Links> + Send + 'static) -> Self {
-        match std::thread::Builder::new().spawn(look) {
-            Ok(other) => Self { other: Some(other), ..Self::of(root, std::iter::empty()) },
-            Err(_) => Self::start(root),
+        let other = if descriptors_are_few() { None } else { std::thread::Builder::new().spawn(look).ok() };
+        match other {
+            Some(_) => Self { other, ..Self::of(root, std::iter::empty()) },
+            None => Self::start(root),
         }
     }
 
@@ -172,9 +173,6 @@ impl Scan {
         owners
     }
 }
-
-/// Descriptors that must be left for two threads to look at once.
-const ENOUGH: u64 = 16;
 
 #[cfg(test)]
 mod tests;

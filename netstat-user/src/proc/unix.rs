@@ -6,8 +6,10 @@
 
 use super::words::hex;
 use crate::model::{UnixRow, UnixSocket};
-use std::collections::{HashMap, HashSet};
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 use std::io;
+use std::iter;
 use std::path::Path;
 
 /// The table's bytes, `None` where the kernel has no such table or does not let us see it.
@@ -74,7 +76,7 @@ type Peer = (u32, Option<Vec<u8>>);
 /// What `sock_diag` knows of sockets: by inode their types and names as /proc shows them, of one socket several where it was asked several times.
 #[derive(Debug, Default)]
 pub struct Known {
-    sockets: HashMap<u64, Vec<Peer>>,
+    sockets: HashMap<u64, (Peer, Vec<Peer>)>,
     /// The names of listeners, which the connections that wait for them have too: those are in no answer.
     listeners: HashSet<Vec<u8>>,
 }
@@ -82,12 +84,17 @@ pub struct Known {
 impl Known {
     /// Adds what an answer says.
     pub fn add(&mut self, sockets: &[UnixSocket]) {
+        self.sockets.reserve(sockets.len());
         for socket in sockets {
             let name = socket.shown();
             if socket.state == LISTEN {
                 self.listeners.extend(name.clone());
             }
-            self.sockets.entry(socket.inode).or_default().push((socket.kind, name));
+            let peer = (socket.kind, name);
+            match self.sockets.entry(socket.inode) {
+                Entry::Vacant(free) => drop(free.insert((peer, Vec::new()))),
+                Entry::Occupied(known) => known.into_mut().1.push(peer),
+            }
         }
     }
 
@@ -96,18 +103,25 @@ impl Known {
         let is_here = |name: &&[u8], path: &[u8]| {
             path.strip_prefix(*name).is_some_and(|rest| rest.first().is_none_or(|&byte| byte == b'\n'))
         };
+        let same = || {
+            let known = self.sockets.get(&row.inode);
+            let all = known.into_iter().flat_map(|(first, more)| iter::once(first).chain(more));
+            all.filter(|(kind, _)| *kind == row.kind).map(|(_, name)| name.as_deref())
+        };
         let Some(path) = path else {
-            let known = self.sockets.get(&row.inode)?;
-            return known.iter().any(|(kind, name)| *kind == row.kind && name.is_none()).then_some((b"", b""));
+            return same().any(|name| name.is_none()).then_some((b"", b""));
         };
-        let lengths: Vec<usize> = if row.inode == 0 {
-            self.listeners.iter().map(Vec::as_slice).filter(|name| is_here(name, path)).map(<[u8]>::len).collect()
+        let extremes = |lengths: &mut dyn Iterator<Item = usize>| {
+            let first = lengths.next()?;
+            Some(lengths.fold((first, first), |(least, most), length| (least.min(length), most.max(length))))
+        };
+        let (least, most) = if row.inode == 0 {
+            let names = self.listeners.iter().map(Vec::as_slice);
+            extremes(&mut names.filter(|name| is_here(name, path)).map(<[u8]>::len))?
         } else {
-            let same = self.sockets.get(&row.inode)?.iter().filter(|(kind, _)| *kind == row.kind);
-            same.filter_map(|(_, name)| name.as_deref()).filter(|name| is_here(name, path)).map(<[u8]>::len).collect()
+            extremes(&mut same().flatten().filter(|name| is_here(name, path)).map(<[u8]>::len))?
         };
-        let (least, most) = (lengths.iter().min()?, lengths.iter().max()?);
-        Some((&path[..*least], &path[..*most]))
+        Some((&path[..least], &path[..most]))
     }
 }
 

@@ -1,5 +1,6 @@
 //! System calls no well-kept crate wraps: the one user-side room with `unsafe`.
 
+mod beside;
 pub mod bpf;
 mod cgroup;
 mod clock;
@@ -13,11 +14,14 @@ pub mod resolver;
 mod types;
 mod watch;
 
+pub use beside::beside;
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
-pub use process::{allow_descriptors, descriptors_left, give_back_memory, output_is_closed, step_back};
+pub use process::{
+    allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, output_is_closed, step_back,
+};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{no_thread, runtime, too_many_open_files, watch};

@@ -53,3 +53,8 @@ pub fn descriptors_left() -> u64 {
     let open = rustix::fs::stat("/proc/self/fd").map_or(0, |folder| u64::try_from(folder.st_size).unwrap_or(0));
     most.saturating_sub(open)
 }
+
+/// Whether so few are left that two threads would only take them from each other.
+pub fn descriptors_are_few() -> bool {
+    descriptors_left() < 16
+}
