@@ -32,7 +32,7 @@
 //! ```
 //!
 //! `*` is every other room. No two modules import each other, in a circle of any length. Only `main.rs` stands outside the map, and only it exits the
-//! process.
+//! process, but for `sys/memory.rs`, where there is no memory to return with.
 //! `kernel` alone sees `aya` and `netstat_ebpf`. `sys` alone holds user-side `unsafe`, each block with its `SAFETY:` line.
 
 pub mod agent;

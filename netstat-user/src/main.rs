@@ -3,6 +3,10 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+/// Ends the program with a line where there is no memory left.
+#[global_allocator]
+static ALLOCATOR: netstat_user::sys::Allocator = netstat_user::sys::Allocator;
+
 fn main() -> ExitCode {
     // A shell asks what completes a word.
     if let Some(shell) = std::env::var_os(netstat_user::cli::completions::VARIABLE) {

@@ -432,6 +432,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_scarce_is_not_gone() {
+        for scarce in [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM] {
+            let error = io::Error::from_raw_os_error(scarce);
+            assert!(is_scarce(&error) && !is_missing(&error), "{error}");
+        }
+        assert!(!is_scarce(&io::ErrorKind::NotFound.into()));
+    }
+
+    #[test]
     fn a_namespace_that_ends_while_it_is_read_is_absent() {
         let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
         let wanted = Limits { protos: Some(vec![Proto::Raw, Proto::Raw6]), ..Limits::default() };

@@ -32,6 +32,11 @@ pub fn netstat_user() -> &'static Path {
     })
 }
 
+/// Whether a program is a debug build, by the folder that cargo puts it into.
+pub fn is_debug(program: &Path) -> bool {
+    program.parent().and_then(Path::file_name).is_some_and(|folder| folder == "debug")
+}
+
 /// The installed netstat of net-tools (`$NETSTAT_REFERENCE_BIN`, else `/usr/bin/netstat`), `None` where there is none.
 pub fn net_tools() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();

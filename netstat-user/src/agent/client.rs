@@ -7,11 +7,13 @@ use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
 use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
 use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
+use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -23,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LINKS: usize = 16 << 10;
 /// Sockets encoded before others get their turn.
 const TURN: usize = 1024;
+
+/// Bytes that an answer takes for a while, and those for each socket in it: as row, with its holders and owner, and as frames.
+const OF_AN_ANSWER: usize = 4 << 20;
+const OF_A_SOCKET: usize = 512;
 
 /// One connection.
 pub struct Client<L> {
@@ -145,10 +151,13 @@ impl<L: Lists> Client<L> {
         let mut begin = BytesMut::new();
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
-        let _turn = match request {
+        let turn = match request {
             Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } => Some(self.turn(seat).await?),
             Request::Status | Request::Health | Request::Cgroups(_) | Request::Events(_) => None,
         };
+        if turn.is_some() && !self.has_memory() {
+            return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
+        }
         let sight = match request {
             // How the agent is, everybody is shown.
             Request::Status | Request::Health => Sight::All,
@@ -171,6 +180,11 @@ impl<L: Lists> Client<L> {
             Request::Cgroups(ids) => self.cgroups(ids, &sight).await,
             Request::Events(wanted) => self.events(wanted, sight, seat).await,
         }
+    }
+
+    /// Whether there is memory for an answer with all sockets: where it is not found to be missing before, the whole agent ends for want of it.
+    fn has_memory(&self) -> bool {
+        sys::has_memory(OF_AN_ANSWER + self.house.sockets.load(Ordering::Relaxed) * OF_A_SOCKET)
     }
 
     /// The turn of this user's clients whose requests cost something.

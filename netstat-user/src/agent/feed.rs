@@ -387,7 +387,9 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Own;
     use super::*;
+    use crate::model::{Comm, EventKind, Grade, Owner, Proto};
 
     fn feed(most: usize) -> Feed {
         let wish = Wish { wanted: Limits::default(), sight: Sight::All };
@@ -411,6 +413,32 @@ mod tests {
         assert_eq!(lock(&stuck.queue).missed, 600);
         (0..40).for_each(|_| quick.push(&chunk, 1));
         assert_eq!(lock(&quick.queue).missed, 18);
+    }
+
+    /// Whether an event passes must not depend on an owner that the reader may not see, or else the reader could find out the owner by asking.
+    #[test]
+    fn what_a_reader_may_not_see_decides_nothing() {
+        let owner = Owner { pid: 4, comm: Comm::new(b"secret"), grade: Grade::Created, cgroup_id: None };
+        let of = |uid| SocketEvent {
+            time_ns: 1,
+            kind: EventKind::Open,
+            proto: Proto::Tcp,
+            local: None,
+            remote: None,
+            owner: Some(owner),
+            uid: Some(uid),
+            inode: None,
+            cookie: None,
+            netns: Some(1),
+        };
+        let own = Own { uid: 7, namespaces: [1].into(), ..Own::default() };
+        let wish = |pid| {
+            let wanted = Limits { pids: Some(vec![pid]), ..Limits::default() };
+            Wish { wanted, sight: Sight::Own(own.clone().into()) }
+        };
+        // The reader decides about owners that it is not shown.
+        assert_eq!([4, 5].map(|pid| wish(pid).count(&[of(0)])), [1, 1]);
+        assert_eq!([4, 5].map(|pid| wish(pid).count(&[of(7)])), [1, 0]);
     }
 
     #[test]

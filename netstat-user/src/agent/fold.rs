@@ -212,6 +212,11 @@ impl<S: Source> Fold<S> {
         }
     }
 
+    /// How many sockets are known, open and closed.
+    pub fn len(&self) -> usize {
+        self.table.len() + self.table.recent_len()
+    }
+
     /// How far back the closed sockets reach.
     fn past(&self) -> Past {
         let epoch_ns = self.source.epoch_ns();

@@ -8,6 +8,7 @@ use crate::query::Place;
 use crate::sys;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -102,6 +103,8 @@ pub struct House<L> {
     pub guests: Counter,
     /// Where this process's numbers are true.
     pub place: Place,
+    /// How many sockets the table has, open and closed.
+    pub sockets: Arc<AtomicUsize>,
     /// To the task that owns the table.
     pub asks: mpsc::Sender<Ask>,
     /// The kernel's lists.

@@ -13,6 +13,7 @@ use crate::sys;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -95,6 +96,7 @@ pub struct Keeper<S, L> {
     lists: Arc<L>,
     lister: Workers,
     places: Arc<Places>,
+    sockets: Arc<AtomicUsize>,
     pace: Pace,
     waiting: Vec<TableAsk>,
     /// Runs that the kernel left out when it was last looked, and when to look again.
@@ -127,11 +129,17 @@ impl<S: Source, L: Lists> Keeper<S, L> {
             lists,
             lister: Workers::new("lists", 1, || ())?,
             places,
+            sockets: Arc::default(),
             pace: Pace::new(settings.poll, now),
             waiting: Vec::new(),
             missed,
             look_at: now + LOOK,
         })
+    }
+
+    /// How many sockets the table has, open and closed: kept up to date while the task works.
+    pub fn sockets(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.sockets)
     }
 
     /// Works until it is to stop; `door` lets clients in, and does not end by itself.
@@ -174,6 +182,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 _ = &mut door => return Err(io::Error::other("nobody can be let in any more")),
                 () = due => {}
             }
+            self.sockets.store(self.fold.len(), Ordering::Relaxed);
             self.look_around();
             if self.pace.due(self.waits()).is_some_and(|due| due <= Instant::now()) {
                 self.look(&listed)?;

@@ -210,8 +210,9 @@ pub async fn run<S: Source, L: Lists>(
     let (lists, places) = (Arc::new(lists), Places::new(settings.clients));
     let desks = [Arc::clone(&staff.desk), Arc::clone(&guests.desk)];
     let keeper = Keeper::new(source, Arc::clone(&lists), desks, Arc::clone(&places), &settings)?;
+    let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);
-    let house = Arc::new(House { admission, places, staff, guests, place, asks, lists });
+    let house = Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists });
     keeper.run(signals, asked, house.open(listener), notice).await
 }
 

@@ -94,6 +94,9 @@ pub enum AttachError {
     /// The kernel refused a map or the whole object.
     #[error("the kernel refused the maps of the programs: {}", causes(&**.0))]
     Maps(#[source] Box<dyn Error + Send + Sync>),
+    /// The kernel, or a limit of this process, gives no memory for the programs, their maps or the ring.
+    #[error("cannot trace: {}", sys::NO_MEMORY)]
+    Memory,
     /// The object cannot be used.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -113,6 +116,11 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    /// Why a map cannot be had or used.
+    pub fn maps(error: impl Error + Send + Sync + 'static) -> Self {
+        if lacks_memory(&error) { Self::Memory } else { Self::Maps(Box::new(error)) }
+    }
+
     /// What mends it.
     pub fn mend(&self) -> &'static str {
         let mend = match self {
@@ -124,10 +132,17 @@ impl AttachError {
             Self::Hook { refused, .. } => {
                 refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
             }
-            Self::Maps(_) | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
+            Self::Maps(_) | Self::Memory | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
         };
         mend.line()
     }
+}
+
+/// Whether an error comes of too little memory.
+fn lacks_memory(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.raw_os_error() == Some(libc::ENOMEM))
 }
 
 /// Each variant that was tried, with its cause.
@@ -283,9 +298,8 @@ fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
 /// Sets what the programs do: a [`phase`], or the moment from which they report.
 fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
     let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
-    let refused = |error: aya::maps::MapError| AttachError::Maps(Box::new(error));
-    let mut started = Array::<_, u64>::try_from(map).map_err(refused)?;
-    started.set(0, phase, 0).map_err(refused)
+    let mut started = Array::<_, u64>::try_from(map).map_err(AttachError::maps)?;
+    started.set(0, phase, 0).map_err(AttachError::maps)
 }
 
 /// The numbers of the functions of [`kfunc::ALL`], `None` where the kernel lacks one.
@@ -373,8 +387,8 @@ fn make(
         loader.override_global(name, value, true);
     }
     let object = object::bytes(preallocated, kfuncs)?;
-    let mut ebpf = loader.load(&object).map_err(|error| AttachError::Maps(Box::new(error)))?;
-    filters.fill(&mut ebpf).map_err(|error| AttachError::Maps(Box::new(error)))?;
+    let mut ebpf = loader.load(&object).map_err(AttachError::maps)?;
+    filters.fill(&mut ebpf).map_err(AttachError::maps)?;
     Ok(ebpf)
 }
 

@@ -67,16 +67,12 @@ impl Tracer {
     /// An [`AttachError`] that names the missing capability, or the hook and why each variant was refused.
     pub fn start(wanted: &Wanted) -> Result<Self, AttachError> {
         let Attached { mut ebpf, coverage, doubts, accepts, since_ns } = attach::attach(wanted)?;
-        let log = if wanted.debug {
-            Some(EbpfLogger::init(&mut ebpf).map_err(|error| AttachError::Maps(Box::new(error)))?)
-        } else {
-            None
-        };
-        let ring = ebpf.take_map(maps::EVENTS).and_then(|map| map.try_into().ok());
-        let counters = ebpf.take_map(maps::COUNTERS).and_then(|map| map.try_into().ok());
+        let log = if wanted.debug { Some(EbpfLogger::init(&mut ebpf).map_err(AttachError::maps)?) } else { None };
+        let mut map = |name| ebpf.take_map(name).ok_or(AttachError::Lacks(name));
+        let (ring, counters) = (map(maps::EVENTS)?, map(maps::COUNTERS)?);
         Ok(Self {
-            ring: ring.ok_or(AttachError::Lacks(maps::EVENTS))?,
-            counters: counters.ok_or(AttachError::Lacks(maps::COUNTERS))?,
+            ring: ring.try_into().map_err(AttachError::maps)?,
+            counters: counters.try_into().map_err(AttachError::maps)?,
             coverage,
             doubts,
             accepts,

@@ -7,6 +7,7 @@ mod clock;
 pub mod interfaces;
 pub mod locale;
 mod lock;
+mod memory;
 mod mounts;
 mod peer;
 mod process;
@@ -18,6 +19,7 @@ pub use beside::beside;
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
+pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{

@@ -21,7 +21,7 @@ pub fn too_many_open_files() -> String {
 
 /// What it means that the kernel has no room for another thread, and what to do.
 pub fn no_thread(error: io::Error) -> io::Error {
-    let advice = "no room for another thread: raise the limit of tasks (TasksMax of the unit, pids.max of the cgroup, ulimit -u)";
+    let advice = "no room for another thread: raise the limit of tasks (TasksMax of the unit, pids.max of the cgroup, ulimit -u) or of memory (ulimit -v)";
     io::Error::new(error.kind(), format!("{advice}: {error}"))
 }
 

@@ -115,6 +115,15 @@ fn churn(seed: u64, pause: Duration, stop: &AtomicBool, made: &AtomicU64) -> Vec
     kept
 }
 
+/// Sets a flag when it is dropped: what goes on until then ends also where something panics that it runs beside.
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `work` while sockets come and go in every place, and `rest` when they rest, those open that are open then. Returns how many
 /// were made.
 pub fn while_they_come_and_go(places: &[Place], pause: Duration, work: impl FnOnce(), rest: impl FnOnce()) -> u64 {
@@ -127,8 +136,9 @@ pub fn while_they_come_and_go(places: &[Place], pause: Duration, work: impl FnOn
                 scope.spawn(move || place.namespace.enter(|| churn(seed, pause, stop, made)))
             })
             .collect();
+        let stops = Ends(&stop);
         work();
-        stop.store(true, Ordering::Relaxed);
+        drop(stops);
         let kept: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         rest();
         drop(kept);

@@ -1,6 +1,7 @@
 //! The agent attacked by other users of the machine: in its place, at its socket's file, by what they ask and how they read. Each test
 //! is a thing that worked once.
 
+mod besieged;
 mod granted;
 mod kept;
 mod places;
@@ -15,7 +16,7 @@ use netstat_tests::truth::runner::Test;
 pub const STRANGER: u32 = 54_321;
 
 pub fn tests() -> Vec<Test> {
-    [granted::TESTS, kept::TESTS, places::TESTS, readers::TESTS, rights::TESTS, scarce::TESTS].concat()
+    [besieged::TESTS, granted::TESTS, kept::TESTS, places::TESTS, readers::TESTS, rights::TESTS, scarce::TESTS].concat()
 }
 
 /// An agent that everybody may ask.

@@ -1,12 +1,14 @@
 //! Nothing left: descriptors, threads, time.
 
-use crate::agent::{Agent, path};
+use super::readers::blink;
+use crate::agent::{Agent, Reader, path};
 use crate::churn::Place;
 use netstat_tests::command::{self, End, Outcome};
 use netstat_tests::programs;
 use netstat_tests::truth::actor;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::{count, patience};
+use netstat_user::query::{Answer, Request};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::net::TcpListener;
@@ -21,6 +23,8 @@ pub const TESTS: &[Test] = &[
     ("attack::too_few_descriptors_for_a_runtime_are_named", too_few_descriptors_for_a_runtime_are_named),
     ("attack::too_few_tasks_for_an_agent_are_named", too_few_tasks_for_an_agent_are_named),
     ("attack::no_threads_are_no_abort", no_threads_are_no_abort),
+    ("attack::little_memory_is_named", little_memory_is_named),
+    ("attack::a_request_without_memory_is_refused", a_request_without_memory_is_refused),
     ("attack::the_silent_do_not_hold_up_the_end", the_silent_do_not_hold_up_the_end),
     ("attack::a_closed_standard_output_is_a_failure_to_write", a_closed_standard_output_is_a_failure_to_write),
     ("attack::times_beyond_all_clocks", times_beyond_all_clocks),
@@ -230,6 +234,96 @@ fn no_threads_are_no_abort() -> Done {
             assert!(outcome.end == End::Exit(0) || is_said, "{args:?}: {outcome:?}");
         }
     }
+    Done::Passed
+}
+
+/// What a program says that has no memory, of its own or for another thread's stack.
+fn names_memory(said: &str) -> bool {
+    said.contains("no memory: raise its limit (ulimit -v") || said.contains("or of memory (ulimit -v)")
+}
+
+/// With too little memory a program ends with one line that names the limit, or does all that it was asked for; nobody is killed by a signal. An
+/// agent that ended so is in no other's way.
+fn little_memory_is_named() -> Done {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        return Done::Skipped("prlimit is not installed".into());
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{} ", listener.local_addr().unwrap().port());
+    let limit = |kind: &str, mib: u64| format!("--{kind}={}", mib << 20);
+    // The least with which the kernel and the loader begin the program at all.
+    let begins = |kind: &str, mib: u64| limited(&limit(kind, mib), &["--version"]).end == End::Exit(0);
+    let socket = path();
+    for (kind, steps) in [("as", &[0, 5, 60][..]), ("data", &[2, 20])] {
+        let least = (1..=64).find(|&mib| begins(kind, mib)).expect("64 MiB to begin with");
+        for more in steps {
+            let limit = limit(kind, least + more);
+            for args in [
+                &["-t", "-a", "-n", "--no-agent"][..],
+                &["-t", "-a", "-p", "-e", "-n", "--no-agent"],
+                &["events", "--duration", "100ms"],
+                &["doctor", "--no-agent"],
+            ] {
+                let outcome = limited(&limit, args);
+                let [stdout, stderr] = [&outcome.stdout, &outcome.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+                let said = match args[0] {
+                    "doctor" => names_memory(&stderr) || names_memory(&stdout),
+                    _ => names_memory(&stderr),
+                };
+                let whole = args[0] != "-t" || stdout.contains(&port);
+                let right = outcome.end == End::Exit(0) && whole;
+                assert!(right || outcome.end == End::Exit(1) && said, "{limit}, {args:?}: {outcome:?}");
+                assert!(!stderr.contains("panicked"), "{limit}, {args:?}: {stderr}");
+            }
+            let mut command = Command::new("prlimit");
+            command.arg(&limit).arg(programs::netstat_user());
+            match Agent::by(command, &socket, &[]) {
+                Ok(agent) => drop(agent.stop()),
+                Err((end, said)) => {
+                    let named = said.last().is_some_and(|line| names_memory(line));
+                    assert!(end == End::Exit(1) && named, "{limit}: {end:?}, {said:?}");
+                }
+            }
+        }
+    }
+    // What the others left behind is taken over.
+    Agent::at(&socket, &[]).unwrap_or_else(|why| panic!("{why:?}")).stop();
+    Done::Passed
+}
+
+/// An agent that may have no more memory refuses what would take some, and goes on.
+fn a_request_without_memory_is_refused() -> Done {
+    let place = Place::new();
+    let agent = Agent::start(&[]);
+    // Of so many the C library asks the kernel for the memory of an answer, whatever it has left (M_MMAP_THRESHOLD).
+    let (sockets, before) = (70_000, agent.status().events);
+    (0..sockets / 1000).for_each(|_| blink(&place, 1000));
+    agent.wait("all events", |status| status.events >= before + 2 * sockets as u64);
+    let data = |most: Option<u64>| {
+        let limit = nix::libc::rlimit {
+            rlim_cur: most.unwrap_or(nix::libc::RLIM_INFINITY),
+            rlim_max: nix::libc::RLIM_INFINITY,
+        };
+        // SAFETY: the pointers are to a live value and to nothing.
+        let failed = unsafe {
+            nix::libc::prlimit(agent.pid() as i32, nix::libc::RLIMIT_DATA, &raw const limit, std::ptr::null_mut())
+        };
+        assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+    };
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
+    let used = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+    let used = used.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10;
+    // Less than an answer is reckoned with, and enough for all else.
+    data(Some(used + (8 << 20)));
+    let request = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 0, only: None };
+    let mut reader = Reader::new(agent.connect().unwrap(), &request).unwrap();
+    let answers: Vec<Answer> = (0..2).map_while(|_| reader.next().ok().flatten()).collect();
+    data(None);
+    let refused = matches!(&answers[..], [.., Answer::Refused(denial)] if names_memory(&denial.reason));
+    assert!(refused, "{answers:?}");
+    agent.table(place.netns);
+    agent.stop();
+    place.leave();
     Done::Passed
 }
 
