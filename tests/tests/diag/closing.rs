@@ -11,12 +11,13 @@ use netstat_user::diag::tables::{self, DumpRequest};
 use netstat_user::diag::{Channel, Protocol};
 use netstat_user::kernel::closing::{Closer, ClosingError};
 use netstat_user::kernel::snapshot::Transport;
-use netstat_user::model::{SocketRow, TcpState};
+use netstat_user::model::{Level, SocketRow, TcpState};
 use netstat_user::run::kill::ways::{self, End, Way};
 use socket2::{Domain, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
@@ -30,6 +31,7 @@ pub const TESTS: &[Test] = &[
     ("iterator_closes_datagram_sockets", iterator_closes_datagram_sockets),
     ("iterator_closes_many_at_once", iterator_closes_many_at_once),
     ("iterator_closes_in_its_namespace_alone", iterator_closes_in_its_namespace_alone),
+    ("doctor_names_the_way_that_kill_goes", doctor_names_the_way_that_kill_goes),
 ];
 
 /// Runs `test` in a namespace of its own where the kernel has the function. A kernel that has it must be able to use it.
@@ -292,4 +294,16 @@ fn iterator_closes_in_its_namespace_alone() -> Done {
     });
     drop(listener);
     done
+}
+
+/// What `doctor` says without closing anything is what a socket of our own meets.
+fn doctor_names_the_way_that_kill_goes() -> Done {
+    inside(|| {
+        let check = ways::check(Path::new("/proc"));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let row = of_port(Protocol::Tcp, listener.local_addr().unwrap().port());
+        let end = ways::close(&[row], &[Way::SockDiag]).remove(0);
+        let way = if end.result == "closed" { "by sock_diag" } else { "by bpf_sock_destroy" };
+        assert!(check.level == Level::Ok && check.found.contains(way), "{check:?}, {end:?}");
+    })
 }
