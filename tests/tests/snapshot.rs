@@ -15,7 +15,7 @@ use netstat_tests::zoo::{Keep, tcp, udp};
 use netstat_user::diag::tables::{self, DumpRequest};
 use netstat_user::diag::{self, Channel};
 use netstat_user::kernel::Iterators;
-use netstat_user::kernel::closing::{Closer, ClosingError};
+use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::{Transport, sees_all_processes};
 use netstat_user::model::{Proto, SocketRow, Timer};
 use netstat_user::proc::{fds, inet};
@@ -426,7 +426,7 @@ fn kill_where_sock_diag_knows_no_sockets() {
         };
         let (code, out, err) = kill(&["--lport", "7070,7071", "--yes"]);
         print!("{out}{err}");
-        match Closer::load(Transport::Tcp, 1) {
+        match ClosingProgram::load(Transport::Tcp, 1) {
             Ok(_) => {
                 assert_eq!((code, out.lines().count(), err.as_str()), (Some(0), 3, ""));
                 for (result, socket) in [("closed", "LISTEN"), ("closed", "ESTABLISHED"), ("aborted", "udp")] {

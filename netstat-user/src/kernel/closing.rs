@@ -65,7 +65,7 @@ impl ClosingError {
 
 /// What became of a socket that was to be closed.
 #[derive(Debug)]
-pub enum Ended {
+pub enum CloseOutcome {
     /// The kernel closed it.
     Closed,
     /// The kernel reported `ECONNABORTED` to its process, and the socket is still in the table: a datagram socket keeps a port that it was bound to.
@@ -80,13 +80,13 @@ pub enum Ended {
 
 /// The program that closes sockets of a protocol, loaded.
 #[derive(Debug)]
-pub struct Closer {
+pub struct ClosingProgram {
     /// What is to be done, and what came of it, by cookie.
     sockets: OwnedFd,
     program: Prepared,
 }
 
-impl Closer {
+impl ClosingProgram {
     /// Loads the program for so many sockets: a few milliseconds.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Closer {
     ///
     /// # Errors
     /// A [`ClosingError`]: some may have been closed.
-    pub fn close(&self, cookies: &[u64]) -> Result<Vec<Ended>, ClosingError> {
+    pub fn close(&self, cookies: &[u64]) -> Result<Vec<CloseOutcome>, ClosingError> {
         let mut found: Vec<i32> = vec![WANTED; cookies.len()];
         self.ask(cookies, WANTED)?;
         for _ in 0..WALKS {
@@ -138,7 +138,7 @@ impl Closer {
                 }
             }
         }
-        Ok(cookies.iter().zip(found).map(|(cookie, found)| Ended::of(found, remain.contains(cookie))).collect())
+        Ok(cookies.iter().zip(found).map(|(cookie, found)| CloseOutcome::of(found, remain.contains(cookie))).collect())
     }
 
     /// Says what is to be done with sockets.
@@ -167,7 +167,7 @@ impl Closer {
     }
 }
 
-impl Ended {
+impl CloseOutcome {
     /// From what the map says, and whether the socket is still there.
     fn of(found: i32, remains: bool) -> Self {
         match found {
@@ -188,11 +188,11 @@ mod tests {
 
     #[test]
     fn what_the_kernel_answered() {
-        let said = |found, remains| format!("{:?}", Ended::of(found, remains));
+        let said = |found, remains| format!("{:?}", CloseOutcome::of(found, remains));
         assert_eq!([said(0, false), said(0, true), said(WANTED, false)], ["Closed", "Remains", "Gone"]);
         assert_eq!([said(MINI, false), said(-libc::ENOENT, false)], ["Mini", "Gone"]);
         assert!(
-            matches!(Ended::of(-libc::EOPNOTSUPP, false), Ended::Refused(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP))
+            matches!(CloseOutcome::of(-libc::EOPNOTSUPP, false), CloseOutcome::Refused(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP))
         );
     }
 

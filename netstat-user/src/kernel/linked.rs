@@ -1,9 +1,9 @@
 //! The small objects of the iterators, made ready without aya: see [`crate::sys::bpf`]. Each has one map and a few programs, which are loaded
 //! one by one, so that the kernel may refuse one and take another.
 
-use super::btf::Btf;
-use super::snapshot::SnapshotError;
-use crate::sys::bpf;
+use super::btf::{Btf, BtfError};
+use super::refusal::is_unsupported;
+use crate::sys::{KERNEL_TYPES, bpf};
 use aya_obj::generated::bpf_insn;
 use netstat_ebpf::snapshot::Program;
 use std::collections::HashMap;
@@ -11,6 +11,37 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::OnceLock;
+
+/// Why there are no iterators.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The kernel gives out no type information.
+    #[error("{KERNEL_TYPES}: {0}")]
+    NoBtf(#[source] io::Error),
+    /// Its type information cannot be read.
+    #[error("{KERNEL_TYPES}: {0}")]
+    Btf(#[from] BtfError),
+    /// A field the programs cannot do without.
+    #[error("this kernel has no {0}.{1} as the programs know it")]
+    Lacks(&'static str, &'static str),
+    /// The object is not the one this program was built for.
+    #[error("the iterators' object: {0}; rebuild it with cargo xtask ebpf")]
+    Object(String),
+    /// The kernel refused the programs' map.
+    #[error("the kernel refused a map: {0}")]
+    Map(#[source] io::Error),
+}
+
+impl SnapshotError {
+    /// Whether the kernel has no iterators or denies them to this process, as opposed to a failure that may pass.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::NoBtf(error) | Self::Map(error) => is_unsupported(error),
+            Self::Lacks(..) => true,
+            Self::Btf(_) | Self::Object(_) => false,
+        }
+    }
+}
 
 /// An object whose programs refer to a map of the kernel's.
 #[derive(Debug)]

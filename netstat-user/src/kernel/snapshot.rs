@@ -3,12 +3,13 @@
 //!
 //! The programs are an object of their own, loaded without aya: see [`crate::sys::bpf`].
 
-use super::btf::{Btf, BtfError};
+use super::btf::Btf;
+pub use super::linked::SnapshotError;
 use super::linked::{Linked, Prepared};
 pub use super::refusal::is_unsupported;
 use super::shapes::{self, FoundMember};
 use crate::model::{Endpoint, Proto, SocketRow, Timer};
-use crate::sys::{self, KERNEL_TYPES, bpf};
+use crate::sys::{self, bpf};
 use bytes::Buf;
 use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
 use netstat_ebpf::{ABSENT, linux::AF_INET6};
@@ -25,37 +26,6 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../objects/netstat-iter.o
 
 /// Bytes asked for at once: the kernel's buffer for a walk (`bpf_iter.c`), and so the most it gives.
 const CHUNK: usize = 8 * 4096;
-
-/// Why there are no iterators.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The kernel gives out no type information.
-    #[error("{KERNEL_TYPES}: {0}")]
-    NoBtf(#[source] io::Error),
-    /// Its type information cannot be read.
-    #[error("{KERNEL_TYPES}: {0}")]
-    Btf(#[from] BtfError),
-    /// A field the programs cannot do without.
-    #[error("this kernel has no {0}.{1} as the programs know it")]
-    Lacks(&'static str, &'static str),
-    /// The object is not the one this program was built for.
-    #[error("the iterators' object: {0}; rebuild it with cargo xtask ebpf")]
-    Object(String),
-    /// The kernel refused the programs' map.
-    #[error("the kernel refused a map: {0}")]
-    Map(#[source] io::Error),
-}
-
-impl SnapshotError {
-    /// Whether the kernel has no iterators or denies them to this process, as opposed to a failure that may pass.
-    pub fn is_unsupported(&self) -> bool {
-        match self {
-            Self::NoBtf(error) | Self::Map(error) => is_unsupported(error),
-            Self::Lacks(..) => true,
-            Self::Btf(_) | Self::Object(_) => false,
-        }
-    }
-}
 
 /// The transport protocols that have an iterator. UDP-Lite and raw sockets have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::run::refuse;
 use crate::stdio::{Written, complain, print};
 use crate::view::kill as view;
 use std::io::{self, IsTerminal, Write};
-use ways::{End, Way};
+use ways::{End, KillWay};
 
 /// Serves the request and returns the exit code.
 ///
@@ -138,7 +138,7 @@ fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written
         }
         let within = |root: &std::path::Path| {
             netns::inside(&asked.proc, root, || {
-                ways::close(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>(), Way::ALL)
+                ways::close(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>(), KillWay::ALL)
             })
         };
         match space.within(within).and_then(|inside| inside) {

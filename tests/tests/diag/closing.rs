@@ -9,10 +9,10 @@ use netstat_tests::zoo::{Keep, peer::Sink, tcp};
 use netstat_user::diag::loaded::Part;
 use netstat_user::diag::tables::{self, DumpRequest};
 use netstat_user::diag::{Channel, Protocol};
-use netstat_user::kernel::closing::{Closer, ClosingError};
+use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::Transport;
 use netstat_user::model::{Level, SocketRow, TcpState};
-use netstat_user::run::kill::ways::{self, End, Way};
+use netstat_user::run::kill::ways::{self, End, KillWay};
 use socket2::{Domain, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
@@ -39,7 +39,7 @@ fn inside(test: impl FnOnce() + Send) -> Done {
     if let Some(reason) = missing(Part::Tcp).or_else(|| missing(Part::Udp)) {
         return Done::Skipped(reason);
     }
-    match Closer::load(Transport::Tcp, 1) {
+    match ClosingProgram::load(Transport::Tcp, 1) {
         Err(error @ ClosingError::NoFunction) => return Done::Skipped(error.to_string()),
         Err(error) => panic!("{error}"),
         Ok(_) => {}
@@ -59,7 +59,7 @@ fn of_port(protocol: Protocol, port: u16) -> SocketRow {
 }
 
 fn close(row: &SocketRow) -> End {
-    ways::close(&[*row], &[Way::Iterator]).remove(0)
+    ways::close(&[*row], &[KillWay::Iterator]).remove(0)
 }
 
 fn name(row: &SocketRow) -> &'static str {
@@ -265,7 +265,7 @@ fn iterator_closes_many_at_once() -> Done {
         let is_chosen = |row: &SocketRow| ports.get(&row.local.port).is_some_and(|at| at % 2 == 1);
         let chosen: Vec<_> = rows(Protocol::Tcp).into_iter().filter(is_chosen).collect();
         assert_eq!(chosen.len(), pairs.len() / 2);
-        let ends = ways::close(&chosen, &[Way::Iterator]);
+        let ends = ways::close(&chosen, &[KillWay::Iterator]);
         assert!(ends.iter().all(|end| end.result == "closed"), "{ends:?}");
         for (at, (client, server)) in pairs.iter_mut().enumerate() {
             if at % 2 == 1 {
@@ -302,7 +302,7 @@ fn doctor_names_the_way_that_kill_goes() -> Done {
         let check = ways::check(Path::new("/proc"));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let row = of_port(Protocol::Tcp, listener.local_addr().unwrap().port());
-        let end = ways::close(&[row], &[Way::SockDiag]).remove(0);
+        let end = ways::close(&[row], &[KillWay::SockDiag]).remove(0);
         let way = if end.result == "closed" { "by sock_diag" } else { "by bpf_sock_destroy" };
         assert!(check.level == Level::Ok && check.found.contains(way), "{check:?}, {end:?}");
     })

@@ -5,7 +5,7 @@ use crate::diag::inet::SocketId;
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, DumpRequest};
 use crate::diag::{Channel, Protocol};
-use crate::kernel::closing::{Closer, ClosingError, Ended};
+use crate::kernel::closing::{CloseOutcome, ClosingError, ClosingProgram};
 use crate::kernel::snapshot::Transport;
 use crate::model::{Check, Level, SocketRow};
 use rustix::io::Errno;
@@ -14,14 +14,14 @@ use std::path::Path;
 
 /// A way to close sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum KillWay {
     /// `SOCK_DESTROY`: from Linux 4.5, with `CONFIG_INET_DIAG_DESTROY`.
     SockDiag,
     /// `bpf_sock_destroy`: from Linux 6.5, TCP and UDP, neither requests nor TIME_WAIT.
     Iterator,
 }
 
-impl Way {
+impl KillWay {
     /// All, the best first: each is tried for the sockets that the kernel cannot close in those before.
     pub const ALL: &[Self] = &[Self::SockDiag, Self::Iterator];
 }
@@ -62,7 +62,7 @@ impl Tried {
 }
 
 /// Closes sockets of the calling thread's network namespace in the first of these ways that the kernel has; what became of each, in their order.
-pub fn close(rows: &[SocketRow], ways: &[Way]) -> Vec<End> {
+pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<End> {
     let mut rows = rows.to_vec();
     let mut ends: Vec<Option<End>> = vec![None; rows.len()];
     let mut without: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
@@ -71,8 +71,8 @@ pub fn close(rows: &[SocketRow], ways: &[Way]) -> Vec<End> {
         let mut here: Vec<SocketRow> = left.iter().map(|&at| rows[at]).collect();
         let tried = match way {
             _ if here.is_empty() => break,
-            Way::SockDiag => by_sock_diag(&mut here),
-            Way::Iterator => by_iterator(&here),
+            KillWay::SockDiag => by_sock_diag(&mut here),
+            KillWay::Iterator => by_iterator(&here),
         };
         for ((at, row), tried) in left.into_iter().zip(here).zip(tried) {
             rows[at] = row;
@@ -188,7 +188,7 @@ fn by_iterator(rows: &[SocketRow]) -> Vec<Tried> {
         if cookies.is_empty() {
             continue;
         }
-        match Closer::load(transport, cookies.len()).and_then(|closer| closer.close(&cookies)) {
+        match ClosingProgram::load(transport, cookies.len()).and_then(|closer| closer.close(&cookies)) {
             Ok(ends) => places.into_iter().zip(ends).for_each(|(at, end)| tried[at] = of_iterator(protocol, end)),
             Err(error) => places.into_iter().for_each(|at| tried[at] = refused(&error)),
         }
@@ -196,18 +196,18 @@ fn by_iterator(rows: &[SocketRow]) -> Vec<Tried> {
     tried
 }
 
-fn of_iterator(protocol: Protocol, end: Ended) -> Tried {
+fn of_iterator(protocol: Protocol, end: CloseOutcome) -> Tried {
     Tried::End(match end {
-        Ended::Closed => End::fine("closed"),
-        Ended::Remains if protocol == Protocol::Udp => End::fine("aborted"),
-        Ended::Remains => End::failed("the kernel took the order to close it, and it is still there"),
-        Ended::Gone => End::fine("gone"),
-        Ended::Mini => {
+        CloseOutcome::Closed => End::fine("closed"),
+        CloseOutcome::Remains if protocol == Protocol::Udp => End::fine("aborted"),
+        CloseOutcome::Remains => End::failed("the kernel took the order to close it, and it is still there"),
+        CloseOutcome::Gone => End::fine("gone"),
+        CloseOutcome::Mini => {
             return Tried::Unsupported(
                 "bpf_sock_destroy closes neither requests nor sockets in TIME_WAIT, which end by themselves".to_owned(),
             );
         }
-        Ended::Refused(error) => End::failed(format!("bpf_sock_destroy: {error}")),
+        CloseOutcome::Refused(error) => End::failed(format!("bpf_sock_destroy: {error}")),
     })
 }
 
@@ -240,7 +240,7 @@ pub fn check(root: &Path) -> Check {
             "whether sock_diag closes sockets shows when its modules are loaded, which kill does",
         );
     }
-    match Closer::load(Transport::Tcp, 1) {
+    match ClosingProgram::load(Transport::Tcp, 1) {
         Ok(_) => Check::ok(
             "kill",
             "sockets are closed by bpf_sock_destroy, as sock_diag closes none here: TCP but requests and TIME_WAIT, and UDP",
@@ -283,9 +283,11 @@ mod tests {
     #[test]
     fn what_the_iterator_did() {
         let tried = |protocol, end| of_iterator(protocol, end);
-        assert_eq!(tried(Protocol::Udp, Ended::Remains), Tried::End(End::fine("aborted")));
-        assert!(matches!(tried(Protocol::Tcp, Ended::Remains), Tried::End(end) if end.result == "failed"));
-        assert!(matches!(tried(Protocol::Tcp, Ended::Mini), Tried::Unsupported(why) if why.contains("TIME_WAIT")));
+        assert_eq!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::End(End::fine("aborted")));
+        assert!(matches!(tried(Protocol::Tcp, CloseOutcome::Remains), Tried::End(end) if end.result == "failed"));
+        assert!(
+            matches!(tried(Protocol::Tcp, CloseOutcome::Mini), Tried::Unsupported(why) if why.contains("TIME_WAIT"))
+        );
         assert!(
             matches!(refused(&ClosingError::NoFunction), Tried::Unsupported(why) if why.contains("which came with Linux 6.5"))
         );
@@ -299,7 +301,7 @@ mod tests {
     fn with_no_way_the_line_names_what_is_missing() {
         let nowhere = Endpoint { addr: Ipv4Addr::UNSPECIFIED.into(), port: 1 };
         let row = SocketRow::bare(Proto::Raw, nowhere, nowhere, 7);
-        let [end] = &close(&[row], &[Way::Iterator])[..] else { panic!("one end") };
+        let [end] = &close(&[row], &[KillWay::Iterator])[..] else { panic!("one end") };
         assert_eq!(
             end.error.as_deref(),
             Some("the kernel has no way to close it: bpf_sock_destroy closes TCP and UDP sockets alone")
