@@ -2,7 +2,7 @@
 //!
 //! # Layer map
 //!
-//! A file imports only those above it. `cargo xtask check` holds the files to this table, and `unsafe` to `sys`, `read` and `iter`.
+//! A file imports only those above it. `cargo xtask check` holds the files to this table, and `unsafe` to `sys`, `read`, `iter` and `kill`.
 //!
 //! ```text
 //! file        what it is
@@ -10,6 +10,7 @@
 //! fields      the kernel fields that the tracer reads
 //! snapshot    the records and fields of the iterators
 //! iter        the iterators: an object of its own
+//! kill        the iterators that close sockets: an object of its own
 //! sys         the machine and the kernel's helpers as safe functions
 //! count       counters
 //! setup       what user space has set up

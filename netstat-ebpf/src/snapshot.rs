@@ -1,4 +1,5 @@
-//! The ABI of the iterator programs (`iter.rs`): what they write for each socket and each descriptor, and the fields they read.
+//! The ABI of the iterator programs (`iter.rs`): what they write for each socket and each descriptor, and the fields they read. And that of
+//! the iterator programs that close sockets (`kill.rs`).
 
 /// A row of an Internet table, its numbers as /proc computes them (`get_tcp4_sock` and its like).
 #[derive(Clone, Copy, Debug)]
@@ -183,6 +184,10 @@ pub enum Program {
     Udp,
     /// Sockets held by processes: [`HolderRecord`]s.
     Holders,
+    /// Closes TCP sockets of one network namespace, see [`closing`].
+    CloseTcp,
+    /// Closes UDP sockets of one network namespace.
+    CloseUdp,
 }
 
 impl Program {
@@ -192,15 +197,32 @@ impl Program {
             Self::Tcp => "tcp_rows",
             Self::Udp => "udp_rows",
             Self::Holders => "holders",
+            Self::CloseTcp => "close_tcp",
+            Self::CloseUdp => "close_udp",
         }
     }
 
     /// Name of the function in the kernel's BTF that the program attaches to.
     pub const fn target(self) -> &'static str {
         match self {
-            Self::Tcp => "bpf_iter_tcp",
-            Self::Udp => "bpf_iter_udp",
+            Self::Tcp | Self::CloseTcp => "bpf_iter_tcp",
+            Self::Udp | Self::CloseUdp => "bpf_iter_udp",
             Self::Holders => "bpf_iter_task_file",
         }
     }
+}
+
+/// What the programs that close sockets share with user space: a map that has, by cookie (`u64`), what is to be done with each socket and then
+/// what came of it (`i32`). Beside the numbers below it is what the kernel answered: 0, or an errno below it.
+pub mod closing {
+    /// To be closed.
+    pub const WANTED: i32 = 1;
+    /// A minisocket, which the programs cannot close.
+    pub const MINI: i32 = 2;
+    /// To be looked for.
+    pub const SOUGHT: i32 = 3;
+    /// One that was looked for is there.
+    pub const SEEN: i32 = 4;
+    /// What stands in the object's calls of the kernel's function, and its name, by which BTF numbers it.
+    pub const DESTROY: (u32, &str) = (0x6e73_7505, "bpf_sock_destroy");
 }

@@ -12,15 +12,18 @@ use netstat_tests::sandbox::{Invocation, Sandbox};
 use netstat_tests::zoo::actor::Actor;
 use netstat_tests::zoo::peer::Sink;
 use netstat_tests::zoo::{Keep, tcp, udp};
+use netstat_user::diag::tables::{self, DumpRequest};
+use netstat_user::diag::{self, Channel};
 use netstat_user::kernel::Iterators;
+use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::{Transport, sees_all_processes};
 use netstat_user::model::{Proto, SocketRow, Timer};
 use netstat_user::proc::{fds, inet};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeSet, HashSet};
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
@@ -45,7 +48,7 @@ fn main() {
         println!("snapshot: skipped: it needs root, to load kernel programs and to make namespaces");
     }
     netstat_tests::truth::scale::open_files();
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 11] = [
         ("every_tcp_state_and_timer", every_tcp_state_and_timer),
         ("every_kind_of_udp_socket", every_kind_of_udp_socket),
         ("udp_sockets_that_share_a_port", udp_sockets_that_share_a_port),
@@ -56,6 +59,7 @@ fn main() {
         ("not_from_inside_a_pid_namespace", not_from_inside_a_pid_namespace),
         ("the_same_bytes_as_net_tools", the_same_bytes_as_net_tools),
         ("namespaces_elsewhere", namespaces_elsewhere),
+        ("kill_where_sock_diag_knows_no_sockets", kill_where_sock_diag_knows_no_sockets),
     ];
     let trial = |(name, test): (&'static str, fn())| {
         let run = move || {
@@ -402,4 +406,46 @@ fn namespaces_elsewhere() {
     let all = print(&here, &["--all-netns"]);
     assert_eq!(known(&all, &there), (whole, whole), "from outside");
     assert_eq!(known(&all, &here).0, 1 + few.1.len(), "one's own");
+}
+
+/// The kernel's part of `sock_diag` may be a module that is not there, as in an emulated machine without it: then `kill` has the iterators alone.
+fn kill_where_sock_diag_knows_no_sockets() {
+    NetNs::new().unwrap().enter(|| {
+        let mut channel = Channel::open().unwrap();
+        if tables::dump(&mut channel, &DumpRequest::all(diag::Protocol::Tcp), |_| {}).is_ok() {
+            println!("sock_diag knows TCP sockets here");
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:7070").unwrap();
+        let mut client = TcpStream::connect("127.0.0.1:7070").unwrap();
+        let server = listener.accept().unwrap().0;
+        let _datagrams = UdpSocket::bind("127.0.0.1:7071").unwrap();
+        let kill = |options: &[&str]| {
+            let done = Command::new(netstat_user()).arg("kill").args(options).output().unwrap();
+            (done.status.code(), String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap())
+        };
+        let (code, out, err) = kill(&["--lport", "7070,7071", "--yes"]);
+        print!("{out}{err}");
+        match ClosingProgram::load(Transport::Tcp, 1) {
+            Ok(_) => {
+                assert_eq!((code, out.lines().count(), err.as_str()), (Some(0), 3, ""));
+                for (result, socket) in [("closed", "LISTEN"), ("closed", "ESTABLISHED"), ("aborted", "udp")] {
+                    assert!(out.lines().any(|line| line.starts_with(result) && line.contains(socket)), "{out}");
+                }
+                assert_eq!(client.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+                assert_eq!(TcpStream::connect("127.0.0.1:7070").unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            }
+            Err(ClosingError::NoFunction) => {
+                assert_eq!((code, out.lines().count()), (Some(1), 3));
+                for line in out.lines() {
+                    assert!(
+                        line.starts_with("failed") && line.contains("no bpf_sock_destroy, which came with Linux 6.5")
+                    );
+                }
+                assert!(TcpStream::connect("127.0.0.1:7070").is_ok());
+            }
+            Err(error) => panic!("{error}"),
+        }
+        drop(server);
+    });
 }

@@ -26,11 +26,12 @@ pub struct Object {
     pub path: &'static str,
 }
 
-/// The committed objects: the tracer for each architecture, and the iterators behind large tables.
-pub const OBJECTS: [Object; 3] = [
+/// The committed objects: the tracer for each architecture, the iterators behind large tables, and those that close sockets.
+pub const OBJECTS: [Object; 4] = [
     Object { bin: "netstat-ebpf", arch: Some("x86_64"), path: "netstat-ebpf/prebuilt/netstat-ebpf.x86_64.o" },
     Object { bin: "netstat-ebpf", arch: Some("aarch64"), path: "netstat-ebpf/prebuilt/netstat-ebpf.aarch64.o" },
     Object { bin: "netstat-iter", arch: None, path: "netstat-ebpf/prebuilt/netstat-iter.o" },
+    Object { bin: "netstat-kill", arch: None, path: "netstat-ebpf/prebuilt/netstat-kill.o" },
 ];
 /// The committed digests, from the top of the workspace.
 pub const DIGESTS: &str = "netstat-ebpf/prebuilt/sources.sha256";

@@ -40,7 +40,7 @@ const EBPF: Rules = Rules {
     map: "main.rs",
     wiring: &["lib", "main"],
     fenced_crates: &[],
-    unsafe_rooms: &["sys", "read", "iter"],
+    unsafe_rooms: &["sys", "read", "iter", "kill"],
     unsafe_attributes: true,
 };
 
@@ -398,7 +398,11 @@ mod tests {
         for text in
             ["fn f() { unsafe { g() } }", "unsafe impl Sync for X {}", "unsafe fn f() {}", "unsafe extern \"C\" {}"]
         {
-            assert_eq!(check("tcp.rs", text), ["tcp.rs:1: `unsafe` belongs to `sys`, `read`, `iter`"], "{text}");
+            assert_eq!(
+                check("tcp.rs", text),
+                ["tcp.rs:1: `unsafe` belongs to `sys`, `read`, `iter`, `kill`"],
+                "{text}"
+            );
         }
     }
 

@@ -71,7 +71,8 @@ pub fn command() -> Command {
             "Close the sockets that an expression selects, whichever processes hold them: TCP in every state, listeners, TIME_WAIT and requests included, \
              UDP, UDP-Lite and raw sockets. Their processes see ECONNABORTED, the peers of connections a reset. The kernel closes a socket \
              by its addresses and its cookie, so that none is closed that took the place of one that was selected. It takes \
-             CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY. A datagram socket that was bound to a port is aborted: its process sees the \
+             CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY; on one without, Linux 6.5 or later, CAP_BPF and CAP_PERFMON: then TCP \
+             and UDP sockets are closed, but no requests and none in TIME_WAIT. A datagram socket that was bound to a port is aborted: its process sees the \
              error, and the port is free once it closes it.",
         )
         .disable_version_flag(true)

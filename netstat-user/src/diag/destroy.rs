@@ -7,9 +7,10 @@ use super::Protocol;
 use super::channel::{Channel, DiagError};
 use super::inet::{self, DiagFamily, SocketId};
 use super::tables::{self, DumpRequest};
-use crate::model::Proto;
+use crate::model::{Endpoint, Proto};
 use hashbrown::HashSet;
 use rustix::io::Errno;
+use std::net::Ipv4Addr;
 
 /// How many other peers are made up to find one socket of a group that shares its port. The kernel spreads a group of N evenly: one in N hits.
 const TRIES: u16 = 4096;
@@ -37,6 +38,23 @@ pub enum Destroyed {
     Hidden,
     /// The kernel refused.
     Refused(DiagError),
+}
+
+/// Whether the kernel closes TCP sockets at all: it is asked to close one that cannot be, between two ports 0, and looks for it only where it would
+/// close it.
+///
+/// # Errors
+/// A [`DiagError`]: it knows no TCP sockets, or nothing can be said.
+pub fn is_supported(channel: &mut Channel) -> Result<bool, DiagError> {
+    // Without the handler of TCP the answer would be ENOENT, too.
+    tables::dump(channel, &DumpRequest { peer: Some(false), ..DumpRequest::all(Protocol::Tcp) }, |_| {})?;
+    let nowhere = Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port: 0 };
+    let id = SocketId { local: nowhere, remote: nowhere, interface: 0, cookie: 0 };
+    match attempt(channel, &Target { proto: Proto::Tcp, id }) {
+        Destroyed::Refused(error) if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(false),
+        Destroyed::Refused(error) => Err(error),
+        _ => Ok(true),
+    }
 }
 
 /// Closes these sockets and no others; what became of each, in their order. The channel's network namespace is theirs.

@@ -73,11 +73,11 @@ pub fn bytes(preallocated: bool, kfuncs: Option<Kfuncs>) -> Result<Cow<'static, 
 const INSTRUCTION: usize = 8;
 
 /// Says that a call is one of a function of the kernel (`include/uapi/linux/bpf.h`).
-const BPF_PSEUDO_KFUNC_CALL: u8 = 2;
+pub const BPF_PSEUDO_KFUNC_CALL: u8 = 2;
 
 /// A call as `struct bpf_insn` has it where the lowest byte comes first: the operation, both registers, an offset of 0, the number of what is
 /// called.
-const fn call(source: u8, number: u32) -> [u8; INSTRUCTION] {
+pub const fn call(source: u8, number: u32) -> [u8; INSTRUCTION] {
     const BPF_JMP_CALL: u8 = 0x85;
     let [a, b, c, d] = number.to_le_bytes();
     [BPF_JMP_CALL, source << 4, 0, 0, a, b, c, d]

@@ -3,61 +3,29 @@
 //!
 //! The programs are an object of their own, loaded without aya: see [`crate::sys::bpf`].
 
-use super::btf::{Btf, BtfError};
+use super::btf::Btf;
+pub use super::linked::SnapshotError;
+use super::linked::{Linked, Prepared};
 pub use super::refusal::is_unsupported;
 use super::shapes::{self, FoundMember};
 use crate::model::{Endpoint, Proto, SocketRow, Timer};
-use crate::sys::{self, KERNEL_TYPES, bpf};
-use aya_obj::generated::bpf_insn;
+use crate::sys::{self, bpf};
 use bytes::Buf;
 use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
 use netstat_ebpf::{ABSENT, linux::AF_INET6};
 use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_getres};
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::{fs, io};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../objects/netstat-iter.o");
 
 /// Bytes asked for at once: the kernel's buffer for a walk (`bpf_iter.c`), and so the most it gives.
 const CHUNK: usize = 8 * 4096;
-
-/// Why there are no iterators.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The kernel gives out no type information.
-    #[error("{KERNEL_TYPES}: {0}")]
-    NoBtf(#[source] io::Error),
-    /// Its type information cannot be read.
-    #[error("{KERNEL_TYPES}: {0}")]
-    Btf(#[from] BtfError),
-    /// A field the programs cannot do without.
-    #[error("this kernel has no {0}.{1} as the programs know it")]
-    Lacks(&'static str, &'static str),
-    /// The object is not the one this program was built for.
-    #[error("the iterators' object: {0}; rebuild it with cargo xtask ebpf")]
-    Object(String),
-    /// The kernel refused the table of offsets.
-    #[error("the kernel refused a map: {0}")]
-    Map(#[source] io::Error),
-}
-
-impl SnapshotError {
-    /// Whether the kernel has no iterators or denies them to this process, as opposed to a failure that may pass.
-    pub fn is_unsupported(&self) -> bool {
-        match self {
-            Self::NoBtf(error) | Self::Map(error) => is_unsupported(error),
-            Self::Lacks(..) => true,
-            Self::Btf(_) | Self::Object(_) => false,
-        }
-    }
-}
 
 /// The transport protocols that have an iterator. UDP-Lite and raw sockets have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,22 +50,11 @@ pub struct IteratedRows {
 pub struct Iterators {
     /// The table of offsets, which the programs' code refers to by number.
     _offsets: OwnedFd,
-    license: CString,
     tcp: Prepared,
     udp: Prepared,
     holders: Prepared,
     /// Nanoseconds of the kernel's tick: timers are in ticks.
     tick_ns: u64,
-}
-
-/// A program ready to load.
-#[derive(Debug)]
-struct Prepared {
-    program: Program,
-    code: Vec<bpf::Instruction>,
-    /// The function in the kernel's BTF that stands for the iterator, `None` where there is none.
-    target: Option<u32>,
-    link: OnceLock<OwnedFd>,
 }
 
 impl Iterators {
@@ -109,33 +66,15 @@ impl Iterators {
         let blob = sys::kernel_types().map_err(SnapshotError::NoBtf)?;
         let btf = Btf::parse(&blob, &wanted())?;
         let offsets = offsets(&btf)?;
-        let mut object = aya_obj::Object::parse(OBJECT).map_err(|error| SnapshotError::Object(error.to_string()))?;
         let bytes: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_ne_bytes()).collect();
-        let lacks = |what: &str| SnapshotError::Object(format!("it has no {what}"));
-        object
-            .patch_map_data(HashMap::from([(OFFSETS, (&bytes[..], true))]))
-            .map_err(|error| SnapshotError::Object(error.to_string()))?;
-        let maps = std::mem::take(&mut object.maps);
-        let (name, map) = maps.iter().next().filter(|_| maps.len() == 1).ok_or_else(|| lacks("table of offsets"))?;
-        let table = bpf::constants(map.data()).map_err(SnapshotError::Map)?;
-        let sections = object.functions.keys().map(|&(section, _)| section).collect();
-        object
-            .relocate_maps(std::iter::once((name.as_str(), table.as_raw_fd(), map)), &sections)
-            .and_then(|()| object.relocate_calls(&sections))
-            .map_err(|error| SnapshotError::Object(error.to_string()))?;
-        let prepare = |program: Program| -> Result<Prepared, SnapshotError> {
-            let function = object.programs.get(program.name()).map(aya_obj::Program::function_key);
-            let function = function.and_then(|key| object.functions.get(&key)).ok_or_else(|| lacks(program.name()))?;
-            let code = function.instructions.iter().map(instruction).collect();
-            Ok(Prepared { program, code, target: btf.function_id(program.target()), link: OnceLock::new() })
-        };
+        let linked = Linked::new(OBJECT, HashMap::from([(OFFSETS, (&bytes[..], true))]), bpf::constants)?;
+        let prepare = |program| linked.prepare(program, &btf);
         let tick = clock_getres(ClockId::MonotonicCoarse);
         Ok(Self {
             tcp: prepare(Program::Tcp)?,
             udp: prepare(Program::Udp)?,
             holders: prepare(Program::Holders)?,
-            license: object.license.clone(),
-            _offsets: table,
+            _offsets: linked.into_map(),
             // A tick is shorter than a second.
             tick_ns: u64::try_from(tick.tv_nsec).unwrap_or(1),
         })
@@ -177,7 +116,7 @@ impl Iterators {
             Transport::Tcp => &self.tcp,
             Transport::Udp => &self.udp,
         };
-        prepared.link.get().is_some()
+        prepared.is_loaded()
     }
 
     /// Process and inode of every socket that a process holds, lowest process first; a socket that a process holds twice is there twice. They are of
@@ -196,7 +135,7 @@ impl Iterators {
 
     /// Walks once over all that an iterator has; returns how many reads brought something.
     fn walk<const SIZE: usize>(&self, prepared: &Prepared, mut take: impl FnMut(&[u8; SIZE])) -> io::Result<usize> {
-        let walk = bpf::walk(prepared.link(&self.license)?.as_fd())?;
+        let walk = bpf::walk(prepared.link()?.as_fd())?;
         let mut buffer = vec![0u8; CHUNK];
         let (mut held, mut reads) = (0, 0);
         loop {
@@ -262,20 +201,6 @@ impl IteratedRows {
     }
 }
 
-impl Prepared {
-    /// The program's link, made at the first call.
-    fn link(&self, license: &std::ffi::CStr) -> io::Result<&OwnedFd> {
-        if let Some(link) = self.link.get() {
-            return Ok(link);
-        }
-        let name = self.program.name();
-        let no_target = || io::Error::new(io::ErrorKind::Unsupported, format!("the kernel has no iterator for {name}"));
-        let link = bpf::iterator(name, &self.code, license, self.target.ok_or_else(no_target)?)?;
-        // Two threads may have loaded it at once: one of the two links is dropped.
-        Ok(self.link.get_or_init(|| link))
-    }
-}
-
 /// Whether the process ids that [`Iterators::holders`] gives are those that `/proc` at `root` shows, and `/proc` hides none of them:
 /// in the initial PID namespace, with the right to look at every process.
 pub fn sees_all_processes(root: &Path) -> bool {
@@ -331,13 +256,6 @@ fn offsets(btf: &Btf<'_>) -> Result<[u32; FIELDS], SnapshotError> {
         }
     }
     Ok(offsets)
-}
-
-fn instruction(insn: &bpf_insn) -> bpf::Instruction {
-    let mut bytes = [insn.code, insn.src_reg() << 4 | insn.dst_reg(), 0, 0, 0, 0, 0, 0];
-    bytes[2..4].copy_from_slice(&insn.off.to_ne_bytes());
-    bytes[4..].copy_from_slice(&insn.imm.to_ne_bytes());
-    bytes
 }
 
 /// `jiffies_to_clock_t`: hundredths of a second, rounded down.

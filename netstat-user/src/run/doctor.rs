@@ -5,6 +5,7 @@ mod effects;
 use super::classic::rows::of_others;
 use super::clock::{epoch_ns, monotonic_ns};
 use super::hint::way_in;
+use super::kill::ways;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
@@ -163,6 +164,7 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     let source = KernelSource::new(Path::new("/proc"), RowNeeds { lasting: true, ..RowNeeds::default() });
     source.prepare();
     report.checks.push(source.check());
+    report.checks.push(ways::check(Path::new("/proc")));
     match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
         // It has been said what is missing.
         Err(AttachError::Capabilities(_) | AttachError::TooOld(_)) => {}

@@ -1,5 +1,7 @@
 //! `kill`: closes the sockets that an expression selects.
 
+pub mod ways;
+
 use super::classic::asked::AskedFor;
 use super::classic::internet::{self, Matching};
 use super::classic::round::Round;
@@ -9,11 +11,6 @@ use super::classic::spaces::spaces;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
 use crate::cli::kill::{NAME, Options};
-use crate::diag::Channel;
-use crate::diag::Protocol;
-use crate::diag::destroy::{Destroyed, Target, destroy};
-use crate::diag::inet::SocketId;
-use crate::diag::tables::{self, DumpRequest};
 use crate::field::Need;
 use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
@@ -21,9 +18,8 @@ use crate::run::failure::Failure;
 use crate::run::refuse;
 use crate::stdio::{Written, complain, print};
 use crate::view::kill as view;
-use rustix::io::Errno;
-use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
+use ways::{End, KillWay};
 
 /// Serves the request and returns the exit code.
 ///
@@ -130,41 +126,6 @@ impl Report<'_> {
     }
 }
 
-/// What became of a socket.
-#[derive(Clone, Debug)]
-struct End {
-    result: &'static str,
-    /// Why it was not closed.
-    error: Option<String>,
-}
-
-impl End {
-    fn failed(error: impl Into<String>) -> Self {
-        Self { result: "failed", error: Some(error.into()) }
-    }
-}
-
-impl From<Destroyed> for End {
-    fn from(end: Destroyed) -> Self {
-        let fine = |result| Self { result, error: None };
-        match end {
-            Destroyed::Closed => fine("closed"),
-            Destroyed::Aborted => fine("aborted"),
-            Destroyed::Gone => fine("gone"),
-            Destroyed::Hidden => Self::failed("other sockets with the same address hide it from the kernel's look-up"),
-            Destroyed::Refused(error) => Self::failed(match error.errno() {
-                Some(errno) if errno == Errno::PERM.raw_os_error() => {
-                    "not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root".to_owned()
-                }
-                Some(errno) if errno == Errno::OPNOTSUPP.raw_os_error() => {
-                    "the kernel closes no such sockets: it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to".to_owned()
-                }
-                _ => error.to_string(),
-            }),
-        }
-    }
-}
-
 /// Closes the sockets, each in its namespace; what became of each, in their order.
 fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<End>> {
     let own = netns::own(&asked.proc).ok();
@@ -176,7 +137,9 @@ fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written
             continue;
         }
         let within = |root: &std::path::Path| {
-            netns::inside(&asked.proc, root, || close_here(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>()))
+            netns::inside(&asked.proc, root, || {
+                ways::close(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>(), KillWay::ALL)
+            })
         };
         match space.within(within).and_then(|inside| inside) {
             Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),
@@ -186,57 +149,4 @@ fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written
         }
     }
     Ok(ends)
-}
-
-/// Closes sockets of the calling thread's namespace.
-fn close_here(rows: &[SocketRow]) -> Vec<End> {
-    let mut channel = match Channel::open() {
-        Ok(channel) => channel,
-        Err(error) => return rows.iter().map(|_| End::failed(format!("sock_diag: {error}"))).collect(),
-    };
-    // What names a socket beyond its row, its device and in the end its cookie, is in a dump.
-    let mut known: HashMap<_, Vec<(SocketRow, u32)>> = HashMap::new();
-    let mut refused = HashMap::new();
-    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw] {
-        if !rows.iter().any(|row| Protocol::of(row.proto) == protocol) {
-            continue;
-        }
-        let asked = DumpRequest::all(protocol);
-        let dumped = tables::dump(&mut channel, &asked, |row| {
-            let socket = row.socket;
-            let ends = (socket.proto, socket.local, socket.remote);
-            known.entry(ends).or_default().push((socket, row.interface()));
-        });
-        if let Err(error) = dumped {
-            let why = if error.is_unsupported() {
-                "the kernel's sock_diag has no such sockets".to_owned()
-            } else {
-                error.to_string()
-            };
-            refused.insert(protocol, why);
-        }
-    }
-    let mut ends: Vec<Option<End>> = vec![None; rows.len()];
-    let (mut places, mut targets) = (Vec::new(), Vec::new());
-    for (at, row) in rows.iter().enumerate() {
-        let same = |(socket, _): &&(SocketRow, u32)| match row.cookie {
-            Some(cookie) => socket.cookie == Some(cookie),
-            None => socket.inode == row.inode && (row.inode != 0 || socket.state == row.state),
-        };
-        let found = known.get(&(row.proto, row.local, row.remote)).and_then(|sockets| sockets.iter().find(same));
-        match (found, refused.get(&Protocol::of(row.proto))) {
-            (Some((socket, interface)), _) => {
-                let cookie = socket.cookie.unwrap_or_default();
-                places.push(at);
-                let id = SocketId { local: socket.local, remote: socket.remote, interface: *interface, cookie };
-                targets.push(Target { proto: socket.proto, id });
-            }
-            (None, Some(why)) => ends[at] = Some(End::failed(why.as_str())),
-            (None, None) => ends[at] = Some(End { result: "gone", error: None }),
-        }
-    }
-    for (at, end) in places.into_iter().zip(destroy(&mut channel, &targets)) {
-        ends[at] = Some(end.into());
-    }
-    ends.into_iter().map(|end| end.unwrap_or_else(|| End::failed("unknown"))).collect()
 }

@@ -9,7 +9,7 @@ pub mod failure;
 mod forgotten;
 pub mod gather;
 mod hint;
-mod kill;
+pub mod kill;
 pub mod locale;
 mod printing;
 mod ready;

@@ -1,4 +1,4 @@
-//! bpf(2), as far as iterators need it: a frozen table, a program, its link, and a walk to read; addresses of kernel functions; and who else
+//! bpf(2), as far as iterators need it: a frozen table, numbers by cookie, a program, its link, and a walk to read; addresses of kernel functions; and who else
 //! is attached to a cgroup.
 //!
 //! aya does the same for the tracer. But its loader parses the whole of the kernel's BTF, twice for an iterator, which takes longer
@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 // Commands, types and flags of `include/uapi/linux/bpf.h`.
 const BPF_MAP_CREATE: libc::c_long = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
@@ -20,6 +21,7 @@ const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_MAP_FREEZE: libc::c_long = 22;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_ITER_CREATE: libc::c_long = 33;
+const BPF_MAP_TYPE_HASH: u32 = 1;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_F_RDONLY_PROG: u32 = 1 << 7;
 const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
@@ -55,39 +57,88 @@ unsafe fn bpf_fd<T>(command: libc::c_long, attr: *const T) -> io::Result<OwnedFd
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }
 
+/// The fields of `BPF_MAP_CREATE`.
+#[repr(C)]
+struct CreateMap {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// The fields of `BPF_MAP_UPDATE_ELEM` and of `BPF_MAP_LOOKUP_ELEM`, which writes to the value.
+#[repr(C)]
+struct Element<K, V> {
+    map_fd: u32,
+    pad: u32,
+    key: *const K,
+    value: V,
+    flags: u64,
+}
+
 /// A map of one entry that nobody can change any more, so that the verifier takes its bytes as constants.
 ///
 /// # Errors
 /// The kernel's.
 pub fn constants(bytes: &[u8]) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    struct Create {
-        map_type: u32,
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-        map_flags: u32,
-    }
-    #[repr(C)]
-    struct Update {
-        map_fd: u32,
-        pad: u32,
-        key: *const u32,
-        value: *const u8,
-        flags: u64,
-    }
     let value_size = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let create =
-        Create { map_type: BPF_MAP_TYPE_ARRAY, key_size: 4, value_size, max_entries: 1, map_flags: BPF_F_RDONLY_PROG };
+    let create = CreateMap {
+        map_type: BPF_MAP_TYPE_ARRAY,
+        key_size: 4,
+        value_size,
+        max_entries: 1,
+        map_flags: BPF_F_RDONLY_PROG,
+    };
     // SAFETY: the fields of BPF_MAP_CREATE, which has no pointers.
     let map = unsafe { bpf_fd(BPF_MAP_CREATE, &create) }?;
     let map_fd = map.as_raw_fd() as u32;
-    let update = Update { map_fd, pad: 0, key: &0, value: bytes.as_ptr(), flags: 0 };
+    let update = Element { map_fd, pad: 0, key: &0u32, value: bytes.as_ptr(), flags: 0 };
     // SAFETY: the fields of BPF_MAP_UPDATE_ELEM; the key has the four bytes and the value the `value_size` the map was made with.
     unsafe { bpf(BPF_MAP_UPDATE_ELEM, &update) }?;
     // SAFETY: BPF_MAP_FREEZE reads the descriptor only.
     unsafe { bpf(BPF_MAP_FREEZE, &map_fd) }?;
     Ok(map)
+}
+
+/// A map that has a number for each of so many cookies.
+///
+/// # Errors
+/// The kernel's.
+pub fn numbers_by_cookie(entries: usize) -> io::Result<OwnedFd> {
+    let create = CreateMap {
+        map_type: BPF_MAP_TYPE_HASH,
+        key_size: size_of::<u64>() as u32,
+        value_size: size_of::<i32>() as u32,
+        max_entries: u32::try_from(entries.max(1)).map_err(|_| io::ErrorKind::InvalidInput)?,
+        map_flags: 0,
+    };
+    // SAFETY: the fields of BPF_MAP_CREATE, which has no pointers.
+    unsafe { bpf_fd(BPF_MAP_CREATE, &create) }
+}
+
+/// Sets a cookie's number in a map of [`numbers_by_cookie`].
+///
+/// # Errors
+/// The kernel's.
+pub fn put_number(map: BorrowedFd<'_>, cookie: u64, number: i32) -> io::Result<()> {
+    let value: *const i32 = &number;
+    let update = Element { map_fd: map.as_raw_fd() as u32, pad: 0, key: &cookie, value, flags: 0 };
+    // SAFETY: the fields of BPF_MAP_UPDATE_ELEM; key and value have the sizes that such a map is made with.
+    unsafe { bpf(BPF_MAP_UPDATE_ELEM, &update) }.map(|_| ())
+}
+
+/// A cookie's number in a map of [`numbers_by_cookie`].
+///
+/// # Errors
+/// The kernel's; there is none.
+pub fn number(map: BorrowedFd<'_>, cookie: u64) -> io::Result<i32> {
+    let mut number = 0i32;
+    let value: *mut i32 = &mut number;
+    let look = Element { map_fd: map.as_raw_fd() as u32, pad: 0, key: &cookie, value, flags: 0 };
+    // SAFETY: the fields of BPF_MAP_LOOKUP_ELEM; key and value have the sizes that such a map is made with, and the value is written to.
+    unsafe { bpf(BPF_MAP_LOOKUP_ELEM, &look) }?;
+    Ok(number)
 }
 
 /// The fields of `BPF_PROG_LOAD` up to the last one that is set.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
 
+mod closing;
 mod destroy;
 mod info;
 mod kill;
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     netstat_tests::truth::scale::open_files();
-    let modules: [&[Test]; 6] = [same::TESTS, narrowed::TESTS, destroy::TESTS, unix::TESTS, info::TESTS, kill::TESTS];
+    let modules: [&[Test]; 7] =
+        [same::TESTS, narrowed::TESTS, destroy::TESTS, closing::TESTS, unix::TESTS, info::TESTS, kill::TESTS];
     runner::run(arguments, &modules.concat())
 }
 
