@@ -274,11 +274,14 @@ fn readers_get_what_they_want_and_the_losses() {
         while reader.next().await.unwrap() != Answer::End {}
         fake.recorded.lock().unwrap().extend([event(5), event(6)]);
         assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
-        let listed = fake.listed.load(Ordering::SeqCst);
-        fake.lost.store(3, Ordering::SeqCst);
-        assert_eq!(reader.next().await, Some(Answer::Lost { time_ns: 1 + EPOCH, count: 3 }));
-        while fake.listed.load(Ordering::SeqCst) == listed {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        // The kernel counts all losses since the beginning.
+        for (in_all, count) in [(3, 3), (8, 5)] {
+            let listed = fake.listed.load(Ordering::SeqCst);
+            fake.lost.store(in_all, Ordering::SeqCst);
+            assert_eq!(reader.next().await, Some(Answer::Lost { time_ns: 1 + EPOCH, count }));
+            while fake.listed.load(Ordering::SeqCst) == listed {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
     });
 }

@@ -11,6 +11,7 @@ use crate::runner::{Done, Test};
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::scale::patience;
+use rustix::net::SocketFlags;
 use rustix::process::getpid;
 use socket2::Domain;
 use std::fs;
@@ -46,7 +47,7 @@ fn accepted_without_the_peers_address(arguments: &[&str], closes: Closes) -> Don
         return Done::Skipped(format!("another hook sees every connection accepted: {}", tracer.ready));
     }
     let listener = made::listener(Family::V4);
-    let first = served(&listener, closes);
+    let first = served(accept4, &listener, closes);
     assert!(hooks(&tracer) > 0, "the return of accept(2) is not traced: {}", tracer.ready);
     for _ in 0..WITH_ADDRESS {
         let Pair { client, server, .. } = Pair::new(Family::V4, &listener);
@@ -57,9 +58,9 @@ fn accepted_without_the_peers_address(arguments: &[&str], closes: Closes) -> Don
     // Nothing but its last close shows who accepted this one.
     let over = reset_before(&listener);
     // The first one shows that it is needed.
-    let second = served(&listener, closes);
+    let second = served(accept, &listener, closes);
     until(|| hooks(&tracer) > 0, "it is not traced although it is needed");
-    let third = served(&listener, closes);
+    let third = served(accept, &listener, closes);
     tracer.wait_closed([&first, &over, &second, &third]);
     let outcome = tracer.finish();
     let book = Book::new(&outcome.events);
@@ -85,10 +86,20 @@ fn accepted_without_the_peers_address(arguments: &[&str], closes: Closes) -> Don
     Done::Passed
 }
 
-/// A connection that this process accepts without asking for the address, and another one serves and closes.
-fn served(listener: &TcpListener, closes: Closes) -> Made {
+/// Accepts without asking for the address.
+fn accept(listener: &TcpListener) -> TcpStream {
+    rustix::net::accept(listener).unwrap().into()
+}
+
+/// The same by accept4(2), which is another system call to the kernel.
+fn accept4(listener: &TcpListener) -> TcpStream {
+    rustix::net::accept_with(listener, SocketFlags::CLOEXEC).unwrap().into()
+}
+
+/// A connection that this process accepts, and another one serves and closes.
+fn served(accept: fn(&TcpListener) -> TcpStream, listener: &TcpListener, closes: Closes) -> Made {
     let client = made::connect(Domain::IPV4, listener.local_addr().unwrap()).unwrap();
-    let server = TcpStream::from(rustix::net::accept(listener).unwrap());
+    let server = accept(listener);
     let made = other_end(Made::of(&client), &server);
     let keeper = taken_by("the-server", &server, "exit");
     drop(server);
@@ -106,8 +117,7 @@ fn reset_before(listener: &TcpListener) -> Made {
     let client = made::connect(Domain::IPV4, listener.local_addr().unwrap()).unwrap();
     let made = Made::of(&client);
     reset(client);
-    let server = TcpStream::from(rustix::net::accept(listener).unwrap());
-    other_end(made, &server)
+    other_end(made, &accept(listener))
 }
 
 /// The server's end of a client's connection, without asking for the peer's address: who asks is seen, too.
