@@ -5,7 +5,7 @@
 mod short;
 
 use super::{json, text};
-use crate::model::{Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
+use crate::model::{AddressText, Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
 use short::Short;
 use std::net::IpAddr;
 
@@ -330,7 +330,7 @@ fn address(out: &mut Vec<u8>, addr: IpAddr) {
             }
         }
         // Writing to a vector cannot fail.
-        IpAddr::V6(addr) => drop(write!(out, "{addr}")),
+        IpAddr::V6(_) => drop(write!(out, "{}", AddressText(addr))),
     }
 }
 
