@@ -17,6 +17,7 @@ use crate::stdio::complain;
 use crate::stdio::waiting::WaitNote;
 use crate::sys;
 use crate::table::Retention;
+use crate::view::text::counted;
 use machine::Machine;
 use rustix::time::ClockId;
 use std::io::{self, Write};
@@ -65,7 +66,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             // A look at /proc that nobody waits for any more must not hold up the end.
             runtime.shutdown_background();
             match served {
-                Ok(status) => complain(&format!("agent: {} events, {} lost", status.events, status.lost)),
+                Ok(status) => {
+                    complain(&format!("agent: {}, {} lost", counted(status.events, "event", "events"), status.lost))
+                }
                 Err(error) => {
                     complain(&format!("agent: {error}"));
                     return Ok(1);
@@ -157,7 +160,12 @@ const FEWEST: usize = 16;
 /// Too few.
 fn places(wanted: usize) -> io::Result<usize> {
     let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX);
-    let room = || format!("room for {left} clients only: raise the number of open files (ulimit -n) for {wanted}");
+    let room = || {
+        format!(
+            "room for {} only: raise the number of open files (ulimit -n) for {wanted}",
+            counted(left as u64, "client", "clients")
+        )
+    };
     if left < wanted.min(FEWEST) {
         return Err(io::Error::other(room()));
     }

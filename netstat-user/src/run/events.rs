@@ -23,7 +23,7 @@ use crate::{
         waiting::WaitNote,
     },
     sys,
-    view::event::SCHEMA,
+    view::{event::SCHEMA, text::counted},
 };
 use bytes::BytesMut;
 use std::{
@@ -139,9 +139,9 @@ fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), AttachE
             }
             if seed.unreadable > 0 {
                 complain(&format!(
-                    "the sockets of {} processes could not be looked up, their later events may lack an owner: \
+                    "the sockets of {} could not be looked up, their later events may lack an owner: \
                      grant cap_sys_ptrace and cap_dac_read_search, or run as root",
-                    seed.unreadable
+                    counted(seed.unreadable as u64, "process", "processes")
                 ));
             }
         }
@@ -231,7 +231,10 @@ impl<'a> Stream<'a> {
         let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
         self.forgotten.at_last(&self.tracer).map_err(Failure::Programs)?;
         if self.undecoded > 0 {
-            complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
+            complain(&format!(
+                "{} of the kernel programs could not be understood",
+                counted(self.undecoded, "record", "records")
+            ));
         }
         if stalled {
             complain(&format!(

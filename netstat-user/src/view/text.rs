@@ -142,6 +142,11 @@ pub fn wrap(out: &mut Vec<u8>, words: &[u8], mut at: usize, indent: usize, width
     }
 }
 
+/// How many there are, and of what: `1 event`, `2 events`. Where a verb depends on the number, it stands with the noun.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 /// A span of time for people, in nanoseconds: three digits, or two units.
 pub fn span(ns: u64) -> String {
     let (micros, seconds) = (ns / 1_000, ns / 1_000_000_000);
@@ -207,6 +212,12 @@ mod tests {
         ] {
             assert_eq!(numeric(address.parse().unwrap()), text);
         }
+    }
+
+    #[test]
+    fn one_is_no_several() {
+        let said = [0, 1, 2].map(|count| counted(count, "event was", "events were"));
+        assert_eq!(said, ["0 events were", "1 event was", "2 events were"]);
     }
 
     #[test]

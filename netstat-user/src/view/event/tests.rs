@@ -161,4 +161,7 @@ fn losses() {
         String::from_utf8(out).unwrap(),
         "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full, or the kernel left out a program\n"
     );
+    let mut out = Vec::new();
+    EventView::new(Form::Full).write(&mut out, &Event::Lost { time_ns: 0, count: 1 }, None);
+    assert!(String::from_utf8(out).unwrap().contains("Z lost  1 event: the ring"));
 }
