@@ -42,12 +42,12 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let bound = Bound::new(&options.socket, options.mode, group, uid)?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
         let waiting = WaitNote::for_("the kernel programs to be attached");
-        let mut tracer = Tracer::start(&wanted)?;
+        let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
         // Its thread must not be there when privileges are given up.
         drop(waiting);
         report(tracer.coverage());
         let mut machine = Machine::new();
-        machine.prepare();
+        sys::undisturbed(|| machine.prepare());
         // No other thread is there yet: what is given up here is given up by all.
         if options.privileges == Privileges::Least {
             tracer.settle();

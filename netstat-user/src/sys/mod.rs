@@ -18,6 +18,6 @@ pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
-pub use process::{allow_descriptors, descriptors_left, give_back_memory, output_is_closed, step_back};
+pub use process::{allow_descriptors, descriptors_left, give_back_memory, output_is_closed, step_back, undisturbed};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{no_thread, runtime, too_many_open_files, watch};
