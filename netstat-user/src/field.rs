@@ -10,7 +10,7 @@ mod rows;
 pub mod schema;
 mod value;
 
-pub use column::{Column, ColumnError, help};
+pub use column::{Column, ColumnError};
 pub use provider::{Provider, Subject};
 pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
 pub use value::Value;
@@ -118,6 +118,9 @@ impl RowKinds {
     pub const CLOSED: Self = Self(8);
     /// SCTP rows of the Internet tables.
     pub const SCTP: Self = Self(16);
+
+    /// Every kind.
+    pub const ALL: Self = Self(u8::MAX);
 
     /// Those that are in either.
     #[must_use]
@@ -242,6 +245,11 @@ impl Field {
 /// The names that stand before dots, which may be asked for as columns: all their fields then. `owners` and the like are lists in JSON.
 pub const GROUPS: [&str; 7] = ["local", "remote", "owners", "timer", "closed_by", "peer", "info"];
 
+/// The groups of which such rows have fields.
+pub fn groups(rows: RowKinds) -> impl Iterator<Item = &'static str> {
+    GROUPS.into_iter().filter(move |name| group(name).any(|field| field.spec().rows().meets(rows)))
+}
+
 /// The groups that are lists of objects in JSON.
 pub const LISTS: [&str; 1] = ["owners"];
 
@@ -271,9 +279,9 @@ pub fn outline(rows: RowKinds) -> String {
 }
 
 /// The word that was probably meant, where one is near enough.
-pub fn nearest(word: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_ascii_lowercase();
-    let likeness = |known: &'static str| (strsim::jaro_winkler(&word, &known.to_ascii_lowercase()), known);
+    let likeness = |known: &'k str| (strsim::jaro_winkler(&word, &known.to_ascii_lowercase()), known);
     let nearest = known.into_iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
     nearest.filter(|(likeness, _)| *likeness >= 0.78).map(|(_, known)| known)
 }

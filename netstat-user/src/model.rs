@@ -1,5 +1,6 @@
 //! Plain data every room speaks: sockets, endpoints, states, owners and events. No I/O, no formatting for people.
 
+mod address;
 mod health;
 mod life;
 pub mod limits;
@@ -13,6 +14,7 @@ mod tables;
 mod tcp_info;
 mod workload;
 
+pub use address::AddressText;
 pub use health::{Check, Level, ProgramHealth};
 pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;

@@ -11,7 +11,7 @@ mod schema;
 
 use super::select::{Given, SelectError, Selection};
 use super::value::{ValueError, duration};
-use super::{Colour, Reason, Refusal, Request, shells};
+use super::{Colour, Reason, Refusal, Request, help, shells};
 use crate::field::{self, RowKinds};
 use crate::filter::{self, Spelling, protos};
 use clap::ValueEnum;
@@ -36,7 +36,15 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         let met = match getopt.next() {
             Ok(Some(met)) => met,
             Ok(None) => break,
-            Err(error) => return Err(usage(Some(error.reason(&program)))),
+            Err(error) => {
+                let meant = match &error {
+                    getopt::Error::Unrecognized(word) => meant(&getopt, word),
+                    _ => None,
+                };
+                let mut refusal = usage(Some(error.reason(&program)));
+                refusal.message.extend(meant.map(|meant| format!("did you mean `{meant}'?\n")));
+                return Err(refusal);
+            }
         };
         match met.id {
             id::MAN => return Ok(Request::Print(definitions::man_page())),
@@ -65,7 +73,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         } else if !select.take(met.id, met.value).map_err(|error| wrong(&program, &error))? {
             take(&mut given, &met, &program)?;
         } else if select.asks_for_help() {
-            return Ok(Request::Print(field::help()));
+            return Ok(Request::Fields(RowKinds::ALL));
         }
     }
     let words: Vec<_> = getopt.ignored().iter().map(|word| word.to_string_lossy()).collect();
@@ -84,6 +92,16 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         return Ok(Request::Print(schema::of(&given)));
     }
     Ok(Request::Classic(given))
+}
+
+/// What was probably meant by a long option that is none of the tables: one of a verb, or another one. `word` may have a value behind it.
+fn meant(getopt: &Getopt<'_>, word: &str) -> Option<String> {
+    let name = word.split('=').next().unwrap_or(word);
+    let has_option = |page: &help::Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
+    match super::pages().iter().find(|(_, page)| has_option(page)) {
+        Some((verb, _)) => Some(format!("netstat-user {verb} --{name}")),
+        None => getopt.meant(name).map(|near| format!("--{near}")),
+    }
 }
 
 /// What to report of ignored words: which they are, and what was probably meant. `first` is the word that stands where a verb does.

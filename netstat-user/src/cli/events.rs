@@ -3,7 +3,7 @@
 use super::select::{EventArgs, Selection};
 use super::value::{duration, event, number, size};
 use super::{Colour, Refusal, Request, help};
-use crate::field::{self, RowKinds};
+use crate::field::RowKinds;
 use crate::model::EventName;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -153,7 +153,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let mut options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(NAME, &error))?;
     let given = options.select.given();
     if given.asks_for_help() {
-        return Ok(Request::Print(field::help()));
+        return Ok(Request::Fields(RowKinds::EVENT));
     }
     let read = given.only_internet().and_then(|()| given.read(RowKinds::EVENT));
     options.selection = read.map_err(|error| help::mistake::wrong(NAME, &error))?;

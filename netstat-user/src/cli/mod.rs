@@ -13,6 +13,7 @@ pub mod select;
 mod shells;
 pub mod value;
 
+use crate::field::RowKinds;
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -47,6 +48,8 @@ pub enum Request {
     Contexts,
     /// `--version`
     Version,
+    /// The fields that these rows have, for `--columns help`.
+    Fields(RowKinds),
     /// Text to print on standard output, and then exit 0 (`--help`, `events --schema`).
     Print(String),
 }

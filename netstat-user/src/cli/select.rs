@@ -15,8 +15,8 @@ pub struct Selection {
     pub expression: String,
     /// The columns, empty for all that the view has.
     pub columns: Vec<Column>,
-    /// The order: fields, each with whether the greatest comes first. Empty for that of the view.
-    pub sort: Vec<(Field, bool)>,
+    /// The order: keys, each with whether the greatest comes first. Empty for that of the view.
+    pub sort: Vec<(SortKey, bool)>,
     /// How many rows, or lines of counts.
     pub limit: Option<u64>,
     /// The fields whose distinct values are counted, empty for none.
@@ -27,7 +27,31 @@ pub struct Selection {
     spelled: Vec<(Spelling, Vec<String>)>,
 }
 
+/// By what rows, or lines of counts, are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// The value of a field.
+    Field(Field),
+    /// How many there are of the values that are counted.
+    Count,
+}
+
+impl SortKey {
+    /// The field, if it is one.
+    pub const fn field(self) -> Option<Field> {
+        match self {
+            Self::Field(field) => Some(field),
+            Self::Count => None,
+        }
+    }
+}
+
 impl Selection {
+    /// The fields that rows are ordered by.
+    pub fn sorted_fields(&self) -> impl Iterator<Item = Field> {
+        self.sort.iter().filter_map(|(key, _)| key.field())
+    }
+
     /// Whether anything was asked for.
     pub fn is_any(&self) -> bool {
         *self != Self::default()
@@ -102,8 +126,11 @@ pub enum SelectError {
     #[error("--{COUNT_BY} has columns of its own: it cannot be given with --{COLUMNS}, leave one of them out")]
     TwoColumns,
     /// An order by what is not counted.
-    #[error("--{SORT}: `{0}' is not one of the fields of --{COUNT_BY}")]
+    #[error("--{SORT}: `{0}' is not one of the fields of --{COUNT_BY}, nor `{COUNT}'")]
     NotCounted(&'static str),
+    /// An order by counts where nothing is counted.
+    #[error("--{SORT}: `{COUNT}' orders what --{COUNT_BY} counts: give --{COUNT_BY} beside it")]
+    NothingCounted,
     /// No number.
     #[error("--{LIMIT}: `{0}' is no number: write how many rows")]
     Limit(String),
@@ -127,6 +154,8 @@ const COLUMNS: &str = "columns";
 const SORT: &str = "sort";
 const LIMIT: &str = "limit";
 const COUNT_BY: &str = "count-by";
+/// The column of --count-by that is no field.
+const COUNT: &str = "count";
 const NAMES: [&str; 5] = [WHERE, COLUMNS, SORT, LIMIT, COUNT_BY];
 
 /// The heading that they stand under in `--help`.
@@ -146,7 +175,11 @@ pub fn options() -> Vec<Arg> {
              'recv_q > 4K and owners.program = nginx'",
         ),
         option(COLUMNS, "FIELD,...", "These fields instead of the table; `--columns help' lists all of them"),
-        option(SORT, "FIELD,-FIELD,...", "In this order, - for the greatest first"),
+        option(
+            SORT,
+            "FIELD,-FIELD,...",
+            "In this order, - for the greatest first; what --count-by counts also by `count'",
+        ),
         option(LIMIT, "N", "Only the first N"),
         option(COUNT_BY, "FIELD,...", "How many there are of each value, most first"),
         option("pid", "PID,...", "Only sockets that one of these processes holds"),
@@ -338,13 +371,20 @@ impl Given {
         }
         for name in self.sort.iter().flat_map(|names| names.split(',')) {
             let (name, descending) = name.trim().strip_prefix('-').map_or((name, false), |name| (name, true));
+            if name == COUNT {
+                if selection.count_by.is_empty() {
+                    return Err(SelectError::NothingCounted);
+                }
+                selection.sort.push((SortKey::Count, descending));
+                continue;
+            }
             let column = Column::parse(name, rows).map_err(|error| SelectError::Column { option: SORT, error })?;
             let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect::<Vec<_>>();
             for field in column.fields() {
                 if !counted.is_empty() && !counted.contains(&field) {
                     return Err(SelectError::NotCounted(field.name()));
                 }
-                selection.sort.push((field, descending));
+                selection.sort.push((SortKey::Field(field), descending));
             }
         }
         selection.limit = match self.limit {

@@ -75,33 +75,3 @@ impl Column {
         names.split(',').map(|name| Self::parse(name, rows)).collect()
     }
 }
-
-/// What `--columns help` prints: every field with its type, the rows that have it, and its meaning.
-pub fn help() -> String {
-    const ROWS: [(RowKinds, &str); 4] = [
-        (RowKinds::INET.or(RowKinds::SCTP), "inet"),
-        (RowKinds::UNIX, "unix"),
-        (RowKinds::CLOSED, "closed"),
-        (RowKinds::EVENT, "events"),
-    ];
-    let lines: Vec<[String; 4]> = FIELDS
-        .iter()
-        .map(|spec| {
-            let rows = ROWS.into_iter().filter(|(kinds, _)| spec.rows().meets(*kinds)).map(|(_, name)| name);
-            [spec.name.to_owned(), spec.kind.name().to_owned(), rows.collect::<Vec<_>>().join(","), spec.doc.to_owned()]
-        })
-        .collect();
-    let heading = ["field", "type", "rows", "meaning"].map(str::to_owned);
-    let width = |at: usize| lines.iter().chain([&heading]).map(|line| line[at].len()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let mut text = String::new();
-    for [name, kind, rows, doc] in std::iter::once(&heading).chain(&lines) {
-        text.push_str(&format!("{name:<0$}  {kind:<1$}  {rows:<2$}  {doc}\n", widths[0], widths[1], widths[2]));
-    }
-    text.push_str(&format!(
-        "\nA column may also be one of the groups {}.\nrows: inet Internet sockets, unix UNIX domain sockets, closed those of \
-         --recent, events\n",
-        GROUPS.join(" ")
-    ));
-    text
-}

@@ -1,6 +1,6 @@
 //! Hosts and ports as ss writes them: `10.0.0.0/8:443`, `[::1]:80`, `*:80`, `:ssh`, `inet6:[fe80::/64]`, `unix:/run/*`.
 
-use crate::model::Network;
+use crate::model::{AddressText, Network};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -227,10 +227,10 @@ impl HostPattern {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addr = AddressText(self.addr);
         match (self.addr, self.len) {
-            (IpAddr::V4(addr), 32) => write!(f, "{addr}"),
-            (IpAddr::V6(addr), 128) => write!(f, "{addr}"),
-            (addr, len) => write!(f, "{addr}/{len}"),
+            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => addr.fmt(f),
+            (_, len) => write!(f, "{addr}/{len}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
 use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
-use crate::model::{Network, all_hold};
+use crate::model::{AddressText, Network, all_hold};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -369,7 +369,7 @@ pub(super) fn compare(value: &Value<'_>, field: Field, op: Op, scale: u128, oper
 fn written<'v>(value: &'v Value<'_>, field: Field) -> Cow<'v, [u8]> {
     match value {
         Value::Text(text) => Cow::Borrowed(text),
-        Value::Addr(addr) => Cow::Owned(addr.to_string().into_bytes()),
+        Value::Addr(addr) => Cow::Owned(AddressText(*addr).to_string().into_bytes()),
         Value::Number(time_ns) if field.spec().kind == Kind::Time => {
             let time = jiff::Timestamp::from_nanosecond(i128::from(*time_ns)).unwrap_or_default();
             Cow::Owned(format!("{time:.9}").into_bytes())

@@ -73,6 +73,27 @@ fn says(text: &str, row: &SocketRow) -> bool {
     predicate.holds(&RowFields { row, recorded: None, context: &context })
 }
 
+/// As inet_ntop(3) writes it: `::7f00:1` is the same address, and no text of it.
+#[test]
+fn an_ipv4_compatible_address_is_read_and_printed_as_it_is_shown() {
+    let row = row(Proto::Tcp6, ("::127.0.0.1", 22), ("::127.0.0.9", 80), 1);
+    for text in [
+        "src ::127.0.0.1",
+        "src = [::7f00:1]",
+        "src [::127.0.0.1]:22",
+        "dst ::127.0.0.0/120",
+        "remote.addr = ::127.0.0.9",
+        "remote.addr = '::127.0.0.*'",
+        "remote_ip ~ ^::127",
+    ] {
+        assert!(says(text, &row), "{text}");
+    }
+    assert!(!says("remote.addr = '::7f00:*'", &row));
+    for text in ["src [::127.0.0.1]", "src [::127.0.0.1]:22", "dst [::127.0.0.0/120]"] {
+        assert_eq!(read(text).to_string().replace("= ", ""), text);
+    }
+}
+
 #[test]
 fn every_condition_is_true_of_some_rows_and_not_of_others() {
     let estab = row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1);

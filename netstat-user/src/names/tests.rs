@@ -1,4 +1,6 @@
 use super::*;
+use crate::model::AddressText;
+use crate::sys::resolver;
 use std::thread;
 
 const NSSWITCH: &str = "passwd: files systemd\nnetworks: files\nhosts: files dns\nservices: files\nprotocols: files\n";
@@ -104,4 +106,57 @@ fn a_dead_name_server_delays_one_table() {
     thread::sleep(Duration::from_secs(1));
     names.look_up(WantedNames::default());
     assert!(!names.labels().hosts.is_empty());
+}
+
+proptest::proptest! {
+    /// Blocks of zeroes and ones, and random bits.
+    #[test]
+    fn addresses_are_written_as_the_library_writes_them(
+        random in proptest::prelude::any::<[u16; 8]>(),
+        kept in 0_u8..=255,
+        ones in 0_u8..=255,
+        v4 in proptest::prelude::any::<u32>(),
+    ) {
+        let masked: [u16; 8] = std::array::from_fn(|at| match (kept >> at & 1, ones >> at & 1) {
+            (1, _) => random[at],
+            (_, 1) => 0xffff,
+            _ => 0,
+        });
+        for address in [IpAddr::from(masked), IpAddr::from(random), Ipv4Addr::from(v4).into()] {
+            as_the_library(address);
+        }
+    }
+}
+
+#[test]
+fn special_addresses_are_written_as_the_library_writes_them() {
+    for address in [
+        "::",
+        "::1",
+        "::1:0",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "::ffff:0:0",
+        "::ffff:0:1.2.3.4",
+        "64:ff9b::1.2.3.4",
+        "1::",
+        "0:0:1::",
+        "::1:0:0",
+        "2001:db8:0:1::1",
+        "1:0:0:2:0:0:0:3",
+        "1:0:2:3:4:5:6:7",
+        "fe80::1",
+        "ff02::1",
+        "0.0.0.0",
+        "255.255.255.255",
+    ] {
+        as_the_library(address.parse().unwrap());
+    }
+    assert_eq!(AddressText("::7f00:1".parse().unwrap()).to_string(), "::127.0.0.1");
+}
+
+fn as_the_library(address: IpAddr) {
+    let library = String::from_utf8(resolver::numeric_host(address).unwrap()).unwrap();
+    assert_eq!(AddressText(address).to_string(), library);
+    assert_eq!(library.parse::<IpAddr>(), Ok(address));
 }

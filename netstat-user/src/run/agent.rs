@@ -17,6 +17,7 @@ use crate::stdio::complain;
 use crate::stdio::waiting::WaitNote;
 use crate::sys;
 use crate::table::Retention;
+use crate::view::text::counted;
 use machine::Machine;
 use rustix::time::ClockId;
 use std::io::{self, Write};
@@ -41,12 +42,12 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let bound = Bound::new(&options.socket, options.mode, group, uid)?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
         let waiting = WaitNote::for_("the kernel programs to be attached");
-        let mut tracer = Tracer::start(&wanted)?;
+        let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
         // Its thread must not be there when privileges are given up.
         drop(waiting);
         report(tracer.coverage());
         let mut machine = Machine::new();
-        machine.prepare();
+        sys::undisturbed(|| machine.prepare());
         // No other thread is there yet: what is given up here is given up by all.
         if options.privileges == Privileges::Least {
             tracer.settle();
@@ -65,7 +66,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             // A look at /proc that nobody waits for any more must not hold up the end.
             runtime.shutdown_background();
             match served {
-                Ok(status) => complain(&format!("agent: {} events, {} lost", status.events, status.lost)),
+                Ok(status) => {
+                    complain(&format!("agent: {}, {} lost", counted(status.events, "event", "events"), status.lost))
+                }
                 Err(error) => {
                     complain(&format!("agent: {error}"));
                     return Ok(1);
@@ -157,7 +160,12 @@ const FEWEST: usize = 16;
 /// Too few.
 fn places(wanted: usize) -> io::Result<usize> {
     let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX);
-    let room = || format!("room for {left} clients only: raise the number of open files (ulimit -n) for {wanted}");
+    let room = || {
+        format!(
+            "room for {} only: raise the number of open files (ulimit -n) for {wanted}",
+            counted(left as u64, "client", "clients")
+        )
+    };
     if left < wanted.min(FEWEST) {
         return Err(io::Error::other(room()));
     }

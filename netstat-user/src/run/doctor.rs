@@ -4,6 +4,7 @@ mod effects;
 
 use super::classic::rows::of_others;
 use super::clock::{epoch_ns, monotonic_ns};
+use super::forgotten::not_remembered;
 use super::hint::way_in;
 use super::kill::ways;
 use crate::cli::agent::SOCKET;
@@ -17,7 +18,7 @@ use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, print, screen};
 use crate::view::doctor::{HookFinding, RefusedVariant, Report};
-use crate::view::text::span;
+use crate::view::text::{counted, span};
 use std::path::Path;
 
 /// Buffer of the trial: nothing is read from it.
@@ -70,15 +71,26 @@ fn of_status(status: &Status) -> Vec<Check> {
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
     let full = peak_fill > buffer / 2;
     let mut checks = vec![
-        Check::ok("table", format!("{live} sockets, {recent} that ended of late, {events} events so far")),
+        Check::ok(
+            "table",
+            format!(
+                "{}, {recent} that ended of late, {} so far",
+                counted(live, "socket", "sockets"),
+                counted(events, "event", "events")
+            ),
+        ),
         if full { Check::amiss("buffer", Level::Note, fill, larger(buffer)) } else { Check::ok("buffer", fill) },
         match lost {
             0 => Check::ok("lost", "no event"),
             lost => {
-                let last = past.lost_ns.map_or_else(String::new, |time_ns| format!(", the last {} ago", ago(time_ns)));
+                let last = past.lost_ns.map_or_else(String::new, |time_ns| match lost {
+                    1 => format!(", {} ago", ago(time_ns)),
+                    _ => format!(", the last {} ago", ago(time_ns)),
+                });
                 let found = format!(
-                    "{lost} events{last}; the table has been set right from the kernel's lists since, but sockets that opened and \
-                     closed meanwhile are missing in --recent"
+                    "{}{last}; the table has been set right from the kernel's lists since, but sockets that opened and \
+                     closed meanwhile are missing in --recent",
+                    counted(lost, "event", "events")
                 );
                 Check::amiss("lost", Level::Bad, found, larger(buffer))
             }
@@ -106,18 +118,23 @@ fn of_status(status: &Status) -> Vec<Check> {
         },
         Check::ok(
             "resyncs",
-            format!("{} looks at the kernel's lists, {} sockets set right", status.resyncs, status.corrected),
+            format!(
+                "{} at the kernel's lists, {} set right",
+                counted(status.resyncs, "look", "looks"),
+                counted(status.corrected, "socket", "sockets")
+            ),
         ),
     ];
     if forgotten > 0 {
-        let found =
-            format!("{forgotten} sockets could not be remembered in the kernel: their events lack owner and times");
+        let found = not_remembered(forgotten);
         let mend = format!("start the agent with --remember {}", more(live + forgotten));
         checks.push(Check::amiss("forgotten", Level::Bad, found, mend));
     }
     if status.dropped_readers > 0 {
-        let found =
-            format!("{} readers of events were too slow, and were told what they missed", status.dropped_readers);
+        let found = match status.dropped_readers {
+            1 => "1 reader of events was too slow, and was told what it missed".to_owned(),
+            several => format!("{several} readers of events were too slow, and were told what they missed"),
+        };
         checks.push(Check::amiss("readers", Level::Note, found, "let them filter: --proto, --port, --state, --netns"));
     }
     checks
@@ -132,7 +149,10 @@ fn more(sockets: u64) -> u64 {
 fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check> {
     let mut checks = Vec::new();
     if alone > 0 {
-        let found = format!("the kernel left out {alone} runs of programs, as one ran already on the processor");
+        let found = format!(
+            "the kernel left out {}, as one ran already on the processor",
+            counted(alone, "run of a program", "runs of programs")
+        );
         checks.push(Check::amiss("missed", Level::Note, found, mend));
     }
     if paired > 0 {
@@ -141,7 +161,8 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
             _ => "some that all of them left out may be among the lost events",
         };
         let found = format!(
-            "{paired} runs of programs that others stand in for: these report what the kernel leaves out; {lost}"
+            "{} that others stand in for: these report what the kernel leaves out; {lost}",
+            counted(paired, "run of a program", "runs of programs")
         );
         checks.push(Check::ok("missed_paired", found));
     }

@@ -23,17 +23,20 @@ use crate::{
         waiting::WaitNote,
     },
     sys,
-    view::event::SCHEMA,
+    view::{event::SCHEMA, text::counted},
 };
 use bytes::BytesMut;
 use std::{
     borrow::Cow,
     io::{self, Write},
     path::Path,
+    sync::Arc,
+    thread,
     time::Duration,
 };
 use tokio::{
     io::Interest,
+    sync::oneshot,
     time::{MissedTickBehavior, timeout},
 };
 
@@ -67,11 +70,16 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(code);
     }
     let runtime = sys::runtime().map_err(Failure::Runtime)?;
-    let asked = {
+    let mut asked = {
         let _inside = runtime.enter();
         Asked::new().map_err(Failure::Runtime)?
     };
-    match start(options, &chosen) {
+    let Some(started) = runtime.block_on(start_unless_stopped(wanted(options, &chosen), &mut asked)) else {
+        // What is loaded by now goes with this process.
+        runtime.shutdown_background();
+        return nothing(options, &chosen);
+    };
+    match started {
         Ok((tracer, owners)) => {
             // Nothing is loaded from here on; what may have to be attached again takes more than the rest.
             if let Some(refusal) = privileges::drop_to(!tracer.is_settled(), None).refusal() {
@@ -123,10 +131,44 @@ impl log::Log for DebugLog {
     fn flush(&self) {}
 }
 
+/// What is there once the probes are attached.
+type Started = Result<(Tracer, Owners), AttachError>;
+
+/// [`start`] on a thread that takes no signals, which end the wait for it: then nothing is traced.
+async fn start_unless_stopped(wanted: Wanted, asked: &mut Asked) -> Option<Started> {
+    let (sender, started) = oneshot::channel();
+    let wanted = Arc::new(wanted);
+    let attach = {
+        let wanted = Arc::clone(&wanted);
+        // Nobody receives it where the wait has ended.
+        move || drop(sender.send(start(&wanted)))
+    };
+    let Ok(thread) = sys::undisturbed(|| thread::Builder::new().name("attaching".into()).spawn(attach)) else {
+        return Some(sys::undisturbed(|| start(&wanted)));
+    };
+    let started = tokio::select! {
+        biased;
+        started = started => started,
+        _ = asked.stop() => return None,
+    };
+    // Privileges are given up thread by thread. It has nothing left to do; a panic in it has been reported.
+    let _ = thread.join();
+    Some(started.unwrap_or_else(|_| start(&wanted)))
+}
+
+/// The end of a run that was stopped before it began.
+fn nothing(options: &Options, chosen: &Chosen) -> Result<u8, Failure> {
+    let (printer, mut out) = (Printer::new(options, chosen), Vec::new());
+    printer.end(&mut out);
+    print(&out)?;
+    let _ = writeln!(io::stderr(), "{}", printer.summary(0));
+    Ok(0)
+}
+
 /// Attaches the probes, and learns who holds the sockets that are there already.
-fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), AttachError> {
+fn start(wanted: &Wanted) -> Started {
     let _waiting = WaitNote::for_("the kernel programs to be attached, and the owners of the sockets that are there");
-    let tracer = Tracer::start(&wanted(options, chosen))?;
+    let tracer = Tracer::start(wanted)?;
     let mut owners = Owners::default();
     // Attached first, looked at /proc second: a socket made in between is known to the programs.
     match seed::look() {
@@ -139,9 +181,9 @@ fn start(options: &Options, chosen: &Chosen) -> Result<(Tracer, Owners), AttachE
             }
             if seed.unreadable > 0 {
                 complain(&format!(
-                    "the sockets of {} processes could not be looked up, their later events may lack an owner: \
+                    "the sockets of {} could not be looked up, their later events may lack an owner: \
                      grant cap_sys_ptrace and cap_dac_read_search, or run as root",
-                    seed.unreadable
+                    counted(seed.unreadable as u64, "process", "processes")
                 ));
             }
         }
@@ -231,7 +273,10 @@ impl<'a> Stream<'a> {
         let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
         self.forgotten.at_last(&self.tracer).map_err(Failure::Programs)?;
         if self.undecoded > 0 {
-            complain(&format!("{} records of the kernel programs could not be understood", self.undecoded));
+            complain(&format!(
+                "{} of the kernel programs could not be understood",
+                counted(self.undecoded, "record", "records")
+            ));
         }
         if stalled {
             complain(&format!(

@@ -2,6 +2,7 @@
 
 use crate::kernel::Tracer;
 use crate::stdio::complain;
+use crate::view::text::counted;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,12 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How long is waited before more of the same is said.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// That so many sockets found no room in the kernel.
+pub fn not_remembered(sockets: u64) -> String {
+    let sockets = counted(sockets, "socket", "sockets");
+    format!("{sockets} could not be remembered in the kernel: their events lack owner and times")
+}
 
 /// How many sockets were forgotten, as far as it was said.
 #[derive(Debug, Default)]
@@ -55,7 +62,7 @@ impl Forgotten {
         }
         self.said = forgotten;
         self.quiet_until = Some(now + QUIET);
-        Some(format!("{forgotten} sockets could not be remembered in the kernel: their events lack owner and times"))
+        Some(not_remembered(forgotten))
     }
 }
 
@@ -86,7 +93,8 @@ impl Losses {
         let new = self.seen - std::mem::replace(&mut self.said, self.seen);
         self.quiet_until = Some(now + QUIET);
         Some(format!(
-            "{new} events were lost ({lost} since it began): sockets that opened and closed meanwhile are not known"
+            "{} ({lost} since it began): sockets that opened and closed meanwhile are not known",
+            counted(new, "event was lost", "events were lost")
         ))
     }
 }
@@ -102,13 +110,15 @@ mod tests {
         assert!(losses.line(3, now).is_some_and(|line| line.starts_with("3 events were lost (3 since")));
         assert_eq!(losses.line(5, now + QUIET / 2), None, "too soon");
         assert!(losses.line(5, now + QUIET).is_some_and(|line| line.starts_with("2 events were lost (5 since")));
-        assert_eq!(losses.line(5, now + 3 * QUIET), None, "nothing new");
+        assert!(losses.line(6, now + 5 * QUIET).is_some_and(|line| line.starts_with("1 event was lost (6 since")));
+        assert_eq!(losses.line(6, now + 7 * QUIET), None, "nothing new");
     }
 
     #[test]
     fn what_is_new_is_said_now_and_then() {
         let (mut forgotten, now) = (Forgotten::default(), Instant::now());
         assert_eq!(forgotten.line(0, now), None);
+        assert!(not_remembered(1).starts_with("1 socket could not"));
         assert!(forgotten.line(3, now).is_some_and(|line| line.starts_with("3 sockets")));
         assert_eq!(forgotten.line(3, now + 2 * QUIET), None, "nothing new");
         assert!(forgotten.line(4, now + 2 * QUIET).is_some());

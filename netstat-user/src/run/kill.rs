@@ -18,6 +18,7 @@ use crate::run::failure::Failure;
 use crate::run::refuse;
 use crate::stdio::{Written, complain, print};
 use crate::view::kill as view;
+use crate::view::text::counted;
 use std::io::{self, IsTerminal, Write};
 use ways::{End, KillWay};
 
@@ -97,7 +98,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
 }
 
 fn sockets(count: usize) -> String {
-    if count == 1 { "1 socket".to_owned() } else { format!("{count} sockets") }
+    counted(count as u64, "socket", "sockets")
 }
 
 fn these(count: usize) -> String {

@@ -16,8 +16,9 @@ mod ready;
 pub mod resolve;
 mod subscribe;
 
-use crate::cli::{Reason, Refusal, Request};
-use crate::stdio::{Unwritable, print, program};
+use crate::cli::{Reason, Refusal, Request, help};
+use crate::stdio::{Unwritable, print, program, screen};
+use crate::view::columns;
 use failure::Failure;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -41,6 +42,12 @@ pub fn run(request: Request) -> Result<u8, Failure> {
         Request::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
         Request::Version => {
             print(version().as_bytes())?;
+            Ok(0)
+        }
+        Request::Fields(rows) => {
+            let mut text = Vec::new();
+            columns::help(&mut text, rows, screen::width().map_or(help::COLUMNS, usize::from));
+            print(&text)?;
             Ok(0)
         }
         Request::Print(text) => {

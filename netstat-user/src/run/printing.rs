@@ -16,6 +16,7 @@ use crate::stdio::screen;
 use crate::sys::resolver;
 use crate::view::columns::{self, Cells, ColumnTable, CountStyle, Kept, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
+use crate::view::text::counted;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -264,7 +265,8 @@ impl<'a> Printer<'a> {
         let forgotten = self.lives.as_ref().map_or(0, Lives::forgotten);
         if forgotten > 0 {
             text.push_str(&format!(
-                "; the first states of up to {forgotten} connections are missing, as more than {} were open at a time",
+                "; the first states of up to {} are missing, as more than {} were open at a time",
+                counted(forgotten, "connection", "connections"),
                 Lives::MOST
             ));
         }

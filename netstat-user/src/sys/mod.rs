@@ -24,6 +24,7 @@ pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, output_is_closed, step_back,
+    undisturbed,
 };
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{no_thread, runtime, too_many_open_files, watch};

@@ -1,5 +1,7 @@
 //! What a process or thread does to itself, and what it was given.
 
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether standard output was closed when the program began.
@@ -31,6 +33,24 @@ pub fn give_back_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Does something while the calling thread, and the threads that it starts meanwhile, take no signals; they wait. The verifier gives up a
+/// program where a signal waits for the thread that loads it (`EAGAIN`, `bpf_check()` in the kernel's verifier.c), and aya takes a program
+/// that it cannot load for one that the kernel does not know.
+pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    let (mut all, mut before) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+    // SAFETY: both sets are live; `all` is filled before it is read, and the calls touch the mask of this thread alone (pthread_sigmask(3)).
+    let blocked = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let done = work();
+    if blocked {
+        // SAFETY: the call that succeeded filled `before`.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    }
+    done
 }
 
 /// Lets other threads go before the calling one where there is not time for all.

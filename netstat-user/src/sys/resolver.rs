@@ -16,6 +16,16 @@ static ENUMERATION: Mutex<()> = Mutex::new(());
 
 /// The name of a host, by getnameinfo(3).
 pub fn host(address: IpAddr) -> Option<Vec<u8>> {
+    host_text(address, libc::NI_NAMEREQD)
+}
+
+/// The address in the numbers of inet_ntop(3), by getnameinfo(3).
+#[cfg(test)]
+pub fn numeric_host(address: IpAddr) -> Option<Vec<u8>> {
+    host_text(address, libc::NI_NUMERICHOST)
+}
+
+fn host_text(address: IpAddr, flags: c_int) -> Option<Vec<u8>> {
     // getnameinfo(3): NI_MAXHOST.
     let mut name = [0 as c_char; 1025];
     let mut ask = |address: *const libc::sockaddr, length: usize| {
@@ -28,7 +38,7 @@ pub fn host(address: IpAddr) -> Option<Vec<u8>> {
                 name.len() as libc::socklen_t,
                 ptr::null_mut(),
                 0,
-                libc::NI_NAMEREQD,
+                flags,
             )
         }
     };

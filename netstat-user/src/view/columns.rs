@@ -1,10 +1,12 @@
 //! Rows and events as the columns that were asked for.
 
 mod counts;
+mod help;
 mod json;
 mod text;
 
 pub use counts::{CountStyle, counts};
+pub use help::help;
 pub use json::Shape;
 pub use text::{Cells, ColumnTable, cells};
 

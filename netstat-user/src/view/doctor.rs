@@ -111,8 +111,12 @@ impl Report {
             title(out, "\nPrograms in the kernel");
         }
         for program in &self.programs {
-            let missed = program.missed.map_or("missed runs unknown".into(), |missed| format!("{missed} runs missed"));
-            let runs = program.runs.map(|(runs, ns)| format!(", {runs} runs of {} ns", ns / runs.max(1)));
+            let missed = program
+                .missed
+                .map_or("missed runs unknown".into(), |missed| text::counted(missed, "run missed", "runs missed"));
+            let runs = program
+                .runs
+                .map(|(runs, ns)| format!(", {} of {} ns", text::counted(runs, "run", "runs"), ns / runs.max(1)));
             out.extend_from_slice(b"       ");
             text::left(out, &text::escape_word(program.name.as_bytes()), 22);
             out.push(b' ');

@@ -5,7 +5,7 @@
 mod short;
 
 use super::{json, text};
-use crate::model::{Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
+use crate::model::{AddressText, Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
 use short::Short;
 use std::net::IpAddr;
 
@@ -74,7 +74,8 @@ impl EventView {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
-                out.extend_from_slice(LOST);
+                out.extend_from_slice(lost(*count));
+                out.push(b'\n');
             }
         }
     }
@@ -239,8 +240,13 @@ fn date(second: u64) -> Vec<u8> {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.").into_bytes()
 }
 
-/// The end of a line about lost events.
-const LOST: &[u8] = b" events: the ring buffer was full, or the kernel left out a program\n";
+/// The end of a line about so many lost events.
+const fn lost(count: u64) -> &'static [u8] {
+    match count {
+        1 => b" event: the ring buffer was full, or the kernel left out a program",
+        _ => b" events: the ring buffer was full, or the kernel left out a program",
+    }
+}
 
 /// `,"states":{"SYN_SENT":35120,…}`
 fn states_json(out: &mut Vec<u8>, times: &StateTimes) {
@@ -330,7 +336,7 @@ fn address(out: &mut Vec<u8>, addr: IpAddr) {
             }
         }
         // Writing to a vector cannot fail.
-        IpAddr::V6(addr) => drop(write!(out, "{addr}")),
+        IpAddr::V6(_) => drop(write!(out, "{}", AddressText(addr))),
     }
 }
 

@@ -6,7 +6,7 @@ pub mod info;
 use super::json::Object;
 use super::{Listed, text};
 use crate::lang::Lang;
-use crate::model::{Comm, Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
+use crate::model::{AddressText, Comm, Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
 use beyond::Beyond;
 use std::net::IpAddr;
 
@@ -258,7 +258,7 @@ pub fn json<'a>(
 pub fn json_end(object: &mut Object<'_>, key: &str, end: Option<(IpAddr, Option<u16>)>) {
     let Some((addr, port)) = end else { return object.optional(key, None::<u8>) };
     let mut inner = object.object(key);
-    inner.string("addr", addr.to_string().as_bytes());
+    inner.string("addr", AddressText(addr).to_string().as_bytes());
     inner.optional("port", port);
     inner.close();
 }

@@ -4,7 +4,7 @@ use super::inet::beyond::{self, Beyond};
 use super::inet::{self, Style};
 use super::json::Object;
 use super::text;
-use crate::model::{Holder, Labels, SctpRow, TcpState};
+use crate::model::{AddressText, Holder, Labels, SctpRow, TcpState};
 use std::net::IpAddr;
 
 /// Width of an address and its port. They are never cut.
@@ -77,7 +77,7 @@ pub fn json<'a>(
     holders: impl IntoIterator<Item = &'a Holder>,
     beyond: &Beyond<'_>,
 ) {
-    let texts = |addrs: &[IpAddr]| addrs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let texts = |addrs: &[IpAddr]| addrs.iter().map(|&addr| AddressText(addr).to_string()).collect::<Vec<_>>();
     let remote = row.peer.as_ref();
     let mut object = Object::begin(out);
     object.string("proto", b"sctp");

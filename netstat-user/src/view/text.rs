@@ -1,7 +1,8 @@
 //! Fixed-width text in bytes, as C's printf lays it out.
 
+use crate::model::AddressText;
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use unicode_width::UnicodeWidthStr;
 
 /// Characters that change the direction or order of those around them, or end a line for some: U+061C, U+200E to U+200F, U+2028 to U+202E,
@@ -87,16 +88,9 @@ macro_rules! put {
 }
 pub(crate) use put;
 
-/// An address as inet_ntop(3) writes it and netstat shows it: an IPv4-mapped one is its IPv4 address.
+/// An address as netstat shows it: an IPv4-mapped one is its IPv4 address.
 pub fn numeric(address: IpAddr) -> String {
-    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical().to_string() };
-    // An IPv4-compatible address, which Rust writes in hexadecimal.
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
-            format!("::{}", Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
-        }
-        _ => v6.to_string(),
-    }
+    AddressText(address.to_canonical()).to_string()
 }
 
 /// Fills what was written since `start` with blanks, up to `width` bytes.
@@ -146,6 +140,11 @@ pub fn wrap(out: &mut Vec<u8>, words: &[u8], mut at: usize, indent: usize, width
         out.extend_from_slice(word);
         at += columns;
     }
+}
+
+/// How many there are, and of what: `1 event`, `2 events`. Where a verb depends on the number, it stands with the noun.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// A span of time for people, in nanoseconds: three digits, or two units.
@@ -213,6 +212,12 @@ mod tests {
         ] {
             assert_eq!(numeric(address.parse().unwrap()), text);
         }
+    }
+
+    #[test]
+    fn one_is_no_several() {
+        let said = [0, 1, 2].map(|count| counted(count, "event was", "events were"));
+        assert_eq!(said, ["0 events were", "1 event was", "2 events were"]);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use crate::actor::{self, Actor};
 use crate::made::Made;
 use crate::runner::{Done, Test};
-use crate::scale::patience;
+use crate::scale::{patience, scale};
 use crate::tracer::{Tracer, events};
 use netstat_tests::command::{self, End};
 use netstat_tests::netns::NetNs;
+use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -21,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("endings::no_room_for_output", no_room_for_output),
     ("endings::summary_on_stderr", summary_on_stderr),
     ("endings::interrupted_while_attaching", interrupted_while_attaching),
+    ("endings::interrupted_again_and_again", interrupted_again_and_again),
     ("endings::bad_usage_starts_nothing", bad_usage_starts_nothing),
     ("endings::schema_and_help_need_no_rights", schema_and_help_need_no_rights),
 ];
@@ -119,27 +121,64 @@ fn summary_on_stderr() -> Done {
     Done::Passed
 }
 
-/// SIGINT while the hooks are being attached: the closing line, and exit code 0.
+/// SIGINT or SIGTERM while the hooks are being attached: the closing line, and exit code 0, without waiting for the rest of the hooks.
 fn interrupted_while_attaching() -> Done {
+    let signals = [Signal::SIGINT, Signal::SIGTERM];
+    let ends: Vec<Interrupted> = (0..6).map(|round| interrupted(signals[round % 2], "bpf-map")).collect();
+    // The signal may come when the last hook is attached already.
+    let early: Vec<_> = ends.iter().filter(|end| !end.said.contains("tracing:")).collect();
+    assert!(early.len() >= 3, "{ends:?}");
+    let quickest = early.iter().map(|end| end.took).min();
+    assert!(quickest < Some(Duration::from_millis(100).mul_f64(1.0 / scale())), "{ends:?}");
+    Done::Passed
+}
+
+/// Signals that come all the while, from when they are caught on, leave no hook out: a program that is being loaded never sees one.
+fn interrupted_again_and_again() -> Done {
+    for _ in 0..4 {
+        let end = interrupted(Signal::SIGINT, "");
+        assert!(!end.said.contains("not traced") && !end.said.contains("cannot trace"), "{end:?}");
+    }
+    Done::Passed
+}
+
+#[derive(Debug)]
+struct Interrupted {
+    said: String,
+    took: Duration,
+}
+
+/// Ends `events` by a signal as soon as it catches signals and holds such an object of the kernel, and sends it again until it has ended.
+fn interrupted(signal: Signal, object: &str) -> Interrupted {
     let mut child = events(&["--duration", "60s"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let fds = format!("/proc/{}/fd", child.id());
-    let attaches = || {
-        let targets =
-            std::fs::read_dir(&fds).into_iter().flatten().flatten().filter_map(|fd| fd.path().read_link().ok());
-        targets.into_iter().any(|target| target.to_string_lossy().contains("bpf-map"))
+    let proc = format!("/proc/{}", child.id());
+    let catches = || {
+        let status = std::fs::read_to_string(format!("{proc}/status")).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+        u64::from_str_radix(caught.trim(), 16).unwrap_or(0) >> (Signal::SIGTERM as u32 - 1) & 1 == 1
+    };
+    let holds = || {
+        let fds = std::fs::read_dir(format!("{proc}/fd")).into_iter().flatten().flatten();
+        fds.filter_map(|fd| fd.path().read_link().ok()).any(|target| target.to_string_lossy().contains(object))
     };
     let deadline = Instant::now() + patience();
-    while !attaches() {
-        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no map of the kernel programs");
+    while !(catches() && holds()) {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no {object} of the kernel programs");
         std::thread::sleep(Duration::from_millis(1));
     }
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT).unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
+        std::thread::sleep(Duration::from_micros(200));
+        assert!(Instant::now() < deadline, "it does not end");
+    }
+    let took = start.elapsed();
     let outcome = child.wait_with_output().unwrap();
     let said = String::from_utf8(outcome.stderr).unwrap();
     assert_eq!(outcome.status.code(), Some(0), "{said}");
     let last = said.lines().last().unwrap_or_default();
     assert!(last.starts_with("netstat-user: ") && last.ends_with(" lost"), "{said}");
-    Done::Passed
+    Interrupted { said, took }
 }
 
 fn bad_usage_starts_nothing() -> Done {

@@ -139,6 +139,13 @@ fn sums() -> Done {
     let first = serde_json::to_string(&got[0]).unwrap();
     assert!(first.starts_with("{\"count\":"), "{first}");
     assert_eq!(zoo.json(&["-tua", "--count-by", "state", "--limit", "2"]).len(), 2);
+    let counts = |sort: &str| -> Vec<u64> {
+        let lines = zoo.json(&["-tua", "--count-by", "state,local.port", "--sort", sort, "--limit", "4"]);
+        lines.iter().map(|line| line["count"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(counts("-count"), in_order[..4]);
+    assert_eq!(counts("count"), in_order.iter().rev().copied().take(4).collect::<Vec<_>>());
+    assert_eq!(counts("count,-local.port").len(), 4);
     // Over IPv4 or in the form of IPv6, it is the same host.
     let hosts = |field: &str| -> BTreeMap<String, u64> {
         let counts = zoo.json(&["-t", "--where", "sport = :8443", "--count-by", field]);
@@ -263,7 +270,9 @@ fn mistakes() -> Done {
         ),
         (&["-tan", "--state", "open"], &["--state: `open' is no state"]),
         (&["-r", "--where", "state listening"], &["--where selects Internet and UNIX sockets"]),
-        (&["-tan", "--wher", "x"], &["unrecognized option '--wher'"]),
+        (&["-tan", "--wher", "x"], &["unrecognized option '--wher'\nusage: ", "\ndid you mean `--where'?\n"]),
+        (&["-tan", "--life"], &["\ndid you mean `netstat-user events --life'?\n"]),
+        (&["-tan", "--sort", "count"], &["--sort: `count' orders what --count-by counts"]),
     ] {
         let outcome = zoo.ours(args);
         assert_eq!(outcome.end, End::Exit(3), "{args:?}: {outcome:?}");

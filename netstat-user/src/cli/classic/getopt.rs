@@ -1,6 +1,7 @@
 //! getopt_long over clap's definitions: options anywhere, operands skipped, letters combined, prefixes of long names.
 
 use crate::cli::Reason;
+use crate::field::nearest;
 use clap::Arg;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -123,6 +124,13 @@ impl<'a> Getopt<'a> {
                 _ => self.ignored.push(word),
             }
         }
+    }
+
+    /// The long option that was probably meant by a name that is none, without its dashes.
+    pub fn meant(&self, name: &str) -> Option<&'a str> {
+        // Older manual pages of netstat have it.
+        let name = if name == "ip6" { "inet6" } else { name };
+        nearest(name, self.all().flat_map(names))
     }
 
     /// The words passed over so far, which are no options.

@@ -141,3 +141,28 @@ fn ours_are_refused_where_they_could_have_no_effect() {
         assert!(exit == 3 && reason.contains(": --all-netns "), "{line}: {reason}");
     }
 }
+
+/// netstat's message and code stay, and a last line names what was probably meant.
+#[test]
+fn the_nearest_option_is_named() {
+    for (word, meant) in [
+        ("--wher", Some("--where")),
+        ("--colums", Some("--columns")),
+        ("--cont-by=state", Some("--count-by")),
+        ("--numerik", Some("--numeric")),
+        ("--jso", Some("--json")),
+        ("--ip6", Some("--inet6")),
+        ("--life", Some("netstat-user events --life")),
+        ("--dry-run", Some("netstat-user kill --dry-run")),
+        ("--zzz", None),
+        ("--", None),
+        ("--num", None),
+    ] {
+        let Err(refusal) = run(word) else { continue };
+        let last = refusal.message.lines().last().unwrap_or_default();
+        let expected = meant.map(|meant| format!("did you mean `{meant}'?"));
+        assert_eq!(Some(last.to_owned()).filter(|last| last.starts_with("did you")), expected, "{word}");
+        assert_eq!(refusal.exit, 3, "{word}");
+        assert!(refusal.message.starts_with("usage: "), "{word}: {}", refusal.message);
+    }
+}

@@ -15,7 +15,7 @@ use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
 use crate::source::{KernelSource, RowsAsked};
 use crate::stdio::Written;
-use crate::view::text::span;
+use crate::view::text::{counted, span};
 use std::path::Path;
 use std::time::Duration;
 
@@ -142,8 +142,8 @@ fn gaps(past: &Past, crowd: Option<Crowd>, within: Duration, now_ns: u64) -> Vec
     }
     if let Some(lost_ns) = past.lost_ns.map(ago_ns).filter(|&lost_ns| u128::from(lost_ns) < within.as_nanos()) {
         gaps.push(format!(
-            "{} events were lost, the last {} ago: of sockets that closed before, not all are listed",
-            past.lost,
+            "{}{} ago: of sockets that closed before, not all are listed",
+            counted(past.lost, "event was lost, ", "events were lost, the last "),
             span(lost_ns)
         ));
     }
@@ -226,6 +226,8 @@ mod tests {
             short.ends_with("--recent-count 65536 keeps no more")
                 && lost.starts_with("7 events were lost, the last 4.00s ago")
         );
+        let one = Past { crowded: false, lost: 1, ..crowded };
+        assert!(lines(&one, 9)[0].starts_with("1 event was lost, 4.00s ago:"));
         let crowd = Some(Crowd { uid: 1000, others_ns: 49_000_000_000 });
         assert!(gaps(&crowded, crowd, Duration::from_secs(20), 109_000_000_000)[0].ends_with(
             "--recent-count 65536 keeps no more of user 1000; of all others it knows what closed within 1m00s"

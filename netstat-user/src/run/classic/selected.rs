@@ -76,7 +76,7 @@ impl Selected {
             }
         };
         let columns = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
-        let shown = columns.chain(selection.sort.iter().map(|(field, _)| *field));
+        let shown = columns.chain(selection.sorted_fields());
         let shown = shown.fold(Need::NONE, |needs, field| needs.or(field.spec().need));
         let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).or(shown);
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
@@ -94,7 +94,7 @@ impl Selected {
     pub fn asks(&self, names: &[&str]) -> bool {
         let compared = self.predicate.iter().flat_map(|predicate| predicate.fields()).copied();
         let columns = self.selection.columns.iter().chain(&self.selection.count_by).flat_map(|column| column.fields());
-        let sorted = self.selection.sort.iter().map(|(field, _)| *field);
+        let sorted = self.selection.sorted_fields();
         compared.chain(columns).chain(sorted).any(|field| names.iter().any(|name| field.name().starts_with(name)))
     }
 

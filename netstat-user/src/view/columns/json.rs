@@ -1,6 +1,7 @@
 //! Columns as a JSON object: dotted ones stay nested, lists of objects stay lists.
 
 use crate::field::{Column, Field, HasFields, Kind, LISTS, Unit, Value};
+use crate::model::AddressText;
 use crate::view::event::timestamp;
 use crate::view::json::Object;
 
@@ -119,14 +120,14 @@ fn write(object: &mut Object<'_>, key: &str, field: Field, value: &Value<'_>) {
     match (field.spec().kind, value) {
         (_, Value::Null) => object.optional(key, None::<u8>),
         (_, Value::Text(text)) => object.string(key, text),
-        (_, Value::Addr(addr)) => object.string(key, addr.to_string().as_bytes()),
+        (_, Value::Addr(addr)) => object.string(key, AddressText(*addr).to_string().as_bytes()),
         (Kind::Time, Value::Number(time_ns)) => object.string(key, &timestamp(*time_ns)),
         (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
             object.optional(key, Some(format_args!("{}.{:02}", number / 100, number % 100)));
         }
         (_, Value::Number(number)) => object.number(key, *number),
         (kind, Value::List(values)) => object.values(key, values, |out, value| match (kind, value) {
-            (_, Value::Addr(addr)) => super::super::json::string(out, addr.to_string().as_bytes()),
+            (_, Value::Addr(addr)) => super::super::json::string(out, AddressText(*addr).to_string().as_bytes()),
             (_, Value::Text(text)) => super::super::json::string(out, text),
             (_, Value::Number(number)) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
             (_, Value::List(_) | Value::Null) => out.extend_from_slice(b"null"),

@@ -1,6 +1,7 @@
 //! Columns as text: as wide as their values need, numbers on the right, under a heading of the fields' names.
 
 use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
+use crate::model::AddressText;
 use crate::view::colour::{Role, paint};
 use crate::view::event::timestamp;
 use crate::view::text::{escape_word, fill, span};
@@ -326,7 +327,7 @@ fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
     match (field.spec().kind, value) {
         (_, Value::Null) => out.push(b'-'),
         (_, Value::Text(text)) => out.extend_from_slice(&escape_word(text)),
-        (_, Value::Addr(addr)) => out.extend_from_slice(addr.to_string().as_bytes()),
+        (_, Value::Addr(addr)) => out.extend_from_slice(AddressText(*addr).to_string().as_bytes()),
         (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
         (Kind::Span(Unit::Nanos), Value::Number(ns)) => out.extend_from_slice(span(*ns).as_bytes()),
         (Kind::Span(Unit::Hundredths), Value::Number(number)) => {

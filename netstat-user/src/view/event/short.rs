@@ -5,7 +5,6 @@
 //! some 110 columns have another form, without the word of the event and the state before. A whole connection is one line where no terminal
 //! limits it; on a terminal what does not fit beside its ends follows on indented lines, and only how the owner is known is left out.
 
-use super::LOST;
 use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals};
 use crate::view::colour::{Role, paint};
 use crate::view::text::{escape_word, number, span};
@@ -274,7 +273,7 @@ impl Short {
         let mut digits = Vec::new();
         number(&mut digits, count);
         line.put(Role::Data, &digits);
-        line.put(Role::Failure, LOST.trim_ascii_end());
+        line.put(Role::Failure, super::lost(count));
         line.end();
     }
 

@@ -44,6 +44,14 @@ fn the_contract_line() {
 }
 
 #[test]
+fn ipv4_compatible_addresses_are_dotted() {
+    let mut compatible = event(state());
+    compatible.remote = Some(EventEnd { addr: "::7f00:1".parse().unwrap(), port: Some(80) });
+    assert!(line(true, compatible).contains("\"remote\":{\"addr\":\"::127.0.0.1\",\"port\":80}"));
+    assert!(line(false, compatible).contains(" ::127.0.0.1:80 "));
+}
+
+#[test]
 fn a_namespace_is_named_where_it_has_a_name() {
     let named = |json| {
         let mut out = Vec::new();
@@ -153,4 +161,7 @@ fn losses() {
         String::from_utf8(out).unwrap(),
         "{\"event\":\"lost\",\"count\":12}\n2000-02-29T00:00:00.000000001Z lost  3 events: the ring buffer was full, or the kernel left out a program\n"
     );
+    let mut out = Vec::new();
+    EventView::new(Form::Full).write(&mut out, &Event::Lost { time_ns: 0, count: 1 }, None);
+    assert!(String::from_utf8(out).unwrap().contains("Z lost  1 event: the ring"));
 }

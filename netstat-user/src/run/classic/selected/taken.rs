@@ -1,7 +1,8 @@
 //! The rows of a run that are wanted, from when they are read until they are printed.
 
 use super::Selected;
-use crate::field::{Field, HasFields, Value};
+use crate::cli::select::SortKey;
+use crate::field::{HasFields, Value};
 use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
 
@@ -64,7 +65,7 @@ impl<'a> Taken<'a> {
         if self.selected.shows_view() && !sorts {
             return render(out);
         }
-        let keys = self.selected.selection.sort.iter().map(|(field, _)| row.value(*field).into_owned()).collect();
+        let keys = self.selected.selection.sorted_fields().map(|field| row.value(field).into_owned()).collect();
         let body = if self.selected.shows_view() {
             let mut bytes = Vec::new();
             render(&mut bytes);
@@ -122,15 +123,16 @@ impl<'a> Taken<'a> {
 
     fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
         let mut lines: Vec<(Vec<Value<'static>>, u64)> = self.counts.drain().collect();
-        let keys = |values: &[Value<'static>]| -> Vec<Value<'static>> {
-            let value = |(field, _): &(Field, bool)| {
-                let at = self.selected.counted.iter().position(|counted| counted == field);
+        let keys = |values: &[Value<'static>], count: u64| -> Vec<Value<'static>> {
+            let value = |(key, _): &(SortKey, bool)| {
+                let Some(field) = key.field() else { return Value::Number(count) };
+                let at = self.selected.counted.iter().position(|counted| *counted == field);
                 at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
             };
             self.selected.selection.sort.iter().map(value).collect()
         };
         lines.sort_by(|(values, count), (others, other)| {
-            let sorted = order(&self.selected.selection.sort, &keys(values), &keys(others));
+            let sorted = order(&self.selected.selection.sort, &keys(values, *count), &keys(others, *other));
             sorted.then_with(|| other.cmp(count)).then_with(|| values.cmp(others))
         });
         lines.truncate(limit);
@@ -147,7 +149,7 @@ impl<'a> Taken<'a> {
 }
 
 /// The order of two rows by their keys; what is not known comes last, whichever way the others go.
-fn order(sort: &[(Field, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::Ordering {
+fn order(sort: &[(SortKey, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::Ordering {
     let by_key = sort.iter().zip(a.iter().zip(b)).map(|((_, descending), (a, b))| {
         let unknown =
             |value: &Value<'_>| matches!(value, Value::Null) || matches!(value, Value::List(list) if list.is_empty());
@@ -163,12 +165,13 @@ fn order(sort: &[(Field, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::Field;
 
     #[test]
     fn the_unknown_comes_last_both_ways() {
         let sorted = |descending: bool| {
             let mut keys = [Value::Null, Value::Number(9), Value::List(vec![]), Value::Number(10)].map(|key| vec![key]);
-            keys.sort_by(|a, b| order(&[(Field::RecvQ, descending)], a, b));
+            keys.sort_by(|a, b| order(&[(SortKey::Field(Field::RecvQ), descending)], a, b));
             keys.map(|mut key| key.remove(0))
         };
         let (nine, ten) = (Value::Number(9), Value::Number(10));

@@ -106,6 +106,23 @@ fn internet_rows() {
 }
 
 #[test]
+fn ipv4_compatible_addresses_are_dotted_in_every_form() {
+    with_context(42, |context| {
+        let addr = "::7f00:1".parse().unwrap();
+        let row = SocketRow { local: Endpoint { addr, port: 80 }, ..row() };
+        let fields = RowFields { row: &row, recorded: None, context };
+        let columns = Column::parse_list("local", RowKinds::INET).unwrap();
+        let [mut object, mut column] = [Vec::new(), Vec::new()];
+        inet::json(&mut object, &row, context.labels, context.owners.of(42), &Beyond::default());
+        Shape::new(&columns).row(&mut column, &fields);
+        for out in [&object, &column] {
+            assert_eq!(parsed(out)["local"]["addr"], "::127.0.0.1");
+        }
+        assert_eq!(crate::view::columns::cells(&columns, &fields), [b"::127.0.0.1:80"]);
+    });
+}
+
+#[test]
 fn sctp_rows() {
     with_context(42, |context| {
         let addrs: Vec<std::net::IpAddr> = vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()];

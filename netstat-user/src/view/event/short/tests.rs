@@ -221,6 +221,9 @@ fn colour_is_for_states_failures_and_own_words() {
     view.lost(&mut out, 0, 12);
     let lost = plain(&String::from_utf8(out).unwrap());
     assert_eq!(lost, "00:00:00.000000 lost  12 events: the ring buffer was full, or the kernel left out a program\n");
+    let mut out = Vec::new();
+    view.lost(&mut out, 0, 1);
+    assert!(plain(&String::from_utf8(out).unwrap()).contains(" lost  1 event: the ring"));
 }
 
 #[test]
