@@ -521,7 +521,7 @@ fn trip(totals: &Totals) -> Vec<Cells> {
 }
 
 /// The states that a connection passed, in their order, under the names of what it did in them.
-fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
+pub fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
     let mut parts: Vec<(&str, Option<u64>)> = Vec::new();
     for (state, ns) in times.iter() {
         let word = match state {
