@@ -370,6 +370,10 @@ impl Grammar {
 
     /// Why a word begins no condition.
     fn unknown(self, name: &str, place: TextPlace) -> ErrMode<Wrong> {
+        if name == "port" {
+            let what = "a socket has two ports: write `sport = :80 or dport = :80', or --port 80 beside --where";
+            return wrong_at(place, what.to_owned(), None);
+        }
         let fields = FIELDS.iter().filter(|spec| spec.rows().meets(self.rows)).map(|spec| spec.name);
         // A word that begins like ss's is more likely one of these.
         let near = nearest(name, CONDITIONS.into_iter().chain(fields));

@@ -319,6 +319,12 @@ fn conditions_on_what_no_listed_row_has_are_refused() {
 }
 
 #[test]
+fn both_ports_are_named_for_one() {
+    let mistake = parse("state listening port = 80", ROWS).unwrap_err();
+    assert!(mistake.what.contains("`sport = :80 or dport = :80'") && mistake.what.contains("--port"), "{mistake}");
+}
+
+#[test]
 fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
     for (text, mark, what, nearest) in [
         ("", 0..0, "expected a condition", None),
