@@ -119,6 +119,8 @@ impl RowKinds {
     /// SCTP rows of the Internet tables.
     pub const SCTP: Self = Self(16);
 
+    /// What the connections of `events --life` have beyond their event.
+    pub const LIFE: Self = Self(32);
     /// Every kind.
     pub const ALL: Self = Self(u8::MAX);
 
@@ -126,6 +128,11 @@ impl RowKinds {
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Whether there are events, and nothing else.
+    pub const fn is_events(self) -> bool {
+        Self::EVENT.or(Self::LIFE).has(self)
     }
 
     /// Whether the sets have a kind in common.
@@ -236,6 +243,22 @@ impl Field {
         FIELDS.iter().find(|spec| spec.name == name).map(|spec| spec.field)
     }
 
+    /// The state of which the field is the time spent in it, by a whole connection.
+    pub const fn state_timed(self) -> Option<TcpState> {
+        Some(match self {
+            Self::StatesClose => TcpState::Close,
+            Self::StatesSynSent => TcpState::SynSent,
+            Self::StatesSynRecv => TcpState::SynRecv,
+            Self::StatesEstablished => TcpState::Established,
+            Self::StatesFinWait1 => TcpState::FinWait1,
+            Self::StatesFinWait2 => TcpState::FinWait2,
+            Self::StatesClosing => TcpState::Closing,
+            Self::StatesCloseWait => TcpState::CloseWait,
+            Self::StatesLastAck => TcpState::LastAck,
+            _ => return None,
+        })
+    }
+
     /// The group the field belongs to, if its name is dotted, and its name in there.
     pub fn nested(self) -> Option<(&'static str, &'static str)> {
         self.name().split_once('.')
@@ -243,7 +266,10 @@ impl Field {
 }
 
 /// The names that stand before dots, which may be asked for as columns: all their fields then. `owners` and the like are lists in JSON.
-pub const GROUPS: [&str; 7] = ["local", "remote", "owners", "timer", "closed_by", "peer", "info"];
+pub const GROUPS: [&str; 8] = ["local", "remote", "owners", "timer", "closed_by", STATE_TIMES, "peer", "info"];
+
+/// The group of the times that a connection spent in its states: it has only the states that the connection was in.
+pub const STATE_TIMES: &str = "states";
 
 /// The groups of which such rows have fields.
 pub fn groups(rows: RowKinds) -> impl Iterator<Item = &'static str> {
@@ -351,6 +377,7 @@ const S: RowKinds = RowKinds::SCTP;
 const U: RowKinds = RowKinds::UNIX;
 const E: RowKinds = RowKinds::EVENT;
 const C: RowKinds = RowKinds::CLOSED;
+const L: RowKinds = RowKinds::LIFE;
 const IC: RowKinds = I.or(C);
 const ISC: RowKinds = IC.or(S);
 const ISCE: RowKinds = ISC.or(E);
@@ -427,6 +454,15 @@ fields! {
     Reason "reason" Kind::Word(&REASONS), EC, NONE, NO, "why a socket ended: closed reset_received reset_sent refused timed_out unreachable abandoned unknown";
     ClosedByPid "closed_by.pid" Kind::Number, EC, NONE, NO, "process whose close, exit or shutdown ended the socket";
     ClosedByComm "closed_by.comm" Kind::Text, EC, NONE, NO, "its name as the kernel keeps it";
+    StatesClose "states.CLOSE" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in CLOSE, before it connected, and after it was over";
+    StatesSynSent "states.SYN_SENT" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in SYN_SENT, connecting";
+    StatesSynRecv "states.SYN_RECV" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in SYN_RECV, being connected to";
+    StatesEstablished "states.ESTABLISHED" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in ESTABLISHED, established";
+    StatesFinWait1 "states.FIN_WAIT1" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in FIN_WAIT1, closed here, not acknowledged yet";
+    StatesFinWait2 "states.FIN_WAIT2" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in FIN_WAIT2, closed here, and not by the other end yet";
+    StatesClosing "states.CLOSING" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in CLOSING, closed by both ends at once";
+    StatesCloseWait "states.CLOSE_WAIT" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in CLOSE_WAIT, closed by the other end, and not here yet";
+    StatesLastAck "states.LAST_ACK" Kind::Span(Unit::Nanos), NONE, L, NO, "--life: time in LAST_ACK, closed here last, not acknowledged yet";
     Path "path" Kind::Text, U, NONE, NO, "UNIX: path, or @ and an abstract name";
     Cgroup "cgroup" Kind::Text, NONE, ALL, Need::OWNERS.or(Need::CGROUPS), "cgroup of the owner: path in the unified hierarchy";
     SystemdUnit "unit" Kind::Text, NONE, ALL, Need::OWNERS.or(Need::CGROUPS), "systemd unit of the owner";

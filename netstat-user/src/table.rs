@@ -184,7 +184,8 @@ impl Table {
         self.slots.change(at, |slot| {
             slot.mini = true;
             if let Some(socket) = &mut slot.socket {
-                socket.inode = 0;
+                let before = std::mem::take(&mut socket.inode);
+                slot.let_go = had(before).unwrap_or(slot.let_go);
             }
         });
     }
@@ -242,6 +243,9 @@ impl Table {
             None => blank(event),
         };
         merge(&mut socket, event, true);
+        if let Some(at) = found.filter(|_| socket.inode == 0) {
+            socket.inode = self.slots[at].let_go.into();
+        }
         self.past.keep(ClosedSocket { socket, closed_ns: event.time_ns, totals });
         match found {
             Some(at) if self.slots[at].mini => self.slots.at(at).touched = self.listing,
@@ -291,6 +295,7 @@ impl Table {
                 socket.state = state;
                 socket.state_ns = event.time_ns;
                 let_go = if socket.inode == 0 { before } else { 0 };
+                slot.let_go = had(let_go).unwrap_or(slot.let_go);
             }
         });
         // A row that still has it is of before. By its end the socket is known by other things.
@@ -328,7 +333,7 @@ impl Table {
     pub fn end_listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
         let mut correction = std::mem::take(&mut self.correction);
         for at in 0..self.slots.places() {
-            let Slot { socket: Some(socket), touched, listed, mini } = self.slots[at] else { continue };
+            let Slot { socket: Some(socket), touched, listed, mini, .. } = self.slots[at] else { continue };
             if touched == self.listing || listed == self.listing || !listing.protos.contains(&socket.proto) {
                 continue;
             }
@@ -447,6 +452,7 @@ impl Table {
                 }
             }
             if !newer || known.inode == 0 && known.state == TcpState::Established {
+                slot.let_go = had(known.inode).filter(|_| socket.inode == 0).unwrap_or(slot.let_go);
                 known.inode = socket.inode;
             }
             if known.state != before {
@@ -475,6 +481,11 @@ impl Table {
             gone.extend(identity.ends);
         }
     }
+}
+
+/// An inode, if it is one.
+fn had(inode: u64) -> Option<u32> {
+    u32::try_from(inode).ok().filter(|&inode| inode != 0)
 }
 
 #[cfg(test)]

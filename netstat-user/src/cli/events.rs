@@ -153,9 +153,10 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let mut options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(NAME, &error))?;
     let given = options.select.given();
     if given.asks_for_help() {
-        return Ok(Request::Fields(RowKinds::EVENT));
+        return Ok(Request::Fields(RowKinds::EVENT.or(RowKinds::LIFE)));
     }
-    let read = given.only_internet().and_then(|()| given.read(RowKinds::EVENT));
+    let rows = if options.life { RowKinds::EVENT.or(RowKinds::LIFE) } else { RowKinds::EVENT };
+    let read = given.only_internet().and_then(|()| given.read(rows));
     options.selection = read.map_err(|error| help::mistake::wrong(NAME, &error))?;
     if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
@@ -201,9 +202,12 @@ mod tests {
         assert_eq!(options.duration, Some(Duration::from_millis(1500)));
         assert_eq!(options.probe, Probe::RawTp);
         assert_eq!((options.buffer, options.remember), (8192, Some(7)));
-        for line in
-            ["--life --columns pid,reason", "--failed --count-by reason", "--life --failed --count-by comm --json"]
-        {
+        for line in [
+            "--life --columns pid,reason,states,states.SYN_SENT",
+            "--life --where states.ESTABLISHED>10s",
+            "--failed --count-by reason",
+            "--life --failed --count-by comm --json",
+        ] {
             assert!(events(line).is_ok(), "{line}");
         }
         assert_eq!(events("--agent /x --strict --pid 7").unwrap().agent, Some(PathBuf::from("/x")));
@@ -245,6 +249,8 @@ mod tests {
             "--where x",
             "--where",
             "--columns nosuch",
+            "--columns states",
+            "--failed --where states.SYN_SENT>1s",
             "--count-by state --columns pid",
             "--count 0",
             "--duration 0",

@@ -53,7 +53,7 @@ pub struct Page {
 pub fn of_verb(name: &'static str, command: Command, synopsis: &'static str) -> Page {
     let mut sections = vec![examples(name)];
     if name == "events" {
-        sections.push(fields("FIELDS OF EVENTS", Some(RowKinds::EVENT)));
+        sections.push(fields("FIELDS OF EVENTS", Some(RowKinds::EVENT.or(RowKinds::LIFE))));
         sections.push(glossary());
     }
     sections.retain(|section| !section.entries.is_empty());

@@ -25,6 +25,9 @@ pub enum ColumnError {
     /// There is one, and no row that is listed has it.
     #[error("no row that is listed has a field `{0}'; --columns help lists the fields and the rows that have them")]
     Elsewhere(&'static str),
+    /// One of whole connections, where single events are listed.
+    #[error("`{0}' is known of whole connections alone: give --life, too")]
+    OfLives(&'static str),
     /// No name at all.
     #[error("a field is missing; write names separated by commas, --columns help lists them")]
     Empty,
@@ -64,7 +67,12 @@ impl Column {
             }
         };
         let there = column.fields().any(|field| field.spec().rows().meets(rows));
-        if there { Ok(column) } else { Err(ColumnError::Elsewhere(column.name())) }
+        let of_lives = rows == RowKinds::EVENT && column.fields().all(|field| field.spec().rows() == RowKinds::LIFE);
+        match (there, of_lives) {
+            (true, _) => Ok(column),
+            (false, true) => Err(ColumnError::OfLives(column.name())),
+            (false, false) => Err(ColumnError::Elsewhere(column.name())),
+        }
     }
 
     /// Reads names separated by commas.

@@ -3,7 +3,7 @@
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
     ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, SctpRow, SocketEvent, SocketHolders,
-    SocketRow, TcpState, Totals, UnixRow,
+    SocketRow, StateTimes, TcpState, Totals, UnixRow,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,6 +16,11 @@ pub trait HasFields {
 
     /// The state, as ss counts them: a datagram socket has one too, and so has a UNIX domain socket; of an event the state entered.
     fn state(&self) -> Option<TcpState>;
+
+    /// How long it was in each state, where it is a whole connection.
+    fn times(&self) -> Option<StateTimes> {
+        None
+    }
 
     /// Address and port of the socket's own end, or of the other; `None` where it has no Internet address.
     fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)>;
@@ -252,6 +257,8 @@ pub struct EventFields<'a> {
     pub event: &'a SocketEvent,
     /// Who connected, as far as that is known of the event or of the whole connection.
     pub direction: Option<Direction>,
+    /// How long the whole connection was in each state, where that is known.
+    pub times: Option<StateTimes>,
     /// Name of its network namespace, if it has one.
     pub netns_name: Option<&'a [u8]>,
     /// Names of users, where they are asked for.
@@ -266,6 +273,10 @@ impl HasFields for EventFields<'_> {
             EventKind::State { new, .. } => Some(new),
             _ => None,
         }
+    }
+
+    fn times(&self) -> Option<StateTimes> {
+        self.times
     }
 
     fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
@@ -305,6 +316,10 @@ impl HasFields for EventFields<'_> {
                 owners([].into_iter(), event.owner.as_ref(), field)
             }
             (Field::Pid | Field::Comm | Field::Owner, _) => owner(event.owner.as_ref(), field),
+            (field, _) if field.state_timed().is_some() => {
+                let spent = field.state_timed().zip(self.times).and_then(|(state, times)| times.of(state));
+                Value::number(spent.flatten())
+            }
             (_, EventKind::Close(totals)) if is_total(field) => total(totals, field),
             _ => gathered(self.providers, &Subject::Event(event), field),
         }

@@ -3,7 +3,7 @@
 use super::lex::{Token, TokenKind, Tokens, Wrong, tokens};
 use super::literal::{self, Literal};
 use super::{Expr, HostPattern, Mistake, Op, PortPattern, Side, StateSet, StateWord, TextPlace};
-use crate::field::{FIELDS, Field, GROUPS, RowKinds, group, nearest};
+use crate::field::{ColumnError, FIELDS, Field, GROUPS, RowKinds, group, nearest};
 use winnow::combinator::{alt, opt, peek, repeat, separated};
 use winnow::error::{ErrMode, ParserError};
 use winnow::prelude::*;
@@ -284,7 +284,7 @@ impl Grammar {
         let (text, _, place) = operand(input, "expected a host such as `10.0.0.0/8', `[::1]:80' or `*:ssh'")?;
         let host = HostPattern::parse(&text).map_err(|error| wrong_at(place, error.to_string(), None))?;
         if let HostPattern::Unix(path) = &host {
-            if self.rows == RowKinds::EVENT {
+            if self.rows.is_events() {
                 self.listed(Field::Path, place)?;
             }
             literal::path_glob(path).map_err(|(what, near)| wrong_at(place, what, near))?;
@@ -347,7 +347,10 @@ impl Grammar {
         if field.spec().rows().meets(self.rows) {
             return Ok(());
         }
-        let what = format!("no row that is listed has a field `{}'; --columns help lists the fields", field.name());
+        let what = match field.spec().rows() == RowKinds::LIFE && self.rows.is_events() {
+            true => ColumnError::OfLives(field.name()).to_string(),
+            false => format!("no row that is listed has a field `{}'; --columns help lists the fields", field.name()),
+        };
         Err(wrong_at(place, what, None))
     }
 
@@ -361,12 +364,16 @@ impl Grammar {
         if rows.meets(self.rows) {
             return Ok(());
         }
-        let listed = if self.rows == RowKinds::EVENT { "events have" } else { "what is listed has" };
+        let listed = if self.rows.is_events() { "events have" } else { "what is listed has" };
         Err(wrong_at(place, format!("{listed} no {sockets}"), None))
     }
 
     /// Why a word begins no condition.
     fn unknown(self, name: &str, place: TextPlace) -> ErrMode<Wrong> {
+        if name == "port" {
+            let what = "a socket has two ports: write `sport = :80 or dport = :80', or --port 80 beside --where";
+            return wrong_at(place, what.to_owned(), None);
+        }
         let fields = FIELDS.iter().filter(|spec| spec.rows().meets(self.rows)).map(|spec| spec.name);
         // A word that begins like ss's is more likely one of these.
         let near = nearest(name, CONDITIONS.into_iter().chain(fields));

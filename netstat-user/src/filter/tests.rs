@@ -305,6 +305,7 @@ fn conditions_on_what_no_listed_row_has_are_refused() {
         ("recv_q > 1", RowKinds::EVENT, Some("recv_q")),
         ("src /run/x", RowKinds::EVENT, Some("path")),
         ("autobound or cgroup /x or src 10.0.0.1", RowKinds::EVENT, None),
+        ("states.SYN_SENT > 1s", RowKinds::EVENT.or(RowKinds::LIFE), None),
         ("dev lo and fwmark = 1", RowKinds::INET, None),
     ] {
         match (parse(text, rows), field) {
@@ -315,6 +316,12 @@ fn conditions_on_what_no_listed_row_has_are_refused() {
             (got, _) => panic!("{text}: {got:?}"),
         }
     }
+}
+
+#[test]
+fn both_ports_are_named_for_one() {
+    let mistake = parse("state listening port = 80", ROWS).unwrap_err();
+    assert!(mistake.what.contains("`sport = :80 or dport = :80'") && mistake.what.contains("--port"), "{mistake}");
 }
 
 #[test]
@@ -728,7 +735,7 @@ proptest! {
         let predicate = Predicate::new(&expr, &mut Names).unwrap();
         let (limits, of_lives) = (predicate.limits(), predicate.limits_of_lives());
         for event in &events {
-            if predicate.holds(&EventFields { event, direction: None, netns_name: None, users: None, providers: &[] }) {
+            if predicate.holds(&EventFields { event, direction: None, times: None, netns_name: None, users: None, providers: &[] }) {
                 prop_assert!(!limits.is_nothing(), "{text}");
                 prop_assert!(limits.passes(event), "{text}: {event:?}");
                 prop_assert!(of_lives.passes(event), "{text} of whole lives: {event:?}");

@@ -139,13 +139,18 @@ impl StateTimes {
         };
     }
 
+    /// The nanoseconds in a state, `Some(None)` where they are not known; `None` if it was never in it.
+    pub const fn of(&self, state: TcpState) -> Option<Option<u64>> {
+        match self.0[state as usize] {
+            NEVER => None,
+            UNKNOWN => Some(None),
+            ns => Some(Some(ns)),
+        }
+    }
+
     /// The states it was in, in the order of a connection's life, each with its nanoseconds, `None` where they are not known.
     pub fn iter(&self) -> impl Iterator<Item = (TcpState, Option<u64>)> + '_ {
-        Self::ORDER.into_iter().filter_map(|state| match self.0[state as usize] {
-            NEVER => None,
-            UNKNOWN => Some((state, None)),
-            ns => Some((state, Some(ns))),
-        })
+        Self::ORDER.into_iter().filter_map(|state| Some((state, self.of(state)?)))
     }
 }
 

@@ -200,6 +200,7 @@ impl<'a> Printer<'a> {
                 Some(Some(ended)) => ended.direction,
                 _ => event.direction(),
             },
+            times: ended.flatten().map(|ended| ended.times),
             netns_name: netns,
             users: Some(&self.users),
             providers: followed.as_slice(),

@@ -51,6 +51,9 @@ pub struct Slot {
     pub touched: u32,
     /// The last listing that it was in.
     pub listed: u32,
+    /// The inode that the socket had before its process closed it, 0 where it has it still, or none was known. The kernel counts them in 32 bits
+    /// (`get_next_ino()`).
+    pub let_go: u32,
     /// Whether what lives is a minisocket: what remains of a connection in TIME_WAIT.
     pub mini: bool,
 }
@@ -176,7 +179,7 @@ impl Slots {
 
     /// Puts a socket in, and returns where.
     pub fn insert(&mut self, socket: LiveSocket) -> usize {
-        let slot = Slot { socket: Some(socket), touched: 0, listed: 0, mini: false };
+        let slot = Slot { socket: Some(socket), touched: 0, listed: 0, let_go: 0, mini: false };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;

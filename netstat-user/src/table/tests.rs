@@ -73,6 +73,34 @@ fn a_closed_socket_is_kept_with_its_owner_within_both_bounds() {
     assert_eq!(table.forgotten_ns(), 22, "and it is known since when all are there");
 }
 
+/// The process closes its socket first, and the kernel takes the inode away long before it destroys the socket.
+#[test]
+fn a_closed_socket_has_the_inode_that_it_had() {
+    let steps = [(TcpState::Established, TcpState::FinWait1), (TcpState::FinWait1, TcpState::FinWait2)];
+    for times_wait in [false, true] {
+        let mut table = Table::new(LIMITS);
+        table.event(&open(1, 9));
+        table.event(&event(1, state(TcpState::SynSent, TcpState::Established), 9));
+        steps.iter().for_each(|&(old, new)| table.event(&event(1, state(old, new), 0)));
+        assert_eq!(table.live().next().map(|socket| socket.inode), Some(0), "as the kernel lists it");
+        if times_wait {
+            table.event(&event(1, state(TcpState::FinWait2, TcpState::TimeWait), 0));
+        }
+        table.event(&SocketEvent { time_ns: 20, ..event(1, EventKind::Close(TOTALS), 0) });
+        assert_eq!(table.recent(30, 1_000).next().map(|closed| closed.socket.inode), Some(9), "{times_wait}");
+    }
+    // One that a listing found without its inode.
+    let mut table = Table::new(LIMITS);
+    table.event(&event(1, state(TcpState::SynSent, TcpState::Established), 9));
+    for _ in 0..2 {
+        table.begin_listing();
+        let row = SocketRow { cookie: Some(2), ..row(1, Proto::Tcp, TcpState::FinWait2, 0) };
+        table.listing(&listing(vec![row]), 15);
+    }
+    table.event(&SocketEvent { time_ns: 20, ..event(1, EventKind::Close(TOTALS), 0) });
+    assert_eq!(table.recent(30, 1_000).next().map(|closed| closed.socket.inode), Some(9));
+}
+
 #[test]
 fn what_remains_in_time_wait_outlives_the_socket() {
     let mut table = Table::new(LIMITS);

@@ -11,7 +11,7 @@ pub use json::Shape;
 pub use text::{Cells, ColumnTable, cells};
 
 use crate::field::{Field, HasFields, Value};
-use crate::model::TcpState;
+use crate::model::{StateTimes, TcpState};
 use std::net::IpAddr;
 
 /// The values of some fields, kept beyond their row.
@@ -25,6 +25,16 @@ impl HasFields for Kept {
 
     fn state(&self) -> Option<TcpState> {
         None
+    }
+
+    fn times(&self) -> Option<StateTimes> {
+        let mut times = None::<StateTimes>;
+        for (field, value) in &self.0 {
+            if let (Some(state), Value::Number(ns)) = (field.state_timed(), value) {
+                times.get_or_insert_default().add(state, Some(*ns));
+            }
+        }
+        times
     }
 
     fn end(&self, _: bool) -> Option<(IpAddr, Option<u16>)> {

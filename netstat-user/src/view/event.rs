@@ -9,7 +9,7 @@ use crate::model::{AddressText, Closer, Comm, Direction, Ended, Event, EventEnd,
 use short::Short;
 use std::net::IpAddr;
 
-pub use short::Look;
+pub use short::{Look, summed_up};
 
 /// Which form of lines.
 #[derive(Clone, Copy, Debug)]

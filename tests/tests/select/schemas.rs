@@ -59,7 +59,12 @@ fn verbs() -> Done {
     let kill = ["kill", "--where", "state all", "--dry-run", "--json"];
     assert!(described(zoo, &kill, &["kill", "--schema"]) > 10);
     assert!(described(zoo, &["doctor", "--no-agent", "--json"], &["doctor", "--schema"]) > 3);
-    for args in [&["--json"][..], &["--life", "--json"], &["--columns", "time,direction,remote_ip,comm", "--json"]] {
+    for args in [
+        &["--json"][..],
+        &["--life", "--json"],
+        &["--columns", "time,direction,remote_ip,comm", "--json"],
+        &["--life", "--columns", "comm,states", "--json"],
+    ] {
         let events = [&["events", "--duration", "500ms"], args].concat();
         described(zoo, &events, &[&["events", "--schema"], args].concat());
     }

@@ -8,7 +8,7 @@ const ROWS: [(RowKinds, u8, &str); 4] = [
     (RowKinds::INET.or(RowKinds::SCTP), b'i', "Internet sockets"),
     (RowKinds::UNIX, b'u', "UNIX domain sockets"),
     (RowKinds::CLOSED, b'c', "closed ones (--recent)"),
-    (RowKinds::EVENT, b'e', "events"),
+    (RowKinds::EVENT.or(RowKinds::LIFE), b'e', "events"),
 ];
 
 /// Blanks between two columns.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn lines_fit_and_every_field_begins_one() {
-        for rows in [RowKinds::ALL, RowKinds::EVENT] {
+        for rows in [RowKinds::ALL, RowKinds::EVENT.or(RowKinds::LIFE)] {
             for width in [80, 100, 120, 200] {
                 let text = shown(rows, width);
                 assert!(text.lines().all(|line| line.len() <= width && !line.ends_with(' ')), "{width}:\n{text}");
@@ -81,10 +81,10 @@ mod tests {
 
     #[test]
     fn of_one_kind_of_rows_no_other_is_spoken_of() {
-        let text = shown(RowKinds::EVENT, 80);
+        let text = shown(RowKinds::EVENT.or(RowKinds::LIFE), 80);
         assert!(text.contains("old_state") && !text.contains("recv_q") && !text.contains("rows"), "{text}");
         assert!(
-            text.ends_with("A column may also be a group of fields: local, remote, owners, closed_by.\n"),
+            text.ends_with("A column may also be a group of fields: local, remote, owners, closed_by,\nstates.\n"),
             "{text}"
         );
         let text = shown(RowKinds::ALL, 80);

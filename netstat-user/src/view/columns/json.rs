@@ -1,6 +1,6 @@
 //! Columns as a JSON object: dotted ones stay nested, lists of objects stay lists.
 
-use crate::field::{Column, Field, HasFields, Kind, LISTS, Unit, Value};
+use crate::field::{Column, Field, HasFields, Kind, LISTS, STATE_TIMES, Unit, Value};
 use crate::model::AddressText;
 use crate::view::event::timestamp;
 use crate::view::json::Object;
@@ -63,12 +63,18 @@ impl Shape {
 
     /// Adds the row's keys and values to an object.
     pub fn fill(&self, object: &mut Object<'_>, row: &impl HasFields) {
-        self.fill_with(object, |field| row.value(field));
-    }
-
-    fn fill_with<'v>(&self, object: &mut Object<'_>, value: impl Fn(Field) -> Value<'v>) {
         for key in &self.0 {
+            let value = |field| row.value(field);
             match key {
+                // Whole, it has the states that the connection was in, as the line of --life.
+                Key::Group { name: STATE_TIMES, whole: true, .. } => match row.times() {
+                    None => object.optional(STATE_TIMES, None::<u8>),
+                    Some(times) => {
+                        let mut inner = object.object(STATE_TIMES);
+                        times.iter().for_each(|(state, ns)| inner.optional(state.name(), ns));
+                        inner.close();
+                    }
+                },
                 Key::Field(field) => write(object, field.name(), *field, &value(*field)),
                 Key::Group { name, fields, whole } => {
                     let values: Vec<(Field, Value<'_>)> = fields.iter().map(|&field| (field, value(field))).collect();

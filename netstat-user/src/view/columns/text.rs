@@ -1,9 +1,9 @@
 //! Columns as text: as wide as their values need, numbers on the right, under a heading of the fields' names.
 
-use crate::field::{Column, Field, HasFields, Kind, Unit, Value, group};
+use crate::field::{Column, Field, HasFields, Kind, STATE_TIMES, Unit, Value, group};
 use crate::model::AddressText;
 use crate::view::colour::{Role, paint};
-use crate::view::event::timestamp;
+use crate::view::event::{summed_up, timestamp};
 use crate::view::text::{escape_word, fill, span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -188,6 +188,8 @@ fn usual(column: Column) -> usize {
     match column {
         Column::Group("local" | "remote") => 21,
         Column::Group("owners" | "closed_by" | "peer") => 23,
+        // connect 12.3ms, established 12.3ms, close_wait 12.3ms, closing 12.3ms
+        Column::Group(STATE_TIMES) => 48,
         Column::Group(_) => 0,
         Column::Field(Field::Comm | Field::ClosedByComm) => 15,
         Column::Field(Field::Pid | Field::ClosedByPid) => 7,
@@ -258,6 +260,12 @@ fn cell(column: Column, row: &impl HasFields) -> Vec<u8> {
         Column::Group("owners") => owners(row),
         Column::Group("closed_by") => process(&row.value(Field::ClosedByPid), &row.value(Field::ClosedByComm)),
         Column::Group("peer") => process(&row.value(Field::PeerPid), &row.value(Field::PeerComm)),
+        Column::Group(STATE_TIMES) => {
+            let states = row.times().map_or_else(Vec::new, |times| summed_up(&times));
+            let part = |(word, ns): &(&str, Option<u64>)| format!("{word} {}", ns.map_or("-".into(), span));
+            let listed = states.iter().map(part).collect::<Vec<_>>().join(", ");
+            if listed.is_empty() { b"-".to_vec() } else { listed.into_bytes() }
+        }
         Column::Group(name) => {
             let mut out = Vec::new();
             for field in group(name) {

@@ -3,7 +3,8 @@
 //! Columns of addresses begin at the width of common ones, and widen for good when a longer one comes: no address is ever cut. What does not
 //! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration. Terminals narrower than
 //! some 110 columns have another form, without the word of the event and the state before. A whole connection is one line where no terminal
-//! limits it; on a terminal what does not fit beside its ends follows on indented lines, and only how the owner is known is left out.
+//! limits it; on a terminal what does not fit beside its ends follows on indented lines, and how the owner is known stands last, where there is
+//! room.
 
 use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals};
 use crate::view::colour::{Role, paint};
@@ -297,7 +298,7 @@ impl Short {
         let left = bare.saturating_sub(place.columns());
         let owned = |how| event.owner.as_ref().map_or(1, |owner| whole_owner(owner, how));
         let all = facts.iter().map(|pieces| width(pieces)).sum::<usize>() + width(&tail);
-        // How the owner is known is left out first. Then as many facts stay beside the owner's name as fit; the shortest line has its first letters.
+        // How the owner is known moves first. Then as many facts stay beside the owner's name as fit; the shortest line has its first letters.
         let how = [true, false].into_iter().find(|&how| all + owned(how) <= left);
         let beside = |count: &usize| facts[..*count].iter().map(|pieces| width(pieces)).sum::<usize>();
         let count = match how {
@@ -343,6 +344,13 @@ impl Short {
             };
             below.extend(tail);
             line.below(&below, indent, limit);
+            // How the owner is known takes no line of its own.
+            if let Some(owner) = &event.owner {
+                let how = Cells::labelled("owner", owner.grade.name());
+                if line.at + how.columns() <= limit {
+                    line.cells(&how);
+                }
+            }
         }
         line.end();
     }
@@ -521,7 +529,7 @@ fn trip(totals: &Totals) -> Vec<Cells> {
 }
 
 /// The states that a connection passed, in their order, under the names of what it did in them.
-fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
+pub fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
     let mut parts: Vec<(&str, Option<u64>)> = Vec::new();
     for (state, ns) in times.iter() {
         let word = match state {

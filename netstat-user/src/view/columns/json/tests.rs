@@ -6,7 +6,8 @@ use crate::field::{
 };
 use crate::model::{
     CloseReason, ClosedSocket, Closer, Comm, Endpoint, Event, EventEnd, EventKind, Grade, Holder, Labels, LiveSocket,
-    Owner, Proto, SctpPeer, SctpRow, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
+    Owner, Proto, SctpPeer, SctpRow, SocketEvent, SocketHolders, SocketRow, StateTimes, TcpState, Timer, Totals,
+    UnixRow,
 };
 use crate::view::event::{EventView, SCHEMA};
 use crate::view::inet::beyond::{self, Beyond, Netns};
@@ -254,13 +255,52 @@ fn event_lines() {
         let has = |spec: &&FieldSpec| !lacks.contains(&spec.field);
         let fields: Vec<Column> = of(RowKinds::EVENT).filter(has).map(|spec| Column::Field(spec.field)).collect();
         let mut table = Vec::new();
-        let row = EventFields { event: &event, direction: None, netns_name: None, users: None, providers: &[] };
+        let row =
+            EventFields { event: &event, direction: None, times: None, netns_name: None, users: None, providers: &[] };
         Shape::new(&fields).row(&mut table, &row);
         assert_eq!(parsed(&table), hand_written);
         for field in lacks {
             assert_eq!(row.value(field), Value::Null, "{}", field.name());
         }
     }
+}
+
+#[test]
+fn the_states_of_a_life_are_a_column() {
+    let mut times = StateTimes::default();
+    times.add(TcpState::SynSent, Some(37_000));
+    times.add(TcpState::Established, Some(50_400_000));
+    times.add(TcpState::FinWait1, None);
+    let event = event(EventKind::Close(totals()));
+    let lives = RowKinds::EVENT.or(RowKinds::LIFE);
+    let shown = |names: &str, times: Option<StateTimes>| {
+        let columns = Column::parse_list(names, lives).unwrap();
+        let row = EventFields { event: &event, direction: None, times, netns_name: None, users: None, providers: &[] };
+        let mut json = Vec::new();
+        Shape::new(&columns).row(&mut json, &row);
+        let cells = crate::view::columns::cells(&columns, &row);
+        (String::from_utf8(json).unwrap(), String::from_utf8(cells.join(&b'|')).unwrap())
+    };
+    let (json, text) = shown("states,states.ESTABLISHED,states.CLOSE_WAIT", Some(times));
+    assert_eq!(json, "{\"states\":{\"SYN_SENT\":37000,\"ESTABLISHED\":50400000,\"FIN_WAIT1\":null}}\n");
+    assert_eq!(text, "connect 37us, established 50.4ms, closing -|50.4ms|-");
+    let (json, _) = shown("states.ESTABLISHED,states.CLOSE_WAIT", Some(times));
+    assert_eq!(json, "{\"states\":{\"ESTABLISHED\":50400000,\"CLOSE_WAIT\":null}}\n");
+    assert_eq!(shown("states", None), ("{\"states\":null}\n".into(), "-".into()));
+    // The values kept for a count are the same times.
+    let fields = [Field::StatesSynSent, Field::StatesEstablished, Field::StatesClose];
+    let row = EventFields {
+        event: &event,
+        direction: None,
+        times: Some(times),
+        netns_name: None,
+        users: None,
+        providers: &[],
+    };
+    let kept = crate::view::columns::Kept(fields.map(|field| (field, row.value(field).into_owned())).to_vec());
+    assert_eq!(kept.times().unwrap().iter().count(), 2);
+    let single = Column::parse("states", RowKinds::EVENT).unwrap_err().to_string();
+    assert_eq!(single, "`states' is known of whole connections alone: give --life, too");
 }
 
 #[test]
@@ -278,7 +318,7 @@ fn the_schema_of_events_has_the_fields_of_the_table() {
             None => drop(names.insert(name.clone())),
         }
     }
-    // Of a whole life (--life), whose keys are states: no column.
+    // Of a whole life (--life) alone: its keys are the states that it had.
     assert!(names.remove("states"));
     let from_table: BTreeSet<String> = of(RowKinds::EVENT).map(|spec| spec.name.to_owned()).collect();
     assert_eq!(names, from_table);

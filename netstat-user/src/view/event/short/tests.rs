@@ -150,7 +150,7 @@ fn a_life_on_a_terminal_lacks_nothing() {
     assert_eq!(
         life(&mut look(Some(120)), &closed, &ended),
         "13:00:00.123456 tcp  127.0.0.1:53812 -> 127.0.0.1:8080  closed 3.00s rx 1.2M tx 300 rtt 35us retrans 0 17029/python3\n\
-        \x20               connect 35us, established 3.00s, closing 28us\n"
+        \x20               connect 35us, established 3.00s, closing 28us owner created\n"
     );
     assert_eq!(
         life(&mut look(Some(80)), &closed, &ended),
