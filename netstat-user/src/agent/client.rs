@@ -2,7 +2,7 @@
 
 use super::door::Seat;
 use super::house::{Counter, House};
-use super::keeper::Ask;
+use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
 use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
 /// Sockets encoded before others get their turn.
-const TURN: usize = 1024;
+pub const TURN: usize = 1024;
 
 /// One connection.
 pub struct Client<L> {
@@ -145,8 +145,10 @@ impl<L: Lists> Client<L> {
         let mut begin = BytesMut::new();
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
-        let _turn = match request {
-            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } => Some(self.turn(seat).await?),
+        let turn = match request {
+            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } | Request::Follow { .. } => {
+                Some(self.turn(seat).await?)
+            }
             Request::Status | Request::Health | Request::Cgroups(_) | Request::Events(_) => None,
         };
         let sight = match request {
@@ -161,8 +163,9 @@ impl<L: Lists> Client<L> {
             Request::Holders { of } => self.holders(of, sight).await,
             Request::Rows { wanted, recorded, only } => self.rows(RowsWish { wanted, recorded, only }, sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
-                self.table(TableWish { live, age_ns, recent_ns, netns }, only, sight).await
+                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
             }
+            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, sight, seat, turn).await,
             Request::Status => {
                 let status = self.status().await?;
                 self.send(&status).await
@@ -241,8 +244,9 @@ impl<L: Lists> Client<L> {
 
     async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         let (answer, snapshot) = oneshot::channel();
-        self.ask(Ask::Table { wish, sight, hurry: self.is_staff, answer }).await?;
-        let Snapshot { live, closed, past, crowd } = snapshot.await.map_err(io::Error::other)?;
+        let ask = TableAsk { wish, sight, hurry: self.is_staff, follow: None, answer };
+        self.ask(Ask::Table(ask)).await?;
+        let Snapshot { live, closed, past, crowd, .. } = snapshot.await.map_err(io::Error::other)?;
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
         let mut out = BytesMut::with_capacity(CHUNK);
