@@ -10,6 +10,7 @@
 //!
 //! A live socket takes [`Table::ROW_BYTES`] and at most 48 bytes of index; one that ended takes [`Table::CLOSED_BYTES`].
 
+mod changes;
 mod past;
 mod recorded;
 mod slots;
@@ -18,6 +19,7 @@ mod socket;
 use crate::model::{
     CloseReason, ClosedSocket, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
 };
+pub use changes::Change;
 use hashbrown::{HashMap, HashSet};
 use past::{EndedSockets, Entry};
 use slots::{Ends, Identity, Slot, Slots};
@@ -74,6 +76,8 @@ pub struct Table {
     reading: bool,
     /// What the rows folded in so far have changed.
     correction: Correction,
+    /// The same, socket by socket, where somebody wants it.
+    changes: Option<Vec<Change>>,
 }
 
 impl Table {
@@ -93,6 +97,7 @@ impl Table {
             gone_minis: HashSet::new(),
             reading: false,
             correction: Correction::default(),
+            changes: None,
         }
     }
 
@@ -353,10 +358,12 @@ impl Table {
                 // No event reported its end, and it has not ended: it is in no list any more.
                 correction.changed += 1;
                 self.unlist(at, now_ns);
+                self.note(Some(socket), self.slots[at].socket);
                 continue;
             }
             correction.removed += 1;
             self.remove(at);
+            self.note(Some(socket), None);
             // Minisockets end without a close: the socket that they were, or never became, has been reported.
             let mini = mini || socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv);
             if !mini {
@@ -424,10 +431,11 @@ impl Table {
                 slot.listed = self.listing;
                 slot.mini = socket.state == TcpState::TimeWait;
                 correction.added += 1;
+                self.note(None, Some(socket));
             }
             return;
         };
-        let listing = self.listing;
+        let (listing, was) = (self.listing, self.slots[at].socket);
         self.slots.change(at, |slot| {
             slot.listed = listing;
             let Some(known) = &mut slot.socket else { return };
@@ -463,6 +471,7 @@ impl Table {
             known.cookie = known.cookie.or(socket.cookie);
             known.owner = known.owner.or(owner);
         });
+        self.note(was, self.slots[at].socket);
     }
 
     fn remove(&mut self, at: usize) -> Option<LiveSocket> {

@@ -2,7 +2,7 @@
 
 use super::door::Seat;
 use super::house::{Counter, House};
-use super::keeper::Ask;
+use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
 use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
 /// Sockets encoded before others get their turn.
-const TURN: usize = 1024;
+pub const TURN: usize = 1024;
 
 /// Bytes that an answer takes for a while, and those for each socket in it: as row, with its holders and owner, and as frames.
 const OF_AN_ANSWER: usize = 4 << 20;
@@ -152,7 +152,9 @@ impl<L: Lists> Client<L> {
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
         let turn = match request {
-            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } => Some(self.turn(seat).await?),
+            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } | Request::Follow { .. } => {
+                Some(self.turn(seat).await?)
+            }
             Request::Status | Request::Health | Request::Cgroups(_) | Request::Events(_) => None,
         };
         if turn.is_some() && !self.has_memory() {
@@ -170,8 +172,9 @@ impl<L: Lists> Client<L> {
             Request::Holders { of } => self.holders(of, sight).await,
             Request::Rows { wanted, recorded, only } => self.rows(RowsWish { wanted, recorded, only }, sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
-                self.table(TableWish { live, age_ns, recent_ns, netns }, only, sight).await
+                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
             }
+            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, sight, seat, turn).await,
             Request::Status => {
                 let status = self.status().await?;
                 self.send(&status).await
@@ -255,8 +258,9 @@ impl<L: Lists> Client<L> {
 
     async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         let (answer, snapshot) = oneshot::channel();
-        self.ask(Ask::Table { wish, sight, hurry: self.is_staff, answer }).await?;
-        let Snapshot { live, closed, past, crowd } = snapshot.await.map_err(io::Error::other)?;
+        let ask = TableAsk { wish, sight, hurry: self.is_staff, follow: None, answer };
+        self.ask(Ask::Table(ask)).await?;
+        let Snapshot { live, closed, past, crowd, .. } = snapshot.await.map_err(io::Error::other)?;
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
         let mut out = BytesMut::with_capacity(CHUNK);

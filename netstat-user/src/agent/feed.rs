@@ -3,9 +3,10 @@
 //! count against a reader that takes what it gets.
 
 use super::sight::Sight;
-use crate::model::{Limits, SocketEvent};
+use crate::model::{Limits, LiveSocket, SocketEvent};
 use crate::query::Answer;
 use crate::sys::lock;
+use crate::table::Change;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,22 +67,66 @@ impl Wish {
         self.sight.event(event).filter(|shown| self.wanted.passes(shown))
     }
 
+    /// The live socket as the reader may see it, if it is wanted: its kind and its network namespace decide.
+    pub fn shows(&self, socket: &LiveSocket) -> Option<LiveSocket> {
+        let Limits { protos, netns, .. } = &self.wanted;
+        let is_wanted = protos.as_ref().is_none_or(|protos| protos.contains(&socket.proto))
+            && netns.as_ref().is_none_or(|wanted| socket.netns.is_some_and(|netns| wanted.contains(&netns)));
+        self.sight.live(socket).filter(|_| is_wanted)
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.wanted == other.wanted && self.sight.is_same(&other.sight)
     }
+}
 
-    /// The events of a batch that are granted, as frames, and how many.
-    fn encode(&self, batch: &[SocketEvent]) -> (Bytes, u64) {
+/// What is handed over at a time.
+#[derive(Clone, Debug)]
+pub enum Batch {
+    /// What happened.
+    Events(Arc<Vec<SocketEvent>>),
+    /// What the kernel's lists have changed of the table: for those who follow it.
+    Changes(Arc<Vec<Change>>),
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        match self {
+            Self::Events(events) => events.len(),
+            Self::Changes(changes) => changes.len(),
+        }
+    }
+
+    /// What of it is granted, as frames, and how much that is.
+    fn encode(&self, wish: &Wish) -> (Bytes, u64) {
         let (mut out, mut count) = (BytesMut::new(), 0);
-        for event in batch.iter().filter_map(|event| self.grants(event)) {
-            Answer::Event(event).encode(&mut out);
-            count += 1;
+        match self {
+            Self::Events(events) => {
+                for event in events.iter().filter_map(|event| wish.grants(event)) {
+                    Answer::Event(event).encode(&mut out);
+                    count += 1;
+                }
+            }
+            Self::Changes(changes) => {
+                for change in &**changes {
+                    let [before, after] = [change.before, change.after].map(|socket| wish.shows(&socket?));
+                    if before != after {
+                        before.iter().for_each(|socket| Answer::Gone(*socket).encode(&mut out));
+                        after.iter().for_each(|socket| Answer::Live(*socket).encode(&mut out));
+                        count += 1;
+                    }
+                }
+            }
         }
         (out.freeze(), count)
     }
 
-    fn count(&self, batch: &[SocketEvent]) -> u64 {
-        batch.iter().filter_map(|event| self.grants(event)).count() as u64
+    /// How much of it is granted.
+    fn count(&self, wish: &Wish) -> u64 {
+        match self {
+            Self::Events(events) => events.iter().filter_map(|event| wish.grants(event)).count() as u64,
+            Self::Changes(_) => self.encode(wish).1,
+        }
     }
 }
 
@@ -94,6 +139,8 @@ pub struct Feed {
     budget: Arc<Budget>,
     /// Number of the first batch that is for it.
     from: u64,
+    /// Whether it follows the table: what the kernel's lists change of that is for it, too.
+    follows: bool,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +149,10 @@ struct Queue {
     chunks: VecDeque<(Bytes, u64)>,
     /// Bytes of those, and of the one that is being written.
     bytes: usize,
+    /// Room beside the usual, for what has come while the table was sent.
+    extra: usize,
+    /// The reader is to be told that it is shown other network namespaces.
+    stale: bool,
     /// Events that found no room. From the first on the reader gets no more.
     missed: u64,
     /// Since when the reader takes nothing of what is being written.
@@ -117,6 +168,8 @@ struct Queue {
 pub enum Next {
     /// Frames. [`Feed::written`] follows.
     Chunk(Bytes),
+    /// Other network namespaces are shown from here on.
+    Stale,
     /// It was too slow, and so many events are missing.
     Dropped(u64),
     /// The agent ends.
@@ -125,13 +178,26 @@ pub enum Next {
 
 impl Feed {
     /// An empty queue; `from` is the number of the first batch for it.
-    pub fn new(wish: Wish, budget: Arc<Budget>, from: u64) -> Self {
-        Self { wish: Mutex::new(wish), queue: Mutex::default(), news: Notify::new(), budget, from }
+    pub fn new(wish: Wish, budget: Arc<Budget>, from: u64, follows: bool) -> Self {
+        Self { wish: Mutex::new(wish), queue: Mutex::default(), news: Notify::new(), budget, from, follows }
     }
 
     /// Shows the reader something else from now on.
     pub fn show(&self, sight: Sight) {
-        lock(&self.wish).sight = sight;
+        let mut wish = lock(&self.wish);
+        if self.follows && !wish.sight.has_same_namespaces(&sight) {
+            lock(&self.queue).stale = true;
+            self.news.notify_one();
+        }
+        wish.sight = sight;
+    }
+
+    /// So many bytes of the table have been sent before anything of the queue. They make room for as many: a reader that takes what it gets as
+    /// fast as it comes does not lose it to a table that is long.
+    pub fn preceded(&self, bytes: usize) {
+        let mut queue = lock(&self.queue);
+        queue.extra += bytes;
+        queue.blocked = None;
     }
 
     /// Puts frames that hold `events` events into the queue, or counts these where there is no room.
@@ -142,7 +208,7 @@ impl Feed {
         }
         let bytes = queue.bytes + chunk.len();
         let stuck = || queue.blocked.is_some_and(|since| since.elapsed() >= STUCK);
-        let full = bytes > MOST || bytes > ROOM && stuck() || !self.budget.has_room(chunk.len());
+        let full = bytes > MOST + queue.extra || bytes > ROOM && stuck() || !self.budget.has_room(chunk.len());
         if queue.missed > 0 || full {
             queue.missed += events;
         } else {
@@ -182,6 +248,7 @@ impl Feed {
     pub fn written(&self, bytes: usize) {
         let mut queue = lock(&self.queue);
         queue.bytes -= bytes.min(queue.bytes);
+        queue.extra = queue.extra.min(queue.bytes);
         queue.blocked = None;
         self.budget.give_back(bytes);
     }
@@ -202,6 +269,9 @@ impl Feed {
             let news = self.news.notified();
             {
                 let mut queue = lock(&self.queue);
+                if std::mem::take(&mut queue.stale) {
+                    return Next::Stale;
+                }
                 if let Some((chunk, _)) = queue.chunks.pop_front() {
                     return Next::Chunk(chunk);
                 }
@@ -237,7 +307,7 @@ impl Feed {
 /// What a desk has still to do.
 #[derive(Debug)]
 enum Item {
-    Events(u64, Arc<Vec<SocketEvent>>),
+    Batch(u64, Batch),
     /// The frame of a loss.
     Lost(u64, Bytes),
     /// This reader gets no more.
@@ -257,6 +327,7 @@ pub struct Desk {
 #[derive(Debug, Default)]
 struct Items {
     queue: VecDeque<Item>,
+    /// Events and changes in it.
     events: usize,
     /// Number of the next batch.
     next: u64,
@@ -273,29 +344,34 @@ impl Desk {
         lock(&self.feeds).is_empty()
     }
 
-    /// A reader of what is handed over from now on.
-    pub fn join(&self, wish: Wish, budget: Arc<Budget>) -> Arc<Feed> {
-        let feed = Arc::new(Feed::new(wish, budget, lock(&self.items).next));
+    /// Whether somebody follows the table.
+    pub fn is_followed(&self) -> bool {
+        lock(&self.feeds).iter().any(|feed| feed.follows && !feed.is_over())
+    }
+
+    /// A reader of what is handed over from now on; one that `follows` the table, of what the kernel's lists change, too.
+    pub fn join(&self, wish: Wish, budget: Arc<Budget>, follows: bool) -> Arc<Feed> {
+        let feed = Arc::new(Feed::new(wish, budget, lock(&self.items).next, follows));
         lock(&self.feeds).push(Arc::clone(&feed));
         feed
     }
 
     /// Hands over a batch.
-    pub fn publish(&self, batch: &Arc<Vec<SocketEvent>>) {
+    pub fn publish(&self, batch: &Batch) {
         let number = {
             let mut items = lock(&self.items);
             let number = items.next;
             items.next += 1;
             if items.events + batch.len() <= self.most {
                 items.events += batch.len();
-                items.queue.push_back(Item::Events(number, Arc::clone(batch)));
+                items.queue.push_back(Item::Batch(number, batch.clone()));
                 self.news.notify_one();
                 return;
             }
             number
         };
-        for feed in self.readers(number) {
-            let missed = lock(&feed.wish).count(batch);
+        for feed in self.readers_of(number, batch) {
+            let missed = batch.count(&lock(&feed.wish));
             feed.miss(missed);
         }
     }
@@ -330,6 +406,13 @@ impl Desk {
         feeds.iter().filter(|feed| feed.from <= number).cloned().collect()
     }
 
+    /// The same, without those whom the batch is not for.
+    fn readers_of(&self, number: u64, batch: &Batch) -> Vec<Arc<Feed>> {
+        let mut readers = self.readers(number);
+        readers.retain(|feed| feed.follows || matches!(batch, Batch::Events(_)));
+        readers
+    }
+
     /// Serves the readers, for ever.
     pub async fn serve(&self) {
         loop {
@@ -337,7 +420,7 @@ impl Desk {
             let item = {
                 let mut items = lock(&self.items);
                 let item = items.queue.pop_front();
-                if let Some(Item::Events(_, batch)) = &item {
+                if let Some(Item::Batch(_, batch)) = &item {
                     items.events -= batch.len();
                 }
                 item
@@ -355,17 +438,17 @@ impl Desk {
 
     fn deliver(&self, item: Item) {
         match item {
-            Item::Events(number, batch) => {
+            Item::Batch(number, batch) => {
                 // Readers that want the same share the same bytes.
                 let mut made: Vec<(Wish, Bytes, u64)> = Vec::new();
-                for feed in self.readers(number) {
+                for feed in self.readers_of(number, &batch) {
                     let wish = lock(&feed.wish);
                     if feed.is_full() {
-                        feed.miss(wish.count(&batch));
+                        feed.miss(batch.count(&wish));
                         continue;
                     }
                     let at = made.iter().position(|(other, ..)| other.is_same(&wish)).unwrap_or_else(|| {
-                        let (bytes, count) = wish.encode(&batch);
+                        let (bytes, count) = batch.encode(&wish);
                         made.push((wish.clone(), bytes, count));
                         made.len() - 1
                     });
@@ -393,7 +476,7 @@ mod tests {
 
     fn feed(most: usize) -> Feed {
         let wish = Wish { wanted: Limits::default(), sight: Sight::All };
-        Feed::new(wish, Budget::new(most, Some(Budget::new(usize::MAX, None))), 0)
+        Feed::new(wish, Budget::new(most, Some(Budget::new(usize::MAX, None))), 0, true)
     }
 
     fn next(feed: &Feed) -> Next {
@@ -437,8 +520,45 @@ mod tests {
             Wish { wanted, sight: Sight::Own(own.clone().into()) }
         };
         // The reader decides about owners that it is not shown.
-        assert_eq!([4, 5].map(|pid| wish(pid).count(&[of(0)])), [1, 1]);
-        assert_eq!([4, 5].map(|pid| wish(pid).count(&[of(7)])), [1, 0]);
+        assert_eq!([4, 5].map(|pid| Batch::Events(Arc::new(vec![of(0)])).count(&wish(pid))), [1, 1]);
+        assert_eq!([4, 5].map(|pid| Batch::Events(Arc::new(vec![of(7)])).count(&wish(pid))), [1, 0]);
+    }
+
+    /// The room that the table made is there until what came meanwhile has been read.
+    #[test]
+    fn a_long_table_makes_room_for_what_happens_while_it_is_sent() {
+        let chunk = Bytes::from(vec![0; 1 << 20]);
+        let feed = feed(usize::MAX);
+        feed.preceded(64 << 20);
+        (0..96).for_each(|_| feed.push(&chunk, 1));
+        assert!(!feed.is_full());
+        for _ in 0..80 {
+            assert!(matches!(next(&feed), Next::Chunk(_)));
+            feed.written(chunk.len());
+        }
+        (0..32).for_each(|_| feed.push(&chunk, 1));
+        assert!(!feed.is_full(), "16 of before, and the usual");
+        feed.push(&chunk, 1);
+        assert!(feed.is_full());
+        // One that takes nothing has no more than others have.
+        let stuck = self::feed(usize::MAX);
+        stuck.preceded(64 << 20);
+        lock(&stuck.queue).blocked = Instant::now().checked_sub(STUCK);
+        (0..5).for_each(|_| stuck.push(&chunk, 1));
+        assert!(stuck.is_full());
+    }
+
+    #[test]
+    fn who_follows_the_table_is_told_that_other_namespaces_are_shown() {
+        let own = |netns| Sight::Own(Arc::new(Own { namespaces: [netns].into(), ..Own::default() }));
+        let feed = feed(usize::MAX);
+        feed.show(own(1));
+        assert_eq!(next(&feed), Next::Stale);
+        feed.show(own(1));
+        feed.push(&Bytes::from_static(b"x"), 1);
+        assert!(matches!(next(&feed), Next::Chunk(_)));
+        feed.show(own(2));
+        assert_eq!(next(&feed), Next::Stale);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What the agent knows: events and the kernel's lists folded into the table in their order, and each batch of events handed to whoever reads.
 
-use super::feed::Desk;
+use super::feed::{Batch, Desk};
 use super::sight::Sight;
 use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
 use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent};
 use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
-use crate::table::Table;
+use crate::table::{Change, Table};
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashSet;
 use std::io;
@@ -18,6 +18,16 @@ use tokio::time::Instant;
 const TRUST: Duration = Duration::from_millis(100);
 /// The longest that all of what has been recorded is waited for.
 const LONGEST: Duration = Duration::from_secs(2);
+
+/// The socket with its times in nanoseconds since the Unix epoch.
+fn dated(socket: LiveSocket, epoch_ns: u64) -> LiveSocket {
+    LiveSocket {
+        since_ns: socket.since_ns.map(|ns| ns + epoch_ns),
+        seen_ns: socket.seen_ns + epoch_ns,
+        state_ns: socket.state_ns + epoch_ns,
+        ..socket
+    }
+}
 
 /// The source, and the table that its events are folded into.
 pub struct Fold<S> {
@@ -106,11 +116,15 @@ impl<S: Source> Fold<S> {
     pub fn end_listing(&mut self, Lookup { listing, owners }: &mut Lookup) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
         self.owners.renew(std::mem::take(owners));
+        self.table.note_changes(self.desks.iter().any(|desk| desk.is_followed()));
         for rows in listing.rows.chunks(ROWS_A_TURN) {
             self.table.list(rows, self.source.now_ns());
+            // Before the events that follow.
+            self.publish_changes();
             lost |= self.drain(false)?;
         }
         let correction = self.table.end_listing(listing, self.source.now_ns());
+        self.publish_changes();
         // The seed corrects nothing.
         if self.status.resyncs > 0 {
             self.status.corrected += correction.added + correction.removed + correction.changed;
@@ -171,8 +185,22 @@ impl<S: Source> Fold<S> {
         let room = self.batch.len();
         let mut batch = std::mem::replace(&mut self.batch, Vec::with_capacity(room));
         batch.iter_mut().for_each(|event| event.time_ns += epoch_ns);
-        let batch = Arc::new(batch);
+        let batch = Batch::Events(Arc::new(batch));
         self.desks.iter().filter(|desk| !desk.is_idle()).for_each(|desk| desk.publish(&batch));
+    }
+
+    /// Hands what the kernel's lists have changed to whoever follows the table.
+    fn publish_changes(&mut self) {
+        let epoch_ns = self.source.epoch_ns();
+        let dated = |socket: Option<LiveSocket>| socket.map(|socket| dated(socket, epoch_ns));
+        let mut changes = self.table.take_changes();
+        for Change { before, after } in &mut changes {
+            (*before, *after) = (dated(*before), dated(*after));
+        }
+        for changes in changes.chunks(ROWS_A_TURN) {
+            let batch = Batch::Changes(Arc::new(changes.to_vec()));
+            self.desks.iter().filter(|desk| desk.is_followed()).for_each(|desk| desk.publish(&batch));
+        }
     }
 
     /// What is true now.
@@ -180,15 +208,18 @@ impl<S: Source> Fold<S> {
         let (now_ns, epoch_ns) = (self.source.now_ns(), self.source.epoch_ns());
         self.table.expire(now_ns);
         let wanted = |socket: &LiveSocket| wish.netns.is_none_or(|netns| socket.netns == Some(netns));
-        let dated = |socket: LiveSocket| LiveSocket {
-            since_ns: socket.since_ns.map(|ns| ns + epoch_ns),
-            seen_ns: socket.seen_ns + epoch_ns,
-            state_ns: socket.state_ns + epoch_ns,
-            ..socket
+        let dated = |socket: LiveSocket| dated(socket, epoch_ns);
+        let mut snapshot = Snapshot {
+            time_ns: now_ns + epoch_ns,
+            live: Vec::new(),
+            closed: Vec::new(),
+            past: self.past(),
+            crowd: self.crowd(),
+            feed: None,
         };
-        let mut snapshot = Snapshot { live: Vec::new(), closed: Vec::new(), past: self.past(), crowd: self.crowd() };
         if wish.live {
-            let listed = self.table.live().filter(|socket| socket.is_listed() && wanted(socket));
+            let is_there = |socket: &&LiveSocket| (wish.unlisted || socket.is_listed()) && wanted(socket);
+            let listed = self.table.live().filter(is_there);
             snapshot.live.extend(listed.filter_map(|socket| sight.live(socket)).map(dated));
         }
         if wish.recent_ns > 0 {

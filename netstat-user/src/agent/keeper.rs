@@ -28,24 +28,11 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// A question of a client's task.
 pub enum Ask {
     /// What is true now.
-    Table {
-        /// What of it.
-        wish: TableWish,
-        /// What the client is shown.
-        sight: Sight,
-        /// Whether its listing waits for no pause.
-        hurry: bool,
-        /// To the client.
-        answer: oneshot::Sender<Snapshot>,
-    },
+    Table(TableAsk),
     /// What happens from now on.
     Events {
-        /// What of it.
-        wish: Box<Wish>,
-        /// Of the client's user.
-        budget: Arc<Budget>,
-        /// Of the client's thread.
-        desk: Arc<Desk>,
+        /// Whose, and what of it.
+        subscription: Subscription,
         /// To the client.
         answer: oneshot::Sender<Arc<Feed>>,
     },
@@ -79,12 +66,34 @@ pub enum Ask {
     ReaderDropped,
 }
 
-/// A table that is asked for, and waits for the listing that makes it as new as it is to be.
-struct TableAsk {
-    wish: TableWish,
-    sight: Sight,
-    hurry: bool,
-    answer: oneshot::Sender<Snapshot>,
+/// Events that are asked for.
+pub struct Subscription {
+    /// What of them.
+    pub wish: Box<Wish>,
+    /// Of the client's user.
+    pub budget: Arc<Budget>,
+    /// Of the client's thread.
+    pub desk: Arc<Desk>,
+}
+
+impl Subscription {
+    fn begin(self, follows: bool) -> Arc<Feed> {
+        self.desk.join(*self.wish, self.budget, follows)
+    }
+}
+
+/// A table that is asked for; it may wait for the listing that makes it as new as it is to be.
+pub struct TableAsk {
+    /// What of it.
+    pub wish: TableWish,
+    /// What the client is shown.
+    pub sight: Sight,
+    /// Whether its listing waits for no pause.
+    pub hurry: bool,
+    /// What happens from that moment on, where that is wanted.
+    pub follow: Option<Subscription>,
+    /// To the client.
+    pub answer: oneshot::Sender<Snapshot>,
 }
 
 /// A listing, with those who wait for it.
@@ -274,19 +283,23 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     }
 
     /// Answers with the table.
-    fn show(&mut self, TableAsk { wish, sight, answer, .. }: TableAsk) {
+    fn show(&mut self, TableAsk { wish, sight, follow, answer, .. }: TableAsk) {
+        let mut snapshot = self.fold.snapshot(&wish, &sight);
+        // All that the snapshot shows has been handed to the readers, and nothing else.
+        snapshot.feed = follow.map(|subscription| subscription.begin(true));
         // Whoever asked may have gone.
-        drop(answer.send(self.fold.snapshot(&wish, &sight)));
+        if let Err(Snapshot { feed: Some(feed), .. }) = answer.send(snapshot) {
+            feed.leave();
+        }
     }
 
     /// Answers, now or once the kernel's lists have been read; whoever asked may have gone.
     fn ask(&mut self, ask: Ask) -> io::Result<()> {
         match ask {
-            Ask::Table { wish, sight, hurry, answer } => {
+            Ask::Table(ask) => {
                 // What the kernel has recorded until now, or lost, is part of the answer.
                 self.drain(true)?;
-                let ask = TableAsk { wish, sight, hurry, answer };
-                if wish.live && !self.fold.is_new_enough(&wish) {
+                if ask.wish.live && !self.fold.is_new_enough(&ask.wish) {
                     self.waiting.push(ask);
                 } else {
                     self.show(ask);
@@ -297,8 +310,8 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 self.fold.add_recorded(&mut spaces, uid);
                 drop(answer.send(spaces));
             }
-            Ask::Events { wish, budget, desk, answer } => {
-                if let Err(feed) = answer.send(desk.join(*wish, budget)) {
+            Ask::Events { subscription, answer } => {
+                if let Err(feed) = answer.send(subscription.begin(false)) {
                     feed.leave();
                 }
             }

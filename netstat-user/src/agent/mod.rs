@@ -35,6 +35,7 @@ use crate::owner::Owners;
 use crate::query::{CoverageRows, Crowd, Health, Link, Past, Place, Status};
 use crate::table::{Listing, Retention};
 use door::Places;
+use feed::Feed;
 use house::{Counter, House};
 use keeper::Keeper;
 use std::collections::HashSet;
@@ -173,6 +174,8 @@ pub enum Notice {
 struct TableWish {
     /// Live sockets.
     live: bool,
+    /// Those among them, too, that the kernel's lists leave out.
+    unlisted: bool,
     /// How long ago the comparison with the kernel's lists may have begun, in nanoseconds.
     age_ns: u64,
     /// Sockets that ended within this time, in nanoseconds.
@@ -183,10 +186,14 @@ struct TableWish {
 
 /// What is true at one moment, times in nanoseconds since the Unix epoch.
 struct Snapshot {
+    /// That moment.
+    time_ns: u64,
     live: Vec<LiveSocket>,
     closed: Vec<ClosedSocket>,
     past: Past,
     crowd: Option<Crowd>,
+    /// What happens from that moment on, where that is wanted.
+    feed: Option<Arc<Feed>>,
 }
 
 /// Serves until it is to stop.

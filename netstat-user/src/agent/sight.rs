@@ -72,6 +72,15 @@ impl Sight {
         }
     }
 
+    /// Whether both show sockets of the same network namespaces.
+    pub fn has_same_namespaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, Self::All) => true,
+            (Self::Own(one), Self::Own(other)) => one.namespaces == other.namespaces,
+            _ => false,
+        }
+    }
+
     fn hides_owner(&self, uid: Option<u32>) -> bool {
         matches!(self, Self::Own(own) if uid != Some(own.uid))
     }

@@ -1,20 +1,20 @@
-//! A stream of events to one reader.
+//! A stream of events to one reader, behind the sockets that live where those are wanted, too.
 
-use super::Lists;
-use super::client::{Client, patient};
+use super::client::{Client, TURN, patient};
 use super::door::Seat;
 use super::feed::{Feed, Next, Wish};
-use super::keeper::Ask;
+use super::keeper::{Ask, Subscription, TableAsk};
 use super::sight::Sight;
-use crate::model::Limits;
+use super::{Lists, Snapshot, TableWish};
+use crate::model::{Limits, LiveSocket};
 use crate::query::Answer;
 use crate::sys;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 /// How long what waits for a reader that is to be dropped is kept for it.
@@ -23,8 +23,55 @@ const STALL: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(2);
 /// How often a reader that takes nothing is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
-/// Bytes that waited for a reader, after which the memory is given back.
+/// Bytes that waited for a reader, or of the sockets that it was sent, after which the memory is given back.
 const MUCH: usize = 4 << 20;
+
+/// What goes before the events.
+struct Head<'s> {
+    /// The sockets that live.
+    live: std::vec::IntoIter<LiveSocket>,
+    /// What ends the list of them, and says how the agent is.
+    last: Option<Bytes>,
+    /// Held until all of them are sent.
+    turn: Option<SemaphorePermit<'s>>,
+}
+
+impl Head<'_> {
+    /// The next part, `None` where all are sent.
+    fn part(&mut self) -> Option<Bytes> {
+        let mut out = BytesMut::new();
+        self.live.by_ref().take(TURN).for_each(|socket| Answer::Live(socket).encode(&mut out));
+        if out.is_empty() {
+            (self.live, self.turn) = (Vec::new().into_iter(), None);
+            return self.last.take();
+        }
+        Some(out.freeze())
+    }
+
+    /// Whether all of it is sent.
+    fn is_over(&self) -> bool {
+        self.last.is_none()
+    }
+}
+
+/// What a reader is sent next.
+enum Part {
+    /// Of the head.
+    Head(Bytes),
+    /// Of what happens.
+    Next(Next),
+}
+
+/// The next part; waits for it. May be broken off and called again.
+async fn next(head: &mut Head<'_>, feed: &Feed) -> Part {
+    if !head.is_over() {
+        tokio::task::yield_now().await;
+        if let Some(part) = head.part() {
+            return Part::Head(part);
+        }
+    }
+    Part::Next(feed.next().await)
+}
 
 impl<L: Lists> Client<L> {
     /// Subscribes, and sends what happens until either side ends.
@@ -33,12 +80,53 @@ impl<L: Lists> Client<L> {
     /// The connection's.
     pub async fn events(&mut self, wanted: Limits, sight: Sight, seat: &Seat) -> io::Result<()> {
         let (answer, mine) = oneshot::channel();
-        let wish = Box::new(Wish { wanted, sight });
-        let (desk, budget) = (Arc::clone(&self.counter().desk), Arc::clone(&seat.user.budget));
-        self.ask(Ask::Events { wish, budget, desk, answer }).await?;
+        let subscription = self.subscription(Wish { wanted, sight }, seat);
+        self.ask(Ask::Events { subscription, answer }).await?;
         let feed = mine.await.map_err(io::Error::other)?;
         // Subscribed: what happens from here on is in the stream.
-        let outcome = self.send_events(&feed).await;
+        self.stream_to(&feed, Vec::new(), BytesMut::new(), None).await
+    }
+
+    /// Sends the sockets that live, and what happens from then on until either side ends.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn follow(
+        &mut self,
+        wanted: Limits,
+        age_ns: u64,
+        sight: Sight,
+        seat: &Seat,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> io::Result<()> {
+        let (answer, snapshot) = oneshot::channel();
+        let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
+        let shown = Wish { wanted, sight: sight.clone() };
+        let subscription = self.subscription(shown.clone(), seat);
+        let ask = TableAsk { wish, sight, hurry: self.is_staff, follow: Some(subscription), answer };
+        self.ask(Ask::Table(ask)).await?;
+        let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
+        let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        live.retain(|socket| shown.shows(socket).is_some());
+        let mut end = BytesMut::new();
+        Answer::LiveEnd { time_ns }.encode(&mut end);
+        self.stream_to(&feed, live, end, turn).await
+    }
+
+    fn subscription(&self, wish: Wish, seat: &Seat) -> Subscription {
+        let (desk, budget) = (Arc::clone(&self.counter().desk), Arc::clone(&seat.user.budget));
+        Subscription { wish: Box::new(wish), budget, desk }
+    }
+
+    /// Sends the head, and then what comes, and leaves.
+    async fn stream_to(
+        &mut self,
+        feed: &Arc<Feed>,
+        live: Vec<LiveSocket>,
+        end: BytesMut,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> io::Result<()> {
+        let outcome = self.send_events(feed, live, end, turn).await;
         let (missed, bytes) = feed.leave();
         if bytes > MUCH || missed > 0 {
             self.counter().workers.hand(sys::give_back_memory);
@@ -49,9 +137,16 @@ impl<L: Lists> Client<L> {
         outcome
     }
 
-    async fn send_events(&mut self, feed: &Arc<Feed>) -> io::Result<()> {
-        let ready = self.status().await?;
-        self.send(&ready).await?;
+    async fn send_events(
+        &mut self,
+        feed: &Arc<Feed>,
+        live: Vec<LiveSocket>,
+        mut end: BytesMut,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> io::Result<()> {
+        let much = live.len() * size_of::<LiveSocket>() > MUCH;
+        end.extend_from_slice(&self.status().await?);
+        let mut head = Head { live: live.into_iter(), last: Some(end.freeze()), turn };
         let (desk, asks) = (Arc::clone(&self.counter().desk), self.house.asks.clone());
         let (lists, peer, workers) = (Arc::clone(&self.house.lists), self.peer, self.counter().workers.clone());
         let looks = !self.is_staff && !self.house.admission.shares_all;
@@ -76,7 +171,7 @@ impl<L: Lists> Client<L> {
         let mut finishing = false;
         loop {
             let next = tokio::select! {
-                next = feed.next() => next,
+                next = next(&mut head, feed) => next,
                 () = &mut finished, if !finishing => {
                     finishing = true;
                     let (feed, desk) = (Arc::clone(feed), Arc::clone(&desk));
@@ -86,16 +181,29 @@ impl<L: Lists> Client<L> {
                 () = &mut look, if looks => continue,
             };
             match next {
-                Next::Chunk(chunk) => {
+                Part::Head(part) => {
+                    // As with every list, a reader that takes nothing is not waited for.
+                    patient(write(&mut writer, &part, feed)).await?;
+                    feed.preceded(part.len());
+                    if much && head.is_over() {
+                        workers.hand(sys::give_back_memory);
+                    }
+                }
+                Part::Next(Next::Chunk(chunk)) => {
                     write(&mut writer, &chunk, feed).await?;
                     feed.written(chunk.len());
                 }
-                Next::Dropped(count) => {
+                Part::Next(Next::Stale) => {
+                    let mut stale = BytesMut::new();
+                    Answer::Stale.encode(&mut stale);
+                    patient(writer.write_all(&stale)).await?;
+                }
+                Part::Next(Next::Dropped(count)) => {
                     let mut last = BytesMut::new();
                     Answer::Dropped(count).encode(&mut last);
                     return writer.write_all(&last).await;
                 }
-                Next::End => {
+                Part::Next(Next::End) => {
                     let mut last = BytesMut::new();
                     Answer::End.encode(&mut last);
                     return patient(writer.write_all(&last)).await;

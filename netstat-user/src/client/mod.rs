@@ -1,9 +1,11 @@
 //! The agent's protocol from the asking side: one request per connection, and its answers as they come.
 
+mod follow;
 mod lists;
 mod stream;
 mod tables;
 
+pub use follow::{Follower, TableNews};
 pub use lists::{History, cgroups, closed, health, live, shows_all};
 pub use stream::{EventStream, coverage};
 pub use tables::{AgentTables, Holders};
@@ -44,6 +46,9 @@ pub enum AskError {
     /// Its answer is one to another request.
     #[error("it answers another question than it was asked")]
     OffTopic,
+    /// It answers a part of the request, and does not know the rest.
+    #[error("it is of an earlier release, which sends no sockets before their events: start an agent of this release")]
+    Older,
     /// Its process or user numbers are not the ones that this process sees.
     #[error("it runs in another PID or user namespace, where processes and users have other numbers")]
     Elsewhere,
@@ -184,6 +189,8 @@ pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Limits;
+    use crate::query::Status;
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -225,6 +232,49 @@ mod tests {
         assert_eq!(asking.answer().unwrap(), Answer::End);
         assert_eq!(asking.answer().unwrap_err().to_string(), "it has ended");
         asking.close();
+    }
+
+    fn follow(answers: &[Answer]) -> Follower {
+        let path = agent(frames(answers));
+        let follower = Follower::new(&path, Limits::default(), Duration::ZERO).unwrap();
+        fs::remove_file(path).unwrap();
+        follower
+    }
+
+    /// An agent that does not know the request takes it for one for events.
+    #[test]
+    fn an_agent_of_an_earlier_release_cannot_be_followed() {
+        let older = [
+            Answer::Begin(place()),
+            Answer::Status(Status::default()),
+            Answer::End,
+            Answer::Lost { time_ns: 1, count: 2 },
+        ];
+        let why = follow(&older).read().unwrap_err().to_string();
+        assert!(why.starts_with("it is of an earlier release"), "{why}");
+    }
+
+    #[test]
+    fn a_follower_reads_the_sockets_and_then_what_happens() {
+        let lost = Answer::Lost { time_ns: 1, count: 2 };
+        let answers = [
+            Answer::Begin(place()),
+            Answer::LiveEnd { time_ns: 7 },
+            Answer::Status(Status::default()),
+            Answer::End,
+            lost,
+            Answer::Stale,
+            Answer::Dropped(5),
+        ];
+        let mut follower = follow(&answers);
+        assert!(follower.is_here());
+        for expected in [TableNews::Complete(7), TableNews::Lost(2), TableNews::Stale, TableNews::Dropped(5)] {
+            assert_eq!(follower.read().unwrap(), expected);
+        }
+        assert_eq!(follower.read().unwrap_err().to_string(), "it has ended");
+        let ended = [&answers[..4], &[Answer::End]].concat();
+        let mut follower = follow(&ended);
+        assert_eq!((follower.read().unwrap(), follower.read().unwrap()), (TableNews::Complete(7), TableNews::End));
     }
 
     #[test]

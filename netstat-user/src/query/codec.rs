@@ -305,7 +305,14 @@ impl Request {
                 age_ns.put(out);
                 only.put(out);
             }),
-            Self::Events(limits) => frame(out, 3, |out| wanted::of_events(limits).put(out)),
+            Self::Events(limits) => frame(out, 3, |out| {
+                wanted::of_events(limits).put(out);
+                None::<u64>.put(out);
+            }),
+            Self::Follow { wanted, age_ns } => frame(out, 3, |out| {
+                wanted::of_events(wanted).put(out);
+                Some(*age_ns).put(out);
+            }),
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
@@ -332,7 +339,13 @@ impl Request {
                     age_ns: Wire::get(body)?,
                     only: later(body)?,
                 },
-                3 => Self::Events(wanted::events(Wire::get(body)?)),
+                3 => {
+                    let wanted = wanted::events(Wire::get(body)?);
+                    match later(body)? {
+                        Some(age_ns) => Self::Follow { wanted, age_ns },
+                        None => Self::Events(wanted),
+                    }
+                }
                 4 => Self::Status,
                 6 => Self::Health,
                 7 => Self::Cgroups(Wire::get(body)?),
@@ -363,6 +376,9 @@ impl Answer {
             Self::Refused(denial) => frame(out, 11, |out| denial.put(out)),
             Self::Health(health) => frame(out, 17, |out| health.put(out)),
             Self::Cgroups(paths) => frame(out, 18, |out| paths.put(out)),
+            Self::LiveEnd { time_ns } => frame(out, 19, |out| time_ns.put(out)),
+            Self::Gone(socket) => frame(out, 20, |out| socket.put(out)),
+            Self::Stale => frame(out, 21, |_| {}),
             Self::Since(past, crowd) => frame(out, 16, |out| {
                 past.put(out);
                 crowd.put(out);
@@ -416,6 +432,9 @@ impl Answer {
                 }
                 17 => Self::Health(Wire::get(body)?),
                 18 => Self::Cgroups(Wire::get(body)?),
+                19 => Self::LiveEnd { time_ns: Wire::get(body)? },
+                20 => Self::Gone(Wire::get(body)?),
+                21 => Self::Stale,
                 16 => Self::Since(Wire::get(body)?, Wire::get(body)?),
                 14 => Self::TableEnd { proto: Wire::get(body)?, bogus: Wire::get(body)? },
                 15 => Self::NoTable { proto: Wire::get(body)?, errno: Wire::get(body)? },

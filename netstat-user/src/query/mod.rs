@@ -78,6 +78,15 @@ pub enum Request {
     },
     /// What happens from now on; limited by kinds, protocols, states that are entered, one port of each end, and one network namespace.
     Events(Limits),
+    /// The sockets that live, and what happens to them from then on: [`Answer::Live`] for each, [`Answer::LiveEnd`], and then as for
+    /// [`Request::Events`], with [`Answer::Live`] and [`Answer::Gone`] where the kernel's lists, and no event, have changed the table since. To
+    /// an older agent it is a request for events: its first [`Answer::End`] comes without an [`Answer::LiveEnd`].
+    Follow {
+        /// Limits of the events; those of protocols and of one network namespace are limits of the sockets, too.
+        wanted: Limits,
+        /// As in [`Request::Table`].
+        age_ns: u64,
+    },
     /// How the agent is.
     Status,
     /// How the agent is, and what hinders it.
@@ -101,7 +110,7 @@ impl Request {
             match &mut self {
                 Self::Rows { only, .. } | Self::Table { only, .. } => *only = None,
                 Self::Holders { of } => of.clear(),
-                Self::Events(_) | Self::Status | Self::Health | Self::Cgroups(_) => {}
+                Self::Events(_) | Self::Follow { .. } | Self::Status | Self::Health | Self::Cgroups(_) => {}
             }
         }
         self
@@ -110,7 +119,7 @@ impl Request {
     /// The network namespace that it is about alone.
     pub fn netns(&self) -> Option<u32> {
         match self {
-            Self::Rows { wanted, .. } | Self::Events(wanted) => wanted.only_netns(),
+            Self::Rows { wanted, .. } | Self::Events(wanted) | Self::Follow { wanted, .. } => wanted.only_netns(),
             Self::Table { netns, .. } => *netns,
             Self::Holders { .. } | Self::Status | Self::Health | Self::Cgroups(_) => None,
         }
@@ -235,8 +244,17 @@ pub enum Answer {
     },
     /// Some of the holders, in the order of /proc.
     Links(Vec<Link>),
-    /// A live socket.
+    /// A live socket; behind [`Answer::LiveEnd`], one that the kernel's lists have shown, or shown so.
     Live(LiveSocket),
+    /// All sockets that lived at this moment have been sent.
+    LiveEnd {
+        /// Nanoseconds since the epoch.
+        time_ns: u64,
+    },
+    /// The kernel's lists have shown that this socket does not live any more, or not as it was sent: then [`Answer::Live`] follows.
+    Gone(LiveSocket),
+    /// The reader is shown other network namespaces from now on. What lives in them, only another request answers.
+    Stale,
     /// A socket that ended.
     Closed(ClosedSocket),
     /// How far back the sockets that ended reach.

@@ -14,6 +14,7 @@ mod connections;
 mod corner_rows;
 mod datagrams;
 mod filters;
+mod follow;
 mod glance;
 mod history;
 mod kernel;
@@ -44,11 +45,12 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 12] = [
+    let modules: [&[Test]; 13] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
         filters::TESTS,
+        follow::TESTS,
         same::TESTS,
         pushed::TESTS,
         siege::TESTS,
