@@ -44,6 +44,8 @@ Usage: netstat-user events [OPTIONS]
       --port N           only this port, at either end (--lport, --rport)
       --pid PID          only what this process owns (--comm NAME)
       --netns NAME|INODE|self   only this network namespace (without: all)
+      --where EXPR       only what this holds for, as 'dst 10.0.0.0/8'
+      --columns F,…      these fields (--columns help; --count-by F,…: sums)
       --count N          end after N lines (--duration DUR: after a time)
 Examples:
   netstat-user events                      everything, until Ctrl-C

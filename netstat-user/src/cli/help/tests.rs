@@ -92,6 +92,10 @@ fn a_page_is_printed_whatever_else_is_wrong() {
             Err(refusal) => refusal.exit.to_string(),
         }
     };
+    let events = pages().into_iter().find(|(name, _)| *name == "events").unwrap().1.short();
+    for option in ["--where EXPR", "--columns F", "--count-by F"] {
+        assert!(events.contains(option), "{option}: {events}");
+    }
     let short = "What happens to sockets, as it happens: opened, each TCP state, closed.";
     assert_eq!(read("events -h"), short);
     assert_eq!(read("events -vh"), short);
