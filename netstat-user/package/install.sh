@@ -2,8 +2,12 @@
 # Installs from the unpacked archive below /usr/local, or below the folder given: ./install.sh [PREFIX]
 # Each thing that this system cannot do is one line; the rest is installed.
 set -eu
-cd "$(dirname "$0")"
 prefix=${1:-/usr/local}
+case $prefix in
+/*) ;;
+*) prefix=$PWD/$prefix ;;
+esac
+cd "$(dirname "$0")"
 
 say() {
     echo "netstat-user: $*" >&2

@@ -1,8 +1,8 @@
 if [ "$1" = 0 ]; then
     rm -rf /run/netstat-user
-    ! getent passwd netstat-user >/dev/null || userdel netstat-user
-    ! getent group netstat-user >/dev/null || groupdel netstat-user
+    ! getent passwd netstat-user >/dev/null || userdel netstat-user || true
+    ! getent group netstat-user >/dev/null || groupdel netstat-user || true
 fi
 if [ -d /run/systemd/system ]; then
-    systemctl daemon-reload
+    systemctl daemon-reload || true
 fi
