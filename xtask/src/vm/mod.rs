@@ -44,7 +44,7 @@ const CORNERS: &[&str] = &["corners::", "crowds::"];
 const MUCH: &[&str] = &["stream::", "upheavals::", "siege::", "places_more::", "limits::", "whose::"];
 /// What hangs on the kernel least: which events are chosen, how they are printed, and how the program and the agent bear their users.
 const ASKED: &[&str] = &["filters::", "text::", "endings::", "same::", "pushed::", "glance::"];
-const ATTACK: &[&str] = &["attack"];
+const ATTACK: &[&str] = &["attack", "follow::"];
 
 /// A test target of the `netstat-tests` package.
 struct Suite {
