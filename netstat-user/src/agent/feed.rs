@@ -151,7 +151,7 @@ struct Queue {
     bytes: usize,
     /// Room beside the usual, for what has come while the table was sent.
     extra: usize,
-    /// The reader is to be told that it is shown other network namespaces.
+    /// [`Next::Stale`] is still to be sent.
     stale: bool,
     /// Events that found no room. From the first on the reader gets no more.
     missed: u64,
