@@ -43,8 +43,38 @@ pub fn finish<M: Memory>(sk: Addr, old: u8, held: bool, r: &mut Remembered) {
         r.reason = Reason::Unknown as u8;
         return;
     };
-    let retransmits = M::get::<u8>(tcp, Field::IcskRetransmits).unwrap_or_default();
-    r.reason = match error {
+    let again = M::get::<u8>(tcp, Field::IcskRetransmits).unwrap_or_default() > 0;
+    let late = error == ECONNRESET && is_late_data::<M>(sk, r);
+    if late {
+        r.flags |= SENT_RESET;
+    }
+    let fact = |is: bool, bit: u32| if is { bit } else { 0 };
+    let facts = fact(shut, SHUT)
+        | fact(late, LATE)
+        | fact(again, AGAIN)
+        | fact(M::get::<u32>(tcp, Field::TcpSegsOut) == Some(0), NO_SYN)
+        | fact(error == 0 && (again || old == SYN_SENT) && is_locked(sk), LOCKED);
+    r.reason = netstat_reason(error, old, facts) as u8;
+}
+
+/// Facts for [`netstat_reason`]: no more data is taken or sent.
+const SHUT: u32 = 1 << 0;
+/// Data came after the process had closed the connection.
+const LATE: u32 = 1 << 1;
+/// The last segments were sent again, and not acknowledged.
+const AGAIN: u32 = 1 << 2;
+/// No segment was sent, not even a SYN.
+const NO_SYN: u32 = 1 << 3;
+/// A process has the socket's lock.
+const LOCKED: u32 = 1 << 4;
+
+/// The [`Reason`] for which a socket in the state `old` has ended with an error, 0 if none, and in what circumstances. The verifier checks it by
+/// itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_reason(error: i32, old: u8, facts: u32) -> u32 {
+    let is = |bit: u32| facts & bit != 0;
+    let reason = match error {
         // What there is of an error is of a connection before.
         _ if old == LISTEN => Reason::Closed,
         // Somebody had the kernel end it (`tcp_abort`), with a reset where there is a peer.
@@ -53,22 +83,20 @@ pub fn finish<M: Memory>(sk: Addr, old: u8, held: bool, r: &mut Remembered) {
         ETIMEDOUT => Reason::TimedOut,
         // Also what `tcp_write_err` reports when the retransmissions ran out, and an ICMP message said why.
         ENETUNREACH | EHOSTUNREACH | ENETDOWN | EHOSTDOWN | ENONET | EACCES => Reason::Unreachable,
-        ECONNRESET if is_late_data::<M>(sk, r) => {
-            r.flags |= SENT_RESET;
-            Reason::Closed
-        }
+        ECONNRESET if is(LATE) => Reason::Closed,
         ECONNRESET | EPIPE => Reason::ResetReceived,
-        0 if old == SYN_SENT && shut => Reason::Abandoned,
-        // No SYN was sent: there is no local port left, say.
-        0 if old == SYN_SENT && M::get::<u32>(tcp, Field::TcpSegsOut) == Some(0) => Reason::Unknown,
-        0 if old == SYN_SENT && is_locked(sk) => Reason::Abandoned,
+        0 if old == SYN_SENT && is(SHUT) => Reason::Abandoned,
+        // There is no local port left, say.
+        0 if old == SYN_SENT && is(NO_SYN) => Reason::Unknown,
+        0 if old == SYN_SENT && is(LOCKED) => Reason::Abandoned,
         // Somebody who asks for the error all the time (`SO_ERROR`) may have taken it already.
-        0 if old == SYN_SENT && retransmits == 0 => Reason::Refused,
-        0 if retransmits > 0 && !shut && !is_locked(sk) => Reason::TimedOut,
+        0 if old == SYN_SENT && !is(AGAIN) => Reason::Refused,
+        0 if is(AGAIN) && !is(SHUT) && !is(LOCKED) => Reason::TimedOut,
         0 => Reason::Closed,
-        _ if retransmits > 0 => Reason::TimedOut,
+        _ if is(AGAIN) => Reason::TimedOut,
         _ => Reason::Unknown,
-    } as u8;
+    };
+    reason as u32
 }
 
 /// Segments with data that have come for a connection, taken or not.
@@ -206,19 +234,21 @@ pub fn destroy<M: Memory>(sk: Addr) {
     if !enabled() {
         return;
     }
+    // Read here, as in `tcp::state`.
+    let (netns, inode) = (M::netns(sk), M::inode(sk));
     let mut known = recall_same::<M>(sk);
     if known.is_none() {
         let family = M::get::<u16>(sk, Field::SkcFamily).map_or(0, |family| family as u8);
         if wanted::is_cleared_stranger::<M>(sk)
             || wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, false)
-            || !wanted::netns(M::netns(sk))
+            || !wanted::netns(netns)
         {
             return;
         }
         known = remember::<M>(sk);
     }
     let Some(r) = known else { return };
-    end::<M>(sk, r);
+    end::<M>(sk, r, netns, inode);
     forget::<M>(sk);
 }
 
@@ -229,19 +259,18 @@ pub fn destroy_left_out<M: Memory>(sk: Addr) {
         return;
     }
     if let Some(r) = recall_same::<M>(sk) {
-        end::<M>(sk, r);
+        end::<M>(sk, r, M::netns(sk), M::inode(sk));
         r.marks |= ENDED;
     }
 }
 
 #[inline(always)]
-fn end<M: Memory>(sk: Addr, r: &mut Remembered) {
+fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) {
     if r.marks & (REFUSED | ENDED) != 0 {
         return;
     }
     if r.family == 0 {
         let family = M::get::<u16>(sk, Field::SkcFamily).unwrap_or(0) as u8;
-        let netns = M::netns(sk);
         let protocol = M::get::<u16>(sk, Field::SkProtocol).unwrap_or(IPPROTO_TCP);
         if protocol != IPPROTO_TCP || !wanted::tcp(family, netns) {
             return;
@@ -291,5 +320,5 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered) {
         reason if reason == Reason::Unknown as u8 => Reason::Unknown,
         _ => Reason::Closed,
     };
-    report_close(r, M::inode(sk), r.flags & COUNTED != 0, reason);
+    report_close(r, inode, r.flags & COUNTED != 0, reason);
 }

@@ -419,6 +419,8 @@ pub mod maps {
     pub const ASKED: &str = "ASKED";
     /// `u64`: what the programs do, see [`phase`](super::phase).
     pub const STARTED: &str = "STARTED";
+    /// The program that `state_nested` is attached behind, and goes on in.
+    pub const BEFORE: &str = "BEFORE";
 }
 
 /// What [`maps::STARTED`] says. Any other number: nanoseconds of `CLOCK_MONOTONIC` since when events are reported.

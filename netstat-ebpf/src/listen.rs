@@ -32,14 +32,27 @@ fn set(port: u16) -> Option<&'static Listeners> {
     LISTENERS.get(u32::from(port) & (LISTENER_SETS - 1))
 }
 
+/// Where in the set of a port a listener is, or a free place (0): one more than its index, 0 if nowhere. The verifier checks it by itself, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_listener_place(listener: u64, port: u16) -> u32 {
+    let Some(set) = set(port) else { return 0 };
+    (0..WAYS).find(|&way| set.0[way].load() == listener).map_or(0, |way| way as u32 + 1)
+}
+
+/// How often a place is looked for that another processor does not take at the same moment.
+const TRIES: usize = 4;
+
 /// Puts a listener in the place of another, or of none (0). Where too many listen at such ports, it is not noted. The verifier checks it by
 /// itself, once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn netstat_listener(from: u64, to: u64, port: u16) -> u32 {
     let Some(set) = set(port) else { return 0 };
-    for way in &set.0 {
-        if way.load() == from && way.exchange_if(from, to) == from {
+    for _ in 0..TRIES {
+        let place = netstat_listener_place(from, port) as usize;
+        let Some(way) = set.0.get(place.wrapping_sub(1)) else { return 0 };
+        if way.exchange_if(from, to) == from {
             return 1;
         }
     }
@@ -74,43 +87,44 @@ pub extern "C" fn netstat_listener_of(sk: u64, port: u16) -> u64 {
 
 #[inline(always)]
 fn find(sk: u64, port: u16) -> Option<u64> {
-    let queue = offset(Field::IcskAcceptQueue);
-    if queue == ABSENT || offset(Field::ReqSk) == ABSENT {
+    if offset(Field::IcskAcceptQueue) == ABSENT || offset(Field::ReqSk) == ABSENT {
         return None;
     }
     let set = set(port)?;
     for way in &set.0 {
         let listener = way.load();
-        if listener != 0
-            && Probed::get::<u16>(listener as Addr, Field::SkcNum) == Some(port)
-            && netstat_waits_at(listener.wrapping_add(u64::from(queue)), sk) != 0
-        {
+        if listener != 0 && netstat_waits_at(listener, sk, port) != 0 {
             return Some(listener);
         }
     }
     None
 }
 
-/// Whether a connection is in the accept queue of a listener. The verifier checks it by itself, once.
+/// Whether a connection to a port is in the accept queue of a listener. The verifier checks it by itself, once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn netstat_waits_at(queue: u64, sk: u64) -> u32 {
-    u32::from(waits_at(queue as Addr, sk))
+pub extern "C" fn netstat_waits_at(listener: u64, sk: u64, port: u16) -> u32 {
+    let listener = listener as Addr;
+    let queue = listener.wrapping_add(offset(Field::IcskAcceptQueue) as usize);
+    u32::from(Probed::get(listener, Field::SkcNum) == Some(port) && waits_at(queue, sk))
 }
 
 #[inline(always)]
 fn waits_at(queue: Addr, sk: u64) -> bool {
-    let is_it = |req: Addr| Probed::get::<u64>(req, Field::ReqSk) == Some(sk);
-    if Probed::follow(queue, Field::AcceptQueueTail).is_some_and(is_it) {
+    let next = |of: Addr, field: Field| Probed::get::<u64>(of, field).unwrap_or(0);
+    let is_it = |req: u64| req != 0 && next(req as Addr, Field::ReqSk) == sk;
+    if is_it(next(queue, Field::AcceptQueueTail)) {
         return true;
     }
-    let mut next = Probed::follow(queue, Field::AcceptQueueHead);
+    let mut req = next(queue, Field::AcceptQueueHead);
     for _ in 0..WAITING {
-        let Some(req) = next else { return false };
         if is_it(req) {
             return true;
         }
-        next = Probed::follow(req, Field::ReqNext);
+        if req == 0 {
+            return false;
+        }
+        req = next(req as Addr, Field::ReqNext);
     }
     false
 }

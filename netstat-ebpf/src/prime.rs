@@ -48,10 +48,10 @@ fn give<M: Memory>(output: Addr, sk: Addr, task: Addr, file: Addr) {
             return;
         }
     }
-    let raw = M::get::<u16>(sk, Field::SkType) == Some(SOCK_RAW);
+    let kind = M::get::<u16>(sk, Field::SkType).unwrap_or(0);
     let Some(protocol) = M::get::<u16>(sk, Field::SkProtocol) else { return };
-    let netns = M::netns(sk);
-    if !wanted::protocol(protocol, raw, family == AF_INET6) || !wanted::netns(netns) {
+    let netns = M::netns(sk).unwrap_or(0);
+    if netstat_is_wanted(protocol, kind, family, netns) == 0 {
         return;
     }
     let (Some(pid), Some(leader)) =
@@ -77,13 +77,14 @@ fn give<M: Memory>(output: Addr, sk: Addr, task: Addr, file: Addr) {
     }
     r.family = family;
     r.protocol = protocol;
-    r.netns = netns.unwrap_or(0);
+    r.netns = netns;
     r.learn_uid::<M>(sk);
-    if raw {
-        r.flags |= RAW;
-    }
     r.cookie = M::cookie(sk);
-    if raw || protocol != IPPROTO_TCP {
+    if kind == SOCK_RAW {
+        r.flags |= RAW;
+        return;
+    }
+    if protocol != IPPROTO_TCP {
         return;
     }
     if let Some(state) = M::get::<u8>(sk, Field::SkcState) {
@@ -95,6 +96,15 @@ fn give<M: Memory>(output: Addr, sk: Addr, task: Addr, file: Addr) {
             listen::begin::<M>(sk, M::get(sk, Field::SkcNum).unwrap_or_default());
         }
     }
+}
+
+/// Whether sockets of a protocol, a kind (`SOCK_RAW`), a family and a namespace, 0 if that is not known, are wanted. The verifier checks it by itself,
+/// once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_is_wanted(protocol: u16, kind: u16, family: u8, netns: u32) -> u32 {
+    let protocol = wanted::protocol(protocol, kind == SOCK_RAW, family == AF_INET6);
+    u32::from(protocol && wanted::netns(Some(netns).filter(|&netns| netns != 0)))
 }
 
 /// Writes who holds a connection; false where the output is full: the kernel comes back with the same file at the next read.

@@ -1,7 +1,9 @@
 //! Entry points: one thin wrapper per hook and attach variant.
 
 use crate::{
-    accept, ending,
+    accept,
+    count::count,
+    ending,
     ends::{Given, Tuple},
     mini, prime, process,
     read::{Addr, Memory, Probed, Typed, offset},
@@ -11,18 +13,23 @@ use crate::{
     tcp, time_wait,
 };
 use aya_ebpf::{
-    EbpfContext,
-    macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fentry, fexit, kprobe, raw_tracepoint, tracepoint},
+    EbpfContext, Global,
+    macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fentry, fexit, kprobe, map, raw_tracepoint, tracepoint},
+    maps::ProgramArray,
     programs::{
         BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RawTracePointContext, SockAddrContext,
         SockContext, TracePointContext,
     },
 };
 use aya_log_ebpf::debug;
-use netstat_ebpf::{ABSENT, Field, linux::AF_INET6};
+use netstat_ebpf::{ABSENT, Field, counter, linux::AF_INET6};
 
 /// Offset of `skaddr` in the records of the classic tracepoints.
 const SKADDR: usize = 8;
+
+/// The program that [`state_nested`] is attached behind. User space puts it here.
+#[map]
+static BEFORE: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// The debug line of a transition. Not the socket's address: the verifier does not let a typed pointer be taken apart.
 macro_rules! log {
@@ -41,19 +48,30 @@ pub fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
             tcp::state::<Typed>(sk, old as u8, new as u8, Given::NOTHING);
         }
     });
+    if NEVER.load() != 0 {
+        sys::go_on(&ctx, &BEFORE, 0);
+    }
     0
 }
 
-/// Attached behind the one above, for the transitions that interrupt it.
+/// What is gone on in here has been interrupted, and its stack must stay as it is: since Linux 6.13 a program has one stack to a processor
+/// (`bpf_enable_priv_stack`), unless it goes on in others. So it says that it does.
+#[unsafe(no_mangle)]
+static NEVER: Global<u32> = Global::new(0);
+
+/// Attached behind the one above, for the transitions that interrupt it: goes on there, so that the verifier checks the body once.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn state_nested(ctx: BtfTracePointContext) -> i32 {
+    let mut unseen = false;
     undisturbed(|| {
-        let (sk, old, new): (Addr, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-        if is_unseen::<Typed>(sk, new as u8) {
-            log!(&ctx, "inet_sock_set_state, nested", old, new);
-            tcp::state::<Typed>(sk, old as u8, new as u8, Given::NOTHING);
-        }
+        let (sk, new): (Addr, i32) = (ctx.arg(0), ctx.arg(2));
+        unseen = is_unseen::<Typed>(sk, new as u8);
     });
+    if unseen {
+        sys::go_on(&ctx, &BEFORE, 0);
+        // There is no such program.
+        count(counter::LOST);
+    }
     0
 }
 

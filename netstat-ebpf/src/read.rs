@@ -3,12 +3,11 @@
 //! not.
 
 use crate::sys::{Word, frozen};
-use aya_ebpf::helpers::{
-    bpf_probe_read_kernel,
-    generated::{
-        bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock, bpf_sock_from_file,
-    },
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_seq_write, bpf_skc_to_tcp_sock,
+    bpf_sock_from_file,
 };
+use core::mem::MaybeUninit;
 use netstat_ebpf::{ABSENT, FIELDS, Field};
 
 #[unsafe(no_mangle)]
@@ -187,8 +186,13 @@ pub struct Probed;
 impl Memory for Probed {
     #[inline(always)]
     fn at<T: Copy + Default>(address: Addr) -> T {
-        // SAFETY: the helper survives any address.
-        unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.unwrap_or_default()
+        let mut read = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper survives any address, and fills what it cannot read with zeros (`bpf_probe_read_kernel_common`), of which every `T`
+        // here is made. So nothing hangs on what it returns, and the verifier has one path to check instead of two.
+        unsafe {
+            bpf_probe_read_kernel(read.as_mut_ptr().cast(), size_of::<T>() as u32, address.cast());
+            read.assume_init()
+        }
     }
 
     /// The address is a number already, from which the verifier lets no pointer be subtracted.

@@ -5,7 +5,7 @@ use crate::{
     process::Process,
     read::{Addr, Memory},
     setup::sees_births,
-    sys::{Word, grown_value, jiffies, value},
+    sys::{Word, forget_value, grown_value, jiffies, value},
 };
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST},
@@ -242,22 +242,35 @@ pub extern "C" fn netstat_remember(key: u64) -> u32 {
     1
 }
 
+/// In place of the time since which nothing has happened to a socket, for an entry that can be given away.
+const FREE: u64 = 0;
+
+/// Since when nothing has happened to a socket, by its index in [`SOCKETS`]; [`FREE`] if the entry can be given away. The verifier checks it by itself,
+/// once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_idle_since(index: u32, now: u64) -> u64 {
+    let Some(r) = value(&SOCKETS, index) else { return u64::MAX };
+    // The kernel drops a child that another processor has made first without a word (`inet_csk_complete_hashdance`).
+    let over = r.marks & ENDED != 0 || r.flags & UNREPORTED != 0 && now.wrapping_sub(r.mark) > UNBORN;
+    if over { FREE } else { r.state_ns.max(FREE + 1) }
+}
+
 /// Makes room where a set is full: in the map of those, else in the place of the entry of the set that nothing has happened to for the
 /// longest time.
 #[inline(always)]
 fn make_room(key: u64) -> Option<()> {
     let (set, index) = Set::of(key)?;
     let now = jiffies();
-    let (mut oldest, mut oldest_ns, mut free) = (0, u64::MAX, false);
+    let (mut oldest, mut oldest_ns) = (0, u64::MAX);
     for way in 0..WAYS {
-        let Remembered { state_ns: since_ns, flags, marks, mark, .. } = *entry(index, way)?;
-        // The kernel drops a child that another processor has made first without a word (`inet_csk_complete_hashdance`).
-        if marks & ENDED != 0 || flags & UNREPORTED != 0 && now.wrapping_sub(mark) > UNBORN {
-            (oldest, free) = (way, true);
-        } else if since_ns < oldest_ns && !free {
+        let since_ns = netstat_idle_since(index * WAYS as u32 + way as u32, now);
+        if since_ns < oldest_ns {
             (oldest, oldest_ns) = (way, since_ns);
         }
+        oldest = forget_value(oldest as u64) as usize;
     }
+    let free = oldest_ns == FREE;
     if !free && MORE_SOCKETS.insert(key, &NOTHING, u64::from(BPF_NOEXIST)).is_ok() {
         set.beyond.add(1);
         return Some(());

@@ -22,10 +22,17 @@ pub fn stand_ins_report() -> bool {
     CLASSIC_FIRST.load() == 0
 }
 
-/// Notes that a transition is being taken care of.
+/// In [`Pending::seen`](crate::pending::Pending::seen), beside the state: the first program on a transition was left out, and the second goes on in
+/// it.
+const NESTED: u8 = 1 << 7;
+
+/// Notes that a transition is being taken care of, for the second program on it: unless it is that one that goes on here.
 #[inline(always)]
 pub fn see(sk: Addr, new: u8) {
-    if let Some(pending) = pending() {
+    let Some(pending) = pending() else { return };
+    if pending.seen.is(sk, new | NESTED) {
+        pending.seen.clear();
+    } else {
         pending.seen.set(sk, new);
     }
 }
@@ -58,18 +65,21 @@ pub fn is_taken<M: Memory>(sk: Addr, old: u8, new: u8) -> bool {
     taken
 }
 
-/// Whether nobody has taken care of a transition. Most transitions are seen at once by the note; it may have been written over meanwhile, and then
+/// Whether nobody has taken care of a transition, so that the first program on it has to be gone on in. Most transitions are seen at once by the note; it may have been written over meanwhile, and then
 /// the state that the socket is remembered to be in decides.
 #[inline(always)]
 pub fn is_unseen<M: Memory>(sk: Addr, new: u8) -> bool {
-    if let Some(pending) = pending()
-        && pending.seen.is(sk, new)
-    {
+    let Some(pending) = pending() else { return false };
+    if pending.seen.is(sk, new) {
         // It says nothing of the socket that has this address next.
         pending.seen.clear();
         return false;
     }
-    is_left_out::<M>(sk, new)
+    let unseen = is_left_out::<M>(sk, new);
+    if unseen {
+        pending.seen.set(sk, new | NESTED);
+    }
+    unseen
 }
 
 /// The same, by the state that the socket is remembered to be in.

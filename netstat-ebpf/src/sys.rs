@@ -11,7 +11,7 @@ use aya_ebpf::{
             bpf_get_socket_cookie, bpf_get_stack, bpf_jiffies64, bpf_ktime_get_ns,
         },
     },
-    maps::{Array, HashMap},
+    maps::{Array, HashMap, ProgramArray},
     programs::{SockAddrContext, SockContext, TracePointContext},
 };
 use core::{
@@ -62,6 +62,22 @@ impl Word {
         // SAFETY: as for `store`.
         unsafe { atomic_xadd::<u64, u64, { SeqCst }>(self.0.get(), number) };
     }
+}
+
+/// Never anything but zero, which the verifier does not know.
+static ZERO: Word = Word::new(0);
+
+/// A number whose value the verifier forgets: paths through a program that differ only in it are one to it from here on, and what follows is
+/// checked once for all of them.
+#[inline(always)]
+pub fn forget_value(number: u64) -> u64 {
+    number ^ ZERO.load()
+}
+
+/// The same of what is true or false.
+#[inline(always)]
+pub fn forget_truth(truth: bool) -> bool {
+    forget_value(u64::from(truth)) != 0
 }
 
 /// An element of a table that user space fills before load, and that the kernel freezes then; zero beyond its end.
@@ -295,6 +311,13 @@ pub fn undisturbed(body: impl FnOnce()) {
         kernel_function(kfunc::PREEMPT_ENABLE)();
         kernel_function_of_word(kfunc::LOCAL_IRQ_RESTORE)(flags.as_mut_ptr());
     }
+}
+
+/// Goes on in another program for the same hook, and returns only where there is none.
+#[inline(always)]
+pub fn go_on(ctx: &impl EbpfContext, programs: &'static ProgramArray, index: u32) {
+    // SAFETY: nothing of this program has to be undone.
+    unsafe { programs.tail_call(ctx, index) }
 }
 
 #[inline(always)]

@@ -11,7 +11,7 @@ use crate::{
     report::report_state,
     request,
     setup::{are_preempted, enabled, sees_births, since},
-    sys::{jiffies, now},
+    sys::{forget_truth, forget_value, jiffies, now},
     time_wait, wanted,
 };
 use netstat_ebpf::{
@@ -35,6 +35,8 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         }
         return;
     }
+    // Read here, where the verifier comes by once: it looks up by name, among all the kernel's types, whether it may trust what such a pointer leads to.
+    let (netns, inode) = (M::netns(sk), forget_value(M::inode(sk)));
     let birth = old == LISTEN && new == SYN_RECV;
     if birth && let Some(pending) = pending() {
         // Also of a child that is not wanted: the end of its request is nothing to look into.
@@ -44,7 +46,6 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if known.is_none() {
         let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
         let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
-        let netns = M::netns(sk);
         if protocol != IPPROTO_TCP || !wanted::tcp(family, netns) {
             return;
         }
@@ -114,8 +115,8 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if r.cookie == 0 {
         r.cookie = M::cookie(sk);
     }
-    let inode = M::inode(sk);
-    let held = !matches!(inode, 0 | UNKNOWN_INODE);
+    let held = forget_truth(!matches!(inode, 0 | UNKNOWN_INODE));
+    let (old, new) = (forget_value(old.into()) as u8, forget_value(new.into()) as u8);
     let closer_before = r.closer;
     if new == CLOSE {
         finish::<M>(sk, old, held, r);
@@ -135,7 +136,8 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         owner::close_accepted(r);
     }
     // Of what it closes now, the process is the owner although it may have ended.
-    let held_on = held && r.closer == closer_before;
+    let held_on = forget_truth(held && r.closer == closer_before);
+    let (old, new) = (forget_value(old.into()) as u8, forget_value(new.into()) as u8);
     // What became a connection without a request (SYN cookies) is not linked to its listener by one.
     if r.grade == Grade::None as u8 && old == SYN_RECV && r.flags & UNREPORTED != 0 {
         request::inherit(r, listen::of_child::<M>(sk, r.lport));
@@ -156,7 +158,9 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         r.count_skipped(old);
     }
     // Older than the tracer, or a transition between was not seen: some do not pass `tcp_set_state`.
-    let entered_ns = if r.state == old { r.state_ns } else { 0 };
+    let entered_ns = forget_value(if r.state == old { r.state_ns } else { 0 });
+    let born = forget_truth(born);
+    let (old, new) = (forget_value(old.into()) as u8, forget_value(new.into()) as u8);
     r.state_ns = time_ns;
     r.state = new;
     report_state(r, (inode, held_on), (old, new), time_ns, entered_ns, born);

@@ -2,7 +2,7 @@
 
 use super::{
     accepts::{self, Accepts},
-    btf, cgroup,
+    cgroup,
     doubts::{self, Doubts},
     facts::{self, GatheredFacts, Lockdown},
     filters::Filters,
@@ -19,7 +19,7 @@ use crate::{
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::Array,
+    maps::{Array, ProgramArray},
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupSock, CgroupSockAddr, FEntry, FExit, KProbe, ProgramError,
         RawTracePoint, TracePoint,
@@ -29,7 +29,7 @@ use aya_obj::btf::BtfKind;
 use netstat_ebpf::{ABSENT, FIELDS, globals, kfunc, maps, phase};
 use std::{
     error::Error,
-    fs, io,
+    io,
     os::fd::{AsFd, OwnedFd},
     thread,
     time::Duration,
@@ -155,20 +155,6 @@ fn tried(refused: &[(Variant, HookRefusal)]) -> String {
 const LOCKED: &str = "the kernel is locked down (confidentiality) and lets no program read its memory: boot it without \
                       lockdown=confidentiality; ";
 
-/// The newest kind of type that aya knows: `BTF_KIND_ENUM64`.
-const AYAS_NEWEST_KIND: u32 = 19;
-
-/// The kernel's types for aya, which gives up where one is of a kind it does not know: such types are none of those that are looked for.
-fn kernel_types() -> Option<Btf> {
-    let without = |error| {
-        log::debug!("the kernel's BTF is read without the kinds that are new: {error}");
-        let blob = fs::read(sys::KERNEL_TYPES).ok()?;
-        let clean = btf::without_newer_kinds(&blob, AYAS_NEWEST_KIND).ok()?;
-        Btf::parse(&clean, aya::Endianness::default()).ok()
-    };
-    Btf::from_sys_fs().map_or_else(without, Some)
-}
-
 /// Open files that tracing takes: some sixty programs, maps and links, and what attaching takes for a moment.
 const DESCRIPTORS: u64 = 80;
 
@@ -201,9 +187,8 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     if sys::descriptors_left() < DESCRIPTORS {
         return Err(AttachError::Descriptors(sys::too_many_open_files()));
     }
-    // Each reads the kernel's types: aya twice, for itself and for the programs, and we for the programs' settings.
-    let (btf, (loader, GatheredFacts { facts, cgroup, lockdown })) =
-        sys::beside(kernel_types, || sys::beside(EbpfLoader::new, facts::gather));
+    // Both read the kernel's types.
+    let (loader, GatheredFacts { facts, cgroup, lockdown, numbers: btf }) = sys::beside(EbpfLoader::new, facts::gather);
     if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
         return Err(AttachError::Netns(cause.clone()));
     }
@@ -227,6 +212,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
                 Some(refusal) => Err(refusal),
                 None => loaded
                     .load(&mut ebpf, Job::Hook(way), btf.as_ref())
+                    .and_then(|()| if hook == Hook::Nested { go_on_in_state(&mut ebpf) } else { Ok(()) })
                     .and_then(|()| try_attach(&mut ebpf, way, cgroup.as_ref(), &mut accepts)),
             };
             match outcome {
@@ -390,6 +376,15 @@ fn make(
     let mut ebpf = loader.load(&object).map_err(AttachError::maps)?;
     filters.fill(&mut ebpf).map_err(AttachError::maps)?;
     Ok(ebpf)
+}
+
+/// Gives the program for nested transitions the one that it goes on in: of the only variant that it is attached behind.
+fn go_on_in_state(ebpf: &mut Ebpf) -> Result<(), HookRefusal> {
+    let [before, ..] = Hook::State.spec().ways else { return Ok(()) };
+    let before = program::<BtfTracePoint>(ebpf, before.program)?.fd()?.try_clone().map_err(ProgramError::from)?;
+    let map = ebpf.map_mut(maps::BEFORE).ok_or(HookRefusal::Lacks(maps::BEFORE))?;
+    let mut programs = ProgramArray::try_from(map).map_err(ProgramError::from)?;
+    Ok(programs.set(0, &before, 0).map_err(ProgramError::from)?)
 }
 
 /// Attaches a program that is loaded.

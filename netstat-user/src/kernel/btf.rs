@@ -44,6 +44,9 @@ const KIND_DECL_TAG: u32 = 17;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
 
+/// What comes before the name of a tracepoint in that of its typedef.
+pub const TRACEPOINT: &str = "btf_trace_";
+
 /// The head of a type: its name, `info`, and its size or another type.
 const HEAD: usize = 12;
 /// The header up to Linux 7.0; later ones have the section of layouts behind it.
@@ -192,34 +195,6 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// The blob with every type of a kind beyond `newest` replaced by a forward declaration, which has no tail: every type keeps its number.
-/// For readers that give up at a kind they do not know.
-///
-/// # Errors
-/// A [`BtfError`] where the blob cannot be walked to its end.
-pub fn without_newer_kinds(blob: &[u8], newest: u32) -> Result<Vec<u8>, BtfError> {
-    let mut sections = Sections::new(blob)?;
-    let mut types = Vec::with_capacity(sections.types.len());
-    let (mut id, mut at) = (1, 0);
-    while at < sections.types.len() {
-        let head = sections.head(at)?;
-        let next = sections.next(id, at, head)?;
-        if head.kind() > newest || Tail::known(head.kind()).is_none() {
-            types.extend([head.name, KIND_FWD << 24, 0].into_iter().flat_map(u32::to_le_bytes));
-        } else {
-            types.extend_from_slice(&sections.types[at..next]);
-        }
-        (id, at) = (id + 1, next);
-    }
-    let len = |section: &[u8]| u32::try_from(section.len()).map_err(|_| BtfError::Truncated(0));
-    let (types_len, strings_len) = (len(&types)?, len(sections.strings)?);
-    let mut clean = blob[..4].to_vec();
-    clean.extend([HEADER as u32, 0, types_len, types_len, strings_len].into_iter().flat_map(u32::to_le_bytes));
-    clean.extend_from_slice(&types);
-    clean.extend_from_slice(sections.strings);
-    Ok(clean)
-}
-
 /// What a member is made of, typedefs and qualifiers looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypeShape {
@@ -272,6 +247,29 @@ impl<'a> Btf<'a> {
             at = sections.next(id, at, head)?;
         }
         Ok(btf)
+    }
+
+    /// A blob of the functions and typedefs in the index alone, with the numbers that they have here; every other type is a forward declaration
+    /// without a name. aya parses it in no time, finds a name at once, and meets no kind that it does not know.
+    pub fn named_alone(&self) -> Vec<u8> {
+        let forward: Vec<u8> = [0, KIND_FWD << 24, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+        let mut types = forward.repeat(self.starts.len() - 1);
+        let mut strings = vec![0];
+        for (name, ids) in &self.named {
+            for &id in ids {
+                let Some((kind @ (KIND_FUNC | KIND_TYPEDEF), ..)) = self.head(id) else { continue };
+                let words = [strings.len() as u32, kind << 24].into_iter().flat_map(u32::to_le_bytes);
+                types[(id as usize - 1) * HEAD..].iter_mut().zip(words).for_each(|(byte, new)| *byte = new);
+            }
+            strings.extend_from_slice(name);
+            strings.push(0);
+        }
+        let mut blob = vec![0x9f, 0xeb, 1, 0];
+        let (types_len, strings_len) = (types.len() as u32, strings.len() as u32);
+        blob.extend([HEADER as u32, 0, types_len, types_len, strings_len].into_iter().flat_map(u32::to_le_bytes));
+        blob.extend_from_slice(&types);
+        blob.extend_from_slice(&strings);
+        blob
     }
 
     fn string(&self, offset: u32) -> &'a [u8] {
@@ -361,7 +359,7 @@ impl<'a> Btf<'a> {
 
     /// Number of arguments of a tracepoint (by its `btf_trace_NAME` typedef), `None` if the kernel has no such one.
     pub fn tracepoint_args(&self, name: &str) -> Option<usize> {
-        let (_, _, pointer, _) = self.head(self.find(KIND_TYPEDEF, &format!("btf_trace_{name}"))?)?;
+        let (_, _, pointer, _) = self.head(self.find(KIND_TYPEDEF, &format!("{TRACEPOINT}{name}"))?)?;
         let (kind, _, proto, _) = self.head(pointer)?;
         let (proto_kind, vlen, _, _) = self.head(proto)?;
         // The first parameter is the tracepoint's private data.

@@ -1,14 +1,17 @@
 //! What this kernel offers, gathered once before anything is loaded.
 
 use super::{
-    btf::Btf,
+    btf::{Btf, TRACEPOINT},
     cgroup,
     hooks::{HOOKS, Needs},
+    load,
     plan::{Facts, KernelTypes, Symbols},
     refusal::Lacking,
     symbols,
 };
 use crate::sys;
+use hashbrown::HashSet;
+use netstat_ebpf::kfunc;
 use rustix::fs::{Mode, OFlags, openat};
 use std::{fs, io, path::Path};
 
@@ -34,6 +37,8 @@ pub struct GatheredFacts {
     pub cgroup: Option<cgroup::Root>,
     /// How far the kernel is locked down, if it can be.
     pub lockdown: Option<Lockdown>,
+    /// The kernel's numbers of the types that programs are loaded for.
+    pub numbers: Option<aya::Btf>,
 }
 
 /// The effective capabilities, a bit each.
@@ -72,7 +77,7 @@ fn major(release: &str) -> Option<u32> {
 pub fn gather() -> GatheredFacts {
     let lockdown = lockdown_file().ok().and_then(|text| lockdown(&text));
     let cgroup = cgroup::root(Path::new("/proc")).map_err(Lacking::mount);
-    let (types, symbols) = types();
+    let (types, symbols, numbers) = types();
     let facts = Facts {
         types,
         tracefs: match lockdown {
@@ -87,19 +92,26 @@ pub fn gather() -> GatheredFacts {
         symbols,
         preempted: major(&release()).is_some_and(|major| major >= 7),
     };
-    GatheredFacts { facts, cgroup: cgroup.ok(), lockdown }
+    GatheredFacts { facts, cgroup: cgroup.ok(), lockdown, numbers }
 }
 
-/// What the kernel's BTF says, and the addresses that are found with its help.
-fn types() -> (Result<KernelTypes, Lacking>, Option<Symbols>) {
+/// What the kernel's BTF says, the addresses that are found with its help, and the numbers of types.
+fn types() -> (Result<KernelTypes, Lacking>, Option<Symbols>, Option<aya::Btf>) {
+    let names: HashSet<&[u8]> = KernelTypes::names()
+        .chain(symbols::names())
+        .chain(kfunc::ALL.map(|(_, name)| name))
+        .chain(load::ITERATORS)
+        .map(str::as_bytes)
+        .collect();
+    let wants = |name: &[u8]| names.contains(name.strip_prefix(TRACEPOINT.as_bytes()).unwrap_or(name));
     let blob = fs::read(VMLINUX_BTF).map_err(|error| Lacking::file(VMLINUX_BTF, error));
-    let wants = |name: &[u8]| KernelTypes::wants(name) || symbols::wants(name);
     let btf = blob
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| Lacking::Types { path: VMLINUX_BTF.into(), error }));
     let symbols = btf.as_ref().ok().and_then(symbols::find);
-    (btf.map(|btf| KernelTypes::from_btf(&btf)), symbols)
+    let numbers = btf.as_ref().ok().and_then(|btf| aya::Btf::parse(&btf.named_alone(), aya::Endianness::Little).ok());
+    (btf.map(|btf| KernelTypes::from_btf(&btf)), symbols, numbers)
 }
 
 /// How far the kernel is locked down (kernel_lockdown(7)).

@@ -16,7 +16,7 @@ const BESIDE: [(&str, u32, &str); 3] = [
 
 /// Looks at what tracing depends on.
 pub fn checks() -> Vec<Check> {
-    let GatheredFacts { facts, cgroup, lockdown } = facts::gather();
+    let GatheredFacts { facts, cgroup, lockdown, .. } = facts::gather();
     let mut checks = vec![capabilities()];
     checks.extend(beside());
     checks.push(match facts::too_old() {

@@ -24,6 +24,9 @@ use std::{
 /// Threads at most: the few programs that take long are soon distributed.
 const THREADS: usize = 8;
 
+/// The kernel's names of the iterators that programs are loaded for.
+pub const ITERATORS: [&str; 2] = ["bpf_iter_bpf_map", "bpf_iter_task_file"];
+
 /// A program to load.
 #[derive(Clone, Copy, Debug)]
 pub enum Job {

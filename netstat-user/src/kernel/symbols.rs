@@ -23,9 +23,9 @@ const NEIGHBOURS: [&str; 8] = [
 /// No function of these is longer.
 const LONGEST: u64 = 4096;
 
-/// Whether a function's number in BTF is asked for.
-pub fn wants(name: &[u8]) -> bool {
-    WANTED.iter().chain(&NEIGHBOURS).any(|wanted| wanted.as_bytes() == name)
+/// The functions whose numbers in BTF are asked for.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    WANTED.into_iter().chain(NEIGHBOURS)
 }
 
 /// Asks the verifier, which knows functions by their numbers in BTF. `None` where it does not know one that is needed.
@@ -34,8 +34,7 @@ pub fn find(btf: &Btf<'_>) -> Option<Symbols> {
 }
 
 fn ask(btf: &Btf<'_>, addresses: &dyn Fn(&[u32]) -> io::Result<Vec<u64>>) -> Option<Symbols> {
-    let names = WANTED.iter().chain(&NEIGHBOURS);
-    let known: Vec<(&str, u32)> = names.filter_map(|&name| Some((name, btf.function_id(name)?))).collect();
+    let known: Vec<(&str, u32)> = names().filter_map(|name| Some((name, btf.function_id(name)?))).collect();
     let numbers: Vec<u32> = known.iter().map(|known| known.1).collect();
     let found = addresses(&numbers).ok()?;
     let of =

@@ -1,4 +1,5 @@
 use super::*;
+use aya_obj::btf::BtfKind;
 
 /// A blob with `struct s { int a; struct { u8 b_bits:3; long c; }; }`, as a compiler would lay it out.
 fn blob() -> Vec<u8> {
@@ -123,10 +124,9 @@ fn a_kind_of_a_later_kernel_is_passed_over() {
         // aya, which gives up at such a kind, gets them as something that it knows.
         let all = aya::Btf::parse(&blob, aya::Endianness::Little);
         assert!(all.is_err(), "aya knows kind {kind} by now");
-        let clean = without_newer_kinds(&blob, KIND_ENUM64).unwrap();
-        let btf = aya::Btf::parse(&clean, aya::Endianness::Little).unwrap();
-        assert_eq!(btf.id_by_type_name_kind("s", aya_obj::btf::BtfKind::Struct).unwrap(), 4);
-        assert_eq!(btf.id_by_type_name_kind("s", aya_obj::btf::BtfKind::Typedef).unwrap(), 6);
+        let btf = aya::Btf::parse(&btf.named_alone(), aya::Endianness::Little).unwrap();
+        assert!(btf.id_by_type_name_kind("s", BtfKind::Struct).is_err());
+        assert_eq!(btf.id_by_type_name_kind("s", BtfKind::Typedef).unwrap(), 6);
     }
 }
 
@@ -143,11 +143,8 @@ fn a_blob_may_say_how_long_its_types_are() {
     let blob = blob_with(20, 2, &tail, &layouts);
     let btf = Btf::parse(&blob, &|_| true).unwrap();
     assert_eq!(btf.member("s", "p"), Some((8, TypeShape::Pointer)));
-    let clean = without_newer_kinds(&blob, KIND_ENUM64).unwrap();
-    assert_eq!(Btf::parse(&clean, &|_| true).unwrap().offset("s", "p"), Some(8));
     for len in 0..blob.len() {
-        let _ = Btf::parse(&blob[..len], &|_| true).map(|btf| btf.offset("s", "p"));
-        let _ = without_newer_kinds(&blob[..len], 1);
+        let _ = Btf::parse(&blob[..len], &|_| true).map(|btf| btf.named_alone());
     }
 }
 
@@ -171,8 +168,20 @@ fn the_running_kernels_types_with_a_kind_unknown_to_anybody() {
     }
     assert_eq!(offsets(&blob), before);
     assert!(aya::Btf::parse(&blob, aya::Endianness::Little).is_err());
-    let clean = without_newer_kinds(&blob, KIND_ENUM64).unwrap();
-    assert!(aya::Btf::parse(&clean, aya::Endianness::Little).is_ok());
+}
+
+#[test]
+fn aya_finds_the_numbers_that_the_running_kernel_has() {
+    let Ok(blob) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
+    let wanted: [&[u8]; 3] = [b"tcp_set_state", b"btf_trace_inet_sock_set_state", b"bpf_iter_task_file"];
+    let named = Btf::parse(&blob, &|name| wanted.contains(&name)).unwrap().named_alone();
+    let [all, few] = [&blob, &named].map(|blob| aya::Btf::parse(blob, aya::Endianness::Little).unwrap());
+    for (name, kind) in wanted.into_iter().zip([BtfKind::Func, BtfKind::Typedef, BtfKind::Func]) {
+        let name = std::str::from_utf8(name).unwrap();
+        let number = |btf: &aya::Btf| btf.id_by_type_name_kind(name, kind).unwrap();
+        assert_eq!(number(&few), number(&all), "{name}");
+    }
+    assert!(named.len() < blob.len());
 }
 
 #[test]
