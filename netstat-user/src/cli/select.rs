@@ -61,7 +61,10 @@ impl Selection {
     pub fn wrong_name(&self, error: NameError, resolver: &mut impl Resolver) -> WrongName {
         // What a short spelling says has no place in the expression.
         if error.place.end > 0 {
-            return WrongName::Expression(error.within(&self.expression));
+            return match error.denied {
+                true => WrongName::Denied(error),
+                false => WrongName::Expression(error.within(&self.expression)),
+            };
         }
         let mut is_wrong = |(spelling, values): &&(Spelling, Vec<String>)| {
             spelling.expr(values).is_ok_and(|expr| Predicate::new(&expr, resolver).is_err())
@@ -79,7 +82,7 @@ impl Selection {
 #[derive(Debug, thiserror::Error)]
 pub enum WrongName {
     /// In a short spelling.
-    #[error("--{}: {error}: {}", .option.option(), .option.names())]
+    #[error("--{}: {error}{}", .option.option(), if error.denied { String::new() } else { format!(": {}", .option.names()) })]
     Spelled {
         /// The option.
         option: Spelling,
@@ -90,9 +93,23 @@ pub enum WrongName {
     /// In the expression.
     #[error("--{WHERE}: {0}")]
     Expression(#[source] Mistake),
+    /// In the expression, where it may not be looked up.
+    #[error("--{WHERE}: {0}")]
+    Denied(#[source] NameError),
     /// A network namespace that is never there.
     #[error("--netns: there is no network namespace `{0}': {names}", names = Spelling::Netns.names())]
     NoNamespace(String),
+}
+
+impl WrongName {
+    /// Whether the name may well mean something, and this process may not look: no mistake of the command line.
+    pub const fn is_denied(&self) -> bool {
+        match self {
+            Self::Spelled { error, .. } => error.denied,
+            Self::Denied(_) => true,
+            Self::Expression(_) | Self::NoNamespace(_) => false,
+        }
+    }
 }
 
 /// What is wrong with an option that selects.

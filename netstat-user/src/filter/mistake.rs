@@ -25,6 +25,8 @@ pub struct NameError {
     pub place: TextPlace,
     /// What is wrong with it.
     pub what: String,
+    /// Whether it may well mean something, and this process may not look.
+    pub denied: bool,
 }
 
 impl NameError {

@@ -8,6 +8,7 @@ use super::classic::round::Round;
 use super::classic::selected::Selected;
 use super::classic::sources::Sources;
 use super::classic::spaces::spaces;
+use crate::cli::Refusal;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
 use crate::cli::kill::{NAME, Options};
@@ -39,7 +40,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let selected = match Selected::new(&tables) {
         Ok(selected) => selected,
         Err(error) => {
-            return Ok(refuse(&wrong(NAME, &error)));
+            let refusal = wrong(NAME, &error);
+            return Ok(refuse(&if error.is_mistake() { refusal } else { Refusal { exit: 1, ..refusal } }));
         }
     };
     if selected.needs().meets(Need::AGES) {
@@ -50,6 +52,11 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
     let Matching { rows, owners, incomplete } = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
+    let unread = round.lacks_namespaces();
+    if rows.is_empty() && unread {
+        return Ok(1);
+    }
+    let incomplete = incomplete || unread;
     let mut report = Report { out: Vec::new(), json: options.json, owners: &owners };
     if rows.is_empty() {
         complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
