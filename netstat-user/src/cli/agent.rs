@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// How messages name this command line.
-const NAME: &str = "netstat-user agent";
+pub const NAME: &str = "netstat-user agent";
 
 /// Where the agent answers unless told otherwise.
 pub const SOCKET: &str = "/run/netstat-user/agent.sock";

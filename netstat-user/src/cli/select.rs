@@ -25,6 +25,8 @@ pub struct Selection {
     pub netns: Vec<String>,
     /// The values of the short spellings, for messages about the names in them.
     spelled: Vec<(Spelling, Vec<String>)>,
+    /// Why no row that is listed can match, where that is certain.
+    pub never: Option<&'static str>,
 }
 
 /// By what rows, or lines of counts, are ordered.
@@ -149,7 +151,7 @@ pub enum SelectError {
     #[error("--{SORT}: `{COUNT}' orders what --{COUNT_BY} counts: give --{COUNT_BY} beside it")]
     NothingCounted,
     /// No number.
-    #[error("--{LIMIT}: `{0}' is no number: write how many rows")]
+    #[error("--{LIMIT}: `{0}' is no number of rows: write a whole number from 0 on")]
     Limit(String),
 }
 
@@ -373,6 +375,7 @@ impl Given {
             selection.expr = Expr::both(selection.expr, Some(spelled));
         }
         selection.spelled.clone_from(&self.spelled);
+        selection.never = selection.expr.as_ref().and_then(|expr| expr.never_of(rows));
         let netns = self.spelled(Spelling::Netns).iter().flat_map(|value| value.split(','));
         selection.netns = netns.map(str::to_owned).collect();
         let columns = |option: &'static str, values: &[String]| match values {

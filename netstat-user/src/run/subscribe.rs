@@ -2,6 +2,7 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::failure::Failure;
+use super::hint::way_in;
 use super::printing::{Chosen, Printer, kinds};
 use super::ready::{LOST, outside};
 use crate::cli::agent::SOCKET;
@@ -51,7 +52,7 @@ pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
             Ok(None)
         }
         Err(error) => {
-            complain(&format!("agent {}: {error}", path.display()));
+            complain(&format!("agent {}: {error}: {}", path.display(), way_in(path, &error)));
             Ok(Some(1))
         }
     }

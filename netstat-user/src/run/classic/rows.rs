@@ -41,7 +41,10 @@ pub fn read(
     if let Some(question) = &plan.agent {
         match ask(asked, question, &plan.rows) {
             Ok((tables, scan)) => {
-                if asked.options.all_netns && !client::shows_all(question.path, PATIENCE) {
+                if asked.reads_all_netns()
+                    && asked.selected.named_netns().is_empty()
+                    && !client::shows_all(question.path, PATIENCE)
+                {
                     round.say_of_namespaces(asked.options)?;
                 }
                 spaces::report_unread(asked, &of_tables(&tables), round)?;

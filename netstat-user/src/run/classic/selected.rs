@@ -100,6 +100,11 @@ impl Selected {
         compared.chain(columns).chain(sorted).any(|field| names.iter().any(|name| field.name().starts_with(name)))
     }
 
+    /// Why no row can match, where that is certain.
+    pub const fn never(&self) -> Option<&'static str> {
+        self.selection.never
+    }
+
     /// The namespaces that are listed instead of one's own.
     pub fn netns(&self) -> Option<&[u32]> {
         self.netns.as_deref()

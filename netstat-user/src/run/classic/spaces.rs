@@ -48,7 +48,7 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     }
     // A container's root is refused what root of the machine runs, and that is no matter of being root. Of those that were named, each that is not
     // read is reported by itself.
-    if asked.options.all_netns && found.refused && !rustix::process::geteuid().is_root() {
+    if asked.selected.named_netns().is_empty() && found.refused && !rustix::process::geteuid().is_root() {
         round.say_of_namespaces(asked.options)?;
     }
     let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
