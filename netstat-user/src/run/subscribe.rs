@@ -2,7 +2,7 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::failure::Failure;
-use super::hint::way_in;
+use super::hint::{SHARE_ALL, could, way_in};
 use super::printing::{Chosen, Printer, kinds};
 use super::ready::{LOST, outside};
 use crate::cli::agent::SOCKET;
@@ -112,6 +112,11 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
             return Ok(1);
         }
         say(&format!("{}; owners and users are left out", AskError::Elsewhere));
+    }
+    // Of owners that are not shown, none is selected.
+    if options.select.names_owners() && !rustix::process::geteuid().is_root() && !client::shows_all(path, PATIENCE) {
+        let could = could(path, "name them", SHARE_ALL);
+        complain(&format!("the owners of other users' sockets are unknown to this user: {could}"));
     }
     match client::coverage(&mut asking) {
         Ok(coverage) => report(&coverage, path),
