@@ -27,7 +27,7 @@ pub use predicate::{Predicate, Resolver};
 pub use spelling::{Spelling, WordError, only_internet, protos, state};
 pub use states::StateSet;
 
-use crate::field::Field;
+use crate::field::{Field, RowKinds};
 
 /// Which end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +176,29 @@ pub struct StateWord {
 }
 
 impl Expr {
+    /// Why no row of these kinds can match, where that is certain: a condition that holds of other kinds alone.
+    pub fn never_of(&self, rows: RowKinds) -> Option<&'static str> {
+        const INTERNET: RowKinds = RowKinds::INET.or(RowKinds::SCTP).or(RowKinds::CLOSED).or(RowKinds::EVENT);
+        let (inet, unix) = (INTERNET.meets(rows), RowKinds::UNIX.meets(rows));
+        match self {
+            Self::All(list) => list.iter().find_map(|expr| expr.never_of(rows)),
+            Self::Any(list) => {
+                let mut reasons = list.iter().map(|expr| expr.never_of(rows));
+                let first = reasons.next()??;
+                reasons.all(|reason| reason.is_some()).then_some(first)
+            }
+            Self::Port { .. } if !inet => Some("UNIX sockets have no ports"),
+            Self::Host { host: HostPattern::Inet { .. }, .. } if !inet => Some("UNIX sockets have no Internet address"),
+            Self::Host { host: HostPattern::Unix(_), .. } if !unix => Some("Internet sockets have no path"),
+            Self::Compare { field: Field::Proto, op: Op::Eq, value, .. } if !inet && !value.null => {
+                let word = value.text.to_ascii_lowercase();
+                let other = word != "unix" && protos(&word).is_ok();
+                other.then_some("UNIX sockets are of no Internet protocol")
+            }
+            _ => None,
+        }
+    }
+
     /// Both hold, where there are two.
     pub fn both(first: Option<Self>, second: Option<Self>) -> Option<Self> {
         match (first, second) {

@@ -64,6 +64,7 @@ impl<S: Source> Fold<S> {
             since_ns: source.now_ns(),
             uid: settings.admission.uid,
             shares_all: settings.admission.shares_all,
+            keeps_ns: settings.limits.recent_ns,
             ..Status::default()
         };
         let lost = source.lost()?;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// How messages name this command line.
-const NAME: &str = "netstat-user agent";
+pub const NAME: &str = "netstat-user agent";
 
 /// Where the agent answers unless told otherwise.
 pub const SOCKET: &str = "/run/netstat-user/agent.sock";
@@ -24,7 +24,7 @@ pub struct Options {
     pub socket: PathBuf,
 
     /// Mode of the socket, in octal: 660 lets its group ask, 666 everyone
-    #[arg(long, value_name = "MODE", default_value = "600", value_parser = mode)]
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = mode, allow_hyphen_values = true)]
     pub mode: u32,
 
     /// Group of the socket, by name or number; its members are served where the mode lets them
@@ -47,28 +47,28 @@ pub struct Options {
     pub share: Share,
 
     /// How long closed sockets are kept for --recent
-    #[arg(long, value_name = "DUR", default_value = "10m", value_parser = duration)]
+    #[arg(long, value_name = "DUR", default_value = "10m", value_parser = duration, allow_hyphen_values = true)]
     pub recent: Duration,
 
     /// How many closed sockets are kept at most
-    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = number::<usize>(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = number::<usize>(0..=u64::MAX), allow_hyphen_values = true)]
     pub recent_count: usize,
 
     /// How many clients are served at a time
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = number::<usize>(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = number::<usize>(1..=65_536), allow_hyphen_values = true)]
     pub clients: usize,
 
     /// How often the table is compared with the kernel's lists although no event was lost
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration, allow_hyphen_values = true)]
     pub poll: Duration,
 
     /// Size of the kernel's ring buffer, rounded up to a power of two: 64K, 16M (4 KiB to 1 GiB)
-    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size, allow_hyphen_values = true)]
     pub buffer: u32,
 
     /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
     /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
-    #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()))]
+    #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()), allow_hyphen_values = true)]
     pub remember: Option<u32>,
 }
 

@@ -13,7 +13,7 @@ use super::select::{Given, SelectError, Selection};
 use super::value::{ValueError, duration};
 use super::{Colour, Reason, Refusal, Request, help, shells};
 use crate::field::{self, RowKinds};
-use crate::filter::{self, Spelling, protos};
+use crate::filter::{self, Spelling, WordError, protos};
 use clap::ValueEnum;
 use definitions::id;
 pub use definitions::{command, page};
@@ -27,7 +27,8 @@ use std::ffi::{OsStr, OsString};
 /// # Errors
 /// A [`Refusal`] with netstat's exit code.
 pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let program = argv.first().map_or_else(|| "netstat-user".into(), |a| a.to_string_lossy());
+    let called = argv.first().map_or_else(|| "netstat-user".into(), |a| a.to_string_lossy());
+    let program = super::program(called.as_ref().as_ref());
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
     let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default());
     let (mut given, mut select) = (Options::default(), Given::default());
@@ -41,7 +42,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
                     getopt::Error::Unrecognized(word) => meant(&getopt, word),
                     _ => None,
                 };
-                let mut refusal = usage(Some(error.reason(&program)));
+                let mut refusal = usage(Some(error.reason(&called)));
                 refusal.message.extend(meant.map(|meant| format!("did you mean `{meant}'?\n")));
                 return Err(refusal);
             }
@@ -54,7 +55,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
                     Some(script) => Ok(Request::Print(script)),
                     None => {
                         let text = "%s: --completions: `%s' is not accepted: write one of bash zsh fish\n";
-                        Err(refuse(Reason { text, values: vec![program.into_owned(), shell.into_owned()] }, 3))
+                        Err(refuse(Reason { text, values: vec![program.to_owned(), shell.into_owned()] }, 3))
                     }
                 };
             }
@@ -69,9 +70,10 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         }
         // `--proto' is netstat's `--protocol' where no protocol stands behind it.
         if met.id == Spelling::Proto.option() && !has_protocol(met.value) {
-            take(&mut given, &Met { id: id::PROTOCOL, value: met.value }, &program)?;
-        } else if !select.take(met.id, met.value).map_err(|error| wrong(&program, &error))? {
-            take(&mut given, &met, &program)?;
+            let protocol = Met { id: id::PROTOCOL, value: met.value };
+            take(&mut given, &protocol, program).map_err(|refusal| with_protocol(refusal, met.value))?;
+        } else if !select.take(met.id, met.value).map_err(|error| wrong(program, &error))? {
+            take(&mut given, &met, program)?;
         } else if select.asks_for_help() {
             return Ok(Request::Fields(RowKinds::ALL));
         }
@@ -82,11 +84,11 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     given.ignored = (!words.is_empty()).then(|| ignored(&words.join(" "), first.and_then(|first| first.to_str())));
     if views > 1 {
         let text = "%s: only one of -r, -i, -s and -M can be given, and only once\n";
-        return Err(usage(Some(Reason { text, values: vec![program.into_owned()] })));
+        return Err(usage(Some(Reason { text, values: vec![program.to_owned()] })));
     }
-    beyond(&given, &program)?;
+    beyond(&given, program)?;
     if select.first().is_some() {
-        given.selection = selection(&mut given, select, &program)?;
+        given.selection = selection(&mut given, select, program)?;
     }
     if given.schema {
         return Ok(Request::Print(schema::of(&given)));
@@ -108,8 +110,10 @@ fn meant(getopt: &Getopt<'_>, word: &str) -> Option<String> {
 fn ignored(words: &str, first: Option<&str>) -> String {
     let shown: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let verb = first.and_then(|first| field::nearest(first, super::VERBS));
-    let meant = match verb {
+    let late = || words.split(' ').find_map(|word| super::VERBS.into_iter().find(|verb| *verb == word));
+    let meant = match verb.or_else(late) {
         Some("help") => "; did you mean `netstat-user --help'?".to_owned(),
+        Some(verb) if first.is_none() => format!("; a verb stands before its options: netstat-user {verb} --help"),
         Some(verb) => format!("; did you mean `netstat-user {verb}'?"),
         None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
         None => "; `netstat-user --help' lists options and verbs".to_owned(),
@@ -121,6 +125,17 @@ fn ignored(words: &str, first: Option<&str>) -> String {
 fn has_protocol(words: &OsStr) -> bool {
     let is_one = |word: &str| Family::parse(word.as_bytes()).is_none() && protos(word).is_ok();
     words.to_str().is_some_and(|words| words.split(',').any(is_one))
+}
+
+/// The refusal of a family, with the protocol that was probably meant by it.
+fn with_protocol(mut refusal: Refusal, words: &OsStr) -> Refusal {
+    let near = |word: &str| match protos(word) {
+        Err(WordError::Proto { near, .. }) => near,
+        _ => None,
+    };
+    let meant = words.to_str().and_then(|words| words.split(',').find_map(near));
+    refusal.message.extend(meant.map(|meant| format!("did you mean `{meant}'?\n")));
+    refusal
 }
 
 /// Reads the options that select, for the tables that are printed.

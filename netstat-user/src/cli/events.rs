@@ -57,11 +57,11 @@ pub struct Options {
     pub selection: Selection,
 
     /// End after this many lines
-    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX), allow_hyphen_values = true)]
     pub count: Option<u64>,
 
     /// End after this time: 500ms, 1.5s, 5m, 2h, 1d; a bare number is seconds
-    #[arg(long, value_name = "DUR", value_parser = duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration, allow_hyphen_values = true)]
     pub duration: Option<Duration>,
 
     /// How to listen to TCP transitions; fentry and kprobe do not see a socket begin to listen, nor a connection come in
@@ -69,12 +69,12 @@ pub struct Options {
     pub probe: Probe,
 
     /// Size of the kernel's ring buffer, rounded up to a power of two: 64K, 16M (4 KiB to 1 GiB)
-    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size, allow_hyphen_values = true)]
     pub buffer: u32,
 
     /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
     /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
-    #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()))]
+    #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()), allow_hyphen_values = true)]
     pub remember: Option<u32>,
 
     /// Read the stream of the agent behind this socket: no privilege is needed but the socket's. Without this option that is done where

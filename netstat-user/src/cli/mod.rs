@@ -95,6 +95,11 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
     }
 }
 
+/// The name that messages begin with, but for getopt's, which have the whole first word: netstat's, where the program was called by it.
+pub fn program(called: &OsStr) -> &'static str {
+    if is_netstat(called) { "netstat" } else { "netstat-user" }
+}
+
 /// Whether the program is called as netstat by this first word of its command line.
 pub fn is_netstat(program: &OsStr) -> bool {
     Path::new(program).file_name() == Some("netstat".as_ref())

@@ -25,6 +25,8 @@ pub struct Selection {
     pub netns: Vec<String>,
     /// The values of the short spellings, for messages about the names in them.
     spelled: Vec<(Spelling, Vec<String>)>,
+    /// Why no row that is listed can match, where that is certain.
+    pub never: Option<&'static str>,
 }
 
 /// By what rows, or lines of counts, are ordered.
@@ -61,7 +63,10 @@ impl Selection {
     pub fn wrong_name(&self, error: NameError, resolver: &mut impl Resolver) -> WrongName {
         // What a short spelling says has no place in the expression.
         if error.place.end > 0 {
-            return WrongName::Expression(error.within(&self.expression));
+            return match error.denied {
+                true => WrongName::Denied(error),
+                false => WrongName::Expression(error.within(&self.expression)),
+            };
         }
         let mut is_wrong = |(spelling, values): &&(Spelling, Vec<String>)| {
             spelling.expr(values).is_ok_and(|expr| Predicate::new(&expr, resolver).is_err())
@@ -79,7 +84,7 @@ impl Selection {
 #[derive(Debug, thiserror::Error)]
 pub enum WrongName {
     /// In a short spelling.
-    #[error("--{}: {error}: {}", .option.option(), .option.names())]
+    #[error("--{}: {error}{}", .option.option(), if error.denied { String::new() } else { format!(": {}", .option.names()) })]
     Spelled {
         /// The option.
         option: Spelling,
@@ -90,9 +95,23 @@ pub enum WrongName {
     /// In the expression.
     #[error("--{WHERE}: {0}")]
     Expression(#[source] Mistake),
+    /// In the expression, where it may not be looked up.
+    #[error("--{WHERE}: {0}")]
+    Denied(#[source] NameError),
     /// A network namespace that is never there.
     #[error("--netns: there is no network namespace `{0}': {names}", names = Spelling::Netns.names())]
     NoNamespace(String),
+}
+
+impl WrongName {
+    /// Whether the name may well mean something, and this process may not look: no mistake of the command line.
+    pub const fn is_denied(&self) -> bool {
+        match self {
+            Self::Spelled { error, .. } => error.denied,
+            Self::Denied(_) => true,
+            Self::Expression(_) | Self::NoNamespace(_) => false,
+        }
+    }
 }
 
 /// What is wrong with an option that selects.
@@ -132,7 +151,7 @@ pub enum SelectError {
     #[error("--{SORT}: `{COUNT}' orders what --{COUNT_BY} counts: give --{COUNT_BY} beside it")]
     NothingCounted,
     /// No number.
-    #[error("--{LIMIT}: `{0}' is no number: write how many rows")]
+    #[error("--{LIMIT}: `{0}' is no number of rows: write a whole number from 0 on")]
     Limit(String),
 }
 
@@ -356,6 +375,7 @@ impl Given {
             selection.expr = Expr::both(selection.expr, Some(spelled));
         }
         selection.spelled.clone_from(&self.spelled);
+        selection.never = selection.expr.as_ref().and_then(|expr| expr.never_of(rows));
         let netns = self.spelled(Spelling::Netns).iter().flat_map(|value| value.split(','));
         selection.netns = netns.map(str::to_owned).collect();
         let columns = |option: &'static str, values: &[String]| match values {

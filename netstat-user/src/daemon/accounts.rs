@@ -6,10 +6,10 @@ use nix::unistd::{Group, Uid, User};
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// Nobody has this name or number.
-    #[error("agent: there is no user '{0}': give --user a name or number that is there")]
+    #[error("--user: there is no user `{0}': give the name or number of one that is there")]
     Absent(String),
     /// The C library cannot look it up.
-    #[error("agent: user '{name}': {error}")]
+    #[error("--user: `{name}' cannot be looked up: {error}: give a number")]
     Lookup {
         /// Name or number.
         name: String,
@@ -44,10 +44,10 @@ pub const SERVICE: &str = "netstat-user";
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum GroupError {
     /// No group has this name or number.
-    #[error("agent: there is no group '{0}': give its number")]
+    #[error("--group: there is no group `{0}': give the name or number of one that is there")]
     Absent(String),
     /// The C library cannot look it up.
-    #[error("agent: group '{name}': {error}")]
+    #[error("--group: `{name}' cannot be looked up: {error}: give a number")]
     Lookup {
         /// Its name.
         name: String,

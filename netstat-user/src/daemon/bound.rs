@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The kernel's.
-    #[error("agent: {}: {}", .0.display(), reason(.1))]
+    #[error("agent: {}: {}{}", .0.display(), reason(.1), way_out(.1))]
     Io(PathBuf, #[source] io::Error),
     /// A folder in which somebody else could put something in the place of the socket.
     #[error(
@@ -38,8 +38,16 @@ pub enum BindError {
     #[error("agent: another agent answers on {}: stop it, or give another --socket", .0.display())]
     Taken(PathBuf),
     /// The path ends in no name.
-    #[error("agent: {}: give the path of a file as --socket", .0.display())]
+    #[error("--socket: `{}' is no file: give the path of a file", .0.display())]
     Nameless(PathBuf),
+}
+
+/// What to do about an error of the kernel's.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ": run as root, or give a --socket in a folder of your own",
+        _ => ": give another --socket",
+    }
 }
 
 fn reason(error: &io::Error) -> String {
@@ -119,6 +127,10 @@ fn make_room(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), BindErro
     }
     match client::connect(path) {
         Err(AskError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        // Whether anybody answers is not for us to know.
+        Err(AskError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(BindError::Io(path.into(), error));
+        }
         // One that is too busy to take another client is there too.
         _ => return Err(BindError::Taken(path.into())),
     }

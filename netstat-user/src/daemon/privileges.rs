@@ -257,7 +257,7 @@ impl Held {
             ),
             false => Check::ok(
                 "privileges",
-                "least: sockets of other network namespaces have no cookie unless an event told it; --privileges full enters them",
+                "least: sockets of other network namespaces have no cookie unless an event had it; --privileges full enters them",
             ),
         });
         if !self.refused.is_empty() {

@@ -1,6 +1,6 @@
 //! Columns by their names: fields, and groups of them.
 
-use super::{FIELDS, Field, GROUPS, RowKinds, group, nearest};
+use super::{Field, GROUPS, RowKinds, group, had_by, instead_of, nearest_field};
 
 /// A column that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,22 +15,41 @@ pub enum Column {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnError {
     /// There is no such field.
-    #[error("there is no field `{name}'; --columns help lists them{}", .nearest.map_or_else(String::new, |near| format!("; did you mean `{near}'?")))]
+    #[error("there is no field `{name}'; --columns help lists them{instead}")]
     Unknown {
         /// What was written.
         name: String,
-        /// The nearest name there is.
-        nearest: Option<&'static str>,
+        /// What to write instead.
+        instead: String,
     },
+    /// How many there are is no field of a row.
+    #[error("`count' is no field of a row: --count-by FIELD,... counts how many there are of each value")]
+    Count,
     /// There is one, and no row that is listed has it.
-    #[error("no row that is listed has a field `{0}'; --columns help lists the fields and the rows that have them")]
-    Elsewhere(&'static str),
+    #[error("no row that is listed has a field `{name}': {}{}", had_by(*.rows), .near.map_or_else(String::new, |near| format!("; did you mean `{near}'?")))]
+    Elsewhere {
+        /// The field or group.
+        name: &'static str,
+        /// The rows that have it.
+        rows: RowKinds,
+        /// A field that those which are listed have, and which is almost called so.
+        near: Option<&'static str>,
+    },
     /// One of whole connections, where single events are listed.
     #[error("`{0}' is known of whole connections alone: give --life, too")]
     OfLives(&'static str),
     /// No name at all.
     #[error("a field is missing; write names separated by commas, --columns help lists them")]
     Empty,
+}
+
+impl ColumnError {
+    /// That none of the rows that are listed has any of these fields, which are `name`.
+    pub fn elsewhere(name: &'static str, fields: impl Iterator<Item = Field>, listed: RowKinds) -> Self {
+        let rows = fields.fold(RowKinds::NONE, |rows, field| rows.or(field.spec().rows()));
+        let near = nearest_field(name, listed).filter(|near| near.starts_with(name));
+        Self::Elsewhere { name, rows, near }
+    }
 }
 
 impl Column {
@@ -61,9 +80,9 @@ impl Column {
             (Some(field), _) => Self::Field(field),
             (None, Some(group)) => Self::Group(group),
             (None, None) if name.is_empty() => return Err(ColumnError::Empty),
+            (None, None) if name == "count" => return Err(ColumnError::Count),
             (None, None) => {
-                let known = FIELDS.iter().filter(|spec| spec.rows().meets(rows)).map(|spec| spec.name).chain(GROUPS);
-                return Err(ColumnError::Unknown { name: name.to_owned(), nearest: nearest(name, known) });
+                return Err(ColumnError::Unknown { name: name.to_owned(), instead: instead_of(name, rows) });
             }
         };
         let there = column.fields().any(|field| field.spec().rows().meets(rows));
@@ -71,7 +90,7 @@ impl Column {
         match (there, of_lives) {
             (true, _) => Ok(column),
             (false, true) => Err(ColumnError::OfLives(column.name())),
-            (false, false) => Err(ColumnError::Elsewhere(column.name())),
+            (false, false) => Err(ColumnError::elsewhere(column.name(), column.fields(), rows)),
         }
     }
 

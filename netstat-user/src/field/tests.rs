@@ -42,7 +42,13 @@ fn columns_are_fields_and_groups_of_the_rows_that_are_listed() {
     let unknown = |name: &str| Column::parse(name, inet).unwrap_err().to_string();
     assert!(unknown("local.prt").contains("did you mean `local.port'?"), "{}", unknown("local.prt"));
     assert!(!unknown("zzzzzzz").contains("did you mean"), "{}", unknown("zzzzzzz"));
-    assert_eq!(Column::parse("path", inet), Err(ColumnError::Elsewhere("path")));
+    assert!(unknown("path").ends_with("a field `path': UNIX sockets (-x) have it"), "{}", unknown("path"));
+    assert!(unknown("reason").ends_with(": closed sockets (--recent 5m) and events (netstat-user events) have it"));
+    assert!(unknown("owner").ends_with("; did you mean `owners'?"), "{}", unknown("owner"));
+    assert!(unknown("count").contains("--count-by"), "{}", unknown("count"));
+    assert!(
+        unknown("owners.nme").ends_with("; of `owners' there are owners.pid owners.program owners.comm owners.owner")
+    );
     assert_eq!(Column::parse_list("state,", inet), Err(ColumnError::Empty));
     assert_eq!(Column::Group("local").fields().collect::<Vec<_>>(), [Field::LocalAddr, Field::LocalPort]);
 }
@@ -54,4 +60,18 @@ fn values_are_ordered_with_the_unknown_last() {
     values.sort();
     let sorted = [Value::Number(9), Value::Number(10), Value::text(Some(b"a")), Value::text(Some(b"b")), Value::Null];
     assert_eq!(values, sorted);
+}
+
+#[test]
+fn the_nearest_word_is_the_one_with_the_fewest_mistakes() {
+    for (word, known, near) in [
+        ("tpc", &["tcp6", "tcp4", "tcp", "udp"][..], Some("tcp")),
+        ("sprt", &["src", "sport", "dport"], Some("sport")),
+        ("listning", &["listen", "listening", "closing"], Some("listening")),
+        ("evnts", &["agent", "events", "doctor"], Some("events")),
+        ("count", &["container", "comm", "cookie"], None),
+        ("zzz", &["tcp", "udp"], None),
+    ] {
+        assert_eq!(nearest(word, known.iter().copied()), near, "{word}");
+    }
 }

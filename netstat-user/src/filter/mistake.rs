@@ -2,7 +2,7 @@
 
 use super::TextPlace;
 use std::fmt;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Why a text is no expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct NameError {
     pub place: TextPlace,
     /// What is wrong with it.
     pub what: String,
+    /// Whether it may well mean something, and this process may not look.
+    pub denied: bool,
 }
 
 impl NameError {
@@ -42,15 +44,104 @@ impl fmt::Display for Mistake {
         let shown = |text: &str| -> String {
             text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
         };
-        let before = self.expression.get(..self.place.start).unwrap_or(&self.expression);
-        let marked = self.expression.get(self.place.start..self.place.end).unwrap_or_default();
+        let before = shown(self.expression.get(..self.place.start).unwrap_or(&self.expression));
+        let marked = shown(self.expression.get(self.place.start..self.place.end).unwrap_or_default());
+        let after = shown(self.expression.get(self.place.end..).unwrap_or_default());
+        let Window { before, marked, after } = Window::of(&before, &marked, &after);
         // Letters of some scripts take two columns, accents of their own none.
-        let blanks = " ".repeat(shown(before).width());
-        let marks = "^".repeat(shown(marked).width().max(1));
-        write!(f, "{}\n  {}\n  {blanks}{marks}", self.what, shown(&self.expression))?;
+        let blanks = " ".repeat(before.width());
+        let marks = "^".repeat(marked.width().max(1));
+        write!(f, "{}\n  {before}{marked}{after}\n  {blanks}{marks}", self.what)?;
         match self.nearest {
             Some(nearest) => write!(f, "\ndid you mean `{nearest}'?"),
             None => Ok(()),
         }
+    }
+}
+
+/// Columns that an expression has beside a mark, within the 80 of a terminal.
+const COLUMNS: usize = 76;
+/// Columns of them that stand before the mark where the expression is longer.
+const BEFORE: usize = 30;
+/// What stands for what is left out.
+const CUT: &str = "...";
+
+/// What of a long expression is shown: the place of the mistake, and what is around it. A line that wraps would have its mark below another word.
+struct Window {
+    before: String,
+    marked: String,
+    after: String,
+}
+
+impl Window {
+    fn of(before: &str, marked: &str, after: &str) -> Self {
+        if before.width() + marked.width() + after.width() <= COLUMNS {
+            return Self { before: before.into(), marked: marked.into(), after: after.into() };
+        }
+        let marked = first(marked, COLUMNS - BEFORE);
+        // Where little follows, more of what stands before is shown.
+        let before_room = (COLUMNS - marked.width()).saturating_sub(after.width()).max(BEFORE);
+        let before = last(before, before_room);
+        let after = first(after, COLUMNS.saturating_sub(before.width() + marked.width()));
+        Self { before, marked, after }
+    }
+}
+
+/// A text, or its beginning, in so many columns.
+fn first(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.into();
+    }
+    let mut cut = String::new();
+    for letter in text.chars() {
+        if cut.width() + letter.width().unwrap_or(0) + CUT.len() > room {
+            break;
+        }
+        cut.push(letter);
+    }
+    if room < CUT.len() { cut } else { cut + CUT }
+}
+
+/// A text, or its end, in so many columns.
+fn last(text: &str, room: usize) -> String {
+    let mut start = text.len();
+    if text.width() <= room {
+        return text.into();
+    }
+    for (at, _) in text.char_indices().rev() {
+        if text[at..].width() + CUT.len() > room {
+            break;
+        }
+        start = at;
+    }
+    format!("{CUT}{}", &text[start..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(expression: &str, word: &str) -> Vec<String> {
+        let start = expression.find(word).unwrap();
+        let place = TextPlace { start, end: start + word.len() };
+        let mistake = Mistake { expression: expression.into(), place, what: "no".into(), nearest: None };
+        mistake.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_long_expression_is_shown_around_its_mistake() {
+        let filler = "sport = :80 or ".repeat(20);
+        for (before, after) in [(&*filler, "sport = :1"), ("", &*filler), (&*filler, &*filler), ("日本 ", &*filler)] {
+            let expression = format!("{before}here = 1 and {after}");
+            let said = lines(&expression, "here");
+            assert_eq!(said.len(), 3, "{said:?}");
+            assert!(said.iter().all(|line| line.width() <= 80), "{said:?}");
+            let mark = said[2].find('^').unwrap();
+            let column = said[1].split("here").next().unwrap().width();
+            assert!(mark == column && said[2].trim() == "^^^^", "{said:?}");
+        }
+        let long = lines(&"x".repeat(200), &"x".repeat(200));
+        assert!(long.iter().all(|line| line.len() <= 80), "{long:?}");
+        assert_eq!(lines("here = 1", "here"), ["no", "  here = 1", "  ^^^^"]);
     }
 }

@@ -3,7 +3,7 @@
 use super::lex::{Token, TokenKind, Tokens, Wrong, tokens};
 use super::literal::{self, Literal};
 use super::{Expr, HostPattern, Mistake, Op, PortPattern, Side, StateSet, StateWord, TextPlace};
-use crate::field::{ColumnError, FIELDS, Field, GROUPS, RowKinds, group, nearest};
+use crate::field::{ColumnError, FIELDS, Field, GROUPS, RowKinds, group, instead_of, nearest, nearest_field};
 use winnow::combinator::{alt, opt, peek, repeat, separated};
 use winnow::error::{ErrMode, ParserError};
 use winnow::prelude::*;
@@ -349,7 +349,7 @@ impl Grammar {
         }
         let what = match field.spec().rows() == RowKinds::LIFE && self.rows.is_events() {
             true => ColumnError::OfLives(field.name()).to_string(),
-            false => format!("no row that is listed has a field `{}'; --columns help lists the fields", field.name()),
+            false => ColumnError::elsewhere(field.name(), std::iter::once(field), self.rows).to_string(),
         };
         Err(wrong_at(place, what, None))
     }
@@ -374,10 +374,19 @@ impl Grammar {
             let what = "a socket has two ports: write `sport = :80 or dport = :80', or --port 80 beside --where";
             return wrong_at(place, what.to_owned(), None);
         }
+        if name == "count" {
+            return wrong_at(place, ColumnError::Count.to_string(), None);
+        }
+        let what = format!("there is no field or condition `{name}'; --columns help lists the fields");
+        if name.contains('.') {
+            return match nearest_field(name, self.rows) {
+                None => wrong_at(place, format!("{what}{}", instead_of(name, self.rows)), None),
+                near => wrong_at(place, what, near),
+            };
+        }
         let fields = FIELDS.iter().filter(|spec| spec.rows().meets(self.rows)).map(|spec| spec.name);
         // A word that begins like ss's is more likely one of these.
         let near = nearest(name, CONDITIONS.into_iter().chain(fields));
-        let what = format!("there is no field or condition `{name}'; --columns help lists the fields");
         wrong_at(place, what, near)
     }
 }

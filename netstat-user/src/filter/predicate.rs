@@ -20,6 +20,10 @@ pub trait Resolver {
     fn user(&mut self, name: &str) -> Option<u32>;
     /// The inode number of a network namespace; `self` is that of this process.
     fn netns(&mut self, name: &str) -> Option<u32>;
+    /// Whether this process may not look for a network namespace of this name.
+    fn is_netns_hidden(&mut self, _name: &str) -> bool {
+        false
+    }
     /// The name of a device, by its name or index.
     fn device(&mut self, name: &str) -> Option<String>;
     /// The ports that the kernel gives to sockets that ask for none.
@@ -150,7 +154,8 @@ impl<R: Resolver> Compiler<'_, R> {
                 if *side == Side::Remote {
                     self.need(Field::PeerPath);
                 }
-                let form = literal::path_glob(path).map_err(|(what, _)| NameError { place: *place, what })?;
+                let form =
+                    literal::path_glob(path).map_err(|(what, _)| NameError { place: *place, what, denied: false })?;
                 Test::Path { side: *side, form }
             }
             Expr::Host { side, host: HostPattern::Inet { v6, addr, port }, place } => {
@@ -212,7 +217,8 @@ impl<R: Resolver> Compiler<'_, R> {
         self.need(field);
         let kind = field.spec().kind;
         let scale = if let Kind::Span(unit) = kind { unit.nanos().into() } else { 1 };
-        let meaning = literal::meaning(field, op, value).map_err(|(what, _)| NameError { place, what })?;
+        let meaning =
+            literal::meaning(field, op, value).map_err(|(what, _)| NameError { place, what, denied: false })?;
         let operand = match meaning {
             Meaning::Null => Operand::Null,
             Meaning::Number(number) => Operand::Number(number),
@@ -228,11 +234,15 @@ impl<R: Resolver> Compiler<'_, R> {
                 };
                 let what = if kind == Kind::User { "user" } else { "network namespace" };
                 match numbers[..] {
+                    [] if kind == Kind::Namespace && self.resolver.is_netns_hidden(&name) => {
+                        let what = format!("the network namespace `{name}' may not be looked at: run as root");
+                        return Err(NameError { place, what, denied: true });
+                    }
                     [] => return Err(none(place, what, &name)),
                     [only] => Operand::Number(only.into()),
                     _ if op.orders() => {
                         let what = format!("`{name}' is the name of several ports: write a number");
-                        return Err(NameError { place, what });
+                        return Err(NameError { place, what, denied: false });
                     }
                     _ => Operand::Numbers(numbers),
                 }
@@ -243,7 +253,7 @@ impl<R: Resolver> Compiler<'_, R> {
 }
 
 fn none(place: TextPlace, what: &str, name: &str) -> NameError {
-    NameError { place, what: format!("there is no {what} `{name}'") }
+    NameError { place, what: format!("there is no {what} `{name}'"), denied: false }
 }
 
 impl Test {

@@ -20,7 +20,7 @@ pub fn checks() -> Vec<Check> {
     let mut checks = vec![capabilities()];
     checks.extend(beside());
     checks.push(match facts::too_old() {
-        None => Check::ok("kernel", "it runs the programs"),
+        None => Check::ok("kernel", "new enough to run the programs"),
         Some(release) => {
             Check::amiss("kernel", Level::Bad, AttachError::TooOld(release).to_string(), "boot a newer kernel")
         }
@@ -41,7 +41,10 @@ pub fn checks() -> Vec<Check> {
         ),
     });
     checks.push(match (&facts.cgroup, cgroup.and_then(|cgroup| cgroup.part)) {
-        (Ok(()), None) => Check::ok("cgroup2", "its root can be attached to"),
+        (Ok(()), None) if facts::missing_capabilities().is_empty() => {
+            Check::ok("cgroup2", "its root can be attached to")
+        }
+        (Ok(()), None) => Check::ok("cgroup2", "its root is there, to be attached to with the capabilities"),
         (Ok(()), Some(_)) => Check::amiss(
             "cgroup2",
             Level::Bad,
@@ -74,15 +77,18 @@ pub fn checks() -> Vec<Check> {
             },
         ),
     });
-    checks.push(Check::ok(
-        "symbols",
-        match facts.symbols {
-            Some(_) => "the kernel gives the addresses of its functions",
-            None => {
-                "the programs find the kernel's functions themselves: some ends are reported a tenth of a second late"
-            }
-        },
-    ));
+    // Who may not trace is not shown the addresses, whatever the programs would be.
+    if facts::missing_capabilities().is_empty() {
+        checks.push(Check::ok(
+            "symbols",
+            match facts.symbols {
+                Some(_) => "the kernel gives the addresses of its functions",
+                None => {
+                    "the programs find the kernel's functions themselves: some ends are reported a tenth of a second late"
+                }
+            },
+        ));
+    }
     checks
 }
 

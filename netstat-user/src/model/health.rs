@@ -38,15 +38,25 @@ pub struct Check {
     pub mend: Option<String>,
 }
 
+/// A text without the numbers that Rust puts behind the kernel's words, as in `Operation not permitted (os error 1)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    plain
+}
+
 impl Check {
     /// Something as it should be.
     pub fn ok(name: &str, found: impl Into<String>) -> Self {
-        Self { name: name.into(), level: Level::Ok, found: found.into(), mend: None }
+        Self { name: name.into(), level: Level::Ok, found: without_numbers(&found.into()), mend: None }
     }
 
     /// Something that is not, and what mends it.
     pub fn amiss(name: &str, level: Level, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name: name.into(), level, found: found.into(), mend: Some(mend.into()) }
+        Self { name: name.into(), level, found: without_numbers(&found.into()), mend: Some(mend.into()) }
     }
 }
 
@@ -59,4 +69,15 @@ pub struct ProgramHealth {
     pub runs: Option<(u64, u64)>,
     /// Times the kernel did not run it, because it ran already on that processor; `None` before Linux 5.12.
     pub missed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_words_have_no_numbers() {
+        let check = Check::ok("x", "a map: Operation not permitted (os error 1): b: No such process (os error 3)");
+        assert_eq!(check.found, "a map: Operation not permitted: b: No such process");
+    }
 }

@@ -252,7 +252,7 @@ records! {
     Crowd { uid, others_ns }
     Status {
         pid, since_ns, live, recent, events, lost, forgotten, resyncs, corrected, clients, dropped_readers, buffer, peak_fill, past, uid,
-        shares_all, crowd
+        shares_all, crowd; keeps_ns
     }
 }
 

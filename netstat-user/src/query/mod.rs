@@ -181,6 +181,8 @@ pub struct Status {
     pub shares_all: bool,
     /// Whose closed sockets found no room.
     pub crowd: Option<Crowd>,
+    /// How long closed sockets are kept (`--recent`), in nanoseconds; 0 where an earlier release does not say.
+    pub keeps_ns: u64,
 }
 
 /// How far back the history of closed sockets reaches. Times are in nanoseconds since the Unix epoch.

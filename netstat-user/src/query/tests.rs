@@ -85,6 +85,7 @@ fn answers() -> Vec<Answer> {
             uid: 7,
             shares_all: true,
             crowd: Some(Crowd { uid: 9, others_ns: 3 }),
+            keeps_ns: 8,
             ..Status::default()
         }),
         Answer::Coverage(CoverageRows { hooks: vec![hook], cgroup_namespace: Some(4_026_532_177) }),
@@ -261,7 +262,7 @@ fn later_fields(answer: &Answer) -> (&'static str, usize) {
         Answer::Event(_) => ("event", 0),
         Answer::Lost { .. } => ("lost", 0),
         Answer::Dropped(_) => ("dropped", 0),
-        Answer::Status(_) => ("status", 0),
+        Answer::Status(_) => ("status", 1),
         Answer::Coverage(_) => ("coverage", 0),
         Answer::Health(_) => ("health", 0),
         Answer::Cgroups(_) => ("cgroups", 0),

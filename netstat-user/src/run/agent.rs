@@ -5,8 +5,10 @@ mod traced;
 
 use super::failure::Failure;
 use super::ready::report;
+use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
-use crate::cli::agent::{Options, Privileges, Share};
+use crate::cli::agent::{NAME, Options, Privileges, Share};
+use crate::cli::help::mistake::wrong;
 use crate::client;
 use crate::daemon::accounts::{self, GroupError, UserError};
 use crate::daemon::bound::{BindError, Bound};
@@ -76,6 +78,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             }
             Ok(0)
         }
+        Err(error) if error.is_mistake() => Ok(refuse(&wrong(NAME, &error))),
         Err(error) => {
             complain(&error.to_string());
             Ok(1)
@@ -94,6 +97,13 @@ enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Attach(#[from] AttachError),
+}
+
+impl StartError {
+    /// Whether the command line names what is not there.
+    const fn is_mistake(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::User(_) | Self::Bind(BindError::Nameless(_)))
+    }
 }
 
 async fn serve(

@@ -56,7 +56,7 @@ fn views(options: &Options) -> Written<u8> {
         Ok(selected) => selected,
         Err(error) => {
             complain(&error.to_string());
-            return Ok(USAGE);
+            return Ok(if error.is_mistake() { USAGE } else { 1 });
         }
     };
     let asked = AskedFor::new(options, selected);
@@ -97,6 +97,14 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, r
         for fall in sources.source.falls() {
             round.note_at_first(&format!("{fall}; the kernel was asked in another way"))?;
         }
+    }
+    if round.lacks_namespaces() {
+        return Ok(code.max(1));
+    }
+    if let Some(why) = asked.selected.never().filter(|_| round.is_first()) {
+        let instead = if asked.tables.protocols.any() { "-x" } else { "-t, -u or --proto without -x" };
+        round.note(&format!("no row can match: {why}; give {instead}"))?;
+        return Ok(code);
     }
     if round.is_first() && taken.is_in_vain() && all_would_help(asked.options)? {
         round.note("no socket with a peer is selected; with -a those without are listed, too")?;

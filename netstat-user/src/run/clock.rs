@@ -13,6 +13,18 @@ pub fn local_offset(second: u64) -> i32 {
     at.map_or(0, |at| ZONE.to_offset(at).seconds())
 }
 
+/// A time in nanoseconds since the Unix epoch as local time to the second, with its day where that is not today's.
+pub fn local_time(time_ns: u64) -> String {
+    let local = |time_ns: u64| {
+        let second = time_ns / 1_000_000_000;
+        let second = second.saturating_add_signed(local_offset(second).into());
+        i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or_default()
+    };
+    let (time, now) = (local(time_ns), local(sys::clock_ns(ClockId::Realtime)));
+    let same = time.strftime("%F").to_string() == now.strftime("%F").to_string();
+    time.strftime(if same { "%T" } else { "%F %T" }).to_string()
+}
+
 /// The kernel's `CLOCK_MONOTONIC`, in nanoseconds: also in a time namespace, where a process reads another one.
 pub fn monotonic_ns() -> u64 {
     sys::kernel_monotonic_ns()

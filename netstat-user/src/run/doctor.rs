@@ -3,7 +3,7 @@
 mod effects;
 
 use super::classic::rows::of_others;
-use super::clock::{epoch_ns, monotonic_ns};
+use super::clock::{epoch_ns, local_time, monotonic_ns};
 use super::forgotten::not_remembered;
 use super::hint::way_in;
 use super::kill::ways;
@@ -13,7 +13,7 @@ use crate::cli::events::MOST_REMEMBERED;
 use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
-use crate::query::{CoverageRows, Health, HookRow, Status};
+use crate::query::{CoverageRows, Health, HookRow, Past, Status};
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, print, screen};
@@ -64,7 +64,7 @@ fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Healt
 
 /// What the agent has counted.
 fn of_status(status: &Status) -> Vec<Check> {
-    let Status { live, recent, events, lost, forgotten, buffer, peak_fill, past, crowd, .. } = *status;
+    let Status { live, recent, events, forgotten, buffer, peak_fill, past, crowd, .. } = *status;
     let ago_ns = |time_ns: u64| (epoch_ns() + monotonic_ns()).saturating_sub(time_ns);
     let ago = |time_ns: u64| span(ago_ns(time_ns));
     let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
@@ -80,21 +80,7 @@ fn of_status(status: &Status) -> Vec<Check> {
             ),
         ),
         if full { Check::amiss("buffer", Level::Note, fill, larger(buffer)) } else { Check::ok("buffer", fill) },
-        match lost {
-            0 => Check::ok("lost", "no event"),
-            lost => {
-                let last = past.lost_ns.map_or_else(String::new, |time_ns| match lost {
-                    1 => format!(", {} ago", ago(time_ns)),
-                    _ => format!(", the last {} ago", ago(time_ns)),
-                });
-                let found = format!(
-                    "{}{last}; the table has been set right from the kernel's lists since, but sockets that opened and \
-                     closed meanwhile are missing in --recent",
-                    counted(lost, "event", "events")
-                );
-                Check::amiss("lost", Level::Bad, found, larger(buffer))
-            }
-        },
+        of_losses(status, epoch_ns() + monotonic_ns(), larger(buffer)),
         match past.crowded {
             false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
             true => {
@@ -132,12 +118,40 @@ fn of_status(status: &Status) -> Vec<Check> {
     }
     if status.dropped_readers > 0 {
         let found = match status.dropped_readers {
-            1 => "1 reader of events was too slow, and was told what it missed".to_owned(),
-            several => format!("{several} readers of events were too slow, and were told what they missed"),
+            1 => "1 reader of events was too slow: it missed events, and its stream reported how many".to_owned(),
+            several => {
+                format!(
+                    "{several} readers of events were too slow: they missed events, and their streams reported how many"
+                )
+            }
         };
         checks.push(Check::amiss("readers", Level::Note, found, "let them filter: --proto, --port, --state, --netns"));
     }
     checks
+}
+
+/// The events that were lost: when, and until when sockets that closed then are missing from what `--recent` can list.
+fn of_losses(status: &Status, now_ns: u64, mend: String) -> Check {
+    let (Past { since_ns, lost_ns, .. }, lost) = (status.past, status.lost);
+    let Some(lost_ns) = lost_ns.filter(|_| lost > 0) else { return Check::ok("lost", "no event") };
+    let (last, ago) = (local_time(lost_ns), span(now_ns.saturating_sub(lost_ns)));
+    let when = match lost {
+        1 => format!("1 event was lost at {last} ({ago} ago)"),
+        _ => format!("{lost} events were lost, the last at {last} ({ago} ago)"),
+    };
+    let until_ns = lost_ns.saturating_add(status.keeps_ns);
+    // What closed before is not listed any more, for its age or for want of room.
+    if status.keeps_ns > 0 && until_ns < now_ns || since_ns > lost_ns {
+        return Check::ok("lost", format!("{when}; --recent lists nothing of that time any more"));
+    }
+    let until = match status.keeps_ns {
+        0 => String::new(),
+        _ => format!(", until {}", local_time(until_ns)),
+    };
+    let found = format!(
+        "{when}; the table is right since then, but --recent lacks sockets that opened and closed at that time{until}"
+    );
+    Check::amiss("lost", Level::Bad, found, mend)
 }
 
 /// A number of sockets to remember that would be enough for so many, and half as many more.
@@ -172,8 +186,7 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
 /// Attaches the programs for a moment.
 fn trial(no_agent: Option<&AskError>) -> Report {
     let _waiting = WaitNote::for_("the kernel programs to be attached for a trial");
-    let mut report =
-        Report { source: "Hooks attached here for a moment".into(), checks: kernel::checks(), ..Report::default() };
+    let mut report = Report { checks: kernel::checks(), ..Report::default() };
     if place().pidns == 0 {
         report.checks.push(Check::amiss(
             "proc",
@@ -186,7 +199,15 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     source.prepare();
     report.checks.push(source.check());
     report.checks.push(ways::check(Path::new("/proc")));
-    match Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() }) {
+    let started = Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() });
+    report.source = match &started {
+        Ok(_) => "Hooks attached here for a moment",
+        Err(AttachError::Capabilities(_)) => "No hook was attached: this user may not trace",
+        Err(AttachError::TooOld(_)) => "No hook was attached: the kernel is too old",
+        Err(_) => "No hook could be attached",
+    }
+    .into();
+    match started {
         // It has been said what is missing.
         Err(AttachError::Capabilities(_) | AttachError::TooOld(_)) => {}
         Ok(tracer) => {
@@ -232,7 +253,6 @@ fn hook(row: &HookRow) -> HookFinding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Past;
 
     #[test]
     fn a_hook_is_essential_or_not_and_has_its_mend() {
@@ -265,18 +285,41 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_is_bad_while_it_affects_an_answer() {
+        const MINUTE: u64 = 60_000_000_000;
+        let now = epoch_ns() + monotonic_ns();
+        let found = |lost, ago_ns, since_ago_ns, keeps_ns| {
+            let past = Past { lost_ns: Some(now - ago_ns), since_ns: now - since_ago_ns, lost, ..Past::default() };
+            let check = of_losses(&Status { lost, past, keeps_ns, ..Status::default() }, now, "more".to_owned());
+            (check.level, check.found)
+        };
+        let (level, one) = found(1, 5 * MINUTE, 60 * MINUTE, 10 * MINUTE);
+        let (lost, until) = (local_time(now - 5 * MINUTE), local_time(now + 5 * MINUTE));
+        assert!(one.starts_with(&format!("1 event was lost at {lost} (5m00s ago); ")), "{one}");
+        assert!(level == Level::Bad && one.ends_with(&format!(", until {until}")), "{one}");
+        let (level, old) = found(7, 11 * MINUTE, 60 * MINUTE, 10 * MINUTE);
+        assert!(level == Level::Ok && old.starts_with("7 events were lost, the last at "), "{old}");
+        // The history does not reach back to it.
+        assert_eq!(found(7, 5 * MINUTE, MINUTE, 10 * MINUTE).0, Level::Ok);
+        // An agent of an earlier release does not say for how long it keeps them.
+        assert_eq!(found(7, 50 * MINUTE, 60 * MINUTE, 0).0, Level::Bad);
+    }
+
+    #[test]
     fn what_the_agent_counted_is_judged() {
         let found = |status: &Status, name: &str| {
             of_status(status).into_iter().find(|check| check.name == name).map(|check| (check.level, check.mend))
         };
         let well = Status { buffer: 16 << 20, peak_fill: 1 << 20, ..Status::default() };
         assert!(of_status(&well).iter().all(|check| check.level == Level::Ok));
-        let full = Status { lost: 3, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
+        let now = epoch_ns() + monotonic_ns();
+        let lossy = Past { lost_ns: Some(now), lost: 3, ..Past::default() };
+        let full = Status { lost: 3, past: lossy, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
         let larger = Some("start the agent with --buffer 64M".to_owned());
         assert_eq!(found(&full, "lost"), Some((Level::Bad, larger.clone())));
         assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
         assert!(found(&full, "readers").is_some());
-        let past = Past { crowded: true, most: 65_536, ..Past::default() };
+        let past = Past { crowded: true, most: 65_536, ..lossy };
         let more = Some("start the agent with --recent-count 262144".to_owned());
         assert_eq!(found(&Status { past, ..full.clone() }, "recent"), Some((Level::Note, more)));
         let more = Some("start the agent with --remember 1048576".to_owned());

@@ -9,6 +9,7 @@ use super::{
     ready::{LOST, report},
 };
 use crate::{
+    cli::Refusal,
     cli::agent::SOCKET,
     cli::events::{self, Options, Probe},
     cli::help::mistake,
@@ -63,7 +64,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let chosen = match Chosen::new(options) {
         Ok(chosen) => chosen,
         Err(error) => {
-            return Ok(super::refuse(&mistake::wrong(events::NAME, &error)));
+            let refusal = mistake::wrong(events::NAME, &error);
+            return Ok(super::refuse(&if error.is_denied() { Refusal { exit: 1, ..refusal } } else { refusal }));
         }
     };
     if let Some(code) = super::subscribe::run(options, &chosen)? {

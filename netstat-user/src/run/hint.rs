@@ -2,7 +2,9 @@
 
 use crate::cli::agent::SOCKET;
 use crate::client::{self, AskError};
+use crate::proc::{unix, whole};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The options that let other users ask.
@@ -39,14 +41,28 @@ pub fn way_in(path: &Path, error: &AskError) -> String {
 
 /// What an agent on this path could do for a user who may not do it without; `share` with the option that shows it to users other than root.
 pub fn could(path: &Path, what: &str, share: &str) -> String {
-    could_after(path, what, share, client::connect(path).err().as_ref())
+    could_after(path, what, share, client::connect(path).err().as_ref(), || listens(path))
 }
 
-fn could_after(path: &Path, what: &str, share: &str, error: Option<&AskError>) -> String {
+/// Whether somebody listens on this path, by the kernel's table of UNIX domain sockets: whoever may not connect is refused by the file, also by one
+/// that an agent left behind. The table has the sockets of one's own network namespace.
+fn listens(path: &Path) -> bool {
+    let Ok(table) = whole(Path::new("/proc/net/unix")) else { return false };
+    let rows = unix::parse(&table).rows;
+    rows.iter().any(|row| row.accepts() && row.path == path.as_os_str().as_bytes())
+}
+
+fn could_after(
+    path: &Path,
+    what: &str,
+    share: &str,
+    error: Option<&AskError>,
+    listens: impl FnOnce() -> bool,
+) -> String {
     let (place, command) = (path.display(), command(path));
     match error {
         None => format!("the agent on {place} could {what}: as root, restart it as {command}{LET_IN}{share}"),
-        Some(AskError::Io(error)) if error.kind() == ErrorKind::PermissionDenied => {
+        Some(AskError::Io(error)) if error.kind() == ErrorKind::PermissionDenied && listens() => {
             format!(
                 "the agent on {place} could {what}, and does not let this user ask: as root, restart it as {command}{LET_IN}{share}"
             )
@@ -78,14 +94,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_nobody_listens_on_is_known_for_one() {
+        let path = std::env::temp_dir().join(format!("netstat-user-hint-{}", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(listens(&path));
+        drop(listener);
+        assert!(path.exists() && !listens(&path));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn what_an_agent_could_do_is_said_by_what_is_there() {
         let denied = AskError::Io(io::ErrorKind::PermissionDenied.into());
         let (usual, what) = (Path::new(SOCKET), "name them");
         let shared = "could name them: as root, restart it as netstat-user agent --mode 660 --group GROUP --share all";
-        assert!(could_after(usual, what, SHARE_ALL, None).ends_with(shared));
-        assert!(could_after(usual, what, "", Some(&denied)).ends_with(
+        assert!(could_after(usual, what, SHARE_ALL, None, || false).ends_with(shared));
+        assert!(could_after(usual, what, "", Some(&denied), || true).ends_with(
             "does not let this user ask: as root, restart it as netstat-user agent --mode 660 --group GROUP"
         ));
+        // A file that an agent left behind serves nobody.
+        assert_eq!(
+            could_after(usual, what, "", Some(&denied), || false),
+            "an agent could name them: as root: netstat-user agent --mode 660 --group GROUP"
+        );
         assert_eq!(
             could(Path::new("/nonexistent/agent"), what, SHARE_ALL),
             "an agent could name them: as root: netstat-user agent --socket /nonexistent/agent --mode 660 --group GROUP --share all"

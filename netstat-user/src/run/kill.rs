@@ -8,6 +8,7 @@ use super::classic::round::Round;
 use super::classic::selected::Selected;
 use super::classic::sources::Sources;
 use super::classic::spaces::spaces;
+use crate::cli::Refusal;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
 use crate::cli::kill::{NAME, Options};
@@ -16,7 +17,7 @@ use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
-use crate::stdio::{Written, complain, print};
+use crate::stdio::{Written, complain, print, screen};
 use crate::view::kill as view;
 use crate::view::text::counted;
 use std::io::{self, IsTerminal, Write};
@@ -39,7 +40,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let selected = match Selected::new(&tables) {
         Ok(selected) => selected,
         Err(error) => {
-            return Ok(refuse(&wrong(NAME, &error)));
+            let refusal = wrong(NAME, &error);
+            return Ok(refuse(&if error.is_mistake() { refusal } else { Refusal { exit: 1, ..refusal } }));
         }
     };
     if selected.needs().meets(Need::AGES) {
@@ -50,14 +52,18 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
     let Matching { rows, owners, incomplete } = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
-    let mut report = Report { out: Vec::new(), json: options.json, owners: &owners };
+    let unread = round.lacks_namespaces();
+    if rows.is_empty() && unread {
+        return Ok(1);
+    }
+    let incomplete = incomplete || unread;
     if rows.is_empty() {
         complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
         return Ok(u8::from(incomplete));
     }
     if options.dry_run {
-        rows.iter().for_each(|row| report.line("would_close", row, None));
-        report.flush()?;
+        let all: Vec<_> = rows.iter().map(|row| ("would_close", row, None)).collect();
+        print(&report(&all, &owners, options.json, screen::width()))?;
         complain(&format!("{} would be closed", sockets(rows.len())));
         return Ok(u8::from(incomplete));
     }
@@ -70,10 +76,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if !options.yes {
         // What is asked about goes where the question goes.
-        let mut listed = Report { out: Vec::new(), json: false, owners: &owners };
-        rows.iter().for_each(|row| listed.line("would_close", row, None));
+        let all: Vec<_> = rows.iter().map(|row| ("would_close", row, None)).collect();
         let mut stderr = io::stderr().lock();
-        let _ = stderr.write_all(&listed.out);
+        let _ = stderr.write_all(&report(&all, &owners, false, screen::width_of(&stderr)));
         let _ = write!(stderr, "Close {}? [y/N] ", these(rows.len()));
         let _ = stderr.flush();
         let mut answer = String::new();
@@ -85,12 +90,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         }
     }
     let ends = close(&asked, &rows, &mut round)?;
-    let mut failed = 0;
-    for (row, end) in rows.iter().zip(&ends) {
-        failed += usize::from(end.error.is_some());
-        report.line(end.result, row, end.error.as_deref());
-    }
-    report.flush()?;
+    let failed = ends.iter().filter(|end| end.error.is_some()).count();
+    let all: Vec<_> = rows.iter().zip(&ends).map(|(row, end)| (end.result, row, end.error.as_deref())).collect();
+    print(&report(&all, &owners, options.json, screen::width()))?;
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
@@ -105,26 +107,25 @@ fn these(count: usize) -> String {
     if count == 1 { "this socket".to_owned() } else { format!("these {count} sockets") }
 }
 
-/// Standard output.
-struct Report<'a> {
-    out: Vec<u8>,
+/// What became of sockets, as lines or as objects.
+fn report(
+    all: &[(&str, &SocketRow, Option<&str>)],
+    owners: &SocketHolders,
     json: bool,
-    owners: &'a SocketHolders,
-}
-
-impl Report<'_> {
-    fn line(&mut self, result: &str, row: &SocketRow, error: Option<&str>) {
-        match self.json {
-            true => view::json(&mut self.out, result, row, self.owners.of(row.inode), error),
-            false => {
-                view::line(&mut self.out, &result.replace('_', " "), row, self.owners.first(row.inode), error);
-            }
+    terminal: Option<u16>,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    if json {
+        for &(result, row, error) in all {
+            view::json(&mut out, result, row, owners.of(row.inode), error);
         }
+        return out;
     }
-
-    fn flush(&mut self) -> Written<()> {
-        print(&std::mem::take(&mut self.out))
-    }
+    let holder = |row: &SocketRow| owners.first(row.inode);
+    let outcomes: Vec<_> =
+        all.iter().map(|&(result, row, error)| view::Outcome { result, row, holder: holder(row), error }).collect();
+    view::list(&mut out, &outcomes, terminal.map(usize::from));
+    out
 }
 
 /// Closes the sockets, each in its namespace; what became of each, in their order.

@@ -5,6 +5,7 @@ use crate::proc::netns;
 use crate::sys::resolver;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
 use std::fs;
+use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
@@ -40,9 +41,11 @@ impl Resolver for MachineNames {
         if name == "self" {
             return netns::own(Path::new("/proc")).ok();
         }
-        let is_name = !name.contains('/') && name != "." && name != "..";
-        let file = is_name.then(|| fs::metadata(Path::new(netns::NAMES).join(name)))?;
-        file.ok().map(|file| file.ino() as u32)
+        named(name)?.ok().map(|file| file.ino() as u32)
+    }
+
+    fn is_netns_hidden(&mut self, name: &str) -> bool {
+        named(name).is_some_and(|file| file.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied))
     }
 
     fn device(&mut self, name: &str) -> Option<String> {
@@ -62,6 +65,12 @@ impl Resolver for MachineNames {
             _ => EPHEMERAL,
         }
     }
+}
+
+/// The file of a network namespace by its name, `None` for what is no name.
+fn named(name: &str) -> Option<io::Result<fs::Metadata>> {
+    let is_name = !name.contains('/') && name != "." && name != "..";
+    is_name.then(|| fs::metadata(Path::new(netns::NAMES).join(name)))
 }
 
 #[cfg(test)]

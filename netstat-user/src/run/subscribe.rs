@@ -2,6 +2,7 @@
 
 use super::clock::{epoch_ns, monotonic_ns};
 use super::failure::Failure;
+use super::hint::{SHARE_ALL, could, way_in};
 use super::printing::{Chosen, Printer, kinds};
 use super::ready::{LOST, outside};
 use crate::cli::agent::SOCKET;
@@ -51,7 +52,7 @@ pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
             Ok(None)
         }
         Err(error) => {
-            complain(&format!("agent {}: {error}", path.display()));
+            complain(&format!("agent {}: {error}: {}", path.display(), way_in(path, &error)));
             Ok(Some(1))
         }
     }
@@ -111,6 +112,11 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
             return Ok(1);
         }
         say(&format!("{}; owners and users are left out", AskError::Elsewhere));
+    }
+    // Of owners that are not shown, none is selected.
+    if options.select.names_owners() && !rustix::process::geteuid().is_root() && !client::shows_all(path, PATIENCE) {
+        let could = could(path, "name them", SHARE_ALL);
+        complain(&format!("the owners of other users' sockets are unknown to this user: {could}"));
     }
     match client::coverage(&mut asking) {
         Ok(coverage) => report(&coverage, path),

@@ -34,7 +34,7 @@ pub fn print(bytes: &[u8]) -> Written<()> {
 /// The name that messages begin with: netstat's, where the program was called by it.
 pub fn program() -> &'static str {
     let called = std::env::args_os().next();
-    if called.is_some_and(|name| cli::is_netstat(&name)) { "netstat" } else { "netstat-user" }
+    called.map_or("netstat-user", |name| cli::program(&name))
 }
 
 /// One line on standard error. If that is closed, there is nobody to read it.

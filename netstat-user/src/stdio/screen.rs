@@ -3,13 +3,16 @@
 use crate::cli::Colour;
 use std::env;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 /// Columns of the terminal on standard output; `None` where that is none, or has no width.
 pub fn width() -> Option<u16> {
-    if !io::stdout().is_terminal() {
-        return None;
-    }
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    width_of(&io::stdout())
+}
+
+/// Columns of the terminal behind this file; `None` where it is none, or has no width.
+pub fn width_of(file: &(impl AsFd + IsTerminal)) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(file).ok().filter(|_| file.is_terminal())?;
     Some(size.ws_col).filter(|&columns| columns > 0)
 }
 

@@ -38,6 +38,9 @@ impl HookFinding {
     }
 }
 
+/// Findings about what happened: there is nothing that is missing.
+const HAPPENED: [&str; 2] = ["lost", "forgotten"];
+
 /// All that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -60,14 +63,22 @@ impl Report {
 
     /// The verdict in one sentence.
     pub fn sentence(&self) -> String {
+        let all = || self.hooks.iter().map(|hook| &hook.check).chain(&self.checks);
+        let of = |level: Level| all().filter(move |check| check.level == level);
         let named = |level: Level| {
-            let all = self.hooks.iter().map(|hook| &hook.check).chain(&self.checks);
-            all.filter(|check| check.level == level).map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
+            let missing = of(level).filter(|check| level != Level::Bad || !HAPPENED.contains(&&*check.name));
+            missing.map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
         };
         match self.verdict() {
             Level::Ok => "All is well: every hook is attached, and nothing that tracing depends on is missing.".into(),
             Level::Note => format!("Nothing essential is missing; see the notes on {}.", named(Level::Note)),
-            Level::Bad => format!("Something essential is missing: {}.", named(Level::Bad)),
+            Level::Bad => {
+                let happened = of(Level::Bad).filter(|check| HAPPENED.contains(&&*check.name));
+                let missing = Some(named(Level::Bad)).filter(|names| !names.is_empty());
+                let missing = missing.map(|names| format!("Something essential is missing: {names}."));
+                let happened = happened.map(|check| format!("{}.", check.found));
+                missing.into_iter().chain(happened).collect::<Vec<_>>().join(" ")
+            }
         }
     }
 
@@ -82,11 +93,12 @@ impl Report {
         if !self.hooks.is_empty() {
             title(out, "\nHooks");
         }
-        let mut above = None;
+        // What has been written in full, as the one that is amiss in the same way refers to it.
+        let (mut above, mut mended) = (None, Vec::new());
         for hook in &self.hooks {
-            let same = above.is_some_and(|above: &HookFinding| above.says_as_much_as(hook));
-            finding(out, coloured, &hook.check, same, width);
-            for (at, refused) in hook.refused.iter().enumerate().filter(|_| !same) {
+            let same = above.filter(|above: &&HookFinding| above.says_as_much_as(hook));
+            finding(out, coloured, &hook.check, same.map(|above| &above.check), width);
+            for (at, refused) in hook.refused.iter().enumerate().filter(|_| same.is_none()) {
                 detail(out, &format!("{} refused", refused.variant), &refused.cause, width);
                 // What several mean together is said once.
                 let said_next = hook.refused.get(at + 1).is_some_and(|next| next.effect == refused.effect);
@@ -94,18 +106,16 @@ impl Report {
                     detail(out, "so", &refused.effect, width);
                 }
             }
-            if !same {
-                mend(out, &hook.check, above.map(|above| &above.check), false, width);
-            }
-            above = Some(hook);
+            mend(out, &hook.check, &mut mended, same.is_some(), width);
+            above = same.or(Some(hook));
         }
         title(out, "\nWhat tracing depends on, and how it went");
-        let mut above = None;
+        let (mut above, mut mended) = (None, Vec::new());
         for check in &self.checks {
-            let same = above.is_some_and(|above: &Check| above.found == check.found) && check.level != Level::Ok;
+            let same = above.filter(|above: &&Check| above.found == check.found && check.level != Level::Ok);
             finding(out, coloured, check, same, width);
-            mend(out, check, above, same, width);
-            above = Some(check);
+            mend(out, check, &mut mended, same.is_some(), width);
+            above = same.or(Some(check));
         }
         if !self.programs.is_empty() {
             title(out, "\nPrograms in the kernel");
@@ -180,11 +190,8 @@ const FOUND: usize = 30;
 /// Columns before the details of a finding.
 const DETAIL: usize = 9;
 
-/// What a finding says that is that of the one above it.
-const SAME: &str = "the same";
-
-/// Appends a finding; `same` where the one above it says as much.
-fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check, same: bool, width: usize) {
+/// Appends a finding; `same` is one above it that says as much.
+fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check, same: Option<&Check>, width: usize) {
     out.extend_from_slice(b"  ");
     let level = check.level.name().as_bytes();
     colour::paint(out, coloured, role(check.level), level);
@@ -193,7 +200,8 @@ fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check, same: bool, width: 
     text::left(out, &text::escape_word(check.name.as_bytes()), 22);
     out.push(b' ');
     let found = text::escape_text(check.found.as_bytes());
-    text::wrap(out, if same { SAME.as_bytes() } else { &found }, FOUND, FOUND, width);
+    let same = same.map(|above| [b"as ", &*text::escape_word(above.name.as_bytes())].concat());
+    text::wrap(out, same.as_deref().unwrap_or(&found), FOUND, FOUND, width);
     out.push(b'\n');
 }
 
@@ -204,13 +212,16 @@ fn detail(out: &mut Vec<u8>, label: &str, what: &str, width: usize) {
     out.push(b'\n');
 }
 
-/// Appends what mends a finding, which the one above it may have said; nothing where that was found as well (`same`).
-fn mend(out: &mut Vec<u8>, check: &Check, above: Option<&Check>, same: bool, width: usize) {
+/// Appends what mends a finding; by the name of one above it where it was written, and nothing where as much was found, too (`same`).
+fn mend<'c>(out: &mut Vec<u8>, check: &'c Check, written: &mut Vec<&'c Check>, same: bool, width: usize) {
     let Some(mend) = &check.mend else { return };
-    match above.filter(|above| above.mend.as_ref() == Some(mend)) {
-        None => detail(out, "to mend it", mend, width),
+    match written.iter().find(|above| above.mend.as_ref() == Some(mend)) {
         Some(_) if same => {}
-        Some(_) => detail(out, "to mend it", SAME, width),
+        Some(above) => detail(out, "to mend it", &format!("as for {}", above.name), width),
+        None => {
+            detail(out, "to mend it", mend, width);
+            written.push(check);
+        }
     }
 }
 
@@ -272,8 +283,8 @@ mod tests {
         let mut out = Vec::new();
         report.text(&mut out, false, None);
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("to mend it: mount it\n  note accept6                the same\n\n"), "{text}");
-        assert!(text.contains("  note c                      the same\n\n"), "{text}");
+        assert!(text.contains("to mend it: mount it\n  note accept6                as accept4\n\n"), "{text}");
+        assert!(text.contains("         to mend it: as for a\n  note c                      as b\n\n"), "{text}");
         assert_eq!(text.matches("be root").count(), 1, "{text}");
     }
 
@@ -321,8 +332,10 @@ mod tests {
     fn the_worst_decides() {
         let mut report = report();
         assert_eq!(report.verdict(), Level::Note);
+        report.checks.push(Check::amiss("lost", Level::Bad, "1 event was lost at 12:03:04", "more room"));
+        assert_eq!((report.verdict(), &*report.sentence()), (Level::Bad, "1 event was lost at 12:03:04."));
         report.checks.push(Check::amiss("cgroup2", Level::Bad, "none", "mount it"));
-        assert_eq!(report.verdict(), Level::Bad);
+        assert_eq!(report.sentence(), "Something essential is missing: cgroup2. 1 event was lost at 12:03:04.");
         assert_eq!(Report::default().verdict(), Level::Ok);
     }
 }

@@ -2,38 +2,83 @@
 
 use super::inet::{json_end, json_owners};
 use super::json::Object;
-use super::text::{escape_word, left, number, put};
-use crate::model::{Holder, SocketRow, TcpState};
+use super::text::{escape_text, escape_word, fill, left, number, wrap};
+use crate::model::{Endpoint, Holder, SocketRow, TcpState};
+use unicode_width::UnicodeWidthStr;
 
-/// One line: what became of it, the socket, its first holder, and why where it was not closed.
-pub fn line(out: &mut Vec<u8>, result: &str, row: &SocketRow, holder: Option<&Holder>, error: Option<&str>) {
-    left(out, result.as_bytes(), 11);
-    out.push(b' ');
-    left(out, row.proto.name().as_bytes(), 8);
-    for end in [&row.local, &row.remote] {
-        out.push(b' ');
-        let end = match (end.addr.is_unspecified(), end.port) {
-            (true, 0) => "*:*".to_owned(),
-            (_, 0) => format!("{}:*", end.addr),
-            _ => format!("{}:{}", end.addr, end.port),
-        };
-        left(out, end.as_bytes(), 23);
-    }
-    out.push(b' ');
-    left(out, state(row).unwrap_or("-").as_bytes(), 11);
-    out.push(b' ');
-    match holder {
-        Some(holder) => {
-            number(out, holder.pid);
-            out.push(b'/');
-            out.extend_from_slice(&escape_word(&holder.program));
+/// A socket, and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome<'a> {
+    /// The word for it.
+    pub result: &'a str,
+    /// The socket.
+    pub row: &'a SocketRow,
+    /// The first process that holds it.
+    pub holder: Option<&'a Holder>,
+    /// Why it was not closed.
+    pub error: Option<&'a str>,
+}
+
+/// Blanks before what does not fit beside the ends.
+const INDENT: usize = 4;
+
+/// A line for each: what became of it, the socket, its first holder, and why where it was not closed. Columns are as wide as they need to be; on a
+/// terminal of this width what does not fit follows on an indented line.
+pub fn list(out: &mut Vec<u8>, outcomes: &[Outcome<'_>], terminal: Option<usize>) {
+    let cells: Vec<[String; 5]> = outcomes.iter().map(cells).collect();
+    let widths: [usize; 5] = std::array::from_fn(|at| cells.iter().map(|row| row[at].len()).max().unwrap_or_default());
+    let width = terminal.unwrap_or(usize::MAX);
+    for (row, outcome) in cells.iter().zip(outcomes) {
+        let mut line = Vec::new();
+        for (cell, width) in row.iter().zip(widths) {
+            left(&mut line, cell.as_bytes(), width);
+            line.push(b' ');
         }
-        None => out.push(b'-'),
+        let mut rest = Vec::new();
+        match outcome.holder {
+            Some(holder) => {
+                number(&mut rest, holder.pid);
+                rest.push(b'/');
+                rest.extend_from_slice(&escape_word(&holder.program));
+            }
+            None => rest.push(b'-'),
+        }
+        let mut at = line.len();
+        if at + columns(&rest) > width {
+            line.truncate(line.trim_ascii_end().len());
+            line.push(b'\n');
+            fill(&mut line, INDENT);
+            at = INDENT;
+        }
+        if let Some(error) = outcome.error {
+            rest.extend_from_slice(b": ");
+            rest.extend_from_slice(&escape_text(error.as_bytes()));
+        }
+        wrap(&mut line, &rest, at, INDENT, width);
+        out.extend_from_slice(&line);
+        out.push(b'\n');
     }
-    if let Some(error) = error {
-        put!(out, ": {error}");
-    }
-    out.push(b'\n');
+}
+
+/// What became of a socket, its protocol, both its ends and its state.
+fn cells(outcome: &Outcome<'_>) -> [String; 5] {
+    let Outcome { result, row, .. } = outcome;
+    let end = |end: &Endpoint| match (end.addr.is_unspecified(), end.port) {
+        (true, 0) => "*:*".to_owned(),
+        (_, 0) => format!("{}:*", end.addr),
+        _ => format!("{}:{}", end.addr, end.port),
+    };
+    [
+        result.replace('_', " "),
+        row.proto.name().to_owned(),
+        end(&row.local),
+        end(&row.remote),
+        state(row).unwrap_or("-").to_owned(),
+    ]
+}
+
+fn columns(text: &[u8]) -> usize {
+    String::from_utf8_lossy(text).width()
 }
 
 /// The same as a JSON object.
@@ -61,4 +106,41 @@ pub fn json<'a>(
 
 fn state(row: &SocketRow) -> Option<&'static str> {
     row.named_state().map(TcpState::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Proto;
+
+    #[test]
+    fn lines_fit_the_terminal_and_lack_nothing() {
+        let end = |addr: &str, port| Endpoint { addr: addr.parse().unwrap(), port };
+        let mut near = SocketRow::bare(Proto::Tcp, end("127.0.0.1", 8080), end("127.0.0.1", 53_812), 7);
+        near.state = TcpState::Established as u8;
+        let mut far = SocketRow::bare(Proto::Tcp6, end("2001:db8::1", 8080), end("2001:db8:1:2:3:4:5:6", 53_812), 7);
+        far.state = TcpState::Established as u8;
+        let holder = Holder { pid: 4_194_303, program: b"some-long-program-name".to_vec(), comm: None };
+        let of = |row, error| Outcome { result: "would_close", row, holder: Some(&holder), error };
+        let shown = |outcomes: &[Outcome<'_>], width| {
+            let mut out = Vec::new();
+            list(&mut out, outcomes, width);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            shown(&[of(&near, None)], None),
+            "would close tcp 127.0.0.1:8080 127.0.0.1:53812 ESTABLISHED 4194303/some-long-program-name\n"
+        );
+        assert_eq!(
+            shown(&[of(&near, None)], Some(80)),
+            "would close tcp 127.0.0.1:8080 127.0.0.1:53812 ESTABLISHED\n    4194303/some-long-program-name\n"
+        );
+        let why = "not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root";
+        for width in [80, 120] {
+            let lines = shown(&[of(&near, Some(why)), of(&far, Some(why))], Some(width));
+            assert!(lines.lines().all(|line| line.len() <= width && !line.ends_with(' ')), "{width}: {lines}");
+            let words = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words.matches(&format!("4194303/some-long-program-name: {why}")).count(), 2, "{lines}");
+        }
+    }
 }

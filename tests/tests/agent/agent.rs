@@ -55,7 +55,10 @@ impl Agent {
 
     /// Starts an agent by a command that runs the program, and waits as the others.
     pub fn by(mut command: Command, socket: &Path, args: &[&str]) -> Result<Self, (End, Vec<String>)> {
-        command.arg("agent").arg("--socket").arg(socket).args(["--recent", "1h"]).args(args);
+        command.arg("agent").arg("--socket").arg(socket).args(args);
+        if !args.contains(&"--recent") {
+            command.args(["--recent", "1h"]);
+        }
         if !args.contains(&"--recent-count") {
             command.args(["--recent-count", "1000000"]);
         }

@@ -29,6 +29,11 @@ impl Place {
         Self { netns: namespace.inode().unwrap(), namespace, inhabitant }
     }
 
+    /// A process in it.
+    pub fn pid(&self) -> u32 {
+        self.inhabitant.pid()
+    }
+
     pub fn leave(self) {
         self.inhabitant.end();
     }

@@ -4,6 +4,8 @@ use crate::agent::{Agent, Reader, path};
 use crate::churn::{Place, while_they_come_and_go};
 use crate::kernel::{self, Row};
 use crate::stage::equal;
+use netstat_tests::command;
+use netstat_tests::programs;
 use netstat_tests::truth::event::{self, Event, Kind, Line};
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::{self, count, patience};
@@ -14,6 +16,7 @@ use netstat_user::query::{Answer, Request};
 use netstat_user::table::{Retention, Table};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -23,6 +26,7 @@ pub const TESTS: &[Test] = &[
     ("upheavals::mixed_churn_ends_in_equality", mixed_churn_ends_in_equality),
     ("upheavals::events_alone_make_the_same_table", events_alone_make_the_same_table),
     ("upheavals::what_is_lost_is_counted_and_made_good", what_is_lost_is_counted_and_made_good),
+    ("upheavals::a_loss_is_bad_while_it_affects_an_answer", a_loss_is_bad_while_it_affects_an_answer),
     ("upheavals::set_right_on_sighup_under_load", set_right_on_sighup_under_load),
     ("upheavals::killed_and_started_again_under_load", killed_and_started_again_under_load),
     ("upheavals::memory_is_bounded", memory_is_bounded),
@@ -214,6 +218,41 @@ fn lost_between(outcome: &Outcome, first: u64, last: u64) -> u64 {
         0 => after[end..].iter().map(count).find(|&count| count > 0).unwrap_or(0),
         lost => lost,
     }
+}
+
+/// `doctor` names a loss with its time and until when `--recent` is affected; afterwards it is no reason to fail.
+fn a_loss_is_bad_while_it_affects_an_answer() -> Done {
+    let place = Place::new();
+    let agent = Agent::start(&["--buffer", "4K", "--recent", "4s"]);
+    agent.signal(Signal::SIGSTOP);
+    place.namespace.enter(|| (0..count(2000)).for_each(|_| drop(udp())));
+    agent.signal(Signal::SIGCONT);
+    agent.wait("a loss", |status| status.lost > 0);
+    let doctor = || {
+        let mut command = Command::new(programs::netstat_user());
+        let outcome = command::run(command.args(["doctor", "--agent"]).arg(&agent.socket), None, patience()).unwrap();
+        (outcome.end, String::from_utf8(outcome.stdout).unwrap())
+    };
+    let (end, said) = doctor();
+    assert_eq!(end, command::End::Exit(1), "{said}");
+    let verdict = said.lines().next().unwrap();
+    assert!(!verdict.contains("missing: lost") && verdict.contains(" events were lost, the last at "), "{said}");
+    assert!(verdict.contains("; the table is right since then, but --recent lacks sockets"), "{said}");
+    assert!(verdict.contains(" at that time, until ") && verdict.ends_with('.'), "{said}");
+    let deadline = Instant::now() + patience();
+    loop {
+        thread::sleep(Duration::from_millis(500));
+        let (end, said) = doctor();
+        if end == command::End::Exit(0) {
+            let line = said.lines().find(|line| line.contains(" lost ")).unwrap_or_default();
+            assert!(line.contains(" events were lost, the last at ") && line.starts_with("  ok "), "{said}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "the loss is held against it for ever: {said}");
+    }
+    agent.stop();
+    place.leave();
+    Done::Passed
 }
 
 /// An agent whose ring holds some thirty records, stopped while thousands are made. What it lost is counted exactly: a tracer with room

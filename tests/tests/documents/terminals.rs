@@ -15,6 +15,8 @@ pub const TESTS: &[Test] = &[
     ("terminals::events_fit_and_lack_nothing", events_fit_and_lack_nothing),
     ("terminals::counts_are_shown_when_they_change", counts_are_shown_when_they_change),
     ("terminals::findings_fit", findings_fit),
+    ("terminals::what_would_be_closed_fits", what_would_be_closed_fits),
+    ("terminals::mistakes_are_marked_where_they_are", mistakes_are_marked_where_they_are),
 ];
 
 fn args(line: &str) -> Vec<String> {
@@ -138,5 +140,35 @@ fn columns_have_colour() -> Done {
     assert!(!on_terminal("-tan").contains('\x1b'));
     assert!(!text(&world.ours(&args(line))).0.contains('\x1b'));
     assert!(text(&world.ours(&args(&format!("{line} --color always")))).0.contains('\x1b'));
+    Done::Passed
+}
+
+fn what_would_be_closed_fits() -> Done {
+    let mut world = World::new();
+    world.web.does(&["long listen 127.0.0.1:65001"]);
+    for columns in [80, 120, 200] {
+        let line = "kill --port 8080,8081,5353,65001 --dry-run";
+        let (mut child, terminal) = world.on_terminal(&args(line), columns);
+        let seen = terminal.rest(patience());
+        assert!(child.wait().unwrap().success(), "{seen}");
+        assert!(seen.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {seen}");
+        let web = format!("{}/web", world.web.pid());
+        assert_eq!(seen.matches("would close ").count(), 6, "{seen}");
+        assert!(seen.matches(&web).count() >= 4 && seen.contains("ESTABLISHED"), "{seen}");
+    }
+    Done::Passed
+}
+
+fn mistakes_are_marked_where_they_are() -> Done {
+    let world = World::new();
+    let filler = "sport = :80 or ".repeat(12);
+    let expression = format!("{filler}hree = 1 or {filler}sport = :1");
+    let line = ["-tan", "--where", &expression].map(str::to_owned);
+    let (mut child, terminal) = world.on_terminal(&line, 80);
+    let seen = terminal.rest(patience());
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{seen}");
+    let lines: Vec<&str> = seen.lines().skip(1).collect();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{seen}");
+    assert_eq!(lines[0].find("hree"), lines[1].find("^^^^"), "{seen}");
     Done::Passed
 }

@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("select: mistakes are marked and nothing is printed", mistakes),
     ("select: mistakes of verbs", mistakes_of_verbs),
     ("select: -a is named where it would help", all_is_named_where_it_helps),
+    ("select: a table in which no row can match", no_row_can_match),
     ("select: namespaces that begin and end", fleeting_namespaces),
     ("select: ignored words are named on standard error only", ignored_words),
 ];
@@ -250,7 +251,14 @@ fn mistakes() -> Done {
         (&["-tan", "--where", ""], &["--where: expected a condition"]),
         (&["-tan", "--where", "state listning"], &["      ^^^^^^^^\n", "did you mean `listening'?"]),
         (&["-tan", "--where", "uid = no-such-user-here"], &["there is no user", "      ^^^^^^^^"]),
-        (&["-tan", "--where", "path = /x"], &["no row that is listed has a field `path'"]),
+        (&["-tan", "--where", "path = /x"], &["no row that is listed has a field `path': UNIX sockets (-x) have it\n"]),
+        (
+            &["-tan", "--columns", "reason"],
+            &["a field `reason': closed sockets (--recent 5m) and events (netstat-user"],
+        ),
+        (&["-tan", "--columns", "count"], &["`count' is no field of a row: --count-by FIELD,... counts"]),
+        (&["-tan", "--columns", "owners.nme"], &["of `owners' there are owners.pid owners.program"]),
+        (&["-tan", "--limit", "-1"], &["--limit: `-1' is no number of rows: write a whole number from 0 on"]),
         (&["-tan", "--columns", "local.prt"], &["--columns help lists them; did you mean `local.port'?\n"]),
         (
             &["-tan", "--port", "nosuch"],
@@ -263,7 +271,7 @@ fn mistakes() -> Done {
         (&["-tan", "--count-by", "state", "--columns", "uid"], &["--count-by has columns of its own"]),
         (&["-tan", "--port", "70000"], &["--port: "]),
         (&["-tan", "--pid", "0"], &["--pid: `0' is no process id"]),
-        (&["-tan", "--netns", "1"], &["--netns: there is no network namespace `1'"]),
+        (&["-tan", "--netns", "1"], &["--netns: there is no network namespace `1': write `self', a name in"]),
         (
             &["-tan", "--netns", "no-such-name"],
             &["--netns: there is no network namespace `no-such-name': write `self', a name in"],
@@ -279,7 +287,12 @@ fn mistakes() -> Done {
         assert!(outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert!(says.iter().all(|says| said.contains(says)), "{args:?}: {said}");
+        // Our own messages begin with our name, and getopt's with the word that the program was called by.
+        assert_eq!(said.starts_with("netstat-user: "), !said.contains("unrecognized option"), "{args:?}: {said}");
     }
+    let family = zoo.ours(&["-tan", "--proto", "tpc"]);
+    let said = String::from_utf8_lossy(&family.stderr).into_owned();
+    assert_eq!((family.end, &*said), (End::Exit(1), "Unknown address family `tpc'.\ndid you mean `tcp'?\n"));
     Done::Passed
 }
 
@@ -297,12 +310,47 @@ fn mistakes_of_verbs() -> Done {
         (&["events", "--proto", "unix"], "`unix' sockets are not seen here: write one of tcp tcp4"),
         (&["kill", "--dry-run", "--proto", "unix"], "`unix' sockets are not seen here: write one of tcp tcp4"),
         (&["kill", "--dry-run", "--where", "age_ns > 1s"], "which kill does not ask"),
-        (&["kill", "--dry-run", "--netns", "1", "--lport", "1"], "there is no network namespace `1'"),
+        (&["kill", "--dry-run", "--netns", "1", "--lport", "1"], "there is no network namespace `1': write `self'"),
+        (
+            &["agent", "--group", "nosuch"],
+            "netstat-user agent: --group: there is no group `nosuch': give the name or number",
+        ),
+        (
+            &["agent", "--user", "nosuch"],
+            "netstat-user agent: --user: there is no user `nosuch': give the name or number",
+        ),
+        (&["agent", "--socket", "/"], "netstat-user agent: --socket: `/' is no file: give the path of a file"),
+        (&["agent", "--recent-count", "-1"], "--recent-count: `-1' is not accepted: write a whole number from 0 on"),
+        (&["events", "--sort", "pid"], "there is no option `--sort' here, it is one of the tables: "),
+        (
+            &["events", "--limit", "3"],
+            "one of the tables: netstat-user events --help lists the options; did you mean `--count'?",
+        ),
+        (&["events", "--proto", "tpc"], "; did you mean `tcp'?"),
     ] {
         let outcome = zoo.ours(args);
         assert_eq!(outcome.end, End::Exit(2), "{args:?}: {outcome:?}");
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert!(said.contains(says) && !said.contains("--no-agent"), "{args:?}: {said}");
+    }
+    // What has not begun is no mistake of the command line.
+    for (args, says) in [
+        (
+            &["agent", "--socket", "/etc/passwd"][..],
+            "agent: /etc/passwd is there and is no socket: give another --socket\n",
+        ),
+        (&["agent", "--socket", "/etc/passwd/x"], "agent: /etc/passwd: not a directory: give another --socket\n"),
+        (
+            &["events", "--agent", "/nonexistent"],
+            "no such file or directory: as root: netstat-user agent --socket /none",
+        ),
+    ] {
+        let outcome = zoo.ours(args);
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(
+            outcome.end == End::Exit(1) && said.contains(says) && said.lines().count() == 1,
+            "{args:?}: {outcome:?}"
+        );
     }
     // Nothing to ask about.
     let none = zoo.ours(&["kill", "--lport", "2"]);
@@ -327,6 +375,33 @@ fn all_is_named_where_it_helps() -> Done {
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
         assert_eq!(said.contains("with -a"), helps, "{args:?}: {said}");
         assert!(said.lines().count() <= 1, "{args:?}: {said}");
+    }
+    Done::Passed
+}
+
+/// A condition that holds of other kinds of sockets alone is named; where one of several may hold, it is not.
+fn no_row_can_match() -> Done {
+    let zoo = Zoo::get();
+    for (args, says) in [
+        (&["-xan", "--where", "sport = :80"][..], Some("UNIX sockets have no ports; give -t, -u")),
+        (&["-xan", "--lport", "80"], Some("UNIX sockets have no ports; give -t, -u")),
+        (&["-x", "--port", "80"], Some("UNIX sockets have no ports; give -t, -u")),
+        (&["-xan", "--where", "dst 10.0.0.0/8"], Some("UNIX sockets have no Internet address; give -t, -u")),
+        (&["-xan", "--proto", "tcp"], Some("UNIX sockets are of no Internet protocol; give -t, -u")),
+        (&["-tan", "--where", "src unix:/x"], Some("Internet sockets have no path; give -x")),
+        (&["-xan", "--where", "sport = :80 or path = /nowhere"], None),
+        (&["-an", "--where", "sport = :2"], None),
+        (&["-tan", "--where", "sport = :2"], None),
+    ] {
+        let outcome = zoo.ours(&[args, &["--no-agent"]].concat());
+        assert_eq!(outcome.end, End::Exit(0), "{args:?}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        match says {
+            Some(says) => {
+                assert!(said.contains(&format!("no row can match: {says}")) && said.lines().count() == 1, "{said}");
+            }
+            None => assert_eq!(said, "", "{args:?}"),
+        }
     }
     Done::Passed
 }
@@ -357,6 +432,7 @@ fn ignored_words() -> Done {
         (&["state", "established"], "--where \"state established\""),
         (&["sport", "=", ":8080"], "--where \"sport = :8080\""),
         (&["5"], "ignored: 5"),
+        (&["-t", "events"], "a verb stands before its options: netstat-user events --help"),
     ] {
         let plain = zoo.ours(&["-tuan", "--no-agent"]);
         let verb_first = zoo.ours(&[words, &["-tuan", "--no-agent"]].concat());

@@ -166,3 +166,37 @@ fn the_nearest_option_is_named() {
         assert!(refusal.message.starts_with("usage: "), "{word}: {}", refusal.message);
     }
 }
+
+/// A verb that stands behind an option is none, and is named for what it was meant.
+#[test]
+fn a_verb_behind_an_option_is_named() {
+    for (line, says) in [
+        ("-t events", Some("a verb stands before its options: netstat-user events --help")),
+        ("-tan doctor", Some("netstat-user doctor --help")),
+        ("evnts", Some("did you mean `netstat-user events'?")),
+        ("-t 5", Some("`netstat-user --help' lists")),
+    ] {
+        let Ok(Request::Classic(options)) = run(line) else { panic!("{line}") };
+        let said = options.ignored.unwrap_or_default();
+        assert!(says.is_some_and(|says| said.contains(says)), "{line}: {said}");
+    }
+}
+
+/// Our own messages have our name before them, however the program was called; getopt's have the whole word, as netstat's.
+#[test]
+fn messages_begin_with_one_name() {
+    let words = |program: &str, line: &str| -> Vec<OsString> {
+        std::iter::once(program).chain(line.split(' ')).map(OsString::from).collect()
+    };
+    let called = |program: &str, line: &str| {
+        let refusal = parse(&words(program, line)).unwrap_err();
+        refusal.reason.map(|reason| reason.values[0].clone()).unwrap_or_default()
+    };
+    for line in
+        ["-t --where x", "-t --limit x", "--recent x", "--color x", "--completions x", "-r --where uid=1", "-ri"]
+    {
+        assert_eq!(called("/some/where/netstat-user", line), "netstat-user", "{line}");
+        assert_eq!(called("/usr/bin/netstat", line), "netstat", "{line}");
+    }
+    assert_eq!(called("/some/where/netstat-user", "--nonsense"), "/some/where/netstat-user");
+}

@@ -1,6 +1,8 @@
 //! What is wrong with the command line of a verb, in the form that every message has: the option, its value, what is accepted, the way out.
 
-use crate::cli::Refusal;
+use super::Page;
+use crate::cli::{self, Refusal, classic};
+use crate::field::nearest;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error;
 use std::fmt::Display;
@@ -20,11 +22,10 @@ fn sentence(command: &str, error: &clap::Error) -> String {
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let help = format!("{command} --help lists the options");
     match error.kind() {
-        ErrorKind::UnknownArgument => match text(error, ContextKind::SuggestedArg) {
-            Some(near) => format!("there is no option `{option}': {help}; did you mean `{near}'?"),
-            None if option.starts_with('-') => format!("there is no option `{option}': {help}"),
-            None => format!("`{option}' belongs to no option: {help}"),
-        },
+        ErrorKind::UnknownArgument if option.starts_with('-') => {
+            format!("there is no option `{option}'{}: {help}{}", whose(command, &option), meant(command, &option))
+        }
+        ErrorKind::UnknownArgument => format!("`{option}' belongs to no option: {help}"),
         ErrorKind::InvalidValue if value.is_empty() => format!("{option}: a value is missing{}", accepted(error)),
         ErrorKind::InvalidValue => format!("{option}: `{value}' is not accepted{}", accepted(error)),
         ErrorKind::ValueValidation => {
@@ -38,6 +39,32 @@ fn sentence(command: &str, error: &clap::Error) -> String {
         ErrorKind::InvalidUtf8 => format!("a value is not UTF-8: {help}"),
         _ => format!("{}: {help}", error.kind()),
     }
+}
+
+/// Whose an option is that the verb does not have, if it is one.
+fn whose(command: &str, option: &str) -> String {
+    let Some(name) = option.strip_prefix("--") else { return String::new() };
+    let has = |page: &Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
+    if has(&classic::page()) {
+        return " here, it is one of the tables".to_owned();
+    }
+    let others = cli::pages().into_iter().filter(|(verb, page)| !command.ends_with(verb) && has(page));
+    let names: Vec<&str> = others.map(|(verb, _)| verb).collect();
+    if names.is_empty() { String::new() } else { format!(" here, it is one of {}", names.join(" and ")) }
+}
+
+/// The option of the verb that was probably meant.
+fn meant(command: &str, option: &str) -> String {
+    let pages = cli::pages();
+    let Some((verb, page)) = pages.iter().find(|(verb, _)| command.ends_with(verb)) else { return String::new() };
+    let own: Vec<&str> = page.command.get_arguments().filter_map(|arg| arg.get_long()).collect();
+    let near = match (option.trim_start_matches('-'), *verb) {
+        ("limit", "events") => Some("count"),
+        // What is right elsewhere is no slip of a finger.
+        (name, _) if whose(command, option).is_empty() => nearest(name, own),
+        _ => None,
+    };
+    near.map_or_else(String::new, |near| format!("; did you mean `--{near}'?"))
 }
 
 /// What may be written, where that is a list of words.
@@ -83,7 +110,21 @@ mod tests {
                 "events: there is no option `--jsn': netstat-user events --help lists the options; did you mean `--json'?",
             ),
             ("events operand", "events: `operand' belongs to no option: netstat-user events --help lists the options"),
-            ("events --limit 3", "events: there is no option `--limit': netstat-user events --help lists the options"),
+            (
+                "events --limit 3",
+                "events: there is no option `--limit' here, it is one of the tables: netstat-user events --help lists the options; did you mean `--count'?",
+            ),
+            (
+                "events --sort pid",
+                "events: there is no option `--sort' here, it is one of the tables: netstat-user events --help lists the options\n",
+            ),
+            (
+                "doctor --life",
+                "doctor: there is no option `--life' here, it is one of events: netstat-user doctor --help lists the options\n",
+            ),
+            ("agent --recent-count -1", "agent: --recent-count: `-1' is not accepted: write a whole number from 0 on"),
+            ("events --count -1", "events: --count: `-1' is not accepted: write a whole number from 1 on"),
+            ("events --duration -5s", "events: --duration: `-5s' is not accepted: write a time above zero"),
             ("agent --mode 8", "agent: --mode: `8' is not accepted: write an octal mode such as 660"),
             ("agent --share some", "agent: --share: `some' is not accepted: write one of own all"),
             ("doctor --agent /x --no-agent", "doctor: --agent cannot be given with --no-agent: leave one of them out"),

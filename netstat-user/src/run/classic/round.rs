@@ -13,12 +13,14 @@ pub struct Round {
     number: u64,
     /// Whether it has been said in this round that not all namespaces can be found.
     said_of_namespaces: bool,
+    /// The network namespaces that rows were wanted of, and that were reported not to be read.
+    unread: Vec<u32>,
 }
 
 impl Round {
     /// The first one, of nothing yet.
     pub fn first() -> Self {
-        Self { out: BufferedOutput::stdout(), number: 0, said_of_namespaces: false }
+        Self { out: BufferedOutput::stdout(), number: 0, said_of_namespaces: false, unread: Vec::new() }
     }
 
     /// A trial, of which nobody is to see anything.
@@ -30,6 +32,21 @@ impl Round {
     pub fn next(&mut self) {
         self.number += 1;
         self.said_of_namespaces = false;
+        self.unread.clear();
+    }
+
+    /// Notes that a network namespace that rows are wanted of was not read. False where that is known.
+    pub fn is_unread(&mut self, netns: u32) -> bool {
+        let new = !self.unread.contains(&netns);
+        if new {
+            self.unread.push(netns);
+        }
+        new
+    }
+
+    /// Whether rows were wanted of a network namespace that was not read.
+    pub const fn lacks_namespaces(&self) -> bool {
+        !self.unread.is_empty()
     }
 
     /// Whether none was before it.
@@ -86,14 +103,19 @@ impl Round {
         self.hint(options, "list those of others")
     }
 
+    /// What an agent could do that this user may not; nothing where none may be asked.
+    pub fn could(options: &Options, what: &str) -> Option<String> {
+        options.agent.path().map(|path| hint::could(path, what, hint::SHARE_ALL))
+    }
+
     /// Names the agent, which could do what this user may not: to a person, and beside what is our own. Elsewhere standard error is netstat's.
     ///
     /// # Errors
     /// A failure to write to standard output.
     pub fn hint(&mut self, options: &Options, what: &str) -> Written<()> {
         let to_whom = self.is_first() && (options.json || io::stderr().is_terminal());
-        match options.agent.path().filter(|_| to_whom) {
-            Some(path) => self.note(&hint::could(path, what, hint::SHARE_ALL)),
+        match Self::could(options, what).filter(|_| to_whom) {
+            Some(hint) => self.note(&hint),
             None => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use super::asked::AskedFor;
 use super::plan::{AgentQuestion, Plan};
 use super::round::Round;
-use super::spaces::spaces;
+use super::spaces::{self, spaces};
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::client::{self, AskError};
@@ -40,11 +40,15 @@ pub fn read(
 ) -> Written<(Vec<NamespaceTables>, Option<fds::Scan>)> {
     if let Some(question) = &plan.agent {
         match ask(asked, question, &plan.rows) {
-            Ok(answer) => {
-                if asked.reads_all_netns() && !client::shows_all(question.path, PATIENCE) {
+            Ok((tables, scan)) => {
+                if asked.reads_all_netns()
+                    && asked.selected.named_netns().is_empty()
+                    && !client::shows_all(question.path, PATIENCE)
+                {
                     round.say_of_namespaces(asked.options)?;
                 }
-                return Ok(answer);
+                spaces::report_unread(asked, &of_tables(&tables), round)?;
+                return Ok((tables, scan));
             }
             // Who answers in an agent's place is worth a word also where nobody asked for one.
             Err(error) if question.is_named || matches!(error, AskError::Stranger(_)) => {
@@ -66,7 +70,13 @@ pub fn read(
     } else {
         vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(rows) }]
     };
+    spaces::report_unread(asked, &of_tables(&tables), round)?;
     Ok((tables, scan))
+}
+
+/// The namespaces that were read.
+fn of_tables(tables: &[NamespaceTables]) -> Vec<u32> {
+    tables.iter().filter_map(|space| space.netns).collect()
 }
 
 /// The tables of all namespaces, of which `namespaces` can be looked into without an agent; without owners. A namespace that cannot be read

@@ -2,10 +2,10 @@
 
 pub mod taken;
 
-use crate::cli::classic::{AgentChoice, Options};
+use crate::cli::classic::Options;
 use crate::cli::select::{Selection, WrongName};
 use crate::field::{Field, HasFields, Need};
-use crate::filter::{Predicate, Resolver};
+use crate::filter::{Predicate, Resolver, Spelling};
 use crate::model::RowTest;
 use crate::proc::netns;
 use crate::run::resolve::MachineNames;
@@ -36,13 +36,15 @@ pub enum SelectedError {
     #[error(transparent)]
     Name(#[from] WrongName),
     /// A network namespace is not there.
-    #[error("--netns: there is no network namespace `{inode}'{}", if *.hidden { " that may be looked into" } else { "" })]
-    NoNamespace {
-        /// Its inode number.
-        inode: u32,
-        /// Whether it may be there all the same, where this process may not look.
-        hidden: bool,
-    },
+    #[error("--netns: there is no network namespace `{0}': {names}", names = Spelling::Netns.names())]
+    NoNamespace(u32),
+}
+
+impl SelectedError {
+    /// Whether the command line is wrong, and not the rights to look at what it names.
+    pub const fn is_mistake(&self) -> bool {
+        !matches!(self, Self::Name(wrong) if wrong.is_denied())
+    }
 }
 
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
@@ -61,8 +63,8 @@ impl Selected {
             listed => {
                 let numbers = listed.iter().filter_map(|name| name.parse().ok()).collect::<Vec<u32>>();
                 // What closed of late may have outlived its namespace.
-                if let Some(none) = missing(&numbers, &options.agent).filter(|_| options.recent.is_none()) {
-                    return Err(none);
+                if let Some(none) = missing(&numbers).filter(|_| options.recent.is_none()) {
+                    return Err(SelectedError::NoNamespace(none));
                 }
                 let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
                 Some(listed.iter().filter_map(inode).collect())
@@ -96,6 +98,11 @@ impl Selected {
         let columns = self.selection.columns.iter().chain(&self.selection.count_by).flat_map(|column| column.fields());
         let sorted = self.selection.sorted_fields();
         compared.chain(columns).chain(sorted).any(|field| names.iter().any(|name| field.name().starts_with(name)))
+    }
+
+    /// Why no row can match, where that is certain.
+    pub const fn never(&self) -> Option<&'static str> {
+        self.selection.never
     }
 
     /// The namespaces that are listed instead of one's own.
@@ -146,19 +153,17 @@ impl Selected {
 /// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
 pub(in crate::run) const LEAST_NAMESPACE: u32 = 0xefff_fff0;
 
-/// What is wrong with the first of these namespaces that is not there. Where processes may not be looked at, an agent may know it.
-fn missing(inodes: &[u32], agent: &AgentChoice) -> Option<SelectedError> {
+/// The first of these namespaces that is not there. One that may be where this process may not look is no such.
+fn missing(inodes: &[u32]) -> Option<u32> {
     if inodes.is_empty() {
         return None;
     }
     let found = netns::all(Path::new("/proc"), Path::new(netns::NAMES));
-    let hidden = |inode: u32| found.refused && inode >= LEAST_NAMESPACE;
     let known = |inode: u32| {
         let listed = found.namespaces.iter().any(|namespace| namespace.inode == inode);
-        listed || hidden(inode) && *agent != AgentChoice::Never
+        listed || found.refused && inode >= LEAST_NAMESPACE
     };
-    let none = inodes.iter().copied().find(|&inode| !known(inode))?;
-    Some(SelectedError::NoNamespace { inode: none, hidden: hidden(none) })
+    inodes.iter().copied().find(|&inode| !known(inode))
 }
 
 #[cfg(test)]
@@ -168,12 +173,11 @@ mod tests {
     #[test]
     fn a_namespace_that_is_not_there_is_named() {
         let own = netns::own(Path::new("/proc")).unwrap();
-        assert!(missing(&[own], &AgentChoice::Never).is_none());
+        assert_eq!((missing(&[own]), missing(&[own, 1])), (None, Some(1)));
+        let said = SelectedError::NoNamespace(1).to_string();
         assert_eq!(
-            missing(&[own, 1], &AgentChoice::Auto).unwrap().to_string(),
-            "--netns: there is no network namespace `1'"
+            said,
+            "--netns: there is no network namespace `1': write `self', a name in /run/netns or an inode number"
         );
-        let none = missing(&[u32::MAX], &AgentChoice::Never).unwrap().to_string();
-        assert!(none.starts_with("--netns: there is no network namespace `4294967295'"), "{none}");
     }
 }

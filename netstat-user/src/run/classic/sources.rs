@@ -2,6 +2,7 @@
 
 use super::asked::{AskedFor, reason};
 use super::round::Round;
+use crate::field::Need;
 use crate::model::SocketHolders;
 use crate::names::Names;
 use crate::proc::fds;
@@ -62,6 +63,18 @@ impl Sources {
         self.start_scan(asked);
         let Some(scan) = &mut self.scan else { return Ok(SocketHolders::default()) };
         let owners = scan.owners(inodes, asked.wants_comms());
+        // An agent is asked for Internet sockets alone.
+        let agent_names = asked.tables.protocols.any();
+        // Where rows are selected by their owners, or these are a column, nobody reads netstat's line.
+        let selects = !asked.options.programs && asked.selected.needs().meets(Need::OWNERS);
+        if selects && !scan.reported && scan.blind() != fds::Blind::No {
+            scan.reported = true;
+            let could = Round::could(asked.options, "name them").filter(|_| agent_names);
+            let could = could.map_or_else(String::new, |could| format!("; {could}"));
+            round.note_at_first(&format!(
+                "the owners of other users' sockets are unknown to this user: run as root{could}"
+            ))?;
+        }
         if asked.options.programs && !scan.reported {
             scan.reported = true;
             // Without a /proc nobody's processes are refused.
@@ -73,7 +86,9 @@ impl Sources {
             };
             if let Some(said) = said {
                 round.say(&said)?;
-                round.hint(asked.options, "name them")?;
+                if agent_names {
+                    round.hint(asked.options, "name them")?;
+                }
             }
             if let Some(error) = scan.failure() {
                 round.note(&format!("not every process could be looked into: {}", reason(&error)))?;

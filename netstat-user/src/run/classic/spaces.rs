@@ -1,9 +1,10 @@
 //! The network namespaces that are listed.
 
-use super::asked::AskedFor;
+use super::asked::{AskedFor, reason};
 use super::round::Round;
 use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
+use crate::view::text::escape_word;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,10 +46,73 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }
-    // A container's root is refused what root of the machine runs, and that is no matter of being root.
-    if found.refused && !rustix::process::geteuid().is_root() {
+    // A container's root is refused what root of the machine runs, and that is no matter of being root. Of those that were named, each that is not
+    // read is reported by itself.
+    if asked.selected.named_netns().is_empty() && found.refused && !rustix::process::geteuid().is_root() {
         round.say_of_namespaces(asked.options)?;
     }
     let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
     Ok(found.namespaces.into_iter().map(space).collect())
+}
+
+/// Why a network namespace that rows are wanted of was not read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Unread {
+    /// An expression alone brings no other namespace into the table.
+    #[error(
+        "network namespace `{0}' was not read: --where selects among what is listed, your own namespace here; give --netns {0}, too"
+    )]
+    NotListed(String),
+    /// It takes more rights.
+    #[error("network namespace `{0}' may not be entered: run as root, which has CAP_SYS_ADMIN for it")]
+    Denied(String),
+    /// It may be that of a process which this user may not look at.
+    #[error("network namespace `{0}' is of no process that you may look into: run as root")]
+    Hidden(String),
+    /// The kernel's.
+    #[error("network namespace `{0}' cannot be entered: {1}")]
+    Failed(String, String),
+}
+
+/// Reports every network namespace outside of which no row is wanted and that is not among those that were read: then an empty table does not
+/// mean that nothing is there.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> Written<()> {
+    let named = asked.selected.named_netns();
+    let missing: Vec<u32> = named.into_iter().filter(|netns| !read.contains(netns)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let found = netns::all(&asked.proc, Path::new(netns::NAMES));
+    for inode in missing {
+        let namespace = found.namespaces.iter().find(|namespace| namespace.inode == inode);
+        let Some(why) = why_unread(asked, inode, namespace, found.refused) else { continue };
+        if !round.is_unread(inode) {
+            continue;
+        }
+        let could = match why {
+            Unread::Denied(_) | Unread::Hidden(_) => Round::could(asked.options, "list it"),
+            Unread::NotListed(_) | Unread::Failed(..) => None,
+        };
+        round.note(&could.map_or_else(|| why.to_string(), |could| format!("{why}; {could}")))?;
+    }
+    Ok(())
+}
+
+/// Why it was not read; `None` if it has gone, or could be read now.
+fn why_unread(asked: &AskedFor<'_>, inode: u32, namespace: Option<&Namespace>, refused: bool) -> Option<Unread> {
+    let name = namespace.and_then(|namespace| namespace.name.as_deref());
+    let name = name.map_or_else(|| inode.to_string(), |name| String::from_utf8_lossy(&escape_word(name)).into_owned());
+    if !asked.reads_all_netns() {
+        return Some(Unread::NotListed(name));
+    }
+    let Some(namespace) = namespace else { return refused.then_some(Unread::Hidden(name)) };
+    let error = namespace.within(&asked.proc, Path::new(netns::NAMES), |_| ()).err()?;
+    Some(match error.kind() {
+        io::ErrorKind::PermissionDenied => Unread::Denied(name),
+        io::ErrorKind::NotFound => return None,
+        _ => Unread::Failed(name, reason(&error)),
+    })
 }

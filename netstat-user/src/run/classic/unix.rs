@@ -4,7 +4,7 @@ use super::asked::AskedFor;
 use super::round::Round;
 use super::selected::taken::Taken;
 use super::sources::Sources;
-use super::spaces::{Space, spaces};
+use super::spaces::{Space, report_unread, spaces};
 use crate::cli::classic::Want;
 use crate::field::{Need, RowContext, UnixFields};
 use crate::model::{Labels, SocketHolders, UnixRow};
@@ -82,6 +82,11 @@ fn read(asked: &AskedFor<'_>, source: &KernelSource, round: &mut Round) -> Writt
             Ok(table) => tables.push((space, table)),
         }
     }
+    let read = tables.iter().filter_map(|(space, _)| match &space.namespace {
+        Some(namespace) => Some(namespace.inode),
+        None => netns::own(&asked.proc).ok(),
+    });
+    report_unread(asked, &read.collect::<Vec<_>>(), round)?;
     Ok(tables)
 }
 

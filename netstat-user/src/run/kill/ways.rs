@@ -5,6 +5,7 @@ use crate::diag::inet::SocketId;
 use crate::diag::loaded::{Part, loads_nothing};
 use crate::diag::tables::{self, DumpRequest};
 use crate::diag::{Channel, Protocol};
+use crate::kernel;
 use crate::kernel::closing::{CloseOutcome, ClosingError, ClosingProgram};
 use crate::kernel::snapshot::Transport;
 use crate::model::{Check, Level, SocketRow};
@@ -223,6 +224,10 @@ fn refused(error: &ClosingError) -> Tried {
 
 /// What `doctor` reports of closing TCP sockets, the kernel's /proc being at `root`.
 pub fn check(root: &Path) -> Check {
+    if kernel::missing_capabilities().contains(&"cap_net_admin") {
+        let found = "this user closes no socket, also none of its own: that takes cap_net_admin";
+        return Check::amiss("kill", Level::Note, found, "run as root");
+    }
     // A look is no reason to load a module.
     if loads_nothing(root, Part::Tcp) {
         match Channel::open().map_err(Into::into).and_then(|mut channel| destroy::is_supported(&mut channel)) {

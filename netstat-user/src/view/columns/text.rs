@@ -15,6 +15,8 @@ const LEAST: usize = 8;
 const CLOCK: usize = 13;
 /// Columns of a time to the second, with its day and its zone.
 const SECONDS: usize = 20;
+/// Columns of a time to the microsecond, with its day and its zone.
+const MICROS: usize = 27;
 /// Columns of `ESTABLISHED`: no state is cut, and of reasons so much distinguishes them.
 const WORD: usize = 11;
 /// Columns of `127.0.0.1:53812`: what is usual in a column is reckoned with up to here where room is scarce.
@@ -124,8 +126,13 @@ impl ColumnTable {
     }
 
     /// Takes away from the widest columns until a line fits a terminal of this width: first what rows may need that are to come, then the
-    /// ends of words and texts. Numbers and addresses stay whole: where they alone are too much, lines are longer than the terminal.
+    /// ends of words and texts. Numbers and addresses stay whole: where that is too much all the same, lines are longer than the terminal, and no word
+    /// is cut for nothing. Nobody reads nanoseconds on a terminal.
     pub fn fit(&mut self, terminal: usize) {
+        for at in (0..self.widths.len()).filter(|&at| self.looks[at].time) {
+            self.widths[at] = self.widths[at].min(MICROS);
+            self.needed[at] = self.needed[at].min(MICROS);
+        }
         let spare = |at: usize| self.needed[at].max(self.usual[at].min(SCARCE));
         let words = |at: usize| self.looks[at].least.unwrap_or(usize::MAX);
         for least in [&spare as &dyn Fn(usize) -> usize, &words] {
@@ -133,6 +140,11 @@ impl ColumnTable {
                 let wide = (0..self.widths.len()).filter(|&at| self.widths[at] > least(at));
                 let Some(widest) = wide.max_by_key(|&at| self.widths[at]) else { break };
                 self.widths[widest] -= 1;
+            }
+        }
+        if line(&self.widths) > terminal {
+            for at in (0..self.widths.len()).filter(|&at| !self.looks[at].time) {
+                self.widths[at] = spare(at);
             }
         }
     }
@@ -215,9 +227,9 @@ fn less_precise(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
     let at = |sign: u8| cell.iter().position(|&byte| byte == sign).filter(|_| cell.len() > room);
     let (Some(day), Some(point)) = (at(b'T'), at(b'.')) else { return cell.into() };
     let (cell, point) = if room < SECONDS { (&cell[day + 1..], point - day - 1) } else { (cell, point) };
-    // The zone is behind the fraction. Two digits and more are worth their point.
-    let digits = room.saturating_sub(point + 2).min(cell.len() - point - 2);
-    let fraction = if digits < 2 { &[][..] } else { &cell[point..point + 1 + digits] };
+    // The zone is behind the fraction, of which there are micro- or milliseconds.
+    let digits = room.saturating_sub(point + 2).min(cell.len() - point - 2) / 3 * 3;
+    let fraction = if digits == 0 { &[][..] } else { &cell[point..point + 1 + digits] };
     [&cell[..point], fraction, b"Z"].concat().into()
 }
 
@@ -416,9 +428,9 @@ mod tests {
         let less =
             |room| String::from_utf8(less_precise(b"2026-01-02T03:04:05.678901234Z", room).into_owned()).unwrap();
         assert_eq!(less(30), "2026-01-02T03:04:05.678901234Z");
-        assert_eq!(less(29), "2026-01-02T03:04:05.67890123Z");
-        assert_eq!(less(23), "2026-01-02T03:04:05.67Z");
-        assert_eq!(less(22), "2026-01-02T03:04:05Z");
+        assert_eq!(less(29), "2026-01-02T03:04:05.678901Z");
+        assert_eq!(less(26), "2026-01-02T03:04:05.678Z");
+        assert_eq!(less(23), "2026-01-02T03:04:05Z");
         assert_eq!(less(19), "03:04:05.678901234Z");
         assert_eq!(less(CLOCK), "03:04:05.678Z");
         assert_eq!(less(9), "03:04:05Z");
@@ -436,8 +448,8 @@ mod tests {
         };
         assert_eq!(heading(46), "remote                 reason              pid\n");
         assert_eq!(heading(40), "remote           reason              pid\n");
-        assert_eq!(heading(36), "remote           reason           pid\n", "no address is cut");
-        assert_eq!(heading(9), "remote           reason           pid\n");
+        assert_eq!(heading(37), "remote           reason           pid\n", "no address is cut");
+        assert_eq!(heading(36), "remote           reason              pid\n", "nothing is cut in vain");
         let table = ColumnTable::new(&columns, false).roomy(&columns);
         let mut out = Vec::new();
         table.heading(&mut out);
@@ -466,7 +478,8 @@ mod tests {
     #[test]
     fn a_terminal_cuts_the_widest() {
         assert_eq!(table("owners,cgroup", &rows(), Some(18)), "owners    cgroup\n7/a\\x1b+  -\n-         /sys/lä+\n");
-        assert_eq!(table("cgroup", &rows(), Some(1)), "cgroup\n-\n/sys/lä+\n");
+        assert_eq!(table("cgroup", &rows(), Some(8)), "cgroup\n-\n/sys/lä+\n");
+        assert_eq!(table("cgroup", &rows(), Some(7)), "cgroup\n-\n/sys/längst\n", "nothing is cut in vain");
         let wide = [Kept(vec![(Field::Cgroup, Value::text(Some("日本語日本語".as_bytes())))])];
         assert_eq!(table("cgroup", &wide, Some(8)), "cgroup\n日本語+\n");
     }

@@ -1,8 +1,9 @@
 //! Events at a glance: a line within 120 columns, or within the terminal's.
 //!
 //! Columns of addresses begin at the width of common ones, and widen for good when a longer one comes: no address is ever cut. What does not
-//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration. Terminals narrower than
-//! some 110 columns have another form, without the word of the event and the state before. A whole connection is one line where no terminal
+//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration, the rest of the name. Terminals
+//! narrower than some 110 columns have another form, without the word of the event and the state before. A namespace that does not fit stands on an
+//! indented line below. A whole connection is one line where no terminal
 //! limits it; on a terminal what does not fit beside its ends follows on indented lines, and how the owner is known stands last, where there is
 //! room.
 
@@ -241,15 +242,16 @@ impl Short {
         }
         self.ends(&mut line, event, event.direction());
         let width = if wide { TRANSITION } else { STATE };
-        let number = event.owner.map_or(1, |owner| digits(owner.pid));
-        let named = least(event.owner.as_ref()).min(OWNER) + place.columns();
-        // Where there is a namespace to show, the owner's name is worth less than the duration.
-        let nameless = if place.columns() > 0 { number + place.columns() } else { named };
-        for (bytes, duration, wanted) in
-            [(true, true, named), (false, true, named), (false, true, nameless), (false, false, nameless)]
-        {
+        let owner = event.owner.as_ref();
+        let number = owner.map_or(1, |owner| digits(owner.pid));
+        let whole = owner.map_or(1, |owner| whole_owner(owner, true));
+        let letters = least(owner);
+        // Terminals of some 80 columns have no room for a number of ten digits beside that of the process.
+        let beside = |place: &Cells| line.at + width + 1 + number + place.columns() <= limit;
+        let (place, below) = if beside(&place) { (place, Cells::default()) } else { (Cells::default(), place) };
+        for (bytes, duration, wanted) in [(true, true, whole), (false, true, letters), (false, false, number)] {
             self.result(event, wide, Detail { bytes, duration });
-            if line.at + self.result.columns().max(width) + 1 + wanted <= limit {
+            if line.at + self.result.columns().max(width) + 1 + wanted + place.columns() <= limit {
                 break;
             }
         }
@@ -257,12 +259,16 @@ impl Short {
         line.cells(&self.result);
         line.to(end);
         line.gap();
-        // Terminals of some 80 columns have no room for a number of ten digits beside that of the process.
-        let place = if line.at + number + place.columns() <= limit { place } else { Cells::default() };
+        // A result that is longer than most takes the room of the namespace.
+        let fits = line.at + number + place.columns() <= limit;
+        let (place, below) = if fits { (place, below) } else { (Cells::default(), place) };
         let room = limit.saturating_sub(line.at + place.columns());
-        self.owner(event.owner.as_ref(), room, wide);
+        self.owner(owner, room, true);
         line.cells(&self.owner);
         line.cells(&place);
+        if below.columns() > 0 {
+            line.below(&[below], INDENTS[0], limit);
+        }
         line.end();
     }
 
@@ -419,9 +425,9 @@ impl Short {
         cells.number(owner.pid);
         let left = room.saturating_sub(cells.columns() + 1);
         let name = escape_word(owner.comm.as_bytes());
-        // A longer name is worth less than how it is known, a name of a few letters more.
+        // Before its name is cut, nobody reads how it is known.
         let beside = room.checked_sub(cells.columns() + 1 + grade.len() + 1).filter(|_| how);
-        let beside = beside.filter(|&left| left >= columns(&name).min(NAME));
+        let beside = beside.filter(|&left| left >= columns(&name));
         let (how, left) = (beside.is_some(), beside.unwrap_or(left));
         if left >= columns(&name) {
             cells.put(Role::Data, b"/");

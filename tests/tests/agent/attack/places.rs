@@ -67,7 +67,7 @@ fn a_group_that_cannot_be_is_refused() -> Done {
     let socket = folder("no-group").join("agent.sock");
     let refused = ask(&["agent", "--group", "4294967295", "--socket"], &socket);
     let stderr = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.end, End::Exit(1), "{refused:?}");
+    assert_eq!(refused.end, End::Exit(2), "{refused:?}");
     assert!(stderr.lines().count() == 1 && stderr.contains("there is no group"), "{stderr}");
     Done::Passed
 }

@@ -8,13 +8,18 @@ use netstat_tests::programs;
 use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
+use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 pub const TESTS: &[Test] = &[
     ("attack::a_user_is_shown_what_is_theirs", a_user_is_shown_what_is_theirs),
     ("attack::a_user_is_told_of_hidden_namespaces", a_user_is_told_of_hidden_namespaces),
+    ("attack::a_namespace_that_was_not_read_is_named", a_namespace_that_was_not_read_is_named),
+    ("attack::doctor_says_what_is_true_for_its_caller", doctor_says_what_is_true_for_its_caller),
     ("attack::the_history_of_others_stays", the_history_of_others_stays),
     ("attack::the_agent_is_named_where_it_could_answer", the_agent_is_named_where_it_could_answer),
     ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
@@ -138,6 +143,94 @@ fn a_user_is_told_of_hidden_namespaces() -> Done {
     Done::Passed
 }
 
+/// A namespace that may not be entered, or was not looked into, is no empty one: one line names it and the way out, and the exit code is 1.
+fn a_namespace_that_was_not_read_is_named() -> Done {
+    let place = Place::new();
+    let listener = place.namespace.enter(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port().to_string();
+    let number = place.netns.to_string();
+    let expression = format!("netns = {number}");
+    let run = |as_root: bool, args: &[&str]| {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        if !as_root {
+            command.uid(STRANGER).gid(STRANGER);
+        }
+        let outcome = command::run(command.args(args), None, patience()).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (outcome.end, text(&outcome.stdout), text(&outcome.stderr))
+    };
+    let refused = |as_root: bool, args: &[&str], name: &str, way: &str| {
+        let (end, stdout, stderr) = run(as_root, args);
+        assert_eq!(end, End::Exit(1), "{args:?}: {stdout}{stderr}");
+        assert!(!stdout.contains(&port), "{args:?}: {stdout}");
+        let said = stderr.contains(&format!("network namespace `{name}'")) && stderr.contains(way);
+        assert!(said && stderr.lines().count() == 1, "{args:?}: {stderr}");
+    };
+    for args in [&["-tan"][..], &["-xan"], &["-an", "--json"], &["-tan", "--count-by", "state"]] {
+        refused(false, &[args, &["--netns", &number, "--no-agent"]].concat(), &number, "run as root");
+    }
+    let kill = ["kill", "--lport", &port, "--dry-run"];
+    refused(false, &[&kill[..], &["--netns", &number]].concat(), &number, "run as root");
+    refused(false, &["-tan", "--all-netns", "--where", &expression, "--no-agent"], &number, "run as root");
+    // Nobody asked for it to be looked into, not even as root.
+    let give = format!("give --netns {number}");
+    for as_root in [false, true] {
+        refused(as_root, &["-tan", "--no-agent", "--where", &expression], &number, &give);
+        refused(as_root, &["kill", "--dry-run", "--where", &expression], &number, &give);
+    }
+    let root = run(true, &["-tan", "--no-agent", "--netns", &number]);
+    assert!(root.0 == End::Exit(0) && root.1.contains(&port) && root.2.is_empty(), "{root:?}");
+    let agent = open_to_all(&[]);
+    let socket = agent.socket.to_str().unwrap().to_owned();
+    let (end, _, stderr) = run(false, &["-tan", "--netns", &number, "--agent", &socket]);
+    assert!(end == End::Exit(1) && stderr.contains("could list it: as root, restart it as"), "{stderr}");
+    assert!(stderr.ends_with("--mode 660 --group GROUP --share all\n"), "{stderr}");
+    agent.stop();
+    let agent = open_to_all(&["--share", "all"]);
+    let (end, stdout, stderr) = run(false, &["-tan", "--netns", &number, "--agent", agent.socket.to_str().unwrap()]);
+    assert!(end == End::Exit(0) && stdout.contains(&port) && stderr.is_empty(), "{stdout}{stderr}");
+    agent.stop();
+    // By a name, whose file may be opened, or not even looked at.
+    let name = format!("netstat-tests-unread-{}", std::process::id());
+    let file = Path::new("/run/netns").join(&name);
+    if fs::create_dir_all("/run/netns").and_then(|()| symlink(format!("/proc/{}/ns/net", place.pid()), &file)).is_ok() {
+        refused(false, &["-tan", "--no-agent", "--netns", &name], &name, "may not be looked at: run as root");
+        refused(false, &["-tan", "--no-agent", "--where", &format!("netns = {name}")], &name, "run as root");
+        refused(false, &[&kill[..], &["--netns", &name]].concat(), &name, "run as root");
+        fs::remove_file(&file).unwrap();
+        let own = place.namespace.enter(|| {
+            fs::File::create(&file).unwrap();
+            let (own, none) = (Some("/proc/thread-self/ns/net"), None::<&str>);
+            nix::mount::mount(own, &file, none, nix::mount::MsFlags::MS_BIND, none)
+        });
+        if own.is_ok() {
+            refused(false, &["-tan", "--no-agent", "--netns", &name], &name, "may not be entered: run as root");
+            nix::mount::umount2(&file, nix::mount::MntFlags::MNT_DETACH).unwrap();
+        }
+        fs::remove_file(&file).unwrap();
+    }
+    drop(listener);
+    place.leave();
+    Done::Passed
+}
+
+/// Who may not trace reads that nothing was attached, and what they may not do.
+fn doctor_says_what_is_true_for_its_caller() -> Done {
+    let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+    command.uid(STRANGER).gid(STRANGER).args(["doctor", "--no-agent"]);
+    let outcome = command::run(&mut command, None, patience()).unwrap();
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert_eq!(outcome.end, End::Exit(1), "{said}");
+    assert!(said.contains("\nNo hook was attached: this user may not trace\n"), "{said}");
+    let kill = said.lines().find(|line| line.contains(" kill ")).unwrap_or_default();
+    assert!(kill.starts_with("  note kill ") && kill.contains("takes cap_net_admin"), "{said}");
+    for false_or_unclear in ["Hooks attached", "the same\n", "os error", "runs the programs", "can be attached to"] {
+        assert!(!said.contains(false_or_unclear), "{false_or_unclear}: {said}");
+    }
+    assert!(said.contains("to mend it: as for capabilities\n"), "{said}");
+    Done::Passed
+}
+
 /// Who may not see every process, nor trace, learns how an agent would let them; and is shown the holders by one that shares all.
 fn the_agent_is_named_where_it_could_answer() -> Done {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -169,8 +262,19 @@ fn the_agent_is_named_where_it_could_answer() -> Done {
         };
         let command = format!("netstat-user agent --socket {socket} --mode 660 --group GROUP --share all\n");
         assert!(stderr.contains(way) && stderr.ends_with(&command), "{stderr}");
+        if way.starts_with("could name them") {
+            let (_, said) = run(&["events", "--pid", "1", "--duration", "100ms", "--agent", socket]);
+            let unknown =
+                format!("the owners of other users' sockets are unknown to this user: the agent on {socket} {way}");
+            assert!(said.contains(&unknown), "{said}");
+        }
         assert_eq!(holder(&stdout), None);
         agent.stop();
+    }
+    // An owner that is not shown is not taken for nobody where rows are selected by it.
+    for args in [&["-t", "-l", "-n", "--pid", "1"][..], &["-t", "-l", "-n", "--columns", "local,pid"]] {
+        let (_, stderr) = run(&[args, &["--no-agent"]].concat());
+        assert_eq!(stderr, "netstat-user: the owners of other users' sockets are unknown to this user: run as root\n");
     }
     // Standard error that is no person's has netstat's lines only.
     let (_, stderr) = run(&["-t", "-l", "-n", "-p"]);

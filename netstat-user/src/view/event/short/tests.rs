@@ -195,6 +195,37 @@ fn events_from_elsewhere_have_their_namespace() {
     let mut out = Vec::new();
     view.event(&mut out, &connect, Some(b"blue"));
     assert!(out.ends_with(b" ESTABLISHED 17029 @blue\n"), "{}", String::from_utf8_lossy(&out));
+    // Nor is one lost that has no room beside its owner.
+    for event in [connect, closed, event(EventKind::Close(totals(CloseReason::ResetReceived)))] {
+        for width in [80, 90, 100, 120] {
+            view.set_width(Some(width));
+            let mut out = Vec::new();
+            view.event(&mut out, &event, None);
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.ends_with(" @4026531840\n"), "{width}: {text}");
+            assert!(text.lines().all(|line| line.len() <= width.into()), "{width}: {text}");
+            assert_eq!(text.lines().count(), if width == 80 { 2 } else { 1 }, "{width}: {text}");
+        }
+    }
+}
+
+/// What docs/events.md says: first the bytes, then how the owner is known, the end of its name, the duration.
+#[test]
+fn what_does_not_fit_is_left_out_in_order() {
+    let facts = |width: u16| {
+        let text = line(&mut look(Some(width)), &event(EventKind::Close(totals(CloseReason::Closed))));
+        [" rx 1.2M", " created", "/python3", " 3.00s"].map(|fact| text.contains(fact))
+    };
+    let mut before = facts(200);
+    assert_eq!(before, [true; 4]);
+    for width in (72..200).rev() {
+        let now = facts(width);
+        // No fact is there while one that is worth less is, too, and none comes back.
+        let narrow = now.is_sorted() && now.iter().zip(before).all(|(now, before)| before || !now);
+        // The form of narrow terminals has more room for the rest.
+        assert!(narrow || now.is_sorted() && width < 112, "{width}: {now:?} after {before:?}");
+        before = now;
+    }
 }
 
 #[test]
