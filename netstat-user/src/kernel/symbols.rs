@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_verifier_is_asked_by_number() {
         let Ok(blob) = fs::read("/sys/kernel/btf/vmlinux") else { return };
-        let btf = Btf::parse(&blob, &wants).unwrap();
+        let btf = Btf::parse(&blob, &|_| true).unwrap();
         let number = |name| btf.function_id(name).unwrap();
         let answer = |numbers: &[u32]| {
             let place = |&asked: &u32| match asked {
