@@ -222,7 +222,11 @@ fn entry(index: u32, way: usize) -> Option<&'static mut Remembered> {
     value(&SOCKETS, index * WAYS as u32 + way as u32)
 }
 
-/// Gives a key an entry that says nothing yet; 0 if it could not: another processor was faster. The verifier checks it by itself, once.
+/// How often room is made that another processor does not take at the same moment.
+const TRIES: usize = 4;
+
+/// Gives a key an entry that says nothing yet; 0, and one more lost, if it could not: another processor was faster each time. The verifier checks it
+/// by itself, once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn netstat_remember(key: u64) -> u32 {
@@ -234,10 +238,15 @@ pub extern "C" fn netstat_remember(key: u64) -> u32 {
     if found.is_none() {
         found = set.claim(index, key);
     }
-    if found.is_none() && make_room(key).is_some() {
-        found = set.find(index, key);
+    for _ in 0..TRIES {
+        if found.is_none() && netstat_make_room(key) != 0 {
+            found = set.find(index, key);
+        }
     }
-    let Some(r) = found else { return 0 };
+    let Some(r) = found else {
+        count(counter::LOST);
+        return 0;
+    };
     *r = Remembered::NOTHING;
     1
 }
@@ -257,7 +266,14 @@ pub extern "C" fn netstat_idle_since(index: u32, now: u64) -> u64 {
 }
 
 /// Makes room where a set is full: in the map of those, else in the place of the entry of the set that nothing has happened to for the
-/// longest time.
+/// longest time. 0 if another processor was faster. The verifier checks it by itself,
+/// once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn netstat_make_room(key: u64) -> u32 {
+    u32::from(make_room(key).is_some())
+}
+
 #[inline(always)]
 fn make_room(key: u64) -> Option<()> {
     let (set, index) = Set::of(key)?;
