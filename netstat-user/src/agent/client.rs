@@ -5,7 +5,7 @@ use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
-use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
+use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
 use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
@@ -170,7 +170,7 @@ impl<L: Lists> Client<L> {
         }
         match request {
             Request::Holders { of } => self.holders(of, sight).await,
-            Request::Rows { wanted, recorded, only } => self.rows(RowsWish { wanted, recorded, only }, sight).await,
+            Request::Rows { wanted, recorded } => self.rows(wanted, recorded, sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
                 self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
             }
@@ -214,17 +214,17 @@ impl<L: Lists> Client<L> {
     }
 
     /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks.
-    async fn rows(&mut self, wish: RowsWish, sight: Sight) -> io::Result<()> {
-        let RowsWish { wanted, recorded, only } = wish;
+    async fn rows(&mut self, wanted: RowsWanted, recorded: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let read = move || -> io::Result<Option<BytesMut>> {
-            let spaces = match (wanted.only_netns(), &sight) {
+            let spaces = match (wanted.netns, &sight) {
                 (Some(netns), _) => Spaces::One(netns, peer.pid),
                 (None, Sight::All) => Spaces::All,
                 (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
             };
             let Some(mut spaces) = lists.tables(&wanted, &spaces) else { return Ok(None) };
-            if let Some(only) = &only {
+            let only = wanted.only.as_ref();
+            if let Some(only) = only {
                 // Whose they are is looked at below.
                 retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| None }));
             }
@@ -234,9 +234,9 @@ impl<L: Lists> Client<L> {
                 asks.blocking_send(ask).map_err(|_| io::ErrorKind::BrokenPipe)?;
                 spaces = named.blocking_recv().map_err(io::Error::other)?;
             }
-            let pids = only.as_ref().map(RowTest::pids).unwrap_or_default();
+            let pids = only.map(RowTest::pids).unwrap_or_default();
             // Where the agent may not look into every process, the client finds the holders.
-            if let (Some(only), false, Ok(mut links)) = (&only, pids.is_empty(), lists.holders()) {
+            if let (Some(only), false, Ok(mut links)) = (only, pids.is_empty(), lists.holders()) {
                 let pids: HashSet<u32> = pids.into_iter().collect();
                 links.retain(|link| pids.contains(&link.pid) && sight.holds(link.pid));
                 let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
@@ -324,13 +324,6 @@ impl<L: Lists> Client<L> {
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
-}
-
-/// What of the kernel's tables is asked for: see [`Request::Rows`].
-struct RowsWish {
-    wanted: Limits,
-    recorded: bool,
-    only: Option<RowTest>,
 }
 
 /// Leaves out the rows that are not wanted, given their namespaces and the owners that events recorded.

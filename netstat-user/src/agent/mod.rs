@@ -30,7 +30,7 @@ mod workers;
 pub use door::Admission;
 pub use sight::{Own, Peer};
 
-use crate::model::{Check, ClosedSocket, Limits, LiveSocket, NamespaceTables, SocketEvent};
+use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
 use crate::owner::Owners;
 use crate::query::{CoverageRows, Crowd, Health, Link, Past, Place, Status};
 use crate::table::{Listing, Retention};
@@ -115,8 +115,8 @@ pub trait Lists: Send + Sync + 'static {
     /// What tracing depends on here, as it was when the programs were loaded, and what this process still holds.
     fn checks(&self) -> Vec<Check>;
 
-    /// The kernel's tables as they are. `None` where the one namespace cannot be found.
-    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>>;
+    /// The kernel's tables as they are; rows that do not pass the condition may be left out. `None` where the one namespace cannot be found.
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>>;
 
     /// The paths of these cgroups, as far as they are known, also of those that were removed since an owner in them was recorded.
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)>;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::limits::Ports;
 use crate::model::{
-    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState,
+    Comm, Endpoint, EventEnd, EventKind, Grade, Limits, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState,
 };
 use crate::query::{Answer, MAX_ANSWER, Request, next_frame};
 use crate::table::Table;
@@ -90,7 +90,7 @@ impl Lists for Fake {
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
-    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
         let rows = (1..=10_000).map(row).filter(|row| wanted.keeps(row)).collect();
         let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
         let missing = io::Error::from_raw_os_error(2);
@@ -222,13 +222,9 @@ fn tables_come_with_the_owners_that_events_recorded() {
             .lock()
             .unwrap()
             .extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
-        let protos = Some(vec![Proto::Tcp, Proto::Udp]);
-        let wanted = Limits { protos, peer: Some(true), ..Limits::default() };
-        let rows = |recorded, netns| Request::Rows {
-            wanted: Limits { netns: Some(vec![netns]), ..wanted.clone() },
-            recorded,
-            only: None,
-        };
+        let wanted = RowsWanted { peer: Some(true), ..RowsWanted::of(vec![Proto::Tcp, Proto::Udp]) };
+        let rows =
+            |recorded, netns| Request::Rows { wanted: RowsWanted { netns: Some(netns), ..wanted.clone() }, recorded };
         for with_owners in [false, true] {
             let all = Asking::new(&path, &rows(with_owners, 1)).await.all().await;
             assert_eq!(all[1], Answer::Namespace { netns: 1, name: Some(b"blue".to_vec()) });

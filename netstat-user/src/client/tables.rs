@@ -1,7 +1,7 @@
 //! Tables and holders, put together from the frames they come in.
 
 use super::{AskError, Asking};
-use crate::model::{Limits, NamespaceTables, RowTest, SocketTable};
+use crate::model::{NamespaceTables, Proto, RowsWanted, SocketTable};
 use crate::query::{Answer, Request};
 use std::io;
 use std::path::Path;
@@ -11,24 +11,18 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct AgentTables {
     asking: Asking,
-    wanted: Limits,
+    protos: Vec<Proto>,
 }
 
 impl AgentTables {
-    /// Asks for the rows that are wanted, of one network namespace or of all; `recorded` with the owners that events recorded. What `only` does
-    /// not let through may be left out. The agent is to begin its answer within `patience`.
+    /// Asks for the rows that are wanted, `recorded` with the owners that events recorded. The agent is to begin its answer within `patience`.
     ///
     /// # Errors
     /// It does not.
-    pub fn ask(
-        path: &Path,
-        patience: Duration,
-        wanted: Limits,
-        recorded: bool,
-        only: Option<RowTest>,
-    ) -> Result<Self, AskError> {
-        let request = Request::Rows { wanted: wanted.clone(), recorded, only }.fitting();
-        Ok(Self { asking: Asking::within(patience, path, &request)?, wanted })
+    pub fn ask(path: &Path, patience: Duration, wanted: RowsWanted, recorded: bool) -> Result<Self, AskError> {
+        let protos = wanted.protos.clone();
+        let request = Request::Rows { wanted, recorded }.fitting();
+        Ok(Self { asking: Asking::within(patience, path, &request)?, protos })
     }
 
     /// Whether the agent's process and user numbers are ours.
@@ -41,7 +35,7 @@ impl AgentTables {
     /// # Errors
     /// The agent does not answer as it should.
     pub fn read(mut self) -> Result<Vec<NamespaceTables>, AskError> {
-        let spaces = spaces(&self.wanted, || self.asking.answer())?;
+        let spaces = spaces(&self.protos, || self.asking.answer())?;
         self.asking.close();
         Ok(spaces)
     }
@@ -81,7 +75,7 @@ impl Holders {
 
 /// Puts the answers together again.
 fn spaces(
-    wanted: &Limits,
+    protos: &[Proto],
     mut next: impl FnMut() -> Result<Answer, AskError>,
 ) -> Result<Vec<NamespaceTables>, AskError> {
     let mut spaces: Vec<NamespaceTables> = Vec::new();
@@ -93,19 +87,15 @@ fn spaces(
             continue;
         }
         if let Answer::Namespace { netns, name } = answer {
-            spaces.push(NamespaceTables {
-                netns: Some(netns),
-                name,
-                tables: Vec::with_capacity(wanted.tables().len()),
-            });
+            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(protos.len()) });
             continue;
         }
         if answer == Answer::End {
-            let whole = spaces.iter().all(|space| space.tables.len() == wanted.tables().len());
+            let whole = spaces.iter().all(|space| space.tables.len() == protos.len());
             return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
         }
         let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
-        let expected = wanted.tables().get(space.tables.len()).copied();
+        let expected = protos.get(space.tables.len()).copied();
         match answer {
             Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
                 let before = table.rows.len() as u32;
@@ -135,7 +125,7 @@ fn spaces(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow};
+    use crate::model::{Comm, Endpoint, Grade, Owner, SocketRow};
 
     fn row(proto: Proto, inode: u64) -> SocketRow {
         let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
@@ -143,9 +133,8 @@ mod tests {
     }
 
     fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
-        let wanted = Limits { protos: Some(vec![Proto::Tcp, Proto::Udp6]), ..Limits::default() };
         let mut answers = answers.into_iter();
-        spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
+        spaces(&[Proto::Tcp, Proto::Udp6], || answers.next().ok_or(AskError::OffTopic))
     }
 
     fn tables() -> Vec<Answer> {

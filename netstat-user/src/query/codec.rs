@@ -1,13 +1,13 @@
 //! Requests and answers as bytes, and back.
 
-use super::wanted::{EventLimits, RowLimits};
+use super::wanted::{EventLimits, bits_of_protos, protos_of};
 use super::{
     Answer, CoverageRows, Crowd, Denial, Health, HookRow, Link, Past, Place, QueryError, Request, Status, VERSION,
     frame, rows, wanted,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Network, Owner,
-    ProgramHealth, Proto, RowNumber, SocketEvent, TcpState, Totals,
+    ProgramHealth, Proto, RowNumber, RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
@@ -239,7 +239,6 @@ records! {
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }
     ClosedSocket { socket, closed_ns, totals }
     EventLimits { kinds, protos, entered, port, lport, rport, netns }
-    RowLimits { protos, peer, netns }
     Link { inode, pid }
     Network { addr, len }
     Denial { reason; hides_namespace, is_full }
@@ -316,10 +315,12 @@ impl Request {
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
-            Self::Rows { wanted, recorded, only } => frame(out, 5, |out| {
-                wanted::of_rows(wanted).put(out);
+            Self::Rows { wanted, recorded } => frame(out, 5, |out| {
+                bits_of_protos(&wanted.protos).put(out);
+                wanted.peer.put(out);
+                wanted.netns.put(out);
                 recorded.put(out);
-                only.put(out);
+                wanted.only.put(out);
             }),
         }
     }
@@ -349,7 +350,12 @@ impl Request {
                 4 => Self::Status,
                 6 => Self::Health,
                 7 => Self::Cgroups(Wire::get(body)?),
-                5 => Self::Rows { wanted: wanted::rows(Wire::get(body)?), recorded: later(body)?, only: later(body)? },
+                5 => {
+                    // Each protocol once, in the order of the tables.
+                    let protos = protos_of(Wire::get(body)?);
+                    let (peer, netns, recorded) = (Wire::get(body)?, Wire::get(body)?, later(body)?);
+                    Self::Rows { wanted: RowsWanted { protos, peer, netns, only: later(body)? }, recorded }
+                }
                 _ => return Err(QueryError::Garbage),
             })
         })

@@ -15,7 +15,8 @@ mod rows;
 mod wanted;
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, SocketEvent, SocketRow,
+    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, RowsWanted, SocketEvent,
+    SocketRow,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -55,12 +56,10 @@ pub enum Request {
     },
     /// The kernel's own tables at this moment, queues and timers included.
     Rows {
-        /// Which rows, as far as they are limited by protocol, by having a peer, and to one network namespace.
-        wanted: Limits,
+        /// Which rows. An older agent does not look at their condition.
+        wanted: RowsWanted,
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
-        /// What more is known of the rows that are wanted. An older agent does not look at it.
-        only: Option<RowTest>,
     },
     /// The live table, and what ended of late.
     Table {
@@ -108,7 +107,7 @@ impl Request {
     pub fn fitting(mut self) -> Self {
         if !self.fits() {
             match &mut self {
-                Self::Rows { only, .. } | Self::Table { only, .. } => *only = None,
+                Self::Rows { wanted: RowsWanted { only, .. }, .. } | Self::Table { only, .. } => *only = None,
                 Self::Holders { of } => of.clear(),
                 Self::Events(_) | Self::Follow { .. } | Self::Status | Self::Health | Self::Cgroups(_) => {}
             }
@@ -119,8 +118,8 @@ impl Request {
     /// The network namespace that it is about alone.
     pub fn netns(&self) -> Option<u32> {
         match self {
-            Self::Rows { wanted, .. } | Self::Events(wanted) | Self::Follow { wanted, .. } => wanted.only_netns(),
-            Self::Table { netns, .. } => *netns,
+            Self::Rows { wanted: RowsWanted { netns, .. }, .. } | Self::Table { netns, .. } => *netns,
+            Self::Events(wanted) | Self::Follow { wanted, .. } => wanted.only_netns(),
             Self::Holders { .. } | Self::Status | Self::Health | Self::Cgroups(_) => None,
         }
     }

@@ -128,11 +128,11 @@ fn row_test() -> RowTest {
 /// However deep a request nests, it is refused, and not walked.
 #[test]
 fn conditions_nest_so_deep_and_no_deeper() {
-    let wanted = Limits { protos: Some(Proto::ALL.to_vec()), ..Limits::default() };
     let decoded = |depth: usize| {
         let nested = (0..depth).fold(RowTest::All(vec![]), |inner, _| RowTest::Not(Box::new(inner)));
         let mut out = BytesMut::new();
-        let request = Request::Rows { wanted: wanted.clone(), recorded: false, only: Some(nested) };
+        let wanted = RowsWanted { only: Some(nested), ..RowsWanted::of(Proto::ALL.to_vec()) };
+        let request = Request::Rows { wanted, recorded: false };
         request.encode(&mut out);
         Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
     };
@@ -167,14 +167,13 @@ fn requests() -> Vec<Request> {
         Request::Health,
         Request::Cgroups(vec![1, u64::MAX]),
         Request::Rows {
-            wanted: Limits {
-                protos: Some(Proto::ALL.to_vec()),
+            wanted: RowsWanted {
+                protos: Proto::ALL.to_vec(),
                 peer: Some(true),
-                netns: Some(vec![7]),
-                ..Limits::default()
+                netns: Some(7),
+                only: Some(row_test()),
             },
             recorded: true,
-            only: Some(row_test()),
         },
     ]
 }
@@ -381,7 +380,7 @@ fn requests_are_as_short_whatever_they_name() {
         out.len()
     };
     let of = |protos| Limits { protos: Some(protos), ..Limits::default() };
-    let rows = |protos| Request::Rows { wanted: of(protos), recorded: false, only: None };
+    let rows = |protos| Request::Rows { wanted: RowsWanted::of(protos), recorded: false };
     assert_eq!(length(rows(vec![Proto::Udp; 4000])), length(rows(vec![])));
     assert_eq!(length(Request::Events(of(vec![Proto::Udp; 4000]))), length(Request::Events(Limits::default())));
 }

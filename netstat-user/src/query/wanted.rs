@@ -22,16 +22,6 @@ pub struct EventLimits {
     pub netns: Option<u32>,
 }
 
-/// The limits of rows in a request.
-pub struct RowLimits {
-    /// Protocols.
-    pub protos: u8,
-    /// Only rows with a peer, or only those without.
-    pub peer: Option<bool>,
-    /// Inode of the network namespace.
-    pub netns: Option<u32>,
-}
-
 /// What a request for events says.
 pub fn of_events(limits: &Limits) -> EventLimits {
     let only = |ports: &Option<Ports>| ports.as_ref().and_then(Ports::only);
@@ -61,21 +51,6 @@ pub fn events(wire: EventLimits) -> Limits {
         ports: wire.port.map(Ports::one),
         lports: wire.lport.map(Ports::one),
         rports: wire.rport.map(Ports::one),
-        netns: wire.netns.map(|netns| vec![netns]),
-        ..Limits::default()
-    }
-}
-
-/// What a request for rows says.
-pub fn of_rows(limits: &Limits) -> RowLimits {
-    RowLimits { protos: bits_of_protos(limits.tables()), peer: limits.peer, netns: limits.only_netns() }
-}
-
-/// The limits of a request for rows: each protocol once, in the order of the tables.
-pub fn rows(wire: RowLimits) -> Limits {
-    Limits {
-        protos: Some(protos_of(wire.protos)),
-        peer: wire.peer,
         netns: wire.netns.map(|netns| vec![netns]),
         ..Limits::default()
     }

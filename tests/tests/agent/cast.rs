@@ -5,8 +5,8 @@ use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
 use netstat_tests::truth::scale;
-use netstat_user::model::Limits;
 use netstat_user::model::limits::Ports;
+use netstat_user::model::{Limits, Proto, RowsWanted};
 use netstat_user::query::{Answer, Place, Request};
 use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
@@ -140,8 +140,8 @@ fn impostor(path: &str) {
             let inode = |name| std::fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |ns| ns.ino());
             Answer::Begin(Place { pidns: inode("pid"), userns: inode("user") }).encode(&mut out);
             if let Ok(Request::Rows { wanted, .. }) = Request::decode(body.into()) {
-                Answer::Namespace { netns: wanted.only_netns().unwrap_or(0), name: None }.encode(&mut out);
-                wanted.tables().iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
+                Answer::Namespace { netns: wanted.netns.unwrap_or(0), name: None }.encode(&mut out);
+                wanted.protos.iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
             }
             Answer::End.encode(&mut out);
             let _ = stream.write_all(&out);
@@ -202,8 +202,8 @@ fn look(path: &str, other: u32) {
     });
     let foreign_links = links.flatten().filter(|link| !is_mine(link.pid)).count();
     let rows = |netns: Option<u32>| {
-        let wanted = Limits { netns: netns.map(|netns| vec![netns]), ..Limits::default() };
-        ask(path, &Request::Rows { wanted, recorded: true, only: None })
+        let wanted = RowsWanted { netns, ..RowsWanted::of(Proto::ALL.to_vec()) };
+        ask(path, &Request::Rows { wanted, recorded: true })
     };
     let spaces = rows(None).into_iter().filter_map(|answer| match answer {
         Answer::Namespace { netns, .. } => Some(netns),

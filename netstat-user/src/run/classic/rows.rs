@@ -7,13 +7,13 @@ use super::spaces::{self, spaces};
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::client::{self, AskError};
-use crate::model::{ClosedSocket, Limits, NamespaceTables};
+use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
 use crate::query::{Crowd, Past};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
-use crate::source::{KernelSource, RowsAsked};
+use crate::source::KernelSource;
 use crate::stdio::Written;
 use crate::view::text::{counted, span};
 use std::path::Path;
@@ -62,13 +62,11 @@ pub fn read(
         source.expect(&plan.rows);
         source.holders()
     });
-    let only = asked.selected.row_test(false);
-    let rows = RowsAsked { wanted: &plan.rows, only: only.as_ref() };
     let tables = if asked.reads_all_netns() {
         let namespaces = spaces(asked, round)?.into_iter().filter_map(|space| space.namespace).collect();
-        source.of(namespaces, rows)
+        source.of(namespaces, &plan.rows)
     } else {
-        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(rows) }]
+        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(&plan.rows) }]
     };
     spaces::report_unread(asked, &of_tables(&tables), round)?;
     Ok((tables, scan))
@@ -85,12 +83,12 @@ pub fn everywhere(
     agent: &AgentChoice,
     source: &KernelSource,
     namespaces: Vec<Namespace>,
-    wanted: &Limits,
+    wanted: &RowsWanted,
 ) -> Vec<NamespaceTables> {
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false, None)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false)?.read();
     match agent.path().map(ask) {
         Some(Ok(tables)) => tables,
-        _ => source.of(namespaces, RowsAsked { wanted, only: None }),
+        _ => source.of(namespaces, wanted),
     }
 }
 
@@ -171,10 +169,9 @@ pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
 fn ask(
     asked: &AskedFor<'_>,
     question: &AgentQuestion<'_>,
-    wanted: &Limits,
+    wanted: &RowsWanted,
 ) -> Result<(Vec<NamespaceTables>, Option<fds::Scan>), AskError> {
     let path = question.path;
-    let wanted = Limits { netns: question.netns.map(|netns| vec![netns]), ..wanted.clone() };
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root and its own user only.
@@ -184,9 +181,9 @@ fn ask(
     };
     let theirs = asked.wants_holders() && shown();
     // Who is shown fewer processes by the agent than by the kernel asks it for no process's sockets.
-    let only = asked.selected.row_test(theirs);
-    let few = only.is_some() && !asked.lists_other_sockets();
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded, only)?;
+    let wanted = RowsWanted { only: asked.selected.row_test(theirs), ..wanted.clone() };
+    let few = wanted.only.is_some() && !asked.lists_other_sockets();
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }

@@ -94,13 +94,13 @@ impl Files {
         let (mut spaces, scan) = rows::read(asked, plan, source, round)?;
         let names = spaces.iter().filter_map(|space| Some((space.netns?, space.name.clone()?)));
         let mut files = Self { list: Vec::new(), namespaces: names.collect(), scan };
-        for &proto in plan.rows.tables().iter().filter(|proto| proto.is_tcp()) {
+        for &proto in plan.rows.protos.iter().filter(|proto| proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }
         if plan.endpoints || plan.associations {
             files.add_sctp(asked, plan, round)?;
         }
-        for &proto in plan.rows.tables().iter().filter(|proto| !proto.is_tcp()) {
+        for &proto in plan.rows.protos.iter().filter(|proto| !proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }
         if asked.selected.needs().meets(Need::NETNS_NAMES) {
