@@ -1,5 +1,4 @@
 use super::*;
-use crate::model::limits::Ports;
 use crate::model::{
     Comm, Endpoint, EventEnd, EventKind, Grade, Limits, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState,
 };
@@ -268,10 +267,10 @@ fn garbage_is_refused_and_too_many_clients_too() {
 #[test]
 fn readers_get_what_they_want_and_the_losses() {
     with_agent(4, async |path, fake, _| {
-        let filter = Limits { lports: Some(Ports::one(6)), ..Limits::default() };
+        let filter = Limits { netns: Some(vec![1]), ..Limits::default() };
         let mut reader = Asking::new(&path, &Request::Events(filter)).await;
         while reader.next().await.unwrap() != Answer::End {}
-        fake.recorded.lock().unwrap().extend([event(5), event(6)]);
+        fake.recorded.lock().unwrap().extend([SocketEvent { netns: Some(2), ..event(5) }, event(6)]);
         assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
         // The kernel counts all losses since the beginning.
         for (in_all, count) in [(3, 3), (8, 5)] {

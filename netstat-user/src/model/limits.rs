@@ -191,14 +191,6 @@ impl Ports {
         })
     }
 
-    /// The port of a set with no other, and without unknown ones.
-    pub fn only(&self) -> Option<u16> {
-        let mut words = self.bits.iter().zip(0_u16..).filter(|&(&word, _)| word != 0);
-        let (&word, at) = words.next().filter(|(word, _)| !self.unknown && word.is_power_of_two())?;
-        // There are 64 ports in each of the 1024 words.
-        words.next().is_none().then(|| at * 64 + word.trailing_zeros() as u16)
-    }
-
     /// Whether nothing is in the set.
     pub fn is_empty(&self) -> bool {
         !self.unknown && self.bits.iter().all(|&word| word == 0)

@@ -1,9 +1,9 @@
 //! Requests and answers as bytes, and back.
 
-use super::wanted::{EventLimits, bits_of_protos, protos_of};
+use super::wanted::{bits_of_protos, protos_of};
 use super::{
     Answer, CoverageRows, Crowd, Denial, Health, HookRow, Link, Past, Place, QueryError, Request, Status, VERSION,
-    frame, rows, wanted,
+    frame, rows,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Network, Owner,
@@ -238,7 +238,6 @@ records! {
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }
     ClosedSocket { socket, closed_ns, totals }
-    EventLimits { kinds, protos, entered, port, lport, rport, netns }
     Link { inode, pid }
     Network { addr, len }
     Denial { reason; hides_namespace, is_full }
@@ -305,11 +304,11 @@ impl Request {
                 only.put(out);
             }),
             Self::Events(limits) => frame(out, 3, |out| {
-                wanted::of_events(limits).put(out);
+                limits.put(out);
                 None::<u64>.put(out);
             }),
             Self::Follow { wanted, age_ns } => frame(out, 3, |out| {
-                wanted::of_events(wanted).put(out);
+                wanted.put(out);
                 Some(*age_ns).put(out);
             }),
             Self::Status => frame(out, 4, |_| {}),
@@ -341,7 +340,7 @@ impl Request {
                     only: later(body)?,
                 },
                 3 => {
-                    let wanted = wanted::events(Wire::get(body)?);
+                    let wanted = Wire::get(body)?;
                     match later(body)? {
                         Some(age_ns) => Self::Follow { wanted, age_ns },
                         None => Self::Events(wanted),

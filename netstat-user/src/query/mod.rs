@@ -75,7 +75,7 @@ pub enum Request {
         /// What more is known of the sockets that ended and are wanted. An older agent does not look at it.
         only: Option<RowTest>,
     },
-    /// What happens from now on; limited by kinds, protocols, states that are entered, one port of each end, and one network namespace.
+    /// What happens from now on; limited by kinds, protocols, states that are entered, and one network namespace.
     Events(Limits),
     /// The sockets that live, and what happens to them from then on: [`Answer::Live`] for each, [`Answer::LiveEnd`], and then as for
     /// [`Request::Events`], with [`Answer::Live`] and [`Answer::Gone`] where the kernel's lists, and no event, have changed the table since. To

@@ -1,6 +1,6 @@
 use super::codec::{Read, Wire};
 use super::*;
-use crate::model::limits::{Kinds, Ports};
+use crate::model::limits::Kinds;
 use crate::model::{
     CloseReason, Comm, Endpoint, EventEnd, EventKind, Grade, Network, Owner, RowNumber, TcpState, Timer, Totals,
 };
@@ -152,8 +152,6 @@ fn requests() -> Vec<Request> {
         kinds: Some(Kinds::STATE),
         entered: Some([TcpState::Listen].into_iter().collect()),
         protos: Some(vec![Proto::Raw6]),
-        ports: Some(Ports::one(0)),
-        rports: Some(Ports::one(65_535)),
         netns: Some(vec![1]),
         ..Limits::default()
     };
@@ -395,11 +393,11 @@ fn what_is_asked_for_is_all_that_passes() {
             other => panic!("{other:?}"),
         }
     };
-    let mut limits = Limits { lports: Some(Ports::one(1)), ..Limits::default() };
+    let mut limits = Limits { netns: Some(vec![1]), ..Limits::default() };
     let mut opened = event(EventKind::Open);
     assert!(over_the_wire(&Limits::default()).passes(&opened));
     assert!(!over_the_wire(&limits).passes(&opened));
-    opened.local = Some(EventEnd { addr: [1, 1, 1, 1].into(), port: Some(1) });
+    opened.netns = Some(1);
     assert!(over_the_wire(&limits).passes(&opened));
     limits.kinds = Some(Kinds::STATE.or(Kinds::CLOSE));
     assert!(!over_the_wire(&limits).passes(&opened), "only others are wanted");

@@ -1,58 +1,42 @@
-//! [`Limits`] as requests have them. Sets are a bit for each value: however many a request names, it costs the same. What there is no field for
-//! is not limited.
+//! [`Limits`] as requests have them. Sets are a bit for each value: however many a request names, it costs the same. An empty set is no limit, and
+//! what there is no field for is not limited.
 
-use crate::model::limits::{Kinds, Ports};
+use super::codec::{Read, Wire};
+use crate::model::limits::Kinds;
 use crate::model::{EventName, Limits, Proto, TcpState};
+use bytes::{Bytes, BytesMut};
 
-/// The limits of events in a request; empty sets and `None` are no limit.
-pub struct EventLimits {
-    /// Kinds of events.
-    pub kinds: u8,
-    /// Protocols.
-    pub protos: u8,
-    /// States entered; then neither open nor close events.
-    pub entered: u16,
-    /// Port at either end.
-    pub port: Option<u16>,
-    /// Local port.
-    pub lport: Option<u16>,
-    /// Remote port.
-    pub rport: Option<u16>,
-    /// Inode of the network namespace.
-    pub netns: Option<u32>,
-}
+/// Ports that the frame has room for: one of either end, a local and a remote one. No client limits events by them.
+type UnusedPorts = [Option<u16>; 3];
 
-/// What a request for events says.
-pub fn of_events(limits: &Limits) -> EventLimits {
-    let only = |ports: &Option<Ports>| ports.as_ref().and_then(Ports::only);
-    let has_kind = |event| limits.kinds.is_some_and(|kinds| kinds.meets(Kinds::from(event)));
-    let entered = limits.entered.filter(|_| limits.kinds == Some(Kinds::STATE));
-    EventLimits {
-        kinds: bits(EventName::ALL, has_kind) as u8,
-        protos: limits.protos.as_deref().map_or(0, bits_of_protos),
-        entered: bits(TcpState::ALL, |state| entered.is_some_and(|states| states.has(state))),
-        port: only(&limits.ports),
-        lport: only(&limits.lports),
-        rport: only(&limits.rports),
-        netns: limits.only_netns(),
+impl Wire for Limits {
+    fn put(&self, out: &mut BytesMut) {
+        let has_kind = |event| self.kinds.is_some_and(|kinds| kinds.meets(Kinds::from(event)));
+        // With states, neither open nor close events pass.
+        let entered = self.entered.filter(|_| self.kinds == Some(Kinds::STATE));
+        (bits(EventName::ALL, has_kind) as u8).put(out);
+        self.protos.as_deref().map_or(0, bits_of_protos).put(out);
+        bits(TcpState::ALL, |state| entered.is_some_and(|states| states.has(state))).put(out);
+        UnusedPorts::default().iter().for_each(|port| port.put(out));
+        self.only_netns().put(out);
     }
-}
 
-/// The limits of a request for events.
-pub fn events(wire: EventLimits) -> Limits {
-    let entered = set(TcpState::ALL, wire.entered);
-    let kinds = set(EventName::ALL, wire.kinds.into()).map(|events| events.into_iter().map(Kinds::from));
-    let kinds = kinds.map(|kinds| kinds.fold(Kinds::NONE, Kinds::or));
-    let transitions = entered.as_ref().map(|_| kinds.unwrap_or(Kinds::ALL).and(Kinds::STATE));
-    Limits {
-        kinds: transitions.or(kinds),
-        entered: entered.map(FromIterator::from_iter),
-        protos: set(Proto::ALL, wire.protos.into()),
-        ports: wire.port.map(Ports::one),
-        lports: wire.lport.map(Ports::one),
-        rports: wire.rport.map(Ports::one),
-        netns: wire.netns.map(|netns| vec![netns]),
-        ..Limits::default()
+    fn get(body: &mut Bytes) -> Read<Self> {
+        let kinds = set(EventName::ALL, u8::get(body)?.into()).map(|events| events.into_iter().map(Kinds::from));
+        let kinds = kinds.map(|kinds| kinds.fold(Kinds::NONE, Kinds::or));
+        let protos = set(Proto::ALL, u8::get(body)?.into());
+        let entered = set(TcpState::ALL, u16::get(body)?);
+        let transitions = entered.as_ref().map(|_| kinds.unwrap_or(Kinds::ALL).and(Kinds::STATE));
+        for port in &mut UnusedPorts::default() {
+            *port = Wire::get(body)?;
+        }
+        Ok(Self {
+            kinds: transitions.or(kinds),
+            entered: entered.map(FromIterator::from_iter),
+            protos,
+            netns: Option::get(body)?.map(|netns| vec![netns]),
+            ..Self::default()
+        })
     }
 }
 
@@ -95,15 +79,35 @@ mod tests {
         assert_eq!((set(EventName::ALL, 0), set(EventName::ALL, 1 << 15)), (None, None));
     }
 
+    fn written(limits: &Limits) -> BytesMut {
+        let mut out = BytesMut::new();
+        limits.put(&mut out);
+        out
+    }
+
+    fn over_the_wire(limits: &Limits) -> Limits {
+        Limits::get(&mut written(limits).freeze()).unwrap()
+    }
+
     #[test]
     fn states_are_a_limit_of_transitions_alone() {
         let listen: crate::model::limits::States = [TcpState::Listen].into_iter().collect();
         let both = Limits { kinds: Some(Kinds::STATE.or(Kinds::CLOSE)), entered: Some(listen), ..Limits::default() };
-        assert_eq!(of_events(&both).entered, 0, "closes would be left out");
+        assert_eq!(over_the_wire(&both).entered, None, "closes would be left out");
         let transitions = Limits { kinds: Some(Kinds::STATE), ..both };
-        assert_eq!(events(of_events(&transitions)), transitions);
-        // A client of an earlier release names states and no kinds.
-        let named = EventLimits { kinds: 0, ..of_events(&transitions) };
-        assert_eq!(events(named), transitions);
+        assert_eq!(over_the_wire(&transitions), transitions);
+        // Who names states and no kinds wants no other events.
+        let mut body = written(&transitions);
+        body[0] = 0;
+        assert_eq!(Limits::get(&mut body.freeze()), Ok(transitions));
+    }
+
+    /// A request of an earlier release, whose events may be of TCP, of either end's port 80, and of one namespace.
+    #[test]
+    fn ports_keep_their_places_in_the_frame() {
+        let with_ports = [0, 1, 0, 0, 1, 80, 0, 0, 0, 1, 7, 0, 0, 0];
+        let wanted = Limits { protos: Some(vec![Proto::Tcp]), netns: Some(vec![7]), ..Limits::default() };
+        assert_eq!(Limits::get(&mut Bytes::copy_from_slice(&with_ports)), Ok(wanted.clone()));
+        assert_eq!(written(&wanted)[..], [0, 1, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0]);
     }
 }
