@@ -18,10 +18,11 @@ use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
 use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::{beside, descriptors_are_few};
+use crate::sys::{beside, descriptors_are_few, is_scarce};
 use cost::{Amount, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag, sockets};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
+use rustix::io::Errno;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -98,7 +99,7 @@ impl KernelSource {
             let tables = match inside {
                 Ok(tables) => tables,
                 // No descriptor, thread or memory left is not the same as gone.
-                Err(error) if is_scarce(&error) => {
+                Err(error) if Errno::from_io_error(&error).is_some_and(is_scarce) => {
                     let failed = |&proto: &Proto| {
                         (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
                     };
@@ -407,11 +408,6 @@ fn read(root: &Path, protos: &[Proto], wanted: &RowsWanted) -> Vec<ProtoTable> {
     }
 }
 
-/// Whether the error is none of what is looked at: the process, or the machine, has no descriptor, thread or memory left.
-fn is_scarce(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
-}
-
 /// Whether a table is not there: the kernel has none, or its namespace has none any more.
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
@@ -426,9 +422,9 @@ mod tests {
     fn what_is_scarce_is_not_gone() {
         for scarce in [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(scarce);
-            assert!(is_scarce(&error) && !is_missing(&error), "{error}");
+            assert!(Errno::from_io_error(&error).is_some_and(is_scarce) && !is_missing(&error), "{error}");
         }
-        assert!(!is_scarce(&io::ErrorKind::NotFound.into()));
+        assert!(!is_scarce(Errno::NOENT));
     }
 
     #[test]

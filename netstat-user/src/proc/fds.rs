@@ -9,13 +9,13 @@ pub use program::{comm, program_name};
 pub use work::socket_inode;
 
 use crate::model::{Holder, SocketHolders};
-use crate::sys::descriptors_are_few;
+use crate::sys::{descriptors_are_few, is_scarce};
 use program::program;
 use rustix::fs::stat;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use work::{FoundLinks, Work, is_scarce, processes};
+use work::{FoundLinks, Work, processes};
 
 /// How much of the machine a scan could not see for lack of permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
