@@ -8,7 +8,7 @@ mod tables;
 pub use follow::{Follower, TableNews};
 pub use lists::{History, cgroups, closed, health, live, shows_all};
 pub use stream::{EventStream, coverage};
-pub use tables::{AgentTables, Holders};
+pub use tables::{AgentHolders, AgentTables};
 
 use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
 use bytes::{Bytes, BytesMut};

@@ -43,9 +43,9 @@ impl AgentTables {
 
 /// The processes that hold sockets, which were asked for.
 #[derive(Debug)]
-pub struct Holders(Asking);
+pub struct AgentHolders(Asking);
 
-impl Holders {
+impl AgentHolders {
     /// Asks for them, or for those of the sockets with these inodes, where one is named. The agent is to begin its answer within `patience`, and may
     /// list others, too.
     ///

@@ -131,7 +131,7 @@ fn all_would_help(options: &Options) -> Written<bool> {
 
 /// A table of sockets or groups. Each is printed where [`AskedFor::tables`] wants it.
 #[derive(Clone, Copy)]
-enum Table {
+enum ClassicTable {
     Internet,
     Groups,
     Unix,
@@ -144,31 +144,31 @@ enum Table {
 }
 
 /// netstat's order.
-const ORDER: [Table; 9] = [
-    Table::Internet,
-    Table::Groups,
-    Table::Unix,
-    Table::Ipx,
-    Table::Ax25,
-    Table::X25,
-    Table::Netrom,
-    Table::Rose,
-    Table::Unsupported,
+const ORDER: [ClassicTable; 9] = [
+    ClassicTable::Internet,
+    ClassicTable::Groups,
+    ClassicTable::Unix,
+    ClassicTable::Ipx,
+    ClassicTable::Ax25,
+    ClassicTable::X25,
+    ClassicTable::Netrom,
+    ClassicTable::Rose,
+    ClassicTable::Unsupported,
 ];
 
 /// The tables up to the first that fails; returns 0, or the exit code of that one.
 fn tables(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
     for table in ORDER {
         let code = match table {
-            Table::Internet => internet::print(asked, sources, taken, round)?,
-            Table::Groups => groups::print(asked, &mut sources.names, round)?,
-            Table::Unix => unix::print(asked, sources, taken, round)?,
-            Table::Ipx => packet_radio::ipx(asked, &mut sources.names, round)?,
-            Table::Ax25 => packet_radio::ax25(asked, round)?,
-            Table::X25 => packet_radio::x25(asked, round)?,
-            Table::Netrom => packet_radio::netrom(asked, round)?,
-            Table::Rose => packet_radio::rose(asked, round)?,
-            Table::Unsupported => unsupported(asked, round)?,
+            ClassicTable::Internet => internet::print(asked, sources, taken, round)?,
+            ClassicTable::Groups => groups::print(asked, &mut sources.names, round)?,
+            ClassicTable::Unix => unix::print(asked, sources, taken, round)?,
+            ClassicTable::Ipx => packet_radio::ipx(asked, &mut sources.names, round)?,
+            ClassicTable::Ax25 => packet_radio::ax25(asked, round)?,
+            ClassicTable::X25 => packet_radio::x25(asked, round)?,
+            ClassicTable::Netrom => packet_radio::netrom(asked, round)?,
+            ClassicTable::Rose => packet_radio::rose(asked, round)?,
+            ClassicTable::Unsupported => unsupported(asked, round)?,
         };
         if code != 0 {
             return Ok(code);

@@ -187,7 +187,7 @@ fn ask(
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = |of| if theirs { client::Holders::ask(path, PATIENCE, of).ok() } else { None };
+    let holders = |of| if theirs { client::AgentHolders::ask(path, PATIENCE, of).ok() } else { None };
     // Both at the same time; but where few rows may be left, only their holders.
     let all = if few { None } else { holders(Vec::new()) };
     let spaces = rows.read()?;
