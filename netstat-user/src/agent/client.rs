@@ -6,7 +6,7 @@ use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
-use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
+use crate::query::{Answer, CGROUPS, Denial, Link, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashMap, HashSet};
@@ -170,7 +170,7 @@ impl<L: Lists> Client<L> {
         }
         match request {
             Request::Holders { of } => self.holders(of, sight).await,
-            Request::Rows { wanted, recorded } => self.rows(wanted, recorded, sight).await,
+            Request::Rows { wanted, recorded, holders } => self.rows(wanted, recorded, holders, sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
                 self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
             }
@@ -202,7 +202,7 @@ impl<L: Lists> Client<L> {
             let of: HashSet<u64> = of.into_iter().collect();
             links.retain(|link| (of.is_empty() || of.contains(&link.inode)) && sight.holds(link.pid));
             let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
-            links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
+            put_links(&mut out, &links);
             Answer::End.encode(&mut out);
             Ok(out)
         };
@@ -213,8 +213,9 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks.
-    async fn rows(&mut self, wanted: RowsWanted, recorded: bool, sight: Sight) -> io::Result<()> {
+    /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks. The processes
+    /// are looked into once at most: to leave out rows, and to send their holders.
+    async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let read = move || -> io::Result<Option<BytesMut>> {
             let spaces = match (wanted.netns, &sight) {
@@ -234,13 +235,18 @@ impl<L: Lists> Client<L> {
                 asks.blocking_send(ask).map_err(|_| io::ErrorKind::BrokenPipe)?;
                 spaces = named.blocking_recv().map_err(io::Error::other)?;
             }
-            let pids = only.map(RowTest::pids).unwrap_or_default();
-            // Where the agent may not look into every process, the client finds the holders.
-            if let (Some(only), false, Ok(mut links)) = (only, pids.is_empty(), lists.holders()) {
-                let pids: HashSet<u32> = pids.into_iter().collect();
-                links.retain(|link| pids.contains(&link.pid) && sight.holds(link.pid));
+            let pids: HashSet<u32> = only.map(RowTest::pids).unwrap_or_default().into_iter().collect();
+            let mut links = None;
+            if holders || !pids.is_empty() {
+                // Nobody holds what is not there. Where the agent may not look into every process, the client finds the holders.
+                let some = spaces.iter().flat_map(NamespaceTables::inodes).next().is_some();
+                links = if some { lists.holders().ok() } else { Some(Vec::new()) };
+                links.iter_mut().for_each(|links| links.retain(|link| sight.holds(link.pid)));
+            }
+            if let (Some(only), false, Some(links)) = (only, pids.is_empty(), &links) {
                 let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
-                links.iter().for_each(|link| held.entry(link.inode).or_default().push(link.pid));
+                let named = links.iter().filter(|link| pids.contains(&link.pid));
+                named.for_each(|link| held.entry(link.inode).or_default().push(link.pid));
                 retain(&mut spaces, |row, netns, owner| {
                     let holders = held.get(&row.inode).map_or(&[][..], Vec::as_slice);
                     let owners = || holders.iter().copied().chain(owner.map(|owner| owner.pid));
@@ -248,7 +254,19 @@ impl<L: Lists> Client<L> {
                     only.passes(&ListedRow { row, netns, held: &is_theirs })
                 });
             }
-            Ok(Some(frames(&spaces)))
+            let mut out = BytesMut::new();
+            put_tables(&mut out, &spaces);
+            if let (true, Some(mut links)) = (holders, links) {
+                let shown: HashSet<u64> = spaces.iter().flat_map(NamespaceTables::inodes).collect();
+                links.retain(|link| shown.contains(&link.inode));
+                // That nobody holds them is an answer, too.
+                if links.is_empty() {
+                    Answer::Links(Vec::new()).encode(&mut out);
+                }
+                put_links(&mut out, &links);
+            }
+            Answer::End.encode(&mut out);
+            Ok(Some(out))
         };
         match self.counter().workers.run(read).await?? {
             Some(out) => self.send(&out).await,
@@ -339,22 +357,26 @@ fn retain(spaces: &mut [NamespaceTables], wanted: impl Fn(&SocketRow, Option<u32
 const NOT_YOURS: &str =
     "the network namespace is of no process of yours: an agent started with --share all shows every one";
 
+/// Appends links as frames.
+fn put_links(out: &mut BytesMut, links: &[Link]) {
+    links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(out));
+}
+
 /// The kernel's words without the number.
 fn words(error: &io::Error) -> String {
     error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
-/// The frames of tables.
-fn frames(spaces: &[NamespaceTables]) -> BytesMut {
-    let mut out = BytesMut::new();
+/// Appends tables as frames.
+fn put_tables(out: &mut BytesMut, spaces: &[NamespaceTables]) {
     for space in spaces {
-        Answer::Namespace { netns: space.netns.unwrap_or(0), name: space.name.clone() }.encode(&mut out);
+        Answer::Namespace { netns: space.netns.unwrap_or(0), name: space.name.clone() }.encode(out);
         for &(proto, ref table) in &space.tables {
             let table = match table {
                 Ok(table) => table,
                 Err(error) => {
                     let errno = error.raw_os_error().map_or(0, i32::unsigned_abs);
-                    Answer::NoTable { proto, errno }.encode(&mut out);
+                    Answer::NoTable { proto, errno }.encode(out);
                     continue;
                 }
             };
@@ -363,11 +385,9 @@ fn frames(spaces: &[NamespaceTables]) -> BytesMut {
                 let first = (number * ROWS) as u32;
                 let mine = std::iter::from_fn(|| recorded.next_if(|(at, _)| *at < first + rows.len() as u32));
                 let recorded = mine.map(|(at, owner)| (at - first, owner)).collect();
-                Answer::Rows { proto, rows: rows.to_vec(), recorded }.encode(&mut out);
+                Answer::Rows { proto, rows: rows.to_vec(), recorded }.encode(out);
             }
-            Answer::TableEnd { proto, bogus: table.bogus as u64 }.encode(&mut out);
+            Answer::TableEnd { proto, bogus: table.bogus as u64 }.encode(out);
         }
     }
-    Answer::End.encode(&mut out);
-    out
 }

@@ -57,6 +57,14 @@ pub struct NamespaceTables {
     pub tables: Vec<ProtoTable>,
 }
 
+impl NamespaceTables {
+    /// The inodes of the sockets that have one.
+    pub fn inodes(&self) -> impl Iterator<Item = u64> {
+        let tables = self.tables.iter().filter_map(|(_, table)| table.as_ref().ok());
+        tables.flat_map(|table| &table.rows).map(|row| row.inode).filter(|&inode| inode != 0)
+    }
+}
+
 impl SocketRow {
     /// The state by the name that JSON has: a datagram socket that is not connected has none.
     pub fn named_state(&self) -> Option<TcpState> {

@@ -314,12 +314,13 @@ impl Request {
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
-            Self::Rows { wanted, recorded } => frame(out, 5, |out| {
+            Self::Rows { wanted, recorded, holders } => frame(out, 5, |out| {
                 bits_of_protos(&wanted.protos).put(out);
                 wanted.peer.put(out);
                 wanted.netns.put(out);
                 recorded.put(out);
                 wanted.only.put(out);
+                holders.put(out);
             }),
         }
     }
@@ -353,7 +354,8 @@ impl Request {
                     // Each protocol once, in the order of the tables.
                     let protos = protos_of(Wire::get(body)?);
                     let (peer, netns, recorded) = (Wire::get(body)?, Wire::get(body)?, later(body)?);
-                    Self::Rows { wanted: RowsWanted { protos, peer, netns, only: later(body)? }, recorded }
+                    let wanted = RowsWanted { protos, peer, netns, only: later(body)? };
+                    Self::Rows { wanted, recorded, holders: later(body)? }
                 }
                 _ => return Err(QueryError::Garbage),
             })

@@ -60,6 +60,9 @@ pub enum Request {
         wanted: RowsWanted,
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
+        /// Whether [`Answer::Links`] with the holders of these rows are to follow them. An agent that may not look into every process sends none,
+        /// and neither does an older one.
+        holders: bool,
     },
     /// The live table, and what ended of late.
     Table {
@@ -243,7 +246,7 @@ pub enum Answer {
         /// The kernel's error number, 0 where it was none of the kernel's.
         errno: u32,
     },
-    /// Some of the holders, in the order of /proc.
+    /// Some of the holders, in the order of /proc; of rows, behind all their tables.
     Links(Vec<Link>),
     /// A live socket; behind [`Answer::LiveEnd`], one that the kernel's lists have shown, or shown so.
     Live(LiveSocket),

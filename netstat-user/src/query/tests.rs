@@ -132,7 +132,7 @@ fn conditions_nest_so_deep_and_no_deeper() {
         let nested = (0..depth).fold(RowTest::All(vec![]), |inner, _| RowTest::Not(Box::new(inner)));
         let mut out = BytesMut::new();
         let wanted = RowsWanted { only: Some(nested), ..RowsWanted::of(Proto::ALL.to_vec()) };
-        let request = Request::Rows { wanted, recorded: false };
+        let request = Request::Rows { wanted, recorded: false, holders: false };
         request.encode(&mut out);
         Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
     };
@@ -172,6 +172,7 @@ fn requests() -> Vec<Request> {
                 only: Some(row_test()),
             },
             recorded: true,
+            holders: true,
         },
     ]
 }
@@ -274,7 +275,7 @@ fn later_fields(answer: &Answer) -> (&'static str, usize) {
 fn later_fields_asked(request: &Request) -> (&'static str, usize) {
     match request {
         Request::Holders { .. } => ("holders", 1),
-        Request::Rows { .. } => ("rows", 2),
+        Request::Rows { .. } => ("rows", 3),
         Request::Table { .. } => ("table", 1),
         Request::Events(_) => ("events", 1),
         // Then it is a request for events.
@@ -378,7 +379,7 @@ fn requests_are_as_short_whatever_they_name() {
         out.len()
     };
     let of = |protos| Limits { protos: Some(protos), ..Limits::default() };
-    let rows = |protos| Request::Rows { wanted: RowsWanted::of(protos), recorded: false };
+    let rows = |protos| Request::Rows { wanted: RowsWanted::of(protos), recorded: false, holders: false };
     assert_eq!(length(rows(vec![Proto::Udp; 4000])), length(rows(vec![])));
     assert_eq!(length(Request::Events(of(vec![Proto::Udp; 4000]))), length(Request::Events(Limits::default())));
 }

@@ -207,7 +207,7 @@ fn look(path: &str, other: u32) {
     let foreign_links = links.flatten().filter(|link| !is_mine(link.pid)).count();
     let rows = |netns: Option<u32>| {
         let wanted = RowsWanted { netns, ..RowsWanted::of(Proto::ALL.to_vec()) };
-        ask(path, &Request::Rows { wanted, recorded: true })
+        ask(path, &Request::Rows { wanted, recorded: true, holders: false })
     };
     let spaces = rows(None).into_iter().filter_map(|answer| match answer {
         Answer::Namespace { netns, .. } => Some(netns),

@@ -7,12 +7,21 @@ use netstat_tests::programs;
 use netstat_tests::truth::made::{self, Family, Pair};
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::patience;
+use netstat_user::query::Request;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Instant;
 
-pub const TESTS: &[Test] = &[("same::bytes_with_and_without_the_agent", bytes_with_and_without_the_agent)];
+pub const TESTS: &[Test] = &[
+    ("same::bytes_with_and_without_the_agent", bytes_with_and_without_the_agent),
+    ("same::one_request_brings_the_rows_of_a_process_and_its_holders", one_request),
+];
 
 const TABLES: [&str; 18] = [
     "-tan", "-tuan", "-tapen", "-tuapen", "-l", "-tlnp", "-an", "-uan", "-wan", "-tuwan", "-6an", "-4an", "-tanW",
@@ -89,6 +98,49 @@ fn bytes_with_and_without_the_agent() -> Done {
         drop(zoo);
     });
     runner::note(format!("the same bytes with and without the agent: {} command lines", lines.len()));
+    agent.stop();
+    place.leave();
+    Done::Passed
+}
+
+/// Passes requests on to the agent behind `to` and its answers back, and hands over what was asked.
+fn overheard(at: &Path, to: &Path) -> Receiver<Request> {
+    let (listener, to) = (UnixListener::bind(at).unwrap(), to.to_owned());
+    let (requests, heard) = mpsc::channel();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut head = [0; 4];
+            client.read_exact(&mut head).unwrap();
+            let mut body = vec![0; u32::from_le_bytes(head) as usize];
+            client.read_exact(&mut body).unwrap();
+            let mut agent = UnixStream::connect(&to).unwrap();
+            agent.write_all(&[&head[..], &body].concat()).unwrap();
+            // The test may have ended.
+            let _ = requests.send(Request::decode(body.into()).unwrap());
+            thread::spawn(move || io::copy(&mut agent, &mut client));
+        }
+    });
+    heard
+}
+
+/// The agent looks into the processes once for a question by process: the holders of the rows that are left come with them.
+fn one_request() -> Done {
+    let place = Place::new();
+    let agent = Agent::start(&[]);
+    let between = agent.socket.with_extension("between");
+    let heard = overheard(&between, &agent.socket);
+    let line = format!("-tanp --pid {}", std::process::id());
+    place.namespace.enter(|| {
+        let listener = made::listener(Family::ALL[0]);
+        let [direct, asked] =
+            ["--no-agent".into(), format!("--agent={}", between.display())].map(|how| run(&line, &[&how]));
+        assert_eq!(asked, direct);
+        assert!(String::from_utf8_lossy(&asked.stdout).contains(&format!("{}/", std::process::id())), "{asked:?}");
+        drop(listener);
+    });
+    let requests: Vec<Request> = heard.try_iter().collect();
+    assert!(matches!(&requests[..], [Request::Rows { holders: true, .. }]), "{requests:?}");
+    std::fs::remove_file(between).unwrap();
     agent.stop();
     place.leave();
     Done::Passed

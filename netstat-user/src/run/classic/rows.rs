@@ -85,9 +85,9 @@ pub fn everywhere(
     namespaces: Vec<Namespace>,
     wanted: &RowsWanted,
 ) -> Vec<NamespaceTables> {
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false, false)?.read();
     match agent.path().map(ask) {
-        Some(Ok(tables)) => tables,
+        Some(Ok((tables, _))) => tables,
         _ => source.of(namespaces, wanted),
     }
 }
@@ -183,25 +183,24 @@ fn ask(
     // Who is shown fewer processes by the agent than by the kernel asks it for no process's sockets.
     let wanted = RowsWanted { only: asked.selected.row_test(theirs), ..wanted.clone() };
     let few = wanted.only.is_some() && !asked.lists_other_sockets();
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded)?;
+    // Where few rows may be left, only their holders are asked for, and come with them.
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded, theirs && few)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
     let holders = |of| if theirs { client::AgentHolders::ask(path, PATIENCE, of).ok() } else { None };
-    // Both at the same time; but where few rows may be left, only their holders.
+    // Those of all at the same time.
     let all = if few { None } else { holders(Vec::new()) };
-    let spaces = rows.read()?;
+    let (spaces, links) = rows.read()?;
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    let links = match few {
-        false => all.and_then(|holders| holders.read().ok()),
-        true => {
-            let tables = spaces.iter().flat_map(|space| &space.tables).filter_map(|(_, table)| table.as_ref().ok());
-            let inodes = tables.flat_map(|table| &table.rows).map(|row| row.inode).filter(|&inode| inode != 0);
-            match inodes.collect::<Vec<u64>>() {
-                none if none.is_empty() => theirs.then(Vec::new),
-                of => holders(of).and_then(|holders| holders.read().ok()),
-            }
-        }
+    let links = match (few, links) {
+        (false, _) => all.and_then(|holders| holders.read().ok()),
+        (true, Some(links)) => Some(links),
+        // An agent of an earlier release sends them to another request.
+        (true, None) => match spaces.iter().flat_map(NamespaceTables::inodes).collect::<Vec<u64>>() {
+            none if none.is_empty() => theirs.then(Vec::new),
+            of => holders(of).and_then(|holders| holders.read().ok()),
+        },
     };
     Ok((spaces, links.map(|links| fds::Scan::of(&asked.proc, links.into_iter()))))
 }
