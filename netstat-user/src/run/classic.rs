@@ -106,26 +106,27 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, r
         round.note(&format!("no row can match: {why}; give {instead}"))?;
         return Ok(code);
     }
-    if round.is_first() && taken.is_in_vain() && all_would_help(asked.options)? {
+    if round.is_first() && taken.is_in_vain() && all_would_help(asked.options, sources)? {
         round.note("no socket with a peer is selected; with -a those without are listed, too")?;
     }
     Ok(code)
 }
 
-/// Whether -a, which was not given, would list sockets for which the expression holds.
-fn all_would_help(options: &Options) -> Written<bool> {
+/// Whether -a, which was not given, would list sockets for which the expression holds. Only those are read that were not: without a peer.
+fn all_would_help(options: &Options, sources: &mut Sources) -> Written<bool> {
     if options.filter() != Filter::Connected {
         return Ok(false);
     }
     // One column, so that nothing is gathered but what the expression needs.
-    let mut options = Options { all: true, recent: None, ..options.clone() };
+    let mut options = Options { listening: true, recent: None, ..options.clone() };
     let selection = &mut options.selection;
     selection.columns = vec![Column::Field(Field::Proto)];
     (selection.sort, selection.count_by, selection.limit) = (Vec::new(), Vec::new(), None);
     let Ok(selected) = Selected::new(&options) else { return Ok(false) };
     let asked = AskedFor::new(&options, selected);
     let (mut taken, mut round) = (Taken::new(&asked.selected), Round::silent());
-    tables(&asked, &mut Sources::new(&asked), &mut taken, &mut round)?;
+    sources.next_tables();
+    tables(&asked, sources, &mut taken, &mut round)?;
     Ok(!taken.is_in_vain())
 }
 

@@ -21,6 +21,7 @@ use std::time::Instant;
 pub const TESTS: &[Test] = &[
     ("same::bytes_with_and_without_the_agent", bytes_with_and_without_the_agent),
     ("same::one_request_brings_the_rows_of_a_process_and_its_holders", one_request),
+    ("same::no_row_is_read_twice_to_name_the_option_that_lists_more", no_row_twice),
 ];
 
 const TABLES: [&str; 18] = [
@@ -123,25 +124,43 @@ fn overheard(at: &Path, to: &Path) -> Receiver<Request> {
     heard
 }
 
-/// The agent looks into the processes once for a question by process: the holders of the rows that are left come with them.
-fn one_request() -> Done {
+/// What `netstat-user LINE` prints while this process listens, the same with and without an agent, and what it asks the agent.
+fn asked(line: &str) -> (Outcome, Vec<Request>) {
     let place = Place::new();
     let agent = Agent::start(&[]);
     let between = agent.socket.with_extension("between");
     let heard = overheard(&between, &agent.socket);
-    let line = format!("-tanp --pid {}", std::process::id());
-    place.namespace.enter(|| {
+    let outcome = place.namespace.enter(|| {
         let listener = made::listener(Family::ALL[0]);
-        let [direct, asked] =
-            ["--no-agent".into(), format!("--agent={}", between.display())].map(|how| run(&line, &[&how]));
-        assert_eq!(asked, direct);
-        assert!(String::from_utf8_lossy(&asked.stdout).contains(&format!("{}/", std::process::id())), "{asked:?}");
+        let hows = ["--no-agent".into(), format!("--agent={}", between.display())];
+        let [direct, asked] = hows.map(|how| run(line, &[&how]));
+        assert_eq!(asked, direct, "netstat-user {line}");
         drop(listener);
+        asked
     });
-    let requests: Vec<Request> = heard.try_iter().collect();
-    assert!(matches!(&requests[..], [Request::Rows { holders: true, .. }]), "{requests:?}");
     std::fs::remove_file(between).unwrap();
     agent.stop();
     place.leave();
+    (outcome, heard.try_iter().collect())
+}
+
+/// The agent looks into the processes once for a question by process: the holders of the rows that are left come with them.
+fn one_request() -> Done {
+    let (outcome, requests) = asked(&format!("-tanp --pid {}", std::process::id()));
+    let held = format!("{}/", std::process::id());
+    assert!(String::from_utf8_lossy(&outcome.stdout).contains(&held), "{outcome:?}");
+    assert!(matches!(&requests[..], [Request::Rows { holders: true, .. }]), "{requests:?}");
+    Done::Passed
+}
+
+/// Where nothing with a peer is selected, -a is named if it would list more: what that could be is read, and nothing else.
+fn no_row_twice() -> Done {
+    let (outcome, requests) = asked(&format!("-tnp --pid {}", std::process::id()));
+    assert!(String::from_utf8_lossy(&outcome.stderr).contains("with -a those without"), "{outcome:?}");
+    let peers = requests.iter().map(|request| match request {
+        Request::Rows { wanted, .. } => wanted.peer,
+        other => panic!("{other:?} is asked, too"),
+    });
+    assert_eq!(peers.collect::<Vec<_>>(), [Some(true), Some(false)], "{requests:?}");
     Done::Passed
 }

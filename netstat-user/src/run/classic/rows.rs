@@ -202,7 +202,8 @@ fn ask(
             of => holders(of).and_then(|holders| holders.read().ok()),
         },
     };
-    Ok((spaces, links.map(|links| fds::Scan::of(&asked.proc, links.into_iter()))))
+    let scan = if few { fds::Scan::of_some } else { fds::Scan::of };
+    Ok((spaces, links.map(|links| scan(&asked.proc, links))))
 }
 
 /// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.

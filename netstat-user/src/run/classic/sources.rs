@@ -36,6 +36,11 @@ impl Sources {
         self.scan = None;
     }
 
+    /// Forgets what was only true of the tables that have been read.
+    pub fn next_tables(&mut self) {
+        self.scan = self.scan.take().filter(|scan| scan.whole);
+    }
+
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and
     /// `--json` is there anything to look for.
     pub fn start_scan(&mut self, asked: &AskedFor<'_>) {
