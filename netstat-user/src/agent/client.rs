@@ -5,7 +5,7 @@ use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
-use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
+use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow, reason};
 use crate::query::{Answer, CGROUPS, Denial, Link, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
@@ -209,7 +209,10 @@ impl<L: Lists> Client<L> {
         let looked: io::Result<BytesMut> = self.counter().workers.run(look).await?;
         match looked {
             Ok(out) => self.send(&out).await,
-            Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", words(&error))).await,
+            Err(error) => {
+                self.refuse(&format!("the agent cannot look into every process: {}", reason(&error).to_lowercase()))
+                    .await
+            }
         }
     }
 
@@ -360,11 +363,6 @@ const NOT_YOURS: &str =
 /// Appends links as frames.
 fn put_links(out: &mut BytesMut, links: &[Link]) {
     links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(out));
-}
-
-/// The kernel's words without the number.
-fn words(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// Appends tables as frames.

@@ -1,9 +1,9 @@
 //! Where the rows, names and holders of a run come from, kept from table to table and from round to round.
 
-use super::asked::{AskedFor, reason};
+use super::asked::AskedFor;
 use super::round::Round;
 use crate::field::Need;
-use crate::model::SocketHolders;
+use crate::model::{SocketHolders, reason};
 use crate::names::Names;
 use crate::proc::fds;
 use crate::source::KernelSource;

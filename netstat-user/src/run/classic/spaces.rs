@@ -1,7 +1,8 @@
 //! The network namespaces that are listed.
 
-use super::asked::{AskedFor, reason};
+use super::asked::AskedFor;
 use super::round::Round;
+use crate::model::reason;
 use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
 use crate::view::text::escape_word;
