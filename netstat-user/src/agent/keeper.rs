@@ -1,7 +1,9 @@
 //! The task that owns the table: it folds what happens, has the kernel's lists read when they are due, and answers the clients' tasks.
 
+use super::batch::Wish;
+use super::desk::Desk;
 use super::door::Places;
-use super::feed::{Budget, Desk, Feed, Wish};
+use super::feed::{Budget, Feed};
 use super::fold::Fold;
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;

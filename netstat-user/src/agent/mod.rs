@@ -3,19 +3,21 @@
 //! One task, the [`keeper`], owns the source of events and the table, and does nothing that blocks or takes long: the kernel's lists are read on a
 //! thread of their own, and folded in part by part, with events in between. Clients are served at two counters, each a thread with its workers: one
 //! for root and the agent's own user, one for everybody else: who asks much slows down their like. A client asks the task through a channel; events
-//! go the other way over [`feed::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, whatever becomes of the wall
-//! clock; what is sent is in wall-clock time.
+//! go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which nobody sets; what is
+//! sent is in wall-clock time.
 //!
 //! | room | what it does |
 //! |---|---|
 //! | `house`, `welcome` | where clients are served, and how they are let in |
 //! | `door`, `sight` | who is let in, and what they are shown |
 //! | `client`, `stream` | one connection: a request and its answer; a stream of events |
-//! | `feed` | what readers of events have not read yet |
+//! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers` | threads for what blocks |
 
+mod batch;
 mod client;
+mod desk;
 mod door;
 mod feed;
 mod fold;
