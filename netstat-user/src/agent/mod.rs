@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `house`, `welcome` | where clients are served, and how they are let in |
 //! | `door`, `sight` | who is let in, and what they are shown |
-//! | `client`, `stream` | one connection: a request and its answer; a stream of events |
+//! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers` | threads for what blocks |
@@ -26,6 +26,7 @@ mod keeper;
 mod pace;
 mod sight;
 mod stream;
+mod tables;
 mod welcome;
 mod workers;
 

@@ -10,9 +10,9 @@
 //! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`].
 
 mod codec;
+mod limits;
 mod row_test;
 mod rows;
-mod wanted;
 
 use crate::model::{
     Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, RowsWanted, SocketEvent,

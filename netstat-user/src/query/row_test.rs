@@ -2,7 +2,7 @@
 
 use super::QueryError;
 use super::codec::{Read, Wire};
-use super::wanted::{bits_of_protos, protos_of};
+use super::limits::{bits_of_protos, protos_of};
 use crate::model::RowTest;
 use bytes::{Bytes, BytesMut};
 

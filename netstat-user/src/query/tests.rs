@@ -207,7 +207,7 @@ fn a_frame_is_taken_only_when_it_is_whole() {
 }
 
 #[test]
-fn another_version_is_told_so() {
+fn another_version_is_refused_by_its_number() {
     assert_eq!(Request::decode(Bytes::from_static(&[9, 1])), Err(QueryError::Version(9)));
     assert_eq!(Request::decode(Bytes::from_static(&[VERSION])), Err(QueryError::Garbage));
     assert!(QueryError::Version(9).to_string().contains("speaks version"));
