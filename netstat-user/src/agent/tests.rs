@@ -128,7 +128,7 @@ fn event(cookie: u64) -> SocketEvent {
     }
 }
 
-/// The row of what remains of the socket of [`event`].
+/// The row of the socket of [`event`] in TIME_WAIT.
 fn row(port: u16) -> SocketRow {
     let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
     SocketRow::bare(Proto::Tcp, end(port), end(80), 6)

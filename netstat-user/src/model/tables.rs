@@ -49,7 +49,7 @@ pub type ProtoTable = (Proto, io::Result<SocketTable>);
 /// The tables of one network namespace.
 #[derive(Debug)]
 pub struct NamespaceTables {
-    /// Inode number of the namespace, `None` where whoever read them cannot tell.
+    /// Inode number of the namespace, `None` where whoever read them does not know it.
     pub netns: Option<u32>,
     /// Its name in /run/netns, if it has one.
     pub name: Option<Vec<u8>>,

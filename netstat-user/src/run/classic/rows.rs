@@ -92,8 +92,8 @@ pub fn everywhere(
     }
 }
 
-/// The sockets that ended within this time, oldest first, in the namespaces that are wanted. `None` where no agent tells: it has been
-/// said then.
+/// The sockets that ended within this time, oldest first, in the namespaces that are wanted. `None` where no agent answers, which has
+/// been reported then.
 ///
 /// # Errors
 /// A failure to write to standard output.
