@@ -1,6 +1,6 @@
 //! Requests and answers as bytes, and back.
 
-use super::limits::{bits_of_protos, protos_of};
+use super::bits::{bits_of_protos, protos_of};
 use super::{
     Answer, CoverageRows, Crowd, Denial, Health, HookRow, Link, Past, Place, QueryError, Request, Status, VERSION,
     frame, rows,

@@ -9,6 +9,7 @@
 //! with a length. Whoever does not know them passes over them, and where they are missing they are unknown or zero. An answer of a kind
 //! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`].
 
+mod bits;
 mod codec;
 mod limits;
 mod row_test;
