@@ -15,13 +15,14 @@ use crate::diag::tables::{self, DumpRequest};
 use crate::diag::{Channel, DiagError};
 use crate::kernel::Iterators;
 use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
-use crate::model::{Check, Level, Limits, NamespaceTables, Proto, ProtoTable, RowTest, SocketRow, SocketTable};
+use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::{beside, descriptors_are_few};
+use crate::sys::{beside, descriptors_are_few, is_scarce};
 use cost::{Amount, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag, sockets};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
+use rustix::io::Errno;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -46,15 +47,6 @@ impl RowNeeds {
     const fn nothing_of_requests(self) -> bool {
         !self.users && !self.timers
     }
-}
-
-/// Which rows of tables are read.
-#[derive(Clone, Copy, Debug)]
-pub struct RowsAsked<'a> {
-    /// Those that are wanted.
-    pub wanted: &'a Limits,
-    /// What does not pass it may be left out, where that spares reading it.
-    pub only: Option<&'a RowTest>,
 }
 
 /// What is kept from one look at the kernel to the next.
@@ -83,16 +75,17 @@ impl KernelSource {
         }
     }
 
-    /// The tables of the caller's own namespace, in the order asked for.
-    pub fn own(&self, rows: RowsAsked<'_>) -> Vec<ProtoTable> {
-        self.tables(&self.root, rows)
+    /// The tables of the caller's own namespace, in the order asked for. Rows that do not pass the condition are left out where that spares
+    /// reading them.
+    pub fn own(&self, wanted: &RowsWanted) -> Vec<ProtoTable> {
+        self.tables(&self.root, wanted)
     }
 
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
-    pub fn of(&self, namespaces: Vec<Namespace>, rows: RowsAsked<'_>) -> Vec<NamespaceTables> {
+    pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
         let look = |namespace: Namespace| {
             let names = Path::new(netns::NAMES);
-            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, rows));
+            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, wanted));
             let mut inside = look(&namespace);
             let missing = |table: &ProtoTable| table.1.as_ref().is_err_and(is_missing);
             if inside.as_ref().is_ok_and(|tables| tables.iter().any(missing)) && namespace.is_gone(&self.root, names) {
@@ -106,11 +99,11 @@ impl KernelSource {
             let tables = match inside {
                 Ok(tables) => tables,
                 // No descriptor, thread or memory left is not the same as gone.
-                Err(error) if is_scarce(&error) => {
+                Err(error) if Errno::from_io_error(&error).is_some_and(is_scarce) => {
                     let failed = |&proto: &Proto| {
                         (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
                     };
-                    rows.wanted.tables().iter().map(failed).collect()
+                    wanted.protos.iter().map(failed).collect()
                 }
                 Err(_) => return None,
             };
@@ -120,7 +113,7 @@ impl KernelSource {
     }
 
     /// Decides how to read these tables before holders are looked for: these come from the iterators, too, once those are loaded.
-    pub fn expect(&self, wanted: &Limits) {
+    pub fn expect(&self, wanted: &RowsWanted) {
         if !self.has_diag(Protocol::Tcp) {
             self.iterators(|| self.amount(&self.root, wanted));
         }
@@ -210,34 +203,33 @@ impl KernelSource {
     }
 
     /// What there is to read for the tables of the namespace whose `net/` is below `root`.
-    fn amount(&self, root: &Path, wanted: &Limits) -> Amount {
-        let both = [Proto::Tcp, Proto::Tcp6].iter().all(|proto| wanted.tables().contains(proto));
+    fn amount(&self, root: &Path, wanted: &RowsWanted) -> Amount {
+        let both = [Proto::Tcp, Proto::Tcp6].iter().all(|proto| wanted.protos.contains(proto));
         let chains = if both { chains(&self.root) } else { 0 };
         Amount { sockets: sockets(root).sum(), files: 0, chains }
     }
 
     /// The tables of the namespace whose `net/` is below `root`.
-    fn tables(&self, root: &Path, rows: RowsAsked<'_>) -> Vec<ProtoTable> {
-        let wanted = rows.wanted;
+    fn tables(&self, root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
         let mut walked = Vec::new();
         let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
         if tcp.any() || udp.any() {
-            let inside = || self.walk(&[tcp, udp], rows, root);
+            let inside = || self.walk(&[tcp, udp], wanted, root);
             walked = netns::inside(&self.root, root, inside).unwrap_or_default();
         }
-        let left = wanted.tables().iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
+        let left = wanted.protos.iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
         let mut read = read(root, &left.copied().collect::<Vec<_>>(), wanted);
-        let place = |(proto, _): &ProtoTable| wanted.tables().iter().position(|wanted| wanted == proto);
+        let place = |(proto, _): &ProtoTable| wanted.protos.iter().position(|wanted| wanted == proto);
         walked.append(&mut read);
         walked.sort_by_key(place);
         walked
     }
 
     /// The tables that there are other ways to than /proc, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
-    fn walk(&self, halves: &[Halves], asked: RowsAsked<'_>, root: &Path) -> Vec<ProtoTable> {
-        let (wanted, mut tables) = (asked.wanted, Vec::new());
+    fn walk(&self, halves: &[Halves], wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
+        let mut tables = Vec::new();
         for halves in halves.iter().filter(|halves| halves.any()) {
-            let narrowed = asked.only.map_or(Narrowed::NOTHING, |only| Narrowed::of(only, halves.protocol));
+            let narrowed = wanted.only.as_ref().map_or(Narrowed::NOTHING, |only| Narrowed::of(only, halves.protocol));
             let lasting = self.needs.lasting.then(|| self.load()).flatten();
             let rows = match lasting {
                 Some(iterators) => self.iterate(&iterators, halves, wanted),
@@ -261,7 +253,7 @@ impl KernelSource {
     }
 
     /// Whether `sock_diag` is there and better than iterators for this protocol.
-    fn is_for_diag(&self, halves: &Halves, wanted: &Limits, narrowed: &Narrowed, root: &Path) -> bool {
+    fn is_for_diag(&self, halves: &Halves, wanted: &RowsWanted, narrowed: &Narrowed, root: &Path) -> bool {
         if !self.has_diag(halves.protocol) {
             return false;
         }
@@ -277,7 +269,7 @@ impl KernelSource {
     }
 
     /// The iterators, where they are better than what is left for this protocol.
-    fn worthwhile(&self, halves: &Halves, wanted: &Limits, root: &Path) -> Option<Arc<Iterators>> {
+    fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Arc<Iterators>> {
         if self.needs.cookies || self.has_diag(halves.protocol) {
             return self.load();
         }
@@ -288,7 +280,7 @@ impl KernelSource {
     }
 
     /// The rows from the iterators.
-    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &Limits) -> Option<Halved> {
+    fn iterate(&self, iterators: &Iterators, halves: &Halves, wanted: &RowsWanted) -> Option<Halved> {
         let transport = halves.transport()?;
         match iterators.sockets(transport, |row| wanted.keeps(row)) {
             Ok(rows) => Some([Some(rows.v4), Some(rows.v6)]),
@@ -300,7 +292,7 @@ impl KernelSource {
     }
 
     /// The rows from `sock_diag`.
-    fn ask(&self, halves: &Halves, wanted: &Limits, narrowed: Narrowed, root: &Path) -> Option<Halved> {
+    fn ask(&self, halves: &Halves, wanted: &RowsWanted, narrowed: Narrowed, root: &Path) -> Option<Halved> {
         if !self.has_diag(halves.protocol) {
             return None;
         }
@@ -381,8 +373,8 @@ struct Halves {
 }
 
 impl Halves {
-    fn of(protocol: Protocol, wanted: &Limits) -> Self {
-        let half = |v6| Some(protocol.of_family(v6)).filter(|proto| wanted.tables().contains(proto));
+    fn of(protocol: Protocol, wanted: &RowsWanted) -> Self {
+        let half = |v6| Some(protocol.of_family(v6)).filter(|proto| wanted.protos.contains(proto));
         Self { protocol, v4: half(false), v6: half(true) }
     }
 
@@ -401,7 +393,7 @@ impl Halves {
 
 /// The tables of these protocols of the namespace whose `net/` is below `root`, from /proc. The two large ones are read side by side: each costs a walk over the
 /// kernel's whole hash table, however few sockets there are.
-fn read(root: &Path, protos: &[Proto], wanted: &Limits) -> Vec<ProtoTable> {
+fn read(root: &Path, protos: &[Proto], wanted: &RowsWanted) -> Vec<ProtoTable> {
     let read = |&proto: &Proto| (proto, inet::read(root, proto, |row| wanted.keeps(row)));
     match protos.iter().position(|&proto| proto == Proto::Tcp6) {
         Some(at) if protos.contains(&Proto::Tcp) && !descriptors_are_few() => {
@@ -414,11 +406,6 @@ fn read(root: &Path, protos: &[Proto], wanted: &Limits) -> Vec<ProtoTable> {
         }
         _ => protos.iter().map(read).collect(),
     }
-}
-
-/// Whether the error is none of what is looked at: the process, or the machine, has no descriptor, thread or memory left.
-fn is_scarce(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
 }
 
 /// Whether a table is not there: the kernel has none, or its namespace has none any more.
@@ -435,21 +422,21 @@ mod tests {
     fn what_is_scarce_is_not_gone() {
         for scarce in [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(scarce);
-            assert!(is_scarce(&error) && !is_missing(&error), "{error}");
+            assert!(Errno::from_io_error(&error).is_some_and(is_scarce) && !is_missing(&error), "{error}");
         }
-        assert!(!is_scarce(&io::ErrorKind::NotFound.into()));
+        assert!(!is_scarce(Errno::NOENT));
     }
 
     #[test]
     fn a_namespace_that_ends_while_it_is_read_is_absent() {
         let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
-        let wanted = Limits { protos: Some(vec![Proto::Raw, Proto::Raw6]), ..Limits::default() };
+        let wanted = RowsWanted::of(vec![Proto::Raw, Proto::Raw6]);
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let own = netns::own(Path::new("/proc")).unwrap();
         let namespaces = [child.id(), std::process::id()];
         let namespaces = namespaces.map(|pid| Namespace { inode: own, name: None, pid: Some(pid) });
-        let spaces = source.of(namespaces.to_vec(), RowsAsked { wanted: &wanted, only: None });
+        let spaces = source.of(namespaces.to_vec(), &wanted);
         let [only] = &spaces[..] else { panic!("{spaces:?}") };
         assert!(only.netns == Some(own) && only.tables.len() == 2 && only.tables[0].1.is_ok());
     }

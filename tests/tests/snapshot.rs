@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expected by failing")]
 
+mod tables;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use netstat_tests::again;
 use netstat_tests::netns::NetNs;
@@ -12,16 +14,16 @@ use netstat_tests::sandbox::{Invocation, Sandbox};
 use netstat_tests::zoo::actor::Actor;
 use netstat_tests::zoo::peer::Sink;
 use netstat_tests::zoo::{Keep, tcp, udp};
-use netstat_user::diag::tables::{self, DumpRequest};
+use netstat_user::diag::tables::{DumpRequest, dump};
 use netstat_user::diag::{self, Channel};
 use netstat_user::kernel::Iterators;
 use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::{Transport, sees_all_processes};
-use netstat_user::model::{Proto, SocketRow, Timer};
-use netstat_user::proc::{fds, inet};
+use netstat_user::model::{Proto, SocketRow};
+use netstat_user::proc::fds;
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -29,7 +31,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The argument with which this executable says only whether it sees all processes.
 const SEES: &str = "--sees-all-processes";
@@ -84,13 +86,11 @@ fn iterators() -> &'static Iterators {
     LOADED.get_or_init(|| Iterators::load().unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// The calling thread's namespace as /proc lists it, each family's file in its order.
-fn listed(transport: Transport) -> [Vec<SocketRow>; 2] {
-    let protos = match transport {
+const fn protos(transport: Transport) -> [Proto; 2] {
+    match transport {
         Transport::Tcp => [Proto::Tcp, Proto::Tcp6],
         Transport::Udp => [Proto::Udp, Proto::Udp6],
-    };
-    protos.map(|proto| inet::read(Path::new("/proc/thread-self"), proto, |_| true).unwrap().rows)
+    }
 }
 
 fn walked(transport: Transport) -> [Vec<SocketRow>; 2] {
@@ -98,41 +98,10 @@ fn walked(transport: Transport) -> [Vec<SocketRow>; 2] {
     [rows.v4, rows.v6]
 }
 
-/// Without what only the iterator knows, and what moves with time.
-fn still(row: &SocketRow) -> SocketRow {
-    SocketRow { cookie: None, netns: None, timer: Timer { expires: 0, ..row.timer }, ..*row }
-}
-
-/// The rows of both sources, which must agree. Timers run, and retransmissions happen: the walk is between two readings of /proc, and
-/// is done again until nothing happened meanwhile.
+/// The rows of both sources, which must agree.
 fn agreed(transport: Transport) -> Vec<SocketRow> {
     let netns = u32::try_from(NetNs::current().unwrap().inode().unwrap()).unwrap();
-    let shape = |rows: &[Vec<SocketRow>; 2]| rows.iter().flatten().map(still).collect::<Vec<_>>();
-    for _ in 0..200 {
-        let (before, between, after) = (listed(transport), walked(transport), listed(transport));
-        let expires =
-            |rows: &[Vec<SocketRow>; 2]| rows.iter().flatten().map(|row| row.timer.expires).collect::<Vec<_>>();
-        // Acknowledgements and data set a timer anew.
-        let quiet = shape(&before) == shape(&after)
-            && expires(&before).iter().zip(expires(&after)).all(|(&before, after)| after <= before);
-        if !quiet {
-            continue;
-        }
-        let (seen, wanted) = (shape(&between), shape(&before));
-        assert_eq!(seen.len(), wanted.len(), "{transport:?}: the number of rows");
-        for (at, (seen, wanted)) in seen.iter().zip(&wanted).enumerate() {
-            assert_eq!(seen, wanted, "{transport:?}: row {at}");
-        }
-        for ((before, between), after) in expires(&before).into_iter().zip(expires(&between)).zip(expires(&after)) {
-            assert!((after..=before).contains(&between), "{transport:?}: {after} ≤ {between} ≤ {before}");
-        }
-        let rows = between.concat();
-        assert!(rows.iter().all(|row| row.netns == Some(netns)), "the namespace");
-        let cookies: HashSet<_> = rows.iter().filter_map(|row| row.cookie).collect();
-        assert_eq!(cookies.len(), rows.len(), "a cookie for each socket");
-        return rows;
-    }
-    panic!("{transport:?}: the table never stood still");
+    tables::agreed(protos(transport), netns, || walked(transport))
 }
 
 fn every_tcp_state_and_timer() {
@@ -140,11 +109,7 @@ fn every_tcp_state_and_timer() {
         let sink = Sink::new().unwrap();
         let _zoo: Keep = tcp::zoo(&sink).unwrap();
         let rows = agreed(Transport::Tcp);
-        let states: BTreeSet<u8> = rows.iter().map(|row| row.state).collect();
-        // All but CLOSE, which no table lists.
-        assert_eq!(states, (1..=11).filter(|&state| state != 7).collect());
-        let timers: BTreeSet<u32> = rows.iter().map(|row| row.timer.kind).collect();
-        assert_eq!(timers, (0..=4).collect());
+        tables::assert_every_state_and_timer(&rows);
         let some = |what: &str, is: fn(&SocketRow) -> bool| assert!(rows.iter().any(is), "no row with {what}");
         some("a receive queue", |row| row.state == 1 && row.recv_q > 0);
         some("a send queue", |row| row.state == 1 && row.send_q > 0);
@@ -152,18 +117,7 @@ fn every_tcp_state_and_timer() {
         some("an owner's inode", |row| row.inode > 0);
         some("no owner", |row| row.state == 4 && row.inode == 0);
         some("a mapped address", |row| row.proto == Proto::Tcp6 && row.remote.addr.to_canonical().is_ipv4());
-
-        // Segments and requests that nobody acknowledges are sent again.
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let rows = agreed(Transport::Tcp);
-            let again = |state| rows.iter().any(|row| row.state == state && row.timer.retransmits > 0);
-            if again(1) && again(3) && rows.iter().any(|row| row.timer.probes > 0) {
-                break;
-            }
-            assert!(Instant::now() < deadline, "nothing was sent again");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        tables::wait_for_retransmissions(|| agreed(Transport::Tcp));
     });
 }
 
@@ -412,7 +366,7 @@ fn namespaces_elsewhere() {
 fn kill_where_sock_diag_knows_no_sockets() {
     NetNs::new().unwrap().enter(|| {
         let mut channel = Channel::open().unwrap();
-        if tables::dump(&mut channel, &DumpRequest::all(diag::Protocol::Tcp), |_| {}).is_ok() {
+        if dump(&mut channel, &DumpRequest::all(diag::Protocol::Tcp), |_| {}).is_ok() {
             println!("sock_diag knows TCP sockets here");
             return;
         }

@@ -4,12 +4,11 @@ use super::door::Seat;
 use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
-use super::{CHUNK, Lists, Snapshot, Spaces, TableWish};
-use crate::model::{Limits, ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
-use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, ROWS, Request, next_frame};
+use super::{CHUNK, Lists, Snapshot, TableWish};
+use crate::model::RowTest;
+use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, Request, next_frame};
 use crate::sys;
 use bytes::{Bytes, BytesMut};
-use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -21,8 +20,6 @@ use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Links in one frame.
-const LINKS: usize = 16 << 10;
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
 
@@ -170,7 +167,7 @@ impl<L: Lists> Client<L> {
         }
         match request {
             Request::Holders { of } => self.holders(of, sight).await,
-            Request::Rows { wanted, recorded, only } => self.rows(RowsWish { wanted, recorded, only }, sight).await,
+            Request::Rows { wanted, recorded, holders } => self.rows(wanted, recorded, holders, sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
                 self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
             }
@@ -193,67 +190,6 @@ impl<L: Lists> Client<L> {
     /// The turn of this user's clients whose requests cost something.
     async fn turn<'s>(&self, seat: &'s Seat) -> io::Result<SemaphorePermit<'s>> {
         seat.user.turn.acquire().await.map_err(io::Error::other)
-    }
-
-    async fn holders(&mut self, of: Vec<u64>, sight: Sight) -> io::Result<()> {
-        let lists = Arc::clone(&self.house.lists);
-        let look = move || {
-            let mut links = lists.holders()?;
-            let of: HashSet<u64> = of.into_iter().collect();
-            links.retain(|link| (of.is_empty() || of.contains(&link.inode)) && sight.holds(link.pid));
-            let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
-            links.chunks(LINKS).for_each(|links| Answer::Links(links.to_vec()).encode(&mut out));
-            Answer::End.encode(&mut out);
-            Ok(out)
-        };
-        let looked: io::Result<BytesMut> = self.counter().workers.run(look).await?;
-        match looked {
-            Ok(out) => self.send(&out).await,
-            Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", words(&error))).await,
-        }
-    }
-
-    /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks.
-    async fn rows(&mut self, wish: RowsWish, sight: Sight) -> io::Result<()> {
-        let RowsWish { wanted, recorded, only } = wish;
-        let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
-        let read = move || -> io::Result<Option<BytesMut>> {
-            let spaces = match (wanted.only_netns(), &sight) {
-                (Some(netns), _) => Spaces::One(netns, peer.pid),
-                (None, Sight::All) => Spaces::All,
-                (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
-            };
-            let Some(mut spaces) = lists.tables(&wanted, &spaces) else { return Ok(None) };
-            if let Some(only) = &only {
-                // Whose they are is looked at below.
-                retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| None }));
-            }
-            if recorded {
-                let (answer, named) = oneshot::channel();
-                let ask = Ask::Recorded { spaces, uid: sight.user(), answer };
-                asks.blocking_send(ask).map_err(|_| io::ErrorKind::BrokenPipe)?;
-                spaces = named.blocking_recv().map_err(io::Error::other)?;
-            }
-            let pids = only.as_ref().map(RowTest::pids).unwrap_or_default();
-            // Where the agent may not look into every process, the client finds the holders.
-            if let (Some(only), false, Ok(mut links)) = (&only, pids.is_empty(), lists.holders()) {
-                let pids: HashSet<u32> = pids.into_iter().collect();
-                links.retain(|link| pids.contains(&link.pid) && sight.holds(link.pid));
-                let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
-                links.iter().for_each(|link| held.entry(link.inode).or_default().push(link.pid));
-                retain(&mut spaces, |row, netns, owner| {
-                    let holders = held.get(&row.inode).map_or(&[][..], Vec::as_slice);
-                    let owners = || holders.iter().copied().chain(owner.map(|owner| owner.pid));
-                    let is_theirs = |pids: &[u32]| Some(owners().any(|owner| pids.contains(&owner)));
-                    only.passes(&ListedRow { row, netns, held: &is_theirs })
-                });
-            }
-            Ok(Some(frames(&spaces)))
-        };
-        match self.counter().workers.run(read).await?? {
-            Some(out) => self.send(&out).await,
-            None => self.refuse("the agent cannot find the network namespace").await,
-        }
     }
 
     async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
@@ -326,55 +262,6 @@ impl<L: Lists> Client<L> {
     }
 }
 
-/// What of the kernel's tables is asked for: see [`Request::Rows`].
-struct RowsWish {
-    wanted: Limits,
-    recorded: bool,
-    only: Option<RowTest>,
-}
-
-/// Leaves out the rows that are not wanted, given their namespaces and the owners that events recorded.
-fn retain(spaces: &mut [NamespaceTables], wanted: impl Fn(&SocketRow, Option<u32>, Option<&Owner>) -> bool) {
-    for space in spaces {
-        for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
-            table.retain(|row, owner| wanted(row, space.netns, owner));
-        }
-    }
-}
-
 /// What a user is refused who asks for another one's network namespace.
 const NOT_YOURS: &str =
     "the network namespace is of no process of yours: an agent started with --share all shows every one";
-
-/// The kernel's words without the number.
-fn words(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-/// The frames of tables.
-fn frames(spaces: &[NamespaceTables]) -> BytesMut {
-    let mut out = BytesMut::new();
-    for space in spaces {
-        Answer::Namespace { netns: space.netns.unwrap_or(0), name: space.name.clone() }.encode(&mut out);
-        for &(proto, ref table) in &space.tables {
-            let table = match table {
-                Ok(table) => table,
-                Err(error) => {
-                    let errno = error.raw_os_error().map_or(0, i32::unsigned_abs);
-                    Answer::NoTable { proto, errno }.encode(&mut out);
-                    continue;
-                }
-            };
-            let mut recorded = table.recorded.iter().copied().peekable();
-            for (number, rows) in table.rows.chunks(ROWS).enumerate() {
-                let first = (number * ROWS) as u32;
-                let mine = std::iter::from_fn(|| recorded.next_if(|(at, _)| *at < first + rows.len() as u32));
-                let recorded = mine.map(|(at, owner)| (at - first, owner)).collect();
-                Answer::Rows { proto, rows: rows.to_vec(), recorded }.encode(&mut out);
-            }
-            Answer::TableEnd { proto, bogus: table.bogus as u64 }.encode(&mut out);
-        }
-    }
-    Answer::End.encode(&mut out);
-    out
-}

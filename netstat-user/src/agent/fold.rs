@@ -1,6 +1,7 @@
 //! What the agent knows: events and the kernel's lists folded into the table in their order, and each batch of events handed to whoever reads.
 
-use super::feed::{Batch, Desk};
+use super::batch::Batch;
+use super::desk::Desk;
 use super::sight::Sight;
 use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
 use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent};

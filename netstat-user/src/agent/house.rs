@@ -1,7 +1,7 @@
 //! Where clients are served: at two counters, each a thread with a desk for events and threads for what blocks.
 
+use super::desk::Desk;
 use super::door::{Admission, Places};
-use super::feed::Desk;
 use super::keeper::Ask;
 use super::workers::Workers;
 use crate::query::Place;

@@ -1,7 +1,9 @@
 //! The task that owns the table: it folds what happens, has the kernel's lists read when they are due, and answers the clients' tasks.
 
+use super::batch::Wish;
+use super::desk::Desk;
 use super::door::Places;
-use super::feed::{Budget, Desk, Feed, Wish};
+use super::feed::{Budget, Feed};
 use super::fold::Fold;
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;
@@ -97,7 +99,7 @@ pub struct TableAsk {
 }
 
 /// A listing, with those who wait for it.
-type Listed = (Lookup, Vec<TableAsk>);
+type AwaitedLookup = (Lookup, Vec<TableAsk>);
 
 /// The task.
 pub struct Keeper<S, L> {
@@ -251,7 +253,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     }
 
     /// Begins to read the kernel's lists. All events recorded before are folded first.
-    fn look(&mut self, listed: &mpsc::Sender<Listed>) -> io::Result<()> {
+    fn look(&mut self, listed: &mpsc::Sender<AwaitedLookup>) -> io::Result<()> {
         self.drain(true)?;
         self.pace.begin(Instant::now());
         self.fold.begin_listing();
@@ -266,7 +268,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     }
 
     /// Folds in a listing, and answers those who waited for it. Returns whether it was the first, or a reload's.
-    fn found(&mut self, (mut lookup, asks): Listed) -> io::Result<bool> {
+    fn found(&mut self, (mut lookup, asks): AwaitedLookup) -> io::Result<bool> {
         if self.fold.end_listing(&mut lookup)? {
             self.pace.want();
         }

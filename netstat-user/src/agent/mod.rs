@@ -3,19 +3,21 @@
 //! One task, the [`keeper`], owns the source of events and the table, and does nothing that blocks or takes long: the kernel's lists are read on a
 //! thread of their own, and folded in part by part, with events in between. Clients are served at two counters, each a thread with its workers: one
 //! for root and the agent's own user, one for everybody else: who asks much slows down their like. A client asks the task through a channel; events
-//! go the other way over [`feed::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, whatever becomes of the wall
-//! clock; what is sent is in wall-clock time.
+//! go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which nobody sets; what is
+//! sent is in wall-clock time.
 //!
 //! | room | what it does |
 //! |---|---|
 //! | `house`, `welcome` | where clients are served, and how they are let in |
 //! | `door`, `sight` | who is let in, and what they are shown |
-//! | `client`, `stream` | one connection: a request and its answer; a stream of events |
-//! | `feed` | what readers of events have not read yet |
+//! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
+//! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers` | threads for what blocks |
 
+mod batch;
 mod client;
+mod desk;
 mod door;
 mod feed;
 mod fold;
@@ -24,13 +26,14 @@ mod keeper;
 mod pace;
 mod sight;
 mod stream;
+mod tables;
 mod welcome;
 mod workers;
 
 pub use door::Admission;
 pub use sight::{Own, Peer};
 
-use crate::model::{Check, ClosedSocket, Limits, LiveSocket, NamespaceTables, SocketEvent};
+use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
 use crate::owner::Owners;
 use crate::query::{CoverageRows, Crowd, Health, Link, Past, Place, Status};
 use crate::table::{Listing, Retention};
@@ -115,8 +118,8 @@ pub trait Lists: Send + Sync + 'static {
     /// What tracing depends on here, as it was when the programs were loaded, and what this process still holds.
     fn checks(&self) -> Vec<Check>;
 
-    /// The kernel's tables as they are. `None` where the one namespace cannot be found.
-    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>>;
+    /// The kernel's tables as they are; rows that do not pass the condition may be left out. `None` where the one namespace cannot be found.
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>>;
 
     /// The paths of these cgroups, as far as they are known, also of those that were removed since an owner in them was recorded.
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)>;

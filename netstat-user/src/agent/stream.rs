@@ -1,8 +1,9 @@
 //! A stream of events to one reader, behind the sockets that live where those are wanted, too.
 
+use super::batch::Wish;
 use super::client::{Client, TURN, patient};
 use super::door::Seat;
-use super::feed::{Feed, Next, Wish};
+use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
 use super::sight::Sight;
 use super::{Lists, Snapshot, TableWish};

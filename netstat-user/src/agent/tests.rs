@@ -1,14 +1,14 @@
 use super::*;
-use crate::model::limits::Ports;
 use crate::model::{
-    Comm, Endpoint, EventEnd, EventKind, Grade, Owner, ProgramHealth, Proto, SocketRow, SocketTable, TcpState,
+    Comm, Endpoint, EventEnd, EventKind, Grade, Limits, Owner, ProgramHealth, Proto, RowNumber, RowTest, SocketRow,
+    SocketTable, TcpState,
 };
 use crate::query::{Answer, MAX_ANSWER, Request, next_frame};
 use crate::table::Table;
 use bytes::BytesMut;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -24,6 +24,10 @@ struct Fake {
     missed: Arc<AtomicU64>,
     /// What the kernel lists.
     listing: Arc<Mutex<Listing>>,
+    /// Whether the rows have inodes: each the number of its port.
+    inodes: Arc<AtomicBool>,
+    /// How often the processes were looked into.
+    looks: Arc<AtomicU64>,
 }
 
 impl Source for Fake {
@@ -74,6 +78,7 @@ impl Lists for Fake {
     }
 
     fn holders(&self) -> io::Result<Vec<Link>> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         Ok((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
     }
 
@@ -90,8 +95,10 @@ impl Lists for Fake {
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
-    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
-        let rows = (1..=10_000).map(row).filter(|row| wanted.keeps(row)).collect();
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+        let inode = |port| if self.inodes.load(Ordering::SeqCst) { u64::from(port) } else { 0 };
+        let rows = (1..=10_000).map(|port| SocketRow { inode: inode(port), ..row(port) });
+        let rows = rows.filter(|row| wanted.keeps(row)).collect();
         let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
         let missing = io::Error::from_raw_os_error(2);
         let tables = vec![(Proto::Tcp, Ok(table)), (Proto::Udp, Err(missing))];
@@ -121,7 +128,7 @@ fn event(cookie: u64) -> SocketEvent {
     }
 }
 
-/// The row of what remains of the socket of [`event`].
+/// The row of the socket of [`event`] in TIME_WAIT.
 fn row(port: u16) -> SocketRow {
     let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
     SocketRow::bare(Proto::Tcp, end(port), end(80), 6)
@@ -222,12 +229,11 @@ fn tables_come_with_the_owners_that_events_recorded() {
             .lock()
             .unwrap()
             .extend([5000, 9000].map(|port| SocketEvent { owner: Some(owner), ..event(port) }));
-        let protos = Some(vec![Proto::Tcp, Proto::Udp]);
-        let wanted = Limits { protos, peer: Some(true), ..Limits::default() };
+        let wanted = RowsWanted { peer: Some(true), ..RowsWanted::of(vec![Proto::Tcp, Proto::Udp]) };
         let rows = |recorded, netns| Request::Rows {
-            wanted: Limits { netns: Some(vec![netns]), ..wanted.clone() },
+            wanted: RowsWanted { netns: Some(netns), ..wanted.clone() },
             recorded,
-            only: None,
+            holders: false,
         };
         for with_owners in [false, true] {
             let all = Asking::new(&path, &rows(with_owners, 1)).await.all().await;
@@ -253,6 +259,39 @@ fn tables_come_with_the_owners_that_events_recorded() {
     });
 }
 
+/// A question by process comes with the holders of what is left, from the look that decided it.
+#[test]
+fn the_processes_are_looked_into_once_for_a_question() {
+    with_agent(4, async |path, fake, _| {
+        fake.inodes.store(true, Ordering::SeqCst);
+        let ports = |first, last| RowTest::Number { number: RowNumber::LocalPort, first, last };
+        let held_by = |pid| RowTest::All(vec![RowTest::HeldBy(vec![pid]), ports(5, 6)]);
+        let link = |inode| Link { inode, pid: 7 };
+        for (only, holders, listed, links, looks) in [
+            (held_by(7), true, vec![row(5), row(6)], Some(vec![link(5), link(6)]), 1),
+            (held_by(8), true, vec![], Some(vec![]), 1),
+            (ports(5, 5), true, vec![row(5)], Some(vec![link(5)]), 1),
+            (ports(0, 0), true, vec![], Some(vec![]), 0),
+            (held_by(7), false, vec![row(5), row(6)], None, 1),
+            (ports(5, 5), false, vec![row(5)], None, 0),
+        ] {
+            let before = fake.looks.load(Ordering::SeqCst);
+            let wanted = RowsWanted { only: Some(only.clone()), ..RowsWanted::of(vec![Proto::Tcp, Proto::Udp]) };
+            let (mut rows, mut got) = (Vec::new(), None);
+            for answer in Asking::new(&path, &Request::Rows { wanted, recorded: true, holders }).await.all().await {
+                match answer {
+                    Answer::Rows { rows: more, .. } => rows.extend(more),
+                    Answer::Links(more) => got.get_or_insert_with(Vec::new).extend(more),
+                    _ => {}
+                }
+            }
+            let listed: Vec<_> = listed.iter().map(|row| SocketRow { inode: row.local.port.into(), ..*row }).collect();
+            assert_eq!((rows, got), (listed, links), "{only:?}");
+            assert_eq!(fake.looks.load(Ordering::SeqCst) - before, looks, "{only:?}");
+        }
+    });
+}
+
 #[test]
 fn garbage_is_refused_and_too_many_clients_too() {
     with_agent(1, async |path, _, _| {
@@ -272,10 +311,10 @@ fn garbage_is_refused_and_too_many_clients_too() {
 #[test]
 fn readers_get_what_they_want_and_the_losses() {
     with_agent(4, async |path, fake, _| {
-        let filter = Limits { lports: Some(Ports::one(6)), ..Limits::default() };
+        let filter = Limits { netns: Some(vec![1]), ..Limits::default() };
         let mut reader = Asking::new(&path, &Request::Events(filter)).await;
         while reader.next().await.unwrap() != Answer::End {}
-        fake.recorded.lock().unwrap().extend([event(5), event(6)]);
+        fake.recorded.lock().unwrap().extend([SocketEvent { netns: Some(2), ..event(5) }, event(6)]);
         assert!(matches!(reader.next().await, Some(Answer::Event(event)) if event.cookie == Some(6)));
         // The kernel counts all losses since the beginning.
         for (in_all, count) in [(3, 3), (8, 5)] {

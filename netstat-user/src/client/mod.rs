@@ -8,8 +8,9 @@ mod tables;
 pub use follow::{Follower, TableNews};
 pub use lists::{History, cgroups, closed, health, live, shows_all};
 pub use stream::{EventStream, coverage};
-pub use tables::{AgentTables, Holders};
+pub use tables::{AgentHolders, AgentTables};
 
+use crate::model::reason;
 use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
 use bytes::{Bytes, BytesMut};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -54,12 +55,12 @@ pub enum AskError {
     Elsewhere,
 }
 
-/// The kernel's words without the number.
+/// What became of the connection.
 fn said(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it does not answer in time".into(),
         io::ErrorKind::UnexpectedEof => "it has ended".into(),
-        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+        _ => reason(error).to_lowercase(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Tables and holders, put together from the frames they come in.
 
 use super::{AskError, Asking};
-use crate::model::{Limits, NamespaceTables, RowTest, SocketTable};
-use crate::query::{Answer, Request};
+use crate::model::{NamespaceTables, Proto, RowsWanted, SocketTable};
+use crate::query::{Answer, Link, Request};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -11,24 +11,30 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct AgentTables {
     asking: Asking,
-    wanted: Limits,
+    protos: Vec<Proto>,
+    /// Whether the holders were asked for, too.
+    holders: bool,
 }
 
+/// Process and inode of every link, in the order of /proc.
+type AgentLinks = Vec<(u32, u64)>;
+
 impl AgentTables {
-    /// Asks for the rows that are wanted, of one network namespace or of all; `recorded` with the owners that events recorded. What `only` does
-    /// not let through may be left out. The agent is to begin its answer within `patience`.
+    /// Asks for the rows that are wanted, `recorded` with the owners that events recorded, and for their `holders`. The agent is to begin its answer
+    /// within `patience`.
     ///
     /// # Errors
     /// It does not.
     pub fn ask(
         path: &Path,
         patience: Duration,
-        wanted: Limits,
+        wanted: RowsWanted,
         recorded: bool,
-        only: Option<RowTest>,
+        holders: bool,
     ) -> Result<Self, AskError> {
-        let request = Request::Rows { wanted: wanted.clone(), recorded, only }.fitting();
-        Ok(Self { asking: Asking::within(patience, path, &request)?, wanted })
+        let protos = wanted.protos.clone();
+        let request = Request::Rows { wanted, recorded, holders }.fitting();
+        Ok(Self { asking: Asking::within(patience, path, &request)?, protos, holders })
     }
 
     /// Whether the agent's process and user numbers are ours.
@@ -36,22 +42,24 @@ impl AgentTables {
         self.asking.is_here()
     }
 
-    /// Reads them all.
+    /// Reads them all, and the holders where they were asked for and the agent has them.
     ///
     /// # Errors
     /// The agent does not answer as it should.
-    pub fn read(mut self) -> Result<Vec<NamespaceTables>, AskError> {
-        let spaces = spaces(&self.wanted, || self.asking.answer())?;
+    pub fn read(mut self) -> Result<(Vec<NamespaceTables>, Option<AgentLinks>), AskError> {
+        let mut links = None;
+        let wanted = self.holders.then_some(&mut links);
+        let spaces = spaces(&self.protos, wanted, || self.asking.answer())?;
         self.asking.close();
-        Ok(spaces)
+        Ok((spaces, links))
     }
 }
 
 /// The processes that hold sockets, which were asked for.
 #[derive(Debug)]
-pub struct Holders(Asking);
+pub struct AgentHolders(Asking);
 
-impl Holders {
+impl AgentHolders {
     /// Asks for them, or for those of the sockets with these inodes, where one is named. The agent is to begin its answer within `patience`, and may
     /// list others, too.
     ///
@@ -66,11 +74,11 @@ impl Holders {
     ///
     /// # Errors
     /// The agent does not answer as it should.
-    pub fn read(self) -> Result<Vec<(u32, u64)>, AskError> {
+    pub fn read(self) -> Result<AgentLinks, AskError> {
         let mut all = Vec::new();
         self.0.each(|answer| match answer {
             Answer::Links(links) => {
-                all.extend(links.into_iter().map(|link| (link.pid, link.inode)));
+                all.extend(links.iter().map(of_link));
                 Ok(())
             }
             _ => Err(AskError::OffTopic),
@@ -79,9 +87,15 @@ impl Holders {
     }
 }
 
-/// Puts the answers together again.
+/// Process and inode.
+const fn of_link(link: &Link) -> (u32, u64) {
+    (link.pid, link.inode)
+}
+
+/// Puts the answers together again; the holders that come behind the tables go to `links`, where they were asked for.
 fn spaces(
-    wanted: &Limits,
+    protos: &[Proto],
+    mut links: Option<&mut Option<AgentLinks>>,
     mut next: impl FnMut() -> Result<Answer, AskError>,
 ) -> Result<Vec<NamespaceTables>, AskError> {
     let mut spaces: Vec<NamespaceTables> = Vec::new();
@@ -93,19 +107,19 @@ fn spaces(
             continue;
         }
         if let Answer::Namespace { netns, name } = answer {
-            spaces.push(NamespaceTables {
-                netns: Some(netns),
-                name,
-                tables: Vec::with_capacity(wanted.tables().len()),
-            });
+            spaces.push(NamespaceTables { netns: Some(netns), name, tables: Vec::with_capacity(protos.len()) });
+            continue;
+        }
+        if let (Answer::Links(more), Some(links)) = (&answer, &mut links) {
+            links.get_or_insert_default().extend(more.iter().map(of_link));
             continue;
         }
         if answer == Answer::End {
-            let whole = spaces.iter().all(|space| space.tables.len() == wanted.tables().len());
+            let whole = spaces.iter().all(|space| space.tables.len() == protos.len());
             return if whole { Ok(spaces) } else { Err(AskError::OffTopic) };
         }
         let space = spaces.last_mut().ok_or(AskError::OffTopic)?;
-        let expected = wanted.tables().get(space.tables.len()).copied();
+        let expected = protos.get(space.tables.len()).copied();
         match answer {
             Answer::Rows { proto, rows, recorded } if expected == Some(proto) => {
                 let before = table.rows.len() as u32;
@@ -135,7 +149,7 @@ fn spaces(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comm, Endpoint, Grade, Owner, Proto, SocketRow};
+    use crate::model::{Comm, Endpoint, Grade, Owner, SocketRow};
 
     fn row(proto: Proto, inode: u64) -> SocketRow {
         let end = Endpoint { addr: [127, 0, 0, 1].into(), port: 1 };
@@ -143,9 +157,8 @@ mod tests {
     }
 
     fn read(answers: Vec<Answer>) -> Result<Vec<NamespaceTables>, AskError> {
-        let wanted = Limits { protos: Some(vec![Proto::Tcp, Proto::Udp6]), ..Limits::default() };
         let mut answers = answers.into_iter();
-        spaces(&wanted, || answers.next().ok_or(AskError::OffTopic))
+        spaces(&[Proto::Tcp, Proto::Udp6], None, || answers.next().ok_or(AskError::OffTopic))
     }
 
     fn tables() -> Vec<Answer> {
@@ -181,6 +194,21 @@ mod tests {
         assert!(read(all[1..].to_vec()).is_err(), "rows of no namespace");
         let other = Answer::TableEnd { proto: Proto::Raw, bogus: 0 };
         assert!(read([&all[..1], &[other]].concat()).is_err(), "another protocol");
+        assert!(read([&all[..], &[Answer::Links(Vec::new()), Answer::End]].concat()).is_err(), "holders");
         assert!(read(all).is_err(), "no end");
+    }
+
+    #[test]
+    fn holders_come_behind_the_tables_where_they_are_asked_for() {
+        let read = |links: &[&[u64]]| {
+            let links = links.iter().map(|inodes| inodes.iter().map(|&inode| Link { inode, pid: 7 }).collect());
+            let mut answers = tables().into_iter().chain(links.map(Answer::Links)).chain([Answer::End]);
+            let mut links = None;
+            spaces(&[Proto::Tcp, Proto::Udp6], Some(&mut links), || answers.next().ok_or(AskError::OffTopic)).unwrap();
+            links
+        };
+        assert_eq!(read(&[&[1, 4], &[9]]), Some(vec![(7, 1), (7, 4), (7, 9)]));
+        assert_eq!(read(&[&[]]), Some(Vec::new()), "nobody");
+        assert_eq!(read(&[]), None, "an agent that does not know");
     }
 }

@@ -4,6 +4,7 @@
 mod folder;
 
 use crate::client::{self, AskError};
+use crate::model::reason;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fstat, openat, statat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The kernel's.
-    #[error("agent: {}: {}{}", .0.display(), reason(.1), way_out(.1))]
+    #[error("agent: {}: {}{}", .0.display(), reason(.1).to_lowercase(), way_out(.1))]
     Io(PathBuf, #[source] io::Error),
     /// A folder in which somebody else could put something in the place of the socket.
     #[error(
@@ -48,10 +49,6 @@ fn way_out(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => ": run as root, or give a --socket in a folder of your own",
         _ => ": give another --socket",
     }
-}
-
-fn reason(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// The socket's file, removed at the end.

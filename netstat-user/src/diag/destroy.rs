@@ -61,7 +61,7 @@ pub fn is_supported(channel: &mut Channel) -> Result<bool, DiagError> {
 pub fn destroy(channel: &mut Channel, targets: &[Target]) -> Vec<Destroyed> {
     let mut ends: Vec<_> = targets.iter().map(|target| attempt(channel, target)).collect();
     // The kernel says the same of a socket that ended and of one that another hides, by sharing its port; and the same of a datagram socket that is
-    // closed and of one that is not. Only a look at them all can tell.
+    // closed and of one that is not. Only a look at them all shows which it was.
     let is_unsure = |(target, end): (&Target, &Destroyed)| match end {
         Destroyed::Closed => !target.proto.is_tcp(),
         end => matches!(end, Destroyed::Gone),

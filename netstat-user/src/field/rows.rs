@@ -320,7 +320,7 @@ impl HasFields for EventFields<'_> {
                 let spent = field.state_timed().zip(self.times).and_then(|(state, times)| times.of(state));
                 Value::number(spent.flatten())
             }
-            (_, EventKind::Close(totals)) if is_total(field) => total(totals, field),
+            (_, EventKind::Close(totals)) if field.is_total() => total(totals, field),
             _ => gathered(self.providers, &Subject::Event(event), field),
         }
     }
@@ -369,7 +369,7 @@ impl HasFields for ClosedFields<'_> {
                 owners([].into_iter(), socket.owner.as_ref(), field)
             }
             Field::Pid | Field::Comm | Field::Owner => owner(socket.owner.as_ref(), field),
-            _ if is_total(field) => total(&self.closed.totals, field),
+            _ if field.is_total() => total(&self.closed.totals, field),
             _ => gathered(context.providers, &Subject::Closed(self.closed), field),
         }
     }
@@ -384,18 +384,21 @@ fn owner(owner: Option<&Owner>, field: Field) -> Value<'_> {
     }
 }
 
-const fn is_total(field: Field) -> bool {
-    matches!(
-        field,
-        Field::DurationNs
-            | Field::RxBytes
-            | Field::TxBytes
-            | Field::RttUs
-            | Field::Retransmits
-            | Field::Reason
-            | Field::ClosedByPid
-            | Field::ClosedByComm
-    )
+impl Field {
+    /// Whether it is a total of a socket that ended, which only its close event has.
+    pub const fn is_total(self) -> bool {
+        matches!(
+            self,
+            Self::DurationNs
+                | Self::RxBytes
+                | Self::TxBytes
+                | Self::RttUs
+                | Self::Retransmits
+                | Self::Reason
+                | Self::ClosedByPid
+                | Self::ClosedByComm
+        )
+    }
 }
 
 fn total(totals: &Totals, field: Field) -> Value<'_> {

@@ -99,14 +99,7 @@ fn compared(field: Field, operand: &Operand, equals: bool, passes: &dyn Fn(&Valu
         }
         Field::OldState => Limits { kinds: only(Kinds::STATE), left: Some(states()), ..Limits::default() },
         Field::InStateNs => Limits { kinds: only(Kinds::STATE), ..Limits::default() },
-        Field::DurationNs
-        | Field::RxBytes
-        | Field::TxBytes
-        | Field::RttUs
-        | Field::Retransmits
-        | Field::Reason
-        | Field::ClosedByPid
-        | Field::ClosedByComm => Limits { kinds: only(Kinds::CLOSE), ..Limits::default() },
+        field if field.is_total() => Limits { kinds: only(Kinds::CLOSE), ..Limits::default() },
         Field::LocalPort | Field::RemotePort => {
             let passing = (0..=u16::MAX).filter(|&port| passes(&Value::Number(port.into())));
             let set: Ports = passing.map(|port| port..=port).collect();

@@ -212,9 +212,9 @@ fn unix_domain_sockets() {
 }
 
 /// A row of which the kernel says who chose its port.
-struct Chosen<'a>(RowFields<'a>, Option<&'static str>);
+struct PortChosen<'a>(RowFields<'a>, Option<&'static str>);
 
-impl HasFields for Chosen<'_> {
+impl HasFields for PortChosen<'_> {
     fn value(&self, field: Field) -> Value<'_> {
         if field == Field::PortChosenBy { Value::word(self.1) } else { self.0.value(field) }
     }
@@ -254,7 +254,7 @@ fn autobound_is_asked_twice() {
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
         let rows = rows
             .each_ref()
-            .map(|(row, chooser)| Chosen(RowFields { row, recorded: None, context: &context }, Some(*chooser)));
+            .map(|(row, chooser)| PortChosen(RowFields { row, recorded: None, context: &context }, Some(*chooser)));
         assert_eq!(rows.each_ref().map(|row| predicate.holds(row)), expected, "{text}");
         let decided = rows.each_ref().map(|row| predicate.decide(row, Need::NONE));
         // What is said before the kernel is asked stays true.
@@ -263,7 +263,7 @@ fn autobound_is_asked_twice() {
         }
         assert_eq!(decided, early, "{text}");
         // Where the kernel does not say, the range alone counts.
-        let unasked = rows.map(|Chosen(row, _)| predicate.holds(&Chosen(row, None)));
+        let unasked = rows.map(|PortChosen(row, _)| predicate.holds(&PortChosen(row, None)));
         assert_eq!(unasked, [expected[0], expected[0], expected[3], expected[3]], "{text}");
     }
 }

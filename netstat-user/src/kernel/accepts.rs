@@ -38,12 +38,12 @@ pub struct Accepts {
     refused: bool,
     next_look: Instant,
     /// The counts at the moment when it last saw a connection that no other hook saw; zero before.
-    base: Seen,
+    base: AcceptCounts,
 }
 
 /// Connections seen accepted.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct AcceptCounts {
     /// By another hook before.
     twice: u64,
     /// By no other one.
@@ -61,7 +61,7 @@ pub fn attach(ebpf: &mut Ebpf, program: &'static str) -> Result<Accepts, HookRef
         enough: ENOUGH,
         refused: false,
         next_look: Instant::now() + LOOK,
-        base: Seen::default(),
+        base: AcceptCounts::default(),
     })
 }
 
@@ -84,7 +84,7 @@ impl Accepts {
             return Ok(());
         }
         self.next_look = now + LOOK;
-        let seen = Seen { twice: count(counter::ACCEPTED_TWICE)?, alone: count(counter::ACCEPTED)? };
+        let seen = AcceptCounts { twice: count(counter::ACCEPTED_TWICE)?, alone: count(counter::ACCEPTED)? };
         if seen.alone != self.base.alone {
             self.base = seen;
         } else if seen.twice - self.base.twice >= self.enough

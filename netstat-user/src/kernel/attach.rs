@@ -197,44 +197,17 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     let mut ebpf = make(loader, wanted, &filters, &facts, kfuncs)?;
     let mut loaded = Preloaded::ahead(&mut ebpf, &likely(wanted, &facts, &filters), btf.as_ref());
     let (cgroup, part) = cgroup.map_or((None, None), |cgroup| (Some(cgroup.dir), cgroup.part));
-    let mut coverage = Coverage::default();
     let mut accepts = None;
-    for &hook in &wanted.hooks {
-        let forced = wanted.forced(hook);
-        if forced.is_none() && plan::is_needless(hook, &coverage, &filters, facts.preempted) {
-            continue;
+    let attach = |hook, way| {
+        loaded.load(&mut ebpf, Job::Hook(way), btf.as_ref())?;
+        if hook == Hook::Nested {
+            go_on_in_state(&mut ebpf)?;
         }
-        let spec = hook.spec();
-        let (mut attached, mut refused) = (None, Vec::new());
-        for (way, refusal) in plan::candidates(hook, &facts, forced) {
-            let variant = way.variant;
-            let outcome = match refusal {
-                Some(refusal) => Err(refusal),
-                None => loaded
-                    .load(&mut ebpf, Job::Hook(way), btf.as_ref())
-                    .and_then(|()| if hook == Hook::Nested { go_on_in_state(&mut ebpf) } else { Ok(()) })
-                    .and_then(|()| try_attach(&mut ebpf, way, cgroup.as_ref(), &mut accepts)),
-            };
-            match outcome {
-                Ok(()) => {
-                    attached = Some(variant);
-                    break;
-                }
-                Err(refusal) => refused.push((variant, refusal)),
-            }
-        }
-        if attached.is_none() && spec.weight == Weight::Required {
-            let locked = lockdown == Some(Lockdown::Confidentiality);
-            return Err(AttachError::Hook { hook: spec.name, refused, locked });
-        }
-        coverage.hooks.push(HookCoverage {
-            hook: spec.name,
-            without: spec.without,
-            variant: attached.map(Variant::name),
-            mend: refused.iter().map(|(_, refusal)| refusal.mend()).min().map(Mend::line),
-            refused: refused.into_iter().map(|(variant, refusal)| refusal.of(variant.name())).collect(),
-        });
-    }
+        try_attach(&mut ebpf, way, cgroup.as_ref(), &mut accepts)
+    };
+    let locked = lockdown == Some(Lockdown::Confidentiality);
+    let mut coverage = walk(wanted, &facts, &filters, attach)
+        .map_err(|Unattached { hook, refused }| AttachError::Hook { hook, refused, locked })?;
     if filters.nothing {
         // Nothing is wanted, so the programs are not started: until then they do nothing.
         return Ok(Attached { ebpf, coverage, doubts: None, accepts: None, since_ns: 0 });
@@ -297,25 +270,59 @@ fn kfuncs(btf: &Btf) -> Option<Kfuncs> {
     Some(ids)
 }
 
-/// What is attached if the kernel takes the first variant of every hook.
-fn likely(wanted: &Wanted, facts: &Facts, filters: &Filters) -> Vec<Job> {
-    let (mut jobs, mut coverage) = (Vec::new(), Coverage::default());
+/// A hook that cannot be done without, and the cause of each variant that was tried.
+struct Unattached {
+    hook: &'static str,
+    refused: Vec<(Variant, HookRefusal)>,
+}
+
+/// Goes through the hooks that are wanted, but for those that are needless beside the ones before them, and has `attach` try the variants of each until
+/// one is attached.
+fn walk(
+    wanted: &Wanted,
+    facts: &Facts,
+    filters: &Filters,
+    mut attach: impl FnMut(Hook, &'static Way) -> Result<(), HookRefusal>,
+) -> Result<Coverage, Unattached> {
+    let mut coverage = Coverage::default();
     for &hook in &wanted.hooks {
         let forced = wanted.forced(hook);
         if forced.is_none() && plan::is_needless(hook, &coverage, filters, facts.preempted) {
             continue;
         }
-        let first = plan::candidates(hook, facts, forced).into_iter().find(|(_, refusal)| refusal.is_none());
-        jobs.extend(first.as_ref().map(|(way, _)| Job::Hook(way)));
+        let spec = hook.spec();
+        let (mut attached, mut refused) = (None, Vec::new());
+        for (way, refusal) in plan::candidates(hook, facts, forced) {
+            match refusal.map_or_else(|| attach(hook, way), Err) {
+                Ok(()) => {
+                    attached = Some(way.variant);
+                    break;
+                }
+                Err(refusal) => refused.push((way.variant, refusal)),
+            }
+        }
+        if attached.is_none() && spec.weight == Weight::Required {
+            return Err(Unattached { hook: spec.name, refused });
+        }
         coverage.hooks.push(HookCoverage {
-            hook: hook.spec().name,
-            without: "",
-            variant: first.map(|(way, _)| way.variant.name()),
-            mend: None,
-            refused: Vec::new(),
+            hook: spec.name,
+            without: spec.without,
+            variant: attached.map(Variant::name),
+            mend: refused.iter().map(|(_, refusal)| refusal.mend()).min().map(Mend::line),
+            refused: refused.into_iter().map(|(variant, refusal)| refusal.of(variant.name())).collect(),
         });
     }
-    if !filters.nothing {
+    Ok(coverage)
+}
+
+/// The programs that are needed if the kernel takes every variant that is tried.
+fn likely(wanted: &Wanted, facts: &Facts, filters: &Filters) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let walked = walk(wanted, facts, filters, |_, way| {
+        jobs.push(Job::Hook(way));
+        Ok(())
+    });
+    if walked.is_ok() && !filters.nothing {
         jobs.extend(facts.symbols.is_none().then_some(doubts::JOB));
         jobs.push(prime::JOB);
     }

@@ -1,5 +1,7 @@
 //! How well the tracer sees, and what hinders it.
 
+use super::reason::without_numbers;
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -38,16 +40,6 @@ pub struct Check {
     pub mend: Option<String>,
 }
 
-/// A text without the numbers that Rust puts behind the kernel's words, as in `Operation not permitted (os error 1)`.
-fn without_numbers(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        plain.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
-    }
-    plain
-}
-
 impl Check {
     /// Something as it should be.
     pub fn ok(name: &str, found: impl Into<String>) -> Self {
@@ -69,15 +61,4 @@ pub struct ProgramHealth {
     pub runs: Option<(u64, u64)>,
     /// Times the kernel did not run it, because it ran already on that processor; `None` before Linux 5.12.
     pub missed: Option<u64>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernels_words_have_no_numbers() {
-        let check = Check::ok("x", "a map: Operation not permitted (os error 1): b: No such process (os error 3)");
-        assert_eq!(check.found, "a map: Operation not permitted: b: No such process");
-    }
 }

@@ -1,13 +1,12 @@
-//! What of rows and events is wanted, as sets that whoever hands them over can decide by: the kernel programs, the agent, the readers of
-//! tables.
+//! Which events are wanted, as sets that whoever hands them over can decide by: the kernel programs and the agent.
 //!
 //! An expression is turned into limits from its leaves up, by [`Limits::and`] and [`Limits::or`]. Limits may let more pass than the expression
 //! does, and never less: whoever sets them checks the expression once more.
 
-use super::{EventEnd, EventKind, Network, Proto, SocketEvent, SocketRow, TcpState};
+use super::{EventEnd, EventKind, Network, Proto, SocketEvent, TcpState};
 use std::{net::IpAddr, ops::RangeInclusive};
 
-/// A row or an event passes where it satisfies every limit; `None`: no limit. What cannot be decided passes: the pid and the cgroup of an owner
+/// An event passes where it satisfies every limit; `None`: no limit. What cannot be decided passes: the pid and the cgroup of an owner
 /// that is not known, a namespace that cannot be read, a set with more members than the kernel programs have room for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -17,10 +16,8 @@ pub struct Limits {
     pub entered: Option<States>,
     /// States that a transition leaves; other events are not limited by it.
     pub left: Option<States>,
-    /// Protocols and families; of tables, in their order.
+    /// Protocols and families.
     pub protos: Option<Vec<Proto>>,
-    /// Of rows, only those with a peer, or only those without.
-    pub peer: Option<bool>,
     /// Ports of either end: one of both is enough.
     pub ports: Option<Ports>,
     /// Local ports.
@@ -194,14 +191,6 @@ impl Ports {
         })
     }
 
-    /// The port of a set with no other, and without unknown ones.
-    pub fn only(&self) -> Option<u16> {
-        let mut words = self.bits.iter().zip(0_u16..).filter(|&(&word, _)| word != 0);
-        let (&word, at) = words.next().filter(|(word, _)| !self.unknown && word.is_power_of_two())?;
-        // There are 64 ports in each of the 1024 words.
-        words.next().is_none().then(|| at * 64 + word.trailing_zeros() as u16)
-    }
-
     /// Whether nothing is in the set.
     pub fn is_empty(&self) -> bool {
         !self.unknown && self.bits.iter().all(|&word| word == 0)
@@ -296,7 +285,6 @@ impl Limits {
             entered: both(self.entered, other.entered, States::and),
             left: both(self.left, other.left, States::and),
             protos: both(self.protos, other.protos, |a, b| common(&a, &b)),
-            peer: self.peer.or(other.peer),
             // One end may be in one set, and the other end in the other.
             ports: self.ports.or(other.ports),
             lports: both(self.lports, other.lports, |a, b| a.and(&b)),
@@ -333,7 +321,6 @@ impl Limits {
             entered,
             left,
             protos: one_of(self.protos, other.protos, joined),
-            peer: self.peer.filter(|_| self.peer == other.peer),
             ports,
             lports: one_of(self.lports, other.lports, |a, b| a.or(&b)),
             rports: one_of(self.rports, other.rports, |a, b| a.or(&b)),
@@ -361,11 +348,6 @@ impl Limits {
         if self.kinds.is_some_and(|kinds| !kinds.meets(Kinds::STATE)) { Some(States::NONE) } else { states }
     }
 
-    /// The protocols of the tables that are wanted.
-    pub fn tables(&self) -> &[Proto] {
-        self.protos.as_deref().unwrap_or(&Proto::ALL)
-    }
-
     /// The one network namespace that is wanted, if it is one.
     pub fn only_netns(&self) -> Option<u32> {
         match self.netns.as_deref() {
@@ -384,50 +366,21 @@ impl Limits {
             }
             _ => true,
         };
-        let socket = Traits {
-            proto: event.proto,
-            ports: [port(event.local), port(event.remote)],
-            addrs: [addr(event.local), addr(event.remote)],
-            pid: event.owner.map(|owner| owner.pid),
-            netns: event.netns,
-        };
-        states && self.kinds.is_none_or(|kinds| kinds.meets(Kinds::of(&event.kind))) && self.holds(&socket)
-    }
-
-    /// Whether a row of a table passes. It is no event, and has no owner.
-    pub fn keeps(&self, row: &SocketRow) -> bool {
-        let socket = Traits {
-            proto: row.proto,
-            ports: [Some(row.local.port), Some(row.remote.port)],
-            addrs: [Some(row.local.addr), Some(row.remote.addr)],
-            pid: None,
-            netns: row.netns,
-        };
-        self.peer.is_none_or(|peer| peer == row.has_peer()) && self.holds(&socket)
-    }
-
-    /// Whether the limits hold that rows and events share.
-    fn holds(&self, socket: &Traits) -> bool {
-        let ([lport, rport], [laddr, raddr]) = (socket.ports, socket.addrs);
-        self.protos.as_ref().is_none_or(|protos| protos.contains(&socket.proto))
+        let (lport, rport) = (port(event.local), port(event.remote));
+        let (laddr, raddr) = (addr(event.local), addr(event.remote));
+        let pid = event.owner.map(|owner| owner.pid);
+        states
+            && self.kinds.is_none_or(|kinds| kinds.meets(Kinds::of(&event.kind)))
+            && self.protos.as_ref().is_none_or(|protos| protos.contains(&event.proto))
             && self.ports.as_ref().is_none_or(|ports| ports.has(lport) || ports.has(rport))
             && self.lports.as_ref().is_none_or(|ports| ports.has(lport))
             && self.rports.as_ref().is_none_or(|ports| ports.has(rport))
             && self.addrs.as_ref().is_none_or(|addrs| addrs.has(laddr) || addrs.has(raddr))
             && self.laddrs.as_ref().is_none_or(|addrs| addrs.has(laddr))
             && self.raddrs.as_ref().is_none_or(|addrs| addrs.has(raddr))
-            && self.pids.as_ref().is_none_or(|pids| socket.pid.is_none_or(|pid| pids.contains(&pid)))
-            && self.netns.as_ref().is_none_or(|netns| socket.netns.is_none_or(|inode| netns.contains(&inode)))
+            && self.pids.as_ref().is_none_or(|pids| pid.is_none_or(|pid| pids.contains(&pid)))
+            && self.netns.as_ref().is_none_or(|netns| event.netns.is_none_or(|inode| netns.contains(&inode)))
     }
-}
-
-/// What rows and events have in common, as far as it is known; the local end is the first.
-struct Traits {
-    proto: Proto,
-    ports: [Option<u16>; 2],
-    addrs: [Option<IpAddr>; 2],
-    pid: Option<u32>,
-    netns: Option<u32>,
 }
 
 /// A limit that both have, or the one there is.

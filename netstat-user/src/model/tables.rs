@@ -49,12 +49,20 @@ pub type ProtoTable = (Proto, io::Result<SocketTable>);
 /// The tables of one network namespace.
 #[derive(Debug)]
 pub struct NamespaceTables {
-    /// Inode number of the namespace, `None` where whoever read them cannot tell.
+    /// Inode number of the namespace, `None` where whoever read them does not know it.
     pub netns: Option<u32>,
     /// Its name in /run/netns, if it has one.
     pub name: Option<Vec<u8>>,
     /// Its tables, in the order they were asked for.
     pub tables: Vec<ProtoTable>,
+}
+
+impl NamespaceTables {
+    /// The inodes of the sockets that have one.
+    pub fn inodes(&self) -> impl Iterator<Item = u64> {
+        let tables = self.tables.iter().filter_map(|(_, table)| table.as_ref().ok());
+        tables.flat_map(|table| &table.rows).map(|row| row.inode).filter(|&inode| inode != 0)
+    }
 }
 
 impl SocketRow {

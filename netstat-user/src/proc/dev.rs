@@ -33,7 +33,7 @@ pub fn read(root: &Path, all: bool) -> io::Result<FoundInterfaces> {
     let inet6 = super::whole(&root.join("net/if_inet6")).map(|text| inet6(&text)).unwrap_or_default();
     let mut found: Vec<(Vec<u8>, Option<Traffic>)> =
         traffic.into_iter().map(|(name, traffic)| (name, Some(traffic))).collect();
-    // A namespace without IPv4 has nothing to tell.
+    // A namespace without IPv4 has no such addresses.
     let aliases = kernel.with_address().unwrap_or_default();
     found.extend(aliases.into_iter().map(|name| (name, None)));
     // Sorting is stable: an interface's own traffic comes before the `None` of its address.

@@ -9,13 +9,13 @@ pub use program::{comm, program_name};
 pub use work::socket_inode;
 
 use crate::model::{Holder, SocketHolders};
-use crate::sys::descriptors_are_few;
+use crate::sys::{descriptors_are_few, is_scarce};
 use program::program;
 use rustix::fs::stat;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use work::{FoundLinks, Work, is_scarce, processes};
+use work::{FoundLinks, Work, processes};
 
 /// How much of the machine a scan could not see for lack of permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,10 @@ pub struct Scan {
     /// A look at the same by other means, under way.
     other: Option<JoinHandle<Option<Links>>>,
     found: Option<FoundLinks>,
-    /// Whether the user was told about [`Scan::blind`].
+    /// Whether [`Scan::blind`] has been reported to the user.
     pub reported: bool,
+    /// Whether it is of all sockets.
+    pub whole: bool,
 }
 
 /// Process and inode of every link, in the order of /proc.
@@ -60,6 +62,7 @@ impl Scan {
             other: None,
             found: failed.map(|_| FoundLinks { failed, ..FoundLinks::default() }),
             reported: false,
+            whole: true,
         }
     }
 
@@ -68,13 +71,13 @@ impl Scan {
     pub fn start_with(root: &Path, look: impl FnOnce() -> Option<Links> + Send + 'static) -> Self {
         let other = if descriptors_are_few() { None } else { std::thread::Builder::new().spawn(look).ok() };
         match other {
-            Some(_) => Self { other, ..Self::of(root, std::iter::empty()) },
+            Some(_) => Self { other, ..Self::of(root, Vec::new()) },
             None => Self::start(root),
         }
     }
 
     /// A scan that somebody else has made, by process and inode in the order of /proc.
-    pub fn of(root: &Path, links: impl Iterator<Item = (u32, u64)>) -> Self {
+    pub fn of(root: &Path, links: Links) -> Self {
         let mut pids = Vec::new();
         let mut found = FoundLinks::default();
         for (pid, inode) in links {
@@ -84,7 +87,12 @@ impl Scan {
             found.links.push((pids.len() as u32 - 1, inode));
         }
         let work = Work::done(root, pids);
-        Self { work: Arc::new(work), helper: None, other: None, found: Some(found), reported: false }
+        Self { work: Arc::new(work), helper: None, other: None, found: Some(found), reported: false, whole: true }
+    }
+
+    /// The same of some sockets only.
+    pub fn of_some(root: &Path, links: Links) -> Self {
+        Self { whole: false, ..Self::of(root, links) }
     }
 
     /// Every link that was found: process and inode, in the order of /proc.
@@ -99,7 +107,7 @@ impl Scan {
         if let Some(other) = self.other.take() {
             let root = self.work.root.clone();
             *self = match other.join() {
-                Ok(Some(links)) => Self::of(&root, links.into_iter()),
+                Ok(Some(links)) => Self::of(&root, links),
                 _ => Self::start(&root),
             };
         }

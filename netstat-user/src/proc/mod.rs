@@ -24,8 +24,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// All of a file of /proc. Such a file tells no size; to begin with room for most of them saves the small reads that
-/// [`std::fs::read`] feels its way with.
+/// All of a file of /proc. Such a file has no size; a first read that is large enough for most of them saves the small ones by which
+/// [`std::fs::read`] finds it.
 ///
 /// # Errors
 /// The file cannot be opened or read.

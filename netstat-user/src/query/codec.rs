@@ -1,13 +1,13 @@
 //! Requests and answers as bytes, and back.
 
-use super::wanted::{EventLimits, RowLimits};
+use super::bits::{bits_of_protos, protos_of};
 use super::{
     Answer, CoverageRows, Crowd, Denial, Health, HookRow, Link, Past, Place, QueryError, Request, Status, VERSION,
-    frame, rows, wanted,
+    frame, rows,
 };
 use crate::model::{
     Check, CloseReason, ClosedSocket, Closer, Comm, EventEnd, EventKind, Grade, Level, LiveSocket, Network, Owner,
-    ProgramHealth, Proto, RowNumber, SocketEvent, TcpState, Totals,
+    ProgramHealth, Proto, RowNumber, RowsWanted, SocketEvent, TcpState, Totals,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
@@ -238,8 +238,6 @@ records! {
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }
     ClosedSocket { socket, closed_ns, totals }
-    EventLimits { kinds, protos, entered, port, lport, rport, netns }
-    RowLimits { protos, peer, netns }
     Link { inode, pid }
     Network { addr, len }
     Denial { reason; hides_namespace, is_full }
@@ -306,20 +304,23 @@ impl Request {
                 only.put(out);
             }),
             Self::Events(limits) => frame(out, 3, |out| {
-                wanted::of_events(limits).put(out);
+                limits.put(out);
                 None::<u64>.put(out);
             }),
             Self::Follow { wanted, age_ns } => frame(out, 3, |out| {
-                wanted::of_events(wanted).put(out);
+                wanted.put(out);
                 Some(*age_ns).put(out);
             }),
             Self::Status => frame(out, 4, |_| {}),
             Self::Health => frame(out, 6, |_| {}),
             Self::Cgroups(ids) => frame(out, 7, |out| ids.put(out)),
-            Self::Rows { wanted, recorded, only } => frame(out, 5, |out| {
-                wanted::of_rows(wanted).put(out);
+            Self::Rows { wanted, recorded, holders } => frame(out, 5, |out| {
+                bits_of_protos(&wanted.protos).put(out);
+                wanted.peer.put(out);
+                wanted.netns.put(out);
                 recorded.put(out);
-                only.put(out);
+                wanted.only.put(out);
+                holders.put(out);
             }),
         }
     }
@@ -340,7 +341,7 @@ impl Request {
                     only: later(body)?,
                 },
                 3 => {
-                    let wanted = wanted::events(Wire::get(body)?);
+                    let wanted = Wire::get(body)?;
                     match later(body)? {
                         Some(age_ns) => Self::Follow { wanted, age_ns },
                         None => Self::Events(wanted),
@@ -349,7 +350,13 @@ impl Request {
                 4 => Self::Status,
                 6 => Self::Health,
                 7 => Self::Cgroups(Wire::get(body)?),
-                5 => Self::Rows { wanted: wanted::rows(Wire::get(body)?), recorded: later(body)?, only: later(body)? },
+                5 => {
+                    // Each protocol once, in the order of the tables.
+                    let protos = protos_of(Wire::get(body)?);
+                    let (peer, netns, recorded) = (Wire::get(body)?, Wire::get(body)?, later(body)?);
+                    let wanted = RowsWanted { protos, peer, netns, only: later(body)? };
+                    Self::Rows { wanted, recorded, holders: later(body)? }
+                }
                 _ => return Err(QueryError::Garbage),
             })
         })

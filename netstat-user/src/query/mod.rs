@@ -9,13 +9,15 @@
 //! with a length. Whoever does not know them passes over them, and where they are missing they are unknown or zero. An answer of a kind
 //! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`].
 
+mod bits;
 mod codec;
+mod limits;
 mod row_test;
 mod rows;
-mod wanted;
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, SocketEvent, SocketRow,
+    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, RowsWanted, SocketEvent,
+    SocketRow,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -55,12 +57,13 @@ pub enum Request {
     },
     /// The kernel's own tables at this moment, queues and timers included.
     Rows {
-        /// Which rows, as far as they are limited by protocol, by having a peer, and to one network namespace.
-        wanted: Limits,
+        /// Which rows. An older agent does not look at their condition.
+        wanted: RowsWanted,
         /// Whether the owners are wanted that events recorded for rows nobody holds.
         recorded: bool,
-        /// What more is known of the rows that are wanted. An older agent does not look at it.
-        only: Option<RowTest>,
+        /// Whether [`Answer::Links`] with the holders of these rows are to follow them. An agent that may not look into every process sends none,
+        /// and neither does an older one.
+        holders: bool,
     },
     /// The live table, and what ended of late.
     Table {
@@ -76,7 +79,7 @@ pub enum Request {
         /// What more is known of the sockets that ended and are wanted. An older agent does not look at it.
         only: Option<RowTest>,
     },
-    /// What happens from now on; limited by kinds, protocols, states that are entered, one port of each end, and one network namespace.
+    /// What happens from now on; limited by kinds, protocols, states that are entered, and one network namespace.
     Events(Limits),
     /// The sockets that live, and what happens to them from then on: [`Answer::Live`] for each, [`Answer::LiveEnd`], and then as for
     /// [`Request::Events`], with [`Answer::Live`] and [`Answer::Gone`] where the kernel's lists, and no event, have changed the table since. To
@@ -108,7 +111,7 @@ impl Request {
     pub fn fitting(mut self) -> Self {
         if !self.fits() {
             match &mut self {
-                Self::Rows { only, .. } | Self::Table { only, .. } => *only = None,
+                Self::Rows { wanted: RowsWanted { only, .. }, .. } | Self::Table { only, .. } => *only = None,
                 Self::Holders { of } => of.clear(),
                 Self::Events(_) | Self::Follow { .. } | Self::Status | Self::Health | Self::Cgroups(_) => {}
             }
@@ -119,8 +122,8 @@ impl Request {
     /// The network namespace that it is about alone.
     pub fn netns(&self) -> Option<u32> {
         match self {
-            Self::Rows { wanted, .. } | Self::Events(wanted) | Self::Follow { wanted, .. } => wanted.only_netns(),
-            Self::Table { netns, .. } => *netns,
+            Self::Rows { wanted: RowsWanted { netns, .. }, .. } | Self::Table { netns, .. } => *netns,
+            Self::Events(wanted) | Self::Follow { wanted, .. } => wanted.only_netns(),
             Self::Holders { .. } | Self::Status | Self::Health | Self::Cgroups(_) => None,
         }
     }
@@ -244,7 +247,7 @@ pub enum Answer {
         /// The kernel's error number, 0 where it was none of the kernel's.
         errno: u32,
     },
-    /// Some of the holders, in the order of /proc.
+    /// Some of the holders, in the order of /proc; of rows, behind all their tables.
     Links(Vec<Link>),
     /// A live socket; behind [`Answer::LiveEnd`], one that the kernel's lists have shown, or shown so.
     Live(LiveSocket),

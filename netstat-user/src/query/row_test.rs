@@ -1,8 +1,8 @@
 //! Conditions of rows as bytes, and back.
 
 use super::QueryError;
+use super::bits::{bits_of_protos, protos_of};
 use super::codec::{Read, Wire};
-use super::wanted::{bits_of_protos, protos_of};
 use crate::model::RowTest;
 use bytes::{Bytes, BytesMut};
 

@@ -89,7 +89,7 @@ impl Rest<'_> {
     }
 }
 
-/// Reads rows of one protocol from the beginning of `bytes`, and tells how many bytes they took.
+/// Reads rows of one protocol from the beginning of `bytes`; returns how many bytes they took, too.
 ///
 /// # Errors
 /// [`QueryError::Garbage`] for what [`put`] does not write.

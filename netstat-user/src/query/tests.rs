@@ -1,6 +1,6 @@
 use super::codec::{Read, Wire};
 use super::*;
-use crate::model::limits::{Kinds, Ports};
+use crate::model::limits::Kinds;
 use crate::model::{
     CloseReason, Comm, Endpoint, EventEnd, EventKind, Grade, Network, Owner, RowNumber, TcpState, Timer, Totals,
 };
@@ -128,11 +128,11 @@ fn row_test() -> RowTest {
 /// However deep a request nests, it is refused, and not walked.
 #[test]
 fn conditions_nest_so_deep_and_no_deeper() {
-    let wanted = Limits { protos: Some(Proto::ALL.to_vec()), ..Limits::default() };
     let decoded = |depth: usize| {
         let nested = (0..depth).fold(RowTest::All(vec![]), |inner, _| RowTest::Not(Box::new(inner)));
         let mut out = BytesMut::new();
-        let request = Request::Rows { wanted: wanted.clone(), recorded: false, only: Some(nested) };
+        let wanted = RowsWanted { only: Some(nested), ..RowsWanted::of(Proto::ALL.to_vec()) };
+        let request = Request::Rows { wanted, recorded: false, holders: false };
         request.encode(&mut out);
         Request::decode(next_frame(&mut out, MAX_REQUEST).unwrap().unwrap()).map(|decoded| decoded == request)
     };
@@ -152,8 +152,6 @@ fn requests() -> Vec<Request> {
         kinds: Some(Kinds::STATE),
         entered: Some([TcpState::Listen].into_iter().collect()),
         protos: Some(vec![Proto::Raw6]),
-        ports: Some(Ports::one(0)),
-        rports: Some(Ports::one(65_535)),
         netns: Some(vec![1]),
         ..Limits::default()
     };
@@ -167,14 +165,14 @@ fn requests() -> Vec<Request> {
         Request::Health,
         Request::Cgroups(vec![1, u64::MAX]),
         Request::Rows {
-            wanted: Limits {
-                protos: Some(Proto::ALL.to_vec()),
+            wanted: RowsWanted {
+                protos: Proto::ALL.to_vec(),
                 peer: Some(true),
-                netns: Some(vec![7]),
-                ..Limits::default()
+                netns: Some(7),
+                only: Some(row_test()),
             },
             recorded: true,
-            only: Some(row_test()),
+            holders: true,
         },
     ]
 }
@@ -209,7 +207,7 @@ fn a_frame_is_taken_only_when_it_is_whole() {
 }
 
 #[test]
-fn another_version_is_told_so() {
+fn another_version_is_refused_by_its_number() {
     assert_eq!(Request::decode(Bytes::from_static(&[9, 1])), Err(QueryError::Version(9)));
     assert_eq!(Request::decode(Bytes::from_static(&[VERSION])), Err(QueryError::Garbage));
     assert!(QueryError::Version(9).to_string().contains("speaks version"));
@@ -277,7 +275,7 @@ fn later_fields(answer: &Answer) -> (&'static str, usize) {
 fn later_fields_asked(request: &Request) -> (&'static str, usize) {
     match request {
         Request::Holders { .. } => ("holders", 1),
-        Request::Rows { .. } => ("rows", 2),
+        Request::Rows { .. } => ("rows", 3),
         Request::Table { .. } => ("table", 1),
         Request::Events(_) => ("events", 1),
         // Then it is a request for events.
@@ -381,7 +379,7 @@ fn requests_are_as_short_whatever_they_name() {
         out.len()
     };
     let of = |protos| Limits { protos: Some(protos), ..Limits::default() };
-    let rows = |protos| Request::Rows { wanted: of(protos), recorded: false, only: None };
+    let rows = |protos| Request::Rows { wanted: RowsWanted::of(protos), recorded: false, holders: false };
     assert_eq!(length(rows(vec![Proto::Udp; 4000])), length(rows(vec![])));
     assert_eq!(length(Request::Events(of(vec![Proto::Udp; 4000]))), length(Request::Events(Limits::default())));
 }
@@ -396,11 +394,11 @@ fn what_is_asked_for_is_all_that_passes() {
             other => panic!("{other:?}"),
         }
     };
-    let mut limits = Limits { lports: Some(Ports::one(1)), ..Limits::default() };
+    let mut limits = Limits { netns: Some(vec![1]), ..Limits::default() };
     let mut opened = event(EventKind::Open);
     assert!(over_the_wire(&Limits::default()).passes(&opened));
     assert!(!over_the_wire(&limits).passes(&opened));
-    opened.local = Some(EventEnd { addr: [1, 1, 1, 1].into(), port: Some(1) });
+    opened.netns = Some(1);
     assert!(over_the_wire(&limits).passes(&opened));
     limits.kinds = Some(Kinds::STATE.or(Kinds::CLOSE));
     assert!(!over_the_wire(&limits).passes(&opened), "only others are wanted");

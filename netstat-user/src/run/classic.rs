@@ -106,32 +106,33 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, r
         round.note(&format!("no row can match: {why}; give {instead}"))?;
         return Ok(code);
     }
-    if round.is_first() && taken.is_in_vain() && all_would_help(asked.options)? {
+    if round.is_first() && taken.is_in_vain() && all_would_help(asked.options, sources)? {
         round.note("no socket with a peer is selected; with -a those without are listed, too")?;
     }
     Ok(code)
 }
 
-/// Whether -a, which was not given, would list sockets for which the expression holds.
-fn all_would_help(options: &Options) -> Written<bool> {
+/// Whether -a, which was not given, would list sockets for which the expression holds. Only those are read that were not: without a peer.
+fn all_would_help(options: &Options, sources: &mut Sources) -> Written<bool> {
     if options.filter() != Filter::Connected {
         return Ok(false);
     }
     // One column, so that nothing is gathered but what the expression needs.
-    let mut options = Options { all: true, recent: None, ..options.clone() };
+    let mut options = Options { listening: true, recent: None, ..options.clone() };
     let selection = &mut options.selection;
     selection.columns = vec![Column::Field(Field::Proto)];
     (selection.sort, selection.count_by, selection.limit) = (Vec::new(), Vec::new(), None);
     let Ok(selected) = Selected::new(&options) else { return Ok(false) };
     let asked = AskedFor::new(&options, selected);
     let (mut taken, mut round) = (Taken::new(&asked.selected), Round::silent());
-    tables(&asked, &mut Sources::new(&asked), &mut taken, &mut round)?;
+    sources.next_tables();
+    tables(&asked, sources, &mut taken, &mut round)?;
     Ok(!taken.is_in_vain())
 }
 
 /// A table of sockets or groups. Each is printed where [`AskedFor::tables`] wants it.
 #[derive(Clone, Copy)]
-enum Table {
+enum ClassicTable {
     Internet,
     Groups,
     Unix,
@@ -144,31 +145,31 @@ enum Table {
 }
 
 /// netstat's order.
-const ORDER: [Table; 9] = [
-    Table::Internet,
-    Table::Groups,
-    Table::Unix,
-    Table::Ipx,
-    Table::Ax25,
-    Table::X25,
-    Table::Netrom,
-    Table::Rose,
-    Table::Unsupported,
+const ORDER: [ClassicTable; 9] = [
+    ClassicTable::Internet,
+    ClassicTable::Groups,
+    ClassicTable::Unix,
+    ClassicTable::Ipx,
+    ClassicTable::Ax25,
+    ClassicTable::X25,
+    ClassicTable::Netrom,
+    ClassicTable::Rose,
+    ClassicTable::Unsupported,
 ];
 
 /// The tables up to the first that fails; returns 0, or the exit code of that one.
 fn tables(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
     for table in ORDER {
         let code = match table {
-            Table::Internet => internet::print(asked, sources, taken, round)?,
-            Table::Groups => groups::print(asked, &mut sources.names, round)?,
-            Table::Unix => unix::print(asked, sources, taken, round)?,
-            Table::Ipx => packet_radio::ipx(asked, &mut sources.names, round)?,
-            Table::Ax25 => packet_radio::ax25(asked, round)?,
-            Table::X25 => packet_radio::x25(asked, round)?,
-            Table::Netrom => packet_radio::netrom(asked, round)?,
-            Table::Rose => packet_radio::rose(asked, round)?,
-            Table::Unsupported => unsupported(asked, round)?,
+            ClassicTable::Internet => internet::print(asked, sources, taken, round)?,
+            ClassicTable::Groups => groups::print(asked, &mut sources.names, round)?,
+            ClassicTable::Unix => unix::print(asked, sources, taken, round)?,
+            ClassicTable::Ipx => packet_radio::ipx(asked, &mut sources.names, round)?,
+            ClassicTable::Ax25 => packet_radio::ax25(asked, round)?,
+            ClassicTable::X25 => packet_radio::x25(asked, round)?,
+            ClassicTable::Netrom => packet_radio::netrom(asked, round)?,
+            ClassicTable::Rose => packet_radio::rose(asked, round)?,
+            ClassicTable::Unsupported => unsupported(asked, round)?,
         };
         if code != 0 {
             return Ok(code);

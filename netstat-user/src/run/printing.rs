@@ -64,12 +64,12 @@ fn is_never_a_namespace(name: &str) -> bool {
 enum Shown {
     Lines,
     Json(Shape),
-    Columns(Rows),
+    Columns(ColumnLines),
     Counts { fields: Vec<Field>, counts: HashMap<Vec<Value<'static>>, u64>, shown: Instant, shown_lines: u64 },
 }
 
-/// Rows of columns as they come, below their heading.
-struct Rows {
+/// Lines of columns as they come, below their heading.
+struct ColumnLines {
     /// As wide as all rows so far need.
     whole: ColumnTable,
     /// The same within the terminal, which has so many columns.
@@ -78,7 +78,7 @@ struct Rows {
     headed: bool,
 }
 
-impl Rows {
+impl ColumnLines {
     fn new(table: ColumnTable) -> Self {
         Self { fitted: table.clone(), whole: table, terminal: None, headed: false }
     }
@@ -135,7 +135,7 @@ impl<'a> Printer<'a> {
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
             (columns, _) => {
                 let table = ColumnTable::new(columns, screen::is_coloured(options.color)).roomy(columns);
-                Shown::Columns(Rows::new(table))
+                Shown::Columns(ColumnLines::new(table))
             }
         };
         let form = match (options.json, options.verbose) {

@@ -173,7 +173,7 @@ struct Stream<'a> {
     output: Output,
     out: Vec<u8>,
     lost: u64,
-    /// Whether the agent has been told that no more is wanted.
+    /// Whether the agent was asked to send no more.
     stopping: bool,
     /// The end that has arrived, once the lines before it are written.
     end: Option<End>,

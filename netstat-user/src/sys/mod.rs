@@ -23,7 +23,7 @@ pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{
-    allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, output_is_closed, step_back,
+    allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, is_scarce, output_is_closed, step_back,
     undisturbed,
 };
 pub use types::{KERNEL_TYPES, Types, kernel_types};

@@ -1,5 +1,6 @@
 //! What a process or thread does to itself, and what it was given.
 
+use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,4 +78,9 @@ pub fn descriptors_left() -> u64 {
 /// Whether so few are left that two threads would only take them from each other.
 pub fn descriptors_are_few() -> bool {
     descriptors_left() < 16
+}
+
+/// Whether an error is none of what is looked at: this process, or the machine, has no descriptor, thread or memory left.
+pub fn is_scarce(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
 }

@@ -47,12 +47,12 @@ pub struct EndedSockets {
     users: HashMap<User, Queue>,
     /// How many are kept of each user.
     by_count: BTreeSet<(usize, User)>,
-    forgotten: Forgotten,
+    forgotten: LastForgotten,
 }
 
 /// When the last of those ended that are not kept any more.
 #[derive(Clone, Copy, Debug, Default)]
-struct Forgotten {
+struct LastForgotten {
     /// Of the user who had no room last.
     user: User,
     user_ns: u64,
@@ -62,7 +62,7 @@ struct Forgotten {
     crowded: bool,
 }
 
-impl Forgotten {
+impl LastForgotten {
     const fn last_ns(&self) -> u64 {
         if self.user_ns > self.others_ns { self.user_ns } else { self.others_ns }
     }
@@ -96,7 +96,7 @@ impl EndedSockets {
             len: 0,
             users: HashMap::new(),
             by_count: BTreeSet::new(),
-            forgotten: Forgotten::default(),
+            forgotten: LastForgotten::default(),
         }
     }
 
@@ -137,7 +137,7 @@ impl EndedSockets {
 
     /// See [`super::Table::crowd`].
     pub fn crowd(&self) -> Option<(u32, u64)> {
-        let Forgotten { user, user_ns, others_ns, .. } = self.forgotten;
+        let LastForgotten { user, user_ns, others_ns, .. } = self.forgotten;
         user.filter(|_| user_ns > others_ns).map(|user| (user, others_ns))
     }
 

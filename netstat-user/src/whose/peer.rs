@@ -12,7 +12,7 @@ use std::net::IpAddr;
 /// An end of a socket; IPv4 addresses mapped into IPv6 are those of IPv4, so that both families meet.
 type End = (IpAddr, u16);
 
-/// What tells protocols apart that have ports of their own.
+/// Protocols that have ports of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Transport {
     Tcp,
@@ -83,7 +83,7 @@ impl Peers {
         self.addresses.insert((netns, addr.to_canonical()));
     }
 
-    /// The inodes of the sockets that are at the other end of this one: none where there is none here or nobody can tell which one it
+    /// The inodes of the sockets that are at the other end of this one: none where there is none here or it is not known which one it
     /// is; several where they share the port, so that any of them may have what was sent. An inode may be that of a listener whose
     /// connection has not been accepted yet.
     pub fn of(&self, netns: u32, row: &SocketRow) -> Vec<u64> {
@@ -128,7 +128,7 @@ impl Peers {
 
     /// The sockets that take datagrams for `remote` from anybody.
     fn receivers(&self, transport: Transport, netns: u32, local: End, remote: End) -> Vec<u64> {
-        // To send to one's own address is to send from it, unless told otherwise.
+        // What is sent to an address of this host comes from the same address, unless the sender is bound to another.
         let own = is_loopback(remote) || remote.0 == local.0 || self.addresses.contains(&(netns, remote.0));
         if own {
             return self.at(transport, netns, remote);

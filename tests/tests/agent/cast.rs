@@ -5,8 +5,8 @@ use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
 use netstat_tests::truth::made::Made;
 use netstat_tests::truth::scale;
-use netstat_user::model::Limits;
-use netstat_user::model::limits::Ports;
+use netstat_user::model::limits::Kinds;
+use netstat_user::model::{Limits, Proto, RowsWanted, TcpState};
 use netstat_user::query::{Answer, Place, Request};
 use nix::libc;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags};
@@ -140,8 +140,8 @@ fn impostor(path: &str) {
             let inode = |name| std::fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |ns| ns.ino());
             Answer::Begin(Place { pidns: inode("pid"), userns: inode("user") }).encode(&mut out);
             if let Ok(Request::Rows { wanted, .. }) = Request::decode(body.into()) {
-                Answer::Namespace { netns: wanted.only_netns().unwrap_or(0), name: None }.encode(&mut out);
-                wanted.tables().iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
+                Answer::Namespace { netns: wanted.netns.unwrap_or(0), name: None }.encode(&mut out);
+                wanted.protos.iter().for_each(|&proto| Answer::TableEnd { proto, bogus: 0 }.encode(&mut out));
             }
             Answer::End.encode(&mut out);
             let _ = stream.write_all(&out);
@@ -164,13 +164,17 @@ fn ask(path: &str, request: &Request) -> Vec<Answer> {
     answers
 }
 
-/// Subscribes so many times without ever reading on, says how many were let in and how many were not, and stays. Each wants something else, so
-/// that none shares what is sent to another.
+/// Subscribes so many times without ever reading on, says how many were let in and how many were not, and stays. Every second one wants
+/// transitions into other states than all others, so that none shares what is sent to another.
 fn besiege(path: &str, readers: u16) {
     let mut inside = Vec::new();
     let mut refused = 0;
     for number in 0..readers {
-        let filter = Limits { ports: (number % 2 == 0).then(|| Ports::one(number)), ..Limits::default() };
+        let entered = TcpState::ALL.into_iter().filter(|&state| (number + 2) >> state as u16 & 1 != 0);
+        let filter = match number % 2 {
+            0 => Limits { kinds: Some(Kinds::STATE), entered: Some(entered.collect()), ..Limits::default() },
+            _ => Limits::default(),
+        };
         let Ok(stream) = UnixStream::connect(path) else { continue };
         match crate::agent::Reader::new(stream, &Request::Events(filter)).and_then(|mut reader| {
             let first = reader.next()?;
@@ -202,8 +206,8 @@ fn look(path: &str, other: u32) {
     });
     let foreign_links = links.flatten().filter(|link| !is_mine(link.pid)).count();
     let rows = |netns: Option<u32>| {
-        let wanted = Limits { netns: netns.map(|netns| vec![netns]), ..Limits::default() };
-        ask(path, &Request::Rows { wanted, recorded: true, only: None })
+        let wanted = RowsWanted { netns, ..RowsWanted::of(Proto::ALL.to_vec()) };
+        ask(path, &Request::Rows { wanted, recorded: true, holders: false })
     };
     let spaces = rows(None).into_iter().filter_map(|answer| match answer {
         Answer::Namespace { netns, .. } => Some(netns),

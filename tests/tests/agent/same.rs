@@ -7,12 +7,22 @@ use netstat_tests::programs;
 use netstat_tests::truth::made::{self, Family, Pair};
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::patience;
+use netstat_user::query::Request;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Instant;
 
-pub const TESTS: &[Test] = &[("same::bytes_with_and_without_the_agent", bytes_with_and_without_the_agent)];
+pub const TESTS: &[Test] = &[
+    ("same::bytes_with_and_without_the_agent", bytes_with_and_without_the_agent),
+    ("same::one_request_brings_the_rows_of_a_process_and_its_holders", one_request),
+    ("same::no_row_is_read_twice_to_name_the_option_that_lists_more", no_row_twice),
+];
 
 const TABLES: [&str; 18] = [
     "-tan", "-tuan", "-tapen", "-tuapen", "-l", "-tlnp", "-an", "-uan", "-wan", "-tuwan", "-6an", "-4an", "-tanW",
@@ -91,5 +101,66 @@ fn bytes_with_and_without_the_agent() -> Done {
     runner::note(format!("the same bytes with and without the agent: {} command lines", lines.len()));
     agent.stop();
     place.leave();
+    Done::Passed
+}
+
+/// Passes requests on to the agent behind `to` and its answers back, and hands over what was asked.
+fn overheard(at: &Path, to: &Path) -> Receiver<Request> {
+    let (listener, to) = (UnixListener::bind(at).unwrap(), to.to_owned());
+    let (requests, heard) = mpsc::channel();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut head = [0; 4];
+            client.read_exact(&mut head).unwrap();
+            let mut body = vec![0; u32::from_le_bytes(head) as usize];
+            client.read_exact(&mut body).unwrap();
+            let mut agent = UnixStream::connect(&to).unwrap();
+            agent.write_all(&[&head[..], &body].concat()).unwrap();
+            // The test may have ended.
+            let _ = requests.send(Request::decode(body.into()).unwrap());
+            thread::spawn(move || io::copy(&mut agent, &mut client));
+        }
+    });
+    heard
+}
+
+/// What `netstat-user LINE` prints while this process listens, the same with and without an agent, and what it asks the agent.
+fn asked(line: &str) -> (Outcome, Vec<Request>) {
+    let place = Place::new();
+    let agent = Agent::start(&[]);
+    let between = agent.socket.with_extension("between");
+    let heard = overheard(&between, &agent.socket);
+    let outcome = place.namespace.enter(|| {
+        let listener = made::listener(Family::ALL[0]);
+        let hows = ["--no-agent".into(), format!("--agent={}", between.display())];
+        let [direct, asked] = hows.map(|how| run(line, &[&how]));
+        assert_eq!(asked, direct, "netstat-user {line}");
+        drop(listener);
+        asked
+    });
+    std::fs::remove_file(between).unwrap();
+    agent.stop();
+    place.leave();
+    (outcome, heard.try_iter().collect())
+}
+
+/// The agent looks into the processes once for a question by process: the holders of the rows that are left come with them.
+fn one_request() -> Done {
+    let (outcome, requests) = asked(&format!("-tanp --pid {}", std::process::id()));
+    let held = format!("{}/", std::process::id());
+    assert!(String::from_utf8_lossy(&outcome.stdout).contains(&held), "{outcome:?}");
+    assert!(matches!(&requests[..], [Request::Rows { holders: true, .. }]), "{requests:?}");
+    Done::Passed
+}
+
+/// Where nothing with a peer is selected, -a is named if it would list more: what that could be is read, and nothing else.
+fn no_row_twice() -> Done {
+    let (outcome, requests) = asked(&format!("-tnp --pid {}", std::process::id()));
+    assert!(String::from_utf8_lossy(&outcome.stderr).contains("with -a those without"), "{outcome:?}");
+    let peers = requests.iter().map(|request| match request {
+        Request::Rows { wanted, .. } => wanted.peer,
+        other => panic!("{other:?} is asked, too"),
+    });
+    assert_eq!(peers.collect::<Vec<_>>(), [Some(true), Some(false)], "{requests:?}");
     Done::Passed
 }

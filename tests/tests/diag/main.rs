@@ -10,6 +10,8 @@ mod info;
 mod kill;
 mod narrowed;
 mod same;
+#[path = "../tables/mod.rs"]
+mod tables;
 mod unix;
 
 use libtest_mimic::Arguments;

@@ -1,6 +1,6 @@
 //! The rows of `sock_diag` are those of /proc, in the same order.
 
-use crate::missing;
+use crate::{missing, tables};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::zoo::peer::Sink;
@@ -8,14 +8,13 @@ use netstat_tests::zoo::{Keep, tcp, udp};
 use netstat_user::diag::Channel;
 use netstat_user::diag::Protocol;
 use netstat_user::diag::loaded::Part;
-use netstat_user::diag::tables::{self, DumpRequest};
-use netstat_user::model::{Proto, SocketRow, Timer};
+use netstat_user::diag::tables::{DumpRequest, complete, dump, once, requests};
+use netstat_user::model::{Proto, SocketRow};
 use netstat_user::proc::inet;
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("every_tcp_state_and_timer", every_tcp_state_and_timer),
@@ -25,9 +24,8 @@ pub const TESTS: &[Test] = &[
     ("one_family_and_listeners_alone", one_family_and_listeners_alone),
 ];
 
-/// The calling thread's namespace as /proc lists it, each family's file in its order.
-fn listed(protocol: Protocol) -> [Vec<SocketRow>; 2] {
-    [false, true].map(|v6| inet::read(Path::new("/proc/thread-self"), protocol.of_family(v6), |_| true).unwrap().rows)
+fn protos(protocol: Protocol) -> [Proto; 2] {
+    [false, true].map(|v6| protocol.of_family(v6))
 }
 
 fn asked(protocol: Protocol) -> DumpRequest {
@@ -37,52 +35,22 @@ fn asked(protocol: Protocol) -> DumpRequest {
 fn dumped(asked: &DumpRequest) -> [Vec<SocketRow>; 2] {
     let mut rows = [Vec::new(), Vec::new()];
     let mut channel = Channel::open().unwrap();
-    let datagrams = tables::dump(&mut channel, asked, |row| {
+    let datagrams = dump(&mut channel, asked, |row| {
         rows[usize::from(row.socket.proto.is_v6())].push(row.socket);
     });
     if datagrams.unwrap() > 1 {
-        rows.iter_mut().for_each(tables::once);
+        rows.iter_mut().for_each(once);
     }
-    for rows in rows.iter_mut().filter(|rows| !tables::requests(rows).is_empty()) {
+    for rows in rows.iter_mut().filter(|rows| !requests(rows).is_empty()) {
         let known = inet::read(Path::new("/proc/thread-self"), rows[0].proto, |row| row.state == 3).unwrap();
-        tables::complete(rows, &known.rows);
+        complete(rows, &known.rows);
     }
     rows
 }
 
-/// Without what only `sock_diag` knows, and what moves with time.
-fn still(row: &SocketRow) -> SocketRow {
-    SocketRow { cookie: None, netns: None, timer: Timer { expires: 0, ..row.timer }, ..*row }
-}
-
-/// The rows of both sources, which must agree. Timers run, and retransmissions happen: the dump is between two readings of /proc, and is done again
-/// until nothing happened meanwhile.
+/// The rows of both sources, which must agree.
 fn agreed(protocol: Protocol) -> Vec<SocketRow> {
-    let shape = |rows: &[Vec<SocketRow>; 2]| rows.iter().flatten().map(still).collect::<Vec<_>>();
-    let expires = |rows: &[Vec<SocketRow>; 2]| rows.iter().flatten().map(|row| row.timer.expires).collect::<Vec<_>>();
-    for _ in 0..200 {
-        let (before, between, after) = (listed(protocol), dumped(&asked(protocol)), listed(protocol));
-        // Acknowledgements and data set a timer anew.
-        let quiet = shape(&before) == shape(&after)
-            && expires(&before).iter().zip(expires(&after)).all(|(&before, after)| after <= before);
-        if !quiet {
-            continue;
-        }
-        let (seen, wanted) = (shape(&between), shape(&before));
-        assert_eq!(seen.len(), wanted.len(), "{protocol:?}: the number of rows");
-        for (at, (seen, wanted)) in seen.iter().zip(&wanted).enumerate() {
-            assert_eq!(seen, wanted, "{protocol:?}: row {at}");
-        }
-        for ((before, between), after) in expires(&before).into_iter().zip(expires(&between)).zip(expires(&after)) {
-            assert!((after..=before).contains(&between), "{protocol:?}: {after} ≤ {between} ≤ {before}");
-        }
-        let rows = between.concat();
-        assert!(rows.iter().all(|row| row.netns == Some(7)), "the namespace");
-        let cookies: HashSet<_> = rows.iter().filter_map(|row| row.cookie).collect();
-        assert_eq!(cookies.len(), rows.len(), "a cookie for each socket");
-        return rows;
-    }
-    panic!("{protocol:?}: the table never stood still");
+    tables::agreed(protos(protocol), 7, || dumped(&asked(protocol)))
 }
 
 fn every_tcp_state_and_timer() -> Done {
@@ -93,22 +61,9 @@ fn every_tcp_state_and_timer() -> Done {
         let sink = Sink::new().unwrap();
         let _zoo: Keep = tcp::zoo(&sink).unwrap();
         let rows = agreed(Protocol::Tcp);
-        let states: HashSet<u8> = rows.iter().map(|row| row.state).collect();
-        // All but CLOSE, which no table lists.
-        assert_eq!(states, (1..=11).filter(|&state| state != 7).collect());
-        let timers: HashSet<u32> = rows.iter().map(|row| row.timer.kind).collect();
-        assert_eq!(timers, (0..=4).collect());
-        // Segments and requests that nobody acknowledges are sent again.
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let rows = agreed(Protocol::Tcp);
-            let again = |state| rows.iter().any(|row| row.state == state && row.timer.retransmits > 0);
-            if again(1) && again(3) && rows.iter().any(|row| row.timer.probes > 0) {
-                return Done::Passed;
-            }
-            assert!(Instant::now() < deadline, "nothing was sent again");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        tables::assert_every_state_and_timer(&rows);
+        tables::wait_for_retransmissions(|| agreed(Protocol::Tcp));
+        Done::Passed
     })
 }
 

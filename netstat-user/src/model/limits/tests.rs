@@ -32,13 +32,12 @@ fn limits() -> impl Strategy<Value = Limits> {
     let kinds = option::of((0u8..8).prop_map(Kinds));
     let protos = option::of(proptest::sample::subsequence(vec![Proto::Tcp, Proto::Tcp6, Proto::Udp], 0..=3));
     let ends = (ports(), ports(), ports(), prefixes(), prefixes(), prefixes());
-    (kinds, states(), states(), protos, option::of(any::<bool>()), ends, numbers(), numbers()).prop_map(
-        |(kinds, entered, left, protos, peer, (ports, lports, rports, addrs, laddrs, raddrs), pids, netns)| Limits {
+    (kinds, states(), states(), protos, ends, numbers(), numbers()).prop_map(
+        |(kinds, entered, left, protos, (ports, lports, rports, addrs, laddrs, raddrs), pids, netns)| Limits {
             kinds,
             entered,
             left,
             protos,
-            peer,
             ports,
             lports,
             rports,

@@ -1,5 +1,6 @@
 //! The work of a scan: the links of all descriptors, read by several threads at once.
 
+use crate::sys::is_scarce;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -208,11 +209,6 @@ impl Work {
             take(entry.file_name());
         }
     }
-}
-
-/// Whether the error is none of the process that is looked at: the caller, or the machine, has no descriptor or memory left.
-pub fn is_scarce(error: Errno) -> bool {
-    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
 /// The processes under `root`, in the order of its directory.

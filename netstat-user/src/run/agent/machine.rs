@@ -2,14 +2,14 @@
 
 use crate::agent::{Lists, Lookup, Own, Peer, Spaces};
 use crate::kernel;
-use crate::model::{Check, Comm, EventEnd, Limits, NamespaceTables, ProtoTable, SocketRow, TcpState};
+use crate::model::{Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, TcpState};
 use crate::owner::Owners;
 use crate::proc::cgroup::Ids;
 use crate::proc::tenure::Tenures;
 use crate::proc::{access, fds, netns};
 use crate::query::Link;
 use crate::run::clock::monotonic_ns;
-use crate::source::{KernelSource as Kernel, RowNeeds, RowsAsked};
+use crate::source::{KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::lock;
 use crate::table::Listing;
@@ -106,12 +106,12 @@ impl Machine {
 impl Lists for Machine {
     fn list(&self) -> Lookup {
         let mut scan = self.kernel.holders();
-        let wanted = Limits::default();
-        let mut listing = Listing { protos: wanted.tables().to_vec(), ..Listing::default() };
+        let wanted = RowsWanted::of(Proto::ALL.to_vec());
+        let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
         let namespaces = self.namespaces();
         self.note(&namespaces);
-        for space in self.kernel.of(namespaces, RowsAsked { wanted: &wanted, only: None }) {
+        for space in self.kernel.of(namespaces, &wanted) {
             let whole =
                 |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
             spaces.extend(space.netns.filter(|_| space.tables.iter().all(whole)));
@@ -149,7 +149,7 @@ impl Lists for Machine {
         self.checks.iter().cloned().chain([self.kernel.check()]).collect()
     }
 
-    fn tables(&self, wanted: &Limits, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
         let namespaces = match *spaces {
             Spaces::One(inode, peer) => vec![self.namespace(inode, peer)?],
             Spaces::All => self.namespaces(),
@@ -159,7 +159,7 @@ impl Lists for Machine {
                 all
             }
         };
-        let tables = self.kernel.of(namespaces, RowsAsked { wanted, only: None });
+        let tables = self.kernel.of(namespaces, wanted);
         (!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables)
     }
 

@@ -5,6 +5,7 @@ use super::selected::Selected;
 use crate::cli::classic::{Filter, Options, Tables, Want};
 use crate::field::Need;
 use crate::lang::Lang;
+use crate::model::reason;
 use crate::proc::whole;
 use crate::source::RowNeeds;
 use crate::stdio::Written;
@@ -139,10 +140,4 @@ impl<'a> AskedFor<'a> {
         round.say(format!("{}: {}\n", path.display(), reason(error)).as_bytes())?;
         Ok(255)
     }
-}
-
-/// What the C library says of an error, in the user's language.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

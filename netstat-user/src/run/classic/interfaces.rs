@@ -1,7 +1,8 @@
 //! The `interfaces` view.
 
-use super::asked::{AskedFor, reason};
+use super::asked::AskedFor;
 use super::round::Round;
+use crate::model::reason;
 use crate::proc::dev;
 use crate::stdio::Written;
 use crate::view::interfaces::{block, heading, json, row, title};

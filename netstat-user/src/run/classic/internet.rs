@@ -15,7 +15,7 @@ use crate::field::{RowContext, RowFields};
 use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::stdio::Written;
-use files::{Files, Rows};
+use files::{FileRows, Files};
 use known::KnownOfRows;
 use std::io;
 
@@ -54,7 +54,7 @@ pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) 
     let (mut rows, mut incomplete) = (Vec::new(), false);
     for file in &files.list {
         let table = match &file.rows {
-            Ok(Rows::Sockets(table)) => table,
+            Ok(FileRows::Sockets(table)) => table,
             Ok(_) => continue,
             // The kernel has no such protocol.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -3,15 +3,15 @@
 use super::asked::AskedFor;
 use crate::cli::classic::{AgentChoice, Filter};
 use crate::field::Need;
-use crate::model::{Limits, Proto};
+use crate::model::{Proto, RowsWanted};
 use std::path::Path;
 use std::time::Duration;
 
 /// The sources of the Internet table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan<'a> {
-    /// The rows that an agent and the kernel list alike.
-    pub rows: Limits,
+    /// The rows that an agent and the kernel list alike; their condition is none of processes, which not everybody may look into.
+    pub rows: RowsWanted,
     /// The agent that is asked for them first.
     pub agent: Option<AgentQuestion<'a>>,
     /// Inode number of the reader's own network namespace, `None` where it is not known.
@@ -34,8 +34,6 @@ pub struct AgentQuestion<'a> {
     pub path: &'a Path,
     /// Whether the user named it: then it is reported where it does not answer.
     pub is_named: bool,
-    /// Inode number of the one namespace that is listed, `None` for all.
-    pub netns: Option<u32>,
     /// Whether the owners are wanted that events recorded for rows nobody holds.
     pub recorded: bool,
 }
@@ -44,18 +42,18 @@ impl<'a> Plan<'a> {
     /// The plan for what is asked by a reader in the network namespace `own`.
     pub fn of(asked: &'a AskedFor<'_>, own: Option<u32>) -> Self {
         let (options, selected) = (asked.options, &asked.selected);
-        let rows = Limits { protos: Some(protos(asked)), peer: asked.listed().peer(), ..Limits::default() };
         let netns = match selected.netns() {
             Some(&[only]) => Some(only),
             Some(_) => None,
             None => own.filter(|_| !options.all_netns),
         };
+        let rows =
+            RowsWanted { protos: protos(asked), peer: asked.listed().peer(), netns, only: selected.row_test(false) };
         // Where it is not known which namespace the reader is in, there is nothing to ask for.
-        let path = options.agent.path().filter(|_| own.is_some() && !rows.tables().is_empty());
+        let path = options.agent.path().filter(|_| own.is_some() && !rows.protos.is_empty());
         let agent = path.map(|path| AgentQuestion {
             path,
             is_named: matches!(options.agent, AgentChoice::At(_)),
-            netns,
             recorded: options.json || selected.needs().meets(Need::OWNERS),
         });
         // There is but one pair of files for SCTP, and it counts as IPv4.
@@ -103,7 +101,7 @@ mod tests {
         let question = |options: Options, own| {
             let mut asked = None;
             plan(options, own, |plan| {
-                asked = plan.agent.as_ref().map(|agent| (agent.path.to_owned(), agent.is_named, agent.netns))
+                asked = plan.agent.as_ref().map(|agent| (agent.path.to_owned(), agent.is_named, plan.rows.netns))
             });
             asked
         };
@@ -128,8 +126,8 @@ mod tests {
             (false, false, Some(true), false, true),
         ] {
             plan(options(all, listening), Some(7), |plan| {
-                let protos = Some(vec![Proto::Tcp, Proto::Tcp6]);
-                assert_eq!(plan.rows, Limits { protos, peer, ..Limits::default() });
+                let protos = vec![Proto::Tcp, Proto::Tcp6];
+                assert_eq!(plan.rows, RowsWanted { protos, peer, netns: Some(7), only: None });
                 assert_eq!((plan.endpoints, plan.associations), (endpoints, associations));
             });
         }

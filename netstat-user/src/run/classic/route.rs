@@ -1,10 +1,11 @@
 //! The `route` view: the routing tables of the families asked for, in the order asked for.
 
-use super::asked::{AskedFor, reason};
+use super::asked::AskedFor;
 use super::packet_routes;
 use super::round::Round;
 use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
+use crate::model::reason;
 use crate::names::{Names, WantedNames};
 use crate::proc::route;
 use crate::stdio::Written;

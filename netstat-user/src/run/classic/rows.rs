@@ -7,13 +7,13 @@ use super::spaces::{self, spaces};
 use crate::cli::agent::SOCKET;
 use crate::cli::classic::AgentChoice;
 use crate::client::{self, AskError};
-use crate::model::{ClosedSocket, Limits, NamespaceTables};
+use crate::model::{ClosedSocket, NamespaceTables, RowsWanted};
 use crate::proc::netns::Namespace;
 use crate::proc::{fds, netns};
 use crate::query::{Crowd, Past};
 use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
-use crate::source::{KernelSource, RowsAsked};
+use crate::source::KernelSource;
 use crate::stdio::Written;
 use crate::view::text::{counted, span};
 use std::path::Path;
@@ -62,13 +62,11 @@ pub fn read(
         source.expect(&plan.rows);
         source.holders()
     });
-    let only = asked.selected.row_test(false);
-    let rows = RowsAsked { wanted: &plan.rows, only: only.as_ref() };
     let tables = if asked.reads_all_netns() {
         let namespaces = spaces(asked, round)?.into_iter().filter_map(|space| space.namespace).collect();
-        source.of(namespaces, rows)
+        source.of(namespaces, &plan.rows)
     } else {
-        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(rows) }]
+        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(&plan.rows) }]
     };
     spaces::report_unread(asked, &of_tables(&tables), round)?;
     Ok((tables, scan))
@@ -85,17 +83,17 @@ pub fn everywhere(
     agent: &AgentChoice,
     source: &KernelSource,
     namespaces: Vec<Namespace>,
-    wanted: &Limits,
+    wanted: &RowsWanted,
 ) -> Vec<NamespaceTables> {
-    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false, None)?.read();
+    let ask = |path: &Path| client::AgentTables::ask(path, PATIENCE, wanted.clone(), false, false)?.read();
     match agent.path().map(ask) {
-        Some(Ok(tables)) => tables,
-        _ => source.of(namespaces, RowsAsked { wanted, only: None }),
+        Some(Ok((tables, _))) => tables,
+        _ => source.of(namespaces, wanted),
     }
 }
 
-/// The sockets that ended within this time, oldest first, in the namespaces that are wanted. `None` where no agent tells: it has been
-/// said then.
+/// The sockets that ended within this time, oldest first, in the namespaces that are wanted. `None` where no agent answers, which has
+/// been reported then.
 ///
 /// # Errors
 /// A failure to write to standard output.
@@ -171,10 +169,9 @@ pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
 fn ask(
     asked: &AskedFor<'_>,
     question: &AgentQuestion<'_>,
-    wanted: &Limits,
+    wanted: &RowsWanted,
 ) -> Result<(Vec<NamespaceTables>, Option<fds::Scan>), AskError> {
     let path = question.path;
-    let wanted = Limits { netns: question.netns.map(|netns| vec![netns]), ..wanted.clone() };
     // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root and its own user only.
@@ -184,29 +181,29 @@ fn ask(
     };
     let theirs = asked.wants_holders() && shown();
     // Who is shown fewer processes by the agent than by the kernel asks it for no process's sockets.
-    let only = asked.selected.row_test(theirs);
-    let few = only.is_some() && !asked.lists_other_sockets();
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded, only)?;
+    let wanted = RowsWanted { only: asked.selected.row_test(theirs), ..wanted.clone() };
+    let few = wanted.only.is_some() && !asked.lists_other_sockets();
+    // Where few rows may be left, only their holders are asked for, and come with them.
+    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded, theirs && few)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = |of| if theirs { client::Holders::ask(path, PATIENCE, of).ok() } else { None };
-    // Both at the same time; but where few rows may be left, only their holders.
+    let holders = |of| if theirs { client::AgentHolders::ask(path, PATIENCE, of).ok() } else { None };
+    // Those of all at the same time.
     let all = if few { None } else { holders(Vec::new()) };
-    let spaces = rows.read()?;
+    let (spaces, links) = rows.read()?;
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
-    let links = match few {
-        false => all.and_then(|holders| holders.read().ok()),
-        true => {
-            let tables = spaces.iter().flat_map(|space| &space.tables).filter_map(|(_, table)| table.as_ref().ok());
-            let inodes = tables.flat_map(|table| &table.rows).map(|row| row.inode).filter(|&inode| inode != 0);
-            match inodes.collect::<Vec<u64>>() {
-                none if none.is_empty() => theirs.then(Vec::new),
-                of => holders(of).and_then(|holders| holders.read().ok()),
-            }
-        }
+    let links = match (few, links) {
+        (false, _) => all.and_then(|holders| holders.read().ok()),
+        (true, Some(links)) => Some(links),
+        // An agent of an earlier release sends them to another request.
+        (true, None) => match spaces.iter().flat_map(NamespaceTables::inodes).collect::<Vec<u64>>() {
+            none if none.is_empty() => theirs.then(Vec::new),
+            of => holders(of).and_then(|holders| holders.read().ok()),
+        },
     };
-    Ok((spaces, links.map(|links| fds::Scan::of(&asked.proc, links.into_iter()))))
+    let scan = if few { fds::Scan::of_some } else { fds::Scan::of };
+    Ok((spaces, links.map(|links| scan(&asked.proc, links))))
 }
 
 /// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.

@@ -1,9 +1,9 @@
 //! Where the rows, names and holders of a run come from, kept from table to table and from round to round.
 
-use super::asked::{AskedFor, reason};
+use super::asked::AskedFor;
 use super::round::Round;
 use crate::field::Need;
-use crate::model::SocketHolders;
+use crate::model::{SocketHolders, reason};
 use crate::names::Names;
 use crate::proc::fds;
 use crate::source::KernelSource;
@@ -34,6 +34,11 @@ impl Sources {
     /// Forgets what was true in the last round.
     pub fn next_round(&mut self) {
         self.scan = None;
+    }
+
+    /// Forgets what was only true of the tables that have been read.
+    pub fn next_tables(&mut self) {
+        self.scan = self.scan.take().filter(|scan| scan.whole);
     }
 
     /// Starts to look for the processes that hold sockets, beside whatever the caller does next. Only with `-p` and

@@ -1,7 +1,8 @@
 //! The network namespaces that are listed.
 
-use super::asked::{AskedFor, reason};
+use super::asked::AskedFor;
 use super::round::Round;
+use crate::model::reason;
 use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
 use crate::view::text::escape_word;
@@ -46,8 +47,8 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }
-    // A container's root is refused what root of the machine runs, and that is no matter of being root. Of those that were named, each that is not
-    // read is reported by itself.
+    // Root in a container may not look at processes of the machine's root either: to become root would not help. Of those that were named, each that
+    // is not read is reported by itself.
     if asked.selected.named_netns().is_empty() && found.refused && !rustix::process::geteuid().is_root() {
         round.say_of_namespaces(asked.options)?;
     }

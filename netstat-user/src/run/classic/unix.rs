@@ -22,7 +22,7 @@ use std::path::Path;
 type ReadTable = io::Result<Option<UnixTable>>;
 
 /// The rows of a namespace that may be wanted.
-struct Listed<'a> {
+struct UnixSpace<'a> {
     /// Where they are from, for the column of namespaces where it is shown.
     netns: Option<Netns<'a>>,
     /// Inode number of the namespace, where it is known.
@@ -115,7 +115,7 @@ fn rows<'a>(
     table: &'a ReadTable,
     unknown: RowContext<'_>,
     round: &mut Round,
-) -> Written<Listed<'a>> {
+) -> Written<UnixSpace<'a>> {
     let unix::UnixRows { mut rows, bogus } = match table {
         Ok(Some(table)) => table.rows(),
         Ok(None) | Err(_) => unix::UnixRows::default(),
@@ -130,16 +130,22 @@ fn rows<'a>(
     });
     let shown = space.namespace.as_ref().filter(|_| asked.options.all_netns);
     let netns = shown.map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
-    Ok(Listed { netns, inode, rows })
+    Ok(UnixSpace { netns, inode, rows })
 }
 
 /// Appends the table.
-fn show(asked: &AskedFor<'_>, listed: &[Listed<'_>], known: RowContext<'_>, taken: &mut Taken<'_>, out: &mut Vec<u8>) {
+fn show(
+    asked: &AskedFor<'_>,
+    listed: &[UnixSpace<'_>],
+    known: RowContext<'_>,
+    taken: &mut Taken<'_>,
+    out: &mut Vec<u8>,
+) {
     let (options, owners) = (asked.options, known.owners);
     if !options.json && asked.selected.shows_view() {
         view::unix::heading(out, &asked.lang, asked.listed(), options.programs, options.all_netns);
     }
-    for Listed { netns, inode, rows } in listed {
+    for UnixSpace { netns, inode, rows } in listed {
         let context = RowContext { netns: *inode, ..known };
         for row in rows {
             taken.take(out, &UnixFields { row, context: &context }, |out| {

@@ -70,7 +70,7 @@ impl Ages {
         let rows =
             |table: &ListedTable<'_>| table.rows.iter().any(|row| is_left(row) && ages.of(table.netns, row).is_none());
         if listed.iter().any(rows) {
-            // What is known without stays.
+            // The ages found before stay.
             if let Err(error) = client::live(path, netns, Duration::ZERO, |socket| ages.add(&socket)) {
                 log::debug!("ages of what orphans leave: {error}");
             }

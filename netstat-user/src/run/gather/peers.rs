@@ -4,7 +4,7 @@ use super::ListedTable;
 use super::workloads::Workloads;
 use crate::diag::{Channel, DiagError, unix};
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Comm, Limits, Proto, SocketHolders, UnixSocket};
+use crate::model::{Comm, Proto, RowsWanted, SocketHolders, UnixSocket};
 use crate::proc::addresses;
 use crate::proc::fds;
 use crate::proc::netns::{self, NAMES, inside};
@@ -100,7 +100,7 @@ impl InetPeers {
                 let own = namespace.within(&asked.proc, Path::new(NAMES), addresses::own).unwrap_or_default();
                 own.into_iter().for_each(|addr| peers.add_address(namespace.inode, addr));
             }
-            let wanted = Limits { protos: Some(protos), ..Limits::default() };
+            let wanted = RowsWanted::of(protos);
             for space in rows::everywhere(&asked.options.agent, &sources.source, namespaces, &wanted) {
                 let tables = space.tables.iter().filter_map(|(_, table)| table.as_ref().ok());
                 tables.flat_map(|table| &table.rows).for_each(|row| peers.add(space.netns.unwrap_or(0), row));

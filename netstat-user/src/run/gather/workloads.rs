@@ -20,8 +20,8 @@ pub struct Workloads {
     by_paths: HashMap<Memberships, Arc<Workload>>,
     by_id: HashMap<u64, Arc<Workload>>,
     ids: Ids,
-    /// Paths of cgroups that somebody else knows, who saw them before they were removed.
-    told: HashMap<u64, Vec<u8>>,
+    /// Paths of cgroups that an agent saw before they were removed.
+    removed: HashMap<u64, Vec<u8>>,
     missing: HashSet<u64>,
     /// Whether there are no cgroups but those of the unified hierarchy, whose ids the kernel programs record.
     unified: bool,
@@ -55,7 +55,7 @@ impl Workloads {
             by_paths: HashMap::new(),
             by_id: HashMap::new(),
             ids: Ids::new(root),
-            told: HashMap::new(),
+            removed: HashMap::new(),
             missing: HashSet::new(),
             unified: own.unified.is_some() && own.named.is_none() && own.controllers.is_empty(),
         }
@@ -68,7 +68,7 @@ impl Workloads {
 
     /// Takes in paths of cgroups by their ids that an agent knows.
     pub fn learn(&mut self, paths: impl IntoIterator<Item = (u64, Vec<u8>)>) {
-        self.told.extend(paths);
+        self.removed.extend(paths);
     }
 
     /// Looks up a process that was seen to hold a socket just now.
@@ -122,7 +122,7 @@ impl Workloads {
         if let Some(known) = self.by_id.get(&id) {
             return Some(Arc::clone(known));
         }
-        let path = self.ids.path(id).or_else(|| self.told.get(&id).map(Vec::as_slice))?.to_vec();
+        let path = self.ids.path(id).or_else(|| self.removed.get(&id).map(Vec::as_slice))?.to_vec();
         let workload = self.workload(Memberships { unified: Some(path), ..Memberships::default() });
         make_room(&mut self.by_id);
         self.by_id.insert(id, Arc::clone(&workload));

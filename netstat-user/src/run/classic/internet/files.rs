@@ -26,11 +26,11 @@ pub struct ReadFile {
     /// Inode number of the network namespace, `None` where it is not known.
     pub netns: Option<u32>,
     /// Its rows.
-    pub rows: io::Result<Rows>,
+    pub rows: io::Result<FileRows>,
 }
 
 /// The rows of a file.
-pub enum Rows {
+pub enum FileRows {
     /// Sockets that live.
     Sockets(SocketTable),
     /// SCTP's.
@@ -56,7 +56,7 @@ impl ReadFile {
     /// The sockets that live.
     pub fn sockets(&self) -> &[SocketRow] {
         match &self.rows {
-            Ok(Rows::Sockets(table)) => &table.rows,
+            Ok(FileRows::Sockets(table)) => &table.rows,
             _ => &[],
         }
     }
@@ -64,7 +64,7 @@ impl ReadFile {
     /// The inodes of the sockets that live.
     pub fn inodes(&self) -> impl Iterator<Item = u64> {
         let sctp = match &self.rows {
-            Ok(Rows::Sctp(table)) => &table.rows[..],
+            Ok(FileRows::Sctp(table)) => &table.rows[..],
             _ => &[],
         };
         self.sockets().iter().map(|row| row.inode).chain(sctp.iter().map(|row| row.inode))
@@ -94,13 +94,13 @@ impl Files {
         let (mut spaces, scan) = rows::read(asked, plan, source, round)?;
         let names = spaces.iter().filter_map(|space| Some((space.netns?, space.name.clone()?)));
         let mut files = Self { list: Vec::new(), namespaces: names.collect(), scan };
-        for &proto in plan.rows.tables().iter().filter(|proto| proto.is_tcp()) {
+        for &proto in plan.rows.protos.iter().filter(|proto| proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }
         if plan.endpoints || plan.associations {
             files.add_sctp(asked, plan, round)?;
         }
-        for &proto in plan.rows.tables().iter().filter(|proto| !proto.is_tcp()) {
+        for &proto in plan.rows.protos.iter().filter(|proto| !proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }
         if asked.selected.needs().meets(Need::NETNS_NAMES) {
@@ -126,12 +126,18 @@ impl Files {
                 (table.0 == proto).then(|| std::mem::replace(&mut table.1, Ok(SocketTable::default())))
             };
             if let Some(rows) = space.tables.iter_mut().find_map(mine) {
-                self.list.push(ReadFile { name, file, optional, netns: space.netns, rows: rows.map(Rows::Sockets) });
+                self.list.push(ReadFile {
+                    name,
+                    file,
+                    optional,
+                    netns: space.netns,
+                    rows: rows.map(FileRows::Sockets),
+                });
             }
         }
         let ended: Vec<_> = closed.extract_if(.., |closed| closed.socket.proto == proto).collect();
         if !ended.is_empty() {
-            self.list.push(ReadFile { name, file, optional, netns: None, rows: Ok(Rows::Closed(ended)) });
+            self.list.push(ReadFile { name, file, optional, netns: None, rows: Ok(FileRows::Closed(ended)) });
         }
     }
 
@@ -150,7 +156,13 @@ impl Files {
             let netns = space.namespace.as_ref().map(|namespace| namespace.inode);
             for (file, table) in [("net/sctp/eps", endpoints), ("net/sctp/assocs", associations)] {
                 let Some(table) = table else { continue };
-                self.list.push(ReadFile { name: "sctp", file, optional: false, netns, rows: table.map(Rows::Sctp) });
+                self.list.push(ReadFile {
+                    name: "sctp",
+                    file,
+                    optional: false,
+                    netns,
+                    rows: table.map(FileRows::Sctp),
+                });
             }
             self.namespaces.extend(space.namespace.and_then(|namespace| Some((namespace.inode, namespace.name?))));
         }

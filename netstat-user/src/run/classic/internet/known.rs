@@ -1,6 +1,6 @@
 //! What is known of the rows beyond themselves: names, holders, and what the expression and the columns need.
 
-use super::files::{Files, Rows};
+use super::files::{FileRows, Files};
 use crate::field::{ClosedFields, Need, RowContext, RowFields, SctpFields};
 use crate::model::{Labels, SctpRow, SocketHolders, SocketRow};
 use crate::names::WantedNames;
@@ -36,9 +36,9 @@ impl KnownOfRows {
         let listed = list.iter().map(|file| {
             let empty = ListedTable { netns: file.netns, rows: &[], recorded: &[], closed: &[] };
             match &file.rows {
-                Ok(Rows::Sockets(table)) => ListedTable { rows: &table.rows, recorded: &table.recorded, ..empty },
-                Ok(Rows::Closed(closed)) => ListedTable { closed, ..empty },
-                Ok(Rows::Sctp(_)) | Err(_) => empty,
+                Ok(FileRows::Sockets(table)) => ListedTable { rows: &table.rows, recorded: &table.recorded, ..empty },
+                Ok(FileRows::Closed(closed)) => ListedTable { closed, ..empty },
+                Ok(FileRows::Sctp(_)) | Err(_) => empty,
             }
         });
         let gathered = Gathered::inet(asked, &listed.collect::<Vec<_>>(), &owners, sources, round)?;
@@ -62,22 +62,22 @@ fn leave_out(asked: &AskedFor<'_>, files: &mut Files, labels: &Labels) -> Wanted
         let context =
             RowContext { owners: &owners, labels, netns: file.netns, netns_names: namespaces, providers: &[] };
         match &mut file.rows {
-            Ok(Rows::Sockets(table)) if every => table.rows.iter().for_each(|row| needed.socket(row)),
-            Ok(Rows::Sockets(table)) => table.retain(|row, recorded| {
+            Ok(FileRows::Sockets(table)) if every => table.rows.iter().for_each(|row| needed.socket(row)),
+            Ok(FileRows::Sockets(table)) => table.retain(|row, recorded| {
                 let wanted = selected.may_want(&RowFields { row, recorded, context: &context });
                 if wanted {
                     needed.socket(row);
                 }
                 wanted
             }),
-            Ok(Rows::Sctp(table)) => table.rows.retain(|row| {
+            Ok(FileRows::Sctp(table)) => table.rows.retain(|row| {
                 let wanted = selected.may_want(&SctpFields { row, context: &context });
                 if wanted {
                     needed.sctp(row);
                 }
                 wanted
             }),
-            Ok(Rows::Closed(closed)) => closed.retain(|closed| {
+            Ok(FileRows::Closed(closed)) => closed.retain(|closed| {
                 let wanted = selected.may_want(&ClosedFields { closed, context: &context });
                 if wanted {
                     needed.socket(&beyond::row(closed));

@@ -1,6 +1,6 @@
 //! The Internet table as bytes: what is wanted of its rows, under one heading.
 
-use super::files::{Files, Namespaces, ReadFile, Rows};
+use super::files::{FileRows, Files, Namespaces, ReadFile};
 use super::known::KnownOfRows;
 use crate::cli::classic::Want;
 use crate::field::{ClosedFields, Provider, RowContext, RowFields, SctpFields};
@@ -84,10 +84,10 @@ impl ShownWith<'_> {
     /// Appends the rows of a file, or says what is wrong with it.
     fn file(&self, file: &ReadFile, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
         let (bogus, what) = match &file.rows {
-            Ok(Rows::Sockets(table)) => (table.bogus, file.name),
-            Ok(Rows::Closed(_)) => (0, file.name),
-            Ok(Rows::Sctp(table)) if file.file.ends_with("eps") => (table.bogus, "sctp eps"),
-            Ok(Rows::Sctp(table)) => (table.bogus, "sctp assoc"),
+            Ok(FileRows::Sockets(table)) => (table.bogus, file.name),
+            Ok(FileRows::Closed(_)) => (0, file.name),
+            Ok(FileRows::Sctp(table)) if file.file.ends_with("eps") => (table.bogus, "sctp eps"),
+            Ok(FileRows::Sctp(table)) => (table.bogus, "sctp assoc"),
             Err(error) => return self.failed(file, error, round),
         };
         if bogus > 0 {
@@ -101,9 +101,9 @@ impl ShownWith<'_> {
             providers: &self.providers,
         };
         match &file.rows {
-            Ok(Rows::Sockets(table)) => self.sockets(table, &context, taken, round.bytes()),
-            Ok(Rows::Closed(closed)) => self.closed(closed, &context, taken, round.bytes()),
-            Ok(Rows::Sctp(table)) => self.sctp(&table.rows, &context, taken, round.bytes()),
+            Ok(FileRows::Sockets(table)) => self.sockets(table, &context, taken, round.bytes()),
+            Ok(FileRows::Closed(closed)) => self.closed(closed, &context, taken, round.bytes()),
+            Ok(FileRows::Sctp(table)) => self.sctp(&table.rows, &context, taken, round.bytes()),
             Err(_) => {}
         }
         Ok(0)
