@@ -9,8 +9,10 @@ mod content;
 mod floor;
 mod licences;
 mod packages;
+mod rpm;
 mod stamp;
 mod tools;
+mod tree;
 #[cfg(test)]
 mod unit;
 
