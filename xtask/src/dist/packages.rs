@@ -16,7 +16,7 @@ use std::process::Command;
 pub fn all(target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
     deb(target, stamp)?;
     rpm::rpm(target, program, stamp)?;
-    tar(target, program, stamp)?;
+    tar(&super::archive(target), target, program, stamp)?;
     tree::copy(program, &folder().join(format!("netstat-user-{}", target.arch)), 0o755)
 }
 
@@ -30,14 +30,15 @@ fn packager(tool: &Path, stamp: &Stamp) -> Command {
     command
 }
 
-/// A .deb of the program that cargo built for this machine, for tests: it needs this machine's C library or a later one, and is not checked.
+/// A .deb of the program that cargo built for this machine, for tests: it needs this machine's C library or a later one.
 ///
 /// # Errors
 /// cargo-deb fails.
 pub fn quick_deb(deb: &Path, stamp: &Stamp) -> Result<()> {
     let mut cargo = packager(&tools::deb()?, stamp);
-    cargo.env_remove("CARGO_TARGET_DIR").args(["--quiet", "--no-build", "--no-strip", "--package", "netstat-user"]);
-    sh::run(cargo.arg("--output").arg(deb))
+    cargo.env_remove("CARGO_TARGET_DIR").args(["--quiet", "--no-build", "--strip", "--package", "netstat-user"]);
+    sh::run(cargo.args(["--variant", "quick", "--output"]).arg(deb))?;
+    lintian(deb)
 }
 
 fn deb(target: &Target, stamp: &Stamp) -> Result<()> {
@@ -45,28 +46,35 @@ fn deb(target: &Target, stamp: &Stamp) -> Result<()> {
     let mut cargo = packager(&tools::deb()?, stamp);
     cargo.args(["--quiet", "--no-build", "--no-strip", "--package", "netstat-user", "--target", target.triple]);
     sh::run(cargo.arg("--output").arg(&deb))?;
+    lintian(&deb)
+}
+
+/// Prints what lintian says, and fails on its errors and warnings: what is meant to be is in package/lintian-overrides, with the reason.
+fn lintian(deb: &Path) -> Result<()> {
     let mut lintian = Command::new("lintian");
     // Run by root it warns of that alone.
-    lintian.args(["--allow-root", "--fail-on", "error", "--tag-display-limit", "0"]);
-    let out = lintian.arg(&deb).output().context("cannot run lintian")?;
+    lintian.args(["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]);
+    let out = lintian.arg(deb).output().context("cannot run lintian")?;
     print!("{}", String::from_utf8_lossy(&out.stdout));
     if !out.status.success() {
-        bail!("lintian finds errors in {}{}", deb.display(), String::from_utf8_lossy(&out.stderr));
+        bail!("lintian finds fault with {}{}", deb.display(), String::from_utf8_lossy(&out.stderr));
     }
     Ok(())
 }
 
 /// For systems without either: everything below one folder, as it lies below /usr.
-fn tar(target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
+///
+/// # Errors
+/// A file cannot be copied, or tar fails.
+pub fn tar(archive: &Path, target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
     let name = format!("netstat-user-{}-{}", env!("CARGO_PKG_VERSION"), target.arch);
     let parent = sh::root().join("target/dist-tar");
     let _ = fs::remove_dir_all(&parent);
     unpacked(program, &content::folder(), &parent.join(&name))?;
-    let archive = folder().join(format!("{name}.tar.gz"));
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"]);
     tar.arg(format!("--mtime=@{}", stamp.epoch)).arg("--use-compress-program=gzip -9 -n");
-    sh::run(tar.arg("-C").arg(&parent).arg("-cf").arg(&archive).arg(&name))
+    sh::run(tar.arg("-C").arg(&parent).arg("-cf").arg(archive).arg(&name))
 }
 
 /// What the archive unpacks to.

@@ -32,7 +32,8 @@ pub fn files(program: &Path, content: &Path) -> Result<Vec<File>> {
     for document in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         add(root.join(document), format!("{DOCUMENTS}/{document}"), 0o644);
     }
-    for (from, to) in [(root.join("docs"), format!("{DOCUMENTS}/docs")), (content.join("man"), "share/man/man8".into())] {
+    for (from, to) in [(root.join("docs"), format!("{DOCUMENTS}/docs")), (content.join("man"), "share/man/man8".into())]
+    {
         for file in fs::read_dir(&from).with_context(|| format!("cannot list {}", from.display()))?.flatten() {
             add(file.path(), format!("{to}/{}", file.file_name().to_string_lossy()), 0o644);
         }
