@@ -4,6 +4,8 @@
 //! The same commit gives the same bytes in any folder: paths are mapped away, and every date is the commit's. `--verify` builds it all a
 //! second time, in another folder, and compares.
 
+#[cfg(test)]
+mod build_script;
 mod compile;
 mod content;
 mod floor;
