@@ -19,7 +19,7 @@ use words::named;
 
 /// The whole command line as one tree, with the words of every value that has any; `typed` are the words before the one that is completed.
 pub fn command(typed: &[OsString]) -> Command {
-    let known = Known::of(typed);
+    let known = TypedWords::of(typed);
     let valued = |arg: Arg| valued(arg, &known);
     // Each is called as it is typed, and not by its whole name as in its help.
     let verbs = super::pages().into_iter().map(|(name, page)| page.command.name(name).mut_args(valued));
@@ -28,14 +28,14 @@ pub fn command(typed: &[OsString]) -> Command {
 
 /// What the words before the one that is completed say of its values.
 #[derive(Clone)]
-struct Known {
+struct TypedWords {
     /// The rows that are listed.
     rows: RowKinds,
     /// Whether rows are counted, and by which fields.
     counted: Vec<String>,
 }
 
-impl Known {
+impl TypedWords {
     fn of(typed: &[OsString]) -> Self {
         let rows = match typed.get(1).and_then(|verb| verb.to_str()) {
             Some("events") => events::listed(typed.iter().any(|word| word == "--life")),
@@ -62,7 +62,7 @@ impl Known {
 }
 
 /// Gives an option the words of its value, by its name: the same options stand in several verbs.
-fn valued(arg: Arg, known: &Known) -> Arg {
+fn valued(arg: Arg, known: &TypedWords) -> Arg {
     let rows = known.rows;
     let words: Box<dyn Fn() -> Vec<CompletionCandidate> + Send + Sync> = match arg.get_long() {
         Some("proto") => Box::new(move || named(words::protocols(rows))),

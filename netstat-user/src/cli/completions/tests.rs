@@ -127,6 +127,7 @@ fn expressions_complete_by_what_stands_before() {
     assert_eq!(tables("exclude time-"), ["time-wait"]);
     assert_eq!(tables("state = estab"), ["established"]);
     assert_eq!(tables("state=ESTAB"), ["ESTABLISHED"]);
+    assert_eq!(tables("state eq estab"), ["established"]);
     assert_eq!(tables("proto != udpl"), ["udplite", "udplite6"]);
     assert_eq!(continued("netstat-user events", "reason = re"), ["reset_received", "reset_sent", "refused"]);
     assert_eq!(continued("netstat-user events", "proto = u"), ["udp", "udp6", "udplite", "udplite6"]);

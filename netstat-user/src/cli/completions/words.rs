@@ -64,19 +64,19 @@ pub fn expression(typed: &OsStr, rows: RowKinds) -> Vec<CompletionCandidate> {
         let begins = |candidate: &CompletionCandidate| candidate.get_value().to_string_lossy().starts_with(word);
         candidates.into_iter().filter(begins).collect::<Vec<_>>()
     };
-    let found = match Place::behind(before) {
-        Place::Condition => like(conditions(rows)),
-        Place::State => named(states_like(word)),
-        Place::Value(field) => like(values(field, word, rows)),
-        Place::Operand => Vec::new(),
-        Place::Operator => like(named(["=", "!=", "<", "<=", ">", ">=", "~", "!~"])),
-        Place::Next => like(named(["and", "or"]).into_iter().chain(conditions(rows)).collect()),
+    let found = match Expected::behind(before) {
+        Expected::Condition => like(conditions(rows)),
+        Expected::State => named(states_like(word)),
+        Expected::Value(field) => like(values(field, word, rows)),
+        Expected::Operand => Vec::new(),
+        Expected::Operator => like(named(["=", "!=", "<", "<=", ">", ">=", "~", "!~"])),
+        Expected::Next => like(named(["and", "or"]).into_iter().chain(conditions(rows)).collect()),
     };
     found.into_iter().map(|candidate| candidate.add_prefix(before)).collect()
 }
 
 /// Where in an expression a word stands.
-enum Place {
+enum Expected {
     /// At the begin of a condition.
     Condition,
     /// Behind `state` or `exclude`.
@@ -91,7 +91,7 @@ enum Place {
     Next,
 }
 
-impl Place {
+impl Expected {
     fn behind(before: &str) -> Self {
         let before = before.trim_end_matches(' ');
         let last = |text: &str| text.rsplit([' ', '(', ')', '!']).next().unwrap_or_default().to_owned();
@@ -104,6 +104,11 @@ impl Place {
             field => return field.map_or(Self::Operand, Self::Value),
         }
         match last(before).as_str() {
+            "eq" | "ne" | "neq" | "lt" | "gt" | "le" | "leq" | "ge" | "geq" => {
+                let compared =
+                    before.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).trim_end_matches(' ');
+                Field::named(&last(compared)).map_or(Self::Operand, Self::Value)
+            }
             "and" | "or" | "not" => Self::Condition,
             "" if before.ends_with(')') => Self::Next,
             "" => Self::Condition,
