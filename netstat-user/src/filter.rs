@@ -22,9 +22,9 @@ mod states;
 pub use host::{Addresses, HostPattern, PatternError, PortPattern};
 pub use literal::{Literal, nanoseconds};
 pub use mistake::{Mistake, NameError};
-pub use parse::{is_meant, parse};
+pub use parse::{CONDITIONS, is_meant, parse};
 pub use predicate::{Predicate, Resolver};
-pub use spelling::{Spelling, WordError, only_internet, protos, state};
+pub use spelling::{INTERNET, Spelling, WordError, only_internet, protos, state};
 pub use states::StateSet;
 
 use crate::field::{Field, RowKinds};

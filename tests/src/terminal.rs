@@ -55,7 +55,12 @@ impl Terminal {
 
     /// Types a line.
     pub fn type_line(&mut self, text: &str) {
-        self.person.write_all(format!("{text}\n").as_bytes()).unwrap();
+        self.types(&format!("{text}\n"));
+    }
+
+    /// Types keys.
+    pub fn types(&mut self, keys: &str) {
+        self.person.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Reads on until `text` is to be seen; false where it is not within this time.

@@ -3,10 +3,12 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
 use netstat_tests::programs::netstat_user;
+use netstat_tests::terminal::Terminal;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// A folder of this test's own, with a link to the program under this name.
 fn folder(test: &str, name: &str) -> PathBuf {
@@ -62,23 +64,63 @@ fn shell(shell: &str, args: &[&str], folder: &std::path::Path) -> Option<String>
     }
 }
 
+/// Lines as they are typed up to Tab, and what is to be seen of them then.
+const TABS: [(&str, &str); 9] = [
+    ("netstat-user doc", "netstat-user doctor "),
+    ("netstat-user --all-n", "netstat-user --all-netns "),
+    ("netstat-user events --state ESTABLISHED,TIME", "--state ESTABLISHED,TIME_WAIT "),
+    ("netstat-user -tan --state=ES", "--state=ESTABLISHED "),
+    ("netstat-user kill --state est", "--state established "),
+    ("netstat-user -an --proto=udp4,sct", "--proto=udp4,sctp "),
+    ("netstat-user -tan --where state=SYN_S", "--where state=SYN_SENT "),
+    ("netstat-user -tan --where 'state = ESTAB", "'state = ESTABLISHED' "),
+    ("netstat-user -tan --where \"dst 127.0.0.1:80 or spo", "\"dst 127.0.0.1:80 or sport\" "),
+];
+
+/// Types each of the lines, and Tab, in a shell that a person sits before; `begin` is typed first, and shows a prompt `ready>`.
+fn tabs(shell: &str, args: &[&str], folder: &std::path::Path, begin: &str) {
+    let mut terminal = Terminal::new(200).expect("a terminal");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(shell);
+    command.args(args).env("PATH", path).env("HOME", folder).env("TERM", "dumb").env_remove("BASH_COMPLETION_VERSINFO");
+    command.stdin(terminal.file()).stdout(terminal.file()).stderr(terminal.file());
+    let Ok(mut child) = command.spawn() else {
+        println!("skipped: {shell} is not installed");
+        return;
+    };
+    terminal.started();
+    terminal.type_line(begin);
+    assert!(terminal.shows("ready>", LONG), "{}", terminal.text());
+    for (line, seen) in TABS {
+        terminal.types(&format!("{line}\t"));
+        assert!(terminal.shows(seen, LONG), "{shell}: {line}: {}", terminal.text());
+        // Ctrl-U: away with it.
+        terminal.types("\x15");
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+}
+
+/// Longer than any shell takes.
+const LONG: Duration = Duration::from_secs(20);
+
 #[test]
-fn bash_completes_words_and_lists() {
+fn bash_completes_what_is_typed() {
     let folder = folder("bash", "netstat-user");
-    let script = "eval \"$(netstat-user --completions bash)\"
-        tab() {
-            COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-            _clap_complete_netstat_user netstat-user \"${COMP_WORDS[COMP_CWORD]}\"
-            echo \"${COMPREPLY[@]}\"
-        }
-        tab netstat-user doc
-        tab netstat-user --all-n
-        tab netstat-user events --state ESTABLISHED,TIME
-        complete -p netstat-user";
-    if let Some(said) = shell("bash", &["--norc", "-c", script], &folder) {
-        let lines: Vec<&str> = said.lines().collect();
-        assert_eq!(lines[..3], ["doctor", "--all-netns", "ESTABLISHED,TIME_WAIT"], "{said}");
-        assert!(lines[3].contains("-F _clap_complete_netstat_user netstat-user"), "{said}");
+    // The prompt is not to be seen in the line that sets it.
+    let begin = "source <(netstat-user --completions bash); PS1='rea''dy>'";
+    tabs("bash", &["--norc", "--noprofile", "-i"], &folder, begin);
+    // As the completion system of a distribution loads it.
+    let system = "/usr/share/bash-completion/bash_completion";
+    if std::path::Path::new(system).exists() {
+        let places = folder.join("share/bash-completion/completions");
+        std::fs::create_dir_all(&places).expect("a folder");
+        let script = shell("netstat-user", &["--completions", "bash"], &folder).expect("it runs");
+        std::fs::write(places.join("netstat-user"), script).expect("written");
+        let begin = format!("export XDG_DATA_HOME=$HOME/share; source {system}; PS1='rea''dy>'");
+        tabs("bash", &["--norc", "--noprofile", "-i"], &folder, &begin);
+    } else {
+        println!("skipped: bash-completion is not installed");
     }
     std::fs::remove_dir_all(folder).expect("removed");
 }
@@ -88,26 +130,23 @@ fn fish_completes_words_and_lists() {
     let folder = folder("fish", "netstat-user");
     let script = "netstat-user --completions fish | source
         complete -C 'netstat-user doc' | string split -f 1 \\t
-        complete -C 'netstat-user events --proto tcp,udplite'";
+        complete -C 'netstat-user events --proto tcp,udplite'
+        complete -C 'netstat-user -tan --state=ES'
+        complete -C 'netstat-user -tan --where \"state = ES'";
     if let Some(said) = shell("fish", &["--no-config", "-c", script], &folder) {
-        assert_eq!(said, "doctor\ntcp,udplite\ntcp,udplite6\n");
+        let lists = "tcp,udplite\ntcp,udplite4\ntcp,udplite6\n";
+        assert_eq!(said, format!("doctor\n{lists}--state=ESTABLISHED\nstate = ESTABLISHED\n"));
     }
     std::fs::remove_dir_all(folder).expect("removed");
 }
 
 #[test]
-fn zsh_completes_at_the_first_tab() {
+fn zsh_completes_what_is_typed() {
     let folder = folder("zsh", "netstat-user");
+    std::fs::create_dir_all(folder.join("functions")).expect("a folder");
     // As the completion system loads it: a file of its function path.
-    let script = "fpath=($HOME/functions $fpath); mkdir -p $HOME/functions
-        netstat-user --completions zsh > $HOME/functions/_netstat-user
-        autoload -Uz compinit && compinit -u -D
-        # In place of the terminal: what would be offered is printed.
-        _describe() { print -l -- ${(P)${@[-1]}} }
-        words=(netstat-user events --state EST) CURRENT=4
-        $_comps[netstat-user]";
-    if let Some(said) = shell("zsh", &["-f", "-c", script], &folder) {
-        assert!(said.lines().any(|line| line == "ESTABLISHED"), "{said}");
-    }
+    let begin = "netstat-user --completions zsh > ~/functions/_netstat-user; fpath=(~/functions $fpath); \
+        autoload -Uz compinit && compinit -u -D; PS1='rea''dy>'";
+    tabs("zsh", &["-f", "-i"], &folder, begin);
     std::fs::remove_dir_all(folder).expect("removed");
 }

@@ -20,7 +20,8 @@ pub const BPF: &[&str] = &[
 ];
 
 /// What the suites compare with, and what they need on the running kernel.
-pub const TESTS: &[&str] = &["net-tools", "iproute2", "locales", "postgresql"];
+pub const TESTS: &[&str] =
+    &["net-tools", "iproute2", "locales", "postgresql", "bash-completion", "fish", "zsh", "man-db", "rpm"];
 
 /// What the benches compare with.
 pub const BENCH: &[&str] = &["net-tools", "iproute2", "libbpf-tools"];

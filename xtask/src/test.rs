@@ -53,8 +53,8 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
     heading("installation");
     if with_vm {
-        tally += match dist::quick_deb() {
-            Ok(package) => install::test(&dist::TARGETS[0], &package, &mut findings)
+        tally += match dist::quick() {
+            Ok(packages) => install::test(&dist::TARGETS[0], &packages, &mut findings)
                 .unwrap_or_else(|error| findings.judge("installation", Err(error))),
             Err(error) => {
                 println!("skipped: no package to install: {error:#}");

@@ -140,7 +140,19 @@ fn with_protocol(mut refusal: Refusal, words: &OsStr) -> Refusal {
 
 /// Reads the options that select, for the tables that are printed.
 fn selection(given: &mut Options, select: Given, program: &str) -> Result<Selection, Refusal> {
-    // Protocols by name stand for netstat's letters where there are none.
+    letters(given, &select);
+    let tables = given.tables();
+    let asked = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].contains(&Want::Asked);
+    let others = asked || tables.groups || tables.bluetooth || tables.tableless.is_some();
+    if let Some(option) = select.first().filter(|_| given.view() != View::Tables || others) {
+        let text = "%s: --%s selects Internet and UNIX sockets: it cannot be given with other families and views\n";
+        return Err(usage(Some(Reason { text, values: vec![program.to_owned(), option.to_owned()] })));
+    }
+    select.read(rows(given)).map_err(|error| wrong(program, &error))
+}
+
+/// Protocols by name stand for netstat's letters where there are none.
+fn letters(given: &mut Options, select: &Given) {
     if given.families.is_empty() && !given.protocols.any() && !given.groups {
         for word in select.spelled(Spelling::Proto).iter().flat_map(|words| words.split(',')) {
             let lower = word.to_ascii_lowercase();
@@ -154,14 +166,11 @@ fn selection(given: &mut Options, select: Given, program: &str) -> Result<Select
             *letter = true;
         }
     }
-    let tables = given.tables();
-    let asked = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].contains(&Want::Asked);
-    let others = asked || tables.groups || tables.bluetooth || tables.tableless.is_some();
-    if let Some(option) = select.first().filter(|_| given.view() != View::Tables || others) {
-        let text = "%s: --%s selects Internet and UNIX sockets: it cannot be given with other families and views\n";
-        return Err(usage(Some(Reason { text, values: vec![program.to_owned(), option.to_owned()] })));
-    }
-    let mut rows = RowKinds::NONE;
+}
+
+/// The kinds of rows that the tables list.
+fn rows(given: &Options) -> RowKinds {
+    let (tables, mut rows) = (given.tables(), RowKinds::NONE);
     if tables.protocols.any() {
         rows = rows.or(RowKinds::INET);
     }
@@ -174,7 +183,21 @@ fn selection(given: &mut Options, select: Given, program: &str) -> Result<Select
     if given.recent.is_some() {
         rows = rows.or(RowKinds::CLOSED);
     }
-    select.read(rows).map_err(|error| wrong(program, &error))
+    rows
+}
+
+/// The kinds of rows that a command line lists which is still being typed: the options that select, and what is wrong, are passed over.
+pub fn listed(argv: &[OsString]) -> RowKinds {
+    let (netstats, ours) = (definitions::netstats(), definitions::ours());
+    let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default());
+    let (mut given, mut select) = (Options::default(), Given::default());
+    while let Ok(Some(met)) = getopt.next() {
+        if !select.take(met.id, met.value).unwrap_or(true) {
+            let _ = take(&mut given, &met, "");
+        }
+    }
+    letters(&mut given, &select);
+    if given.view() == View::Tables { rows(&given) } else { RowKinds::NONE }
 }
 
 /// A wrong value of one of the options that select: it says itself what is right.

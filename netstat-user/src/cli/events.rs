@@ -141,6 +141,11 @@ pub fn page() -> help::Page {
     help::of_verb("events", command(), "netstat-user events [OPTIONS]")
 }
 
+/// The kinds of rows that are listed.
+pub const fn listed(life: bool) -> RowKinds {
+    if life { RowKinds::EVENT.or(RowKinds::LIFE) } else { RowKinds::EVENT }
+}
+
 /// Reads the options of `events`; `argv` begins with the verb.
 ///
 /// # Errors
@@ -155,8 +160,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     if given.asks_for_help() {
         return Ok(Request::Fields(RowKinds::EVENT.or(RowKinds::LIFE)));
     }
-    let rows = if options.life { RowKinds::EVENT.or(RowKinds::LIFE) } else { RowKinds::EVENT };
-    let read = given.only_internet().and_then(|()| given.read(rows));
+    let read = given.only_internet().and_then(|()| given.read(listed(options.life)));
     options.selection = read.map_err(|error| help::mistake::wrong(NAME, &error))?;
     if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";

@@ -177,8 +177,9 @@ impl Page {
     /// The text of `--man`, in roff.
     pub fn man(&self) -> String {
         let name = self.command.get_name().replace(' ', "-");
-        let (mut roff, page) =
-            (Vec::new(), clap_mangen::Man::new(self.command.clone().display_name(&name)).title(name).section("8"));
+        let page = clap_mangen::Man::new(self.command.clone().display_name(&name)).title(name).section("8");
+        let page = page.date(env!("NETSTAT_USER_DATE")).source(concat!("netstat-user ", env!("CARGO_PKG_VERSION")));
+        let (mut roff, page) = (Vec::new(), page.manual("System Manager's Manual"));
         // Writing to memory does not fail.
         let _ = page.render_title(&mut roff);
         let _ = page.render_name_section(&mut roff);
@@ -199,9 +200,10 @@ impl Page {
             }
             for (term, meaning) in &section.entries {
                 match meaning.strip_prefix('\n') {
-                    // Real output keeps its lines.
+                    // Real output keeps its lines, and so stands where headings do, as far to the left as there is room for.
                     Some(lines) => {
-                        text.push_str(&format!(".TP\n\\fB{}\\fR\n.nf\n{}\n.fi\n", plain(term), plain(lines)));
+                        let (term, lines) = (plain(term), plain(lines));
+                        text.push_str(&format!(".SS \"{term}\"\n.RS -4n\n.nf\n{lines}\n.fi\n.RE\n"));
                     }
                     None => text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(term), plain(meaning))),
                 }

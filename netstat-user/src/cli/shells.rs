@@ -8,6 +8,46 @@ pub const VARIABLE: &str = "NETSTAT_USER_COMPLETE";
 /// The shells there are scripts for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
+/// bash takes words apart at `=` and `:`, and replaces only what stands behind the last of them: the words are put together again, as far as
+/// nothing stands between them on the line, and what is not replaced is taken from the answers.
+const BASH: &str = r#"_netstat_user() {
+    local line=$COMP_LINE blanks word whole at
+    local -a words=()
+    for ((at = 0; at <= COMP_CWORD; at++)); do
+        word=${COMP_WORDS[at]}
+        blanks=${line%%[![:blank:]]*}
+        line=${line#"$blanks"}
+        # Of the last word what stands before the cursor, without a quote that is open.
+        whole=$word
+        if ((at == COMP_CWORD)) && [[ $word != [=:]* || -n $2 ]]; then
+            word=$2
+        fi
+        if ((at > 0)) && [[ -z $blanks && $line == "$whole"* ]] &&
+            [[ $word == [=:]* || ${COMP_WORDS[at - 1]} == [=:]* ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        line=${line#"$whole"}
+    done
+    local last=$((${#words[@]} - 1))
+    word=${words[last]}
+    IFS=$'\v' read -r -a COMPREPLY <<<"$(
+        _CLAP_IFS=$'\v' _CLAP_COMPLETE_INDEX=$last NETSTAT_USER_COMPLETE=bash netstat-user -- "${words[@]}" 2>/dev/null
+    )"
+    COMPREPLY=("${COMPREPLY[@]#"${word%"$2"}"}")
+    # A folder goes on.
+    if [[ ${COMPREPLY-} == *[=/:] ]]; then
+        compopt -o nospace 2>/dev/null
+    fi
+}
+if ((BASH_VERSINFO[0] > 4 || (BASH_VERSINFO[0] == 4 && BASH_VERSINFO[1] >= 4))); then
+    complete -o bashdefault -o nosort -F _netstat_user netstat-user
+else
+    complete -o bashdefault -F _netstat_user netstat-user
+fi
+"#;
+
 /// zsh loads the script as a function once a word is to be completed, and calls that: it has to complete the word, too.
 const FIRST_TAB: &str = "
 if [[ ${funcstack[1]} = _netstat-user ]]; then
@@ -17,6 +57,9 @@ fi
 
 /// A shell's script; `None` for a shell that is none of [`SHELLS`].
 pub fn script(shell: &str) -> Option<String> {
+    if shell == "bash" {
+        return Some(BASH.to_owned());
+    }
     let shells = Shells::builtins();
     let completer = shells.completer(shell).filter(|_| SHELLS.contains(&shell))?;
     let mut script = Vec::new();

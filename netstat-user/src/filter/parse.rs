@@ -18,7 +18,7 @@ const DEPTH: usize = 64;
 const LONGEST: usize = 16 << 10;
 
 /// ss's words for conditions.
-const CONDITIONS: [&str; 10] =
+pub const CONDITIONS: [&str; 10] =
     ["state", "exclude", "src", "dst", "sport", "dport", "dev", "cgroup", "fwmark", "autobound"];
 
 /// Reads an expression over rows of which one must have each field that it names.

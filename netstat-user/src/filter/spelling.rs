@@ -187,7 +187,7 @@ pub fn protos(word: &str) -> Result<Vec<&'static str>, WordError> {
 }
 
 /// The words for the protocols of Internet sockets that events and `kill` know.
-const INTERNET: [&str; 12] =
+pub const INTERNET: [&str; 12] =
     ["tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "udplite", "udplite4", "udplite6", "raw", "raw4", "raw6"];
 
 /// Refuses protocols whose sockets have no events and are not closed: SCTP's, and UNIX domain sockets.

@@ -35,6 +35,8 @@ pub fn program(target: &Target, stamp: &Stamp) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("SOURCE_DATE_EPOCH", stamp.epoch.to_string())
         .env("NETSTAT_USER_COMMIT", &stamp.commit)
+        // As packages of distributions are.
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
         .args(["zigbuild", "--quiet", "--release", "--locked", "--package", "netstat-user"])
         .args(["--target", &format!("{}.{major}.{minor}", target.triple)]);
     eprintln!("building for {}", target.triple);

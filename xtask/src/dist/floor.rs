@@ -5,6 +5,9 @@ use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
 
+/// Libraries that are part of the GNU C library; packages say that they need that one, and no other.
+const LIBRARIES: [&str; 6] = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "ld-linux"];
+
 /// The newest version that the program asks for; an error if that is above `most`.
 pub fn check(binary: &Path, most: (u32, u32)) -> Result<(u32, u32)> {
     // Binutils of any architecture read the dynamic symbols of every other.
@@ -21,7 +24,17 @@ pub fn check(binary: &Path, most: (u32, u32)) -> Result<(u32, u32)> {
             bail!("{} does not ask for {name}: names would not be looked up as the system says", binary.display());
         }
     }
+    let headers = sh::output(Command::new("objdump").arg("-p").arg(binary))?;
+    if let Some(library) = other_library(&headers) {
+        bail!("{} needs {library}, which its packages do not say", binary.display());
+    }
     Ok(needs)
+}
+
+/// A library that is needed and is none of [`LIBRARIES`].
+fn other_library(headers: &str) -> Option<&str> {
+    let needed = headers.lines().filter_map(|line| line.trim().strip_prefix("NEEDED")).map(str::trim);
+    needed.into_iter().find(|name| !LIBRARIES.iter().any(|library| name.starts_with(library)))
 }
 
 /// The newest version, and a symbol that needs it. The loader asks for the version also of a symbol that may be missing (`w`).
@@ -52,5 +65,23 @@ mod tests {
     fn versions_are_compared_as_numbers() {
         assert_eq!(newest(SYMBOLS), Some(((2, 17), "clock_gettime")));
         assert_eq!(newest(""), None);
+    }
+
+    #[test]
+    fn libraries_beside_the_c_library_are_found() {
+        let headers =
+            |name: &str| format!("Dynamic Section:\n  NEEDED   libc.so.6\n  NEEDED   {name}\n  INIT  0x1000\n");
+        assert_eq!(other_library(&headers("ld-linux-x86-64.so.2")), None);
+        assert_eq!(other_library(&headers("libgcc_s.so.1")), Some("libgcc_s.so.1"));
+    }
+
+    #[test]
+    fn packages_need_the_c_library_that_is_checked_for() {
+        let manifest = include_str!("../../../netstat-user/Cargo.toml").parse::<toml::Table>().unwrap();
+        let depends = manifest["package"]["metadata"]["deb"]["depends"].as_str().unwrap();
+        for target in super::super::TARGETS {
+            let (major, minor) = target.glibc;
+            assert!(depends.split(", ").any(|one| one == format!("libc6 (>= {major}.{minor})")), "{depends}");
+        }
     }
 }

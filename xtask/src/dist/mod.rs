@@ -4,13 +4,17 @@
 //! The same commit gives the same bytes in any folder: paths are mapped away, and every date is the commit's. `--verify` builds it all a
 //! second time, in another folder, and compares.
 
+#[cfg(test)]
+mod build_script;
 mod compile;
 mod content;
 mod floor;
 mod licences;
 mod packages;
+mod rpm;
 mod stamp;
 mod tools;
+mod tree;
 #[cfg(test)]
 mod unit;
 
@@ -49,6 +53,11 @@ pub fn folder() -> PathBuf {
 /// The .deb for an architecture, once it is built.
 pub fn deb(target: &Target) -> PathBuf {
     folder().join(format!("netstat-user_{}-1_{}.deb", env!("CARGO_PKG_VERSION"), target.debian))
+}
+
+/// The .tar.gz for an architecture, once it is built.
+pub fn archive(target: &Target) -> PathBuf {
+    folder().join(format!("netstat-user-{}-{}.tar.gz", env!("CARGO_PKG_VERSION"), target.arch))
 }
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -97,19 +106,34 @@ pub fn build(targets: &[&Target]) -> Result<String> {
     Ok(sums)
 }
 
-/// The .deb of the release build that lies in target/release, made in a moment: what the install test takes.
+/// What the install test takes.
+pub struct Packages {
+    /// The .deb.
+    pub deb: PathBuf,
+    /// The .tar.gz.
+    pub archive: PathBuf,
+}
+
+/// Those in target/dist.
+pub fn packages(target: &Target) -> Packages {
+    Packages { deb: deb(target), archive: archive(target) }
+}
+
+/// Those of the release build that lies in target/release, made in a moment.
 ///
 /// # Errors
 /// There is no such build, or cargo-deb fails.
-pub fn quick_deb() -> Result<PathBuf> {
+pub fn quick() -> Result<Packages> {
     apt::install(apt::DIST)?;
     let stamp = Stamp::get()?;
-    content::gather(&sh::root().join("target/release/netstat-user"), &stamp)?;
+    let program = sh::root().join("target/release/netstat-user");
+    content::gather(&program, &stamp)?;
     let folder = sh::root().join("target/dist-quick");
     fs::create_dir_all(&folder)?;
-    let deb = folder.join("netstat-user.deb");
-    packages::quick_deb(&deb, &stamp)?;
-    Ok(deb)
+    let made = Packages { deb: folder.join("netstat-user.deb"), archive: folder.join("netstat-user.tar.gz") };
+    packages::quick_deb(&made.deb, &stamp)?;
+    packages::tar(&made.archive, content::host(&TARGETS)?, &program, &stamp)?;
+    Ok(made)
 }
 
 /// Builds the commit a second time, from a copy in another folder, and fails on the first file that differs.

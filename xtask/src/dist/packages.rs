@@ -1,14 +1,12 @@
 //! The packages themselves, and what their own distributions' tools say of them.
 
-use super::content::{self, SHELLS};
 use super::stamp::Stamp;
-use super::tools;
 use super::{Target, folder};
+use super::{content, rpm, tools, tree};
 use crate::sh;
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Makes and checks the .deb, the .rpm and the .tar.gz for one target, and puts the program itself beside them.
@@ -17,9 +15,9 @@ use std::process::Command;
 /// A tool fails, or lintian finds an error.
 pub fn all(target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
     deb(target, stamp)?;
-    rpm(target, stamp)?;
-    tar(target, program, stamp)?;
-    copy(program, &folder().join(format!("netstat-user-{}", target.arch)), 0o755)
+    rpm::rpm(target, program, stamp)?;
+    tar(&super::archive(target), target, program, stamp)?;
+    tree::copy(program, &folder().join(format!("netstat-user-{}", target.arch)), 0o755)
 }
 
 /// A tool of packages, with the dates and the folders that all of them heed.
@@ -32,14 +30,15 @@ fn packager(tool: &Path, stamp: &Stamp) -> Command {
     command
 }
 
-/// A .deb of the program that cargo built for this machine, for tests: it needs this machine's C library or a later one, and is not checked.
+/// A .deb of the program that cargo built for this machine, for tests: it needs this machine's C library or a later one.
 ///
 /// # Errors
 /// cargo-deb fails.
 pub fn quick_deb(deb: &Path, stamp: &Stamp) -> Result<()> {
     let mut cargo = packager(&tools::deb()?, stamp);
-    cargo.env_remove("CARGO_TARGET_DIR").args(["--quiet", "--no-build", "--no-strip", "--package", "netstat-user"]);
-    sh::run(cargo.arg("--output").arg(deb))
+    cargo.env_remove("CARGO_TARGET_DIR").args(["--quiet", "--no-build", "--strip", "--package", "netstat-user"]);
+    sh::run(cargo.args(["--variant", "quick", "--output"]).arg(deb))?;
+    lintian(deb)
 }
 
 fn deb(target: &Target, stamp: &Stamp) -> Result<()> {
@@ -47,74 +46,46 @@ fn deb(target: &Target, stamp: &Stamp) -> Result<()> {
     let mut cargo = packager(&tools::deb()?, stamp);
     cargo.args(["--quiet", "--no-build", "--no-strip", "--package", "netstat-user", "--target", target.triple]);
     sh::run(cargo.arg("--output").arg(&deb))?;
-    let mut lintian = Command::new("lintian");
-    // Run by root it warns of that alone.
-    lintian.args(["--allow-root", "--fail-on", "error", "--tag-display-limit", "0"]);
-    let out = lintian.arg(&deb).output().context("cannot run lintian")?;
-    print!("{}", String::from_utf8_lossy(&out.stdout));
-    if !out.status.success() {
-        bail!("lintian finds errors in {}{}", deb.display(), String::from_utf8_lossy(&out.stderr));
-    }
-    Ok(())
+    lintian(&deb)
 }
 
-fn rpm(target: &Target, stamp: &Stamp) -> Result<()> {
-    let rpm = folder().join(format!("netstat-user-{}-1.{}.rpm", env!("CARGO_PKG_VERSION"), target.arch));
-    let mut cargo = packager(&tools::rpm()?, stamp);
-    // It reads the needed libraries with ldd, which runs programs of this architecture only: they are listed in the manifest.
-    cargo.args(["--package", "netstat-user", "--auto-req", "no", "--target", target.triple]);
-    cargo.args(["--target-dir", "target/dist-build", "--source-date", &stamp.epoch.to_string()]);
-    sh::run(cargo.arg("--output").arg(&rpm))?;
-    let files = sh::output(Command::new("rpm").args(["--query", "--list", "--package"]).arg(&rpm))?;
-    if !files.lines().any(|line| line == "/usr/bin/netstat-user") {
-        bail!("{} has no program in it", rpm.display());
+/// Prints what lintian says, and fails on its errors and warnings: what is meant to be is in package/lintian-overrides, with the reason.
+fn lintian(deb: &Path) -> Result<()> {
+    let mut lintian = Command::new("lintian");
+    // Run by root it warns of that alone.
+    lintian.args(["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]);
+    let out = lintian.arg(deb).output().context("cannot run lintian")?;
+    print!("{}", String::from_utf8_lossy(&out.stdout));
+    if !out.status.success() {
+        bail!("lintian finds fault with {}{}", deb.display(), String::from_utf8_lossy(&out.stderr));
     }
     Ok(())
 }
 
 /// For systems without either: everything below one folder, as it lies below /usr.
-fn tar(target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
+///
+/// # Errors
+/// A file cannot be copied, or tar fails.
+pub fn tar(archive: &Path, target: &Target, program: &Path, stamp: &Stamp) -> Result<()> {
     let name = format!("netstat-user-{}-{}", env!("CARGO_PKG_VERSION"), target.arch);
     let parent = sh::root().join("target/dist-tar");
-    let tree = parent.join(&name);
     let _ = fs::remove_dir_all(&parent);
-    let (root, package, content) = (sh::root(), sh::root().join("netstat-user/package"), content::folder());
-    let mut files: Vec<(PathBuf, String, u32)> = vec![
-        (program.to_owned(), "bin/netstat-user".into(), 0o755),
-        (package.join("install.sh"), "install.sh".into(), 0o755),
-        (package.join("netstat-user.service"), "lib/systemd/system/netstat-user.service".into(), 0o644),
-        (package.join("netstat-user.sysusers"), "lib/sysusers.d/netstat-user.conf".into(), 0o644),
-        (package.join("netstat-user.tmpfiles"), "lib/tmpfiles.d/netstat-user.conf".into(), 0o644),
-        (package.join("netstat-user.default"), "share/doc/netstat-user/netstat-user.default".into(), 0o644),
-        (content.join("doc/THIRD-PARTY-LICENSES.txt"), "share/doc/netstat-user/THIRD-PARTY-LICENSES.txt".into(), 0o644),
-    ];
-    for document in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
-        files.push((root.join(document), format!("share/doc/netstat-user/{document}"), 0o644));
-    }
-    for page in fs::read_dir(content.join("man"))?.flatten() {
-        files.push((page.path(), format!("share/man/man8/{}", page.file_name().to_string_lossy()), 0o644));
-    }
-    let places = ["share/bash-completion/completions", "share/zsh/site-functions", "share/fish/vendor_completions.d"];
-    for ((shell, file), place) in SHELLS.iter().zip(places) {
-        files.push((content.join("completions").join(shell).join(file), format!("{place}/{file}"), 0o644));
-    }
-    for (from, to, mode) in files {
-        copy(&from, &tree.join(to), mode)?;
-    }
-    let archive = folder().join(format!("{name}.tar.gz"));
+    unpacked(program, &content::folder(), &parent.join(&name))?;
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"]);
     tar.arg(format!("--mtime=@{}", stamp.epoch)).arg("--use-compress-program=gzip -9 -n");
-    sh::run(tar.arg("-C").arg(&parent).arg("-cf").arg(&archive).arg(&name))
+    sh::run(tar.arg("-C").arg(&parent).arg("-cf").arg(archive).arg(&name))
 }
 
-fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent)?;
-        // Whoever unpacks it reads it, whatever the umask here.
-        fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?;
-    }
-    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
-    Ok(())
+/// What the archive unpacks to.
+fn unpacked(program: &Path, content: &Path, folder: &Path) -> Result<()> {
+    let package = sh::root().join("netstat-user/package");
+    tree::lay(&tree::files(program, content)?, folder, false)?;
+    tree::copy(&package.join("install.sh"), &folder.join("install.sh"), 0o755)?;
+    // Copied to /etc where the service is installed.
+    let options = folder.join("share/doc/netstat-user/netstat-user.default");
+    tree::copy(&package.join("netstat-user.default"), &options, 0o644)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,11 +21,6 @@ pub fn deb() -> Result<PathBuf> {
     program("cargo-deb", "3.8.0")
 }
 
-/// Makes an .rpm.
-pub fn rpm() -> Result<PathBuf> {
-    program("cargo-generate-rpm", "0.21.1")
-}
-
 fn folder() -> PathBuf {
     sh::root().join("target/tools")
 }

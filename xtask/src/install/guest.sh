@@ -5,6 +5,8 @@ port=/dev/ttyS1
 stty -F $port raw -echo
 exec </dev/null >$port 2>&1
 echo '@@begin install'
+# Programs come and go here.
+set +h
 passed=0 failed=0
 
 # check NAME COMMAND…: the command succeeds.
@@ -71,9 +73,45 @@ check has_a_manual_page_for_each_verb man --where netstat-user netstat-user-even
 check bash_completes bash -c '
     . /usr/share/bash-completion/bash_completion
     _completion_loader netstat-user
-    COMP_WORDS=(netstat-user events --state EST) COMP_CWORD=3
-    $(complete -p netstat-user | sed "s/.*-F \([^ ]*\) .*/\1/") netstat-user EST --state
+    COMP_LINE="netstat-user events --state=EST" COMP_WORDS=(netstat-user events --state = EST) COMP_CWORD=4
+    $(complete -p netstat-user | sed "s/.*-F \([^ ]*\) .*/\1/") netstat-user EST =
     [ "${COMPREPLY[*]}" = ESTABLISHED ] || { echo "${COMPREPLY[*]}"; exit 1; }'
+
+documents=/usr/share/doc/netstat-user
+check has_documents ls $documents/README.md $documents/docs/agent.md $documents/copyright $documents/changelog.gz $documents/changelog.Debian.gz
+dead_links() {
+    cd $documents
+    for page in README.md docs/*.md; do
+        grep -o '](\([^)#:]*\)[)#]' $page | sed 's/..\(.*\)./\1/' | grep . | while read -r link; do
+            [ -e "$(dirname $page)/$link" ] || echo "$page: $link"
+        done
+    done | grep .
+}
+check its_documents_link_to_what_is_there not dead_links
+
+# net-tools has a netstat of its own: ours goes when that comes, and comes again when that goes.
+check net_tools_installs_beside_it dpkg --install /root/net-tools.deb
+check net_tools_has_the_netstat_then contains net-tools netstat --version
+check ours_is_offered_no_more not update-alternatives --query netstat
+check net_tools_is_removed dpkg --remove net-tools
+check ours_is_the_netstat_again contains 'netstat-user 0' netstat --version
+check with_its_manual_page man --where netstat
+dpkg --install /root/net-tools.deb >/dev/null 2>&1
+check is_removed_beside_net_tools dpkg --remove netstat-user
+check net_tools_keeps_its_netstat contains net-tools netstat --version
+check installs_beside_net_tools dpkg --install /root/netstat-user.deb
+check net_tools_keeps_it_still contains net-tools netstat --version
+check net_tools_is_purged dpkg --purge net-tools
+check ours_takes_its_place contains 'netstat-user 0' netstat --version
+# An administrator's own link is left alone.
+ln -sf /bin/true /usr/bin/netstat
+dpkg --install /root/netstat-user.deb >/dev/null 2>&1
+check an_own_link_stays_when_it_is_installed_again equal /bin/true "$(readlink /usr/bin/netstat)"
+dpkg --remove netstat-user >/dev/null 2>&1
+check an_own_link_stays_when_it_is_removed equal /bin/true "$(readlink /usr/bin/netstat)"
+rm /usr/bin/netstat
+dpkg --install /root/netstat-user.deb >/dev/null 2>&1
+check without_it_ours_is_there_again contains 'netstat-user 0' netstat --version
 
 # systemctl enable --now netstat-user
 check enables_and_starts systemctl enable --now netstat-user
@@ -112,6 +150,24 @@ sed -i 's/--mode 660/--mode 666/' /etc/default/netstat-user
 check restarts_with_other_options systemctl restart netstat-user
 check everybody_may_ask_then contains 127.0.0.1:4711 as bob netstat-user -tln --agent /run/netstat-user/agent.sock
 
+# An earlier version, made of this one: it had its unit in another place of the same name, and no triggers.
+dpkg-deb --raw-extract /root/netstat-user.deb /root/earlier
+sed -i 's/^Version: .*/Version: 0.0.1-1/' /root/earlier/DEBIAN/control
+rm -f /root/earlier/DEBIAN/triggers /root/earlier/DEBIAN/md5sums
+mkdir -p /root/earlier/lib && mv /root/earlier/usr/lib/systemd /root/earlier/lib/
+dpkg-deb -Znone --build /root/earlier /root/earlier.deb >/dev/null
+answers() { [ "$(systemctl is-active netstat-user)" = active ] && contains 127.0.0.1:4711 as alice netstat-user -tln --agent /run/netstat-user/agent.sock; }
+upgrades() {
+    before=$(property MainPID)
+    dpkg --force-confold --install "$1" && systemctl cat netstat-user && systemctl is-enabled netstat-user &&
+        [ "$(property MainPID)" != "$before" ] && eventually answers && netstat --version
+}
+check is_downgraded_while_it_runs upgrades /root/earlier.deb
+check is_upgraded_while_it_runs upgrades /root/netstat-user.deb
+check an_upgrade_keeps_changed_options grep -q 'mode 666' /etc/default/netstat-user
+check an_upgrade_leaves_the_unit test -f /usr/lib/systemd/system/netstat-user.service
+rm -r /root/earlier /root/earlier.deb
+
 # Bad places: each is one line, and what can work works.
 check a_read_only_root_is_named contains 'ead-only file system' unshare --mount sh -c \
     'mount -o remount,bind,ro / && netstat-user agent --socket /srv/x/agent.sock'
@@ -136,6 +192,25 @@ files >/root/after
 left() { diff /root/before /root/after | grep '^>' | grep -v -e /run/ -e '/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)' -e /var/lib/dpkg -e /var/lib/systemd/; }
 check purging_leaves_nothing not left
 check purging_leaves_no_folder_in_run not test -e /run/netstat-user
+
+# Where systemd does not run.
+without_systemd() { unshare --mount sh -c 'mount -t tmpfs none /run && "$@"' sh "$@"; }
+check installs_without_systemd contains "start the agent with 'netstat-user agent" without_systemd dpkg --install /root/netstat-user.deb
+check is_purged_without_systemd without_systemd dpkg --purge netstat-user
+files >/root/after
+check that_leaves_nothing not left
+
+# ./install.sh
+check the_archive_unpacks tar -C /root -xzf /root/netstat-user.tar.gz
+check the_archive_installs sh -c '/root/netstat-user-*/install.sh'
+check the_archives_service_starts systemctl enable --now netstat-user
+check the_archives_agent_answers contains 127.0.0.1:4711 netstat-user -tln --agent /run/netstat-user/agent.sock
+check the_archive_is_uninstalled sh -c '/root/netstat-user-*/install.sh --uninstall'
+check uninstalling_ends_the_agent not grep -qsx netstat-user /proc/[0-9]*/comm
+files >/root/after
+check uninstalling_leaves_nothing not left
+check uninstalling_leaves_no_user not getent passwd netstat-user
+check uninstalling_leaves_no_unit not systemctl cat netstat-user
 
 echo "$passed passed, $failed failed, 0 skipped"
 echo "@@end install $failed"

@@ -1,6 +1,6 @@
 //! `cargo xtask install-test`: what README says of installing, on a minimal Debian of its own with systemd as process 1, under emulation.
 
-use crate::dist::{self, Target};
+use crate::dist::{self, Packages, Target};
 use crate::tally::{Findings, Tally};
 use crate::vm::debian::{Apt, Arch};
 use crate::vm::initramfs::Image;
@@ -42,26 +42,26 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
     let target = dist::TARGETS.iter().find(|target| target.arch == arch);
     let target = target.with_context(|| format!("--arch {arch}: it is x86_64 or aarch64"))?;
-    let package = if whole || arch != std::env::consts::ARCH {
+    let packages = if whole || arch != std::env::consts::ARCH {
         if !dist::deb(target).is_file() {
             print!("{}", dist::build(&[target])?);
         }
-        dist::deb(target)
+        dist::packages(target)
     } else {
         sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"]))?;
-        dist::quick_deb()?
+        dist::quick()?
     };
     let mut findings = Findings::default();
-    let tally = test(target, &package, &mut findings)?;
+    let tally = test(target, &packages, &mut findings)?;
     println!("{tally}");
     Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs the test with this package; what cannot be had here is a skip, with the reason.
+/// Runs the test with these packages; what cannot be had here is a skip, with the reason.
 ///
 /// # Errors
 /// The guest cannot be made of what was had.
-pub fn test(target: &Target, package: &Path, findings: &mut Findings) -> Result<Tally> {
+pub fn test(target: &Target, packages: &Packages, findings: &mut Findings) -> Result<Tally> {
     let had = had(target);
     let (machine, kernel, tree) = match had {
         Ok(had) => had,
@@ -70,7 +70,7 @@ pub fn test(target: &Target, package: &Path, findings: &mut Findings) -> Result<
             return Ok(Tally::SKIPPED);
         }
     };
-    let disk = disk(&tree, package, target)?;
+    let disk = disk(&tree, packages, target)?;
     let folder = folder();
     let initrd = folder.join(format!("initrd-{}", target.arch));
     let userland = Userland::get(machine.arch, &Apt::open())?;
@@ -122,24 +122,34 @@ fn had(target: &Target) -> Result<(Machine, kernels::Kernel, PathBuf)> {
     let apt = Apt::open();
     let kernel = kernels::get(&apt, KERNEL, arch, Flavour::Cloud)?;
     let tree = folder().join(format!("{RELEASE}-{}", arch.debian()));
-    if !tree.is_dir() {
+    if !tree.join("root/net-tools.deb").is_file() {
+        let _ = fs::remove_dir_all(&tree);
         let partial = tree.with_extension("partial");
         let _ = fs::remove_dir_all(&partial);
         fs::create_dir_all(folder())?;
-        let mirror = apt?.mirror(RELEASE)?;
+        let apt = apt?;
+        // What brings a netstat of its own: installed, and removed again, there.
+        apt.download(&[format!("net-tools:{}/{RELEASE}", arch.debian())], &folder().join("net-tools"))?;
+        let mirror = apt.mirror(RELEASE)?;
         println!("making a minimal Debian {RELEASE} for {}", arch.debian());
         let mut make = Command::new("mmdebstrap");
         make.args(["--quiet", "--mode=root", "--variant=minbase", "--include", PACKAGES]);
         make.args(["--architectures", arch.debian(), RELEASE]).arg(&partial).arg(mirror);
         sh::run(&mut make)?;
+        for deb in fs::read_dir(folder().join("net-tools"))?.flatten() {
+            fs::copy(deb.path(), partial.join("root/net-tools.deb"))?;
+        }
+        fs::remove_dir_all(folder().join("net-tools"))?;
         fs::rename(&partial, &tree)?;
     }
     Ok((Machine { arch, processors: 1 }, kernel, tree))
 }
 
-/// A disk with the tree, the package and the script on it.
-fn disk(tree: &Path, package: &Path, target: &Target) -> Result<PathBuf> {
-    fs::copy(package, tree.join("root/netstat-user.deb")).context("there is no package to install")?;
+/// A disk with the tree, the packages and the script on it.
+fn disk(tree: &Path, packages: &Packages, target: &Target) -> Result<PathBuf> {
+    for (package, name) in [(&packages.deb, "netstat-user.deb"), (&packages.archive, "netstat-user.tar.gz")] {
+        fs::copy(package, tree.join("root").join(name)).context("there is no package to install")?;
+    }
     fs::write(tree.join("root/install-test"), SCRIPT)?;
     fs::set_permissions(tree.join("root/install-test"), fs::Permissions::from_mode(0o755))?;
     let units = tree.join("etc/systemd/system");

@@ -125,6 +125,16 @@ impl Apt {
         Ok(())
     }
 
+    /// Downloads packages, named as for [`Apt::unpack`], into `folder`, which appears only once all are there.
+    pub fn download(&self, packages: &[String], folder: &Path) -> Result<()> {
+        let partial = folder.with_extension("partial");
+        let _ = fs::remove_dir_all(&partial);
+        fs::create_dir_all(&partial)?;
+        sh::output(self.command("apt-get").current_dir(&partial).args(["-q", "download"]).args(packages))?;
+        fs::rename(&partial, folder)?;
+        Ok(())
+    }
+
     /// Downloads packages of another architecture from the system's own release with all they depend on, and unpacks them below
     /// `tree`, as in [`Apt::unpack`].
     pub fn unpack_with_dependencies(&self, arch: Arch, packages: &[&str], tree: &Path) -> Result<()> {

@@ -1,5 +1,7 @@
 use super::*;
 use crate::cli::{classic, pages};
+use std::io::Write;
+use std::process::Stdio;
 
 fn all() -> Vec<(&'static str, Page)> {
     let mut all: Vec<(&str, Page)> = pages().into_iter().collect();
@@ -105,6 +107,43 @@ fn a_page_is_printed_whatever_else_is_wrong() {
     assert_eq!(read("events --comm --help"), "2", "a value is missing");
     assert_eq!(read("events --comm=-h"), "options");
     assert_eq!(read("events -- --help"), "2");
+}
+
+/// As man(1) shows it on a terminal of 80 columns, which neither cuts nor folds the lines of samples.
+#[test]
+fn no_manual_page_is_wider_than_a_terminal() {
+    for (name, page) in all() {
+        let mut man = std::process::Command::new("man");
+        man.args(["--warnings", "-E", "UTF-8", "-P", "cat", "-l", "-"])
+            .env("MANWIDTH", "80")
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("MAN_KEEP_FORMATTING");
+        let man = man.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let Ok(mut man) = man else {
+            println!("skipped: man is not installed");
+            return;
+        };
+        man.stdin.take().unwrap().write_all(page.man().as_bytes()).unwrap();
+        let out = man.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.stderr), "", "{name}");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        for example in
+            page.sections.iter().filter(|section| section.title == "EXAMPLES").flat_map(|section| &section.entries)
+        {
+            for line in example.1.lines() {
+                assert!(text.contains(line), "{name}: {line}\n{text}");
+            }
+        }
+        for line in text.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{name}: {line}");
+        }
+        let foot = text.lines().last().unwrap_or_default();
+        let date = foot.split_whitespace().find(|word| word.split('-').count() == 3 && word.starts_with("20"));
+        assert!(
+            foot.contains(env!("CARGO_PKG_VERSION")) && date.is_some_and(|date| date.len() == 10),
+            "{name}: {foot}"
+        );
+    }
 }
 
 #[test]
