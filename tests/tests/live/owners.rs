@@ -2,22 +2,25 @@
 
 use crate::actor::{self, Actor};
 use crate::check::{self, Life};
-use crate::event::Kind;
-use crate::lives::{ACTIVE_CLIENT, CROSSED, LISTENED, PASSIVE_SERVER};
+use crate::event::{Event, Kind};
+use crate::lives::{ACTIVE_CLIENT, CROSSED, LISTENED, PASSIVE_SERVER, attempt};
 use crate::made::{self, Family, Made};
 use crate::runner::{Done, Test};
 use crate::scale::count;
 use crate::tracer::{Tracer, now_ns};
 use netstat_tests::netns::NetNs;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use socket2::Domain;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::{Shutdown, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 
 pub const TESTS: &[Test] = &[
     ("owners::each_end_has_its_own_process", each_end_has_its_own_process),
     ("owners::whoever_accepts", whoever_accepts),
+    ("owners::accepted_and_held_by_nobody", accepted_and_held_by_nobody),
     ("owners::a_thread_speaks_for_its_process", a_thread_speaks_for_its_process),
     ("owners::other_users", other_users),
     ("owners::a_server_of_another_user", a_server_of_another_user),
@@ -25,6 +28,7 @@ pub const TESTS: &[Test] = &[
     ("owners::other_namespaces", other_namespaces),
     ("owners::sockets_that_were_there_before", sockets_that_were_there_before),
     ("owners::processes_that_were_there_before", processes_that_were_there_before),
+    ("owners::a_port_given_back_before", a_port_given_back_before),
 ];
 
 fn each_end_has_its_own_process() -> Done {
@@ -88,6 +92,37 @@ fn whoever_accepts() -> Done {
         }
     }
     assert!(accepted.iter().all(|made| book.of(made).len() >= 6), "a whole life each");
+    Done::Passed
+}
+
+/// A connection that is accepted and sent to a socket where nobody takes it: no process holds it, so that only the hooks know who accepted it.
+fn accepted_and_held_by_nobody() -> Done {
+    let mut tracer = Tracer::start(&["--proto", "tcp"]);
+    let listener = made::listener(Family::V4);
+    let client = made::connect(Domain::IPV4, listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let made = Made::accepted(&server);
+    let (sender, receiver) = UnixStream::pair().unwrap();
+    sendmsg::<()>(
+        sender.as_raw_fd(),
+        &[IoSlice::new(b"!")],
+        &[ControlMessage::ScmRights(&[server.as_raw_fd()])],
+        MsgFlags::empty(),
+        None,
+    )
+    .unwrap();
+    drop(server);
+    client.shutdown(Shutdown::Write).unwrap();
+    let is_end = |event: &&Event| matches!(&event.kind, Kind::State { new, .. } if new == "CLOSE_WAIT");
+    let closes = |events: &[Event]| check::Book::new(events).of(&made).iter().any(is_end);
+    assert!(tracer.wait(closes), "the connection does not hear its peer close");
+    drop((sender, receiver));
+    tracer.wait_closed([&made]);
+    let outcome = tracer.finish();
+    let book = check::Book::new(&outcome.events);
+    let event = book.of(&made).into_iter().find(is_end).unwrap();
+    let seen = (event.pid, event.owner.as_deref());
+    assert_eq!(seen, (Some(std::process::id()), Some("accepted")), "{}", event.line);
     Done::Passed
 }
 
@@ -271,5 +306,24 @@ fn processes_that_were_there_before() -> Done {
         .collect();
     tracer.wait_closed(lives.iter().map(|life| &life.made));
     check::lives(&tracer.finish(), &lives);
+    Done::Passed
+}
+
+/// A socket whose connection was refused has given its port back, and is closed later: by a tracer that did not see the port.
+fn a_port_given_back_before() -> Done {
+    for family in [Family::V4, Family::V6] {
+        let to = family.address(made::closed_port(family));
+        let socket = made::tcp(Domain::for_address(to));
+        socket.bind(&family.address(0).into()).unwrap();
+        let port = Made::of(&socket).local.unwrap().port();
+        let (refused, _) = attempt(&socket, to);
+        let mut tracer = Tracer::start(&["--proto", "tcp"]);
+        drop(socket);
+        tracer.wait_closed([&refused]);
+        let outcome = tracer.finish();
+        let book = check::Book::new(&outcome.events);
+        let closed = book.of(&refused).into_iter().find(|event| matches!(event.kind, Kind::Close(_))).unwrap();
+        assert_eq!(closed.local.and_then(|local| local.port), Some(port), "{}", closed.line);
+    }
     Done::Passed
 }
