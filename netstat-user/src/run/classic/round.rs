@@ -13,8 +13,8 @@ pub struct Round {
     number: u64,
     /// Whether it has been said in this round that not all namespaces can be found.
     said_of_namespaces: bool,
-    /// The network namespaces that rows were wanted of, and that were reported not to be read.
-    unread: Vec<u32>,
+    /// The network namespaces that rows were wanted of, and that were reported not to be read; whether that was for want of anything.
+    unread: Vec<(u32, bool)>,
 }
 
 impl Round {
@@ -35,18 +35,18 @@ impl Round {
         self.unread.clear();
     }
 
-    /// Notes that a network namespace that rows are wanted of was not read. False where that is known.
-    pub fn is_unread(&mut self, netns: u32) -> bool {
-        let new = !self.unread.contains(&netns);
+    /// Notes that a network namespace that rows are wanted of was not read: because that failed, or it was not asked for. False where that is known.
+    pub fn is_unread(&mut self, netns: u32, failed: bool) -> bool {
+        let new = self.unread.iter().all(|&(known, _)| known != netns);
         if new {
-            self.unread.push(netns);
+            self.unread.push((netns, failed));
         }
         new
     }
 
-    /// Whether rows were wanted of a network namespace that was not read.
-    pub const fn lacks_namespaces(&self) -> bool {
-        !self.unread.is_empty()
+    /// Whether a network namespace that was asked for was not read.
+    pub fn lacks_namespaces(&self) -> bool {
+        self.unread.iter().any(|&(_, failed)| failed)
     }
 
     /// Whether none was before it.

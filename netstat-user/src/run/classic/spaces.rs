@@ -90,7 +90,7 @@ pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> W
     for inode in missing {
         let namespace = found.namespaces.iter().find(|namespace| namespace.inode == inode);
         let Some(why) = why_unread(asked, inode, namespace, found.refused) else { continue };
-        if !round.is_unread(inode) {
+        if !round.is_unread(inode, !matches!(why, Unread::NotListed(_))) {
             continue;
         }
         let could = match why {
@@ -107,7 +107,7 @@ fn why_unread(asked: &AskedFor<'_>, inode: u32, namespace: Option<&Namespace>, r
     let name = namespace.and_then(|namespace| namespace.name.as_deref());
     let name = name.map_or_else(|| inode.to_string(), |name| String::from_utf8_lossy(&escape_word(name)).into_owned());
     if !asked.reads_all_netns() {
-        return Some(Unread::NotListed(name));
+        return (namespace.is_some() || refused).then_some(Unread::NotListed(name));
     }
     let Some(namespace) = namespace else { return refused.then_some(Unread::Hidden(name)) };
     let error = namespace.within(&asked.proc, Path::new(netns::NAMES), |_| ()).err()?;

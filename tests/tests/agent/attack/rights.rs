@@ -172,11 +172,16 @@ fn a_namespace_that_was_not_read_is_named() -> Done {
     let kill = ["kill", "--lport", &port, "--dry-run"];
     refused(false, &[&kill[..], &["--netns", &number]].concat(), &number, "run as root");
     refused(false, &["-tan", "--all-netns", "--where", &expression, "--no-agent"], &number, "run as root");
-    // Nobody asked for it to be looked into, not even as root.
+    // Nobody asked for it to be looked into, not even as root: nothing is missing of what is listed.
     let give = format!("give --netns {number}");
     for as_root in [false, true] {
-        refused(as_root, &["-tan", "--no-agent", "--where", &expression], &number, &give);
-        refused(as_root, &["kill", "--dry-run", "--where", &expression], &number, &give);
+        for verb in [&["-tan", "--no-agent"][..], &["kill", "--dry-run"]] {
+            let (end, _, stderr) = run(as_root, &[verb, &["--where", &expression]].concat());
+            assert!(
+                end == End::Exit(0) && stderr.lines().any(|line| line.contains(&give)),
+                "{verb:?}: {end:?} {stderr}"
+            );
+        }
     }
     let root = run(true, &["-tan", "--no-agent", "--netns", &number]);
     assert!(root.0 == End::Exit(0) && root.1.contains(&port) && root.2.is_empty(), "{root:?}");
