@@ -13,6 +13,7 @@ use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
 use crate::cli::kill::{NAME, Options};
 use crate::field::Need;
+use crate::kernel;
 use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
@@ -64,7 +65,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     if options.dry_run {
         let all: Vec<_> = rows.iter().map(|row| ("would_close", row, None)).collect();
         print(&report(&all, &owners, options.json, screen::width()))?;
-        complain(&format!("{} would be closed", sockets(rows.len())));
+        complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
         return Ok(u8::from(incomplete));
     }
     if !options.yes && !io::stdin().is_terminal() {
@@ -79,7 +80,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let all: Vec<_> = rows.iter().map(|row| ("would_close", row, None)).collect();
         let mut stderr = io::stderr().lock();
         let _ = stderr.write_all(&report(&all, &owners, false, screen::width_of(&stderr)));
-        let _ = write!(stderr, "Close {}? [y/N] ", these(rows.len()));
+        let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
         let _ = stderr.flush();
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
@@ -97,6 +98,15 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
     Ok(u8::from(failed > 0 || incomplete))
+}
+
+/// What to say before a process tries what takes more rights than it has.
+fn by_root() -> &'static str {
+    if kernel::missing_capabilities().contains(&"cap_net_admin") {
+        " (that takes CAP_NET_ADMIN: run it as root)"
+    } else {
+        ""
+    }
 }
 
 fn sockets(count: usize) -> String {

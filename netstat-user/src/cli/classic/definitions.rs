@@ -268,7 +268,7 @@ pub fn command() -> Command {
         .long_about(
             "Which sockets exist, who owns them, and what happened to them. Without a verb, the options are those of \
              net-tools' netstat, and so is every byte of the output. Letters combine (-tapen), options may stand \
-             anywhere, long options may be shortened, and other words are ignored. Without any option the sockets of \
+             anywhere, netstat's long options may be shortened, and other words are ignored. Without any option the sockets of \
              every family are listed that have a peer.",
         )
         .disable_help_flag(true)
