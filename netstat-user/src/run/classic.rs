@@ -2,6 +2,7 @@
 
 pub(super) mod asked;
 mod groups;
+pub(super) mod history;
 mod interfaces;
 pub(super) mod internet;
 mod masquerade;

@@ -2,7 +2,7 @@
 
 mod effects;
 
-use super::classic::rows::of_others;
+use super::classic::history::of_others;
 use super::clock::{epoch_ns, local_time, monotonic_ns};
 use super::forgotten::not_remembered;
 use super::hint::way_in;

@@ -7,7 +7,7 @@ use crate::proc::{fds, inet, netns, sctp};
 use crate::run::classic::asked::AskedFor;
 use crate::run::classic::plan::Plan;
 use crate::run::classic::round::Round;
-use crate::run::classic::{rows, spaces};
+use crate::run::classic::{history, rows, spaces};
 use crate::source::KernelSource;
 use crate::stdio::Written;
 use crate::view::inet::beyond;
@@ -84,7 +84,7 @@ impl Files {
     ) -> Written<Option<Self>> {
         let mut closed = match plan.recent {
             None => Vec::new(),
-            Some(within) => match rows::recent(asked, within, round)? {
+            Some(within) => match history::recent(asked, within, round)? {
                 Some(closed) => closed,
                 None => return Ok(None),
             },
