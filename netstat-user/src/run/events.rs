@@ -1,5 +1,7 @@
 //! `events`: the ring is drained every few milliseconds, its records become lines, the lines go to standard output.
 
+mod owners;
+
 use super::{
     clock::{epoch_ns, monotonic_ns},
     failure::Failure,
@@ -17,9 +19,10 @@ use crate::{
     field::schema,
     kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted},
     owner::Owners,
-    proc::seed,
     stdio::{
-        complain, print,
+        complain,
+        debug::log_debug,
+        print,
         streaming::{Asked, Output, Stop},
         waiting::WaitNote,
     },
@@ -58,8 +61,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(0);
     }
     if options.debug {
-        // Only the first logger counts; there is no other.
-        let _ = log::set_logger(&DebugLog).map(|()| log::set_max_level(log::LevelFilter::Trace));
+        log_debug();
     }
     let chosen = match Chosen::new(options) {
         Ok(chosen) => chosen,
@@ -116,23 +118,6 @@ fn schema_of(options: &Options) -> Cow<'static, str> {
     }
 }
 
-/// The programs' debug log on standard error.
-struct DebugLog;
-
-impl log::Log for DebugLog {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Debug
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let _ = writeln!(io::stderr(), "debug: {}: {}", record.target(), record.args());
-        }
-    }
-
-    fn flush(&self) {}
-}
-
 /// What is there once the probes are attached.
 type Started = Result<(Tracer, Owners), AttachError>;
 
@@ -171,27 +156,8 @@ fn nothing(options: &Options, chosen: &Chosen) -> Result<u8, Failure> {
 fn start(wanted: &Wanted) -> Started {
     let _waiting = WaitNote::for_("the kernel programs to be attached, and the owners of the sockets that are there");
     let tracer = Tracer::start(wanted)?;
-    let mut owners = Owners::default();
     // Attached first, looked at /proc second: a socket made in between is known to the programs.
-    match seed::look() {
-        Ok(seed) => {
-            for (inode, pid, comm) in seed.holders {
-                owners.scanned(inode, pid, comm);
-            }
-            for (netns, local, inode) in seed.listeners {
-                owners.listening(netns, local, inode);
-            }
-            if seed.unreadable > 0 {
-                complain(&format!(
-                    "the sockets of {} could not be looked up, their later events may lack an owner: \
-                     grant cap_sys_ptrace and cap_dac_read_search, or run as root",
-                    counted(seed.unreadable as u64, "process", "processes")
-                ));
-            }
-        }
-        Err(error) => complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}")),
-    }
-    Ok((tracer, owners))
+    Ok((tracer, owners::of_older_sockets()))
 }
 
 fn wanted(options: &Options, chosen: &Chosen) -> Wanted {

@@ -1,5 +1,6 @@
 //! Standard output and error: who reads them, how wide they are, whether they are coloured, and what comes of writing to them.
 
+pub mod debug;
 pub mod output;
 pub mod screen;
 pub mod streaming;
