@@ -1,12 +1,12 @@
 //! `doctor`: what the agent says of itself, or what a short trial of one's own shows.
 
+pub mod closing;
 mod effects;
 
 use super::classic::history::of_others;
 use super::clock::{epoch_ns, local_time, monotonic_ns};
 use super::forgotten::not_remembered;
 use super::hint::way_in;
-use super::kill::ways;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
@@ -198,7 +198,7 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     let source = KernelSource::new(Path::new("/proc"), RowNeeds { lasting: true, ..RowNeeds::default() });
     source.prepare();
     report.checks.push(source.check());
-    report.checks.push(ways::check(Path::new("/proc")));
+    report.checks.push(closing::check(Path::new("/proc")));
     let started = Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() });
     report.source = match &started {
         Ok(_) => "Hooks attached here for a moment",

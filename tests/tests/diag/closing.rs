@@ -12,6 +12,7 @@ use netstat_user::diag::{Channel, Protocol};
 use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::Transport;
 use netstat_user::model::{Level, SocketRow, TcpState};
+use netstat_user::run::doctor;
 use netstat_user::run::kill::ways::{self, End, KillWay};
 use socket2::{Domain, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
@@ -299,7 +300,7 @@ fn iterator_closes_in_its_namespace_alone() -> Done {
 /// What `doctor` says without closing anything is what a socket of our own meets.
 fn doctor_names_the_way_that_kill_goes() -> Done {
     inside(|| {
-        let check = ways::check(Path::new("/proc"));
+        let check = doctor::closing::check(Path::new("/proc"));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let row = of_port(Protocol::Tcp, listener.local_addr().unwrap().port());
         let end = ways::close(&[row], &[KillWay::SockDiag]).remove(0);

@@ -1,0 +1,84 @@
+//! Closing sockets by `bpf_sock_destroy`.
+
+use super::{End, Tried};
+use crate::diag::Protocol;
+use crate::kernel::closing::{CloseOutcome, ClosingError, ClosingProgram};
+use crate::kernel::snapshot::Transport;
+use crate::model::SocketRow;
+
+/// Closes sockets whose cookies are known.
+pub fn close(rows: &[SocketRow]) -> Vec<Tried> {
+    let unsupported = || Tried::Unsupported("bpf_sock_destroy closes TCP and UDP sockets alone".to_owned());
+    let mut tried: Vec<Tried> = rows.iter().map(|_| unsupported()).collect();
+    for (protocol, transport) in [(Protocol::Tcp, Transport::Tcp), (Protocol::Udp, Transport::Udp)] {
+        let (mut places, mut cookies) = (Vec::new(), Vec::new());
+        for (at, row) in rows.iter().enumerate().filter(|(_, row)| Protocol::of(row.proto) == protocol) {
+            match row.cookie {
+                Some(cookie) => {
+                    places.push(at);
+                    cookies.push(cookie);
+                }
+                None => {
+                    tried[at] = Tried::Unsupported("bpf_sock_destroy takes its cookie, which is not known".to_owned());
+                }
+            }
+        }
+        if cookies.is_empty() {
+            continue;
+        }
+        match ClosingProgram::load(transport, cookies.len()).and_then(|closer| closer.close(&cookies)) {
+            Ok(ends) => places.into_iter().zip(ends).for_each(|(at, end)| tried[at] = of_iterator(protocol, end)),
+            Err(error) => places.into_iter().for_each(|at| tried[at] = refused(&error)),
+        }
+    }
+    tried
+}
+
+fn of_iterator(protocol: Protocol, end: CloseOutcome) -> Tried {
+    Tried::End(match end {
+        CloseOutcome::Closed => End::fine("closed"),
+        CloseOutcome::Remains if protocol == Protocol::Udp => End::fine("aborted"),
+        CloseOutcome::Remains => End::failed("the kernel took the order to close it, and it is still there"),
+        CloseOutcome::Gone => End::fine("gone"),
+        CloseOutcome::Mini => {
+            return Tried::Unsupported(
+                "bpf_sock_destroy closes neither requests nor sockets in TIME_WAIT, which end by themselves".to_owned(),
+            );
+        }
+        CloseOutcome::Refused(error) => End::failed(format!("bpf_sock_destroy: {error}")),
+    })
+}
+
+fn refused(error: &ClosingError) -> Tried {
+    match error {
+        error if error.is_denied() => Tried::failed(
+            "not permitted: on a kernel without CONFIG_INET_DIAG_DESTROY it takes CAP_BPF and CAP_PERFMON; run it as root",
+        ),
+        error if error.is_unsupported() => Tried::Unsupported(error.to_string()),
+        error => Tried::failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+    use std::io;
+
+    #[test]
+    fn what_the_iterator_did() {
+        let tried = |protocol, end| of_iterator(protocol, end);
+        assert_eq!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::End(End::fine("aborted")));
+        assert!(matches!(tried(Protocol::Tcp, CloseOutcome::Remains), Tried::End(end) if end.result == "failed"));
+        assert!(
+            matches!(tried(Protocol::Tcp, CloseOutcome::Mini), Tried::Unsupported(why) if why.contains("TIME_WAIT"))
+        );
+        assert!(
+            matches!(refused(&ClosingError::NoFunction), Tried::Unsupported(why) if why.contains("which came with Linux 6.5"))
+        );
+        let denied = ClosingError::Refused(io::Error::from_raw_os_error(Errno::PERM.raw_os_error()));
+        assert!(
+            matches!(refused(&denied), Tried::End(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_BPF")))
+        );
+    }
+}

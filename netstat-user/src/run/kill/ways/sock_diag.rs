@@ -1,0 +1,114 @@
+//! Closing sockets by `SOCK_DESTROY`.
+
+use super::{End, Tried};
+use crate::diag::destroy::{Destroyed, Target, destroy};
+use crate::diag::inet::SocketId;
+use crate::diag::tables::{self, DumpRequest};
+use crate::diag::{Channel, Protocol};
+use crate::model::SocketRow;
+use rustix::io::Errno;
+use std::collections::HashMap;
+
+/// Closes sockets, and fills in the cookies that the rows do not have.
+pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
+    let mut channel = match Channel::open() {
+        Ok(channel) => channel,
+        Err(error) => {
+            let none = Errno::from_io_error(&error).is_some_and(|errno| errno == Errno::PROTONOSUPPORT);
+            let tried = if none {
+                Tried::Unsupported("it has no sock_diag".to_owned())
+            } else {
+                Tried::failed(format!("sock_diag: {error}"))
+            };
+            return vec![tried; rows.len()];
+        }
+    };
+    // What names a socket beyond its row, its device and in the end its cookie, is in a dump.
+    let mut known: HashMap<_, Vec<(SocketRow, u32)>> = HashMap::new();
+    let mut refused = HashMap::new();
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw] {
+        if !rows.iter().any(|row| Protocol::of(row.proto) == protocol) {
+            continue;
+        }
+        let asked = DumpRequest::all(protocol);
+        let dumped = tables::dump(&mut channel, &asked, |row| {
+            let socket = row.socket;
+            let ends = (socket.proto, socket.local, socket.remote);
+            known.entry(ends).or_default().push((socket, row.interface()));
+        });
+        if let Err(error) = dumped {
+            let why = if error.is_unsupported() {
+                Tried::Unsupported("its sock_diag has no such sockets".to_owned())
+            } else {
+                Tried::failed(error.to_string())
+            };
+            refused.insert(protocol, why);
+        }
+    }
+    let mut tried: Vec<Option<Tried>> = vec![None; rows.len()];
+    let (mut places, mut targets) = (Vec::new(), Vec::new());
+    for (at, row) in rows.iter_mut().enumerate() {
+        let same = |(socket, _): &&(SocketRow, u32)| match row.cookie {
+            Some(cookie) => socket.cookie == Some(cookie),
+            None => socket.inode == row.inode && (row.inode != 0 || socket.state == row.state),
+        };
+        let found = known.get(&(row.proto, row.local, row.remote)).and_then(|sockets| sockets.iter().find(same));
+        match (found, refused.get(&Protocol::of(row.proto))) {
+            (Some((socket, interface)), _) => {
+                row.cookie = socket.cookie;
+                let cookie = socket.cookie.unwrap_or_default();
+                places.push(at);
+                let id = SocketId { local: socket.local, remote: socket.remote, interface: *interface, cookie };
+                targets.push(Target { proto: socket.proto, id });
+            }
+            (None, Some(why)) => tried[at] = Some(why.clone()),
+            (None, None) => tried[at] = Some(Tried::End(End::fine("gone"))),
+        }
+    }
+    for (at, end) in places.into_iter().zip(destroy(&mut channel, &targets)) {
+        tried[at] = Some(end.into());
+    }
+    tried.into_iter().map(|tried| tried.unwrap_or_else(|| Tried::failed("unknown"))).collect()
+}
+
+impl From<Destroyed> for Tried {
+    fn from(end: Destroyed) -> Self {
+        Self::End(match end {
+            Destroyed::Closed => End::fine("closed"),
+            Destroyed::Aborted => End::fine("aborted"),
+            Destroyed::Gone => End::fine("gone"),
+            Destroyed::Hidden => End::failed("other sockets with the same address hide it from the kernel's look-up"),
+            Destroyed::Refused(error) => match error.errno() {
+                Some(errno) if errno == Errno::PERM.raw_os_error() => {
+                    End::failed("not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root")
+                }
+                Some(errno) if errno == Errno::OPNOTSUPP.raw_os_error() => {
+                    let why = "it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to";
+                    return Self::Unsupported(why.to_owned());
+                }
+                _ => End::failed(error.to_string()),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::DiagError;
+    use std::io;
+
+    fn of(errno: Errno) -> Tried {
+        Destroyed::Refused(DiagError::Refused(io::Error::from_raw_os_error(errno.raw_os_error()))).into()
+    }
+
+    #[test]
+    fn another_way_is_tried_where_the_kernel_has_not_the_first() {
+        assert!(matches!(of(Errno::OPNOTSUPP), Tried::Unsupported(why) if why.contains("CONFIG_INET_DIAG_DESTROY")));
+        assert!(
+            matches!(of(Errno::PERM), Tried::End(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_NET_ADMIN")))
+        );
+        assert!(matches!(of(Errno::NOBUFS), Tried::End(end) if end.result == "failed"));
+        assert_eq!(Tried::from(Destroyed::Gone), Tried::End(End::fine("gone")));
+    }
+}
