@@ -7,9 +7,15 @@
 //! limits it; on a terminal what does not fit beside its ends follows on indented lines, and how the owner is known stands last, where there is
 //! room.
 
-use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent, StateTimes, TcpState, Totals};
-use crate::view::colour::{Role, paint};
-use crate::view::text::{escape_word, number, span};
+mod facts;
+mod line;
+
+use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent};
+use crate::view::colour::Role;
+use crate::view::text::{escape_word, number};
+pub use facts::summed_up;
+use facts::{Detail, carried, lasted, listed, result_of, trip};
+use line::{ShortCells, ShortLine, columns, width};
 
 /// Columns of a line where standard output is no terminal.
 const COLUMNS: usize = 120;
@@ -43,73 +49,6 @@ pub struct Look {
     pub home: Option<u32>,
 }
 
-/// Pieces of text, each in its role, before it is known whether they fit.
-#[derive(Clone, Debug, Default)]
-struct Cells {
-    text: Vec<u8>,
-    ends: Vec<(Role, usize)>,
-}
-
-impl Cells {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.ends.clear();
-    }
-
-    fn put(&mut self, role: Role, text: &[u8]) {
-        self.text.extend_from_slice(text);
-        self.ends.push((role, self.text.len()));
-    }
-
-    fn number(&mut self, value: impl itoa::Integer) {
-        number(&mut self.text, value);
-        self.ends.push((Role::Data, self.text.len()));
-    }
-
-    fn append(&mut self, other: &Self) {
-        let start = self.text.len();
-        self.text.extend_from_slice(&other.text);
-        self.ends.extend(other.ends.iter().map(|&(role, end)| (role, start + end)));
-    }
-
-    /// A blank and a word, and its value behind another blank.
-    fn labelled(label: &str, value: &str) -> Self {
-        let mut cells = Self::default();
-        cells.put(Role::Own, format!(" {label} ").as_bytes());
-        cells.put(Role::Data, value.as_bytes());
-        cells
-    }
-
-    fn columns(&self) -> usize {
-        columns(&self.text)
-    }
-
-    fn paint(&self, out: &mut Vec<u8>, coloured: bool) {
-        let mut start = 0;
-        for &(role, end) in &self.ends {
-            paint(out, coloured, role, &self.text[start..end]);
-            start = end;
-        }
-    }
-}
-
-/// Columns that a text takes: a byte each, but for those that continue a letter of UTF-8.
-fn columns(text: &[u8]) -> usize {
-    text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
-}
-
-/// Columns that some pieces take in a row.
-fn width(pieces: &[Cells]) -> usize {
-    pieces.iter().map(Cells::columns).sum()
-}
-
-/// What of a line is shown, from all to least.
-#[derive(Clone, Copy, Debug)]
-struct Detail {
-    bytes: bool,
-    duration: bool,
-}
-
 /// The view.
 #[derive(Debug)]
 pub struct Short {
@@ -124,68 +63,8 @@ pub struct Short {
     clock: [u8; 9],
     local_end: Vec<u8>,
     remote_end: Vec<u8>,
-    result: Cells,
-    owner: Cells,
-}
-
-/// A line being written.
-struct Line<'a> {
-    out: &'a mut Vec<u8>,
-    coloured: bool,
-    /// Columns so far.
-    at: usize,
-}
-
-impl Line<'_> {
-    fn put(&mut self, role: Role, text: &[u8]) {
-        paint(self.out, self.coloured, role, text);
-        self.at += columns(text);
-    }
-
-    fn cells(&mut self, cells: &Cells) {
-        cells.paint(self.out, self.coloured);
-        self.at += cells.columns();
-    }
-
-    /// Blanks up to a column.
-    fn to(&mut self, column: usize) {
-        let blanks = column.saturating_sub(self.at);
-        self.out.resize(self.out.len() + blanks, b' ');
-        self.at += blanks;
-    }
-
-    fn column(&mut self, role: Role, text: &[u8], width: usize) {
-        let end = self.at + width;
-        self.put(role, text);
-        self.to(end);
-        self.gap();
-    }
-
-    fn gap(&mut self) {
-        self.out.push(b' ');
-        self.at += 1;
-    }
-
-    /// Pieces that begin with a blank, on as many lines below as they need.
-    fn below(&mut self, pieces: &[Cells], indent: usize, limit: usize) {
-        let mut begins = true;
-        for piece in pieces {
-            if begins || self.at + piece.columns() > limit {
-                self.out.push(b'\n');
-                self.at = 0;
-                self.to(indent - 1);
-                begins = false;
-            }
-            self.cells(piece);
-        }
-    }
-
-    fn end(self) {
-        while self.out.last() == Some(&b' ') {
-            self.out.pop();
-        }
-        self.out.push(b'\n');
-    }
+    result: ShortCells,
+    owner: ShortCells,
 }
 
 impl Short {
@@ -202,8 +81,8 @@ impl Short {
             clock: *b"00:00:00.",
             local_end: Vec::new(),
             remote_end: Vec::new(),
-            result: Cells::default(),
-            owner: Cells::default(),
+            result: ShortCells::default(),
+            owner: ShortCells::default(),
         }
     }
 
@@ -235,7 +114,7 @@ impl Short {
         self.measure(event);
         let place = self.place(event, netns);
         let (limit, wide) = (self.limit(), self.is_wide());
-        let mut line = Line { out, coloured: self.look.colour, at: 0 };
+        let mut line = ShortLine { out, coloured: self.look.colour, at: 0 };
         self.time(&mut line, event.time_ns);
         if wide {
             line.column(Role::Own, event.kind.name().as_bytes(), 5);
@@ -247,8 +126,9 @@ impl Short {
         let whole = owner.map_or(1, |owner| whole_owner(owner, true));
         let letters = least(owner);
         // Terminals of some 80 columns have no room for a number of ten digits beside that of the process.
-        let beside = |place: &Cells| line.at + width + 1 + number + place.columns() <= limit;
-        let (place, below) = if beside(&place) { (place, Cells::default()) } else { (Cells::default(), place) };
+        let beside = |place: &ShortCells| line.at + width + 1 + number + place.columns() <= limit;
+        let (place, below) =
+            if beside(&place) { (place, ShortCells::default()) } else { (ShortCells::default(), place) };
         for (bytes, duration, wanted) in [(true, true, whole), (false, true, letters), (false, false, number)] {
             self.result(event, wide, Detail { bytes, duration });
             if line.at + self.result.columns().max(width) + 1 + wanted + place.columns() <= limit {
@@ -261,7 +141,7 @@ impl Short {
         line.gap();
         // A result that is longer than most takes the room of the namespace.
         let fits = line.at + number + place.columns() <= limit;
-        let (place, below) = if fits { (place, below) } else { (Cells::default(), place) };
+        let (place, below) = if fits { (place, below) } else { (ShortCells::default(), place) };
         let room = limit.saturating_sub(line.at + place.columns());
         self.owner(owner, room, true);
         line.cells(&self.owner);
@@ -274,7 +154,7 @@ impl Short {
 
     /// Appends the line of a loss.
     pub fn lost(&mut self, out: &mut Vec<u8>, time_ns: u64, count: u64) {
-        let mut line = Line { out, coloured: self.look.colour, at: 0 };
+        let mut line = ShortLine { out, coloured: self.look.colour, at: 0 };
         self.time(&mut line, time_ns);
         line.column(Role::Failure, b"lost", 5);
         let mut digits = Vec::new();
@@ -290,7 +170,7 @@ impl Short {
         let EventKind::Close(totals) = &event.kind else { return self.event(out, event, netns) };
         self.measure(event);
         let limit = self.look.width.map_or(usize::MAX, usize::from);
-        let mut line = Line { out, coloured: self.look.colour, at: 0 };
+        let mut line = ShortLine { out, coloured: self.look.colour, at: 0 };
         self.time(&mut line, event.time_ns);
         self.ends(&mut line, event, ended.direction);
         self.result.clear();
@@ -321,10 +201,10 @@ impl Short {
         let place_fits = count.is_none() || left < bare || place.columns() == 0;
         let (first, rest) = facts.split_at(count.unwrap_or(0));
         first.iter().flatten().for_each(|piece| line.cells(piece));
-        let mut below: Vec<Cells> = rest.concat();
+        let mut below: Vec<ShortCells> = rest.concat();
         let room = if count.is_some() { left - beside(&first.len()) } else { limit };
         self.owner(event.owner.as_ref(), room, how == Some(true));
-        let mut owner = Cells::default();
+        let mut owner = ShortCells::default();
         owner.put(Role::Data, b" ");
         owner.append(&self.owner);
         if place_fits {
@@ -341,7 +221,7 @@ impl Short {
         } else {
             // Two lines if abbreviated states make that possible, more if not.
             let shorter = listed(&states, true);
-            let fits = |indent: usize, tail: &[Cells]| indent - 1 + width(&below) + width(tail) <= limit;
+            let fits = |indent: usize, tail: &[ShortCells]| indent - 1 + width(&below) + width(tail) <= limit;
             let [deep, flat] = INDENTS;
             let (indent, tail) = match () {
                 () if fits(deep, &tail) => (deep, tail),
@@ -352,7 +232,7 @@ impl Short {
             line.below(&below, indent, limit);
             // How the owner is known takes no line of its own.
             if let Some(owner) = &event.owner {
-                let how = Cells::labelled("owner", owner.grade.name());
+                let how = ShortCells::labelled("owner", owner.grade.name());
                 if line.at + how.columns() <= limit {
                     line.cells(&how);
                 }
@@ -371,7 +251,7 @@ impl Short {
     }
 
     /// Protocol, both ends, and who connected to whom.
-    fn ends(&self, line: &mut Line<'_>, event: &SocketEvent, direction: Option<Direction>) {
+    fn ends(&self, line: &mut ShortLine<'_>, event: &SocketEvent, direction: Option<Direction>) {
         line.column(Role::Data, event.proto.name().as_bytes(), self.proto);
         line.column(Role::Data, &self.local_end, self.local);
         let arrow: &[u8] = match direction {
@@ -403,8 +283,8 @@ impl Short {
     }
 
     /// The network namespace of an event from elsewhere: its name, or its number.
-    fn place(&self, event: &SocketEvent, netns: Option<&[u8]>) -> Cells {
-        let mut cells = Cells::default();
+    fn place(&self, event: &SocketEvent, netns: Option<&[u8]>) -> ShortCells {
+        let mut cells = ShortCells::default();
         let Some(inode) = event.netns.filter(|&inode| self.look.home.is_some_and(|home| home != inode)) else {
             return cells;
         };
@@ -444,7 +324,7 @@ impl Short {
     }
 
     /// Local time to the microsecond.
-    fn time(&mut self, line: &mut Line<'_>, time_ns: u64) {
+    fn time(&mut self, line: &mut ShortLine<'_>, time_ns: u64) {
         let second = time_ns / 1_000_000_000;
         if self.second != Some(second) {
             self.second = Some(second);
@@ -490,100 +370,6 @@ fn first(text: &[u8], letters: usize) -> &[u8] {
     let starts = text.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
     let end = starts.map(|(at, _)| at).nth(letters).unwrap_or(text.len());
     &text[..end]
-}
-
-/// How a socket ended, with its time and its bytes.
-fn result_of(cells: &mut Cells, totals: &Totals, detail: Detail) {
-    let reason = totals.reason.name().as_bytes();
-    cells.put(Role::of_reason(reason), reason);
-    if detail.duration {
-        cells.append(&lasted(totals));
-    }
-    if detail.bytes {
-        carried(totals).iter().for_each(|piece| cells.append(piece));
-    }
-}
-
-/// For how long it was open.
-fn lasted(totals: &Totals) -> Cells {
-    let mut cells = Cells::default();
-    cells.put(Role::Data, b" ");
-    cells.put(Role::Data, totals.duration_ns.map_or("-".into(), span).as_bytes());
-    cells
-}
-
-/// Payload received and sent.
-fn carried(totals: &Totals) -> Vec<Cells> {
-    let known = [("rx", totals.rx_bytes), ("tx", totals.tx_bytes)].into_iter();
-    known.filter_map(|(label, bytes)| Some(Cells::labelled(label, &size(bytes?)))).collect()
-}
-
-/// Round-trip time and retransmissions.
-fn trip(totals: &Totals) -> Vec<Cells> {
-    let mut pieces = Vec::new();
-    if let Some(rtt_us) = totals.rtt_us {
-        pieces.push(Cells::labelled("rtt", &span(u64::from(rtt_us) * 1_000)));
-    }
-    if let Some(retransmits) = totals.retransmits {
-        let mut piece = Cells::labelled("retrans", itoa::Buffer::new().format(retransmits));
-        if retransmits > 0 {
-            piece.ends.iter_mut().for_each(|(role, _)| *role = Role::Failure);
-        }
-        pieces.push(piece);
-    }
-    pieces
-}
-
-/// The states that a connection passed, in their order, under the names of what it did in them.
-pub fn summed_up(times: &StateTimes) -> Vec<(&'static str, Option<u64>)> {
-    let mut parts: Vec<(&str, Option<u64>)> = Vec::new();
-    for (state, ns) in times.iter() {
-        let word = match state {
-            TcpState::SynSent => "connect",
-            TcpState::SynRecv => "handshake",
-            TcpState::Established => "established",
-            TcpState::CloseWait => "close_wait",
-            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck => "closing",
-            // Before it connected, and after it was over.
-            TcpState::Close | TcpState::Listen | TcpState::TimeWait => continue,
-        };
-        match parts.iter_mut().find(|(there, _)| *there == word) {
-            Some((_, sum)) => *sum = sum.zip(ns).map(|(sum, ns)| sum.saturating_add(ns)),
-            None => parts.push((word, ns)),
-        }
-    }
-    parts
-}
-
-/// `connect 35us, established 3.00s, closing 28us`, in pieces; the longest word may be abbreviated.
-fn listed(parts: &[(&str, Option<u64>)], abbreviated: bool) -> Vec<Cells> {
-    let last = parts.len().saturating_sub(1);
-    let piece = |(at, (word, ns)): (usize, &(&str, Option<u64>))| {
-        let word = if abbreviated && *word == "established" { "est" } else { word };
-        let mut piece = Cells::labelled(word, &ns.map_or("-".into(), span));
-        if at < last {
-            piece.put(Role::Own, b",");
-        }
-        piece
-    };
-    parts.iter().enumerate().map(piece).collect()
-}
-
-/// A number of bytes in at most four letters: `999`, `1.2K`, `35M`.
-fn size(bytes: u64) -> String {
-    if bytes < 1_000 {
-        return bytes.to_string();
-    }
-    let mut unit = 1_u64 << 10;
-    for letter in ["K", "M", "G", "T", "P"] {
-        let tenths = u128::from(bytes) * 10 / u128::from(unit);
-        match tenths {
-            0..100 => return format!("{}.{}{letter}", tenths / 10, tenths % 10),
-            100..10_000 => return format!("{}{letter}", tenths / 10),
-            _ => unit <<= 10,
-        }
-    }
-    format!("{}E", bytes / unit)
 }
 
 /// An end as netstat writes it, `-` where there is none.

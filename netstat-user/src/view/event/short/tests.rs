@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{CloseReason, Comm, Grade, Proto};
+use crate::model::{CloseReason, Comm, Grade, Proto, TcpState, Totals};
 use proptest::prelude::*;
 
 fn owner(pid: u32, grade: Grade) -> Option<Owner> {
@@ -255,24 +255,6 @@ fn colour_is_for_states_failures_and_own_words() {
     let mut out = Vec::new();
     view.lost(&mut out, 0, 1);
     assert!(plain(&String::from_utf8(out).unwrap()).contains(" lost  1 event: the ring"));
-}
-
-#[test]
-fn sizes() {
-    for (bytes, text) in [
-        (0, "0"),
-        (999, "999"),
-        (1_000, "0.9K"),
-        (1_024, "1.0K"),
-        (10_239, "9.9K"),
-        (10_240, "10K"),
-        (1_023_999, "999K"),
-        (1_024_000, "0.9M"),
-        (1_300_000, "1.2M"),
-        (u64::MAX, "15E"),
-    ] {
-        assert_eq!(size(bytes), text);
-    }
 }
 
 fn end_v4() -> impl Strategy<Value = Option<EventEnd>> {
