@@ -5,101 +5,21 @@
 //! [`Provider`] of its [`Need`].
 
 mod column;
+mod kind;
+mod nearest;
 mod provider;
 mod rows;
 pub mod schema;
 mod value;
 
 pub use column::{Column, ColumnError};
+pub use kind::{Kind, Unit};
+pub use nearest::{instead_of, nearest, nearest_field};
 pub use provider::{Provider, Subject};
 pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
 pub use value::Value;
 
 use crate::model::{CloseReason, Direction, Grade, Proto, TcpState};
-
-/// What a field's values are, and so how they are written in an expression and shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// Text of the outside world: names, paths.
-    Text,
-    /// A whole number without a unit.
-    Number,
-    /// Bytes; literals may end in K, M, G or T, powers of 1024.
-    Bytes,
-    /// A span of time; literals may end in ns, us, ms, s, m, h or d, and are in the unit without.
-    Span(Unit),
-    /// A point in time, kept in nanoseconds since the Unix epoch, written as RFC 3339 in UTC.
-    Time,
-    /// An IP address; literals may have a prefix length.
-    Address,
-    /// A port; literals may be names of services.
-    Port,
-    /// A user id; literals may be names of users.
-    User,
-    /// A network namespace by inode number; literals may be names in /run/netns, or `self`.
-    Namespace,
-}
-
-/// The unit in which a span of time is kept and shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Nanoseconds.
-    Nanos,
-    /// Microseconds.
-    Micros,
-    /// Milliseconds.
-    Millis,
-    /// Kept in hundredths of a second, shown in seconds with two decimals.
-    Hundredths,
-}
-
-impl Unit {
-    /// Nanoseconds in one of what is kept.
-    pub const fn nanos(self) -> u64 {
-        match self {
-            Self::Nanos => 1,
-            Self::Micros => 1_000,
-            Self::Millis => 1_000_000,
-            Self::Hundredths => 10_000_000,
-        }
-    }
-
-    /// Nanoseconds in one of what is shown, which is what a literal without a unit is in.
-    pub const fn shown_nanos(self) -> u64 {
-        match self {
-            Self::Hundredths => 1_000_000_000,
-            other => other.nanos(),
-        }
-    }
-}
-
-impl Kind {
-    /// The name of the type in `--columns help`, unit included.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Word(_) => "word",
-            Self::Text => "text",
-            Self::Number => "number",
-            Self::Bytes => "bytes",
-            Self::Span(Unit::Nanos) => "time, ns",
-            Self::Span(Unit::Micros) => "time, us",
-            Self::Span(Unit::Millis) => "time, ms",
-            Self::Span(Unit::Hundredths) => "time, s",
-            Self::Time => "date and time",
-            Self::Address => "address",
-            Self::Port => "port",
-            Self::User => "user id",
-            Self::Namespace => "namespace",
-        }
-    }
-
-    /// Whether values are numbers to the reader: on the right of their column, and bare in JSON.
-    pub const fn is_numeric(self) -> bool {
-        matches!(self, Self::Number | Self::Bytes | Self::Span(_) | Self::Port | Self::User | Self::Namespace)
-    }
-}
 
 /// A set of kinds of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,50 +222,6 @@ pub fn outline(rows: RowKinds) -> String {
         }
     }
     names.join(" ")
-}
-
-/// The word that was probably meant, where one is near enough: by letters that are missing, too many, wrong or exchanged, or by its beginning.
-pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let word = word.to_ascii_lowercase();
-    let mistakes = |known: &str| strsim::osa_distance(&word, known);
-    let likeness = |known: &'k str| {
-        let lower = known.to_ascii_lowercase();
-        (mistakes(&lower), strsim::jaro_winkler(&word, &lower), known)
-    };
-    let few = |&(mistakes, ..): &(usize, f64, &str)| mistakes <= 1 + word.len() / 5;
-    let alike = |&(mistakes, likeness, known): &(usize, f64, &str)| {
-        likeness >= 0.78 && mistakes * 2 <= word.len().max(known.len())
-    };
-    let all: Vec<_> = known.into_iter().map(likeness).collect();
-    let of_few = all.iter().filter(|near| few(near)).min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let found = of_few.or_else(|| all.iter().filter(|near| alike(near)).max_by(|a, b| a.1.total_cmp(&b.1)));
-    found.map(|&(.., known)| known)
-}
-
-/// The field of rows of these kinds, or the group of fields, that was probably meant by a name. Of a name in a group, the part behind its point
-/// decides.
-pub fn nearest_field(name: &str, rows: RowKinds) -> Option<&'static str> {
-    let listed = || FIELDS.iter().filter(move |spec| spec.rows().meets(rows)).map(|spec| spec.name);
-    match name.split_once('.') {
-        Some((group, part)) if GROUPS.contains(&group) => {
-            let inside = listed().filter_map(|known| known.split_once('.').filter(|(other, _)| *other == group));
-            let part = nearest(part, inside.map(|(_, part)| part))?;
-            listed().find(|known| known.split_once('.') == Some((group, part)))
-        }
-        _ => nearest(name, listed().chain(groups(rows))),
-    }
-}
-
-/// What to add to a message about a name that is no field: the one that was probably meant, or those of its group.
-pub fn instead_of(name: &str, rows: RowKinds) -> String {
-    if let Some(near) = nearest_field(name, rows) {
-        return format!("; did you mean `{near}'?");
-    }
-    let inside = |group: &&str| name.split_once('.').is_some_and(|(of, _)| of == *group);
-    let Some(group) = GROUPS.into_iter().find(inside) else { return String::new() };
-    let listed = self::group(group).filter(|field| field.spec().rows().meets(rows)).map(Field::name);
-    let names = listed.collect::<Vec<_>>().join(" ");
-    if names.is_empty() { names } else { format!("; of `{group}' there are {names}") }
 }
 
 /// Which rows have a field, and how these are listed: in words, for a message about rows that have it not.
