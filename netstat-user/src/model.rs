@@ -20,7 +20,7 @@ pub use address::AddressText;
 pub use health::{Check, Level, ProgramHealth};
 pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
-pub use live::{ClosedSocket, LiveSocket};
+pub use live::{ClosedSocket, Ends, LiveSocket};
 pub use network::Network;
 pub use reason::reason;
 pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};

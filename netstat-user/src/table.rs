@@ -17,12 +17,12 @@ mod slots;
 mod socket;
 
 use crate::model::{
-    CloseReason, ClosedSocket, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
+    CloseReason, ClosedSocket, Ends, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
 };
 pub use changes::Change;
 use hashbrown::{HashMap, HashSet};
 use past::{EndedSockets, Entry};
-use slots::{Ends, Identity, Slot, Slots};
+use slots::{Identity, Slot, Slots};
 use socket::{blank, listed_socket, merge};
 
 /// How much of the past is kept.

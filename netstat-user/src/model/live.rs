@@ -2,6 +2,10 @@
 
 use super::{EventEnd, Owner, Proto, TcpState, Totals};
 
+/// Network namespace, protocol, own end and other end: what two sockets that live at a time do not share, unless they listen or are not
+/// connected.
+pub type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
+
 /// A socket that lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveSocket {

@@ -1,8 +1,8 @@
 //! Whom events recorded as the owners of sockets that nobody holds any more.
 
 use super::socket::listed_socket;
-use super::{Ends, Identity, Table};
-use crate::model::{ClosedSocket, LiveSocket, Owner, SocketRow, TcpState};
+use super::{Identity, Table};
+use crate::model::{ClosedSocket, Ends, LiveSocket, Owner, SocketRow, TcpState};
 use hashbrown::{HashMap, HashSet};
 
 impl Table {

@@ -1,12 +1,9 @@
 //! Where the live sockets are, and by what each is found: its cookie, its inode, its ends.
 
-use crate::model::{EventEnd, LiveSocket, Proto, SocketEvent};
+use crate::model::{Ends, EventEnd, LiveSocket, Proto, SocketEvent};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::ops::Index;
-
-/// What two sockets that live at a time do not share, unless they listen or are not connected.
-pub type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
 
 /// By what a socket can be found.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use super::ListedTable;
 use crate::client::{self, AskError};
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Endpoint, EventEnd, LiveSocket, Proto, SocketRow, TcpState};
+use crate::model::{Endpoint, Ends, EventEnd, LiveSocket, SocketRow, TcpState};
 use crate::proc::netns;
 use crate::run::classic::asked::AskedFor;
 use crate::run::classic::round::Round;
@@ -31,8 +31,6 @@ pub struct Ages {
     /// Of what has neither in some lists, minisockets and requests: by namespace, protocol and ends.
     by_ends: HashMap<Ends, Times>,
 }
-
-type Ends = (Option<u32>, Proto, EventEnd, EventEnd);
 
 impl Ages {
     /// Asks the agent for the ages of the rows that are listed. Where none answers, nothing is known, and that is reported on standard error in the first round.
