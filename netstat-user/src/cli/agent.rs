@@ -9,7 +9,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 /// How messages name this command line.
 pub const NAME: &str = "netstat-user agent";
 
-/// Where the agent answers unless told otherwise.
+/// Where the agent answers by default.
 pub const SOCKET: &str = "/run/netstat-user/agent.sock";
 
 /// Keep the table of all sockets of all network namespaces, who owns them and what became of them, and answer queries on a local socket.
