@@ -11,19 +11,19 @@
 //! A live socket takes [`Table::ROW_BYTES`] and at most 48 bytes of index; one that ended takes [`Table::CLOSED_BYTES`].
 
 mod changes;
+mod listing;
 mod past;
 mod recorded;
 mod slots;
 mod socket;
 
-use crate::model::{
-    CloseReason, ClosedSocket, Ends, EventKind, LiveSocket, Owner, Proto, SocketEvent, SocketRow, TcpState, Totals,
-};
+use crate::model::{ClosedSocket, Ends, EventKind, LiveSocket, SocketEvent, TcpState, Totals};
 pub use changes::Change;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
+pub use listing::{Correction, Listing};
 use past::{EndedSockets, Entry};
 use slots::{Identity, Slot, Slots};
-use socket::{blank, listed_socket, merge};
+use socket::{blank, merge};
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,33 +33,6 @@ pub struct Retention {
     /// Most closed sockets kept.
     pub recent_count: usize,
 }
-
-/// What the kernel lists.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// The rows, each with the process that holds it, if one was found. Their `netns` is set.
-    pub rows: Vec<(SocketRow, Option<Owner>)>,
-    /// The protocols that were read.
-    pub protos: Vec<Proto>,
-    /// The network namespaces that were read, `None` if all that there are: of the sockets of another one nothing is known.
-    pub spaces: Option<HashSet<u32>>,
-    /// Every inode that a process holds, if all processes could be looked at: a socket that is in no list lives if it is among them.
-    pub held: Option<HashSet<u64>>,
-}
-
-/// What a listing changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Correction {
-    /// Sockets that were not known.
-    pub added: u64,
-    /// Sockets that are not there any more.
-    pub removed: u64,
-    /// Sockets in another state than was known.
-    pub changed: u64,
-}
-
-/// Listings that a socket nobody holds, in a namespace that cannot be read, outlives without an event.
-const UNSEEN: u32 = 10;
 
 /// The table.
 #[derive(Debug)]
@@ -307,171 +280,6 @@ impl Table {
         if self.reading && let_go != 0 {
             self.gone_inodes.insert(let_go);
         }
-    }
-
-    /// Begins to read the kernel's lists. Call [`Table::listing`] with what was read.
-    pub fn begin_listing(&mut self) {
-        self.listing += 1;
-        self.reading = true;
-        self.gone_inodes.clear();
-        self.gone_ends.clear();
-        self.gone_minis.clear();
-    }
-
-    /// Folds in what the kernel listed since [`Table::begin_listing`].
-    pub fn listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
-        self.list(&listing.rows, now_ns);
-        self.end_listing(listing, now_ns)
-    }
-
-    /// Folds in a part of the rows that were listed since [`Table::begin_listing`]. Events may be folded between the parts.
-    pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) {
-        let mut correction = self.correction;
-        let ended = self.ended(&self.left_by_orphans(rows, now_ns));
-        for (row, owner) in rows {
-            self.listed(row, *owner, now_ns, &mut correction, &ended);
-        }
-        self.correction = correction;
-    }
-
-    /// Ends a listing, once all its rows are folded in: what was not listed is not there.
-    pub fn end_listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
-        let mut correction = std::mem::take(&mut self.correction);
-        for at in 0..self.slots.places() {
-            let Slot { socket: Some(socket), touched, listed, mini, .. } = self.slots[at] else { continue };
-            if touched == self.listing || listed == self.listing || !listing.protos.contains(&socket.proto) {
-                continue;
-            }
-            let held = |held: &HashSet<u64>| socket.inode != 0 && held.contains(&socket.inode);
-            let read = |spaces: &HashSet<u32>| socket.netns.is_none_or(|netns| spaces.contains(&netns));
-            if !listing.spaces.as_ref().is_none_or(read) {
-                // What a process holds is there, and what nobody holds does not stay for long.
-                let forgotten = self.listing - touched.max(listed) > UNSEEN;
-                if !forgotten || listing.held.as_ref().is_none_or(held) {
-                    continue;
-                }
-            }
-            if !socket.is_listed() && listing.held.as_ref().is_none_or(held) {
-                continue;
-            }
-            if listing.held.as_ref().is_some_and(held) {
-                // No event reported its end, and it has not ended: it is in no list any more.
-                correction.changed += 1;
-                self.unlist(at, now_ns);
-                self.note(Some(socket), self.slots[at].socket);
-                continue;
-            }
-            correction.removed += 1;
-            self.remove(at);
-            self.note(Some(socket), None);
-            // Minisockets end without a close: the socket that they were, or never became, has been reported.
-            let mini = mini || socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv);
-            if !mini {
-                let duration_ns = socket.since_ns.map(|since| now_ns.saturating_sub(since));
-                let totals = Totals { duration_ns, ..Totals::unknown(CloseReason::Unknown) };
-                self.past.keep(ClosedSocket { socket, closed_ns: now_ns, totals });
-            }
-        }
-        self.reading = false;
-        self.gone_inodes.clear();
-        self.gone_ends.clear();
-        self.gone_minis.clear();
-        correction
-    }
-
-    /// A socket that lives on in no list: a connection that is over, or one that has given back its port.
-    fn unlist(&mut self, at: usize, now_ns: u64) {
-        self.slots.change(at, |slot| {
-            if let Some(socket) = &mut slot.socket {
-                socket.state = TcpState::Close;
-                socket.state_ns = now_ns;
-                if !socket.proto.is_tcp() {
-                    (socket.local, socket.remote) = (None, None);
-                }
-            }
-        });
-    }
-
-    /// The ends of the rows that an orphan may have left in FIN_WAIT2, of which no event was reported.
-    fn left_by_orphans(&self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) -> HashSet<Ends> {
-        let left = rows.iter().filter(|(row, _)| row.inode == 0 && row.state == TcpState::FinWait2 as u8);
-        let identities = left.map(|(row, _)| Identity::of(&listed_socket(row, None, now_ns)));
-        identities.filter(|identity| self.slots.find(identity).is_none()).filter_map(|identity| identity.ends).collect()
-    }
-
-    fn listed(
-        &mut self,
-        row: &SocketRow,
-        owner: Option<Owner>,
-        now_ns: u64,
-        correction: &mut Correction,
-        ended: &HashMap<Ends, LiveSocket>,
-    ) {
-        let mut socket = listed_socket(row, owner, now_ns);
-        let identity = Identity::of(&socket);
-        let Some(at) = self.slots.find(&identity) else {
-            let connected = row.proto.is_tcp() && row.remote.port != 0;
-            let sock = |ends| socket.state != TcpState::TimeWait && self.gone_ends.contains(ends);
-            let mini = |ends| socket.inode == 0 && self.gone_minis.contains(ends);
-            let gone = socket.inode != 0 && self.gone_inodes.contains(&socket.inode)
-                || (connected || socket.inode == 0)
-                    && identity.ends.as_ref().is_some_and(|ends| sock(ends) || mini(ends));
-            if !gone {
-                if socket.inode == 0 && socket.state == TcpState::FinWait2 {
-                    let before = identity.ends.and_then(|ends| ended.get(&ends));
-                    if let Some(before) = before.filter(|before| {
-                        before.cookie.is_none_or(|known| row.cookie.is_none_or(|cookie| cookie == known))
-                    }) {
-                        (socket.since_ns, socket.seen_ns) = (before.since_ns, before.seen_ns);
-                        socket.state_ns = before.state_ns;
-                    }
-                }
-                let at = self.slots.insert(socket);
-                let slot = self.slots.at(at);
-                slot.listed = self.listing;
-                slot.mini = socket.state == TcpState::TimeWait;
-                correction.added += 1;
-                self.note(None, Some(socket));
-            }
-            return;
-        };
-        let (listing, was) = (self.listing, self.slots[at].socket);
-        self.slots.change(at, |slot| {
-            slot.listed = listing;
-            let Some(known) = &mut slot.socket else { return };
-            // No event reports a bind or an accept: what is not known is taken in any case.
-            let newer = slot.touched == listing;
-            let before = known.state;
-            // IPV6_ADDRFORM makes an IPv6 socket one of IPv4, and no event reports that: the list is right.
-            if !newer && known.proto != socket.proto {
-                known.proto = socket.proto;
-                (known.local, known.remote) = (socket.local, socket.remote);
-                correction.changed += 1;
-            }
-            if !newer && known.state != socket.state {
-                known.state = socket.state;
-                slot.mini = socket.state == TcpState::TimeWait;
-                correction.changed += 1;
-            }
-            if !newer || known.local.is_none_or(|local| local.port.is_none()) || !known.proto.is_tcp() {
-                (known.local, known.remote) = (socket.local, socket.remote);
-                if !known.proto.is_tcp() {
-                    known.state = socket.state;
-                }
-            }
-            if !newer || known.inode == 0 && known.state == TcpState::Established {
-                slot.let_go = had(known.inode).filter(|_| socket.inode == 0).unwrap_or(slot.let_go);
-                known.inode = socket.inode;
-            }
-            if known.state != before {
-                known.state_ns = now_ns;
-            }
-            known.uid = known.uid.or(socket.uid);
-            known.netns = known.netns.or(socket.netns);
-            known.cookie = known.cookie.or(socket.cookie);
-            known.owner = known.owner.or(owner);
-        });
-        self.note(was, self.slots[at].socket);
     }
 
     fn remove(&mut self, at: usize) -> Option<LiveSocket> {

@@ -1,5 +1,6 @@
+use super::listing::UNSEEN;
 use super::*;
-use crate::model::{Comm, Endpoint, EventEnd, Grade};
+use crate::model::{CloseReason, Comm, Endpoint, EventEnd, Grade, Owner, Proto, SocketRow};
 
 mod bounds;
 mod orders;
