@@ -14,6 +14,7 @@ mod rows;
 mod rows_wanted;
 mod tables;
 mod tcp_info;
+pub mod visible;
 mod workload;
 
 pub use address::AddressText;

@@ -5,7 +5,8 @@ use super::door::Full;
 use super::house::House;
 use super::sight::Peer;
 use super::{Lists, TICK};
-use crate::query::Denial;
+use crate::query::{Answer, Denial};
+use bytes::BytesMut;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -43,9 +44,16 @@ impl<L: Lists> House<L> {
             }
         };
         let refusal = seat.as_ref().err().and_then(|_| self.places.refusal());
-        if seat.is_err() && refusal.is_none() {
-            return;
-        }
+        let seat = match seat {
+            // One of a crowd: it is hung up on at once, but not without a word. What does not fit into the empty socket is left out.
+            Err(denial) if refusal.is_none() => {
+                let mut out = BytesMut::new();
+                Answer::Refused(denial).encode(&mut out);
+                let _ = stream.try_write(&out);
+                return;
+            }
+            seat => seat,
+        };
         // A connection belongs to the thread that serves it.
         let Ok(stream) = stream.into_std() else { return };
         let house = Arc::clone(self);

@@ -13,6 +13,8 @@ pub use tables::{AgentHolders, AgentTables};
 use crate::model::reason;
 use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
 use bytes::{Bytes, BytesMut};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
@@ -36,7 +38,7 @@ pub enum AskError {
     #[error("{}", said(.0))]
     Io(#[from] io::Error),
     /// It refused, and said why.
-    #[error("{}", .0.reason)]
+    #[error("{}", .0.reason.escape_debug())]
     Refused(Denial),
     /// What it said is of another language.
     #[error("{0}")]
@@ -96,10 +98,15 @@ impl Asking {
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut out = BytesMut::new();
         request.encode(&mut out);
-        stream.write_all(&out)?;
+        // An agent that refuses without a look at the request has closed its side by now, and its refusal is there to be read.
+        let sent = stream.write_all(&out);
         let reader = BufReader::with_capacity(BUFFER, stream);
         let mut asking = Self { reader, place: Place { pidns: 0, userns: 0 } };
-        match asking.answer()? {
+        let first = match (sent, asking.answer()) {
+            (Err(error), Err(AskError::Io(_))) => return Err(error.into()),
+            (_, first) => first?,
+        };
+        match first {
             Answer::Begin(place) => asking.place = place,
             _ => return Err(AskError::OffTopic),
         }
@@ -178,13 +185,23 @@ pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
         }
     }
     // Of the process that made the socket listen (unix(7)).
-    let server = rustix::net::sockopt::socket_peercred(&socket).map_err(io::Error::from)?.uid;
-    if !server.is_root() && server != rustix::process::geteuid() {
-        return Err(AskError::Stranger(server.as_raw()));
+    let server = getsockopt(&socket, PeerCredentials).map_err(io::Error::from)?.uid();
+    if server != 0 && (server != rustix::process::geteuid().as_raw() || is_anybody(server)) {
+        return Err(AskError::Stranger(server));
     }
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(false)?;
     Ok(stream)
+}
+
+/// Whether a user's number may stand for any user: in a user namespace that does not hold a user, the kernel has this one in its place
+/// (user_namespaces(7)).
+fn is_anybody(user: u32) -> bool {
+    /// `/proc/sys/kernel/overflowuid`, as every kernel starts with it.
+    const OVERFLOW: u32 = 65_534;
+    /// `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
+    const INITIAL: u64 = 0xEFFF_FFFD;
+    user == OVERFLOW && place().userns != INITIAL
 }
 
 #[cfg(test)]

@@ -197,7 +197,11 @@ impl<R: Resolver> Compiler<'_, R> {
 
     fn hosts(&mut self, name: &str, place: TextPlace) -> Result<Vec<Network>, NameError> {
         let nets: Vec<Network> = self.resolver.host(name).into_iter().map(Network::of).collect();
-        if nets.is_empty() { Err(none(place, "host", name)) } else { Ok(nets) }
+        if nets.is_empty() {
+            let what = format!("there is no host `{name}', or no name server answers");
+            return Err(NameError { place, what, denied: false });
+        }
+        Ok(nets)
     }
 
     fn ports(&mut self, port: &PortPattern, place: TextPlace) -> Result<Option<Vec<u16>>, NameError> {

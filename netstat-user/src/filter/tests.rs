@@ -406,7 +406,7 @@ fn names_that_mean_nothing_are_refused_at_their_place() {
     for (text, what) in [
         ("sport = :nosuch", "there is no service `nosuch'"),
         ("local.port = nosuch", "there is no service `nosuch'"),
-        ("dst nosuch.example:80", "there is no host `nosuch.example'"),
+        ("dst nosuch.example:80", "there is no host `nosuch.example', or no name server answers"),
         ("uid = nobody-here", "there is no user `nobody-here'"),
         ("netns = red", "there is no network namespace `red'"),
         ("dev = eth9", "there is no device `eth9'"),

@@ -116,6 +116,7 @@ impl Scan {
             let mut found = work.run();
             if let Some(theirs) = helper.take().and_then(|helper| helper.join().ok()) {
                 found.refused |= theirs.refused;
+                found.hidden |= theirs.hidden;
                 found.failed = found.failed.or(theirs.failed);
                 found.links.extend(theirs.links);
                 // Stable and nearly sorted: two runs in the order of /proc, and the shares of large processes.
@@ -134,6 +135,11 @@ impl Scan {
             (true, false) => Blind::Partly,
             (true, true) => Blind::Wholly,
         }
+    }
+
+    /// Whether owners of some sockets may be unknown.
+    pub fn hides(&mut self) -> bool {
+        self.blind() != Blind::No || self.found().hidden
     }
 
     /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then nobody is not

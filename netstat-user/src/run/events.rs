@@ -209,6 +209,8 @@ struct Stream<'a> {
     records: BytesMut,
     output: Output,
     out: Vec<u8>,
+    /// Lines that were handed over.
+    written: u64,
     lost: u64,
     forgotten: Forgotten,
     undecoded: u64,
@@ -224,6 +226,7 @@ impl<'a> Stream<'a> {
             records: BytesMut::new(),
             output: Output::new().map_err(Failure::Runtime)?,
             out: Vec::new(),
+            written: 0,
             lost: 0,
             forgotten: Forgotten::default(),
             undecoded: 0,
@@ -232,10 +235,18 @@ impl<'a> Stream<'a> {
 
     async fn run(mut self, asked: Asked) -> Result<u8, Failure> {
         let end = self.follow(asked).await?;
-        let stalled = end == End::Drain && !self.drain().await?;
+        let mut stalled = end == End::Drain && !self.drain().await?;
+        if stalled {
+            self.count_rest()?;
+        }
         let lost = self.lost;
         self.printer.end(&mut self.out);
-        if end != End::Closed && !stalled && timeout(FAREWELL, self.output.write(&self.out)).await.is_ok() {
+        let mut written = Ok(());
+        if end != End::Closed && !stalled {
+            match timeout(FAREWELL, self.output.write(&self.out)).await {
+                Ok(outcome) => written = outcome,
+                Err(_) => stalled = true,
+            }
             self.out.clear();
         }
         let _ = writeln!(io::stderr(), "{}", self.printer.summary(lost));
@@ -246,9 +257,11 @@ impl<'a> Stream<'a> {
                 counted(self.undecoded, "record", "records")
             ));
         }
+        written?;
         if stalled {
+            let rest = counted(self.printer.lines() - self.written, "line", "lines");
             complain(&format!(
-                "standard output was not read for {} s: what was recorded last is not printed",
+                "standard output was not read for {} s: the last {rest} are not printed, or not whole",
                 FAREWELL.as_secs()
             ));
             return Ok(1);
@@ -281,6 +294,7 @@ impl<'a> Stream<'a> {
                     end = &mut stop => return Ok(end.into()),
                     written = self.output.write(&self.out) => written?,
                 }
+                self.written = self.printer.lines();
                 self.out.clear();
                 if self.printer.is_full() {
                     return Ok(End::Count);
@@ -303,12 +317,21 @@ impl<'a> Stream<'a> {
                 Ok(written) => written?,
                 Err(_) => return Ok(false),
             }
+            self.written = self.printer.lines();
             self.out.clear();
             if !more || self.printer.is_full() {
                 return Ok(true);
             }
             more = self.take()?;
         }
+    }
+
+    /// Counts what nobody reads: it was not lost in the kernel.
+    fn count_rest(&mut self) -> Result<(), Failure> {
+        while !self.printer.is_full() && self.take()? {
+            self.out.clear();
+        }
+        Ok(())
     }
 
     /// Takes a batch from the ring and turns it into lines. True when the ring may hold more: what is recorded while it is printed waits

@@ -254,6 +254,11 @@ impl<'a> Printer<'a> {
         self.options.count == Some(self.lines)
     }
 
+    /// Lines so far.
+    pub const fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// The line at the end.
     pub fn summary(&self, lost: u64) -> String {
         let what = match (self.options.life, self.options.failed) {

@@ -7,6 +7,7 @@ pub mod streaming;
 pub mod waiting;
 
 use crate::cli;
+use crate::model::visible::escape_text;
 use std::io::{self, Write};
 
 /// Standard output cannot be written to.
@@ -38,7 +39,12 @@ pub fn program() -> &'static str {
     called.map_or("netstat-user", |name| cli::program(&name))
 }
 
-/// One line on standard error. If that is closed, there is nobody to read it.
+/// A message on standard error, with what could drive a terminal in it made visible. If that is closed, there is nobody to read it.
 pub fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{}: {message}", program());
+    let lines: Vec<_> = message.split('\n').map(|line| escape_text(line.as_bytes())).collect();
+    let mut text = program().as_bytes().to_vec();
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(&lines.join(&b'\n'));
+    text.push(b'\n');
+    let _ = io::stderr().write_all(&text);
 }

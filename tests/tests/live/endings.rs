@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("endings::after_a_time", after_a_time),
     ("endings::reader_goes_away", reader_goes_away),
     ("endings::no_room_for_output", no_room_for_output),
+    ("endings::a_reader_that_stopped", a_reader_that_stopped),
     ("endings::summary_on_stderr", summary_on_stderr),
     ("endings::interrupted_while_attaching", interrupted_while_attaching),
     ("endings::interrupted_again_and_again", interrupted_again_and_again),
@@ -95,18 +96,53 @@ fn reader_goes_away() -> Done {
 }
 
 fn no_room_for_output() -> Done {
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let mut child = events(&["--json", "--proto", "udp"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    // Lines that are written as they come, and counts that are written at the end.
+    for how in [&["--json"][..], &["--count-by", "event", "--duration", "1500ms"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = events(&[how, &["--proto", "udp"]].concat());
+        let mut child = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("tracing:") {
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "not tracing: {said}");
+        }
+        blink();
+        let end = command::wait(&mut child, patience()).unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(end, End::Exit(1), "{how:?}: {said}");
+        assert!(said.contains("netstat-user: ") && said.contains("o space left"), "{how:?}: no clear line: {said}");
+    }
+    Done::Passed
+}
+
+/// A reader that stops to read, until the end: the last line says how much it did not get.
+fn a_reader_that_stopped() -> Done {
+    let mut child =
+        events(&["--json", "--proto", "udp"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains("tracing:") {
         assert!(stderr.read_line(&mut said).unwrap() > 0, "not tracing: {said}");
     }
-    blink();
+    // More than the 64 KiB of a pipe.
+    for _ in 0..1_000 {
+        blink();
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let end = command::wait(&mut child, patience()).unwrap();
     stderr.read_to_string(&mut said).unwrap();
     assert_eq!(end, End::Exit(1), "{said}");
-    assert!(said.contains("netstat-user: ") && said.contains("o space left"), "no clear line: {said}");
+    let mut got = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut got).unwrap();
+    let whole = got.matches('\n').count();
+    let number =
+        |before: &str, after: &str| -> Option<usize> { said.split(before).nth(1)?.split(after).next()?.parse().ok() };
+    let all: usize = said
+        .lines()
+        .find_map(|line| line.strip_suffix(" events, 0 lost")?.strip_prefix("netstat-user: ")?.parse().ok())
+        .unwrap();
+    let missing = number("the last ", " lines").unwrap_or_else(|| panic!("{said}"));
+    assert!(all >= 2_000 && whole + missing >= all && missing < all, "{whole} of {all} lines are there: {said}");
     Done::Passed
 }
 

@@ -52,6 +52,8 @@ pub struct FoundLinks {
     pub links: Vec<(u32, u64)>,
     /// Whether a process was refused.
     pub refused: bool,
+    /// Whether what a descriptor of a process is was refused: to root without CAP_SYS_PTRACE. netstat says nothing of it.
+    pub hidden: bool,
     /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left.
     pub failed: Option<Errno>,
 }
@@ -182,7 +184,8 @@ impl Work {
                 Ok(Some(inode)) => found.links.push((share.place as u32, inode)),
                 // A gap in the numbers, or closed just now.
                 Err(Errno::NOENT) => return false,
-                _ => {}
+                Err(error) => found.hidden |= error == Errno::ACCESS,
+                Ok(None) => {}
             }
             true
         };

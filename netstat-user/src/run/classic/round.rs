@@ -4,6 +4,7 @@ use crate::cli::classic::Options;
 use crate::run::hint;
 use crate::stdio::Written;
 use crate::stdio::output::BufferedOutput;
+use crate::view::text::escape_text;
 use std::io::{self, IsTerminal};
 
 /// The output of a round: `-c` has many, every other run one.
@@ -80,7 +81,8 @@ impl Round {
     /// # Errors
     /// A failure to write to standard output.
     pub fn note(&mut self, message: &str) -> Written<()> {
-        self.say(format!("{}: {message}\n", crate::stdio::program()).as_bytes())
+        let message = escape_text(message.as_bytes());
+        self.say(&[crate::stdio::program().as_bytes(), b": ", &message, b"\n"].concat())
     }
 
     /// Says something of our own that holds in every round, once.

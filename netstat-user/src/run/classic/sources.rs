@@ -72,13 +72,16 @@ impl Sources {
         let agent_names = asked.tables.protocols.any();
         // Where rows are selected by their owners, or these are a column, nobody reads netstat's line.
         let selects = !asked.options.programs && asked.selected.needs().meets(Need::OWNERS);
-        if selects && !scan.reported && scan.blind() != fds::Blind::No {
+        if selects && !scan.reported && scan.hides() {
             scan.reported = true;
             let could = Round::could(asked.options, "name them").filter(|_| agent_names);
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
-            round.note_at_first(&format!(
-                "the owners of other users' sockets are unknown to this user: run as root{could}"
-            ))?;
+            let unknown = if rustix::process::geteuid().is_root() {
+                "the owners of some sockets are unknown to this process: it lacks CAP_SYS_PTRACE"
+            } else {
+                "the owners of other users' sockets are unknown to this user: run as root"
+            };
+            round.note_at_first(&format!("{unknown}{could}"))?;
         }
         if asked.options.programs && !scan.reported {
             scan.reported = true;

@@ -47,10 +47,13 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }
-    // Root in a container may not look at processes of the machine's root either: to become root would not help. Of those that were named, each that
-    // is not read is reported by itself.
-    if asked.selected.named_netns().is_empty() && found.refused && !rustix::process::geteuid().is_root() {
-        round.say_of_namespaces(asked.options)?;
+    // Of those that were named, each that is not read is reported by itself.
+    if asked.selected.named_netns().is_empty() && found.refused {
+        if rustix::process::geteuid().is_root() {
+            round.note_at_first("not all network namespaces could be found: that takes CAP_SYS_PTRACE")?;
+        } else {
+            round.say_of_namespaces(asked.options)?;
+        }
     }
     let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
     Ok(found.namespaces.into_iter().map(space).collect())

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, umask};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,7 @@ use std::process::Command;
 pub const TESTS: &[Test] = &[
     ("attack::an_impostor_is_not_believed", an_impostor_is_not_believed),
     ("attack::modes_whatever_the_umask", modes_whatever_the_umask),
+    ("attack::a_crowd_is_refused_with_the_reason", a_crowd_is_refused_with_the_reason),
     ("attack::a_group_that_cannot_be_is_refused", a_group_that_cannot_be_is_refused),
     ("attack::no_way_to_the_socket_is_anothers", no_way_to_the_socket_is_anothers),
     ("attack::a_link_swapped_in_is_not_followed", a_link_swapped_in_is_not_followed),
@@ -59,7 +61,30 @@ fn an_impostor_is_not_believed() -> Done {
         assert_eq!(refused.end, End::Exit(1), "{args:?}: {refused:?}");
         assert!(String::from_utf8_lossy(&refused.stderr).contains("runs as user 54321"), "{args:?}: {refused:?}");
     }
+    // In a user namespace that holds neither of them, every user has the same number.
+    let mut lost = Command::new("setpriv");
+    lost.args(["--reuid=54322", "--regid=54322", "--clear-groups", "unshare", "-U"]);
+    lost.arg(actor::everybodys(programs::netstat_user())).args(["-t", "--recent", "5", "--agent"]).arg(&socket);
+    let lost = command::run(&mut lost, None, patience()).unwrap();
+    let stderr = String::from_utf8_lossy(&lost.stderr);
+    assert!(lost.end == End::Exit(1) && stderr.contains("runs as user 65534"), "{lost:?}");
     impostor.end();
+    Done::Passed
+}
+
+/// Far more connections than there are places, and than are refused one by one: each is refused with the reason all the same.
+fn a_crowd_is_refused_with_the_reason() -> Done {
+    let socket = folder("crowded").join("agent.sock");
+    let agent = Agent::at(&socket, &["--clients", "2"]).unwrap_or_else(|why| panic!("{why:?}"));
+    let held: Vec<_> = (0..100).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    for args in [&["-t", "--recent", "5", "--agent"][..], &["events", "--duration", "1", "--agent"]] {
+        let refused = ask(args, &socket);
+        let stderr = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.end, End::Exit(1), "{args:?}: {refused:?}");
+        assert!(stderr.contains("too many clients"), "{args:?}: {stderr}");
+    }
+    drop(held);
+    agent.stop();
     Done::Passed
 }
 
