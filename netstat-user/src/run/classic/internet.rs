@@ -56,8 +56,8 @@ pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) 
         let table = match &file.rows {
             Ok(FileRows::Sockets(table)) => table,
             Ok(_) => continue,
-            // The kernel has no such protocol.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            // The kernel has no such protocol; without a /proc that is not known.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && asked.proc.join("net").exists() => continue,
             Err(error) => {
                 incomplete = true;
                 asked.unreadable(round, file.file, error)?;

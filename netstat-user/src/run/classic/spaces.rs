@@ -34,6 +34,9 @@ impl Space {
     }
 }
 
+/// No network namespace has this number.
+const NO_NAMESPACE: u32 = 0;
+
 /// The reader's own namespace, or with `--all-netns` all of them. Says when there may be others.
 ///
 /// # Errors
@@ -44,6 +47,14 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
         return Ok(vec![Space { namespace: None, proc: proc.clone() }]);
     }
     let mut found = netns::all(proc, Path::new(netns::NAMES));
+    if let Err(error) = netns::own(proc)
+        && round.is_unread(NO_NAMESPACE, true)
+    {
+        let (proc, why) = (proc.display(), reason(&error));
+        round.note(&format!(
+            "network namespaces cannot be found: {proc}/self/ns/net: {why}; mount it: mount -t proc proc {proc}"
+        ))?;
+    }
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }

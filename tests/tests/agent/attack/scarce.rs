@@ -29,7 +29,48 @@ pub const TESTS: &[Test] = &[
     ("attack::a_closed_standard_output_is_a_failure_to_write", a_closed_standard_output_is_a_failure_to_write),
     ("attack::times_beyond_all_clocks", times_beyond_all_clocks),
     ("attack::a_reload_is_reported", a_reload_is_reported),
+    ("attack::without_proc_nothing_is_empty", without_proc_nothing_is_empty),
+    ("attack::root_without_ptrace_is_not_blind_unawares", root_without_ptrace_is_not_blind_unawares),
 ];
+
+/// Where there is no /proc, a table that needs one is an error, and not empty.
+fn without_proc_nothing_is_empty() -> Done {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let program = programs::netstat_user().display().to_string();
+    for (args, says) in [
+        ("-tan --all-netns --no-agent".to_owned(), "mount -t proc proc /proc"),
+        ("-xan --all-netns --json --no-agent".to_owned(), "mount -t proc proc /proc"),
+        (format!("kill --dry-run --port {port}"), "of those that could be read"),
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", &format!("mount -t tmpfs none /proc && exec {program} {args}")]);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        let stderr = String::from_utf8_lossy(&outcome.stderr);
+        assert!(outcome.end == End::Exit(1) && stderr.contains(says), "{args}: {outcome:?}");
+    }
+    Done::Passed
+}
+
+/// Root of a container has not every capability: where it cannot know, it is said.
+fn root_without_ptrace_is_not_blind_unawares() -> Done {
+    // Busybox has a setpriv of less, without `--version`.
+    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+        return Done::Skipped("setpriv of util-linux is not installed".into());
+    }
+    let own = std::process::id().to_string();
+    for args in [
+        &["-tan", "--all-netns", "--no-agent"][..],
+        &["-tan", "--no-agent", "--pid", &own],
+        &["kill", "--dry-run", "--where", "owners.pid = null"],
+    ] {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]).arg(programs::netstat_user()).args(args);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        assert!(String::from_utf8_lossy(&outcome.stderr).contains("CAP_SYS_PTRACE"), "{args:?}: {outcome:?}");
+    }
+    Done::Passed
+}
 
 fn limited(limit: &str, args: &[&str]) -> Outcome {
     let mut command = Command::new("prlimit");
