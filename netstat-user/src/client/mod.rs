@@ -194,14 +194,19 @@ pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
     Ok(stream)
 }
 
+/// Whether this process is in the user namespace that the machine started with.
+pub fn is_in_initial_user_namespace() -> bool {
+    /// `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
+    const INITIAL: u64 = 0xEFFF_FFFD;
+    place().userns == INITIAL
+}
+
 /// Whether a user's number may stand for any user: in a user namespace that does not hold a user, the kernel has this one in its place
 /// (user_namespaces(7)).
 fn is_anybody(user: u32) -> bool {
     /// `/proc/sys/kernel/overflowuid`, as every kernel starts with it.
     const OVERFLOW: u32 = 65_534;
-    /// `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
-    const INITIAL: u64 = 0xEFFF_FFFD;
-    user == OVERFLOW && place().userns != INITIAL
+    user == OVERFLOW && !is_in_initial_user_namespace()
 }
 
 #[cfg(test)]

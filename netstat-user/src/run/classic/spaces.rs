@@ -2,10 +2,12 @@
 
 use super::asked::AskedFor;
 use super::round::Round;
+use crate::client;
 use crate::model::reason;
-use crate::proc::netns::{self, Namespace};
+use crate::proc::netns::{self, FoundNamespaces, Namespace};
 use crate::stdio::Written;
 use crate::view::text::escape_word;
+use rustix::thread::CapabilitySet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,15 +61,27 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }
     // Of those that were named, each that is not read is reported by itself.
-    if asked.selected.named_netns().is_empty() && found.refused {
+    if asked.selected.named_netns().is_empty() && may_hide(&found) {
         if rustix::process::geteuid().is_root() {
-            round.note_at_first("not all network namespaces could be found: that takes CAP_SYS_PTRACE")?;
+            round.note_at_first(
+                "not all network namespaces could be found: to look into every process takes CAP_SYS_PTRACE",
+            )?;
         } else {
             round.say_of_namespaces(asked.options)?;
         }
     }
     let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
     Ok(found.namespaces.into_iter().map(space).collect())
+}
+
+/// Whether there may be namespaces that were not found. The kernel refuses what a process that has ended was in even to who may look into every one.
+fn may_hide(found: &FoundNamespaces) -> bool {
+    let sees_all = || {
+        rustix::process::geteuid().is_root()
+            && rustix::thread::capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::SYS_PTRACE))
+            && client::is_in_initial_user_namespace()
+    };
+    found.refused && !sees_all()
 }
 
 /// Why a network namespace that rows are wanted of was not read.
@@ -103,7 +117,7 @@ pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> W
     let found = netns::all(&asked.proc, Path::new(netns::NAMES));
     for inode in missing {
         let namespace = found.namespaces.iter().find(|namespace| namespace.inode == inode);
-        let Some(why) = why_unread(asked, inode, namespace, found.refused) else { continue };
+        let Some(why) = why_unread(asked, inode, namespace, may_hide(&found)) else { continue };
         if !round.is_unread(inode, !matches!(why, Unread::NotListed(_))) {
             continue;
         }
