@@ -342,7 +342,7 @@ macro_rules! fields {
 
 fields! {
     // Field, name, kind, rows that always have it, rows that have it when asked for, what must be gathered, meaning.
-    Time "time" Kind::Time, EC, NONE, NO, "when it happened; of a closed socket, when the kernel destroyed it";
+    Time "time" Kind::Time, EC, NONE, NO, "when it happened, in UTC; of a closed socket, when the kernel destroyed it";
     Event "event" Kind::Word(&EVENTS), EC, NONE, NO, "what happened: open, state, close";
     Proto "proto" Kind::Word(&PROTOS), ALL, NONE, NO, "protocol and family: tcp tcp6 udp udp6 udplite udplite6 raw raw6 sctp unix";
     RecvQ "recv_q" Kind::Bytes, ISC, NONE, NO, "bytes received and not read yet; of a listener, connections not accepted yet";
@@ -369,7 +369,7 @@ fields! {
     Direction "direction" Kind::Word(&DIRECTIONS), NONE, E, NO, "events: who connected, the local end (out) or the remote end (in)";
     Inode "inode" Kind::Number, ALL, NONE, NO, "inode of the socket, 0 once it has none";
     OwnersPid "owners.pid" Kind::Number, ISCU, E, Need::OWNERS, "every process that holds the socket";
-    OwnersProgram "owners.program" Kind::Text, ISCU, E, Need::OWNERS, "their programs, from their command lines";
+    OwnersProgram "owners.program" Kind::Text, ISCU, E, Need::OWNERS, "their programs, from their command lines; of closed sockets as owners.comm";
     OwnersComm "owners.comm" Kind::Text, ISCU, E, Need::OWNERS.or(Need::COMMS), "their names as the kernel keeps them";
     OwnersOwner "owners.owner" Kind::Word(&GRADES), NONE, ISCU, Need::OWNERS, "how an owner is known that events recorded for a socket no process holds";
     TimerName "timer.name" Kind::Word(&TIMERS), IC, NONE, NO, "the running timer: off on keepalive timewait probe";

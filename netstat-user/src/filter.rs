@@ -28,6 +28,7 @@ pub use spelling::{INTERNET, Spelling, WordError, only_internet, protos, state};
 pub use states::StateSet;
 
 use crate::field::{Field, RowKinds};
+use literal::Meaning;
 
 /// Which end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,21 @@ impl Expr {
                 let word = value.text.to_ascii_lowercase();
                 let other = word != "unix" && protos(&word).is_ok();
                 other.then_some("UNIX sockets are of no Internet protocol")
+            }
+            _ => None,
+        }
+    }
+
+    /// The texts of which a row must have one in this field; `None` where others match, too.
+    pub fn only(&self, field: Field) -> Option<Vec<Vec<u8>>> {
+        match self {
+            Self::All(list) => list.iter().find_map(|expr| expr.only(field)),
+            Self::Any(list) => Some(list.iter().map(|expr| expr.only(field)).collect::<Option<Vec<_>>>()?.concat()),
+            Self::Compare { field: of, op: Op::Eq, value, .. } if *of == field => {
+                match literal::meaning(field, Op::Eq, value) {
+                    Ok(Meaning::Texts(texts)) => Some(texts),
+                    _ => None,
+                }
             }
             _ => None,
         }

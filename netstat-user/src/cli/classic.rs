@@ -6,14 +6,15 @@
 
 mod definitions;
 mod getopt;
+mod meant;
 mod options;
 mod schema;
 
 use super::select::{Given, SelectError, Selection};
 use super::value::{ValueError, duration};
-use super::{Colour, Reason, Refusal, Request, help, shells};
-use crate::field::{self, RowKinds};
-use crate::filter::{self, Spelling, WordError, protos};
+use super::{Colour, Reason, Refusal, Request, shells};
+use crate::field::RowKinds;
+use crate::filter::{Spelling, WordError, protos};
 use clap::ValueEnum;
 use definitions::id;
 pub use definitions::{command, page};
@@ -39,11 +40,12 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             Ok(None) => break,
             Err(error) => {
                 let meant = match &error {
-                    getopt::Error::Unrecognized(word) => meant(&getopt, word),
+                    getopt::Error::Unrecognized(word) => meant::by_name(&getopt, word),
+                    getopt::Error::Invalid(letter) => meant::by_letter(*letter),
                     _ => None,
                 };
                 let mut refusal = usage(Some(error.reason(&called)));
-                refusal.message.extend(meant.map(|meant| format!("did you mean `{meant}'?\n")));
+                refusal.message.extend(meant.map(|meant| format!("{meant}\n")));
                 return Err(refusal);
             }
         };
@@ -81,7 +83,11 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     let words: Vec<_> = getopt.ignored().iter().map(|word| word.to_string_lossy()).collect();
     // A verb stands first.
     let first = argv.get(1).filter(|first| getopt.ignored().first() == Some(&first.as_os_str()));
-    given.ignored = (!words.is_empty()).then(|| ignored(&words.join(" "), first.and_then(|first| first.to_str())));
+    given.remark = match words.is_empty() {
+        false => Some(meant::by_words(&words.join(" "), first.and_then(|first| first.to_str()), &given)),
+        true if program == "netstat" => None,
+        true => meant::by_letters(&given).map(str::to_owned),
+    };
     if views > 1 {
         let text = "%s: only one of -r, -i, -s and -M can be given, and only once\n";
         return Err(usage(Some(Reason { text, values: vec![program.to_owned()] })));
@@ -94,31 +100,6 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         return Ok(Request::Print(schema::of(&given)));
     }
     Ok(Request::Classic(given))
-}
-
-/// What was probably meant by a long option that is none of the tables: one of a verb, or another one. `word` may have a value behind it.
-fn meant(getopt: &Getopt<'_>, word: &str) -> Option<String> {
-    let name = word.split('=').next().unwrap_or(word);
-    let has_option = |page: &help::Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
-    match super::pages().iter().find(|(_, page)| has_option(page)) {
-        Some((verb, _)) => Some(format!("netstat-user {verb} --{name}")),
-        None => getopt.meant(name).map(|near| format!("--{near}")),
-    }
-}
-
-/// What to report of ignored words: which they are, and what was probably meant. `first` is the word that stands where a verb does.
-fn ignored(words: &str, first: Option<&str>) -> String {
-    let shown: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    let verb = first.and_then(|first| field::nearest(first, super::VERBS));
-    let late = || words.split(' ').find_map(|word| super::VERBS.into_iter().find(|verb| *verb == word));
-    let meant = match verb.or_else(late) {
-        Some("help") => "; did you mean `netstat-user --help'?".to_owned(),
-        Some(verb) if first.is_none() => format!("; a verb stands before its options: netstat-user {verb} --help"),
-        Some(verb) => format!("; did you mean `netstat-user {verb}'?"),
-        None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
-        None => "; `netstat-user --help' lists options and verbs".to_owned(),
-    };
-    format!("ignored: {shown}{meant}")
 }
 
 /// Whether a word is the name of a protocol, and not of a family.

@@ -1,7 +1,7 @@
 //! The options that select rows and columns, the same for tables and events: `--where` and its short spellings, `--columns`,
 //! `--sort`, `--limit`, `--count-by`.
 
-use crate::field::{Column, ColumnError, Field, RowKinds};
+use crate::field::{Column, ColumnError, Field, Kind, RowKinds};
 use crate::filter::{self, Expr, Mistake, NameError, Predicate, Resolver, Spelling, WordError};
 use clap::{Arg, ArgAction, Args};
 use std::ffi::OsStr;
@@ -211,6 +211,23 @@ pub fn options() -> Vec<Arg> {
         // Behind `--proto' stands a family, too: netstat's own abbreviation of `--protocol'.
         option("proto", "PROTO,...", "Only these protocols: tcp is both families, tcp4 and tcp6 one; or as --protocol"),
     ]
+}
+
+/// What to write in place of an option that rows of these kinds do not have, where others have it: conditions are expressions, and there is one form
+/// for programs.
+pub fn instead_of_option(name: &str, rows: RowKinds) -> Option<String> {
+    if ["csv", "tsv"].contains(&name) {
+        let way = "--json prints one object per line, --columns FIELD,... the fields that it names";
+        return Some(format!("there is no {}: {way}", name.to_uppercase()));
+    }
+    let field = Field::named(&name.replace('-', "_")).filter(|field| field.spec().rows().meets(rows))?;
+    let value = match field.spec().kind {
+        Kind::Text | Kind::Word(_) => "TEXT",
+        Kind::Address => "ADDRESS",
+        Kind::Time | Kind::Span(_) => "TIME",
+        Kind::Number | Kind::Bytes | Kind::Port | Kind::User | Kind::Namespace => "N",
+    };
+    Some(format!("did you mean `--{WHERE} \"{} = {value}\"'?", field.name()))
 }
 
 /// The options that select events.

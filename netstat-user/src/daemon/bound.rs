@@ -38,6 +38,12 @@ pub enum BindError {
     /// An agent answers there.
     #[error("agent: another agent answers on {}: stop it, or give another --socket", .0.display())]
     Taken(PathBuf),
+    /// Somebody listens there and says nothing.
+    #[error(
+        "agent: somebody listens on {} and does not answer: see whether it is stopped (kill -CONT), end it, or give another --socket",
+        .0.display()
+    )]
+    Silent(PathBuf),
     /// The path ends in no name.
     #[error("--socket: `{}' is no file: give the path of a file", .0.display())]
     Nameless(PathBuf),
@@ -128,7 +134,10 @@ fn make_room(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), BindErro
         Err(AskError::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Err(BindError::Io(path.into(), error));
         }
-        // One that is too busy to take another client is there too.
+        Err(AskError::Io(error)) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            return Err(BindError::Silent(path.into()));
+        }
+        // One that takes no more clients is there, too.
         _ => return Err(BindError::Taken(path.into())),
     }
     // Not what somebody else has put there meanwhile.

@@ -2,7 +2,8 @@
 
 use super::{FIELDS, Field, GROUPS, RowKinds, groups};
 
-/// The word that was probably meant, where one is near enough: by letters that are missing, too many, wrong or exchanged, or by its beginning.
+/// The word that was probably meant, where one is near enough: by letters that are missing, too many, wrong or exchanged, by what
+/// it is short for, or by its beginning.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_ascii_lowercase();
     let mistakes = |known: &str| strsim::osa_distance(&word, known);
@@ -16,8 +17,18 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     };
     let all: Vec<_> = known.into_iter().map(likeness).collect();
     let of_few = all.iter().filter(|near| few(near)).min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let found = of_few.or_else(|| all.iter().filter(|near| alike(near)).max_by(|a, b| a.1.total_cmp(&b.1)));
+    let short = || all.iter().filter(|(.., known)| is_short_for(&word, known)).min_by_key(|(mistakes, ..)| *mistakes);
+    let found =
+        of_few.or_else(short).or_else(|| all.iter().filter(|near| alike(near)).max_by(|a, b| a.1.total_cmp(&b.1)));
     found.map(|&(.., known)| known)
+}
+
+/// Whether a word has the first letter of a known one, and its others in the same order: `cols` of `columns`.
+fn is_short_for(word: &str, known: &str) -> bool {
+    let mut letters = known.chars().map(|letter| letter.to_ascii_lowercase());
+    word.len() > 2
+        && known.get(..1).is_some_and(|first| word.starts_with(&first.to_ascii_lowercase()))
+        && word.chars().all(|letter| letters.any(|other| other == letter))
 }
 
 /// The field of rows of these kinds, or the group of fields, that was probably meant by a name. Of a name in a group, the part behind its point

@@ -71,6 +71,8 @@ fn the_nearest_word_is_the_one_with_the_fewest_mistakes() {
         ("evnts", &["agent", "events", "doctor"], Some("events")),
         ("count", &["container", "comm", "cookie"], None),
         ("zzz", &["tcp", "udp"], None),
+        ("cols", &["color", "columns", "count"], Some("columns")),
+        ("cl", &["color", "columns"], None),
     ] {
         assert_eq!(nearest(word, known.iter().copied()), near, "{word}");
     }

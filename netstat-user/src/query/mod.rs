@@ -188,6 +188,13 @@ pub struct Status {
     pub keeps_ns: u64,
 }
 
+impl Status {
+    /// Whether the ring buffer was ever more than half full, as it is found to be where it had no room: what is known of its fill is a lower bound.
+    pub const fn is_buffer_short(&self) -> bool {
+        self.peak_fill > self.buffer / 2
+    }
+}
+
 /// How far back the history of closed sockets reaches. Times are in nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {

@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// A failure to write to standard output.
 pub fn run(options: &Options) -> Written<u8> {
-    let Some(note) = &options.ignored else { return views(options) };
+    let Some(note) = &options.remark else { return views(options) };
     // Below the table it is still to be seen, however long that is; -c has no end.
     if options.continuous {
         complain(note);
@@ -98,6 +98,9 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, r
         for fall in sources.source.falls() {
             round.note_at_first(&format!("{fall}; the kernel was asked in another way"))?;
         }
+    }
+    for unknown in asked.selected.unknown_names() {
+        round.note_at_first(&unknown)?;
     }
     if round.lacks_namespaces() {
         return Ok(code.max(1));

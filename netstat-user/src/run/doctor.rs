@@ -69,7 +69,6 @@ fn of_status(status: &Status) -> Vec<Check> {
     let ago = |time_ns: u64| span(ago_ns(time_ns));
     let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
-    let full = peak_fill > buffer / 2;
     let mut checks = vec![
         Check::ok(
             "table",
@@ -79,8 +78,12 @@ fn of_status(status: &Status) -> Vec<Check> {
                 counted(events, "event", "events")
             ),
         ),
-        if full { Check::amiss("buffer", Level::Note, fill, larger(buffer)) } else { Check::ok("buffer", fill) },
-        of_losses(status, epoch_ns() + monotonic_ns(), larger(buffer)),
+        if status.is_buffer_short() {
+            Check::amiss("buffer", Level::Note, fill, larger(buffer))
+        } else {
+            Check::ok("buffer", fill)
+        },
+        of_losses(status, epoch_ns() + monotonic_ns(), &larger(buffer)),
         match past.crowded {
             false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
             true => {
@@ -131,7 +134,7 @@ fn of_status(status: &Status) -> Vec<Check> {
 }
 
 /// The events that were lost: when, and until when sockets that closed then are missing from what `--recent` can list.
-fn of_losses(status: &Status, now_ns: u64, mend: String) -> Check {
+fn of_losses(status: &Status, now_ns: u64, larger: &str) -> Check {
     let (Past { since_ns, lost_ns, .. }, lost) = (status.past, status.lost);
     let Some(lost_ns) = lost_ns.filter(|_| lost > 0) else { return Check::ok("lost", "no event") };
     let (last, ago) = (local_time(lost_ns), span(now_ns.saturating_sub(lost_ns)));
@@ -148,10 +151,16 @@ fn of_losses(status: &Status, now_ns: u64, mend: String) -> Check {
         0 => String::new(),
         _ => format!(", until {}", local_time(until_ns)),
     };
-    let found = format!(
+    let lacks = format!(
         "{when}; the table is right since then, but --recent lacks sockets that opened and closed at that time{until}"
     );
-    Check::amiss("lost", Level::Bad, found, mend)
+    if status.is_buffer_short() {
+        return Check::amiss("lost", Level::Bad, lacks, larger);
+    }
+    let found = format!(
+        "{lacks}; the buffer had room: as a rule the kernel left out a program that ran already on the processor"
+    );
+    Check::amiss("lost", Level::Bad, found, "nothing can be set against it: a larger --buffer does not help")
 }
 
 /// A number of sockets to remember that would be enough for so many, and half as many more.
@@ -290,7 +299,7 @@ mod tests {
         let now = epoch_ns() + monotonic_ns();
         let found = |lost, ago_ns, since_ago_ns, keeps_ns| {
             let past = Past { lost_ns: Some(now - ago_ns), since_ns: now - since_ago_ns, lost, ..Past::default() };
-            let check = of_losses(&Status { lost, past, keeps_ns, ..Status::default() }, now, "more".to_owned());
+            let check = of_losses(&Status { lost, past, keeps_ns, ..Status::default() }, now, "more");
             (check.level, check.found)
         };
         let (level, one) = found(1, 5 * MINUTE, 60 * MINUTE, 10 * MINUTE);
@@ -317,6 +326,9 @@ mod tests {
         let full = Status { lost: 3, past: lossy, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
         let larger = Some("start the agent with --buffer 64M".to_owned());
         assert_eq!(found(&full, "lost"), Some((Level::Bad, larger.clone())));
+        // What was lost while the buffer had room is no question of its size.
+        let (level, mend) = found(&Status { peak_fill: 1 << 20, ..full.clone() }, "lost").unwrap();
+        assert!(level == Level::Bad && mend.as_ref().is_some_and(|mend| mend.contains("does not help")), "{mend:?}");
         assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
         assert!(found(&full, "readers").is_some());
         let past = Past { crowded: true, most: 65_536, ..lossy };

@@ -9,6 +9,7 @@ use super::{
     hint,
     printing::{Chosen, Printer, kinds},
     ready::{LOST, report},
+    resolve::unknown_names,
 };
 use crate::{
     cli::Refusal,
@@ -70,6 +71,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             return Ok(super::refuse(&if error.is_denied() { Refusal { exit: 1, ..refusal } } else { refusal }));
         }
     };
+    for unknown in unknown_names(options.selection.expr.as_ref()) {
+        complain(&unknown);
+    }
     if let Some(code) = super::subscribe::run(options, &chosen)? {
         return Ok(code);
     }
@@ -273,7 +277,7 @@ impl<'a> Stream<'a> {
     async fn follow(&mut self, mut asked: Asked) -> Result<End, Failure> {
         asked.begin(self.options.duration);
         // Who waits for this may send a signal at once.
-        report(self.tracer.coverage());
+        report(self.tracer.coverage(), self.options.verbose);
         let ring = sys::watch(&self.tracer, Interest::READABLE).map_err(Failure::Runtime)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -75,12 +75,13 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Says on standard error what is new, given how many were lost until now.
-    pub fn look(&mut self, lost: u64) {
+    /// Says on standard error what is new, given how many were lost until now, and whether the buffer had no room.
+    pub fn look(&mut self, lost: u64, is_buffer_short: bool) {
         if lost != self.said
             && let Some(line) = self.line(lost, Instant::now())
         {
-            complain(&format!("agent: {line}; a larger --buffer makes losses rarer"));
+            let way = if is_buffer_short { "; a larger --buffer makes losses rarer" } else { "" };
+            complain(&format!("agent: {line}{way}"));
         }
     }
 

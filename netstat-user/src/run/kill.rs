@@ -58,6 +58,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(1);
     }
     let incomplete = incomplete || unread;
+    for unknown in asked.selected.unknown_names() {
+        complain(&unknown);
+    }
     if rows.is_empty() {
         complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
         return Ok(u8::from(incomplete));

@@ -2,14 +2,14 @@
 
 use crate::model::{Coverage, Refused};
 use crate::stdio::complain;
-use std::io::{self, Write};
+use crate::view::text::counted;
+use std::io::{self, IsTerminal, Write};
 
 /// Exit code of a run that lost events, with `--strict`.
 pub const LOST: u8 = 3;
 
-/// Says which hooks are attached, in one line, and which are not and why, in one line each.
-pub fn report(coverage: &Coverage) {
-    let mut ready = String::from("tracing:");
+/// Says which hooks are attached, in one line, and which are not and why, in one line each. `whole`: names every hook also to a person.
+pub fn report(coverage: &Coverage, whole: bool) {
     for hook in &coverage.hooks {
         match hook.variant {
             Some(variant) => {
@@ -17,17 +17,35 @@ pub fn report(coverage: &Coverage) {
                 if failed.clone().next().is_some() {
                     complain(&format!("{} is traced by {variant} only: {}", hook.hook, causes(failed)));
                 }
-                ready.push_str(&format!(" {}={variant}", hook.hook));
             }
             None => {
                 let causes = causes(hook.refused.iter());
                 complain(&format!("{} is not traced ({}): {causes}", hook.hook, hook.without));
-                ready.push_str(&format!(" {}=none", hook.hook));
             }
         }
     }
-    ready.push_str(&outside(coverage.cgroup_namespace));
-    let _ = writeln!(io::stderr(), "{ready}");
+    let hooks = coverage.hooks.iter().map(|hook| (hook.hook, hook.variant)).collect::<Vec<_>>();
+    say_ready(&hooks, whole, &outside(coverage.cgroup_namespace));
+}
+
+/// Writes the line that scripts wait for: every hook with the variant that is attached, if one is, and what else there is to say. On a terminal
+/// the hooks are only counted, unless the line is to be `whole`.
+pub fn say_ready(hooks: &[(&str, Option<&str>)], whole: bool, rest: &str) {
+    let mut stderr = io::stderr();
+    let named = if whole || !stderr.is_terminal() { named(hooks) } else { counts(hooks) };
+    let _ = writeln!(stderr, "tracing:{named}{rest}");
+}
+
+fn named(hooks: &[(&str, Option<&str>)]) -> String {
+    hooks.iter().map(|(hook, variant)| format!(" {hook}={}", variant.unwrap_or("none"))).collect()
+}
+
+fn counts(hooks: &[(&str, Option<&str>)]) -> String {
+    let missing: Vec<&str> = hooks.iter().filter(|(_, variant)| variant.is_none()).map(|(hook, _)| *hook).collect();
+    match &missing[..] {
+        [] => format!(" {}, all attached", counted(hooks.len() as u64, "hook", "hooks")),
+        _ => format!(" {} of {} hooks, without {}", hooks.len() - missing.len(), hooks.len(), missing.join(" ")),
+    }
 }
 
 /// Variants with the causes of their refusals.
@@ -41,4 +59,21 @@ pub fn outside(cgroup_namespace: Option<u32>) -> String {
         let name = if inode == 0 { String::new() } else { format!(" {inode}") };
         format!("; outside cgroup namespace{name}: {}, see netstat-user doctor", Coverage::OUTSIDE)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_are_named_for_scripts_and_counted_for_people() {
+        let all = [("tcp_state", Some("tp_btf")), ("accept", Some("syscall"))];
+        let lacking = [("tcp_state", Some("tp_btf")), ("accept", None), ("connect4", None)];
+        assert_eq!(
+            (named(&all), counts(&all)),
+            (" tcp_state=tp_btf accept=syscall".into(), " 2 hooks, all attached".into())
+        );
+        assert_eq!(named(&lacking), " tcp_state=tp_btf accept=none connect4=none");
+        assert_eq!(counts(&lacking), " 1 of 3 hooks, without accept connect4");
+    }
 }

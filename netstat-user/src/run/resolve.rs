@@ -1,6 +1,7 @@
 //! What the names in an expression mean on this machine.
 
-use crate::filter::Resolver;
+use crate::field::Field;
+use crate::filter::{Expr, Resolver};
 use crate::proc::netns;
 use crate::sys::resolver;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
@@ -65,6 +66,26 @@ impl Resolver for MachineNames {
             _ => EPHEMERAL,
         }
     }
+}
+
+/// What to report of names in conditions on texts that nothing has here: no row can match them, and nothing is wrong with the expression.
+pub fn unknown_names(expr: Option<&Expr>) -> Vec<String> {
+    let is_user = |name: &str| name.parse::<u32>().is_ok() || resolver::user_id(name).is_some();
+    let is_namespace =
+        |name: &str| named(name).is_some_and(|file| !file.is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
+    let of = |field: Field, what: &str, is_there: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let names = expr.and_then(|expr| expr.only(field)).unwrap_or_default().into_iter();
+        let names = names.filter_map(|name| String::from_utf8(name).ok()).filter(|name| !is_there(name));
+        names.map(|name| format!("--where: there is no {what} `{name}'")).collect()
+    };
+    [of(Field::User, "user", &is_user), of(Field::NetnsName, "network namespace", &is_namespace)].concat()
+}
+
+/// The network namespaces outside of which no row can match, by a condition on their names.
+pub fn namespaces_by_name(expr: &Expr) -> Vec<u32> {
+    let names = expr.only(Field::NetnsName).unwrap_or_default().into_iter();
+    let inode = |name: String| named(&name)?.ok().map(|file| file.ino() as u32);
+    names.filter_map(|name| String::from_utf8(name).ok()).filter_map(inode).collect()
 }
 
 /// The file of a network namespace by its name, `None` for what is no name.

@@ -4,7 +4,7 @@ use super::clock::{epoch_ns, monotonic_ns};
 use super::failure::Failure;
 use super::hint::{SHARE_ALL, could, way_in};
 use super::printing::{Chosen, Printer, kinds};
-use super::ready::{LOST, outside};
+use super::ready::{LOST, outside, say_ready};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
@@ -119,7 +119,7 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
         complain(&format!("the owners of other users' sockets are unknown to this user: {could}"));
     }
     match client::coverage(&mut asking) {
-        Ok(coverage) => report(&coverage, path),
+        Ok(coverage) => report(&coverage, path, options.verbose),
         Err(error) => {
             say(&error.to_string());
             return Ok(1);
@@ -159,12 +159,9 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
 }
 
 /// The line that scripts wait for, with the agent's hooks.
-fn report(coverage: &CoverageRows, path: &Path) {
-    let mut ready = String::from("tracing:");
-    for hook in &coverage.hooks {
-        ready.push_str(&format!(" {}={}", hook.hook, hook.variant.as_deref().unwrap_or("none")));
-    }
-    let _ = writeln!(io::stderr(), "{ready} agent={}{}", path.display(), outside(coverage.cgroup_namespace));
+fn report(coverage: &CoverageRows, path: &Path, whole: bool) {
+    let hooks = coverage.hooks.iter().map(|row| (&*row.hook, row.variant.as_deref())).collect::<Vec<_>>();
+    say_ready(&hooks, whole, &format!(" agent={}{}", path.display(), outside(coverage.cgroup_namespace)));
 }
 
 struct Stream<'a> {

@@ -6,6 +6,9 @@ use unicode_width::UnicodeWidthStr;
 
 pub use crate::model::visible::{escape, escape_text, escape_word};
 
+/// What stands where the end of a name or a text is cut, as there is no room for it.
+pub const CUT: char = '~';
+
 /// Formats into bytes, which does not fail.
 macro_rules! put {
     ($out:expr, $($text:tt)*) => {{

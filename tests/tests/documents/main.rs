@@ -7,6 +7,7 @@
 
 mod info;
 mod markdown;
+mod names;
 mod player;
 mod questions;
 mod samples;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
         println!("documents: skipped: {reason}");
         return ExitCode::SUCCESS;
     }
-    let modules: [&[Test]; 4] = [samples::TESTS, questions::TESTS, terminals::TESTS, info::TESTS];
+    let modules: [&[Test]; 5] = [samples::TESTS, questions::TESTS, terminals::TESTS, info::TESTS, names::TESTS];
     let code = runner::run(arguments, &modules.concat());
     actor::sweep();
     code

@@ -28,7 +28,8 @@ fn typed(value: &Value) -> String {
 }
 
 /// Units behind numbers, and what they make of them. `1m00s` is a span, too.
-const UNITS: [(&[&str], &str); 2] = [(&["ns", "us", "ms", "s", "m", "h", "d"], "SPAN"), (&["K", "M", "G", "T"], "SIZE")];
+const UNITS: [(&[&str], &str); 2] =
+    [(&["ns", "us", "ms", "s", "m", "h", "d"], "SPAN"), (&["K", "M", "G", "T"], "SIZE")];
 
 /// A word with the forms of the values in it: `60.8ms` and `1m02s` are spans, `4.7K` is a size, `812` a number, `12.05` one with decimals,
 /// `127.0.0.1:8080` an address and a number. How much of a process's name fits beside its number depends on the number: `812/client` and

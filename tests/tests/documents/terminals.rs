@@ -17,6 +17,9 @@ pub const TESTS: &[Test] = &[
     ("terminals::findings_fit", findings_fit),
     ("terminals::what_would_be_closed_fits", what_would_be_closed_fits),
     ("terminals::mistakes_are_marked_where_they_are", mistakes_are_marked_where_they_are),
+    ("terminals::hooks_are_counted_and_named_on_request", hooks_are_counted_and_named_on_request),
+    ("terminals::whoever_has_the_socket_is_waited_for_aloud", whoever_has_the_socket_is_waited_for_aloud),
+    ("terminals::marks_are_in_the_glossary", marks_are_in_the_glossary),
 ];
 
 fn args(line: &str) -> Vec<String> {
@@ -170,5 +173,91 @@ fn mistakes_are_marked_where_they_are() -> Done {
     let lines: Vec<&str> = seen.lines().skip(1).collect();
     assert!(lines.iter().all(|line| line.chars().count() <= 80), "{seen}");
     assert_eq!(lines[0].find("hree"), lines[1].find("^^^^"), "{seen}");
+    Done::Passed
+}
+
+/// What `events` says of its hooks on a terminal of 80 columns, once the line is whole.
+fn readiness(world: &World, line: &str) -> String {
+    let (mut child, mut terminal) = world.on_terminal(&args(line), 80);
+    assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let seen = terminal.rest(patience());
+    assert!(child.wait().unwrap().success(), "{seen}");
+    seen.lines().find(|line| line.starts_with("tracing:")).unwrap().to_owned()
+}
+
+fn hooks_are_counted_and_named_on_request() -> Done {
+    let mut world = World::new();
+    let (_, piped) = world.events(&args("events --json"), |_| {});
+    let piped = piped.lines().find(|line| line.starts_with("tracing:")).unwrap().to_owned();
+    let hooks: Vec<&str> = piped.split(' ').skip(1).collect();
+    let attached = hooks.iter().filter(|hook| !hook.ends_with("=none")).count();
+    assert!(attached > 10 && hooks.iter().all(|hook| hook.contains('=')), "scripts have every hook: {piped}");
+    let brief = readiness(&world, "events --netns self");
+    let counted = match attached == hooks.len() {
+        true => format!("tracing: {attached} hooks, all attached"),
+        false => format!("tracing: {attached} of {} hooks, without ", hooks.len()),
+    };
+    assert!(brief.starts_with(&counted) && brief.chars().count() <= 80, "{brief}");
+    assert_eq!(readiness(&world, "events --netns self -v"), piped);
+    world.start_agent();
+    let through = readiness(&world, "events --netns self --agent /run/netstat-user/agent.sock");
+    assert!(through.contains(" hooks, ") && through.ends_with(" agent=/run/netstat-user/agent.sock"), "{through}");
+    Done::Passed
+}
+
+fn whoever_has_the_socket_is_waited_for_aloud() -> Done {
+    let world = World::new();
+    // It takes whoever comes, and says nothing.
+    let _mute = std::os::unix::net::UnixListener::bind(world.run_folder().join("mute.sock")).unwrap();
+    let line = args("agent --socket /run/mute.sock");
+    let waits = "netstat-user: waiting for an answer of whoever has this socket now …\n";
+    let ends = "agent: somebody listens on /run/mute.sock and does not answer: see whether it is stopped (kill -CONT)";
+    let (mut child, terminal) = world.on_terminal(&line, 120);
+    let seen = terminal.rest(patience());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
+    let at = |part: &str| seen.find(part).unwrap_or_else(|| panic!("no {part:?} in {seen}"));
+    assert!(at(waits) < at(ends));
+    let elsewhere = world.ours(&line);
+    let said = text(&elsewhere).1;
+    assert!(elsewhere.end == End::Exit(1) && said.contains(ends) && !said.contains("waiting"), "{said}");
+    // What an agent that was killed has left behind is nobody's.
+    drop(std::os::unix::net::UnixListener::bind(world.run_folder().join("left.sock")).unwrap());
+    let (mut child, mut terminal) = world.on_terminal(&args("agent --socket /run/left.sock"), 120);
+    assert!(terminal.shows("agent: serving /run/left.sock", patience()), "{}", terminal.text());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let seen = terminal.rest(patience());
+    assert!(child.wait().unwrap().success() && !seen.contains("whoever"), "{seen}");
+    Done::Passed
+}
+
+fn marks_are_in_the_glossary() -> Done {
+    let mut world = World::new();
+    let (_sandbox, mut player) = world.neighbour("a-namespace-with-a-name");
+    player.does(&["mine connect 127.0.0.1:7777"]);
+    // Narrow enough that names are cut, in lines and in columns.
+    let (mut child, mut terminal) = world.on_terminal(&args("events --color never"), 70);
+    assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
+    world.talk();
+    player.does(&["mine close -"]);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let mut seen = terminal.rest(patience());
+    assert!(child.wait().unwrap().success(), "{seen}");
+    let (mut child, terminal) = world.on_terminal(&args("-xa --columns path,state --color never"), 20);
+    seen.push_str(&terminal.rest(patience()));
+    assert!(child.wait().unwrap().success(), "{seen}");
+    let own = |line: &&str| !line.starts_with("tracing:") && !line.starts_with("netstat-user:");
+    let letters: std::collections::BTreeSet<char> = seen.lines().filter(own).flat_map(str::chars).collect();
+    // Points, colons and slashes are parts of addresses, times, processes and paths.
+    let plain = |letter: &char| letter.is_ascii_alphanumeric() || " .:/_-<>".contains(*letter);
+    let marks: Vec<char> = letters.into_iter().filter(|letter| !plain(letter)).collect();
+    assert!(marks.contains(&'~') && marks.contains(&'@'), "{marks:?} in {seen}");
+    for help in ["--help", "events --help"] {
+        let page = text(&world.ours(&args(help))).0;
+        let glossary = page.split("\nGlossary:\n").nth(1).expect("a glossary");
+        for mark in &marks {
+            assert!(glossary.lines().any(|line| line.starts_with(&format!("  {mark} "))), "{help}: {mark}");
+        }
+    }
     Done::Passed
 }

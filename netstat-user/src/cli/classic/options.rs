@@ -61,8 +61,8 @@ pub struct Options {
     pub info: bool,
     /// `--where` and the other options that select rows and columns.
     pub selection: Selection,
-    /// What to report of words that are no options, which netstat ignores.
-    pub ignored: Option<String>,
+    /// What to report of the words themselves: those that are no options, which netstat ignores, and letters that ss reads otherwise.
+    pub remark: Option<String>,
     /// `--color`: of columns that were chosen; netstat's own tables have none.
     pub color: Colour,
     /// `--schema`: the JSON Schema of the view instead of the view.

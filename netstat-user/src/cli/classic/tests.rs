@@ -177,9 +177,48 @@ fn a_verb_behind_an_option_is_named() {
         ("-t 5", Some("`netstat-user --help' lists")),
     ] {
         let Ok(Request::Classic(options)) = run(line) else { panic!("{line}") };
-        let said = options.ignored.unwrap_or_default();
+        let said = options.remark.unwrap_or_default();
         assert!(says.is_some_and(|says| said.contains(says)), "{line}: {said}");
     }
+}
+
+/// What people of ss, lsof and other tools type, and slips: one line names what to write here.
+#[test]
+fn what_others_write_is_answered_with_what_to_write_here() {
+    for (line, says) in [
+        ("--tan", "did you mean `-tan'?"),
+        ("--tulpn", "did you mean `-tulpn'?"),
+        ("--cols state", "did you mean `--columns'?"),
+        ("--uid 0", "did you mean `--where \"uid = N\"'?"),
+        ("--send-q=1", "did you mean `--where \"send_q = N\"'?"),
+        ("--user root", "did you mean `--where \"user = TEXT\"'?"),
+        ("--csv", "there is no CSV: --json prints one object per line, --columns FIELD,... the fields that it names"),
+        ("-K", "-K of ss closes sockets: write `netstat-user kill --where EXPR'"),
+        ("-tE", "-E of ss shows sockets as they end: write `netstat-user events --event close'"),
+        ("-tm", "-m of ss shows the memory of sockets: "),
+        ("--tpc", "did you mean `--tcp'?"),
+        ("--tuna", "did you mean `-tuna'?"),
+        ("--nmeric", "did you mean `--numeric'?"),
+    ] {
+        let refusal = run(line).unwrap_err();
+        let hint = refusal.message.lines().last().unwrap_or_default();
+        assert!(refusal.exit == 3 && hint.starts_with(says), "{line}: {hint}");
+        assert_eq!(refusal.message.matches("did you mean").count(), usize::from(says.contains("did you")), "{line}");
+    }
+    for (line, says) in [
+        ("-ti", "-i lists the interfaces, whatever stands beside it; what ss -i shows of each connection is --info"),
+        ("-tN blue", "ignored: blue; -N of ss is --netns: did you mean `--netns blue'?"),
+        ("help events", "ignored: help events; did you mean `netstat-user events --help'?"),
+        ("help", "ignored: help; did you mean `netstat-user --help'?"),
+        ("-i", ""),
+        ("-tN", ""),
+        ("-t --info", ""),
+    ] {
+        let Ok(Request::Classic(options)) = run(line) else { panic!("{line}") };
+        assert_eq!(options.remark.unwrap_or_default(), says, "{line}");
+    }
+    let as_netstat = parse(&["netstat", "-ti"].map(OsString::from));
+    assert!(matches!(as_netstat, Ok(Request::Classic(options)) if options.remark.is_none()), "a script's");
 }
 
 /// Our own messages have our name before them, however the program was called; getopt's have the whole word, as netstat's.

@@ -1,8 +1,9 @@
 //! What is wrong with the command line of a verb, in the form that every message has: the option, its value, what is accepted, the way out.
 
 use super::Page;
+use crate::cli::select::instead_of_option;
 use crate::cli::{self, Refusal, classic};
-use crate::field::nearest;
+use crate::field::{RowKinds, nearest};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error;
 use std::fmt::Display;
@@ -61,10 +62,21 @@ fn meant(command: &str, option: &str) -> String {
     let near = match (option.trim_start_matches('-'), *verb) {
         ("limit", "events") => Some("count"),
         // What is right elsewhere is no slip of a finger.
-        (name, _) if whose(command, option).is_empty() => nearest(name, own),
+        (name, _) if whose(command, option).is_empty() => {
+            let way = own.contains(&"where").then(|| instead_of_option(name, rows(verb)));
+            if let Some(way) = way.flatten() {
+                return format!("; {way}");
+            }
+            nearest(name, own)
+        }
         _ => None,
     };
     near.map_or_else(String::new, |near| format!("; did you mean `--{near}'?"))
+}
+
+/// The kinds of rows that the conditions of a verb are about.
+fn rows(verb: &str) -> RowKinds {
+    if verb == "kill" { RowKinds::INET } else { RowKinds::EVENT.or(RowKinds::LIFE) }
 }
 
 /// What may be written, where that is a list of words.
@@ -108,6 +120,22 @@ mod tests {
             (
                 "events --jsn",
                 "events: there is no option `--jsn': netstat-user events --help lists the options; did you mean `--json'?",
+            ),
+            (
+                "events --uid 0",
+                "events: there is no option `--uid': netstat-user events --help lists the options; did you mean `--where \"uid = N\"'?",
+            ),
+            (
+                "kill --send-q 1",
+                "kill: there is no option `--send-q': netstat-user kill --help lists the options; did you mean `--where \"send_q = N\"'?",
+            ),
+            (
+                "events --cols pid",
+                "events: there is no option `--cols': netstat-user events --help lists the options; did you mean `--columns'?",
+            ),
+            (
+                "events --csv",
+                "events: there is no option `--csv': netstat-user events --help lists the options; there is no CSV: --json prints ",
             ),
             ("events operand", "events: `operand' belongs to no option: netstat-user events --help lists the options"),
             (

@@ -1,13 +1,20 @@
 //! The project's words: who owns a socket and how that is known, why it ended, and the states of TCP.
 
-/// Terms with their meanings, in groups: owners, directions, reasons, states.
-pub const GLOSSARY: [(&str, &str); 27] = [
+/// Terms with their meanings, in groups: owners, directions, marks, reasons, states.
+pub const GLOSSARY: [(&str, &str); 31] = [
     ("owner", "the process that made the socket or accepted the connection, never whoever was on the processor"),
     ("created", "owner: the process made the socket"),
     ("accepted", "owner: the process took the connection from its listener"),
     ("inherited", "owner: that of the listener; no process has accepted the connection yet"),
     ("scanned", "owner: found among the open files; the socket is older than the tracer, or its owner has ended"),
     ("->  <-  --", "who connected: the local end, the remote end, not known"),
+    ("@", "before the network namespace, by name or number, of a socket outside one's own"),
+    (
+        "~",
+        "the end of a name or a text is cut, as the terminal has no room for it; a wider one, a pipe and --json have it whole",
+    ),
+    ("-", "none, or not known; null in JSON"),
+    ("*", "any address or port"),
     ("closed", "reason: in order, by its owner or by both ends"),
     ("reset_received", "reason: the peer sent a reset"),
     ("reset_sent", "reason: this end sent a reset"),

@@ -113,7 +113,9 @@ impl Source for Traced {
 
     fn lost(&mut self) -> io::Result<u64> {
         let lost = self.tracer.lost()?;
-        self.losses.look(lost);
+        if lost > 0 {
+            self.losses.look(lost, self.status().is_buffer_short());
+        }
         Ok(lost)
     }
 

@@ -8,7 +8,7 @@ use crate::field::{Field, HasFields, Need};
 use crate::filter::{Predicate, Resolver, Spelling};
 use crate::model::RowTest;
 use crate::proc::netns;
-use crate::run::resolve::MachineNames;
+use crate::run::resolve::{MachineNames, namespaces_by_name, unknown_names};
 use crate::stdio::screen;
 use crate::view::columns::Shape;
 use std::path::Path;
@@ -105,6 +105,11 @@ impl Selected {
         self.selection.never
     }
 
+    /// What to report of names that nothing has here.
+    pub fn unknown_names(&self) -> Vec<String> {
+        unknown_names(self.selection.expr.as_ref())
+    }
+
     /// The namespaces that are listed instead of one's own.
     pub fn netns(&self) -> Option<&[u32]> {
         self.netns.as_deref()
@@ -114,7 +119,10 @@ impl Selected {
     pub fn named_netns(&self) -> Vec<u32> {
         match (&self.netns, &self.predicate) {
             (Some(listed), _) => listed.clone(),
-            (None, Some(predicate)) => predicate.limits().netns.into_iter().flatten().collect(),
+            (None, Some(predicate)) => match predicate.limits().netns {
+                Some(numbers) => numbers,
+                None => self.selection.expr.as_ref().map(namespaces_by_name).unwrap_or_default(),
+            },
             (None, None) => Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use crate::field::{Column, Field, HasFields, Kind, STATE_TIMES, Unit, Value, gro
 use crate::model::AddressText;
 use crate::view::colour::{Role, paint};
 use crate::view::event::{summed_up, timestamp};
-use crate::view::text::{escape_word, fill, span};
+use crate::view::text::{CUT, escape_word, fill, span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Blanks between two columns.
@@ -233,7 +233,7 @@ fn less_precise(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
     [&cell[..point], fraction, b"Z"].concat().into()
 }
 
-/// The text, its end replaced by `+` where it is longer than `room`.
+/// The text, its end replaced by [`CUT`] where it is longer than `room`.
 fn cut(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
     if width(cell) <= room || room == 0 {
         return cell.into();
@@ -246,7 +246,7 @@ fn cut(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
         after.is_some()
     };
     let mut short: String = text.chars().take_while(fits).collect();
-    short.push('+');
+    short.push(CUT);
     short.into_bytes().into()
 }
 
@@ -477,10 +477,10 @@ mod tests {
 
     #[test]
     fn a_terminal_cuts_the_widest() {
-        assert_eq!(table("owners,cgroup", &rows(), Some(18)), "owners    cgroup\n7/a\\x1b+  -\n-         /sys/lä+\n");
-        assert_eq!(table("cgroup", &rows(), Some(8)), "cgroup\n-\n/sys/lä+\n");
+        assert_eq!(table("owners,cgroup", &rows(), Some(18)), "owners    cgroup\n7/a\\x1b~  -\n-         /sys/lä~\n");
+        assert_eq!(table("cgroup", &rows(), Some(8)), "cgroup\n-\n/sys/lä~\n");
         assert_eq!(table("cgroup", &rows(), Some(7)), "cgroup\n-\n/sys/längst\n", "nothing is cut in vain");
         let wide = [Kept(vec![(Field::Cgroup, Value::text(Some("日本語日本語".as_bytes())))])];
-        assert_eq!(table("cgroup", &wide, Some(8)), "cgroup\n日本語+\n");
+        assert_eq!(table("cgroup", &wide, Some(8)), "cgroup\n日本語~\n");
     }
 }

@@ -12,7 +12,7 @@ mod line;
 
 use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent};
 use crate::view::colour::Role;
-use crate::view::text::{escape_word, number};
+use crate::view::text::{CUT, escape_word, number};
 pub use facts::summed_up;
 use facts::{Detail, carried, lasted, listed, result_of, trip};
 use line::{ShortCells, ShortLine, columns, width};
@@ -315,7 +315,7 @@ impl Short {
         } else if left >= 2 {
             cells.put(Role::Data, b"/");
             cells.put(Role::Data, first(&name, left - 1));
-            cells.put(Role::Own, b"~");
+            cells.put(Role::Own, CUT.encode_utf8(&mut [0; 4]).as_bytes());
         }
         if how {
             cells.put(Role::Own, b" ");

@@ -1,0 +1,77 @@
+//! What was probably meant by words of a classic command line: slips, and the letters of ss and lsof that netstat reads otherwise, or not at all.
+
+use super::getopt::Getopt;
+use super::{Options, View};
+use crate::cli::{self, VERBS, help, select};
+use crate::field::{self, RowKinds};
+use crate::filter;
+
+/// Letters of netstat that are typed together to choose sockets. Two dashes before them make a long name of them.
+const LETTERS: &str = "tuxwaln46peov";
+/// Those of them that choose, without which a name is rather a slip of something else.
+const CHOOSERS: &str = "tuxwal";
+
+/// What to say of a long option that is none of the tables: one of a verb, letters, a field, or another one. `word` may have a value behind it.
+pub fn by_name(getopt: &Getopt<'_>, word: &str) -> Option<String> {
+    let name = word.split('=').next().unwrap_or(word);
+    let has_option = |page: &help::Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
+    let meant = match cli::pages().iter().find(|(_, page)| has_option(page)) {
+        Some((verb, _)) => format!("netstat-user {verb} --{name}"),
+        None if are_letters(name) => format!("-{name}"),
+        None => match select::instead_of_option(name, RowKinds::ALL) {
+            Some(way) => return Some(way),
+            None => format!("--{}", getopt.meant(name)?),
+        },
+    };
+    Some(format!("did you mean `{meant}'?"))
+}
+
+fn are_letters(name: &str) -> bool {
+    let once = |letter: char| name.matches(letter).count() == 1;
+    name.len() > 1
+        && name.contains(|letter| CHOOSERS.contains(letter))
+        && name.chars().all(|letter| LETTERS.contains(letter) && once(letter))
+}
+
+/// What to say of a letter that is no option here, and one of ss.
+pub fn by_letter(letter: char) -> Option<String> {
+    let (what, way) = match letter {
+        'K' => ("closes sockets", "netstat-user kill --where EXPR"),
+        'E' => ("shows sockets as they end", "netstat-user events --event close"),
+        'm' => ("shows the memory of sockets", "--columns local,remote,recv_q,send_q and --info show their queues"),
+        _ => return None,
+    };
+    Some(match way.starts_with("netstat-user") {
+        true => format!("-{letter} of ss {what}: write `{way}'"),
+        false => format!("-{letter} of ss {what}: {way}"),
+    })
+}
+
+/// What to say of letters that netstat takes, where those of ss were probably meant.
+pub fn by_letters(given: &Options) -> Option<&'static str> {
+    (given.view() == View::Interfaces && given.protocols.any())
+        .then_some("-i lists the interfaces, whatever stands beside it; what ss -i shows of each connection is --info")
+}
+
+/// What to report of words that are ignored: which they are, and what was probably meant. `first` is the word that stands where a verb does.
+pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
+    let shown: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let verb = first.and_then(|first| field::nearest(first, VERBS));
+    let late = || words.split(' ').find_map(|word| VERBS.into_iter().find(|verb| *verb == word));
+    let of_help = || words.split(' ').skip(1).find_map(|word| VERBS[..4].iter().find(|verb| **verb == word));
+    let meant = match verb.or_else(late) {
+        Some("help") => match of_help() {
+            Some(verb) => format!("; did you mean `netstat-user {verb} --help'?"),
+            None => "; did you mean `netstat-user --help'?".to_owned(),
+        },
+        Some(verb) if first.is_none() => format!("; a verb stands before its options: netstat-user {verb} --help"),
+        Some(verb) => format!("; did you mean `netstat-user {verb}'?"),
+        None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
+        // Of netstat the letter is about hardware names, and takes no value.
+        None if given.symbolic && !words.contains(' ') => {
+            format!("; -N of ss is --netns: did you mean `--netns {shown}'?")
+        }
+        None => "; `netstat-user --help' lists options and verbs".to_owned(),
+    };
+    format!("ignored: {shown}{meant}")
+}

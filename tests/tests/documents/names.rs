@@ -1,0 +1,46 @@
+//! Names in conditions that nothing has on this machine: a line names them, and what is printed is what there is.
+
+use crate::world::{World, text};
+use netstat_tests::command::End;
+use netstat_tests::truth::runner::{Done, Test};
+
+pub const TESTS: &[Test] = &[("names::that_nothing_has_are_reported", that_nothing_has_are_reported)];
+
+fn that_nothing_has_are_reported() -> Done {
+    let mut world = World::new();
+    let (_sandbox, _player) = world.neighbour("blue");
+    let of_user = "netstat-user: --where: there is no user `no-such-user'\n";
+    let of_netns = "netstat-user: --where: there is no network namespace `no-such-netns'\n";
+    let not_read = "netstat-user: network namespace `blue' was not read: --where selects among what is listed, your own namespace here; give --netns blue, too\n";
+    for (expression, rows, says) in [
+        ("user = no-such-user", 0, of_user),
+        ("netns_name = no-such-netns", 0, of_netns),
+        ("state listening and user = no-such-user", 0, of_user),
+        ("user = root or user = no-such-user", 4, of_user),
+        ("netns_name = blue", 0, not_read),
+        // These say nothing of what is there, or match all the same.
+        ("user = root", 4, ""),
+        ("user = no-such-*", 0, ""),
+        ("user != no-such-user", 4, ""),
+        ("not user = no-such-user", 4, ""),
+        ("user = no-such-user or proto = tcp", 3, ""),
+        ("user = 4294967", 0, ""),
+    ] {
+        let args = ["-tan", "--no-agent", "--columns", "local", "--where", expression].map(str::to_owned);
+        let outcome = world.ours(&args);
+        let (table, said) = text(&outcome);
+        assert_eq!((outcome.end, &*said), (End::Exit(0), says), "{expression}");
+        assert_eq!(table.lines().count(), 1 + rows, "{expression}: {table}");
+    }
+    let args = ["-tan", "--no-agent", "--all-netns", "--columns", "local", "--where", "netns_name = blue"];
+    let outcome = world.ours(&args.map(str::to_owned));
+    assert_eq!((text(&outcome).0.lines().count(), text(&outcome).1), (2, String::new()), "listed, and so selected");
+    let args = ["kill", "--dry-run", "--where", "user = no-such-user"].map(str::to_owned);
+    let outcome = world.ours(&args);
+    assert_eq!(outcome.end, End::Exit(0), "{outcome:?}");
+    assert_eq!(text(&outcome).1, format!("{of_user}netstat-user: no socket matches\n"));
+    let args = ["events", "--where", "netns_name = no-such-netns"].map(str::to_owned);
+    let (lines, said) = world.events(&args, World::talk);
+    assert!(lines.is_empty() && said.starts_with(of_netns), "{lines}{said}");
+    Done::Passed
+}
