@@ -41,10 +41,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let group = options.group.as_deref().map(accounts::group).transpose()?;
         let user = accounts::user(options.user.as_deref())?;
         let uid = user.as_ref().map(|user| user.uid.as_raw());
-        let bound = {
-            let _waiting = WaitNote::for_("an answer of whoever has this socket now");
-            Bound::new(&options.socket, options.mode, group, uid)?
-        };
+        let bound = Bound::new(&options.socket, options.mode, group, uid)?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
         let waiting = WaitNote::for_("the kernel programs to be attached");
         let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;

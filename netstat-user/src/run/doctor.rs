@@ -30,7 +30,10 @@ const TRIAL_BUFFER: u32 = 64 << 10;
 /// A failure to write to standard output.
 pub fn run(options: &Options) -> Written<u8> {
     let path = options.agent.as_deref().unwrap_or(Path::new(SOCKET));
-    let asked = if options.no_agent { None } else { Some(client::health(path)) };
+    let asked = (!options.no_agent).then(|| {
+        let _waiting = WaitNote::for_("an answer of the agent");
+        client::health(path)
+    });
     let report = match asked {
         Some(Ok((status, coverage, health))) => of_agent(path, &status, &coverage, health),
         Some(Err(error)) if options.agent.is_some() => {

@@ -13,6 +13,7 @@ use crate::model::Limits;
 use crate::model::limits::Kinds;
 use crate::query::{Answer, CoverageRows, Request};
 use crate::stdio::streaming::{Asked, Output, Stop};
+use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, complain};
 use crate::sys;
 use std::io::{self, Write};
@@ -36,7 +37,11 @@ pub fn run(options: &Options, chosen: &Chosen) -> Result<Option<u8>, Failure> {
         }
         None => Path::new(SOCKET),
     };
-    match Asking::new(path, &Request::Events(limits(options, chosen))) {
+    let asking = {
+        let _waiting = WaitNote::for_("an answer of the agent");
+        Asking::new(path, &Request::Events(limits(options, chosen)))
+    };
+    match asking {
         Ok(asking) => {
             let runtime = sys::runtime().map_err(Failure::Runtime)?;
             let outcome = runtime.block_on(follow(options, chosen, path, asking));

@@ -6,6 +6,7 @@ use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
@@ -18,7 +19,7 @@ pub const TESTS: &[Test] = &[
     ("terminals::what_would_be_closed_fits", what_would_be_closed_fits),
     ("terminals::mistakes_are_marked_where_they_are", mistakes_are_marked_where_they_are),
     ("terminals::hooks_are_counted_and_named_on_request", hooks_are_counted_and_named_on_request),
-    ("terminals::whoever_has_the_socket_is_waited_for_aloud", whoever_has_the_socket_is_waited_for_aloud),
+    ("terminals::an_agent_that_does_not_answer_is_waited_for_aloud", an_agent_that_does_not_answer_is_waited_for_aloud),
     ("terminals::marks_are_in_the_glossary", marks_are_in_the_glossary),
 ];
 
@@ -206,28 +207,37 @@ fn hooks_are_counted_and_named_on_request() -> Done {
     Done::Passed
 }
 
-fn whoever_has_the_socket_is_waited_for_aloud() -> Done {
+/// A UNIX socket that lets so many wait, and accepts nobody.
+fn mute(world: &World, name: &str, backlog: i32) -> (Socket, SockAddr) {
+    let path = SockAddr::unix(world.run_folder().join(name)).unwrap();
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    socket.bind(&path).unwrap();
+    socket.listen(backlog).unwrap();
+    (socket, path)
+}
+
+fn an_agent_that_does_not_answer_is_waited_for_aloud() -> Done {
     let world = World::new();
-    // It takes whoever comes, and says nothing.
-    let _mute = std::os::unix::net::UnixListener::bind(world.run_folder().join("mute.sock")).unwrap();
-    let line = args("agent --socket /run/mute.sock");
-    let waits = "netstat-user: waiting for an answer of whoever has this socket now …\n";
-    let ends = "agent: somebody listens on /run/mute.sock and does not answer: see whether it is stopped (kill -CONT)";
-    let (mut child, terminal) = world.on_terminal(&line, 120);
-    let seen = terminal.rest(patience());
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{seen}");
-    let at = |part: &str| seen.find(part).unwrap_or_else(|| panic!("no {part:?} in {seen}"));
-    assert!(at(waits) < at(ends));
-    let elsewhere = world.ours(&line);
-    let said = text(&elsewhere).1;
-    assert!(elsewhere.end == End::Exit(1) && said.contains(ends) && !said.contains("waiting"), "{said}");
+    let _stopped = mute(&world, "stopped.sock", 16);
+    let waits = "netstat-user: waiting for an answer of the agent …\n";
+    for line in ["events --agent /run/stopped.sock", "doctor --agent /run/stopped.sock"] {
+        let (mut child, terminal) = world.on_terminal(&args(line), 120);
+        let seen = terminal.rest(patience());
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{line}: {seen}");
+        assert!(seen.starts_with(waits) && seen.contains("it does not answer in time"), "{line}: {seen}");
+    }
+    let elsewhere = world.ours(&args("events --agent /run/stopped.sock"));
+    assert!(elsewhere.end == End::Exit(1) && !text(&elsewhere).1.contains("waiting"), "{elsewhere:?}");
+    // As many wait as may: who comes is not even let wait.
+    let (_busy, path) = mute(&world, "busy.sock", 0);
+    let waiting = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    waiting.connect(&path).unwrap();
+    let ends = "agent: somebody listens on /run/busy.sock and does not answer: see whether it is stopped (kill -CONT)";
+    let refused = world.ours(&args("agent --socket /run/busy.sock"));
+    assert!(refused.end == End::Exit(1) && text(&refused).1.contains(ends), "{refused:?}");
     // What an agent that was killed has left behind is nobody's.
-    drop(std::os::unix::net::UnixListener::bind(world.run_folder().join("left.sock")).unwrap());
-    let (mut child, mut terminal) = world.on_terminal(&args("agent --socket /run/left.sock"), 120);
-    assert!(terminal.shows("agent: serving /run/left.sock", patience()), "{}", terminal.text());
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    let seen = terminal.rest(patience());
-    assert!(child.wait().unwrap().success() && !seen.contains("whoever"), "{seen}");
+    drop(mute(&world, "left.sock", 1));
+    drop(world.started(&args("agent --socket /run/left.sock"), "agent: serving /run/left.sock"));
     Done::Passed
 }
 
