@@ -158,7 +158,7 @@ fn nothing(options: &Options, chosen: &Chosen) -> Result<u8, Failure> {
 
 /// Attaches the probes, and learns who holds the sockets that are there already.
 fn start(wanted: &Wanted) -> Started {
-    let _waiting = WaitNote::for_("the kernel programs to be attached, and the owners of the sockets that are there");
+    let _waiting = WaitNote::for_("the kernel programs, and the owners of older sockets");
     let tracer = Tracer::start(wanted)?;
     // Attached first, looked at /proc second: a socket made in between is known to the programs.
     Ok((tracer, owners::of_older_sockets()))

@@ -15,13 +15,17 @@ const CHOOSERS: &str = "tuxwal";
 pub fn by_name(getopt: &Getopt<'_>, word: &str) -> Option<String> {
     let name = word.split('=').next().unwrap_or(word);
     let has_option = |page: &help::Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
-    let meant = match cli::pages().iter().find(|(_, page)| has_option(page)) {
-        Some((verb, _)) => format!("netstat-user {verb} --{name}"),
+    let verb = cli::pages().into_iter().find(|(_, page)| has_option(page)).map(|(verb, _)| verb);
+    // Most options of verbs are no words that rows are described with.
+    if verb != Some("events")
+        && let Some(way) = select::instead_of_option(name, RowKinds::ALL)
+    {
+        return Some(way);
+    }
+    let meant = match verb {
+        Some(verb) => format!("netstat-user {verb} --{name}"),
         None if are_letters(name) => format!("-{name}"),
-        None => match select::instead_of_option(name, RowKinds::ALL) {
-            Some(way) => return Some(way),
-            None => format!("--{}", getopt.meant(name)?),
-        },
+        None => format!("--{}", getopt.meant(name)?),
     };
     Some(format!("did you mean `{meant}'?"))
 }

@@ -214,7 +214,8 @@ fn what_others_write_is_answered_with_what_to_write_here() {
         ("-tN", ""),
         ("-t --info", ""),
     ] {
-        let Ok(Request::Classic(options)) = run(line) else { panic!("{line}") };
+        let words: Vec<OsString> = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from).collect();
+        let Ok(Request::Classic(options)) = parse(&words) else { panic!("{line}") };
         assert_eq!(options.remark.unwrap_or_default(), says, "{line}");
     }
     let as_netstat = parse(&["netstat", "-ti"].map(OsString::from));

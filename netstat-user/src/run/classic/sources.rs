@@ -2,6 +2,7 @@
 
 use super::asked::AskedFor;
 use super::round::Round;
+use super::spaces::may_look_into_all;
 use crate::field::Need;
 use crate::model::{SocketHolders, reason};
 use crate::names::Names;
@@ -76,10 +77,12 @@ impl Sources {
             scan.reported = true;
             let could = Round::could(asked.options, "name them").filter(|_| agent_names);
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
-            let unknown = if rustix::process::geteuid().is_root() {
-                "the owners of some sockets are unknown to this process: it lacks CAP_SYS_PTRACE"
-            } else {
-                "the owners of other users' sockets are unknown to this user: run as root"
+            let unknown = match (rustix::process::geteuid().is_root(), may_look_into_all()) {
+                (true, true) => {
+                    "the owners of some sockets are unknown: the kernel shields some processes from this one, although it has CAP_SYS_PTRACE"
+                }
+                (true, false) => "the owners of some sockets are unknown to this process: it lacks CAP_SYS_PTRACE",
+                (false, _) => "the owners of other users' sockets are unknown to this user: run as root",
             };
             round.note_at_first(&format!("{unknown}{could}"))?;
         }

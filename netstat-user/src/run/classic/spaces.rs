@@ -76,12 +76,13 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
 
 /// Whether there may be namespaces that were not found. The kernel refuses what a process that has ended was in even to who may look into every one.
 fn may_hide(found: &FoundNamespaces) -> bool {
-    let sees_all = || {
-        rustix::process::geteuid().is_root()
-            && rustix::thread::capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::SYS_PTRACE))
-            && client::is_in_initial_user_namespace()
-    };
-    found.refused && !sees_all()
+    found.refused && !(rustix::process::geteuid().is_root() && may_look_into_all())
+}
+
+/// Whether this process has the right to look into every other one. A security module may shield some all the same.
+pub fn may_look_into_all() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::SYS_PTRACE))
+        && client::is_in_initial_user_namespace()
 }
 
 /// Why a network namespace that rows are wanted of was not read.
