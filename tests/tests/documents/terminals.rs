@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("terminals::hooks_are_counted_and_named_on_request", hooks_are_counted_and_named_on_request),
     ("terminals::an_agent_that_does_not_answer_is_waited_for_aloud", an_agent_that_does_not_answer_is_waited_for_aloud),
     ("terminals::marks_are_in_the_glossary", marks_are_in_the_glossary),
+    ("terminals::help_fits", help_fits),
 ];
 
 fn args(line: &str) -> Vec<String> {
@@ -269,6 +270,32 @@ fn marks_are_in_the_glossary() -> Done {
         for mark in &marks {
             assert!(glossary.lines().any(|line| line.starts_with(&format!("  {mark} "))), "{help}: {mark}");
         }
+    }
+    Done::Passed
+}
+
+fn help_fits() -> Done {
+    let world = World::new();
+    let on_terminal = |line: &str, columns: u16| {
+        let (mut child, terminal) = world.on_terminal(&args(line), columns);
+        let seen = terminal.rest(patience());
+        assert!(child.wait().unwrap().success(), "{line}: {seen}");
+        assert!(seen.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {line}: {seen}");
+        seen
+    };
+    for verb in ["", "events ", "agent ", "kill ", "doctor "] {
+        let short = on_terminal(&format!("{verb}-h"), 80);
+        assert!(short.lines().count() < 24, "no room for the next prompt: {short}");
+        let long = on_terminal(&format!("{verb}--help"), 80);
+        let page = text(&world.ours(&args(&format!("{verb}--man")))).0;
+        for (section, title) in [("Examples", "EXAMPLES"), ("Exit codes", "EXIT CODES")] {
+            assert!(long.contains(&format!("\n{section}:\n")), "{verb}: {long}");
+            assert!(page.contains(&format!(".SH \"{title}\"\n")), "{verb}: {page}");
+        }
+    }
+    for (line, columns) in [("--columns help", 80), ("--columns help", 120), ("events --columns help", 80)] {
+        let fields = on_terminal(line, columns).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(fields.contains("when it happened, in UTC;"), "{fields}");
     }
     Done::Passed
 }
