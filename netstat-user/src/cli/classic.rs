@@ -41,7 +41,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             Err(error) => {
                 let meant = match &error {
                     getopt::Error::Unrecognized(word) => meant::by_name(&getopt, word),
-                    getopt::Error::Invalid(letter) => meant::by_letter(*letter),
+                    getopt::Error::Invalid(letter) => meant::by_letter(*letter).map(str::to_owned),
                     _ => None,
                 };
                 let mut refusal = usage(Some(error.reason(&called)));

@@ -66,7 +66,7 @@ fn views(options: &Options) -> Written<u8> {
     let what = match () {
         () if options.all_netns => "the sockets of every network namespace",
         () if options.numeric.hosts => "the kernel's tables",
-        () => "the tables, and the names of hosts (-n leaves names out)",
+        () => "the tables and host names (-n leaves names out)",
     };
     // With -c nobody waits for an end.
     let _waiting = (!options.continuous).then(|| WaitNote::for_(what));

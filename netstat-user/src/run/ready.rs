@@ -25,12 +25,12 @@ pub fn report(coverage: &Coverage, whole: bool) {
         }
     }
     let hooks = coverage.hooks.iter().map(|hook| (hook.hook, hook.variant)).collect::<Vec<_>>();
-    say_ready(&hooks, whole, &outside(coverage.cgroup_namespace));
+    report_ready(&hooks, whole, &outside(coverage.cgroup_namespace));
 }
 
 /// Writes the line that scripts wait for: every hook with the variant that is attached, if one is, and what else there is to say. On a terminal
 /// the hooks are only counted, unless the line is to be `whole`.
-pub fn say_ready(hooks: &[(&str, Option<&str>)], whole: bool, rest: &str) {
+pub fn report_ready(hooks: &[(&str, Option<&str>)], whole: bool, rest: &str) {
     let mut stderr = io::stderr();
     let named = if whole || !stderr.is_terminal() { named(hooks) } else { counts(hooks) };
     let _ = writeln!(stderr, "tracing:{named}{rest}");

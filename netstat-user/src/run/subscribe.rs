@@ -4,7 +4,7 @@ use super::clock::{epoch_ns, monotonic_ns};
 use super::failure::Failure;
 use super::hint::{SHARE_ALL, could, way_in};
 use super::printing::{Chosen, Printer, kinds};
-use super::ready::{LOST, outside, say_ready};
+use super::ready::{LOST, outside, report_ready};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
@@ -166,7 +166,7 @@ async fn follow(options: &Options, chosen: &Chosen, path: &Path, mut asking: Ask
 /// The line that scripts wait for, with the agent's hooks.
 fn report(coverage: &CoverageRows, path: &Path, whole: bool) {
     let hooks = coverage.hooks.iter().map(|row| (&*row.hook, row.variant.as_deref())).collect::<Vec<_>>();
-    say_ready(&hooks, whole, &format!(" agent={}{}", path.display(), outside(coverage.cgroup_namespace)));
+    report_ready(&hooks, whole, &format!(" agent={}{}", path.display(), outside(coverage.cgroup_namespace)));
 }
 
 struct Stream<'a> {

@@ -33,7 +33,7 @@ fn what_is_waited_for_is_named() -> Done {
     // The only name server takes questions, and answers none.
     world.web.does(&["mute bind-udp 127.0.0.1:53"]);
     world.client.does(&["far connect-udp 192.0.2.77:9"]);
-    let said = "netstat-user: waiting for the tables, and the names of hosts (-n leaves names out) …\n";
+    let said = "netstat-user: waiting for the tables and host names (-n leaves names out) …\n";
     assert!(said.chars().count() <= 81, "one line of a terminal, and its end");
     let (mut child, terminal) = world.on_terminal(&args("-u"), 80);
     let seen = terminal.rest(patience());

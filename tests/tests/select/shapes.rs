@@ -280,6 +280,12 @@ fn mistakes() -> Done {
         (&["-r", "--where", "state listening"], &["--where selects Internet and UNIX sockets"]),
         (&["-tan", "--wher", "x"], &["unrecognized option '--wher'\nusage: ", "\ndid you mean `--where'?\n"]),
         (&["-tan", "--life"], &["\ndid you mean `netstat-user events --life'?\n"]),
+        (&["-tan", "--uid", "0"], &["unrecognized option '--uid'\nusage: ", "\ndid you mean `--where \"uid = N\"'?\n"]),
+        (&["--tan"], &["unrecognized option '--tan'\nusage: ", "\ndid you mean `-tan'?\n"]),
+        (
+            &["-tan", "--csv"],
+            &["unrecognized option '--csv'\nusage: ", "\nthere is no CSV: --json prints one object per line"],
+        ),
         (&["-tan", "--sort", "count"], &["--sort: `count' orders what --count-by counts"]),
     ] {
         let outcome = zoo.ours(args);
@@ -429,6 +435,7 @@ fn ignored_words() -> Done {
     for (words, says) in [
         (&["evnts"][..], "did you mean `netstat-user events'"),
         (&["help"], "--help"),
+        (&["help", "events"], "did you mean `netstat-user events --help'?"),
         (&["state", "established"], "--where \"state established\""),
         (&["sport", "=", ":8080"], "--where \"sport = :8080\""),
         (&["5"], "ignored: 5"),
@@ -441,5 +448,10 @@ fn ignored_words() -> Done {
         assert!(said.lines().count() == 1 && said.contains(says), "{words:?}: {said}");
         assert!(plain.stderr.is_empty());
     }
+    // Letters that ss reads in another way: netstat's table, and a line.
+    let (interfaces, as_ss) = (zoo.ours(&["-i"]), zoo.ours(&["-ti"]));
+    assert_eq!((as_ss.end, &as_ss.stdout), (interfaces.end, &interfaces.stdout));
+    let said = String::from_utf8_lossy(&as_ss.stderr).into_owned();
+    assert!(interfaces.stderr.is_empty() && said.lines().count() == 1 && said.contains("--info"), "{said}");
     Done::Passed
 }

@@ -1,4 +1,4 @@
-//! What was probably meant by words of a classic command line: slips, and the letters of ss and lsof that netstat reads otherwise, or not at all.
+//! What was probably meant by words of a classic command line: misspelt options, and letters of ss that netstat reads in another way, or refuses.
 
 use super::getopt::Getopt;
 use super::{Options, View};
@@ -6,17 +6,17 @@ use crate::cli::{self, VERBS, help, select};
 use crate::field::{self, RowKinds};
 use crate::filter;
 
-/// Letters of netstat that are typed together to choose sockets. Two dashes before them make a long name of them.
+/// Letters of netstat that are typed together to choose sockets. With two dashes they are read as a long name.
 const LETTERS: &str = "tuxwaln46peov";
-/// Those of them that choose, without which a name is rather a slip of something else.
+/// A name without one of these is rather a misspelt long option.
 const CHOOSERS: &str = "tuxwal";
 
-/// What to say of a long option that is none of the tables: one of a verb, letters, a field, or another one. `word` may have a value behind it.
+/// What to report of a long option that is none of the tables: one of a verb, letters, a field, or another one. `word` may have a value behind it.
 pub fn by_name(getopt: &Getopt<'_>, word: &str) -> Option<String> {
     let name = word.split('=').next().unwrap_or(word);
     let has_option = |page: &help::Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
     let verb = cli::pages().into_iter().find(|(_, page)| has_option(page)).map(|(verb, _)| verb);
-    // Most options of verbs are no words that rows are described with.
+    // `--user` is an option of `agent` and a field of rows: whoever asks for a table means the field.
     if verb != Some("events")
         && let Some(way) = select::instead_of_option(name, RowKinds::ALL)
     {
@@ -37,21 +37,19 @@ fn are_letters(name: &str) -> bool {
         && name.chars().all(|letter| LETTERS.contains(letter) && once(letter))
 }
 
-/// What to say of a letter that is no option here, and one of ss.
-pub fn by_letter(letter: char) -> Option<String> {
-    let (what, way) = match letter {
-        'K' => ("closes sockets", "netstat-user kill --where EXPR"),
-        'E' => ("shows sockets as they end", "netstat-user events --event close"),
-        'm' => ("shows the memory of sockets", "--columns local,remote,recv_q,send_q and --info show their queues"),
-        _ => return None,
-    };
-    Some(match way.starts_with("netstat-user") {
-        true => format!("-{letter} of ss {what}: write `{way}'"),
-        false => format!("-{letter} of ss {what}: {way}"),
-    })
+/// What to report of a letter that is no option here, and one of ss.
+pub fn by_letter(letter: char) -> Option<&'static str> {
+    match letter {
+        'K' => Some("-K of ss closes sockets: write `netstat-user kill --where EXPR'"),
+        'E' => Some("-E of ss shows sockets as they end: write `netstat-user events --event close'"),
+        'm' => {
+            Some("-m of ss shows the memory of sockets: of that, `--columns local,remote,recv_q,send_q' has the queues")
+        }
+        _ => None,
+    }
 }
 
-/// What to say of letters that netstat takes, where those of ss were probably meant.
+/// What to report of letters that netstat takes, where those of ss were probably meant.
 pub fn by_letters(given: &Options) -> Option<&'static str> {
     (given.view() == View::Interfaces && given.protocols.any())
         .then_some("-i lists the interfaces, whatever stands beside it; what ss -i shows of each connection is --info")
