@@ -296,6 +296,10 @@ fn help_fits() -> Done {
     for (line, columns) in [("--columns help", 80), ("--columns help", 120), ("events --columns help", 80)] {
         let fields = on_terminal(line, columns).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(fields.contains("when it happened, in UTC;"), "{fields}");
+        assert!(
+            fields.contains("their programs, from their command lines; of closed sockets as owners.comm"),
+            "{fields}"
+        );
     }
     Done::Passed
 }
