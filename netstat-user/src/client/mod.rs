@@ -12,13 +12,12 @@ pub use tables::{AgentHolders, AgentTables};
 
 use crate::model::reason;
 use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
+use crate::sys;
 use bytes::{Bytes, BytesMut};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use std::fs;
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -68,8 +67,7 @@ fn said(error: &io::Error) -> String {
 
 /// Where this process's numbers are true; zeroes where it is not known.
 pub fn place() -> Place {
-    let inode = |namespace: &str| fs::metadata(Path::new("/proc/self/ns").join(namespace)).map_or(0, |ns| ns.ino());
-    Place { pidns: inode("pid"), userns: inode("user") }
+    Place { pidns: sys::own_namespace("pid"), userns: sys::own_namespace("user") }
 }
 
 /// A request that is being answered.
@@ -194,19 +192,12 @@ pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
     Ok(stream)
 }
 
-/// Whether this process is in the user namespace that the machine started with.
-pub fn is_in_initial_user_namespace() -> bool {
-    /// `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
-    const INITIAL: u64 = 0xEFFF_FFFD;
-    place().userns == INITIAL
-}
-
 /// Whether a user's number may stand for any user: in a user namespace that does not hold a user, the kernel has this one in its place
 /// (user_namespaces(7)).
 fn is_anybody(user: u32) -> bool {
     /// `/proc/sys/kernel/overflowuid`, as every kernel starts with it.
     const OVERFLOW: u32 = 65_534;
-    user == OVERFLOW && !is_in_initial_user_namespace()
+    user == OVERFLOW && !sys::is_in_initial_user_namespace()
 }
 
 #[cfg(test)]
@@ -214,6 +205,7 @@ mod tests {
     use super::*;
     use crate::model::Limits;
     use crate::query::Status;
+    use std::fs;
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering};

@@ -13,7 +13,6 @@ use crate::sys::{self, bpf};
 use bytes::Buf;
 use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
 use netstat_ebpf::{ABSENT, linux::AF_INET6};
-use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_getres};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -207,11 +206,7 @@ pub fn sees_all_processes(root: &Path) -> bool {
     let own = fs::read_link(root.join("self")).ok();
     own.is_some_and(|own| own.as_os_str() == std::process::id().to_string().as_str())
         && sys::pid_namespace_if_nested() == 0
-        && rustix::thread::capabilities(None).is_ok_and(|held| {
-            let effective = held.effective;
-            effective.contains(CapabilitySet::SYS_PTRACE)
-                && effective.intersects(CapabilitySet::DAC_READ_SEARCH | CapabilitySet::DAC_OVERRIDE)
-        })
+        && sys::may_list_all_descriptors()
 }
 
 /// Whether [`offsets`] or the programs' targets need this name of the kernel's BTF. It is called some ninety thousand times: the length and the

@@ -12,6 +12,7 @@ mod mounts;
 mod peer;
 mod process;
 pub mod resolver;
+mod rights;
 mod types;
 mod watch;
 
@@ -20,11 +21,14 @@ pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use memory::{Allocator, NO_MEMORY, has_memory};
-pub use mounts::{detached_mount, pid_namespace_if_nested, with_tracefs};
+pub use mounts::{detached_mount, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, is_scarce, output_is_closed, step_back,
     undisturbed,
+};
+pub use rights::{
+    is_in_initial_user_namespace, may_list_all_descriptors, may_look_into_all, own_namespace, pid_namespace_if_nested,
 };
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{no_thread, runtime, too_many_open_files, watch};

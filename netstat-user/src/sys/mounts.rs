@@ -4,18 +4,10 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, fsconfig_create, fsmount, fsopen,
     mount, mount_change,
 };
-use std::{
-    fs, io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
-    path::Path,
-    thread,
-};
+use std::{io, os::fd::OwnedFd, path::Path, thread};
 
 /// Where tracefs belongs (Documentation/trace/ftrace.rst), and where it was before Linux 4.1.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-
-/// Inode of the initial PID namespace: `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`.
-const INITIAL_PIDNS: u32 = 0xEFFF_FFFC;
 
 /// The root of a new mount of a filesystem without a device, in no directory (fsopen(2), Linux 5.2).
 ///
@@ -49,12 +41,4 @@ pub fn with_tracefs<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T>
         })?;
         private.join().unwrap_or_else(|_| Err(io::Error::other("the thread that mounts tracefs panicked")))
     })
-}
-
-/// Inode of the PID namespace of this process, 0 if it is the initial one.
-pub fn pid_namespace_if_nested() -> u32 {
-    match fs::metadata("/proc/self/ns/pid").map(|namespace| namespace.ino() as u32) {
-        Ok(INITIAL_PIDNS) | Err(_) => 0,
-        Ok(nested) => nested,
-    }
 }

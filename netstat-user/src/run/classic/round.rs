@@ -16,12 +16,20 @@ pub struct Round {
     said_of_namespaces: bool,
     /// The network namespaces that rows were wanted of, and that were reported not to be read; whether that was for want of anything.
     unread: Vec<(u32, bool)>,
+    /// Whether it was reported that no network namespace can be found.
+    finds_none: bool,
 }
 
 impl Round {
     /// The first one, of nothing yet.
     pub fn first() -> Self {
-        Self { out: BufferedOutput::stdout(), number: 0, said_of_namespaces: false, unread: Vec::new() }
+        Self {
+            out: BufferedOutput::stdout(),
+            number: 0,
+            said_of_namespaces: false,
+            unread: Vec::new(),
+            finds_none: false,
+        }
     }
 
     /// A trial, of which nobody is to see anything.
@@ -34,6 +42,7 @@ impl Round {
         self.number += 1;
         self.said_of_namespaces = false;
         self.unread.clear();
+        self.finds_none = false;
     }
 
     /// Notes that a network namespace that rows are wanted of was not read: because that failed, or it was not asked for. False where that is known.
@@ -45,9 +54,14 @@ impl Round {
         new
     }
 
+    /// Notes that no network namespace can be found. False where that is known.
+    pub const fn finds_no_namespaces(&mut self) -> bool {
+        !std::mem::replace(&mut self.finds_none, true)
+    }
+
     /// Whether a network namespace that was asked for was not read.
     pub fn lacks_namespaces(&self) -> bool {
-        self.unread.iter().any(|&(_, failed)| failed)
+        self.finds_none || self.unread.iter().any(|&(_, failed)| failed)
     }
 
     /// Whether none was before it.

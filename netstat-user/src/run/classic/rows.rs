@@ -11,13 +11,9 @@ use crate::proc::fds;
 use crate::proc::netns::Namespace;
 use crate::source::KernelSource;
 use crate::stdio::Written;
+use crate::sys;
 use std::path::Path;
 use std::time::Duration;
-
-/// `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`, of `include/uapi/linux/capability.h`.
-const CAP_DAC_OVERRIDE: u32 = 1;
-const CAP_DAC_READ_SEARCH: u32 = 2;
-const CAP_SYS_PTRACE: u32 = 19;
 
 /// How long an agent may take to begin its answer: the kernel has the same rows.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -98,7 +94,7 @@ fn ask(
     // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root and its own user only.
     let shown = || match rustix::process::geteuid().is_root() {
-        true => sees_every_process(),
+        true => sys::may_list_all_descriptors(),
         false => client::shows_all(path, PATIENCE),
     };
     let theirs = asked.wants_holders() && shown();
@@ -126,14 +122,4 @@ fn ask(
     };
     let scan = if few { fds::Scan::of_some } else { fds::Scan::of };
     Ok((spaces, links.map(|links| scan(&asked.proc, links))))
-}
-
-/// Whether nobody's descriptors are hidden from this process, given that its user namespace is the agent's.
-fn sees_every_process() -> bool {
-    let status = procfs::process::Process::myself().and_then(|me| me.status());
-    let has = |effective: u64, capability: u32| effective >> capability & 1 == 1;
-    status.is_ok_and(|status| {
-        let reads = has(status.capeff, CAP_DAC_OVERRIDE) || has(status.capeff, CAP_DAC_READ_SEARCH);
-        reads && has(status.capeff, CAP_SYS_PTRACE)
-    })
 }

@@ -2,13 +2,13 @@
 
 use super::asked::AskedFor;
 use super::round::Round;
-use super::spaces::may_look_into_all;
 use crate::field::Need;
 use crate::model::{SocketHolders, reason};
 use crate::names::Names;
 use crate::proc::fds;
 use crate::source::KernelSource;
 use crate::stdio::Written;
+use crate::sys;
 use std::os::unix::fs::MetadataExt;
 
 /// The `-p` warning where some processes could be read.
@@ -77,7 +77,7 @@ impl Sources {
             scan.reported = true;
             let could = Round::could(asked.options, "name them").filter(|_| agent_names);
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
-            let unknown = match (rustix::process::geteuid().is_root(), may_look_into_all()) {
+            let unknown = match (rustix::process::geteuid().is_root(), sys::may_look_into_all()) {
                 (true, true) => {
                     "the owners of some sockets are unknown: the kernel shields some processes from this one, although it has CAP_SYS_PTRACE"
                 }

@@ -2,12 +2,11 @@
 
 use super::asked::AskedFor;
 use super::round::Round;
-use crate::client;
 use crate::model::reason;
 use crate::proc::netns::{self, FoundNamespaces, Namespace};
 use crate::stdio::Written;
+use crate::sys;
 use crate::view::text::escape_word;
-use rustix::thread::CapabilitySet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -36,9 +35,6 @@ impl Space {
     }
 }
 
-/// No network namespace has this number.
-const NO_NAMESPACE: u32 = 0;
-
 /// The reader's own namespace, or with `--all-netns` all of them. Says when there may be others.
 ///
 /// # Errors
@@ -50,7 +46,7 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     }
     let mut found = netns::all(proc, Path::new(netns::NAMES));
     if let Err(error) = netns::own(proc)
-        && round.is_unread(NO_NAMESPACE, true)
+        && round.finds_no_namespaces()
     {
         let (proc, why) = (proc.display(), reason(&error));
         round.note(&format!(
@@ -76,13 +72,7 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
 
 /// Whether there may be namespaces that were not found. The kernel refuses what a process that has ended was in even to who may look into every one.
 fn may_hide(found: &FoundNamespaces) -> bool {
-    found.refused && !(rustix::process::geteuid().is_root() && may_look_into_all())
-}
-
-/// Whether this process has the right to look into every other one. A security module may shield some all the same.
-pub fn may_look_into_all() -> bool {
-    rustix::thread::capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::SYS_PTRACE))
-        && client::is_in_initial_user_namespace()
+    found.refused && !sys::may_look_into_all()
 }
 
 /// Why a network namespace that rows are wanted of was not read.
