@@ -266,8 +266,7 @@ pub extern "C" fn netstat_idle_since(index: u32, now: u64) -> u64 {
 }
 
 /// Makes room where a set is full: in the map of those, else in the place of the entry of the set that nothing has happened to for the
-/// longest time. 0 if another processor was faster. The verifier checks it by itself,
-/// once.
+/// longest time. 0 if another processor was faster. The verifier checks it by itself, once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn netstat_make_room(key: u64) -> u32 {

@@ -65,8 +65,8 @@ pub fn is_taken<M: Memory>(sk: Addr, old: u8, new: u8) -> bool {
     taken
 }
 
-/// Whether nobody has taken care of a transition, so that the first program on it has to be gone on in. Most transitions are seen at once by the note; it may have been written over meanwhile, and then
-/// the state that the socket is remembered to be in decides.
+/// Whether nobody has taken care of a transition, so that the second program on it goes on in the first. Most are found by the note alone; it may
+/// have been written over meanwhile, and then the state that the socket is remembered to be in decides.
 #[inline(always)]
 pub fn is_unseen<M: Memory>(sk: Addr, new: u8) -> bool {
     let Some(pending) = pending() else { return false };

@@ -35,7 +35,8 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         }
         return;
     }
-    // Read here, where the verifier comes by once: it looks up by name, among all the kernel's types, whether it may trust what such a pointer leads to.
+    // Read here, where the verifier comes by once: whether it may trust what such a pointer leads to, it looks up by name among all the
+    // kernel's types.
     let (netns, inode) = (M::netns(sk), forget_value(M::inode(sk)));
     let birth = old == LISTEN && new == SYN_RECV;
     if birth && let Some(pending) = pending() {
