@@ -4,6 +4,7 @@ mod machine;
 mod traced;
 
 use super::failure::Failure;
+use super::forgotten::not_remembered_yet;
 use super::ready::report;
 use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
@@ -69,7 +70,10 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             runtime.shutdown_background();
             match served {
                 Ok(status) => {
-                    complain(&format!("agent: {}, {} lost", counted(status.events, "event", "events"), status.lost))
+                    if status.forgotten > 0 {
+                        complain(&format!("agent: {}", not_remembered_yet(status.forgotten)));
+                    }
+                    complain(&format!("agent: {}, {} lost", counted(status.events, "event", "events"), status.lost));
                 }
                 Err(error) => {
                     complain(&format!("agent: {error}"));

@@ -18,6 +18,11 @@ pub fn not_remembered(sockets: u64) -> String {
     format!("{sockets} could not be remembered in the kernel: their events lack owner and times")
 }
 
+/// The same, and what helps a run that goes on, or the next one.
+pub fn not_remembered_yet(sockets: u64) -> String {
+    format!("{}; --remember makes room for more", not_remembered(sockets))
+}
+
 /// How many sockets were forgotten, as far as it was said.
 #[derive(Debug, Default)]
 pub struct Forgotten {
@@ -37,8 +42,8 @@ impl Forgotten {
             return Ok(());
         }
         self.next_look = Some(now + LOOK);
-        if let Some(line) = self.line(tracer.forgotten()?, now) {
-            complain(&format!("{who}{line}; --remember makes room for more"));
+        if let Some(sockets) = self.news(tracer.forgotten()?, now) {
+            complain(&format!("{who}{}", not_remembered_yet(sockets)));
         }
         Ok(())
     }
@@ -49,20 +54,20 @@ impl Forgotten {
     /// The kernel's, reading the counters.
     pub fn at_last(&mut self, tracer: &Tracer) -> io::Result<()> {
         self.quiet_until = None;
-        if let Some(line) = self.line(tracer.forgotten()?, Instant::now()) {
-            complain(&line);
+        if let Some(sockets) = self.news(tracer.forgotten()?, Instant::now()) {
+            complain(&not_remembered(sockets));
         }
         Ok(())
     }
 
-    /// What there is to say, `None` where it has been said, or something was a short while ago.
-    fn line(&mut self, forgotten: u64, now: Instant) -> Option<String> {
+    /// How many are to be reported, `None` where they were, or some were a short while ago.
+    fn news(&mut self, forgotten: u64, now: Instant) -> Option<u64> {
         if forgotten <= self.said || self.quiet_until.is_some_and(|until| now < until) {
             return None;
         }
         self.said = forgotten;
         self.quiet_until = Some(now + QUIET);
-        Some(not_remembered(forgotten))
+        Some(forgotten)
     }
 }
 
@@ -118,12 +123,12 @@ mod tests {
     #[test]
     fn what_is_new_is_said_now_and_then() {
         let (mut forgotten, now) = (Forgotten::default(), Instant::now());
-        assert_eq!(forgotten.line(0, now), None);
+        assert_eq!(forgotten.news(0, now), None);
         assert!(not_remembered(1).starts_with("1 socket could not"));
-        assert!(forgotten.line(3, now).is_some_and(|line| line.starts_with("3 sockets")));
-        assert_eq!(forgotten.line(3, now + 2 * QUIET), None, "nothing new");
-        assert!(forgotten.line(4, now + 2 * QUIET).is_some());
-        assert_eq!(forgotten.line(9, now + 2 * QUIET + QUIET / 2), None, "too soon");
-        assert!(forgotten.line(9, now + 3 * QUIET).is_some_and(|line| line.starts_with("9 sockets")));
+        assert_eq!(forgotten.news(3, now), Some(3));
+        assert_eq!(forgotten.news(3, now + 2 * QUIET), None, "nothing new");
+        assert_eq!(forgotten.news(4, now + 2 * QUIET), Some(4));
+        assert_eq!(forgotten.news(9, now + 2 * QUIET + QUIET / 2), None, "too soon");
+        assert_eq!(forgotten.news(9, now + 3 * QUIET), Some(9));
     }
 }

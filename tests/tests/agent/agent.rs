@@ -92,6 +92,18 @@ impl Agent {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
 
+    /// The next line with these words that it writes to standard error, while it runs.
+    pub fn hear(&self, words: &str) -> String {
+        let (stderr, deadline) = (self.stderr.lock().unwrap(), Instant::now() + patience());
+        loop {
+            match stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(words) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("the agent writes no line with `{words}' within {:?}: {error}", patience()),
+            }
+        }
+    }
+
     /// SIGTERM: it must end with exit code 0. Returns what it said.
     pub fn stop(mut self) -> Vec<String> {
         self.signal(Signal::SIGTERM);
