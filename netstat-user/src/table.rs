@@ -17,13 +17,14 @@ mod recorded;
 mod slots;
 mod socket;
 
-use crate::model::{ClosedSocket, Ends, EventKind, LiveSocket, SocketEvent, TcpState, Totals};
+use crate::model::{ClosedSocket, Ends, EventKind, LiveSocket, SocketEvent, Subordinates, TcpState, Totals};
 pub use changes::Change;
 use hashbrown::HashSet;
 pub use listing::{Correction, Listing};
 use past::{EndedSockets, Entry};
 use slots::{Identity, Slot, Slots};
 use socket::{blank, merge};
+use std::sync::Arc;
 
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,11 @@ impl Table {
             correction: Correction::default(),
             changes: None,
         }
+    }
+
+    /// Who holds whose ids, from now on: what is kept of them is counted together.
+    pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
+        self.past.count_by(subordinates);
     }
 
     /// Every live socket, those included that the kernel's lists leave out; in no order.

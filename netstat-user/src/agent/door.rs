@@ -3,6 +3,7 @@
 
 use super::feed::Budget;
 use super::sight::Peer;
+use crate::model::Subordinates;
 use crate::sys;
 use crate::sys::lock;
 use std::collections::HashMap;
@@ -58,7 +59,7 @@ pub enum Full {
     User,
 }
 
-/// What the clients of one user share.
+/// What the clients of one user, and of those whose ids that user holds, share.
 #[derive(Debug)]
 pub struct User {
     /// Held by the one of them whose request costs more than a look-up.
@@ -81,8 +82,12 @@ pub struct Places {
 struct Taken {
     all: usize,
     guests: usize,
-    users: HashMap<u32, (usize, Arc<User>)>,
+    users: HashMap<Payer, (usize, Arc<User>)>,
+    subordinates: Arc<Subordinates>,
 }
+
+/// Whose share a place is of: a user with all the ids that they hold, and whether that is root or the agent's own user.
+type Payer = (u32, bool);
 
 impl Places {
     /// So many places.
@@ -94,6 +99,11 @@ impl Places {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Taken> {
         lock(&self.taken)
+    }
+
+    /// Who holds whose ids, from now on.
+    pub fn count_by(&self, subordinates: Arc<Subordinates>) {
+        self.lock().subordinates = subordinates;
     }
 
     /// How many are taken.
@@ -115,7 +125,8 @@ impl Places {
         if taken.all >= self.most {
             return Err(Full::All);
         }
-        let has = taken.users.get(&uid).map_or(0, |(count, _)| *count);
+        let payer = (if is_staff { uid } else { taken.subordinates.counts_as(uid) }, is_staff);
+        let has = taken.users.get(&payer).map_or(0, |(count, _)| *count);
         if !is_staff {
             if taken.guests >= self.most - (self.most / KEPT).max(1).min(self.most) {
                 return Err(Full::All);
@@ -133,10 +144,10 @@ impl Places {
             let turn = Semaphore::new(if is_staff { Semaphore::MAX_PERMITS } else { 1 });
             Arc::new(User { turn, budget: Budget::new(most, Some(Arc::clone(whole))) })
         };
-        let (count, user) = taken.users.entry(uid).or_insert_with(|| (0, new()));
+        let (count, user) = taken.users.entry(payer).or_insert_with(|| (0, new()));
         *count += 1;
         let user = Arc::clone(user);
-        Ok(Seat { places: Arc::clone(self), uid, is_staff, user })
+        Ok(Seat { places: Arc::clone(self), payer, user })
     }
 }
 
@@ -144,8 +155,7 @@ impl Places {
 #[derive(Debug)]
 pub struct Seat {
     places: Arc<Places>,
-    uid: u32,
-    is_staff: bool,
+    payer: Payer,
     /// What it shares with others of its user.
     pub user: Arc<User>,
 }
@@ -154,11 +164,11 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         taken.all -= 1;
-        taken.guests -= usize::from(!self.is_staff);
-        if let Some((count, _)) = taken.users.get_mut(&self.uid) {
+        taken.guests -= usize::from(!self.payer.1);
+        if let Some((count, _)) = taken.users.get_mut(&self.payer) {
             *count -= 1;
             if *count == 0 {
-                taken.users.remove(&self.uid);
+                taken.users.remove(&self.payer);
             }
         }
     }
@@ -167,6 +177,7 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::IdRange;
 
     #[test]
     fn members_of_the_group_are_let_in_and_no_others() {
@@ -200,6 +211,19 @@ mod tests {
         drop(seats);
         let taken = places.lock();
         assert_eq!((taken.all, taken.guests, taken.users.len()), (0, 0, 0));
+        // The ids that a user holds are that user's, but not where the agent runs as that one.
+        let places = Places::new(32);
+        let held = Subordinates::new(vec![IdRange { first: 100_000, last: 165_535, counts_as: 77 }]);
+        places.count_by(Arc::new(held));
+        let own = places.take(77, true).unwrap();
+        let seats: Vec<Seat> = (0..8).map(|number| places.take(100_000 + number, false).unwrap()).collect();
+        assert_eq!(places.take(100_500, false).unwrap_err(), Full::User);
+        assert!(seats.iter().all(|seat| Arc::ptr_eq(&seat.user, &seats[0].user)));
+        assert!(!Arc::ptr_eq(&seats[0].user, &own.user));
+        // Whoever an id belongs to later, the places are given back where they were taken.
+        places.count_by(Arc::default());
+        drop((seats, own));
+        assert!(places.lock().users.is_empty());
         // However few there are, one is root's.
         assert_eq!(Places::new(1).take(1000, false).unwrap_err(), Full::All);
         assert!(Places::new(2).take(1000, false).is_ok());

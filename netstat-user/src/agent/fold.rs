@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::desk::Desk;
 use super::sight::Sight;
 use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
-use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent};
+use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
 use crate::table::{Change, Table};
@@ -105,6 +105,11 @@ impl<S: Source> Fold<S> {
         self.table.expire(self.source.now_ns());
     }
 
+    /// Who holds whose ids, from now on.
+    pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
+        self.table.count_by(subordinates);
+    }
+
     /// Begins a listing. All events recorded before must have been folded.
     pub fn begin_listing(&mut self) {
         self.listing_ns = self.source.now_ns();
@@ -115,7 +120,7 @@ impl<S: Source> Fold<S> {
     ///
     /// # Errors
     /// The source's.
-    pub fn end_listing(&mut self, Lookup { listing, owners }: &mut Lookup) -> io::Result<bool> {
+    pub fn end_listing(&mut self, Lookup { listing, owners, .. }: &mut Lookup) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
         self.owners.renew(std::mem::take(owners));
         self.table.note_changes(self.desks.iter().any(|desk| desk.is_followed()));

@@ -135,8 +135,12 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         settings: &Settings,
     ) -> io::Result<Self> {
         let (missed, now) = (source.missed(), Instant::now());
+        let mut fold = Fold::new(source, desks, settings)?;
+        let subordinates = lists.subordinates();
+        places.count_by(Arc::clone(&subordinates));
+        fold.count_by(subordinates);
         Ok(Self {
-            fold: Fold::new(source, desks, settings)?,
+            fold,
             lists,
             lister: Workers::new("lists", 1, || ())?,
             places,
@@ -269,6 +273,8 @@ impl<S: Source, L: Lists> Keeper<S, L> {
 
     /// Folds in a listing, and answers those who waited for it. Returns whether it was the first, or a reload's.
     fn found(&mut self, (mut lookup, asks): AwaitedLookup) -> io::Result<bool> {
+        self.places.count_by(Arc::clone(&lookup.subordinates));
+        self.fold.count_by(Arc::clone(&lookup.subordinates));
         if self.fold.end_listing(&mut lookup)? {
             self.pace.want();
         }

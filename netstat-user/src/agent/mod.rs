@@ -33,7 +33,7 @@ mod workers;
 pub use door::Admission;
 pub use sight::{Own, Peer};
 
-use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent};
+use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{CoverageRows, Crowd, Health, Link, Past, Place, Status};
 use crate::table::{Listing, Retention};
@@ -124,6 +124,9 @@ pub trait Lists: Send + Sync + 'static {
     /// The paths of these cgroups, as far as they are known, also of those that were removed since an owner in them was recorded.
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)>;
 
+    /// Which users hold whose ids: those of a user and all that they hold have one share together.
+    fn subordinates(&self) -> Arc<Subordinates>;
+
     /// What a peer could see by itself.
     fn own(&self, peer: &Peer) -> Arc<Own>;
 }
@@ -135,6 +138,8 @@ pub struct Lookup {
     pub listing: Listing,
     /// Who holds sockets, and what listens: evidence for the owners of later events.
     pub owners: Owners,
+    /// As [`Lists::subordinates`].
+    pub subordinates: Arc<Subordinates>,
 }
 
 /// How the agent is set up.

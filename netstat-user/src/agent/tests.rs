@@ -83,6 +83,10 @@ impl Lists for Fake {
         Ok((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
     }
 
+    fn subordinates(&self) -> Arc<Subordinates> {
+        Arc::default()
+    }
+
     fn own(&self, peer: &Peer) -> Arc<Own> {
         Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [7].into(), ..Own::default() })
     }

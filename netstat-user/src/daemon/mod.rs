@@ -6,3 +6,4 @@ pub mod bound;
 pub mod manager;
 pub mod privileges;
 pub mod signals;
+pub mod subordinate;

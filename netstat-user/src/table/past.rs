@@ -2,24 +2,28 @@
 //! own user, once that user has a share; so nobody can replace the history of the others.
 
 use super::Retention;
-use crate::model::ClosedSocket;
+use crate::model::{ClosedSocket, Subordinates};
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A user with one part of so many gives up one of their own for the next.
 const SHARE: usize = 4;
 /// Root, whose share no other user takes.
-const ROOT: User = Some(0);
+const ROOT: User = 0;
+/// In place of a user who is not known: no user has this id.
+const UNKNOWN: User = u32::MAX;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// The user of a socket, `None` where it is not known.
-type User = Option<u32>;
+/// Whom a socket counts for: its user, or whoever holds that user's id.
+type User = u32;
 
 /// A closed socket in the list of all, and in that of its user.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     closed: ClosedSocket,
+    user: User,
     before: u32,
     after: u32,
     /// The next one of the same user, or of the free places.
@@ -48,6 +52,7 @@ pub struct EndedSockets {
     /// How many are kept of each user.
     by_count: BTreeSet<(usize, User)>,
     forgotten: LastForgotten,
+    subordinates: Arc<Subordinates>,
 }
 
 /// When the last of those ended that are not kept any more.
@@ -96,8 +101,14 @@ impl EndedSockets {
             len: 0,
             users: HashMap::new(),
             by_count: BTreeSet::new(),
-            forgotten: LastForgotten::default(),
+            forgotten: LastForgotten { user: UNKNOWN, ..LastForgotten::default() },
+            subordinates: Arc::default(),
         }
+    }
+
+    /// Who holds whose ids, from now on.
+    pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
+        self.subordinates = subordinates;
     }
 
     /// All that are kept, first ended first.
@@ -138,12 +149,12 @@ impl EndedSockets {
     /// See [`super::Table::crowd`].
     pub fn crowd(&self) -> Option<(u32, u64)> {
         let LastForgotten { user, user_ns, others_ns, .. } = self.forgotten;
-        user.filter(|_| user_ns > others_ns).map(|user| (user, others_ns))
+        (user != UNKNOWN && user_ns > others_ns).then_some((user, others_ns))
     }
 
     /// Keeps one that has just ended; where there are enough, in place of another one.
     pub fn keep(&mut self, closed: ClosedSocket) {
-        let user = closed.socket.uid;
+        let user = closed.socket.uid.map_or(UNKNOWN, |uid| self.subordinates.counts_as(uid));
         if self.limits.recent_count == 0 {
             self.forgotten.crowded_out(closed.closed_ns, user);
             return;
@@ -155,7 +166,7 @@ impl EndedSockets {
                 self.forgotten.crowded_out(closed.closed_ns, giving);
             }
         }
-        self.insert(closed);
+        self.insert(closed, user);
     }
 
     /// The user who gives up the oldest of theirs for a new one of `user`: that user itself, who has a share, or whoever has the most.
@@ -170,19 +181,18 @@ impl EndedSockets {
 
     /// Forgets those that are too old.
     pub fn expire(&mut self, now_ns: u64) {
-        while let Some(&Entry { closed: ClosedSocket { socket, closed_ns, .. }, .. }) =
+        while let Some(&Entry { closed: ClosedSocket { closed_ns, .. }, user, .. }) =
             self.entries.get(self.first as usize)
             && now_ns.saturating_sub(closed_ns) > self.limits.recent_ns
         {
             // The first of all is the first of its user.
-            self.remove_first(socket.uid);
+            self.remove_first(user);
             self.forgotten.expired(closed_ns);
         }
     }
 
-    fn insert(&mut self, closed: ClosedSocket) {
-        let user = closed.socket.uid;
-        let entry = Entry { closed, before: self.last, after: NONE, next: NONE };
+    fn insert(&mut self, closed: ClosedSocket, user: User) {
+        let entry = Entry { closed, user, before: self.last, after: NONE, next: NONE };
         let at = self.free;
         let at = match self.entries.get_mut(at as usize) {
             Some(place) => {
@@ -214,7 +224,7 @@ impl EndedSockets {
     fn remove_first(&mut self, user: User) -> Option<ClosedSocket> {
         let queue = self.users.get_mut(&user)?;
         let at = queue.first;
-        let Entry { closed, before, after, next } = self.entries[at as usize];
+        let Entry { closed, before, after, next, .. } = self.entries[at as usize];
         self.by_count.remove(&(queue.count, user));
         queue.count -= 1;
         queue.first = next;
@@ -241,7 +251,7 @@ impl EndedSockets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CloseReason, LiveSocket, Proto, TcpState, Totals};
+    use crate::model::{CloseReason, IdRange, LiveSocket, Proto, TcpState, Totals};
 
     fn closed(uid: u32, closed_ns: u64) -> ClosedSocket {
         let socket = LiveSocket {
@@ -305,6 +315,21 @@ mod tests {
         (0..200).for_each(|number| past.keep(closed(1000 + number, 100 + u64::from(number))));
         assert_eq!(of(&past, 0), (5..15).collect::<Vec<_>>());
         assert_eq!((past.len(), past.users.len(), past.by_count.len()), (40, 31, 31));
+    }
+
+    #[test]
+    fn the_ids_that_a_user_holds_have_one_share() {
+        let mut past = past(40);
+        past.count_by(Arc::new(Subordinates::new(vec![IdRange { first: 100_000, last: 165_535, counts_as: 1000 }])));
+        (0..5).for_each(|ns| past.keep(closed(1000, ns)));
+        (5..12).for_each(|ns| past.keep(closed(7, ns)));
+        (0..500).for_each(|number| past.keep(closed(100_000 + number, 100 + u64::from(number))));
+        assert_eq!((of(&past, 7), of(&past, 1000)), ((5..12).collect(), Vec::new()));
+        assert_eq!((past.len(), past.crowd()), (40, Some((1000, 0))));
+        // Whoever an id belongs to later, what was counted is given up where it was counted.
+        past.count_by(Arc::default());
+        past.expire(u64::MAX);
+        assert_eq!((past.len(), past.users.len(), past.by_count.len()), (0, 0, 0));
     }
 
     #[test]

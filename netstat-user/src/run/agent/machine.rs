@@ -1,8 +1,11 @@
 //! The kernel's lists as the agent asks for them.
 
 use crate::agent::{Lists, Lookup, Own, Peer, Spaces};
+use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
-use crate::model::{Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, TcpState};
+use crate::model::{
+    Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
+};
 use crate::owner::Owners;
 use crate::proc::cgroup::Ids;
 use crate::proc::tenure::Tenures;
@@ -15,7 +18,7 @@ use crate::sys::lock;
 use crate::table::Listing;
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,7 @@ pub struct Machine {
     tenures: Mutex<(Tenures, bool)>,
     /// What users could see by themselves, a moment ago.
     own: Mutex<HashMap<(u32, u32), Looked>>,
+    subordinates: Mutex<SubordinateFile>,
 }
 
 /// What a user and group could see, and when.
@@ -48,7 +52,9 @@ impl Machine {
         let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
         let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
         let tenures = Mutex::new((Tenures::new(&root), false));
-        Self { kernel: Kernel::new(&root, needs), cgroups, root, names: netns::NAMES.into(), checks, tenures, own }
+        let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
+        let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
+        Self { kernel, cgroups, root, names, checks, tenures, own, subordinates }
     }
 
     /// Loads all that may be asked for later, before the right to load is given up; what failed is reported on standard error.
@@ -136,7 +142,7 @@ impl Lists for Machine {
                 owners.listening(netns, local, row.inode);
             }
         }
-        Lookup { listing, owners }
+        Lookup { listing, owners, subordinates: self.subordinates() }
     }
 
     fn holders(&self) -> io::Result<Vec<Link>> {
@@ -166,6 +172,10 @@ impl Lists for Machine {
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
         let mut paths = lock(&self.cgroups);
         ids.iter().filter_map(|&id| Some((id, paths.path(id)?.to_vec()))).collect()
+    }
+
+    fn subordinates(&self) -> Arc<Subordinates> {
+        lock(&self.subordinates).look()
     }
 
     fn own(&self, peer: &Peer) -> Arc<Own> {

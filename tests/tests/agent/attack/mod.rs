@@ -8,6 +8,7 @@ mod places;
 mod readers;
 mod rights;
 mod scarce;
+mod subordinate;
 
 use crate::agent::Agent;
 use netstat_tests::truth::runner::Test;
@@ -16,7 +17,17 @@ use netstat_tests::truth::runner::Test;
 pub const STRANGER: u32 = 54_321;
 
 pub fn tests() -> Vec<Test> {
-    [besieged::TESTS, granted::TESTS, kept::TESTS, places::TESTS, readers::TESTS, rights::TESTS, scarce::TESTS].concat()
+    [
+        besieged::TESTS,
+        granted::TESTS,
+        kept::TESTS,
+        places::TESTS,
+        readers::TESTS,
+        rights::TESTS,
+        scarce::TESTS,
+        subordinate::TESTS,
+    ]
+    .concat()
 }
 
 /// An agent that everybody may ask.
