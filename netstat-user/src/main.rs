@@ -8,6 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: netstat_user::sys::Allocator = netstat_user::sys::Allocator;
 
 fn main() -> ExitCode {
+    netstat_user::sys::outlive_file_limit();
     // A shell asks what completes a word.
     if let Some(shell) = std::env::var_os(netstat_user::cli::completions::VARIABLE) {
         return match netstat_user::cli::completions::answer(&shell.to_string_lossy(), std::env::args_os()) {

@@ -5,6 +5,7 @@ mod folder;
 
 use crate::client::{self, AskError};
 use crate::model::reason;
+use crate::sys::Scarce;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fstat, openat, statat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The kernel's.
-    #[error("agent: {}: {}{}", .0.display(), reason(.1).to_lowercase(), way_out(.1))]
+    #[error("agent: {}: {}", .0.display(), way_out(.1))]
     Io(PathBuf, #[source] io::Error),
     /// A folder in which somebody else could put something in the place of the socket.
     #[error(
@@ -49,12 +50,14 @@ pub enum BindError {
     Nameless(PathBuf),
 }
 
-/// What to do about an error of the kernel's.
-fn way_out(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => ": run as root, or give a --socket in a folder of your own",
-        _ => ": give another --socket",
-    }
+/// An error of the kernel's, and what to do about it.
+fn way_out(error: &io::Error) -> String {
+    let way = match (Scarce::of(error), error.kind()) {
+        (Some(scarce), _) => return scarce.words(),
+        (None, io::ErrorKind::PermissionDenied) => "run as root, or give a --socket in a folder of your own",
+        (None, _) => "give another --socket",
+    };
+    format!("{}: {way}", reason(error).to_lowercase())
 }
 
 /// The socket's file, removed at the end.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Coverage, HookCoverage, Limits},
-    sys,
+    sys::{self, Scarce},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -121,6 +121,17 @@ impl AttachError {
         if lacks_memory(&error) { Self::Memory } else { Self::Maps(Box::new(error)) }
     }
 
+    /// What has run out, where that is the cause.
+    pub fn scarce(&self) -> Option<Scarce> {
+        match self {
+            Self::Descriptors(_) => Some(Scarce::OpenFiles),
+            Self::Memory => Some(Scarce::Memory),
+            Self::Netns(lacking) => lacking.scarce(),
+            Self::Hook { refused, .. } => refused.iter().find_map(|(_, refusal)| refusal.scarce()),
+            _ => None,
+        }
+    }
+
     /// What mends it.
     pub fn mend(&self) -> &'static str {
         let mend = match self {
@@ -132,7 +143,8 @@ impl AttachError {
             Self::Hook { refused, .. } => {
                 refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
             }
-            Self::Maps(_) | Self::Memory | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
+            Self::Memory => Mend::Memory,
+            Self::Maps(_) | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
         };
         mend.line()
     }

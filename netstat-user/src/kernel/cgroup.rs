@@ -103,7 +103,8 @@ fn within(namespace: &Path) -> io::Result<OwnedFd> {
         let there = thread::Builder::new().spawn_scoped(scope, || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ControlGroup))?;
             sys::detached_mount("cgroup2")
-        })?;
+        });
+        let there = there.map_err(sys::no_thread)?;
         there.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the other cgroup namespace panicked")))
     })
 }

@@ -2,8 +2,10 @@
 
 use super::facts::{self, GatheredFacts, Lockdown};
 use super::hooks::{Adds, HOOKS, Hook};
+use super::refusal::{Lacking, Mend};
 use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
+use crate::sys::Scarce;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -33,6 +35,7 @@ pub fn checks() -> Vec<Check> {
             format!("not as the programs know them, and so not read: {}", types.misfits.join(", ")),
             "look for a newer netstat-user",
         ),
+        Err(Lacking::Scarce(scarce)) => ran_out(*scarce, Level::Bad, "what types the kernel has"),
         Err(cause) => Check::amiss(
             "btf",
             Level::Bad,
@@ -54,6 +57,9 @@ pub fn checks() -> Vec<Check> {
             ),
             "run it in the host's cgroup namespace: docker run --cgroupns host, podman run --cgroupns host, or nsenter -t 1 -C",
         ),
+        (Err(Lacking::Scarce(scarce)), _) => {
+            ran_out(*scarce, Level::Bad, "whether there is a cgroup2 hierarchy for open events")
+        }
         (Err(cause), _) => Check::amiss(
             "cgroup2",
             Level::Bad,
@@ -64,6 +70,7 @@ pub fn checks() -> Vec<Check> {
     checks.extend(lockdown.map(locked_down));
     checks.push(match &facts.tracefs {
         Ok(()) => Check::ok("tracefs", "the classic tracepoints can be read"),
+        Err(Lacking::Scarce(scarce)) => ran_out(*scarce, Level::Note, "whether there is tracefs"),
         Err(cause) => Check::amiss(
             "tracefs",
             Level::Note,
@@ -90,6 +97,11 @@ pub fn checks() -> Vec<Check> {
         ));
     }
     checks
+}
+
+/// Something ran out, so that `what` is not known.
+fn ran_out(scarce: Scarce, level: Level, what: &str) -> Check {
+    Check::amiss(scarce.name(), level, format!("{}; {what} cannot be known", scarce.words()), Mend::of(scarce).line())
 }
 
 /// What mends a lockdown.

@@ -3,6 +3,7 @@
 
 use super::btf::BtfError;
 use crate::model::Refused;
+use crate::sys::Scarce;
 use aya::programs::ProgramError;
 use std::{error::Error, io, path::PathBuf, sync::Arc};
 
@@ -46,17 +47,31 @@ pub enum Lacking {
     /// The kernel shows nothing of its memory.
     #[error("the kernel is locked down (confidentiality)")]
     Locked,
+    /// Something ran out on the way to find out.
+    #[error("{}", .0.words())]
+    Scarce(Scarce),
 }
 
 impl Lacking {
     /// A filesystem that cannot be had.
     pub fn mount(error: io::Error) -> Self {
-        Self::Mount(Arc::new(error))
+        Scarce::of(&error).map_or_else(|| Self::Mount(Arc::new(error)), Self::Scarce)
     }
 
     /// A file that cannot be read.
     pub fn file(path: impl Into<PathBuf>, error: io::Error) -> Self {
-        Self::File { path: path.into(), error: Arc::new(error) }
+        match Scarce::of(&error) {
+            Some(scarce) => Self::Scarce(scarce),
+            None => Self::File { path: path.into(), error: Arc::new(error) },
+        }
+    }
+
+    /// What ran out, where that is why it is not known.
+    pub const fn scarce(&self) -> Option<Scarce> {
+        match self {
+            Self::Scarce(scarce) => Some(*scarce),
+            _ => None,
+        }
     }
 
     /// Whether the kernel denies it to this process.
@@ -68,7 +83,7 @@ impl Lacking {
     fn is_unsupported(&self) -> bool {
         match self {
             Self::File { error, .. } | Self::Mount(error) => is_unsupported(error),
-            Self::Types { .. } | Self::Unparsed => false,
+            Self::Types { .. } | Self::Unparsed | Self::Scarce(_) => false,
             Self::Layout { .. } | Self::Locked => true,
         }
     }
@@ -78,16 +93,16 @@ impl Lacking {
 #[derive(Debug, thiserror::Error)]
 pub enum HookRefusal {
     /// The kernel gives no type information.
-    #[error("needs the kernel's BTF: {0}")]
+    #[error("{}", needs("the kernel's BTF", .0))]
     NoBtf(#[source] Lacking),
     /// The kernel has no such tracepoint or function, or another one than the programs know.
     #[error("this kernel has no {0} as the programs know it")]
     Prototype(&'static str),
     /// tracefs cannot be read.
-    #[error("needs tracefs: {0}")]
+    #[error("{}", needs("tracefs", .0))]
     NoTracefs(#[source] Lacking),
     /// There is no cgroup2 hierarchy.
-    #[error("needs a cgroup2 hierarchy: {0}")]
+    #[error("{}", needs("a cgroup2 hierarchy", .0))]
     NoCgroup(#[source] Lacking),
     /// Another program is attached to the cgroup and keeps all others out.
     #[error(
@@ -117,6 +132,14 @@ pub enum HookRefusal {
     /// An iterator that was attached cannot be run.
     #[error("run: {}", causes(&**.0))]
     Run(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// What is needed, and why it cannot be had; what ran out says nothing of whether it is there.
+fn needs(what: &str, lacking: &Lacking) -> String {
+    match lacking.scarce() {
+        Some(scarce) => format!("{what} cannot be looked for: {}", scarce.words()),
+        None => format!("needs {what}: {lacking}"),
+    }
 }
 
 impl From<ProgramError> for HookRefusal {
@@ -156,6 +179,14 @@ impl HookRefusal {
         }
     }
 
+    /// What ran out, where that is the cause.
+    pub const fn scarce(&self) -> Option<Scarce> {
+        match self {
+            Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => lacking.scarce(),
+            _ => None,
+        }
+    }
+
     /// What the coverage says of it.
     pub fn of(self, variant: &'static str) -> Refused {
         Refused { variant, failed: !self.is_unsupported(), cause: self.to_string() }
@@ -164,6 +195,9 @@ impl HookRefusal {
     /// What mends it.
     pub fn mend(&self) -> Mend {
         let is_denied = || self.os_error().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        if let Some(scarce) = self.scarce() {
+            return Mend::of(scarce);
+        }
         match self {
             Self::NoTracefs(Lacking::Locked) => Mend::Lockdown,
             Self::NoBtf(_) => Mend::Btf,
@@ -221,6 +255,12 @@ pub enum Mend {
     Capabilities,
     /// Open files.
     Descriptors,
+    /// Open files of the whole machine.
+    FilesOfAll,
+    /// Threads.
+    Tasks,
+    /// Memory.
+    Memory,
     /// Another program stands in the way.
     Alone,
     /// The kernel shows nothing of its memory.
@@ -240,6 +280,16 @@ pub enum Mend {
 }
 
 impl Mend {
+    /// What mends that something ran out.
+    pub const fn of(scarce: Scarce) -> Self {
+        match scarce {
+            Scarce::OpenFiles => Self::Descriptors,
+            Scarce::FilesOfAll => Self::FilesOfAll,
+            Scarce::Tasks => Self::Tasks,
+            Scarce::Memory => Self::Memory,
+        }
+    }
+
     /// The line to try.
     pub const fn line(self) -> &'static str {
         match self {
@@ -247,6 +297,9 @@ impl Mend {
                 "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM"
             }
             Self::Descriptors => "raise the number of open files: ulimit -n 1024",
+            Self::FilesOfAll => "raise the number of open files of the machine: sysctl -w fs.file-max=NUMBER",
+            Self::Tasks => "raise the limit of tasks: TasksMax of the unit, pids.max of the cgroup, or ulimit -u",
+            Self::Memory => "raise the limit of memory: ulimit -v, ulimit -d, or MemoryMax of the unit",
             Self::Alone => {
                 "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
             }
@@ -300,6 +353,13 @@ mod tests {
         for failure in [libc::ENOMEM, libc::EMFILE, libc::EBUSY, libc::EIO] {
             assert!(!load(failure).is_unsupported(), "{failure}");
             assert!(!HookRefusal::NoTracefs(Lacking::mount(os(failure))).is_unsupported(), "{failure}");
+        }
+        for (failure, limit) in [(libc::EMFILE, "ulimit -n"), (libc::EAGAIN, "pids.max"), (libc::ENOMEM, "ulimit -v")] {
+            for refusal in [HookRefusal::NoTracefs, HookRefusal::NoCgroup, HookRefusal::NoBtf] {
+                let refusal = refusal(Lacking::mount(os(failure)));
+                assert!(refusal.to_string().contains(limit) && refusal.mend().line().contains(limit), "{refusal}");
+                assert!(!refusal.to_string().contains("needs"), "{refusal}");
+            }
         }
         assert!(!HookRefusal::Lacks("x").is_unsupported());
         assert!(HookRefusal::Prototype("x").is_unsupported());

@@ -16,8 +16,9 @@ use std::path::Path;
 pub struct FoundInterfaces {
     /// The interfaces; those that vanished meanwhile are not among them.
     pub interfaces: Vec<Interface>,
-    /// Why /proc/net/dev could not be read: then there is no traffic, and only what has an IPv4 address was found.
-    pub limited: Option<io::Error>,
+    /// Which file could not be read, and why. Without `net/dev` there is no traffic, and only what has an IPv4 address was found; without
+    /// `net/if_inet6`, which a kernel without IPv6 has not, no IPv6 address.
+    pub limited: Option<(&'static str, io::Error)>,
 }
 
 /// Finds the interfaces: all of them, or only those that are up.
@@ -25,12 +26,21 @@ pub struct FoundInterfaces {
 /// # Errors
 /// No socket to ask the kernel through.
 pub fn read(root: &Path, all: bool) -> io::Result<FoundInterfaces> {
+    // One after the other, and the socket last: one descriptor is enough.
+    let [dev, if_inet6] =
+        ["net/dev", "net/if_inet6"].map(|file| super::whole(&root.join(file)).map_err(|error| (file, error)));
     let kernel = Interfaces::open()?;
-    let (traffic, limited) = match super::whole(&root.join("net/dev")) {
+    let (traffic, mut limited) = match dev {
         Ok(text) => (traffic(&text), None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let inet6 = super::whole(&root.join("net/if_inet6")).map(|text| inet6(&text)).unwrap_or_default();
+    let inet6 = match if_inet6 {
+        Ok(text) => inet6(&text),
+        Err(error) => {
+            limited = limited.or(Some(error).filter(|(_, error)| error.kind() != io::ErrorKind::NotFound));
+            Vec::new()
+        }
+    };
     let mut found: Vec<(Vec<u8>, Option<Traffic>)> =
         traffic.into_iter().map(|(name, traffic)| (name, Some(traffic))).collect();
     // A namespace without IPv4 has no such addresses.

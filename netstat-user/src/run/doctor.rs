@@ -17,6 +17,7 @@ use crate::query::{CoverageRows, Health, HookRow, Past, Status};
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, print, screen};
+use crate::sys::Scarce;
 use crate::view::doctor::{HookFinding, RefusedVariant, Report};
 use crate::view::text::{counted, span};
 use std::path::Path;
@@ -230,7 +231,8 @@ fn trial(no_agent: Option<&AskError>) -> Report {
             report.checks.extend(missed(kernel::missed(&report.programs), tracer.lost().unwrap_or(0), mend));
         }
         Err(error) => {
-            report.checks.push(Check::amiss("tracing", Level::Bad, error.to_string(), error.mend()));
+            let name = error.scarce().map_or("tracing", Scarce::name);
+            report.checks.push(Check::amiss(name, Level::Bad, error.to_string(), error.mend()));
         }
     }
     if let Some(error) = no_agent {

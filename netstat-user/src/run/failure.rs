@@ -1,6 +1,7 @@
 //! Why a request could not be served to its end, as `main` reports it.
 
 use crate::stdio::Unwritable;
+use crate::sys::Scarce;
 use std::io;
 
 /// Why a request could not be served to its end.
@@ -32,8 +33,8 @@ impl Failure {
 
 /// The kernel's words, or what to do where no descriptor is left.
 fn words(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => crate::sys::too_many_open_files(),
+    match Scarce::of(error) {
+        Some(scarce @ (Scarce::OpenFiles | Scarce::FilesOfAll)) => scarce.words(),
         _ => error.to_string(),
     }
 }
@@ -49,10 +50,9 @@ mod tests {
         assert!(output(libc::ENOSPC).to_string().starts_with("cannot write to standard output: No space"));
         assert!(output(libc::EPIPE).is_closed_output() && !output(libc::ENOSPC).is_closed_output());
         for other in [Failure::Runtime, Failure::Programs, Failure::Agent] {
-            for many in [libc::EMFILE, libc::ENFILE] {
-                let said = other(os(many)).to_string();
-                assert!(said.contains(": too many open files: raise their limit (ulimit -n), which is "), "{said}");
-            }
+            let said = other(os(libc::EMFILE)).to_string();
+            assert!(said.contains(": too many open files: raise their limit (ulimit -n), which is "), "{said}");
+            assert!(other(os(libc::ENFILE)).to_string().contains("on this machine"));
             let said = other(os(libc::EPERM)).to_string();
             assert!(said.contains("Operation not permitted") && !said.contains("standard output"), "{said}");
             assert!(!other(os(libc::EPIPE)).is_closed_output());

@@ -77,9 +77,13 @@ impl Output {
     /// The process's standard output.
     ///
     /// # Errors
-    /// No descriptor left.
+    /// No descriptor left, or no room for the other thread.
     pub fn new() -> io::Result<Self> {
         let is_file = stdout_type() == Some(FileType::RegularFile);
+        if !is_file {
+            // The runtime makes it when it is needed, and has no words for it.
+            sys::try_thread()?;
+        }
         let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
         Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
     }

@@ -13,6 +13,7 @@ mod peer;
 mod process;
 pub mod resolver;
 mod rights;
+mod scarce;
 mod types;
 mod watch;
 
@@ -24,11 +25,12 @@ pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, with_tracefs};
 pub use peer::peer_groups;
 pub use process::{
-    allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, is_scarce, output_is_closed, step_back,
-    undisturbed,
+    allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, outlive_file_limit, output_is_closed,
+    step_back, undisturbed,
 };
 pub use rights::{
     is_in_initial_user_namespace, may_list_all_descriptors, may_look_into_all, own_namespace, pid_namespace_if_nested,
 };
+pub use scarce::{Scarce, is_scarce, no_thread, too_many_open_files, try_thread};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
-pub use watch::{no_thread, runtime, too_many_open_files, watch};
+pub use watch::{runtime, watch};

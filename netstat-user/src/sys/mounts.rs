@@ -38,7 +38,8 @@ pub fn with_tracefs<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T>
             mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
             mount("tracefs", path, "tracefs", MountFlags::empty(), None)?;
             Ok(f(path))
-        })?;
+        });
+        let private = private.map_err(super::no_thread)?;
         private.join().unwrap_or_else(|_| Err(io::Error::other("the thread that mounts tracefs panicked")))
     })
 }

@@ -1,6 +1,5 @@
 //! What a process or thread does to itself, and what it was given.
 
-use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +24,12 @@ static LOOK_AT_OUTPUT: extern "C" fn() = look_at_output;
 /// Whether standard output was closed when the program began (`>&-`).
 pub fn output_is_closed() -> bool {
     OUTPUT_CLOSED.load(Ordering::Relaxed)
+}
+
+/// Has a write beyond the limit of a file's size (`ulimit -f`) fail like any other that fails, and not kill the process without a word.
+pub fn outlive_file_limit() {
+    // SAFETY: installs no handler, and the signal is of the whole process (signal(2)).
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Gives memory that was freed back to the kernel. The allocator keeps what a crowd took for the next crowd, which may not come.
@@ -78,9 +83,4 @@ pub fn descriptors_left() -> u64 {
 /// Whether so few are left that two threads would only take them from each other.
 pub fn descriptors_are_few() -> bool {
     descriptors_left() < 16
-}
-
-/// Whether an error is none of what is looked at: this process, or the machine, has no descriptor, thread or memory left.
-pub fn is_scarce(error: Errno) -> bool {
-    matches!(error, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
 }

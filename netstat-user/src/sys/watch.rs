@@ -12,19 +12,6 @@ use tokio::{
 /// Descriptors that a runtime takes, with those that all runtimes of a process share.
 const OF_A_RUNTIME: usize = 8;
 
-/// What to do where no descriptor is left.
-pub fn too_many_open_files() -> String {
-    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let most = most.map_or_else(String::new, |most| format!(", which is {most}"));
-    format!("too many open files: raise their limit (ulimit -n){most}")
-}
-
-/// What it means that the kernel has no room for another thread, and what to do.
-pub fn no_thread(error: io::Error) -> io::Error {
-    let advice = "no room for another thread: raise the limit of tasks (TasksMax of the unit, pids.max of the cgroup, ulimit -u) or of memory (ulimit -v)";
-    io::Error::new(error.kind(), format!("{advice}: {error}"))
-}
-
 /// A runtime on the calling thread.
 ///
 /// # Errors

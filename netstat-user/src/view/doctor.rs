@@ -67,7 +67,10 @@ impl Report {
         let of = |level: Level| all().filter(move |check| check.level == level);
         let named = |level: Level| {
             let missing = of(level).filter(|check| level != Level::Bad || !HAPPENED.contains(&&*check.name));
-            missing.map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
+            let mut names: Vec<&str> = missing.map(|check| check.name.as_str()).collect();
+            // One that is scarce may be so for several things.
+            names.dedup();
+            names.join(", ")
         };
         match self.verdict() {
             Level::Ok => "All is well: every hook is attached, and nothing that tracing depends on is missing.".into(),

@@ -30,10 +30,10 @@ pub fn print(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
             heading(round.bytes(), &asked.lang);
         }
     }
-    if let Some(error) = found.limited {
+    if let Some((file, error)) = &found.limited {
         let note = asked.lang.fill(
             "Warning: cannot open %s (%s). Limited output.\n",
-            &[&asked.proc.join("net/dev").display(), &reason(&error)],
+            &[&asked.proc.join(file).display(), &reason(error)],
         );
         round.say(&note)?;
     }
@@ -44,5 +44,6 @@ pub fn print(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
             false => block(round.bytes(), interface, &asked.lang),
         }
     }
-    Ok(0)
+    // What netstat leaves at a warning, a program would take for all there is.
+    Ok(u8::from(options.json && found.limited.is_some()))
 }

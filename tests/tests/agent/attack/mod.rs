@@ -4,6 +4,7 @@
 mod besieged;
 mod granted;
 mod kept;
+mod limits;
 mod places;
 mod readers;
 mod rights;
@@ -21,6 +22,7 @@ pub fn tests() -> Vec<Test> {
         besieged::TESTS,
         granted::TESTS,
         kept::TESTS,
+        limits::TESTS,
         places::TESTS,
         readers::TESTS,
         rights::TESTS,

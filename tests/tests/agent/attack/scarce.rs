@@ -72,7 +72,7 @@ fn root_without_ptrace_is_not_blind_unawares() -> Done {
     Done::Passed
 }
 
-fn limited(limit: &str, args: &[&str]) -> Outcome {
+pub fn limited(limit: &str, args: &[&str]) -> Outcome {
     let mut command = Command::new("prlimit");
     command.arg(limit).arg(programs::netstat_user()).args(args);
     // What whoever runs the tests left open would take one of the few.
@@ -197,16 +197,23 @@ fn too_few_descriptors_for_a_runtime_are_named() -> Done {
 }
 
 /// A cgroup that lets so many tasks be, where there is a controller for that.
-struct FewTasks(PathBuf);
+pub struct FewTasks(PathBuf);
 
 impl FewTasks {
-    fn new(most: usize) -> Option<Self> {
+    pub fn new(most: usize) -> Option<Self> {
         let roots = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"];
         let root = roots.iter().map(Path::new).find(|root| root.join("cgroup.procs").exists())?;
         let group = root.join(format!("netstat-few-{}", std::process::id()));
         fs::create_dir(&group).ok()?;
         let made = Self(group);
         fs::write(made.0.join("pids.max"), most.to_string()).ok().map(|()| made)
+    }
+
+    /// A shell that does something first, and then runs in this cgroup what the command's further arguments are.
+    pub fn shell(&self, first: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{first} echo $$ > {}/cgroup.procs; exec \"$@\"", self.0.display()), "sh"]);
+        command
     }
 }
 
@@ -224,8 +231,7 @@ fn too_few_tasks_for_an_agent_are_named() -> Done {
         let Some(group) = FewTasks::new(most) else {
             return Done::Skipped("there is no pids controller to be had".into());
         };
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.0.display()), "sh"]);
+        let mut command = group.shell("");
         command.arg(programs::netstat_user());
         match Agent::by(command, &socket, &[]) {
             Ok(agent) => {

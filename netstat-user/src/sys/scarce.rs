@@ -1,0 +1,101 @@
+//! What runs out: descriptors, threads, memory. An error that comes of it says nothing of what was looked at.
+
+use super::NO_MEMORY;
+use rustix::io::Errno;
+use std::io;
+
+/// What has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scarce {
+    /// This process has as many open files as it may have.
+    OpenFiles,
+    /// The machine has.
+    FilesOfAll,
+    /// There is room for no other thread.
+    Tasks,
+    /// Memory.
+    Memory,
+}
+
+impl Scarce {
+    /// What an error of the kernel's, or of [`no_thread`], comes of; `None` where it is about what was asked for.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match error.raw_os_error() {
+            Some(libc::EMFILE) => Some(Self::OpenFiles),
+            Some(libc::ENFILE) => Some(Self::FilesOfAll),
+            _ => match error.kind() {
+                io::ErrorKind::WouldBlock => Some(Self::Tasks),
+                io::ErrorKind::OutOfMemory => Some(Self::Memory),
+                _ => None,
+            },
+        }
+    }
+
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenFiles | Self::FilesOfAll => "open_files",
+            Self::Tasks => "tasks",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// What has run out, and which limit to raise.
+    pub fn words(self) -> String {
+        match self {
+            Self::OpenFiles => too_many_open_files(),
+            Self::FilesOfAll => "too many open files on this machine: raise their limit (sysctl fs.file-max)".into(),
+            Self::Tasks => NO_THREAD.into(),
+            Self::Memory => NO_MEMORY.into(),
+        }
+    }
+}
+
+/// Whether an error is none of what is looked at: this process, or the machine, has no descriptor, thread or memory left.
+pub fn is_scarce(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
+}
+
+/// What to do where no descriptor is left.
+pub fn too_many_open_files() -> String {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = most.map_or_else(String::new, |most| format!(", which is {most}"));
+    format!("too many open files: raise their limit (ulimit -n){most}")
+}
+
+const NO_THREAD: &str = "no room for another thread: raise the limit of tasks (TasksMax of the unit, pids.max of the cgroup, ulimit -u) or of memory (ulimit -v)";
+
+/// What it means that the kernel has no room for another thread, and what to do.
+pub fn no_thread(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{NO_THREAD}: {error}"))
+}
+
+/// Whether there is room for another thread.
+///
+/// # Errors
+/// As [`no_thread`].
+pub fn try_thread() -> io::Result<()> {
+    // It has nothing to do, and so nothing to fail at.
+    std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join())).map_err(no_thread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ran_out_is_named() {
+        for (errno, scarce, says) in [
+            (libc::EMFILE, Scarce::OpenFiles, "ulimit -n), which is "),
+            (libc::ENFILE, Scarce::FilesOfAll, "fs.file-max"),
+            (libc::EAGAIN, Scarce::Tasks, "pids.max"),
+            (libc::ENOMEM, Scarce::Memory, "MemoryMax"),
+        ] {
+            assert_eq!(Scarce::of(&io::Error::from_raw_os_error(errno)), Some(scarce));
+            assert!(scarce.words().contains(says), "{}", scarce.words());
+        }
+        let no_thread = no_thread(io::Error::from_raw_os_error(libc::EAGAIN));
+        assert_eq!(Scarce::of(&no_thread), Some(Scarce::Tasks), "{no_thread}");
+        assert_eq!(Scarce::of(&io::Error::from_raw_os_error(libc::ENOENT)), None);
+    }
+}
