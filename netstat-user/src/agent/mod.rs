@@ -206,12 +206,12 @@ struct Snapshot {
 
 /// Serves until it is to stop.
 ///
-/// `notice` is called once the table is seeded, and around reloads; `signals` ends or brings [`Signal`]s.
+/// Clients come by the last of the `listeners`, which do not block; `notice` is called once the table is seeded, and around reloads; `signals` ends or brings [`Signal`]s.
 ///
 /// # Errors
 /// The source's, the listener's, or no room for the threads that serve.
 pub async fn run<S: Source, L: Lists>(
-    listener: UnixListener,
+    listeners: mpsc::Receiver<UnixListener>,
     signals: mpsc::Receiver<Signal>,
     source: S,
     lists: L,
@@ -228,7 +228,7 @@ pub async fn run<S: Source, L: Lists>(
     let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);
     let house = Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists });
-    keeper.run(signals, asked, house.open(listener), notice).await
+    keeper.run(signals, asked, house.open(listeners), notice).await
 }
 
 #[cfg(test)]

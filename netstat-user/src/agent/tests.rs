@@ -157,12 +157,16 @@ fn with_agent<F: Future<Output = ()>>(
         let limits = Retention { recent_ns: u64::MAX, recent_count: 10 };
         let settings = Settings { limits, clients, poll: Duration::MAX, place: PLACE, admission, confine: || () };
         let fake = Fake::default();
-        let agent = run(listener, receiver, fake.clone(), fake.clone(), settings, |_| {});
+        let (doors, listeners) = mpsc::channel(1);
+        doors.send(listener).await.unwrap();
+        let agent = run(listeners, receiver, fake.clone(), fake.clone(), settings, |_| {});
         let test = async {
             test(path.clone(), fake, signals.clone()).await;
             signals.send(Signal::Stop).await.unwrap();
         };
-        tokio::join!(agent, test).0.unwrap()
+        let status = tokio::join!(agent, test).0.unwrap();
+        drop(doors);
+        status
     });
     let _ = std::fs::remove_file(path);
     status

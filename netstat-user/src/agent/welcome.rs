@@ -11,19 +11,29 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 impl<L: Lists> House<L> {
-    /// Lets clients in from here on.
-    pub fn open(self: Arc<Self>, listener: UnixListener) -> JoinHandle<io::Result<()>> {
+    /// Lets clients in from here on, where the last of the listeners is.
+    pub fn open(self: Arc<Self>, mut listeners: mpsc::Receiver<UnixListener>) -> JoinHandle<io::Result<()>> {
         let thread = self.staff.thread.clone();
         thread.spawn(async move {
-            let listener = tokio::net::UnixListener::from_std(listener)?;
+            let mut listener = None;
             loop {
-                // Out of descriptors, or a client that has gone already: neither is the end of the agent.
-                match listener.accept().await {
-                    Ok((stream, _)) => self.welcome(stream),
-                    Err(_) => tokio::time::sleep(TICK).await,
+                let accepted = async {
+                    match &listener {
+                        Some(listener) => tokio::net::UnixListener::accept(listener).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    accepted = accepted => match accepted {
+                        Ok((stream, _)) => self.welcome(stream),
+                        // Out of descriptors, or a client that has gone already: neither is the end of the agent.
+                        Err(_) => tokio::time::sleep(TICK).await,
+                    },
+                    Some(next) = listeners.recv() => listener = Some(tokio::net::UnixListener::from_std(next)?),
                 }
             }
         })

@@ -45,6 +45,12 @@ pub enum BindError {
         .0.display()
     )]
     Silent(PathBuf),
+    /// Something else stands where the socket was.
+    #[error("agent: {} is not this agent's socket any more: restart it", .0.display())]
+    Replaced(PathBuf),
+    /// The socket is gone, and a new one would be of another group.
+    #[error("agent: {} is gone, and cannot be made for its group again: restart the agent", .0.display())]
+    Group(PathBuf),
     /// The path ends in no name.
     #[error("--socket: `{}' is no file: give the path of a file", .0.display())]
     Nameless(PathBuf),
@@ -63,11 +69,25 @@ fn way_out(error: &io::Error) -> String {
 /// The socket's file, removed at the end.
 #[derive(Debug)]
 pub struct Bound {
+    path: PathBuf,
+    mode: u32,
+    group: Option<u32>,
     listener: Option<UnixListener>,
     folder: OwnedFd,
     name: OsString,
     /// Device and inode of the file we made: another agent's is left alone.
     made: (u64, u64),
+}
+
+/// What the socket's path leads to, a while after it was made.
+#[derive(Debug)]
+pub enum Standing {
+    /// The socket.
+    Here,
+    /// Nothing was there: this one has been made in its place.
+    Anew(UnixListener),
+    /// Something else, or nothing, and it cannot be made again.
+    Gone(BindError),
 }
 
 fn identity(stat: &Stat) -> (u64, u64) {
@@ -80,37 +100,81 @@ impl Bound {
     /// # Errors
     /// A [`BindError`] that names the path and the way out.
     pub fn new(path: &Path, mode: u32, group: Option<u32>, user: Option<u32>) -> Result<Self, BindError> {
-        let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
         let name = path.file_name().ok_or_else(|| BindError::Nameless(path.into()))?.to_owned();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder::reach(parent, user)?;
         make_room(&folder, &name, path)?;
         // Nobody gets in before the mode is set.
-        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-        let listener = UnixListener::bind(path);
-        rustix::process::umask(before);
-        let listener = listener.map_err(|error| BindError::Io(path.into(), error))?;
-        // From here on by descriptor: the path may lead elsewhere by now.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&folder, &name, flags, Mode::empty()).map_err(said)?;
-        let stat = fstat(&file).map_err(said)?;
-        let ours = stat.st_uid == rustix::process::geteuid().as_raw();
-        if !ours || FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-            return Err(BindError::Shared { path: parent.into(), whose: "somebody else writes there".into() });
-        }
-        let bound = Self { listener: Some(listener), folder, name, made: identity(&stat) };
+        let (listener, file, stat) = bind(path, &folder, &name, 0o600)?;
+        let (listener, made) = (Some(listener), identity(&stat));
+        let bound = Self { path: path.into(), mode, group, listener, folder, name, made };
         if let Some(group) = group {
             let group = Some(rustix::fs::Gid::from_raw(group));
-            rustix::fs::chownat(&file, "", None::<Uid>, group, AtFlags::EMPTY_PATH).map_err(said)?;
+            rustix::fs::chownat(&file, "", None::<Uid>, group, AtFlags::EMPTY_PATH)
+                .map_err(|error| bound.said(error))?;
         }
         set_mode(&bound, &file, mode).map_err(|error| BindError::Io(path.into(), error))?;
         Ok(bound)
+    }
+
+    fn said(&self, error: rustix::io::Errno) -> BindError {
+        BindError::Io(self.path.clone(), error.into())
+    }
+
+    /// Looks whether the path still leads to the socket. Where nothing is there any more, it is made again, in a folder as trusted as the first; what
+    /// else is there is left alone.
+    pub fn look(&mut self) -> Standing {
+        match rustix::fs::lstat(&self.path) {
+            Ok(there) if identity(&there) == self.made => Standing::Here,
+            Ok(_) => Standing::Gone(BindError::Replaced(self.path.clone())),
+            Err(rustix::io::Errno::NOENT) => self.bind_again().map_or_else(Standing::Gone, Standing::Anew),
+            Err(error) => Standing::Gone(self.said(error)),
+        }
+    }
+
+    /// Makes the socket with no right but the process's own user's: with its mode from the first moment, since neither that nor its group can be
+    /// changed once privileges are given up.
+    fn bind_again(&mut self) -> Result<UnixListener, BindError> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder::reach(parent, None)?;
+        let (listener, _, stat) = bind(&self.path, &folder, &self.name, self.mode)?;
+        if self.group.is_some_and(|group| group != stat.st_gid) {
+            // Who was let in before would not be now.
+            let _ = unlinkat(&folder, &self.name, AtFlags::empty());
+            return Err(BindError::Group(self.path.clone()));
+        }
+        (self.folder, self.made) = (folder, identity(&stat));
+        Ok(listener)
+    }
+
+    /// Where the socket is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The listening socket, once.
     pub fn listener(&mut self) -> Option<UnixListener> {
         self.listener.take()
     }
+}
+
+/// Binds a socket whose file has this mode.
+fn bind(path: &Path, folder: &OwnedFd, name: &OsStr, mode: u32) -> Result<(UnixListener, OwnedFd, Stat), BindError> {
+    let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
+    let before = rustix::process::umask(Mode::from_raw_mode(0o777 & !mode));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    let listener = listener.map_err(|error| BindError::Io(path.into(), error))?;
+    // From here on by descriptor: the path may lead elsewhere by now.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(folder, name, flags, Mode::empty()).map_err(said)?;
+    let stat = fstat(&file).map_err(said)?;
+    let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+    if !ours || FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        let parent = path.parent().unwrap_or(path);
+        return Err(BindError::Shared { path: parent.into(), whose: "somebody else writes there".into() });
+    }
+    Ok((listener, file, stat))
 }
 
 /// fchmod(2) refuses what is opened as a path only; its link in /proc leads to the file itself, whatever stands under its name.
@@ -197,6 +261,37 @@ mod tests {
         symlink(&victim, &path).unwrap();
         assert!(matches!(Bound::new(&path, 0o666, None, None), Err(BindError::NoSocket(_))));
         assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o600);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_is_gone_is_made_again() {
+        let root = scratch("again");
+        let path = root.join("a/agent.sock");
+        let mut bound = Bound::new(&path, 0o666, None, None).unwrap();
+        let first = bound.listener().unwrap();
+        assert!(matches!(bound.look(), Standing::Here));
+        for folder in [false, true] {
+            if folder {
+                fs::rename(root.join("a"), root.join("b")).unwrap();
+            } else {
+                fs::remove_file(&path).unwrap();
+            }
+            let Standing::Anew(listener) = bound.look() else { panic!("nothing is there") };
+            assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o7777, 0o666);
+            let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            listener.accept().unwrap();
+            assert!(matches!(bound.look(), Standing::Here));
+        }
+        // Another one's is left alone, also at the end.
+        fs::remove_file(&path).unwrap();
+        let _others = UnixListener::bind(&path).unwrap();
+        let Standing::Gone(error) = bound.look() else { panic!("another one is there") };
+        assert!(error.to_string().contains("not this agent's socket"), "{error}");
+        drop((bound, first));
+        assert!(path.exists());
+        fs::set_permissions(root.join("a"), Permissions::from_mode(0o777)).unwrap();
+        fs::remove_file(&path).unwrap();
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -12,7 +12,7 @@ use crate::cli::agent::{NAME, Options, Privileges, Share};
 use crate::cli::help::mistake::wrong;
 use crate::client;
 use crate::daemon::accounts::{self, GroupError, UserError};
-use crate::daemon::bound::{BindError, Bound};
+use crate::daemon::bound::{BindError, Bound, Standing};
 use crate::daemon::{manager, privileges, signals};
 use crate::kernel::{AttachError, Tracer, Wanted};
 use crate::query::Status;
@@ -23,8 +23,11 @@ use crate::table::Retention;
 use crate::view::text::counted;
 use machine::Machine;
 use rustix::time::ClockId;
+use std::convert::Infallible;
 use std::io::{self, Write};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use traced::{Seen, Traced};
 
@@ -118,8 +121,9 @@ async fn serve(
     group: Option<u32>,
     signals: mpsc::Receiver<Signal>,
 ) -> io::Result<Status> {
+    let (doors, listeners) = mpsc::channel(1);
     let listener = bound.listener().ok_or(io::ErrorKind::NotConnected)?;
-    listener.set_nonblocking(true)?;
+    hand(&doors, listener)?;
     let admission = Admission {
         uid: rustix::process::geteuid().as_raw(),
         gid: group,
@@ -156,10 +160,48 @@ async fn serve(
         }
     };
     let source = Traced::new(tracer, options.buffer, Seen::new(Arc::clone(&machine.cgroups)))?;
-    let status = agent::run(listener, signals, source, machine, settings, notice).await;
+    let status = tokio::select! {
+        status = agent::run(listeners, signals, source, machine, settings, notice) => status,
+        never = stay_reachable(&mut bound, doors) => match never {},
+    };
     // The service manager may have gone.
     let _ = manager::notify(b"STOPPING=1");
     status
+}
+
+/// How often it is looked whether the socket's path still leads to the agent.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Has clients let in by the listener.
+fn hand(doors: &mpsc::Sender<UnixListener>, listener: UnixListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    // One that has not been taken yet is followed by the next look.
+    doors.try_send(listener).map_err(io::Error::other)
+}
+
+/// Looks after the socket's path for ever: where it does not lead here any more, nobody can reach the agent, and a line says so. It is made again
+/// where that is possible.
+async fn stay_reachable(bound: &mut Bound, doors: mpsc::Sender<UnixListener>) -> Infallible {
+    let mut gone = false;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let path = bound.path().display().to_string();
+        let before = std::mem::replace(&mut gone, false);
+        match bound.look() {
+            Standing::Here if before => complain(&format!("agent: {path} leads to this agent again")),
+            Standing::Here => {}
+            Standing::Anew(listener) => match hand(&doors, listener) {
+                Ok(()) => complain(&format!("agent: {path} was gone; it has been made again")),
+                Err(error) => complain(&format!("agent: {path}: {error}")),
+            },
+            Standing::Gone(why) => {
+                gone = true;
+                if !before {
+                    complain(&format!("{why}; until then nobody can reach this agent"));
+                }
+            }
+        }
+    }
 }
 
 /// Descriptors that clients do not get: for listing, for the threads that serve, and for those who are being refused.

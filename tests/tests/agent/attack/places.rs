@@ -7,11 +7,12 @@ use netstat_tests::programs;
 use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
+use netstat_user::query::Request;
 use nix::sys::stat::{Mode, umask};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("attack::a_crowd_is_refused_with_the_reason", a_crowd_is_refused_with_the_reason),
     ("attack::a_group_that_cannot_be_is_refused", a_group_that_cannot_be_is_refused),
     ("attack::no_way_to_the_socket_is_anothers", no_way_to_the_socket_is_anothers),
+    ("attack::an_agent_whose_socket_is_gone_says_so", an_agent_whose_socket_is_gone_says_so),
     ("attack::a_link_swapped_in_is_not_followed", a_link_swapped_in_is_not_followed),
 ];
 
@@ -118,6 +120,38 @@ fn no_way_to_the_socket_is_anothers() -> Done {
     let agent = Agent::at(&link.join("y/a.sock"), &[]).unwrap_or_else(|why| panic!("{why:?}"));
     assert!(above.join("ours/y/a.sock").exists());
     agent.stop();
+    Done::Passed
+}
+
+/// The folder or the socket is removed, or another one put in its place, under a running agent.
+fn an_agent_whose_socket_is_gone_says_so() -> Done {
+    let folder = folder("removed");
+    let socket = folder.join("agent.sock");
+    let agent = Agent::at(&socket, &["--mode", "660"]).unwrap_or_else(|why| panic!("{why:?}"));
+    for _ in 0..2 {
+        fs::remove_dir_all(&folder).unwrap();
+        agent.hear("has been made again");
+        assert_eq!((mode(&folder), mode(&socket)), (0o755, 0o660));
+        assert!(agent.try_ask(&Request::Status).is_ok());
+    }
+    fs::remove_file(&socket).unwrap();
+    let others = UnixListener::bind(&socket).unwrap();
+    agent.hear("is not this agent's socket any more");
+    drop(others);
+    fs::remove_file(&socket).unwrap();
+    agent.hear("has been made again");
+    agent.stop();
+    // Who may not write there any more says so, and does not say it again and again.
+    let agent = Agent::at(&socket, &["--user", "nobody"]).unwrap_or_else(|why| panic!("{why:?}"));
+    fs::remove_file(&socket).unwrap();
+    let said = agent.hear("until then nobody can reach this agent");
+    assert!(said.contains("permission denied"), "{said}");
+    let asked = ask(&["doctor", "--agent"], &socket);
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(asked.end == End::Exit(1) && said.contains("No agent answers"), "{said}");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let said = agent.stop();
+    assert!(!said.concat().contains("until then"), "{said:?}");
     Done::Passed
 }
 
