@@ -77,8 +77,8 @@ impl Pool {
         self.open
     }
 
-    /// Asks, without waiting.
-    pub fn ask(&mut self, questions: Vec<NameQuestion>) {
+    /// Asks, without waiting. Returns how many cannot be asked, for want of a thread.
+    pub fn ask(&mut self, questions: Vec<NameQuestion>) -> usize {
         self.open += questions.len();
         let mut work = lock(&self.work);
         work.questions.extend(questions);
@@ -90,11 +90,14 @@ impl Pool {
             }
             work.threads += 1;
         }
-        if work.threads == 0 {
-            // Not one thread to be had: everything stays a number.
-            self.open -= work.questions.len();
-            work.questions.clear();
+        if work.threads > 0 {
+            return 0;
         }
+        // Not one thread to be had: everything stays a number.
+        let unasked = work.questions.len();
+        self.open -= unasked;
+        work.questions.clear();
+        unasked
     }
 
     /// The next answer, `None` if none comes in time.

@@ -8,6 +8,7 @@ mod ask;
 pub mod files;
 
 use crate::model::Labels;
+use crate::sys::Scarce;
 use ask::{Answerer, NameAnswer, NameQuestion, Pool};
 use files::NameSource;
 use std::collections::HashSet;
@@ -48,6 +49,17 @@ pub struct Names {
     pool: Pool,
     /// Whether a table has given up on questions that are still open.
     given_up: bool,
+    /// What has no name for another reason than that there is none, until that has been said.
+    missing: Option<Missing>,
+}
+
+/// Numbers that may have names all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// So many look-ups took too long.
+    Late(usize),
+    /// So many could not be made.
+    Unasked(usize),
 }
 
 impl Names {
@@ -58,7 +70,7 @@ impl Names {
 
     fn with(etc: PathBuf, resolver: Answerer, stall: Duration) -> Self {
         let (labels, asked, pool) = (Labels::default(), HashSet::new(), Pool::new(resolver));
-        Self { etc, stall, labels, asked, pool, given_up: false }
+        Self { etc, stall, labels, asked, pool, given_up: false, missing: None }
     }
 
     /// The names found so far.
@@ -77,7 +89,10 @@ impl Names {
             self.read_files(&mut open);
             let mut open: Vec<NameQuestion> = open.into_iter().collect();
             open.sort_unstable();
-            self.pool.ask(open);
+            let unasked = self.pool.ask(open);
+            if unasked > 0 {
+                self.missing = Some(Missing::Unasked(unasked));
+            }
         }
         self.wait();
     }
@@ -91,12 +106,25 @@ impl Names {
                 false => self.stall.min(WAIT.saturating_sub(start.elapsed())),
             };
             let Some((question, answer)) = self.pool.next(left) else {
-                self.given_up = true;
+                if !std::mem::replace(&mut self.given_up, true) {
+                    self.missing = Some(Missing::Late(self.pool.open()));
+                }
                 return;
             };
             self.take(question, answer);
         }
         self.given_up = false;
+    }
+
+    /// Why there are numbers where there may be names, once.
+    pub fn complaint(&mut self) -> Option<String> {
+        Some(match self.missing.take()? {
+            Missing::Late(1) => "names: 1 look-up took too long, and its number is shown; -n looks up none".to_owned(),
+            Missing::Late(late) => {
+                format!("names: {late} look-ups took too long, and their numbers are shown; -n looks up none")
+            }
+            Missing::Unasked(_) => format!("names: numbers are shown: {}", Scarce::Tasks.words()),
+        })
     }
 
     fn take(&mut self, question: NameQuestion, answer: NameAnswer) {

@@ -97,10 +97,14 @@ fn a_dead_name_server_delays_one_table() {
     assert!(start.elapsed() >= stall && start.elapsed() < 4 * stall, "{:?}", start.elapsed());
     assert_eq!(names.labels().users[&7], b"seven");
     assert!(names.labels().hosts.is_empty());
+    // 200 hosts and a network.
+    let complaint = names.complaint().unwrap();
+    assert!(complaint.starts_with("names: 201 look-ups took too long"), "{complaint}");
 
     let start = Instant::now();
     names.look_up(wanted(&["10.0.0.250"], &[]));
     assert!(start.elapsed() < stall, "{:?}", start.elapsed());
+    assert_eq!(names.complaint(), None, "it is said once");
 
     // What comes late is shown in later tables.
     thread::sleep(Duration::from_secs(1));

@@ -79,6 +79,9 @@ fn views(options: &Options) -> Written<u8> {
             View::Tables => sockets(&asked, &mut sources, &mut taken, &mut round)?,
         };
         round.flush()?;
+        if let Some(complaint) = sources.names.complaint() {
+            round.note(&complaint)?;
+        }
         // netstat says its counters once, -c or not.
         if code != 0 || !options.continuous || options.view() == View::Statistics {
             return Ok(code);

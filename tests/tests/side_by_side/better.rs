@@ -183,7 +183,9 @@ impl Better {
                 let start = Instant::now();
                 let outcome = ours(None)?;
                 let in_time = start.elapsed() <= limit && !outcome.stdout.is_empty() && outcome.end == End::Exit(0);
-                require(in_time, &format!("a table within {limit:?}, not {:?}", start.elapsed()), &outcome)
+                require(in_time, &format!("a table within {limit:?}, not {:?}", start.elapsed()), &outcome)?;
+                let said = lines(&outcome.stderr).filter(|line| has(line, "look-ups took too long")).count();
+                require(said == 1, "one line on names that did not come in time", &outcome)
             }
             Expect::FailsToWrite => {
                 let full = OpenOptions::new().write(true).open("/dev/full").map_err(|error| error.to_string())?;
