@@ -31,7 +31,7 @@ mod welcome;
 mod workers;
 
 pub use door::Admission;
-pub use sight::{Own, Peer};
+pub use sight::{Guarded, Own, Peer};
 
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};
 use crate::owner::Owners;

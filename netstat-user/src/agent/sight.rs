@@ -1,8 +1,9 @@
 //! What a peer is shown: everything, or what it could see itself without the agent.
 
 use crate::model::{ClosedSocket, LiveSocket, SocketEvent};
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use crate::sys::lock;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
 
 /// Who is at the other end, as the kernel says (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,48 @@ pub struct Peer {
     pub pid: Option<u32>,
 }
 
+/// Processes that the user of their sockets may not look into, as the agent found when they were first met: a setuid program, for one, makes sockets
+/// of the user whose file it is, and is run by another one.
+#[derive(Debug, Default)]
+pub struct Guarded(Mutex<GuardedBy>);
+
+/// A process, and the user of a socket of it.
+type Guard = (u32, u32);
+
+#[derive(Debug, Default)]
+struct GuardedBy {
+    guards: HashSet<Guard>,
+    /// In the order they were met.
+    met: VecDeque<Guard>,
+}
+
+impl Guarded {
+    /// Most that are remembered; beyond it, those that were met first are not.
+    const MOST: usize = 1 << 16;
+
+    /// Notes whether this user may not look into this process.
+    pub fn note(&self, pid: u32, uid: u32, is_guarded: bool) {
+        let mut known = lock(&self.0);
+        if !is_guarded {
+            // The number of one that ended may be another one's by now.
+            known.guards.remove(&(pid, uid));
+        } else if known.guards.insert((pid, uid)) {
+            known.met.push_back((pid, uid));
+            if known.met.len() > Self::MOST {
+                if let Some(first) = known.met.pop_front() {
+                    known.guards.remove(&first);
+                }
+            }
+        }
+    }
+
+    fn has(&self, pid: u32, uid: u32) -> bool {
+        lock(&self.0).guards.contains(&(pid, uid))
+    }
+}
+
 /// What a user could see without the agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Own {
     /// The user.
     pub uid: u32,
@@ -27,6 +68,16 @@ pub struct Own {
     pub since: HashMap<u32, u64>,
     /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`.
     pub processes: HashSet<u32>,
+    /// Those whose sockets may be the user's, and that the user may not look into.
+    pub guarded: Arc<Guarded>,
+}
+
+impl PartialEq for Own {
+    /// Which processes are guarded is the agent's knowledge, and the same for all.
+    fn eq(&self, other: &Self) -> bool {
+        let seen = |own: &Self| (own.uid, own.namespaces.clone(), own.since.clone(), own.processes.clone());
+        seen(self) == seen(other)
+    }
 }
 
 /// What a peer is shown.
@@ -81,8 +132,9 @@ impl Sight {
         }
     }
 
-    fn hides_owner(&self, uid: Option<u32>) -> bool {
-        matches!(self, Self::Own(own) if uid != Some(own.uid))
+    /// Whether it is not shown that this process owned, or closed, a socket of this user.
+    pub fn hides(&self, pid: u32, uid: Option<u32>) -> bool {
+        matches!(self, Self::Own(own) if uid != Some(own.uid) || own.guarded.has(pid, own.uid))
     }
 
     /// What is shown of an event.
@@ -92,18 +144,16 @@ impl Sight {
             return None;
         }
         let mut event = *event;
-        if self.hides_owner(event.uid) {
-            event.owner = None;
-            if let EventKind::Close(totals) = &mut event.kind {
-                totals.closed_by = None;
-            }
+        event.owner = event.owner.filter(|owner| !self.hides(owner.pid, event.uid));
+        if let EventKind::Close(totals) = &mut event.kind {
+            totals.closed_by = totals.closed_by.filter(|closer| !self.hides(closer.pid, event.uid));
         }
         Some(event)
     }
 
     /// What is shown of a live socket.
     pub fn live(&self, socket: &LiveSocket) -> Option<LiveSocket> {
-        let owner = socket.owner.filter(|_| !self.hides_owner(socket.uid));
+        let owner = socket.owner.filter(|owner| !self.hides(owner.pid, socket.uid));
         self.has(socket.netns).then_some(LiveSocket { owner, ..*socket })
     }
 
@@ -116,7 +166,7 @@ impl Sight {
         }
         let socket = self.live(&closed.socket)?;
         let mut totals = closed.totals;
-        totals.closed_by = totals.closed_by.filter(|_| !self.hides_owner(socket.uid));
+        totals.closed_by = totals.closed_by.filter(|closer| !self.hides(closer.pid, socket.uid));
         Some(ClosedSocket { socket, totals, ..*closed })
     }
 }
@@ -158,7 +208,8 @@ mod tests {
         };
         let closed = ClosedSocket { socket, closed_ns: 2, totals };
         let own = |uid| {
-            Sight::Own(Arc::new(Own { uid, namespaces: [1].into(), since: [(1, 2)].into(), processes: [4].into() }))
+            let (namespaces, since, processes) = ([1].into(), [(1, 2)].into(), [4].into());
+            Sight::Own(Arc::new(Own { uid, namespaces, since, processes, ..Own::default() }))
         };
         for sight in [Sight::All, own(7)] {
             assert_eq!((sight.event(&event), sight.closed(&closed)), (Some(event), Some(closed)));
@@ -173,6 +224,24 @@ mod tests {
             let closed = others.closed(&ClosedSocket { socket: LiveSocket { uid, ..socket }, ..closed }).unwrap();
             assert_eq!((closed.socket.owner, closed.totals.closed_by), (None, None));
         }
+        // Of a process that the user may not look into, whoever its sockets belong to.
+        let guarded = Arc::new(Guarded::default());
+        let of_guarded = Sight::Own(Arc::new(Own {
+            uid: 7,
+            namespaces: [1].into(),
+            guarded: Arc::clone(&guarded),
+            ..Own::default()
+        }));
+        assert!(of_guarded.event(&event).unwrap().owner.is_some());
+        guarded.note(4, 7, true);
+        let shown = of_guarded.event(&event).unwrap();
+        assert!(matches!((shown.owner, shown.kind), (None, EventKind::Close(Totals { closed_by: None, .. }))));
+        let shown = of_guarded.closed(&closed).unwrap();
+        assert_eq!((shown.socket.owner, shown.totals.closed_by), (None, None));
+        guarded.note(4, 7, false);
+        assert_eq!(of_guarded.closed(&closed), Some(closed));
+        (0..=Guarded::MOST as u32).for_each(|pid| guarded.note(pid, 7, true));
+        assert_eq!([0, 1, Guarded::MOST as u32].map(|pid| guarded.has(pid, 7)), [false, true, true]);
         for netns in [Some(2), None] {
             assert_eq!(own(7).event(&SocketEvent { netns, ..event }), None);
             assert_eq!(own(7).live(&LiveSocket { netns, ..socket }), None);

@@ -65,6 +65,10 @@ impl<L: Lists> Client<L> {
                 let ask = Ask::Recorded { spaces, uid: sight.user(), answer };
                 asks.blocking_send(ask).map_err(|_| io::ErrorKind::BrokenPipe)?;
                 spaces = named.blocking_recv().map_err(io::Error::other)?;
+                // Of the user's own sockets, all of them.
+                let tables =
+                    spaces.iter_mut().flat_map(|space| &mut space.tables).filter_map(|(_, table)| table.as_mut().ok());
+                tables.for_each(|table| table.recorded.retain(|(_, owner)| !sight.hides(owner.pid, sight.user())));
             }
             let pids: HashSet<u32> = only.map(RowTest::pids).unwrap_or_default().into_iter().collect();
             let mut links = None;

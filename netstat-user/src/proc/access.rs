@@ -53,6 +53,15 @@ pub fn processes(root: &Path, uid: u32, gid: u32) -> HashSet<u32> {
     found
 }
 
+/// Whether there is this process under `root`, and a user, whatever their group, may not look into it: see [`processes`].
+pub fn is_guarded(root: &Path, pid: u32, uid: u32) -> bool {
+    let Ok(folder) = fs::metadata(root.join(pid.to_string())) else { return false };
+    let Credentials { uid: its, gid, permitted } = Credentials::of(root, pid);
+    let is_open = folder.uid() == uid && its == Some(uid) && gid.is_some() && permitted == 0;
+    // It may have ended meanwhile.
+    !is_open && root.join(pid.to_string()).exists()
+}
+
 /// Whether a process under `root` is the user's, whatever it may do.
 pub fn is_of(root: &Path, pid: u32, uid: u32) -> bool {
     Credentials::of(root, pid).uid == Some(uid)
@@ -75,6 +84,12 @@ mod tests {
         assert_eq!(Credentials::parse(""), found(None, None, u64::MAX));
     }
 
+    fn is_of_effective(pid: u32, uid: u32) -> bool {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let uids = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+        uids.split_whitespace().nth(2) == Some(&uid.to_string())
+    }
+
     #[test]
     fn a_user_sees_their_own_processes_and_not_roots() {
         let root = Path::new("/proc");
@@ -91,6 +106,17 @@ mod tests {
         assert!(is_of(root, theirs.id(), 65_533) && !is_of(root, theirs.id(), 0));
         assert!(!processes(root, 65_533, 0).contains(&theirs.id()), "of another group");
         assert!(!processes(root, 65_533, 65_533).contains(&std::process::id()));
+        assert!(!is_guarded(root, theirs.id(), 65_533) && is_guarded(root, theirs.id(), 65_532));
+        // Run by another user, with the file's rights.
+        let mut setuid = run(&["--ruid=65532", "--euid=65533", "--regid=65533", "--clear-groups"]).unwrap();
+        while !is_of_effective(setuid.id(), 65_533) {
+            assert!(std::time::Instant::now() < until, "a setuid process is not found");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!([65_532, 65_533].iter().all(|&uid| is_guarded(root, setuid.id(), uid)));
+        setuid.kill().unwrap();
+        setuid.wait().unwrap();
+        assert!(!is_guarded(root, setuid.id(), 65_533), "one that has ended");
         theirs.kill().unwrap();
         theirs.wait().unwrap();
     }

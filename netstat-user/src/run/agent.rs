@@ -1,5 +1,6 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
+mod guards;
 mod machine;
 mod traced;
 
@@ -52,7 +53,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         // Its thread must not be there when privileges are given up.
         drop(waiting);
         report(tracer.coverage(), false);
-        let mut machine = Machine::new();
+        let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
+        let mut machine = Machine::new(is_asked);
         sys::undisturbed(|| machine.prepare());
         // No other thread is there yet: what is given up here is given up by all.
         if options.privileges == Privileges::Least {
@@ -159,7 +161,8 @@ async fn serve(
             complain(&format!("agent: cannot reach $NOTIFY_SOCKET: {error}"));
         }
     };
-    let source = Traced::new(tracer, options.buffer, Seen::new(Arc::clone(&machine.cgroups)))?;
+    let source =
+        Traced::new(tracer, options.buffer, Seen::new(Arc::clone(&machine.cgroups)), Arc::clone(&machine.guards))?;
     let status = tokio::select! {
         status = agent::run(listeners, signals, source, machine, settings, notice) => status,
         never = stay_reachable(&mut bound, doors) => match never {},

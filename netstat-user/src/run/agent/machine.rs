@@ -1,6 +1,7 @@
 //! The kernel's lists as the agent asks for them.
 
-use crate::agent::{Lists, Lookup, Own, Peer, Spaces};
+use super::guards::Guards;
+use crate::agent::{Guarded, Lists, Lookup, Own, Peer, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
 use crate::model::{
@@ -27,6 +28,9 @@ pub struct Machine {
     kernel: Kernel,
     /// Cgroups by their ids, as they were met.
     pub cgroups: Arc<Mutex<Ids>>,
+    /// Processes that the user of their sockets may not look into.
+    pub guards: Arc<Mutex<Guards>>,
+    guarded: Arc<Guarded>,
     root: PathBuf,
     names: PathBuf,
     /// What was found when this began.
@@ -45,8 +49,8 @@ type Looked = (Instant, Arc<Own>);
 const TRUST: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// The machine's own /proc.
-    pub fn new() -> Self {
+    /// The machine's own /proc; `is_asked` where somebody may ask who is not shown everything.
+    pub fn new(is_asked: bool) -> Self {
         let root = PathBuf::from("/proc");
         let checks = kernel::checks();
         let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
@@ -54,7 +58,9 @@ impl Machine {
         let tenures = Mutex::new((Tenures::new(&root), false));
         let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
-        Self { kernel, cgroups, root, names, checks, tenures, own, subordinates }
+        let guards = Guards::new(root.clone(), is_asked);
+        let (guarded, guards) = (guards.found(), Arc::new(Mutex::new(guards)));
+        Self { kernel, cgroups, guards, guarded, root, names, checks, tenures, own, subordinates }
     }
 
     /// Loads all that may be asked for later, before the right to load is given up; what failed is reported on standard error.
@@ -135,8 +141,12 @@ impl Lists for Machine {
         if Self::whole(&mut scan).is_ok() {
             listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
         }
+        let now_ns = monotonic_ns();
         for (row, owner) in &mut listing.rows {
             *owner = owners.holder(row.inode);
+            if let Some(owner) = owner {
+                lock(&self.guards).look(owner.pid, Some(row.uid), now_ns);
+            }
             if let Some(netns) = row.netns.filter(|_| row.proto.is_tcp() && row.state == TcpState::Listen as u8) {
                 let local = EventEnd { addr: row.local.addr, port: Some(row.local.port) };
                 owners.listening(netns, local, row.inode);
@@ -193,7 +203,8 @@ impl Lists for Machine {
             let mut tenures = lock(&self.tenures);
             let now_ns = monotonic_ns();
             let since = |(inode, pids)| (inode, tenures.0.since(inode, pids, now_ns));
-            Arc::new(Own { uid: peer.uid, namespaces, since: by_namespace.into_iter().map(since).collect(), processes })
+            let since = by_namespace.into_iter().map(since).collect();
+            Arc::new(Own { uid: peer.uid, namespaces, since, processes, guarded: Arc::clone(&self.guarded) })
         };
         let mut known = lock(&self.own);
         known.retain(|_, (at, _)| at.elapsed() < TRUST);

@@ -1,5 +1,6 @@
 //! The kernel programs as the agent's source of events.
 
+use super::guards::Guards;
 use crate::agent::Source;
 use crate::kernel::{self, Tracer};
 use crate::model::SocketEvent;
@@ -64,6 +65,7 @@ pub struct Traced {
     forgotten: Forgotten,
     losses: Losses,
     cgroups: Seen,
+    guards: Arc<Mutex<Guards>>,
 }
 
 /// Bytes that a record takes in the ring at least, its header included.
@@ -74,11 +76,11 @@ impl Traced {
     ///
     /// # Errors
     /// The ring cannot be watched.
-    pub fn new(tracer: Tracer, buffer: u32, cgroups: Seen) -> io::Result<Self> {
+    pub fn new(tracer: Tracer, buffer: u32, cgroups: Seen, guards: Arc<Mutex<Guards>>) -> io::Result<Self> {
         let ring = sys::watch(&tracer, Interest::READABLE)?;
         let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
         let (forgotten, losses) = Default::default();
-        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses, cgroups })
+        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses, cgroups, guards })
     }
 }
 
@@ -95,6 +97,7 @@ impl Source for Traced {
             // What cannot be understood is of another build's programs; the next listing shows what it was about.
             if let Ok(event) = record {
                 self.cgroups.note(&event);
+                lock(&self.guards).note(&event);
                 events.push(event);
             }
         }

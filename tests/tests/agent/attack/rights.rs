@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("attack::a_user_is_told_of_hidden_namespaces", a_user_is_told_of_hidden_namespaces),
     ("attack::a_namespace_that_was_not_read_is_named", a_namespace_that_was_not_read_is_named),
     ("attack::doctor_says_what_is_true_for_its_caller", doctor_says_what_is_true_for_its_caller),
+    ("attack::a_guarded_process_is_named_nowhere", a_guarded_process_is_named_nowhere),
     ("attack::the_history_of_others_stays", the_history_of_others_stays),
     ("attack::the_agent_is_named_where_it_could_answer", the_agent_is_named_where_it_could_answer),
     ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
@@ -286,6 +287,60 @@ fn the_agent_is_named_where_it_could_answer() -> Done {
     assert!(stderr.starts_with("(") && !stderr.contains("agent"), "{stderr}");
     let (_, stderr) = run(&["events"]);
     assert!(stderr.contains("tracing needs cap_") && stderr.contains("could serve events"), "{stderr}");
+    Done::Passed
+}
+
+/// A setuid program makes sockets of the user whose file it is, who may not look into it: it is named neither among holders, nor in events, nor in
+/// `--recent`; a process of that user's own is.
+fn a_guarded_process_is_named_nowhere() -> Done {
+    let agent = open_to_all(&[]);
+    let socket = agent.socket.to_str().unwrap();
+    let by = |ruid: u32, args: &[&str]| {
+        let mut command = actor::named("guarded", args[0], &args[1..]);
+        let ids = move || {
+            nix::unistd::setgroups(&[])?;
+            let (gid, euid) = (STRANGER.into(), STRANGER.into());
+            nix::unistd::setresgid(gid, gid, gid)?;
+            Ok(nix::unistd::setresuid(ruid.into(), euid, euid)?)
+        };
+        // SAFETY: `ids` makes system calls only.
+        unsafe { command.pre_exec(ids) };
+        Actor::start(command)
+    };
+    let ask = |args: &[&str]| -> Vec<serde_json::Value> {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(STRANGER).gid(STRANGER).args(args).args(["--json", "--agent", socket]);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        assert_eq!(outcome.end, End::Exit(0), "{args:?}: {outcome:?}");
+        String::from_utf8_lossy(&outcome.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for (ruid, is_named) in [(STRANGER, true), (STRANGER + 5, false)] {
+        let mut holder = by(ruid, &["crowd", if is_named { "41000" } else { "41100" }, "20"]);
+        assert_eq!(holder.hear::<usize>(), 20);
+        let pid = u64::from(holder.pid());
+        let events = std::thread::scope(|scope| {
+            let events = scope.spawn(|| ask(&["events", "--proto", "udp", "--duration", "2s"]));
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            let mut maker = by(ruid, &["blink", "40"]);
+            let _: String = maker.hear();
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            let pid = u64::from(maker.pid());
+            maker.end();
+            (pid, events.join().unwrap())
+        });
+        let names = |rows: &[serde_json::Value], pid: u64| {
+            rows.iter().filter(|row| row["pid"] == pid || row["closed_by"]["pid"] == pid).count()
+        };
+        let theirs = events.1.iter().filter(|event| event["uid"] == STRANGER).count();
+        assert!(theirs >= 80, "{theirs} events of the stranger's sockets");
+        assert_eq!(names(&events.1, events.0) > 0, is_named, "in events, run by {ruid}");
+        let rows = ask(&["-u", "-a", "-n", "-p", "--recent", "1h"]);
+        assert_eq!(names(&rows, events.0) > 0, is_named, "in --recent, run by {ruid}");
+        let held = rows.iter().filter(|row| row["owners"][0]["pid"] == pid).count();
+        assert_eq!(held > 0, is_named, "among the holders, run by {ruid}");
+        holder.end();
+    }
+    agent.stop();
     Done::Passed
 }
 
