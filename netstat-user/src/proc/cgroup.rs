@@ -63,8 +63,9 @@ pub fn parse(text: &[u8]) -> Memberships {
         let (Some(hierarchy), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        // `proc_cgroup_show` puts this after the path of a cgroup that has been removed.
-        let path = path.strip_suffix(b" (deleted)").unwrap_or(path).to_vec();
+        // After the path of a cgroup that has been removed `proc_cgroup_show` puts ` (deleted)`. It stays: a name may end so, and whoever gives one
+        // to a cgroup of theirs is not to be in the unit of the rest. Processes in a removed cgroup have ended, and hold nothing.
+        let path = path.to_vec();
         match (hierarchy, controllers) {
             (b"0", b"") => memberships.unified = Some(path),
             (_, b"name=systemd") => memberships.named = Some(path),
@@ -206,7 +207,7 @@ mod tests {
             shown("0::/system.slice/ssh.service\n"),
             (Some("/system.slice/ssh.service".into()), vec!["/system.slice/ssh.service".into()])
         );
-        assert_eq!(shown("0::/a:b (deleted)\n").0.as_deref(), Some("/a:b"));
+        assert_eq!(shown("0::/a:b (deleted)\n").0.as_deref(), Some("/a:b (deleted)"));
     }
 
     #[test]
@@ -265,6 +266,26 @@ mod tests {
         assert_eq!(by_walk, by_id);
         assert_eq!(ids.path(id), Some(path.as_slice()), "kept");
         assert_eq!(Ids::new(Path::new("/proc")).path(id), None, "gone");
+    }
+
+    #[test]
+    fn a_name_that_ends_like_a_removed_cgroups_is_that_name() {
+        let ids = Ids::new(Path::new("/proc"));
+        let Some(mount) = ids.mount() else { return };
+        let name = format!("netstat-user-forged-{}.service (deleted)", std::process::id());
+        let forged = mount.point.join(&name);
+        // Without privilege there is nothing to make.
+        if fs::create_dir(&forged).is_err() {
+            return;
+        }
+        let mut inside = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let moved = fs::write(forged.join("cgroup.procs"), inside.id().to_string());
+        let found = of(Path::new("/proc"), inside.id()).unwrap().unified;
+        inside.kill().unwrap();
+        inside.wait().unwrap();
+        fs::remove_dir(&forged).unwrap();
+        moved.unwrap();
+        assert!(found.unwrap().ends_with(name.as_bytes()));
     }
 
     #[test]

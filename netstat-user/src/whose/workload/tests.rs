@@ -29,6 +29,8 @@ const PATHS: &[Shape] = &[
     ("/init.scope", Some("init.scope"), None, None),
     ("/system.slice", None, None, None),
     ("/system.slice/nginx.service", Some("nginx.service"), None, None),
+    // A name that ends as the kernel marks what was removed: anybody's, in a cgroup of theirs.
+    ("/user.slice/user-1000.slice/user@1000.service/nginx.service (deleted)", Some("user@1000.service"), None, None),
     ("/system.slice/system-getty.slice/getty@tty1.service", Some("getty@tty1.service"), None, None),
     ("/system.slice/system-postgresql.slice/postgresql@16-main.service", Some("postgresql@16-main.service"), None, None),
     ("/system.slice/systemd-udevd.service/udev", Some("systemd-udevd.service"), None, None),
