@@ -77,6 +77,8 @@ pub struct Bound {
     name: OsString,
     /// Device and inode of the file we made: another agent's is left alone.
     made: (u64, u64),
+    /// That file: while it is open, no other one has its inode.
+    file: OwnedFd,
 }
 
 /// What the socket's path leads to, a while after it was made.
@@ -107,13 +109,13 @@ impl Bound {
         // Nobody gets in before the mode is set.
         let (listener, file, stat) = bind(path, &folder, &name, 0o600)?;
         let (listener, made) = (Some(listener), identity(&stat));
-        let bound = Self { path: path.into(), mode, group, listener, folder, name, made };
+        let bound = Self { path: path.into(), mode, group, listener, folder, name, made, file };
         if let Some(group) = group {
             let group = Some(rustix::fs::Gid::from_raw(group));
-            rustix::fs::chownat(&file, "", None::<Uid>, group, AtFlags::EMPTY_PATH)
+            rustix::fs::chownat(&bound.file, "", None::<Uid>, group, AtFlags::EMPTY_PATH)
                 .map_err(|error| bound.said(error))?;
         }
-        set_mode(&bound, &file, mode).map_err(|error| BindError::Io(path.into(), error))?;
+        set_mode(&bound, mode).map_err(|error| BindError::Io(path.into(), error))?;
         Ok(bound)
     }
 
@@ -137,13 +139,13 @@ impl Bound {
     fn bind_again(&mut self) -> Result<UnixListener, BindError> {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder::reach(parent, None)?;
-        let (listener, _, stat) = bind(&self.path, &folder, &self.name, self.mode)?;
+        let (listener, file, stat) = bind(&self.path, &folder, &self.name, self.mode)?;
         if self.group.is_some_and(|group| group != stat.st_gid) {
             // Who was let in before would not be now.
             let _ = unlinkat(&folder, &self.name, AtFlags::empty());
             return Err(BindError::Group(self.path.clone()));
         }
-        (self.folder, self.made) = (folder, identity(&stat));
+        (self.folder, self.made, self.file) = (folder, identity(&stat), file);
         Ok(listener)
     }
 
@@ -178,8 +180,8 @@ fn bind(path: &Path, folder: &OwnedFd, name: &OsStr, mode: u32) -> Result<(UnixL
 }
 
 /// fchmod(2) refuses what is opened as a path only; its link in /proc leads to the file itself, whatever stands under its name.
-fn set_mode(bound: &Bound, file: &OwnedFd, mode: u32) -> io::Result<()> {
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+fn set_mode(bound: &Bound, mode: u32) -> io::Result<()> {
+    let link = format!("/proc/self/fd/{}", bound.file.as_raw_fd());
     match std::fs::set_permissions(link, Permissions::from_mode(mode)) {
         // Without /proc by name, in a folder where only we can write.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -290,7 +292,6 @@ mod tests {
         assert!(error.to_string().contains("not this agent's socket"), "{error}");
         drop((bound, first));
         assert!(path.exists());
-        fs::set_permissions(root.join("a"), Permissions::from_mode(0o777)).unwrap();
         fs::remove_file(&path).unwrap();
         fs::remove_dir_all(root).unwrap();
     }
