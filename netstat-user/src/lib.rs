@@ -19,7 +19,7 @@
 //! source   diag kernel model proc sys   where rows and holders come from: iterators, sock_diag, /proc, and the cost model that chooses
 //! table    model                        the live table: fold(seed | event | resync, now)
 //! query    model                        the agent's language: length-limited frames, requests and answers
-//! client   model query                  the agent's protocol from the asking side: one request, its answers, put together again
+//! client   model query sys              the agent's protocol from the asking side: one request, its answers, put together again
 //! agent    model table owner query sys  run(listener, shutdown, source): the live table, its clients, its readers
 //! owner    model                        merges ownership evidence and keeps its grade
 //! life     model                        what each open connection did so far, for the one line at its end

@@ -43,10 +43,10 @@ impl Guarded {
             known.guards.remove(&(pid, uid));
         } else if known.guards.insert((pid, uid)) {
             known.met.push_back((pid, uid));
-            if known.met.len() > Self::MOST {
-                if let Some(first) = known.met.pop_front() {
-                    known.guards.remove(&first);
-                }
+            if known.met.len() > Self::MOST
+                && let Some(first) = known.met.pop_front()
+            {
+                known.guards.remove(&first);
             }
         }
     }

@@ -103,13 +103,15 @@ pub fn shows_all(path: &Path, patience: Duration) -> bool {
     asked.is_ok() && shows_all
 }
 
-/// How the agent is, what it traces, and what hinders it.
+/// How the agent is, what it traces, and what hinders it; and whether its process and user numbers are ours.
 ///
 /// # Errors
 /// The agent does not answer as it should.
-pub fn health(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
+pub fn health(path: &Path) -> Result<(Status, CoverageRows, Health, bool), AskError> {
     let mut all = (Status::default(), CoverageRows::default(), Health::default());
-    Asking::new(path, &Request::Health)?.each(|answer| {
+    let asking = Asking::new(path, &Request::Health)?;
+    let is_here = asking.is_here();
+    asking.each(|answer| {
         match answer {
             Answer::Status(status) => all.0 = status,
             Answer::Coverage(coverage) => all.1 = coverage,
@@ -118,5 +120,6 @@ pub fn health(path: &Path) -> Result<(Status, CoverageRows, Health), AskError> {
         }
         Ok(())
     })?;
-    Ok(all)
+    let (status, coverage, health) = all;
+    Ok((status, coverage, health, is_here))
 }

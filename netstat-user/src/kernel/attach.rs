@@ -75,7 +75,7 @@ impl Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The process may not load programs.
-    #[error("tracing needs {}: run as root, or grant it: {}", .0.join(", "), facts::SETCAP)]
+    #[error("tracing needs {}: {}", .0.join(", "), facts::grant())]
     Capabilities(Vec<&'static str>),
     /// Only one network namespace is wanted, and nothing says which one a socket is in.
     #[error(

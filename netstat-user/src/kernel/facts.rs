@@ -41,15 +41,39 @@ pub struct GatheredFacts {
     pub numbers: Option<aya::Btf>,
 }
 
-/// The effective capabilities, a bit each.
-pub fn effective_capabilities() -> u64 {
+/// The command line that gets out of a user namespace.
+pub const OUTSIDE: &str = "run as root of the host, outside of this user namespace (in a container: without --userns, userns-remap or rootless mode)";
+
+/// The effective capabilities, a bit each, in this process's user namespace.
+fn effective_capabilities() -> u64 {
     // Without a /proc, too.
     rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits())
 }
 
+/// Whether what this process holds, it holds in a user namespace of somebody's only, and not over the kernel.
+pub fn is_contained() -> bool {
+    sys::is_in_initial_user_namespace() == Some(false)
+}
+
+/// The effective capabilities that hold for the kernel itself.
+pub fn capabilities_over_kernel() -> u64 {
+    if is_contained() { 0 } else { effective_capabilities() }
+}
+
+/// Whether this process may close sockets: those of the network namespaces that its user namespace owns.
+pub fn may_close() -> bool {
+    let (_, number) = NEEDED[2];
+    effective_capabilities() >> number & 1 == 1
+}
+
+/// What lets this user trace.
+pub fn grant() -> String {
+    if is_contained() { OUTSIDE.to_owned() } else { format!("run as root, or: {SETCAP}") }
+}
+
 /// Names of the capabilities this process lacks for tracing.
 pub fn missing_capabilities() -> Vec<&'static str> {
-    let effective = effective_capabilities();
+    let effective = capabilities_over_kernel();
     let has = |number: u32| effective >> number & 1 == 1;
     // CAP_SYS_ADMIN includes the first two, which exist since Linux 5.8.
     NEEDED

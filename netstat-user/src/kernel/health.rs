@@ -119,7 +119,12 @@ fn locked_down(lockdown: Lockdown) -> Check {
 
 /// What mends a want of rights.
 fn as_root() -> String {
-    format!("run as root, or: {}", facts::SETCAP)
+    facts::grant()
+}
+
+/// That a capability is not held, or not where it counts.
+fn not_held() -> &'static str {
+    if facts::is_contained() { "held in this user namespace at most, and not over the kernel" } else { "not held" }
 }
 
 fn capabilities() -> Check {
@@ -130,22 +135,22 @@ fn capabilities() -> Check {
     Check::amiss(
         "capabilities",
         Level::Bad,
-        format!("{} not held: nothing can be traced", missing.join(", ")),
+        format!("{} {}: nothing can be traced", missing.join(", "), not_held()),
         as_root(),
     )
 }
 
 fn beside() -> impl Iterator<Item = Check> {
-    let held = facts::effective_capabilities();
+    let held = facts::capabilities_over_kernel();
     BESIDE.into_iter().map(move |(name, number, without)| {
         if held >> number & 1 == 1 {
             Check::ok(name, "held")
         } else {
             let mend = match name {
-                "cap_sys_admin" => "run as root".to_owned(),
-                _ => format!("run as root, or: {}", facts::SETCAP),
+                "cap_sys_admin" if !facts::is_contained() => "run as root".to_owned(),
+                _ => as_root(),
             };
-            Check::amiss(name, Level::Note, format!("not held: {without}"), mend)
+            Check::amiss(name, Level::Note, format!("{}: {without}", not_held()), mend)
         }
     })
 }

@@ -30,7 +30,7 @@ mod symbols;
 mod unseen;
 
 pub use attach::{AttachError, Wanted};
-pub use facts::missing_capabilities;
+pub use facts::{OUTSIDE, is_contained, may_close, missing_capabilities};
 pub use health::{Missed, checks, missed};
 pub use hooks::{Hook, Sees, Variant, Weight};
 pub use object::digest as object_digest;

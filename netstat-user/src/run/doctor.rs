@@ -36,7 +36,11 @@ pub fn run(options: &Options) -> Written<u8> {
         client::health(path)
     });
     let report = match asked {
-        Some(Ok((status, coverage, health))) => of_agent(path, &status, &coverage, health),
+        Some(Ok((status, coverage, health, is_here))) => {
+            let mut report = of_agent(path, &status, &coverage, health);
+            report.checks.extend((!is_here).then(elsewhere));
+            report
+        }
         Some(Err(error)) if options.agent.is_some() => {
             let check = Check::amiss("agent", Level::Bad, format!("{}: {error}", path.display()), way_in(path, &error));
             Report { source: "No agent answers".into(), checks: vec![check], ..Report::default() }
@@ -64,6 +68,18 @@ fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Healt
         checks,
         programs: health.programs,
     }
+}
+
+/// What it means that the agent is in another PID or user namespace.
+fn elsewhere() -> Check {
+    let mut found =
+        "the agent is in another PID or user namespace: tables are read without it, and events have no owners and users"
+            .to_owned();
+    if kernel::is_contained() {
+        found += "; what this process holds, it holds in its user namespace only: it can trace nothing itself";
+    }
+    let mend = if kernel::is_contained() { kernel::OUTSIDE } else { "run it where the agent runs" };
+    Check::amiss("namespace", Level::Note, found, mend)
 }
 
 /// What the agent has counted.

@@ -105,11 +105,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
 
 /// What to say before a process tries what takes more rights than it has.
 fn by_root() -> &'static str {
-    if kernel::missing_capabilities().contains(&"cap_net_admin") {
-        " (that takes CAP_NET_ADMIN: run it as root)"
-    } else {
-        ""
-    }
+    if kernel::may_close() { "" } else { " (that takes CAP_NET_ADMIN: run it as root)" }
 }
 
 fn sockets(count: usize) -> String {

@@ -21,15 +21,16 @@ pub fn pid_namespace_if_nested() -> u32 {
     }
 }
 
-/// Whether this process is in the user namespace that the machine started with.
-pub fn is_in_initial_user_namespace() -> bool {
-    own_namespace("user") == INITIAL_USERNS
+/// Whether this process is in the user namespace that the machine started with: capabilities in another one are none over the kernel
+/// (user_namespaces(7)). `None` without a /proc.
+pub fn is_in_initial_user_namespace() -> Option<bool> {
+    Some(own_namespace("user")).filter(|&namespace| namespace != 0).map(|namespace| namespace == INITIAL_USERNS)
 }
 
 /// Whether this process has the right to look into every other one: the links in `/proc/PID/ns`, say (`PTRACE_MODE_READ` of ptrace(2)). A
 /// security module may shield some all the same.
 pub fn may_look_into_all() -> bool {
-    held().contains(CapabilitySet::SYS_PTRACE) && is_in_initial_user_namespace()
+    held().contains(CapabilitySet::SYS_PTRACE) && is_in_initial_user_namespace() == Some(true)
 }
 
 /// Whether this process may list the descriptors of every process in its user namespace and those below it: `/proc/PID/fd` is a folder of the

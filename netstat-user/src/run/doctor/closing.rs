@@ -11,7 +11,11 @@ use std::path::Path;
 
 /// What there is to report of closing TCP sockets, the kernel's /proc being at `root`.
 pub fn check(root: &Path) -> Check {
-    if kernel::missing_capabilities().contains(&"cap_net_admin") {
+    if kernel::may_close() && kernel::is_contained() {
+        let found = "only sockets of network namespaces that this user namespace owns are closed";
+        return Check::amiss("kill", Level::Note, found, kernel::OUTSIDE);
+    }
+    if !kernel::may_close() {
         let found = "this user closes no socket, also none of its own: that takes cap_net_admin";
         return Check::amiss("kill", Level::Note, found, "run as root");
     }

@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("attack::a_namespace_that_was_not_read_is_named", a_namespace_that_was_not_read_is_named),
     ("attack::doctor_says_what_is_true_for_its_caller", doctor_says_what_is_true_for_its_caller),
     ("attack::a_guarded_process_is_named_nowhere", a_guarded_process_is_named_nowhere),
+    ("attack::root_of_a_user_namespace_reads_what_it_may_not", root_of_a_user_namespace_reads_what_it_may_not),
     ("attack::the_history_of_others_stays", the_history_of_others_stays),
     ("attack::the_agent_is_named_where_it_could_answer", the_agent_is_named_where_it_could_answer),
     ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
@@ -287,6 +288,41 @@ fn the_agent_is_named_where_it_could_answer() -> Done {
     assert!(stderr.starts_with("(") && !stderr.contains("agent"), "{stderr}");
     let (_, stderr) = run(&["events"]);
     assert!(stderr.contains("tracing needs cap_") && stderr.contains("could serve events"), "{stderr}");
+    Done::Passed
+}
+
+/// Root of a user namespace has every capability there, and none over the kernel: `doctor` and `events` say so, with an agent and without.
+fn root_of_a_user_namespace_reads_what_it_may_not() -> Done {
+    let run = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.arg("-Ur").arg(programs::netstat_user()).args(args);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        (outcome.end, String::from_utf8_lossy(&[&outcome.stdout[..], &outcome.stderr].concat()).into_owned())
+    };
+    if run(&["--version"]).0 != End::Exit(0) {
+        return Done::Skipped("no user namespace to be had".into());
+    }
+    let (end, said) = run(&["doctor", "--no-agent"]);
+    assert_eq!(end, End::Exit(1), "{said}");
+    assert!(said.starts_with("Something essential is missing: capabilities.\n"), "{said}");
+    for words in ["in this user namespace at most, and not over the kernel: nothing can be traced", "root of the host"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let kill = said.lines().find(|line| line.contains(" kill ")).unwrap_or_default();
+    assert!(kill.contains("that this user namespace owns"), "{said}");
+    assert!(!said.contains("setcap") && !said.contains("--debug") && !said.contains("   held\n"), "{said}");
+    let (end, said) = run(&["events", "--probe", "tp_btf", "--duration", "100ms"]);
+    assert!(end == End::Exit(1) && said.contains("root of the host") && !said.contains("setcap"), "{said}");
+    let agent = Agent::start(&[]);
+    let (end, said) = run(&["doctor", "--agent", agent.socket.to_str().unwrap()]);
+    assert_eq!(end, End::Exit(0), "{said}");
+    assert!(
+        said.starts_with("Nothing essential is missing; see the notes on") && !said.contains("All is well"),
+        "{said}"
+    );
+    assert!(said.contains("another PID or user namespace") && said.contains("it can trace nothing itself"), "{said}");
+    agent.stop();
     Done::Passed
 }
 
