@@ -6,6 +6,7 @@ use super::house::House;
 use super::sight::Peer;
 use super::{Lists, TICK};
 use crate::query::{Answer, Denial};
+use crate::sys;
 use bytes::BytesMut;
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -60,6 +61,12 @@ impl<L: Lists> House<L> {
                 let mut out = BytesMut::new();
                 Answer::Refused(denial).encode(&mut out);
                 let _ = stream.try_write(&out);
+                // Nothing more comes in, so that what is there is all that goes with it.
+                let _ = rustix::net::shutdown(&stream, rustix::net::Shutdown::Both);
+                if !is_staff && sys::brings_descriptors(&stream) {
+                    // To drop what they are of may take for ever: not on this thread.
+                    counter.thread.spawn(async move { drop(stream) });
+                }
                 return;
             }
             seat => seat,

@@ -5,7 +5,7 @@ mod folder;
 
 use crate::client::{self, AskError};
 use crate::model::reason;
-use crate::sys::Scarce;
+use crate::sys::{self, Scarce};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Uid, fstat, openat, statat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -160,11 +160,25 @@ impl Bound {
     }
 }
 
+/// Connections that may wait, as many as the kernel lets them.
+const BACKLOG: i32 = 4096;
+
+/// A listener on the path, which takes no descriptors from anybody where the kernel can refuse them.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // Before Linux 6.16 it takes them.
+    let _ = sys::refuse_descriptors(&socket);
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// Binds a socket whose file has this mode.
 fn bind(path: &Path, folder: &OwnedFd, name: &OsStr, mode: u32) -> Result<(UnixListener, OwnedFd, Stat), BindError> {
     let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
     let before = rustix::process::umask(Mode::from_raw_mode(0o777 & !mode));
-    let listener = UnixListener::bind(path);
+    let listener = listen(path);
     rustix::process::umask(before);
     let listener = listener.map_err(|error| BindError::Io(path.into(), error))?;
     // From here on by descriptor: the path may lead elsewhere by now.

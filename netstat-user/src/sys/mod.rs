@@ -23,7 +23,7 @@ pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, with_tracefs};
-pub use peer::peer_groups;
+pub use peer::{brings_descriptors, peer_groups, refuse_descriptors};
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, outlive_file_limit, output_is_closed,
     step_back, undisturbed,

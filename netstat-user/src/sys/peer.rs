@@ -1,4 +1,4 @@
-//! Who is at the other end of a UNIX socket.
+//! Who is at the other end of a UNIX socket, and what may be sent over it.
 
 use std::io;
 use std::mem::size_of;
@@ -27,4 +27,71 @@ pub fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
     }
     groups.truncate(len as usize / size_of::<u32>());
     Ok(groups)
+}
+
+/// `SO_PASSRIGHTS` of `include/uapi/asm-generic/socket.h`, since Linux 6.16.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Has the kernel refuse descriptors that are sent to this socket, or to one that it accepts. Whoever drops the last one of a socket that lingers, or
+/// of a file of a slow filesystem, waits for its end: nobody is to have this process do that.
+///
+/// # Errors
+/// The kernel cannot refuse them (before Linux 6.16).
+pub fn refuse_descriptors(socket: impl AsFd) -> io::Result<()> {
+    let none: libc::c_int = 0;
+    // SAFETY: the descriptor is borrowed for the call, and the pointer and the length describe `none`.
+    let failed = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const none).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether what is to be read next from a UNIX socket came with descriptors. They stay there.
+pub fn brings_descriptors(socket: impl AsFd) -> bool {
+    let mut byte = 0u8;
+    let mut part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    // SAFETY: a header of zeroes is one with nothing in it (recvmsg(2)).
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    (header.msg_iov, header.msg_iovlen) = (&raw mut part, 1);
+    // SAFETY: the header describes one byte of room, which lives until the end, and no room for descriptors.
+    let read =
+        unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+    read >= 0 && header.msg_flags & libc::MSG_CTRUNC != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use std::io::{IoSlice, Write};
+    use std::os::unix::net::UnixStream;
+
+    fn send_descriptor(over: &UnixStream) -> rustix::io::Result<usize> {
+        let stdin = std::io::stdin();
+        let descriptors = [stdin.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        assert!(rights.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        sendmsg(over, &[IoSlice::new(b"x")], &mut rights, SendFlags::empty())
+    }
+
+    #[test]
+    fn descriptors_are_noticed_and_refused() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        assert!(!brings_descriptors(&there), "nothing was sent");
+        here.write_all(b"x").unwrap();
+        assert!(!brings_descriptors(&there));
+        let (here, there) = UnixStream::pair().unwrap();
+        send_descriptor(&here).unwrap();
+        assert!(brings_descriptors(&there) && brings_descriptors(&there));
+        if refuse_descriptors(&there).is_ok() {
+            assert_eq!(send_descriptor(&here), Err(rustix::io::Errno::PERM));
+        }
+    }
 }

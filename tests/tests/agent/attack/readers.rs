@@ -1,5 +1,7 @@
 //! Readers of events that stall, and pauses of the agent itself.
 
+use super::subordinate::as_user;
+use super::{STRANGER, open_to_all};
 use crate::agent::{Agent, Reader};
 use crate::churn::Place;
 use netstat_tests::command::End;
@@ -10,10 +12,15 @@ use netstat_user::model::Limits;
 use netstat_user::query::{Answer, Request};
 use nix::sys::signal::{Signal, kill};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{IoSlice, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
+    ("attack::descriptors_are_not_taken", descriptors_are_not_taken),
     ("attack::a_client_that_was_stopped_says_what_it_missed", a_client_that_was_stopped_says_what_it_missed),
     ("attack::pauses_of_the_agent_cost_no_reader_an_event", pauses_of_the_agent_cost_no_reader_an_event),
 ];
@@ -88,5 +95,41 @@ fn pauses_of_the_agent_cost_no_reader_an_event() -> Done {
     assert_eq!((status.lost, status.dropped_readers), (0, 0), "{status:?}");
     agent.stop();
     place.leave();
+    Done::Passed
+}
+
+/// A connection over loopback whose last descriptor takes days to close: it lingers, and its other end reads nothing.
+fn lingering() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let there = listener.accept().unwrap().0;
+    socket2::SockRef::from(&here).set_linger(Some(Duration::from_secs(1_000_000))).unwrap();
+    here.set_nonblocking(true).unwrap();
+    while here.write(&[0; 65_536]).is_ok() {}
+    (here, there)
+}
+
+/// Whoever makes the agent close what takes for ever holds up nobody else: the kernel takes no descriptors for it.
+fn descriptors_are_not_taken() -> Done {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    if netstat_user::sys::refuse_descriptors(UnixStream::pair().unwrap().0).is_err() {
+        return Done::Skipped("this kernel cannot refuse descriptors (SO_PASSRIGHTS, Linux 6.16)".into());
+    }
+    let agent = open_to_all(&[]);
+    let stream = as_user(STRANGER, || agent.connect()).unwrap();
+    let (slow, end) = lingering();
+    let (fds, part) = ([slow.as_raw_fd()], [IoSlice::new(&[5])]);
+    let sent = sendmsg::<()>(stream.as_raw_fd(), &part, &[ControlMessage::ScmRights(&fds)], MsgFlags::empty(), None);
+    // Where the agent does not have it, it is closed here.
+    if sent.is_err() {
+        socket2::SockRef::from(&slow).set_linger(None).unwrap();
+    }
+    drop((slow, stream));
+    let other = as_user(STRANGER + 1, || agent.connect()).unwrap();
+    let answer = Reader::new(other, &Request::Status).and_then(|mut reader| reader.next());
+    assert!(matches!(answer, Ok(Some(Answer::Begin(_)))), "another user has no answer: {answer:?}");
+    assert_eq!(sent, Err(nix::errno::Errno::EPERM));
+    drop(end);
+    agent.stop();
     Done::Passed
 }

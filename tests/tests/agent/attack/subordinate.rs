@@ -42,7 +42,7 @@ fn agent_with(subuid: &str, args: &[&str]) -> Result<Agent, String> {
 }
 
 /// What a thread does as another user; its other ids stay root's.
-fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> T {
+pub fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> T {
     let become_user = |uid: u32| {
         let (same, uid) = (u32::MAX, nix::libc::c_long::from(uid));
         // SAFETY: one system call without pointers; unlike the C library's function it is of this thread alone.
