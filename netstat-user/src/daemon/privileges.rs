@@ -30,6 +30,9 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_pidfd_getfd,
     libc::SYS_pidfd_send_signal,
     libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
@@ -74,13 +77,32 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_fchown,
     libc::SYS_linkat,
     libc::SYS_symlinkat,
+    libc::SYS_renameat,
     libc::SYS_renameat2,
+    FCHMODAT2,
     libc::SYS_truncate,
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
     libc::SYS_syslog,
 ];
+
+/// `fchmodat2`, the same number on every architecture, since Linux 6.6.
+const FCHMODAT2: libc::c_long = 452;
+
+/// The same under their first names, which later architectures have not.
+#[cfg(target_arch = "x86_64")]
+const DENIED_OF_OLD: &[libc::c_long] = &[
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_rename,
+    libc::SYS_link,
+    libc::SYS_symlink,
+    libc::SYS_mknod,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const DENIED_OF_OLD: &[libc::c_long] = &[];
 
 /// What is denied, too, where no other namespace is entered.
 const DENIED_INSIDE: &[libc::c_long] = &[
@@ -203,13 +225,16 @@ fn known_capability(number: u32) -> Option<CapabilitySet> {
 fn filter(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     let inside = if enters { &[][..] } else { DENIED_INSIDE };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        DENIED.iter().chain(inside).map(|&number| (number, Vec::new())).collect();
+        DENIED.iter().chain(DENIED_OF_OLD).chain(inside).map(|&number| (number, Vec::new())).collect();
     let other_than = |values: &[u64]| -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
         let differs = |&value: &u64| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value);
         let conditions = values.iter().map(differs).collect::<Result<Vec<_>, _>>()?;
         Ok(vec![SeccompRule::new(conditions)?])
     };
     rules.insert(libc::SYS_bpf, other_than(&BPF_COMMANDS)?);
+    // Other processes of the same user, which may be root's, need no capability.
+    rules.insert(libc::SYS_tgkill, other_than(&[u64::from(std::process::id())])?);
+    rules.insert(libc::SYS_prlimit64, other_than(&[0])?);
     rules.insert(libc::SYS_socket, other_than(&[libc::AF_UNIX as u64, libc::AF_NETLINK as u64])?);
     let architecture = std::env::consts::ARCH.try_into()?;
     let denied = SeccompAction::Errno(libc::EPERM as u32);
@@ -275,6 +300,46 @@ mod tests {
     fn the_filter_is_sound_on_this_machine() {
         assert!(!filter(true).unwrap().is_empty());
         assert!(filter(false).unwrap().len() > filter(true).unwrap().len());
+    }
+
+    #[test]
+    fn other_processes_and_the_modes_of_files_are_out_of_reach() {
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let file = std::env::temp_dir().join(format!("netstat-user-filter-{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let pid = rustix::process::Pid::from_raw(other.id() as i32).unwrap();
+        let tried = std::thread::scope(|scope| {
+            let (file, moved) = (&file, file.with_extension("moved"));
+            let confined = scope.spawn(move || {
+                seccompiler::apply_filter(&filter(true).unwrap()).unwrap();
+                let is_denied = |error: Option<i32>| error == Some(libc::EPERM);
+                let os = |tried: std::io::Result<()>| is_denied(tried.err().and_then(|error| error.raw_os_error()));
+                [
+                    is_denied(
+                        rustix::process::kill_process(pid, rustix::process::Signal::CONT)
+                            .err()
+                            .map(rustix::io::Errno::raw_os_error),
+                    ),
+                    os(std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))),
+                    os(std::fs::rename(file, &moved)),
+                    os(std::os::unix::fs::symlink(file, &moved)),
+                    os(std::fs::hard_link(file, &moved)),
+                    {
+                        let none = rustix::process::Rlimit { current: Some(9), maximum: Some(9) };
+                        let resource = rustix::process::Resource::Nofile;
+                        let limited = rustix::process::prlimit(Some(pid), resource, none);
+                        is_denied(limited.err().map(rustix::io::Errno::raw_os_error))
+                    },
+                    // Its own limits are not.
+                    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.is_some(),
+                ]
+            });
+            confined.join().unwrap()
+        });
+        other.kill().unwrap();
+        other.wait().unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(tried, [true; 7]);
     }
 
     #[test]
