@@ -84,19 +84,6 @@ impl Agent {
         }
     }
 
-    /// Waits until it says something with these words on standard error, and returns the line.
-    pub fn hear(&self, words: &str) -> String {
-        let said = self.stderr.lock().unwrap();
-        let deadline = Instant::now() + patience();
-        loop {
-            match said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains(words) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("the agent does not say `{words}': {error}"),
-            }
-        }
-    }
-
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
