@@ -203,7 +203,11 @@ pub fn options() -> Vec<Arg> {
         option(COUNT_BY, "FIELD,...", "How many there are of each value, most first"),
         option("pid", "PID,...", "Only sockets that one of these processes holds"),
         option("comm", "NAME,...", "Only sockets that a process of this name holds; it may have * and ?"),
-        option("port", "PORT,...", "Only sockets with one of these ports at either end, by number or service"),
+        option(
+            "port",
+            "PORT,...",
+            "Only sockets with one of these ports at either end: numbers, 8000-8099, or services",
+        ),
         option("lport", "PORT,...", "The same at their own end"),
         option("rport", "PORT,...", "The same at the other end"),
         option("state", "STATE,...", "Only these states, by netstat's names or ss's, or ss's groups"),
@@ -255,7 +259,7 @@ pub struct EventArgs {
     #[arg(long, value_name = "STATE,…")]
     state: Vec<String>,
 
-    /// Only sockets with one of these ports at either end, by number or service
+    /// Only sockets with one of these ports at either end: numbers, 8000-8099, or services
     #[arg(long, value_name = "PORT,…", allow_hyphen_values = true)]
     port: Vec<String>,
 

@@ -96,6 +96,7 @@ mod tests {
             ("2m", Duration::from_secs(120)),
             ("0.5h", Duration::from_secs(1800)),
             ("1d", Duration::from_secs(86_400)),
+            ("1h30m", Duration::from_secs(5400)),
             ("36500d", Duration::from_secs(86_400 * 36_500)),
         ] {
             assert_eq!(duration(text), Ok(expected), "{text}");

@@ -89,13 +89,21 @@ pub(super) fn meaning(field: Field, op: Op, literal: &Literal) -> Result<Meaning
         Kind::Text if op.orders() => Ok(Meaning::Texts(vec![plain(text)])),
         Kind::Text => Ok(match glob(text, false)? {
             Some(form) => Meaning::Form(form),
-            None => Meaning::Texts(vec![plain(text)]),
+            None => Meaning::Texts(vec![kept(field, plain(text))]),
         }),
         Kind::Word(_) if op.orders() => {
             Err((format!("expected `=', `!=', `~' or `!~': words like `{name}' have no order"), None))
         }
         Kind::Word(words) => word(field, words, text),
     }
+}
+
+/// What the kernel keeps of a text: 15 bytes, of the name of a process (`TASK_COMM_LEN`).
+fn kept(field: Field, mut text: Vec<u8>) -> Vec<u8> {
+    if field.name().rsplit('.').next() == Some("comm") {
+        text.truncate(15);
+    }
+    text
 }
 
 /// One word of few, in any case; `*` and `?` may stand for letters.
@@ -190,22 +198,32 @@ fn span(text: &str, unit: Unit) -> Option<u128> {
     nanoseconds(text, unit.shown_nanos())
 }
 
-/// A span of time: a number, which may have decimals, with `ns`, `us`, `ms`, `s`, `m`, `h` or `d` behind it, or without for a unit of so many
-/// nanoseconds.
+/// A span of time: a number, which may have decimals, with `ns`, `us`, `ms`, `s`, `m`, `h` or `d` behind it, or several with ever smaller units
+/// (`1h30m`, as spans are shown); or one without, for a unit of so many nanoseconds.
 pub fn nanoseconds(text: &str, bare: u64) -> Option<u128> {
-    scaled(text, |suffix| {
-        Some(match suffix {
-            "" => bare.into(),
-            "ns" => 1,
-            "us" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            "d" => 86_400_000_000_000,
-            _ => return None,
-        })
-    })
+    let (mut sum, mut rest, mut larger) = (0u128, text, u128::MAX);
+    loop {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+        let more = rest[digits..].find(|letter: char| letter.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let (part, after) = rest.split_at(more);
+        let unit = match &part[digits..] {
+            "" => Some(bare.into()).filter(|_| sum == 0 && larger == u128::MAX),
+            "ns" => Some(1),
+            "us" => Some(1_000),
+            "ms" => Some(1_000_000),
+            "s" => Some(1_000_000_000),
+            "m" => Some(60_000_000_000),
+            "h" => Some(3_600_000_000_000),
+            "d" => Some(86_400_000_000_000),
+            _ => None,
+        };
+        let unit = unit.filter(|&unit| unit < larger)?;
+        sum = sum.checked_add(scaled(part, |_| Some(unit))?)?;
+        if after.is_empty() {
+            return Some(sum);
+        }
+        (rest, larger) = (after, unit);
+    }
 }
 
 /// The bytes of a text, its backslashes taken away.
@@ -302,10 +320,14 @@ mod tests {
             ("1.25", Unit::Hundredths, 1_250_000_000),
             ("2h", Unit::Hundredths, 7_200_000_000_000),
             ("1d", Unit::Millis, 86_400_000_000_000),
+            ("3m56s", Unit::Nanos, 236_000_000_000),
+            ("1d2h3m4.5s", Unit::Millis, 93_784_500_000_000),
         ] {
             assert_eq!(span(text, unit), Some(nanos), "{text}");
         }
-        assert_eq!(span("5x", Unit::Nanos), None);
+        for text in ["5x", "1m2m", "1s2m", "1m2", "1m.s", "m1s", "1h30"] {
+            assert_eq!(span(text, Unit::Nanos), None, "{text}");
+        }
     }
 
     #[test]

@@ -135,10 +135,18 @@ pub fn state(word: &str) -> Result<StateWord, WordError> {
     Ok(StateWord { exclude: false, states })
 }
 
+/// A port, or those from one number to another: `8000-8099`. The names of services may have a dash, too.
 fn port(side: Side, word: &str) -> Result<Expr, WordError> {
-    match PortPattern::parse(word)? {
+    let compared = |op, word: &str| match PortPattern::parse(word)? {
         PortPattern::Any => Err(WordError::AnyPort(word.to_owned())),
-        port => Ok(Expr::Port { side, op: Op::Eq, port, place: TextPlace::default() }),
+        port => Ok(Expr::Port { side, op, port, place: TextPlace::default() }),
+    };
+    let number = |word: &str| word.parse::<u16>().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()));
+    let range =
+        word.split_once('-').filter(|(first, last)| number(first).is_some_and(|first| number(last) >= Some(first)));
+    match range {
+        Some((first, last)) => Ok(Expr::all(vec![compared(Op::Ge, first)?, compared(Op::Le, last)?])),
+        None => compared(Op::Eq, word),
     }
 }
 
@@ -149,10 +157,8 @@ fn pid(word: &str) -> Result<Expr, WordError> {
     }
 }
 
-/// The kernel keeps 15 bytes of a name.
 fn comm(word: &str) -> Expr {
-    let end = (0..=word.len().min(15)).rev().find(|&end| word.is_char_boundary(end)).unwrap_or(0);
-    equals(Field::OwnersComm, word[..end].replace('\\', "\\\\"))
+    equals(Field::OwnersComm, word.replace('\\', "\\\\"))
 }
 
 fn netns(word: &str) -> Result<Expr, WordError> {

@@ -219,6 +219,11 @@ impl SocketHolders {
         self.first.contains_key(&inode)
     }
 
+    /// Whether nobody was found for one of the sockets that were asked about.
+    pub fn lacks_some(&self) -> bool {
+        self.first.values().any(|&holder| holder == NOBODY)
+    }
+
     /// Takes in a process and returns its number for [`SocketHolders::add`].
     pub fn holder(&mut self, holder: Holder) -> u32 {
         self.holders.push(holder);

@@ -113,28 +113,35 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, r
         round.note(&format!("no row can match: {why}; give {instead}"))?;
         return Ok(code);
     }
-    if round.is_first() && taken.is_in_vain() && all_would_help(asked.options, sources)? {
-        round.note("no socket with a peer is selected; with -a those without are listed, too")?;
+    if round.is_first()
+        && taken.is_in_vain()
+        && let Some(why) = all_would_help(asked.options, sources)?
+    {
+        round.note(why)?;
     }
     Ok(code)
 }
 
-/// Whether -a, which was not given, would list sockets for which the expression holds. Only those are read that were not: without a peer.
-fn all_would_help(options: &Options, sources: &mut Sources) -> Written<bool> {
-    if options.filter() != Filter::Connected {
-        return Ok(false);
-    }
+/// What to say where -a, which was not given, would list sockets for which the expression holds. Only those are read that were not.
+fn all_would_help(options: &Options, sources: &mut Sources) -> Written<Option<&'static str>> {
+    let (listening, why) = match options.filter() {
+        Filter::All => return Ok(None),
+        Filter::Connected => (true, "no socket with a peer is selected; with -a those without are listed, too"),
+        Filter::Listening => {
+            (false, "no socket that listens is selected; with -a in place of -l all others are listed, too")
+        }
+    };
     // One column, so that nothing is gathered but what the expression needs.
-    let mut options = Options { listening: true, recent: None, ..options.clone() };
+    let mut options = Options { listening, recent: None, ..options.clone() };
     let selection = &mut options.selection;
     selection.columns = vec![Column::Field(Field::Proto)];
     (selection.sort, selection.count_by, selection.limit) = (Vec::new(), Vec::new(), None);
-    let Ok(selected) = Selected::new(&options) else { return Ok(false) };
+    let Ok(selected) = Selected::new(&options) else { return Ok(None) };
     let asked = AskedFor::new(&options, selected);
     let (mut taken, mut round) = (Taken::new(&asked.selected), Round::silent());
     sources.next_tables();
     tables(&asked, sources, &mut taken, &mut round)?;
-    Ok(!taken.is_in_vain())
+    Ok((!taken.is_in_vain()).then_some(why))
 }
 
 /// A table of sockets or groups. Each is printed where [`AskedFor::tables`] wants it.

@@ -143,6 +143,7 @@ fn short_spellings() -> Done {
         (&["--state", "LISTEN,time-wait"], "state listening state time-wait"),
         (&["--pid", &me], &format!("owners.pid = {me}")),
         (&["--comm", "select*"], "owners.comm = select*"),
+        (&["--lport", "22-80"], "sport >= :22 and sport <= :80"),
         (&["--netns", &inode], "netns = self"),
         (&["--netns", "self"], &format!("netns = {inode}")),
         (&["--proto", "tcp"], "proto = tcp or proto = tcp6"),

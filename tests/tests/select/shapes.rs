@@ -375,6 +375,9 @@ fn all_is_named_where_it_helps() -> Done {
         (&["-x", "--where", "path ~ netstat-user-select"], true),
         (&["-x", "--where", "path = /nowhere"], false),
         (&["-tan", "--where", "sport = :2"], false),
+        (&["-tln", "--state", "established"], true),
+        (&["-tln", "--where", "sport = :2"], false),
+        (&["-tln", "--where", "sport = :80"], false),
     ] {
         let outcome = zoo.ours(&[args, &["--no-agent"]].concat());
         assert_eq!(outcome.end, End::Exit(0), "{args:?}: {outcome:?}");

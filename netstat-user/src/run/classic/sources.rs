@@ -73,7 +73,7 @@ impl Sources {
         let agent_names = asked.tables.protocols.any();
         // Where rows are selected by their owners, or these are a column, nobody reads netstat's line.
         let selects = !asked.options.programs && asked.selected.needs().meets(Need::OWNERS);
-        if selects && !scan.reported && scan.hides() {
+        if selects && !scan.reported && owners.lacks_some() && scan.hides() {
             scan.reported = true;
             let could = Round::could(asked.options, "name them").filter(|_| agent_names);
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
