@@ -39,11 +39,6 @@ impl EventStream {
         let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write);
     }
 
-    /// Whether the head of a frame has arrived.
-    pub fn has_head(&self) -> bool {
-        self.arrived.len() >= 4
-    }
-
     /// The next frame, if it has arrived as a whole; owners and users only where their numbers are ours.
     pub fn arrived(&mut self) -> Option<Result<Answer, AskError>> {
         let answer = match next_frame(&mut self.arrived, MAX_ANSWER) {

@@ -14,7 +14,6 @@ pub mod locale;
 mod printing;
 mod ready;
 pub mod resolve;
-mod subscribe;
 
 use crate::cli::{Reason, Refusal, Request, help};
 use crate::stdio::{Unwritable, print, program, screen};

@@ -1,110 +1,43 @@
-//! Which events become lines, and in which form: the same for a stream that is traced here and one that an agent sends.
+//! How events become lines: the same for those that are traced here and those that an agent sends.
 
-use super::classic::selected::LEAST_NAMESPACE;
+mod chosen;
+mod columns;
+mod counts;
+
 use super::clock::local_offset;
 use super::gather::Followed;
-use super::resolve::MachineNames;
 use crate::cli::events::Options;
-use crate::cli::select::WrongName;
-use crate::field::{EventFields, Field, HasFields, Need, Provider, Value};
+use crate::field::{EventFields, Need, Provider};
 use crate::filter::Predicate;
 use crate::life::Lives;
-use crate::model::limits::Kinds;
-use crate::model::{Event, EventName, Limits, SocketEvent};
+use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{self, NAMES, NamespaceNames};
 use crate::stdio::screen;
 use crate::sys::resolver;
-use crate::view::columns::{self, Cells, ColumnTable, CountStyle, Kept, Shape, cells};
+use crate::view::columns::{ColumnTable, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
 use crate::view::text::counted;
+pub use chosen::{Chosen, kinds};
+use columns::ColumnLines;
+use counts::Counts;
+pub use counts::OTHERS;
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-/// What of the events is wanted, the names in the expression looked up.
-#[derive(Clone, Debug, Default)]
-pub struct Chosen {
-    predicate: Option<Predicate>,
-    /// What may be left out by whoever hands the events over.
-    pub limits: Limits,
-}
-
-impl Chosen {
-    /// What the options choose.
-    ///
-    /// # Errors
-    /// A name that means nothing.
-    pub fn new(options: &Options) -> Result<Self, WrongName> {
-        let Some(expr) = &options.selection.expr else { return Ok(Self::default()) };
-        if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
-            return Err(WrongName::NoNamespace(none.clone()));
-        }
-        let predicate = Predicate::new(expr, &mut MachineNames);
-        let predicate = predicate.map_err(|error| options.selection.wrong_name(error, &mut MachineNames))?;
-        // What a life is summed up from must not be left out.
-        let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
-        Ok(Self { predicate: Some(predicate), limits })
-    }
-}
-
-/// Which kinds of events the options let pass.
-pub fn kinds(options: &Options) -> Limits {
-    let wanted = EventName::ALL.into_iter().filter(|&event| options.wants(event)).map(Kinds::from);
-    let kinds = wanted.fold(Kinds::NONE, Kinds::or);
-    Limits { kinds: Some(kinds).filter(|&kinds| kinds != Kinds::ALL), ..Limits::default() }
-}
-
-/// Whether no network namespace ever has this number. One that no process is in, and that has no name, may be there all the same:
-/// a descriptor or a socket keeps it.
-fn is_never_a_namespace(name: &str) -> bool {
-    name.parse().is_ok_and(|inode: u32| inode < LEAST_NAMESPACE)
-}
-
-/// Events as columns, or counts of them.
-enum Shown {
+/// What is printed of the events.
+enum Shown<'a> {
     Lines,
     Json(Shape),
     Columns(ColumnLines),
-    Counts { fields: Vec<Field>, counts: HashMap<Vec<Value<'static>>, u64>, shown: Instant, shown_lines: u64 },
+    Counts(Counts<'a>),
 }
-
-/// Lines of columns as they come, below their heading.
-struct ColumnLines {
-    /// As wide as all rows so far need.
-    whole: ColumnTable,
-    /// The same within the terminal, which has so many columns.
-    fitted: ColumnTable,
-    terminal: Option<u16>,
-    headed: bool,
-}
-
-impl ColumnLines {
-    fn new(table: ColumnTable) -> Self {
-        Self { fitted: table.clone(), whole: table, terminal: None, headed: false }
-    }
-
-    fn row(&mut self, out: &mut Vec<u8>, cells: &Cells, terminal: Option<u16>) {
-        if !self.whole.has_room(cells) || !self.headed || terminal != self.terminal {
-            self.whole.widen(cells);
-            (self.fitted, self.terminal) = (self.whole.clone(), terminal);
-            terminal.into_iter().for_each(|terminal| self.fitted.fit(terminal.into()));
-        }
-        if !std::mem::replace(&mut self.headed, true) {
-            self.fitted.heading(out);
-        }
-        self.fitted.row(out, cells);
-    }
-}
-
-/// How often counts are shown on a terminal.
-const SHOW_COUNTS: Duration = Duration::from_secs(1);
 
 /// Turns events into lines.
 pub struct Printer<'a> {
     options: &'a Options,
     predicate: Option<Predicate>,
     needs: Need,
-    shown: Shown,
+    shown: Shown<'a>,
     users: HashMap<u32, Vec<u8>>,
     followed: Option<Followed>,
     /// The connections that are open, where their ends are to be summed up.
@@ -113,8 +46,9 @@ pub struct Printer<'a> {
     /// Columns of the terminal.
     width: Option<u16>,
     names: NamespaceNames,
-    /// Lines printed, but for those of losses.
+    /// Lines printed, but for those of losses; with counts, events counted.
     lines: u64,
+    lost: u64,
 }
 
 impl<'a> Printer<'a> {
@@ -126,12 +60,7 @@ impl<'a> Printer<'a> {
         let needs = needs.or(chosen.predicate.as_ref().map_or(Need::NONE, Predicate::needs));
         let shown = match (&selection.columns[..], &selection.count_by[..]) {
             ([], []) => Shown::Lines,
-            ([], counted) => Shown::Counts {
-                fields: counted.iter().flat_map(|column| column.fields()).collect(),
-                counts: HashMap::new(),
-                shown: Instant::now(),
-                shown_lines: 0,
-            },
+            ([], _) => Shown::Counts(Counts::new(options)),
             (columns, _) if options.json => Shown::Json(Shape::new(columns)),
             (columns, _) => {
                 let table = ColumnTable::new(columns, screen::is_coloured(options.color)).roomy(columns);
@@ -163,18 +92,21 @@ impl<'a> Printer<'a> {
             width: screen::width(),
             names: NamespaceNames::new(Path::new(NAMES)),
             lines: 0,
+            lost: 0,
         }
     }
 
     /// To be called before the events of a batch: names of namespaces and the terminal's width may have changed.
     pub fn begin_batch(&mut self, out: &mut Vec<u8>) {
-        self.show_counts(out);
         if let Some(followed) = &mut self.followed {
             followed.forget_closed();
         }
         self.names.refresh();
         self.width = screen::width();
         self.view.set_width(self.width);
+        if let Shown::Counts(counts) = &mut self.shown {
+            counts.show(out, self.width);
+        }
     }
 
     /// Appends the line of an event, if it is to have one.
@@ -226,9 +158,8 @@ impl<'a> Printer<'a> {
                 self.lines += 1;
                 return;
             }
-            Shown::Counts { fields, counts, .. } => {
-                let values = fields.iter().map(|field| row.value(*field).into_owned()).collect();
-                *counts.entry(values).or_default() += 1;
+            Shown::Counts(counts) => {
+                counts.add(&row);
                 self.lines += 1;
                 return;
             }
@@ -241,12 +172,12 @@ impl<'a> Printer<'a> {
     }
 
     /// Appends the line of a loss, also between columns: a gap is never silent.
-    pub fn lost(&mut self, out: &mut Vec<u8>, time_ns: u64, count: u64) {
+    pub fn lose(&mut self, out: &mut Vec<u8>, time_ns: u64, count: u64) {
+        self.lost += count;
         // Counts are shown at the end, beside the summary, which has it.
-        if matches!(self.shown, Shown::Counts { .. }) {
-            return;
+        if !matches!(self.shown, Shown::Counts(_)) {
+            self.view.write(out, &Event::Lost { time_ns, count }, None);
         }
-        self.view.write(out, &Event::Lost { time_ns, count }, None);
     }
 
     /// Whether as many lines are printed as were asked for.
@@ -259,15 +190,20 @@ impl<'a> Printer<'a> {
         self.lines
     }
 
+    /// Events lost so far.
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// The line at the end.
-    pub fn summary(&self, lost: u64) -> String {
+    pub fn summary(&self) -> String {
         let what = match (self.options.life, self.options.failed) {
             (_, true) => "failed connections",
             (true, false) => "connections",
             (false, false) => "events",
         };
         let what = if self.lines == 1 { &what[..what.len() - 1] } else { what };
-        let mut text = format!("netstat-user: {} {what}, {lost} lost", self.lines);
+        let mut text = format!("netstat-user: {} {what}, {} lost", self.lines, self.lost);
         let forgotten = self.lives.as_ref().map_or(0, Lives::forgotten);
         if forgotten > 0 {
             text.push_str(&format!(
@@ -281,35 +217,8 @@ impl<'a> Printer<'a> {
 
     /// Appends what is shown at the end: counts, where they are not on the terminal already.
     pub fn end(&self, out: &mut Vec<u8>) {
-        let Shown::Counts { fields, counts, shown_lines, .. } = &self.shown else { return };
-        if *shown_lines > 0 && *shown_lines == self.lines {
-            return;
-        }
-        let mut lines: Vec<(&Vec<Value<'static>>, u64)> =
-            counts.iter().map(|(values, count)| (values, *count)).collect();
-        lines.sort_by(|(values, count), (others, other)| other.cmp(count).then_with(|| values.cmp(others)));
-        let kept = |values: &[Value<'static>]| Kept(fields.iter().copied().zip(values.iter().cloned()).collect());
-        let lines = lines.into_iter().map(|(values, count)| (kept(values), count));
-        let style = CountStyle {
-            json: self.options.json,
-            coloured: screen::is_coloured(self.options.color),
-            terminal: self.width.map(usize::from),
-        };
-        columns::counts(out, &self.options.selection.count_by, lines, style);
-    }
-
-    /// Appends the counts so far, where a second has passed on a terminal and they are others than before.
-    fn show_counts(&mut self, out: &mut Vec<u8>) {
-        let Shown::Counts { shown, shown_lines, .. } = &self.shown else { return };
-        if screen::width().is_none() || *shown_lines == self.lines || shown.elapsed() < SHOW_COUNTS {
-            return;
-        }
-        if *shown_lines > 0 {
-            out.push(b'\n');
-        }
-        self.end(out);
-        if let Shown::Counts { shown, shown_lines, .. } = &mut self.shown {
-            (*shown, *shown_lines) = (Instant::now(), self.lines);
+        if let Shown::Counts(counts) = &self.shown {
+            counts.end(out, self.width);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the streams of events share, traced here or read from an agent: standard output, and when to stop.
+//! Standard output of a stream of events, which may not be read for long, and when the stream is to stop.
 
 use super::{Unwritable, Written};
 use crate::sys;
@@ -9,7 +9,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, Interest, unix::AsyncFd};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long the reader of standard output may take for a batch once the end is decided.
+pub const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Why to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,14 @@ impl Output {
             }
         }
         Ok(())
+    }
+
+    /// The same once the end is decided: false where the reader takes too long for it.
+    ///
+    /// # Errors
+    /// A failure to write.
+    pub async fn write_at_last(&mut self, out: &[u8]) -> Written<bool> {
+        timeout(FAREWELL, self.write(out)).await.map_or(Ok(false), |written| written.map(|()| true))
     }
 }
 

@@ -1,0 +1,146 @@
+//! How many events there are of each value: at the end, and on a terminal meanwhile.
+
+use crate::cli::events::Options;
+use crate::field::schema::{KeyValues, SchemaKey};
+use crate::field::{Field, HasFields, Value};
+use crate::stdio::screen;
+use crate::view::columns::{self, CountStyle, Kept};
+use crate::view::json::Object;
+use crate::view::text::counted;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The only key of the line, with `--json`, that counts the events of all values that have no line of their own.
+pub const OTHERS: SchemaKey =
+    SchemaKey::new("others", KeyValues::Count, "how many there are of all values beyond the first 131072");
+
+/// Values counted at a time, some 200 bytes each. There are fewer ports.
+const MOST: usize = 1 << 17;
+
+/// How often counts are shown on a terminal.
+const SHOW: Duration = Duration::from_secs(1);
+
+/// Lines of a terminal beside those of counts: the blank one before them, their heading, and the one that the cursor is on.
+const BESIDE: usize = 3;
+
+/// The values of the fields that are counted by.
+type Values = Vec<Value<'static>>;
+
+/// The counts so far.
+pub struct Counts<'a> {
+    options: &'a Options,
+    fields: Vec<Field>,
+    counts: HashMap<Values, u64>,
+    /// The most values that are counted one by one: of those that come first, all events.
+    most: usize,
+    /// Events of other values.
+    others: u64,
+    /// When and with how many events they were shown on a terminal.
+    shown: Instant,
+    shown_events: u64,
+    /// Whether they were shown in full then.
+    shown_whole: bool,
+    events: u64,
+}
+
+impl<'a> Counts<'a> {
+    /// No events so far.
+    pub fn new(options: &'a Options) -> Self {
+        Self {
+            options,
+            fields: options.selection.count_by.iter().flat_map(|column| column.fields()).collect(),
+            counts: HashMap::new(),
+            most: MOST,
+            others: 0,
+            shown: Instant::now(),
+            shown_events: 0,
+            shown_whole: false,
+            events: 0,
+        }
+    }
+
+    /// Counts an event.
+    pub fn add(&mut self, row: &impl HasFields) {
+        self.count(self.fields.iter().map(|field| row.value(*field).into_owned()).collect());
+    }
+
+    fn count(&mut self, values: Values) {
+        self.events += 1;
+        let is_full = self.counts.len() >= self.most;
+        match self.counts.get_mut(&values) {
+            Some(count) => *count += 1,
+            None if is_full => self.others += 1,
+            None => drop(self.counts.insert(values, 1)),
+        }
+    }
+
+    /// Appends the counts, where the terminal does not show them already.
+    pub fn end(&self, out: &mut Vec<u8>, width: Option<u16>) {
+        if !self.shown_whole || self.shown_events != self.events {
+            self.append(out, width, usize::MAX);
+        }
+    }
+
+    /// Appends as many of the counts so far as fit a terminal, where a second has passed and they are others than before. Programs that read
+    /// objects get each once.
+    pub fn show(&mut self, out: &mut Vec<u8>, width: Option<u16>) {
+        if self.options.json || self.shown_events == self.events || self.shown.elapsed() < SHOW {
+            return;
+        }
+        let Some(height) = screen::height() else { return };
+        if self.shown_events > 0 {
+            out.push(b'\n');
+        }
+        self.shown_whole = self.append(out, width, usize::from(height).saturating_sub(BESIDE).max(2));
+        (self.shown, self.shown_events) = (Instant::now(), self.events);
+    }
+
+    /// Appends the counts, most first, in at most so many lines below their heading. True if all of them are there.
+    fn append(&self, out: &mut Vec<u8>, width: Option<u16>, lines: usize) -> bool {
+        let mut counts: Vec<(&Values, u64)> = self.counts.iter().map(|(values, count)| (values, *count)).collect();
+        let last = usize::from(self.others > 0);
+        let whole = counts.len() + last <= lines;
+        let mut left_out = 0;
+        if !whole {
+            let first = lines.saturating_sub(1 + last).max(1).min(counts.len());
+            if first < counts.len() {
+                counts.select_nth_unstable_by(first, most_first);
+                left_out = counts.len() - first;
+                counts.truncate(first);
+            }
+        }
+        counts.sort_unstable_by(most_first);
+        let kept = |values: &Values| Kept(self.fields.iter().copied().zip(values.iter().cloned()).collect());
+        let style = CountStyle {
+            json: self.options.json,
+            coloured: screen::is_coloured(self.options.color),
+            terminal: width.map(usize::from),
+        };
+        let rows = counts.into_iter().map(|(values, count)| (kept(values), count));
+        columns::counts(out, &self.options.selection.count_by, rows, style);
+        if left_out > 0 {
+            let values = counted(left_out as u64, "more value", "more values");
+            out.extend_from_slice(format!("and {values}, shown at the end\n").as_bytes());
+        }
+        if self.others > 0 {
+            self.append_others(out);
+        }
+        whole
+    }
+
+    /// Appends the line of what has none of its own.
+    fn append_others(&self, out: &mut Vec<u8>) {
+        if self.options.json {
+            let mut object = Object::begin(out);
+            object.number(OTHERS.name, self.others);
+            return object.end();
+        }
+        let events = counted(self.others, "is", "are");
+        out.extend_from_slice(format!("{events} of other values, as there are more than {}\n", self.most).as_bytes());
+    }
+}
+
+fn most_first(one: &(&Values, u64), other: &(&Values, u64)) -> Ordering {
+    other.1.cmp(&one.1).then_with(|| one.0.cmp(other.0))
+}
