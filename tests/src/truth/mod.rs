@@ -13,6 +13,7 @@ pub mod event;
 pub mod glance;
 pub mod made;
 pub mod paths;
+pub mod readers;
 pub mod runner;
 pub mod scale;
 pub mod tcp_info;

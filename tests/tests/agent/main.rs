@@ -13,6 +13,7 @@ mod churn;
 mod connections;
 mod corner_rows;
 mod datagrams;
+mod endings;
 mod filters;
 mod follow;
 mod glance;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
     // Crowds of sockets in one process.
     scale::open_files();
-    let modules: [&[Test]; 13] = [
+    let modules: [&[Test]; 14] = [
         connections::TESTS,
         owners::TESTS,
         datagrams::TESTS,
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         upheavals::TESTS,
         corner_rows::TESTS,
         glance::TESTS,
+        endings::TESTS,
         history::TESTS,
         whose::TESTS,
     ];

@@ -85,8 +85,14 @@ fn each_is_answered_by_its_command() -> Done {
     assert!(matches!(doctor.end, End::Exit(0 | 1)), "{doctor:?}");
     assert!(text(&doctor).0.lines().next().is_some_and(|verdict| verdict.ends_with('.')), "a sentence: {doctor:?}");
     // 20. How do I export events?
-    let exported = answer(&world, 20, &[("60s", "500ms")]);
-    assert!(exported.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{exported}");
+    let mut exporting = world.started(&asked(20, &[("60s", "3s")]), "tracing:");
+    world.talk();
+    let (exported, _) = exporting.ended();
+    let of_client = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {exported}"));
+        event["pid"].as_u64() == client.parse().ok()
+    };
+    assert!(exported.lines().filter(|line| of_client(line)).count() > 0, "no event of the client: {exported}");
     Done::Passed
 }
 

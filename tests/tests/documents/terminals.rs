@@ -15,6 +15,8 @@ pub const TESTS: &[Test] = &[
     ("terminals::columns_have_colour", columns_have_colour),
     ("terminals::events_fit_and_lack_nothing", events_fit_and_lack_nothing),
     ("terminals::counts_are_shown_when_they_change", counts_are_shown_when_they_change),
+    ("terminals::counts_as_objects_come_at_the_end", counts_as_objects_come_at_the_end),
+    ("terminals::counts_fit_the_height_meanwhile", counts_fit_the_height_meanwhile),
     ("terminals::findings_fit", findings_fit),
     ("terminals::what_would_be_closed_fits", what_would_be_closed_fits),
     ("terminals::mistakes_are_marked_where_they_are", mistakes_are_marked_where_they_are),
@@ -115,6 +117,51 @@ fn counts_are_shown_when_they_change() -> Done {
     let more = Duration::from_millis(2500);
     let lines = talk_on_terminal(&mut world, "events --event close --count-by reason", 80, more);
     assert_eq!(lines, ["count  reason", "    2  closed", "    1  refused"], "once, as nothing else happened");
+    Done::Passed
+}
+
+/// Each sum once, and nothing between the objects.
+fn counts_as_objects_come_at_the_end() -> Done {
+    let mut world = World::new();
+    let line = "events --json --event close --count-by reason --netns self";
+    let (mut child, mut terminal) = world.on_terminal(&args(line), 80);
+    assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
+    for _ in 0..3 {
+        world.talk();
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let seen = terminal.rest(patience());
+    assert!(child.wait().unwrap().success(), "{seen}");
+    let lines: Vec<&str> = seen.lines().skip_while(|line| !line.starts_with("tracing:")).skip(1).collect();
+    let (summary, objects) = lines.split_last().unwrap();
+    assert!(summary.starts_with("netstat-user: "), "{seen}");
+    assert_eq!(objects, [r#"{"count":6,"reason":"closed"}"#, r#"{"count":3,"reason":"refused"}"#], "{seen}");
+    Done::Passed
+}
+
+/// As many as the terminal has room for, of more values than it has lines; at the end all of them.
+fn counts_fit_the_height_meanwhile() -> Done {
+    let mut world = World::new();
+    let line = "events --count-by time,event --netns self --color never";
+    let (mut child, mut terminal) = world.on_terminal(&args(line), 80);
+    assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
+    for _ in 0..3 {
+        world.talk();
+    }
+    assert!(terminal.shows(" more values, shown at the end", patience()), "{}", terminal.text());
+    let meanwhile = terminal.text();
+    let heading = |line: &&str| !line.starts_with("count  ");
+    let shown: Vec<&str> = meanwhile.lines().skip_while(heading).collect();
+    // The terminal has 24.
+    assert!((10..24).contains(&shown.len()), "{} lines: {meanwhile}", shown.len());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let seen = terminal.rest(patience());
+    assert!(child.wait().unwrap().success(), "{seen}");
+    let last = seen.rsplit_once("count  ").unwrap().1;
+    let rows = last.lines().filter(|line| line.trim_start().starts_with('1')).count();
+    let events = seen.lines().find_map(|line| line.strip_prefix("netstat-user: ")?.split(' ').next()?.parse().ok());
+    assert!(rows > 24 && Some(rows) == events, "{rows} of {events:?}: {seen}");
     Done::Passed
 }
 

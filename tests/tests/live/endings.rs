@@ -7,6 +7,7 @@ use crate::scale::{patience, scale};
 use crate::tracer::{Tracer, events};
 use netstat_tests::command::{self, End};
 use netstat_tests::netns::NetNs;
+use netstat_tests::truth::readers;
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("endings::after_a_count", after_a_count),
     ("endings::after_a_time", after_a_time),
-    ("endings::reader_goes_away", reader_goes_away),
+    ("endings::a_reader_that_leaves", a_reader_that_leaves),
     ("endings::no_room_for_output", no_room_for_output),
     ("endings::a_reader_that_stopped", a_reader_that_stopped),
     ("endings::summary_on_stderr", summary_on_stderr),
@@ -71,27 +72,9 @@ fn after_a_time() -> Done {
     Done::Passed
 }
 
-fn reader_goes_away() -> Done {
-    for json in [true, false] {
-        let arguments: &[&str] = if json { &["--json", "--proto", "udp"] } else { &["--proto", "udp"] };
-        let mut child = events(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        while !said.contains("tracing:") {
-            assert!(stderr.read_line(&mut said).unwrap() > 0, "not tracing: {said}");
-        }
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        blink();
-        stdout.read_line(&mut String::new()).unwrap();
-        drop(stdout);
-        for _ in 0..200 {
-            blink();
-        }
-        let end = command::wait(&mut child, patience()).unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        assert_eq!(end, End::Exit(0), "{said}");
-        assert!(!said.contains("panicked") && !said.to_lowercase().contains("broken pipe"), "not quiet: {said}");
-    }
+fn a_reader_that_leaves() -> Done {
+    readers::leaves(&[]);
+    readers::leaves_after_a_loss();
     Done::Passed
 }
 
@@ -115,34 +98,8 @@ fn no_room_for_output() -> Done {
     Done::Passed
 }
 
-/// A reader that stops to read, until the end: the last line says how much it did not get.
 fn a_reader_that_stopped() -> Done {
-    let mut child =
-        events(&["--json", "--proto", "udp"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("tracing:") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "not tracing: {said}");
-    }
-    // More than the 64 KiB of a pipe.
-    for _ in 0..1_000 {
-        blink();
-    }
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    let end = command::wait(&mut child, patience()).unwrap();
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(end, End::Exit(1), "{said}");
-    let mut got = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut got).unwrap();
-    let whole = got.matches('\n').count();
-    let number =
-        |before: &str, after: &str| -> Option<usize> { said.split(before).nth(1)?.split(after).next()?.parse().ok() };
-    let all: usize = said
-        .lines()
-        .find_map(|line| line.strip_suffix(" events, 0 lost")?.strip_prefix("netstat-user: ")?.parse().ok())
-        .unwrap();
-    let missing = number("the last ", " lines").unwrap_or_else(|| panic!("{said}"));
-    assert!(all >= 2_000 && whole + missing >= all && missing < all, "{whole} of {all} lines are there: {said}");
+    readers::stops_reading(&[]);
     Done::Passed
 }
 

@@ -5,6 +5,7 @@ use crate::event::{self, End, Event, Kind};
 use crate::lives::client_closes_first;
 use crate::made::{self, Family, Made, Pair};
 use crate::runner::{Done, Test};
+use crate::scale::{patience, scale};
 use crate::tracer::{Tracer, events};
 use netstat_tests::command;
 use netstat_tests::netns::NetNs;
@@ -17,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("text::only_the_kinds_asked_for", only_the_kinds_asked_for),
     ("text::who_connected", who_connected),
     ("text::in_the_zone_that_is_named", in_the_zone_that_is_named),
+    ("text::counts_of_more_values_than_are_kept", counts_of_more_values_than_are_kept),
 ];
 
 /// How far the clocks of two tracers that see the same may be apart, in nanoseconds.
@@ -245,5 +247,36 @@ fn in_the_zone_that_is_named() -> Done {
     });
     assert!(hours[0] == hours[1] && hours[0] != hours[2], "{hours:?}");
     tracers.into_iter().for_each(|tracer| drop(tracer.finish_unchecked()));
+    Done::Passed
+}
+
+/// As many values are counted one by one as the schema says, and all others together.
+fn counts_of_more_values_than_are_kept() -> Done {
+    if scale() < 1.0 {
+        return Done::Skipped("an emulated machine takes too long for so many sockets".into());
+    }
+    const KEPT: usize = 131_072;
+    let namespace = NetNs::new().unwrap();
+    let number = namespace.inode().unwrap().to_string();
+    let args = ["--event", "open", "--count-by", "cookie", "--buffer", "64M", "--netns", &number];
+    let schema = command::run(&mut events(&[&args[..], &["--schema"]].concat()), None, patience()).unwrap();
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert!(schema["anyOf"][1]["properties"]["others"].to_string().contains(&KEPT.to_string()), "{schema}");
+    let [json, text] = [&["--json"][..], &[]].map(|how| Tracer::spawn(events(&[&args, how].concat())).unparsed());
+    const MORE: u64 = 1_000;
+    namespace.enter(|| (0..KEPT as u64 + MORE).for_each(|_| drop(blink())));
+    let json = json.finish();
+    let (mut kept, mut others) = (0, Vec::new());
+    for line in &json.raw {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        match line["others"].as_u64() {
+            Some(count) => others.push((count, line.as_object().unwrap().len())),
+            None => kept += usize::from(line["count"] == 1 && line["cookie"].is_u64()),
+        }
+    }
+    assert_eq!((kept, others), (KEPT, vec![(MORE, 1)]), "{json:?}");
+    let text = text.finish();
+    let last = format!("{MORE} are of other values, as there are more than {KEPT}");
+    assert_eq!((text.raw.len(), text.raw.last()), (1 + KEPT + 1, Some(&last)), "{text:?}");
     Done::Passed
 }

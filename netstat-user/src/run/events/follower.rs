@@ -133,21 +133,25 @@ impl<'a, S: Source> Follower<'a, S> {
             let taken = self.take()?;
             tokio::select! {
                 biased;
+                written = self.output.write(&self.out) => written?,
                 // The write, and what has been recorded, are left to the drain.
                 end = &mut stop => return end,
-                written = self.output.write(&self.out) => written?,
             }
             self.batch_is_written();
-            match taken {
-                _ if self.printer.is_full() => return Ok(End::Whole),
-                Taken::Last => return Ok(End::Whole),
-                // A file takes every write at once: let signals and the clock be seen all the same.
-                Taken::More => tokio::task::yield_now().await,
-                Taken::All => tokio::select! {
-                    biased;
-                    end = &mut stop => return end,
-                    ready = self.source.ready() => ready?,
-                },
+            if taken == Taken::Last || self.printer.is_full() {
+                return Ok(End::Whole);
+            }
+            let more = async {
+                match taken {
+                    Taken::All => self.source.ready().await,
+                    // A file takes every write at once: let signals and the clock be seen all the same.
+                    _ => Ok(tokio::task::yield_now().await),
+                }
+            };
+            tokio::select! {
+                biased;
+                end = &mut stop => return end,
+                more = more => more?,
             }
         }
     }
