@@ -99,16 +99,13 @@ impl<'a> Counts<'a> {
     /// Appends the counts, most first, in at most so many lines below their heading. True if all of them are there.
     fn append(&self, out: &mut Vec<u8>, width: Option<u16>, lines: usize) -> bool {
         let mut counts: Vec<(&Values, u64)> = self.counts.iter().map(|(values, count)| (values, *count)).collect();
-        let last = usize::from(self.others > 0);
-        let whole = counts.len() + last <= lines;
-        let mut left_out = 0;
-        if !whole {
-            let first = lines.saturating_sub(1 + last).max(1).min(counts.len());
-            if first < counts.len() {
-                counts.select_nth_unstable_by(first, most_first);
-                left_out = counts.len() - first;
-                counts.truncate(first);
-            }
+        let room = lines - usize::from(self.others > 0);
+        // What is left out takes a line, too.
+        let left_out = if counts.len() > room { counts.len() - (room - 1).max(1) } else { 0 };
+        if left_out > 0 {
+            let shown = counts.len() - left_out;
+            counts.select_nth_unstable_by(shown, most_first);
+            counts.truncate(shown);
         }
         counts.sort_unstable_by(most_first);
         let kept = |values: &Values| Kept(self.fields.iter().copied().zip(values.iter().cloned()).collect());
@@ -126,7 +123,7 @@ impl<'a> Counts<'a> {
         if self.others > 0 {
             self.append_others(out);
         }
-        whole
+        left_out == 0
     }
 
     /// Appends the line of what has none of its own.
@@ -143,4 +140,52 @@ impl<'a> Counts<'a> {
 
 fn most_first(one: &(&Values, u64), other: &(&Values, u64)) -> Ordering {
     other.1.cmp(&one.1).then_with(|| one.0.cmp(other.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Request, events};
+
+    /// Counts by one field, of at most three values: a, b and c, of which b came most often, and of more.
+    fn appended(more: &[&'static str], option: Option<&str>, lines: usize) -> (String, bool) {
+        let argv: Vec<_> = ["events", "--count-by", "comm"].into_iter().chain(option).map(Into::into).collect();
+        let Ok(Request::Events(options)) = events::parse(&argv) else { panic!("{argv:?} is refused") };
+        let mut counts = Counts { most: 3, ..Counts::new(&options) };
+        for value in [&["a", "b", "c", "b"], more].concat() {
+            counts.count(vec![Value::Text(value.as_bytes().into())]);
+        }
+        let mut out = Vec::new();
+        let whole = counts.append(&mut out, None, lines);
+        (String::from_utf8(out).unwrap(), whole)
+    }
+
+    #[test]
+    fn values_that_come_when_there_is_no_room_are_counted_together() {
+        let all = "count  comm\n    2  b\n    1  a\n    1  c\n";
+        assert_eq!(appended(&[], None, usize::MAX), (all.into(), true));
+        // Of those that are kept, nothing is missing.
+        let (text, _) = appended(&["d", "c", "e", "d"], None, usize::MAX);
+        assert_eq!(
+            text,
+            "count  comm\n    2  b\n    2  c\n    1  a\n3 are of other values, as there are more than 3\n"
+        );
+        let (json, _) = appended(&["d"], Some("--json"), usize::MAX);
+        assert_eq!(json.lines().next(), Some("{\"count\":2,\"comm\":\"b\"}"));
+        assert_eq!(json.lines().last(), Some("{\"others\":1}"));
+        assert!(OTHERS.doc.ends_with(&MOST.to_string()), "{}", OTHERS.doc);
+    }
+
+    #[test]
+    fn no_more_lines_than_fit_and_most_first() {
+        let top = "count  comm\n    2  b\nand 2 more values, shown at the end\n";
+        assert_eq!(appended(&[], None, 2), (top.into(), false));
+        assert!(appended(&[], None, 3).1);
+        let (text, whole) = appended(&["c", "c", "d"], None, 3);
+        assert_eq!(
+            text,
+            "count  comm\n    3  c\nand 2 more values, shown at the end\n1 is of other values, as there are more than 3\n"
+        );
+        assert!(!whole);
+    }
 }

@@ -8,14 +8,15 @@
 //! room.
 
 mod facts;
+mod life;
 mod line;
 
-use crate::model::{Direction, Ended, EventEnd, EventKind, Owner, SocketEvent};
+use crate::model::{Direction, EventEnd, EventKind, Owner, SocketEvent};
 use crate::view::colour::Role;
 use crate::view::text::{CUT, escape_word, number};
 pub use facts::summed_up;
-use facts::{Detail, carried, lasted, listed, result_of, trip};
-use line::{ShortCells, ShortLine, columns, width};
+use facts::{Detail, result_of};
+use line::{ShortCells, ShortLine, columns};
 
 /// Columns of a line where standard output is no terminal.
 const COLUMNS: usize = 120;
@@ -161,83 +162,6 @@ impl Short {
         number(&mut digits, count);
         line.put(Role::Data, &digits);
         line.put(Role::Failure, super::lost(count));
-        line.end();
-    }
-
-    /// Appends what is known of a connection that has ended: who, to whom, how, how long, how much, and in which states. It is one line where
-    /// that fits. Else the line ends with the owner, and the rest stands below.
-    pub fn life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended, netns: Option<&[u8]>) {
-        let EventKind::Close(totals) = &event.kind else { return self.event(out, event, netns) };
-        self.measure(event);
-        let limit = self.look.width.map_or(usize::MAX, usize::from);
-        let mut line = ShortLine { out, coloured: self.look.colour, at: 0 };
-        self.time(&mut line, event.time_ns);
-        self.ends(&mut line, event, ended.direction);
-        self.result.clear();
-        result_of(&mut self.result, totals, Detail { bytes: false, duration: false });
-        line.cells(&self.result);
-        let facts = [vec![lasted(totals)], carried(totals), trip(totals)];
-        let states = summed_up(&ended.times);
-        let tail = listed(&states, false);
-        let place = self.place(event, netns);
-        let bare = limit.saturating_sub(line.at + 1);
-        let left = bare.saturating_sub(place.columns());
-        let owned = |how| event.owner.as_ref().map_or(1, |owner| whole_owner(owner, how));
-        let all = facts.iter().map(|pieces| width(pieces)).sum::<usize>() + width(&tail);
-        // How the owner is known moves first. Then as many facts stay beside the owner's name as fit; the shortest line has its first letters.
-        let how = [true, false].into_iter().find(|&how| all + owned(how) <= left);
-        let beside = |count: &usize| facts[..*count].iter().map(|pieces| width(pieces)).sum::<usize>();
-        let count = match how {
-            Some(_) => Some(facts.len()),
-            None => (1..=facts.len()).rev().find(|count| beside(count) + owned(false) <= left),
-        };
-        // The namespace moves down before the owner does.
-        let cut = |left: usize| beside(&1) + least(event.owner.as_ref()) <= left;
-        let (count, left) = match count {
-            None if cut(left) => (Some(1), left),
-            None if cut(bare) => (Some(1), bare),
-            count => (count, left),
-        };
-        let place_fits = count.is_none() || left < bare || place.columns() == 0;
-        let (first, rest) = facts.split_at(count.unwrap_or(0));
-        first.iter().flatten().for_each(|piece| line.cells(piece));
-        let mut below: Vec<ShortCells> = rest.concat();
-        let room = if count.is_some() { left - beside(&first.len()) } else { limit };
-        self.owner(event.owner.as_ref(), room, how == Some(true));
-        let mut owner = ShortCells::default();
-        owner.put(Role::Data, b" ");
-        owner.append(&self.owner);
-        if place_fits {
-            owner.append(&place);
-        } else {
-            below.push(place);
-        }
-        match count {
-            Some(_) => line.cells(&owner),
-            None => below.push(owner),
-        }
-        if how.is_some() {
-            tail.iter().for_each(|piece| line.cells(piece));
-        } else {
-            // Two lines if abbreviated states make that possible, more if not.
-            let shorter = listed(&states, true);
-            let fits = |indent: usize, tail: &[ShortCells]| indent - 1 + width(&below) + width(tail) <= limit;
-            let [deep, flat] = INDENTS;
-            let (indent, tail) = match () {
-                () if fits(deep, &tail) => (deep, tail),
-                () if fits(flat, &tail) => (flat, tail),
-                () => (flat, shorter),
-            };
-            below.extend(tail);
-            line.below(&below, indent, limit);
-            // How the owner is known takes no line of its own.
-            if let Some(owner) = &event.owner {
-                let how = ShortCells::labelled("owner", owner.grade.name());
-                if line.at + how.columns() <= limit {
-                    line.cells(&how);
-                }
-            }
-        }
         line.end();
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{CloseReason, Comm, Grade, Proto, TcpState, Totals};
+use crate::model::{CloseReason, Comm, Ended, Grade, Proto, TcpState, Totals};
 use proptest::prelude::*;
 
 fn owner(pid: u32, grade: Grade) -> Option<Owner> {
