@@ -1,11 +1,11 @@
 //! Events at a glance: a line within 120 columns, or within the terminal's.
 //!
-//! Columns of addresses begin at the width of common ones, and widen for good when a longer one comes: no address is ever cut. What does not
-//! fit is left out in this order: the bytes of a close, how the owner is known, the end of its name, the duration, the rest of the name. Terminals
-//! narrower than some 110 columns have another form, without the word of the event and the state before. A namespace that does not fit stands on an
-//! indented line below. A whole connection is one line where no terminal
-//! limits it; on a terminal what does not fit beside its ends follows on indented lines, and how the owner is known stands last, where there is
-//! room.
+//! Columns of addresses begin at the width of common ones, and widen for good when a longer one of IPv4 comes. One of IPv6 makes its own line
+//! longer alone. No address is ever cut. What does not fit is left out in this order: the bytes of a close, how the owner is known, the end of its
+//! name, the duration, the rest of the name. Terminals narrower than some 110 columns have another form, without the word of the event and the
+//! state before. A namespace that does not fit stands on an indented line below, and so does all that has no room beside long addresses. A whole
+//! connection is one line where no terminal limits it; on a terminal what does not fit beside its ends follows on indented lines, and how the owner
+//! is known stands last, where there is room.
 
 mod facts;
 mod life;
@@ -24,7 +24,7 @@ const COLUMNS: usize = 120;
 const END: usize = 15;
 /// Columns of the longest IPv4 end.
 const LONGEST_V4: usize = 21;
-/// Columns of the protocol at first.
+/// Columns of the protocol; few have longer names.
 const PROTO: usize = 4;
 /// Columns of `ESTABLISHED -> CLOSE_WAIT`, the longest transition.
 const TRANSITION: usize = 25;
@@ -56,7 +56,6 @@ pub struct Short {
     look: Look,
     local: usize,
     remote: usize,
-    proto: usize,
     /// The second that `clock` shows, and the quarter of an hour for which `ahead` holds: no zone changes its offset in between.
     second: Option<u64>,
     quarter: Option<u64>,
@@ -75,7 +74,6 @@ impl Short {
             look,
             local: END,
             remote: END,
-            proto: PROTO,
             second: None,
             quarter: None,
             ahead: 0,
@@ -96,18 +94,18 @@ impl Short {
     fn limit(&self) -> usize {
         match self.look.width {
             Some(width) => width.into(),
-            // Longer addresses are of IPv6, and widen the line.
+            // Longer addresses are of IPv6, and make the line longer: it has what one with common addresses has.
             None => {
-                let beyond = |column: usize, usual: usize| column.saturating_sub(usual);
-                COLUMNS + beyond(self.local, LONGEST_V4) + beyond(self.remote, LONGEST_V4) + beyond(self.proto, PROTO)
+                let beyond = |end: &[u8]| if end.len() > LONGEST_V4 { end.len() - END } else { 0 };
+                COLUMNS + beyond(&self.local_end) + beyond(&self.remote_end)
             }
         }
     }
 
-    /// Columns up to the remote end, and whether there is room for the word of the event and both states after it.
+    /// Whether there is room for the word of the event and both states beside the ends of most lines.
     fn is_wide(&self) -> bool {
-        let ends = self.proto + 1 + self.local + 4 + self.remote + 1;
-        16 + 6 + ends + TRANSITION + 1 + OWNER <= self.limit()
+        let ends = PROTO + 1 + self.local + 4 + self.remote + 1;
+        16 + 6 + ends + TRANSITION + 1 + OWNER <= self.look.width.map_or(COLUMNS, usize::from)
     }
 
     /// Appends the line of an event; `netns` is the name of its network namespace, if that has one.
@@ -126,6 +124,10 @@ impl Short {
         let number = owner.map_or(1, |owner| digits(owner.pid));
         let whole = owner.map_or(1, |owner| whole_owner(owner, true));
         let letters = least(owner);
+        let is_long = self.local_end.len() > self.local || self.remote_end.len() > self.remote;
+        if line.at + width + 1 + if is_long { letters } else { number } > limit {
+            return self.beside_long_ends(line, event, wide, place);
+        }
         // Terminals of some 80 columns have no room for a number of ten digits beside that of the process.
         let beside = |place: &ShortCells| line.at + width + 1 + number + place.columns() <= limit;
         let (place, below) =
@@ -153,6 +155,22 @@ impl Short {
         line.end();
     }
 
+    /// Ends a line whose ends leave too little room for the rest: that stands below, whole.
+    fn beside_long_ends(&mut self, mut line: ShortLine<'_>, event: &SocketEvent, wide: bool, place: ShortCells) {
+        let limit = self.limit();
+        self.result(event, wide, Detail { bytes: true, duration: true });
+        self.owner(event.owner.as_ref(), limit, true);
+        let mut below = Vec::new();
+        if line.at + self.result.columns() <= limit {
+            line.cells(&self.result);
+        } else {
+            below.push(self.result.behind_blank());
+        }
+        below.extend([self.owner.behind_blank(), place]);
+        line.below(&below, INDENTS[0], limit);
+        line.end();
+    }
+
     /// Appends the line of a loss.
     pub fn lost(&mut self, out: &mut Vec<u8>, time_ns: u64, count: u64) {
         let mut line = ShortLine { out, coloured: self.look.colour, at: 0 };
@@ -165,18 +183,20 @@ impl Short {
         line.end();
     }
 
-    /// Writes the ends down, and widens the columns for them.
+    /// Writes the ends down, and widens the columns for those of IPv4.
     fn measure(&mut self, event: &SocketEvent) {
         end(&mut self.local_end, event.local);
         end(&mut self.remote_end, event.remote);
-        self.local = self.local.max(self.local_end.len());
-        self.remote = self.remote.max(self.remote_end.len());
-        self.proto = self.proto.max(event.proto.name().len());
+        let widen = |column: &mut usize, end: &[u8]| {
+            *column = (*column).max(Some(end.len()).filter(|&len| len <= LONGEST_V4).unwrap_or(0))
+        };
+        widen(&mut self.local, &self.local_end);
+        widen(&mut self.remote, &self.remote_end);
     }
 
     /// Protocol, both ends, and who connected to whom.
     fn ends(&self, line: &mut ShortLine<'_>, event: &SocketEvent, direction: Option<Direction>) {
-        line.column(Role::Data, event.proto.name().as_bytes(), self.proto);
+        line.column(Role::Data, event.proto.name().as_bytes(), PROTO);
         line.column(Role::Data, &self.local_end, self.local);
         let arrow: &[u8] = match direction {
             Some(Direction::Out) => b"->",

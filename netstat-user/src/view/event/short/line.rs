@@ -40,6 +40,14 @@ impl ShortCells {
         cells
     }
 
+    /// The same behind a blank.
+    pub fn behind_blank(&self) -> Self {
+        let mut cells = Self::default();
+        cells.put(Role::Own, b" ");
+        cells.append(self);
+        cells
+    }
+
     /// Gives all pieces this role.
     pub fn set_role(&mut self, role: Role) {
         self.ends.iter_mut().for_each(|(old, _)| *old = role);
@@ -110,7 +118,11 @@ impl ShortLine<'_> {
     pub fn below(&mut self, pieces: &[ShortCells], indent: usize, limit: usize) {
         let mut begins = true;
         for piece in pieces {
+            if piece.columns() == 0 {
+                continue;
+            }
             if begins || self.at + piece.columns() > limit {
+                self.trim();
                 self.out.push(b'\n');
                 self.at = 0;
                 self.to(indent - 1);
@@ -120,10 +132,15 @@ impl ShortLine<'_> {
         }
     }
 
-    pub fn end(self) {
+    /// Takes blanks at the end away.
+    fn trim(&mut self) {
         while self.out.last() == Some(&b' ') {
             self.out.pop();
         }
+    }
+
+    pub fn end(mut self) {
+        self.trim();
         self.out.push(b'\n');
     }
 }

@@ -105,18 +105,44 @@ fn a_narrow_terminal_has_the_essence() {
     );
 }
 
+/// Long addresses make their own line longer, not those after it, and leave nothing out.
 #[test]
-fn long_addresses_widen_the_columns_and_are_never_cut() {
-    let mut view = look(Some(80));
-    let mut far = event(CONNECT);
-    far.proto = Proto::Tcp6;
-    far.remote = Some(EventEnd { addr: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(), port: Some(65_535) });
-    assert!(line(&mut view, &far).contains(" -> 2001:db8:1111:2222:3333:4444:5555:6666:65535 ESTABLISHED 17029"));
-    let near = line(&mut view, &event(CONNECT));
-    assert_eq!(near.find("ESTABLISHED"), line(&mut view, &far).find("ESTABLISHED"), "aligned from then on: {near}");
+fn long_addresses_are_never_cut_and_have_the_rest_below() {
+    let long = |last: &str, port| EventEnd {
+        addr: format!("2001:db8:1234:5678:9abc:def0:1234:{last}").parse().unwrap(),
+        port: Some(port),
+    };
+    let far = |kind| {
+        let ends = (Some(long("5672", 45_786)), Some(long("5671", 18_081)));
+        SocketEvent { proto: Proto::Tcp6, local: ends.0, remote: ends.1, ..event(kind) }
+    };
+    let close = EventKind::Close(totals(CloseReason::ResetSent));
+    let ends = "2001:db8:1234:5678:9abc:def0:1234:5672:45786 -> 2001:db8:1234:5678:9abc:def0:1234:5671:18081";
+    for width in [80, 120] {
+        let mut view = look(Some(width));
+        let before = line(&mut view, &event(CONNECT));
+        let word = if width == 80 { "" } else { "close " };
+        let whole = "reset_sent 3.00s rx 1.2M tx 300 17029/python3 created";
+        assert_eq!(
+            line(&mut view, &far(close)),
+            format!("13:00:00.123456 {word}tcp6 {ends}\n                {whole}\n")
+        );
+        assert_eq!(line(&mut view, &event(CONNECT)), before, "{width}: the lines after it are as those before");
+    }
+    let mut file = look(None);
+    let before = line(&mut file, &event(close));
+    assert_eq!(
+        line(&mut file, &far(close)),
+        format!("13:00:00.123456 close tcp6 {ends} reset_sent 3.00s rx 1.2M tx 300 17029/python3 created\n"),
+        "a file has one line for each"
+    );
+    assert_eq!(line(&mut file, &event(close)), before);
+    // One that fits half: an owner is never without its name.
+    let one = SocketEvent { local: event(CONNECT).local, ..far(CONNECT) };
+    let text = line(&mut look(Some(100)), &one);
+    assert!(text.lines().count() == 2 && text.ends_with("\n                17029/python3 created\n"), "{text}");
 }
 
-/// A life with every fact.
 fn whole_life() -> Ended {
     let mut ended = Ended { direction: Some(Direction::Out), ..Ended::default() };
     for (state, ns) in [
