@@ -82,6 +82,11 @@ impl Look {
         let time = matches!(column, Column::Field(field) if field.spec().kind == Kind::Time);
         Self { right: is_right(column), least, time, role }
     }
+
+    /// Whether the end of what the column holds may be cut.
+    const fn is_text(&self) -> bool {
+        self.least.is_some() && !self.time
+    }
 }
 
 impl ColumnTable {
@@ -111,9 +116,28 @@ impl ColumnTable {
         self
     }
 
-    /// Whether there is room for a row.
+    /// Whether there is room for a row's texts. A number or an address that is longer than its column makes its own line longer alone.
     pub fn has_room(&self, row: &[Vec<u8>]) -> bool {
-        self.needed.iter().zip(&self.usual).zip(row).all(|((needed, usual), cell)| width(cell) <= *needed.max(usual))
+        let columns = self.looks.iter().zip(self.needed.iter().zip(&self.usual)).zip(row);
+        columns
+            .filter(|((look, _), _)| look.is_text())
+            .all(|((_, (needed, usual)), cell)| width(cell) <= *needed.max(usual))
+    }
+
+    /// Makes room for a row's texts.
+    pub fn widen_texts(&mut self, row: &[Vec<u8>]) {
+        let columns = self.looks.iter().zip(self.needed.iter_mut().zip(&mut self.widths)).zip(row);
+        for ((_, (needed, width_of)), cell) in columns.filter(|((look, _), _)| look.is_text()) {
+            *needed = width(cell).max(*needed);
+            *width_of = *needed.max(width_of);
+        }
+    }
+
+    /// Writes times as this table does, whatever room there is: lines below one heading are alike.
+    pub fn keep_times(&mut self, of: &Self) {
+        for at in (0..self.widths.len()).filter(|&at| self.looks[at].time) {
+            self.widths[at] = of.widths[at];
+        }
     }
 
     /// Makes room for a row.
@@ -173,7 +197,11 @@ impl ColumnTable {
         let last = row.len().saturating_sub(1);
         for (at, (whole, look)) in row.iter().zip(&self.looks).enumerate() {
             let room = self.widths.get(at).copied().unwrap_or(0);
-            let cell = if look.time { less_precise(whole, room) } else { cut(whole, room) };
+            let cell = match (look.time, look.is_text()) {
+                (true, _) => less_precise(whole, room),
+                (false, true) => cut(whole, room),
+                (false, false) => whole.into(),
+            };
             let blanks = room.saturating_sub(width(&cell));
             if at > 0 {
                 fill(out, GAP);
