@@ -162,6 +162,11 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     }
     let read = given.only_internet().and_then(|()| given.read(listed(options.life)));
     options.selection = read.map_err(|error| help::mistake::wrong(NAME, &error))?;
+    let counts = !options.selection.count_by.is_empty();
+    if !counts && (!options.selection.sort.is_empty() || options.selection.limit.is_some()) {
+        let message = "--sort and --limit are for what --count-by counts: events are printed as they come, and --count N ends after N of them";
+        return Err(help::mistake::wrong(NAME, &message));
+    }
     if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
         return Err(help::mistake::wrong(NAME, &message));

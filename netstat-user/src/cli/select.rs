@@ -251,6 +251,14 @@ pub struct EventArgs {
     #[arg(long, value_name = "FIELD,…")]
     count_by: Vec<String>,
 
+    /// What --count-by counts in this order, - for the greatest first; "count" is how many there are
+    #[arg(long, value_name = "FIELD,-FIELD,…", allow_hyphen_values = true)]
+    sort: Vec<String>,
+
+    /// Only the first N values of --count-by
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    limit: Option<String>,
+
     /// Only these protocols: tcp udp udplite raw are both families, tcp4 and tcp6 one
     #[arg(long, value_name = "PROTO,…")]
     proto: Vec<String>,
@@ -302,6 +310,8 @@ impl EventArgs {
             expressions: self.expressions.clone(),
             columns: self.columns.clone(),
             count_by: self.count_by.clone(),
+            sort: self.sort.clone(),
+            limit: self.limit.clone(),
             spelled: spelled.map(|(spelling, values)| (spelling, values.clone())).collect(),
             ..Given::default()
         }

@@ -11,6 +11,7 @@ pub mod gather;
 mod hint;
 pub mod kill;
 pub mod locale;
+mod ordering;
 mod printing;
 mod ready;
 pub mod resolve;

@@ -152,7 +152,15 @@ fn what_is_offered_is_accepted() {
             }
             for word in ["", "s", "S", "c", "C"].iter().flat_map(|typed| completed(&format!("{line} {option} {typed}")))
             {
-                let argv = format!("{line} {option}={word}");
+                // Events have an order where they are counted alone.
+                let counts = match (line.contains("events"), option) {
+                    (true, "--sort") => format!(
+                        " --count-by={}",
+                        Some(word.trim_start_matches('-')).filter(|&word| word != "count").unwrap_or("comm")
+                    ),
+                    _ => String::new(),
+                };
+                let argv = format!("{line} {option}={word}{counts}");
                 let parsed = crate::cli::parse(argv.split(' ').map(OsString::from));
                 assert!(parsed.is_ok(), "{argv}: {parsed:?}");
             }

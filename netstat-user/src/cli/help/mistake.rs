@@ -140,11 +140,11 @@ mod tests {
             ("events operand", "events: `operand' belongs to no option: netstat-user events --help lists the options"),
             (
                 "events --limit 3",
-                "events: there is no option `--limit' here, it is one of the tables: netstat-user events --help lists the options; did you mean `--count'?",
+                "events: --sort and --limit are for what --count-by counts: events are printed as they come, and --count N ends after N of them",
             ),
             (
                 "events --sort pid",
-                "events: there is no option `--sort' here, it is one of the tables: netstat-user events --help lists the options\n",
+                "events: --sort and --limit are for what --count-by counts: events are printed as they come, and --count N ends after N of them",
             ),
             (
                 "doctor --life",

@@ -145,7 +145,10 @@ impl<'a, S: Source> Follower<'a, S> {
                 match taken {
                     Taken::All => self.source.ready().await,
                     // A file takes every write at once: let signals and the clock be seen all the same.
-                    _ => Ok(tokio::task::yield_now().await),
+                    _ => {
+                        tokio::task::yield_now().await;
+                        Ok(())
+                    }
                 }
             };
             tokio::select! {

@@ -3,11 +3,11 @@
 use crate::cli::events::Options;
 use crate::field::schema::{KeyValues, SchemaKey};
 use crate::field::{Field, HasFields, Value};
+use crate::run::ordering::of_counts;
 use crate::stdio::screen;
 use crate::view::columns::{self, CountStyle, Kept};
 use crate::view::json::Object;
 use crate::view::text::counted;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -96,18 +96,25 @@ impl<'a> Counts<'a> {
         (self.shown, self.shown_events) = (Instant::now(), self.events);
     }
 
-    /// Appends the counts, most first, in at most so many lines below their heading. True if all of them are there.
+    /// Appends the counts, most first unless asked otherwise, in at most so many lines below their heading. True if all of them are there.
     fn append(&self, out: &mut Vec<u8>, width: Option<u16>, lines: usize) -> bool {
         let mut counts: Vec<(&Values, u64)> = self.counts.iter().map(|(values, count)| (values, *count)).collect();
+        let selection = &self.options.selection;
+        let order = |one: &(&Values, u64), other: &(&Values, u64)| {
+            of_counts(&selection.sort, &self.fields, (one.0, one.1), (other.0, other.1))
+        };
+        let wanted = selection
+            .limit
+            .map_or(counts.len(), |limit| counts.len().min(usize::try_from(limit).unwrap_or(usize::MAX)));
         let room = lines - usize::from(self.others > 0);
         // What is left out takes a line, too.
-        let left_out = if counts.len() > room { counts.len() - (room - 1).max(1) } else { 0 };
-        if left_out > 0 {
-            let shown = counts.len() - left_out;
-            counts.select_nth_unstable_by(shown, most_first);
+        let left_out = if wanted > room { wanted - (room - 1).max(1) } else { 0 };
+        let shown = wanted - left_out;
+        if shown < counts.len() {
+            counts.select_nth_unstable_by(shown, order);
             counts.truncate(shown);
         }
-        counts.sort_unstable_by(most_first);
+        counts.sort_unstable_by(order);
         let kept = |values: &Values| Kept(self.fields.iter().copied().zip(values.iter().cloned()).collect());
         let style = CountStyle {
             json: self.options.json,
@@ -138,18 +145,14 @@ impl<'a> Counts<'a> {
     }
 }
 
-fn most_first(one: &(&Values, u64), other: &(&Values, u64)) -> Ordering {
-    other.1.cmp(&one.1).then_with(|| one.0.cmp(other.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::{Request, events};
 
     /// Counts by one field, of at most three values: a, b and c, of which b came most often, and of more.
-    fn appended(more: &[&'static str], option: Option<&str>, lines: usize) -> (String, bool) {
-        let argv: Vec<_> = ["events", "--count-by", "comm"].into_iter().chain(option).map(Into::into).collect();
+    fn appended(more: &[&'static str], options: &[&str], lines: usize) -> (String, bool) {
+        let argv: Vec<_> = ["events", "--count-by", "comm"].iter().chain(options).map(Into::into).collect();
         let Ok(Request::Events(options)) = events::parse(&argv) else { panic!("{argv:?} is refused") };
         let mut counts = Counts { most: 3, ..Counts::new(&options) };
         for value in [&["a", "b", "c", "b"], more].concat() {
@@ -163,25 +166,35 @@ mod tests {
     #[test]
     fn values_that_come_when_there_is_no_room_are_counted_together() {
         let all = "count  comm\n    2  b\n    1  a\n    1  c\n";
-        assert_eq!(appended(&[], None, usize::MAX), (all.into(), true));
+        assert_eq!(appended(&[], &[], usize::MAX), (all.into(), true));
         // Of those that are kept, nothing is missing.
-        let (text, _) = appended(&["d", "c", "e", "d"], None, usize::MAX);
+        let (text, _) = appended(&["d", "c", "e", "d"], &[], usize::MAX);
         assert_eq!(
             text,
             "count  comm\n    2  b\n    2  c\n    1  a\n3 are of other values, as there are more than 3\n"
         );
-        let (json, _) = appended(&["d"], Some("--json"), usize::MAX);
+        let (json, _) = appended(&["d"], &["--json"], usize::MAX);
         assert_eq!(json.lines().next(), Some("{\"count\":2,\"comm\":\"b\"}"));
         assert_eq!(json.lines().last(), Some("{\"others\":1}"));
         assert!(OTHERS.doc.ends_with(&MOST.to_string()), "{}", OTHERS.doc);
     }
 
     #[test]
+    fn the_first_in_the_order_asked_for() {
+        let limited = |options: &[&str], lines| appended(&[], options, lines);
+        assert_eq!(limited(&["--limit", "1"], usize::MAX), ("count  comm\n    2  b\n".into(), true));
+        assert_eq!(limited(&["--sort", "comm", "--limit", "2"], 2), ("count  comm\n    1  a\n    2  b\n".into(), true));
+        assert_eq!(limited(&["--sort=-comm"], usize::MAX).0, "count  comm\n    1  c\n    2  b\n    1  a\n");
+        assert_eq!(limited(&["--sort", "count", "--limit", "0"], usize::MAX).0, "count  comm\n");
+        assert_eq!(limited(&["--sort", "count,-comm"], usize::MAX).0, "count  comm\n    1  c\n    1  a\n    2  b\n");
+    }
+
+    #[test]
     fn no_more_lines_than_fit_and_most_first() {
         let top = "count  comm\n    2  b\nand 2 more values, shown at the end\n";
-        assert_eq!(appended(&[], None, 2), (top.into(), false));
-        assert!(appended(&[], None, 3).1);
-        let (text, whole) = appended(&["c", "c", "d"], None, 3);
+        assert_eq!(appended(&[], &[], 2), (top.into(), false));
+        assert!(appended(&[], &[], 3).1);
+        let (text, whole) = appended(&["c", "c", "d"], &[], 3);
         assert_eq!(
             text,
             "count  comm\n    3  c\nand 2 more values, shown at the end\n1 is of other values, as there are more than 3\n"

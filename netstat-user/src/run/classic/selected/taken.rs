@@ -1,8 +1,8 @@
 //! The rows of a run that are wanted, from when they are read until they are printed.
 
 use super::Selected;
-use crate::cli::select::SortKey;
 use crate::field::{HasFields, Value};
+use crate::run::ordering::{by_keys, of_counts};
 use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
 
@@ -91,7 +91,7 @@ impl<'a> Taken<'a> {
     pub fn end(&mut self, out: &mut Vec<u8>, terminal: Option<usize>) {
         let mut lines = std::mem::take(&mut self.lines);
         let sort = &self.selected.selection.sort;
-        lines.sort_by(|a, b| order(sort, &a.keys, &b.keys));
+        lines.sort_by(|a, b| by_keys(sort, &a.keys, &b.keys));
         // Tables of the view share one limit.
         let limit = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         if !sort.is_empty() {
@@ -123,18 +123,8 @@ impl<'a> Taken<'a> {
 
     fn end_counts(&mut self, out: &mut Vec<u8>, limit: usize, terminal: Option<usize>) {
         let mut lines: Vec<(Vec<Value<'static>>, u64)> = self.counts.drain().collect();
-        let keys = |values: &[Value<'static>], count: u64| -> Vec<Value<'static>> {
-            let value = |(key, _): &(SortKey, bool)| {
-                let Some(field) = key.field() else { return Value::Number(count) };
-                let at = self.selected.counted.iter().position(|counted| *counted == field);
-                at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
-            };
-            self.selected.selection.sort.iter().map(value).collect()
-        };
-        lines.sort_by(|(values, count), (others, other)| {
-            let sorted = order(&self.selected.selection.sort, &keys(values, *count), &keys(others, *other));
-            sorted.then_with(|| other.cmp(count)).then_with(|| values.cmp(others))
-        });
+        let (sort, fields) = (&self.selected.selection.sort, &self.selected.counted);
+        lines.sort_by(|(a, count), (b, other)| of_counts(sort, fields, (a, *count), (b, *other)));
         lines.truncate(limit);
         let kept = |values: Vec<Value<'static>>| Kept(self.selected.counted.iter().copied().zip(values).collect());
         let Selected { json, coloured, .. } = *self.selected;
@@ -145,37 +135,5 @@ impl<'a> Taken<'a> {
     /// Whether there is an expression that held of no row.
     pub fn is_in_vain(&self) -> bool {
         self.selected.predicate.is_some() && !self.matched
-    }
-}
-
-/// The order of two rows by their keys; what is not known comes last, whichever way the others go.
-fn order(sort: &[(SortKey, bool)], a: &[Value<'_>], b: &[Value<'_>]) -> std::cmp::Ordering {
-    let by_key = sort.iter().zip(a.iter().zip(b)).map(|((_, descending), (a, b))| {
-        let unknown =
-            |value: &Value<'_>| matches!(value, Value::Null) || matches!(value, Value::List(list) if list.is_empty());
-        match (unknown(a), unknown(b)) {
-            (false, false) if *descending => b.cmp(a),
-            (false, false) => a.cmp(b),
-            (a, b) => a.cmp(&b),
-        }
-    });
-    by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::field::Field;
-
-    #[test]
-    fn the_unknown_comes_last_both_ways() {
-        let sorted = |descending: bool| {
-            let mut keys = [Value::Null, Value::Number(9), Value::List(vec![]), Value::Number(10)].map(|key| vec![key]);
-            keys.sort_by(|a, b| order(&[(SortKey::Field(Field::RecvQ), descending)], a, b));
-            keys.map(|mut key| key.remove(0))
-        };
-        let (nine, ten) = (Value::Number(9), Value::Number(10));
-        assert_eq!(sorted(false), [nine.clone(), ten.clone(), Value::Null, Value::List(vec![])]);
-        assert_eq!(sorted(true), [ten, nine, Value::Null, Value::List(vec![])]);
     }
 }
