@@ -16,6 +16,8 @@ fn folder(test: &str, name: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     symlink(netstat_user(), folder.join(name)).expect("a link");
+    std::fs::create_dir(folder.join("place")).expect("a folder");
+    std::fs::write(folder.join("place/agent.sock"), "").expect("a file");
     folder
 }
 
@@ -54,7 +56,7 @@ fn the_version_names_the_build() {
 fn shell(shell: &str, args: &[&str], folder: &std::path::Path) -> Option<String> {
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", folder.display());
-    let output = Command::new(shell).args(args).env("PATH", path).env("HOME", folder).output();
+    let output = Command::new(shell).args(args).current_dir(folder).env("PATH", path).env("HOME", folder).output();
     match output {
         Ok(output) => Some(text(&output)),
         Err(_) => {
@@ -65,7 +67,7 @@ fn shell(shell: &str, args: &[&str], folder: &std::path::Path) -> Option<String>
 }
 
 /// Lines as they are typed up to Tab, and what is to be seen of them then.
-const TABS: [(&str, &str); 9] = [
+const TABS: [(&str, &str); 13] = [
     ("netstat-user doc", "netstat-user doctor "),
     ("netstat-user --all-n", "netstat-user --all-netns "),
     ("netstat-user events --state ESTABLISHED,TIME", "--state ESTABLISHED,TIME_WAIT "),
@@ -75,6 +77,11 @@ const TABS: [(&str, &str); 9] = [
     ("netstat-user -tan --where state=SYN_S", "--where state=SYN_SENT "),
     ("netstat-user -tan --where 'state = ESTAB", "'state = ESTABLISHED' "),
     ("netstat-user -tan --where \"dst 127.0.0.1:80 or spo", "\"dst 127.0.0.1:80 or sport\" "),
+    // The folder is the test's own.
+    ("netstat-user --agent pla", "--agent place"),
+    ("netstat-user agent --socket ./place/ag", "--socket ./place/agent.sock "),
+    ("netstat-user --agent ../FOLDER/place/ag", "/place/agent.sock "),
+    ("netstat-user -tan > place/ag", "> place/agent.sock "),
 ];
 
 /// Types each of the lines, and Tab, in a shell that a person sits before; `begin` is typed first, and shows a prompt `ready>`.
@@ -82,7 +89,13 @@ fn tabs(shell: &str, args: &[&str], folder: &std::path::Path, begin: &str) {
     let mut terminal = Terminal::new(200).expect("a terminal");
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(shell);
-    command.args(args).env("PATH", path).env("HOME", folder).env("TERM", "dumb").env_remove("BASH_COMPLETION_VERSINFO");
+    command
+        .args(args)
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("HOME", folder)
+        .env("TERM", "dumb")
+        .env_remove("BASH_COMPLETION_VERSINFO");
     command.stdin(terminal.file()).stdout(terminal.file()).stderr(terminal.file());
     let Ok(mut child) = command.spawn() else {
         println!("skipped: {shell} is not installed");
@@ -92,6 +105,7 @@ fn tabs(shell: &str, args: &[&str], folder: &std::path::Path, begin: &str) {
     terminal.type_line(begin);
     assert!(terminal.shows("ready>", LONG), "{}", terminal.text());
     for (line, seen) in TABS {
+        let line = line.replace("FOLDER", &folder.file_name().expect("a name").to_string_lossy());
         terminal.types(&format!("{line}\t"));
         assert!(terminal.shows(seen, LONG), "{shell}: {line}: {}", terminal.text());
         // Ctrl-U: away with it.
@@ -119,6 +133,15 @@ fn bash_completes_what_is_typed() {
         std::fs::write(places.join("netstat-user"), script).expect("written");
         let begin = format!("export XDG_DATA_HOME=$HOME/share; source {system}; PS1='rea''dy>'");
         tabs("bash", &["--norc", "--noprofile", "-i"], &folder, &begin);
+        // Where the link named netstat is ours, once the script is there.
+        symlink(netstat_user(), folder.join("netstat")).expect("a link");
+        let script = "source <(netstat-user --completions bash); complete -p netstat";
+        let said = shell("bash", &["-c", script], &folder).expect("it runs");
+        assert!(said.contains("_netstat_user netstat"), "{said}");
+        std::fs::remove_file(folder.join("netstat")).expect("removed");
+        symlink("/bin/true", folder.join("netstat")).expect("a link");
+        let said = shell("bash", &["-c", script], &folder).expect("it runs");
+        assert!(!said.contains("_netstat_user"), "{said}");
     } else {
         println!("skipped: bash-completion is not installed");
     }
@@ -132,10 +155,15 @@ fn fish_completes_words_and_lists() {
         complete -C 'netstat-user doc' | string split -f 1 \\t
         complete -C 'netstat-user events --proto tcp,udplite'
         complete -C 'netstat-user -tan --state=ES'
-        complete -C 'netstat-user -tan --where \"state = ES'";
+        complete -C 'netstat-user -tan --where \"state = ES'
+        complete -C 'netstat-user --agent pla'
+        complete -C 'netstat-user agent --socket ./place/ag'";
     if let Some(said) = shell("fish", &["--no-config", "-c", script], &folder) {
         let lists = "tcp,udplite\ntcp,udplite4\ntcp,udplite6\n";
-        assert_eq!(said, format!("doctor\n{lists}--state=ESTABLISHED\nstate = ESTABLISHED\n"));
+        assert_eq!(
+            said,
+            format!("doctor\n{lists}--state=ESTABLISHED\nstate = ESTABLISHED\nplace/\n./place/agent.sock\n")
+        );
     }
     std::fs::remove_dir_all(folder).expect("removed");
 }

@@ -17,26 +17,33 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use words::named;
 
-/// The whole command line as one tree, with the words of every value that has any; `typed` are the words before the one that is completed.
-pub fn command(typed: &[OsString]) -> Command {
-    let known = TypedWords::of(typed);
+/// The whole command line as one tree, with the words of every value that has any; `typed` are the words before the one that is completed,
+/// and `word` is that one, as far as it is typed.
+pub fn command(typed: &[OsString], word: &OsStr) -> Command {
+    let known = TypedWords::of(typed, word);
     let valued = |arg: Arg| valued(arg, &known);
+    // A link named netstat has no verbs.
+    if typed.first().is_some_and(|program| super::is_netstat(program)) {
+        return classic::command().mut_args(valued).disable_help_subcommand(true);
+    }
     // Each is called as it is typed, and not by its whole name as in its help.
     let verbs = super::pages().into_iter().map(|(name, page)| page.command.name(name).mut_args(valued));
     classic::command().mut_args(valued).subcommands(verbs).disable_help_subcommand(true)
 }
 
-/// What the words before the one that is completed say of its values.
+/// What the words that are typed say of the values of the one that is completed.
 #[derive(Clone)]
 struct TypedWords {
     /// The rows that are listed.
     rows: RowKinds,
     /// Whether rows are counted, and by which fields.
     counted: Vec<String>,
+    /// What stands in the list already, before its last comma.
+    listed: Vec<String>,
 }
 
 impl TypedWords {
-    fn of(typed: &[OsString]) -> Self {
+    fn of(typed: &[OsString], word: &OsStr) -> Self {
         let rows = match typed.get(1).and_then(|verb| verb.to_str()) {
             Some("events") => events::listed(typed.iter().any(|word| word == "--life")),
             Some("kill") => RowKinds::INET,
@@ -48,7 +55,20 @@ impl TypedWords {
             let value = if word == "--count-by" { words.next() } else { word.strip_prefix("--count-by=") };
             counted.extend(value.into_iter().flat_map(|names| names.split(',')).map(str::to_owned));
         }
-        Self { rows, counted }
+        let word = word.to_str().unwrap_or_default();
+        let value = word.split_once('=').filter(|_| word.starts_with("--")).map_or(word, |(_, value)| value);
+        let listed = value.rsplit_once(',').map_or("", |(listed, _)| listed);
+        Self { rows, counted, listed: listed.split(',').map(str::to_owned).collect() }
+    }
+
+    /// Those that the list does not have yet; a key has one order.
+    fn new(&self, candidates: Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
+        let key = |word: &str| word.trim_start_matches('-').to_owned();
+        let has = |candidate: &CompletionCandidate| {
+            let word = key(&candidate.get_value().to_string_lossy());
+            self.listed.iter().any(|listed| key(listed) == word)
+        };
+        candidates.into_iter().filter(|candidate| !has(candidate)).collect()
     }
 
     /// What rows can be sorted by, or their counts where they are counted.
@@ -74,7 +94,11 @@ fn valued(arg: Arg, known: &TypedWords) -> Arg {
             Box::new(move || known.keys())
         }
         Some("completions") => return arg.add(ArgValueCandidates::new(|| named(SHELLS))),
-        Some("state") => return arg.add(ArgValueCompleter::new(words::states)).value_delimiter(','),
+        Some("state") => {
+            let known = known.clone();
+            let states = move |typed: &OsStr| known.new(words::states(typed));
+            return arg.add(ArgValueCompleter::new(states)).value_delimiter(',');
+        }
         Some("where") => return arg.add(ArgValueCompleter::new(move |typed: &OsStr| words::expression(typed, rows))),
         // A socket is no regular file.
         Some("agent" | "socket") => return arg.value_hint(ValueHint::AnyPath),
@@ -82,8 +106,9 @@ fn valued(arg: Arg, known: &TypedWords) -> Arg {
     };
     // What is greatest comes first behind a dash.
     let dash = arg.get_long() == Some("sort");
+    let known = known.clone();
     // The parser of the classic command line splits lists itself.
-    arg.add(ArgValueCandidates::new(words)).value_delimiter(',').allow_hyphen_values(dash)
+    arg.add(ArgValueCandidates::new(move || known.new(words()))).value_delimiter(',').allow_hyphen_values(dash)
 }
 
 /// What the shell asks for, ready to be printed; `argv` is that of the program, as the script calls it: `netstat-user -- WORD…`, up to the
@@ -100,9 +125,11 @@ pub fn answer(shell: &str, argv: impl IntoIterator<Item = OsString>) -> io::Resu
         words.pop();
         words.push(unquoted);
     }
-    let before = words.split_last().map_or(&[][..], |(_, before)| before);
+    let (word, before) = words.split_last().map_or((OsStr::new(""), &[][..]), |(word, before)| (word, before));
+    // Paths that are not absolute are the shell's, which is in the same folder.
+    let folder = std::env::current_dir().ok();
     let mut answer = Vec::new();
-    completer.write_complete(&mut command(before), words.clone(), None, &mut answer)?;
+    completer.write_complete(&mut command(before, word), words.clone(), folder.as_deref(), &mut answer)?;
     Ok(answer)
 }
 

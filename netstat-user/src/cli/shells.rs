@@ -11,6 +11,11 @@ pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 /// bash takes words apart at `=` and `:`, and replaces only what stands behind the last of them: the words are put together again, as far as
 /// nothing stands between them on the line, and what is not replaced is taken from the answers.
 const BASH: &str = r#"_netstat_user() {
+    # Behind a redirection stands a file: the shell completes that.
+    if ((COMP_CWORD > 1)) && [[ ${COMP_WORDS[COMP_CWORD - 1]} == *[\<\>] || ${COMP_WORDS[COMP_CWORD - 1]} == *\>[\&\|] ]]; then
+        COMPREPLY=()
+        return
+    fi
     local line=$COMP_LINE blanks word whole at
     local -a words=()
     for ((at = 0; at <= COMP_CWORD; at++)); do
@@ -41,11 +46,17 @@ const BASH: &str = r#"_netstat_user() {
         compopt -o nospace 2>/dev/null
     fi
 }
-if ((BASH_VERSINFO[0] > 4 || (BASH_VERSINFO[0] == 4 && BASH_VERSINFO[1] >= 4))); then
-    complete -o bashdefault -o nosort -F _netstat_user netstat-user
-else
-    complete -o bashdefault -F _netstat_user netstat-user
+_netstat_user_names=(netstat-user)
+# Where netstat is a link to it; bash-completion knows of a netstat only that it has options.
+if [[ $(type -P netstat) -ef $(type -P netstat-user) ]]; then
+    _netstat_user_names+=(netstat)
 fi
+if ((BASH_VERSINFO[0] > 4 || (BASH_VERSINFO[0] == 4 && BASH_VERSINFO[1] >= 4))); then
+    complete -o bashdefault -o default -o nosort -F _netstat_user "${_netstat_user_names[@]}"
+else
+    complete -o bashdefault -o default -F _netstat_user "${_netstat_user_names[@]}"
+fi
+unset _netstat_user_names
 "#;
 
 /// zsh loads the script as a function once a word is to be completed, and calls that: it has to complete the word, too.

@@ -4,7 +4,7 @@ use super::*;
 fn completed(line: &str) -> Vec<String> {
     let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
     let last = words.len() - 1;
-    let mut command = command(&words[..last]);
+    let mut command = command(&words[..last], &words[last]);
     let found = clap_complete::engine::complete(&mut command, words, last, None).unwrap();
     found.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
 }
@@ -29,11 +29,28 @@ fn values_complete_also_behind_a_comma() {
     assert_eq!(completed("netstat-user --completions f"), ["fish"]);
 }
 
+#[test]
+fn a_list_is_offered_nothing_that_it_has() {
+    assert!(!completed("netstat-user events --event open,").contains(&"open,open".to_owned()));
+    assert!(completed("netstat-user events --event=open,").contains(&"--event=open,close".to_owned()));
+    assert_eq!(completed("netstat-user events --event open,ope"), Vec::<String>::new());
+    assert_eq!(completed("netstat-user --state LISTEN,LIS"), Vec::<String>::new());
+    assert_eq!(completed("netstat-user --sort cookie,-coo"), Vec::<String>::new());
+    assert_eq!(completed("netstat-user --sort coo"), ["cookie"]);
+}
+
+#[test]
+fn as_netstat_there_are_options_and_no_verbs() {
+    assert_eq!(completed("netstat --lis"), ["--listening"]);
+    assert_eq!(completed("/usr/bin/netstat --state LIS"), ["LISTEN"]);
+    assert_eq!(completed("netstat ev"), Vec::<String>::new());
+}
+
 /// Words of a command line where the last has blanks.
 fn continued(options: &str, expression: &str) -> Vec<String> {
     let words: Vec<OsString> = options.split(' ').chain(["--where", expression]).map(Into::into).collect();
     let last = words.len() - 1;
-    let found = clap_complete::engine::complete(&mut command(&words[..last]), words, last, None).unwrap();
+    let found = clap_complete::engine::complete(&mut command(&words[..last], &words[last]), words, last, None).unwrap();
     let whole = found.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned());
     let begin = expression.rfind([' ', '=', '(', '!']).map_or(0, |at| at + 1);
     whole.map(|whole| whole.strip_prefix(&expression[..begin]).unwrap().to_owned()).collect()
@@ -187,8 +204,8 @@ fn every_shell_has_a_script() {
 
 #[test]
 fn the_tree_is_sound_and_has_every_verb() {
-    command(&[]).debug_assert();
-    let verbs: Vec<_> = command(&[]).get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    command(&[], OsStr::new("")).debug_assert();
+    let verbs: Vec<_> = command(&[], OsStr::new("")).get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
     // Each is a verb to the parser: its `--help` is no table.
     for verb in &verbs {
         let help = crate::cli::parse(["netstat-user".into(), verb.into(), "--help".into()]);
