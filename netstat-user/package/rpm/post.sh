@@ -1,10 +1,5 @@
-if command -v systemd-sysusers >/dev/null; then
-    systemd-sysusers netstat-user.conf
-else
-    getent group netstat-user >/dev/null || groupadd --system netstat-user
-    getent passwd netstat-user >/dev/null ||
-        useradd --system --gid netstat-user --no-create-home --home-dir / --shell /sbin/nologin netstat-user
-fi
+@ACCOUNTS@
+make_accounts || true
 if [ -d /run/systemd/system ]; then
     systemd-tmpfiles --create netstat-user.conf || true
     systemctl daemon-reload || true

@@ -32,7 +32,7 @@ pub fn host(targets: &'static [Target]) -> Result<&'static Target> {
 pub fn gather(program: &Path, stamp: &Stamp) -> Result<()> {
     let folder = folder();
     let _ = fs::remove_dir_all(&folder);
-    for part in ["man", "completions", "doc"] {
+    for part in ["man", "completions", "doc", "deb"] {
         fs::create_dir_all(folder.join(part))?;
     }
     let print = |args: &[&str]| sh::output(Command::new(program).args(args));
@@ -45,11 +45,26 @@ pub fn gather(program: &Path, stamp: &Stamp) -> Result<()> {
         fs::create_dir_all(folder.join("completions").join(shell))?;
         fs::write(folder.join("completions").join(shell).join(file), print(&["--completions", shell])?)?;
     }
+    for name in ["preinst", "postinst", "prerm", "postrm"] {
+        fs::write(folder.join("deb").join(name), script(&format!("deb/{name}"))?)?;
+    }
     let changes = fs::read_to_string(sh::root().join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
     fs::write(folder.join("doc/changelog.Debian"), debian_changelog(&changes, &stamp.date()?))?;
     fs::write(folder.join("doc/changelog"), &changes)?;
     sh::run(Command::new("gzip").args(["-9", "-n", "-f"]).arg(folder.join("doc/changelog")))?;
     licences::write(&folder.join("doc/THIRD-PARTY-LICENSES.txt"))
+}
+
+/// A script of netstat-user/package, with what they share about the agent's account.
+///
+/// # Errors
+/// There is none of this name.
+pub fn script(name: &str) -> Result<String> {
+    let read = |name: &str| {
+        let path = sh::root().join("netstat-user/package").join(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    Ok(read(name)?.replace("@ACCOUNTS@\n", &read("accounts.sh")?))
 }
 
 /// Writes a manual page that man(1) formats without a warning.

@@ -6,6 +6,7 @@ use super::{content, rpm, tools, tree};
 use crate::sh;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -81,7 +82,9 @@ pub fn tar(archive: &Path, target: &Target, program: &Path, stamp: &Stamp) -> Re
 fn unpacked(program: &Path, content: &Path, folder: &Path) -> Result<()> {
     let package = sh::root().join("netstat-user/package");
     tree::lay(&tree::files(program, content)?, folder, false)?;
-    tree::copy(&package.join("install.sh"), &folder.join("install.sh"), 0o755)?;
+    let install = folder.join("install.sh");
+    fs::write(&install, content::script("install.sh")?)?;
+    fs::set_permissions(&install, fs::Permissions::from_mode(0o755))?;
     // Copied to /etc where the service is installed.
     let options = folder.join("share/doc/netstat-user/netstat-user.default");
     tree::copy(&package.join("netstat-user.default"), &options, 0o644)

@@ -27,7 +27,7 @@ fn build(rpm: &Path, target: &Target, files: &[File], work: &Path, stamp: &Stamp
     tree::lay(files, &tree.join("usr"), true)?;
     let package = sh::root().join("netstat-user/package");
     tree::copy(&package.join("netstat-user.default"), &tree.join("etc/default/netstat-user"), 0o644)?;
-    let script = |name: &str| fs::read_to_string(package.join("rpm").join(name)).with_context(|| format!("no {name}"));
+    let script = |name: &str| content::script(&format!("rpm/{name}"));
     let manifest = fs::read_to_string(sh::root().join("netstat-user/Cargo.toml")).context("cannot read Cargo.toml")?;
     let manifest: toml::Table = manifest.parse().context("cannot parse Cargo.toml")?;
     let text = |value: &toml::Value| value.as_str().unwrap_or_default().trim().to_owned();
@@ -38,6 +38,7 @@ fn build(rpm: &Path, target: &Target, files: &[File], work: &Path, stamp: &Stamp
         ("SUMMARY", text(&manifest["description"])),
         ("DESCRIPTION", text(&manifest["metadata"]["deb"]["extended-description"])),
         ("TREE", tree.to_string_lossy().into_owned()),
+        ("PRE", script("pre.sh")?),
         ("POST", script("post.sh")?),
         ("PREUN", script("preun.sh")?),
         ("POSTUN", script("postun.sh")?),
@@ -126,7 +127,7 @@ mod tests {
         }
         assert!(!needs.to_lowercase().contains("zstd"), "{needs}");
         let scripts = query(&first, &["--scripts"]).unwrap();
-        for script in ["postinstall", "preuninstall", "postuninstall"] {
+        for script in ["preinstall", "postinstall", "preuninstall", "postuninstall"] {
             assert!(scripts.contains(script), "{scripts}");
         }
         assert!(query(&first, &["--configfiles"]).unwrap().contains("/etc/default/netstat-user"));

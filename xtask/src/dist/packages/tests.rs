@@ -2,7 +2,6 @@
 
 use super::super::tree::tests::content;
 use super::*;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
 

@@ -1,0 +1,2 @@
+@ACCOUNTS@
+note_group
