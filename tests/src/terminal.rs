@@ -74,9 +74,9 @@ impl Terminal {
         self.text()
     }
 
-    /// What is to be seen so far.
+    /// What is to be seen so far; a bell is not.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.seen).replace('\r', "")
+        String::from_utf8_lossy(&self.seen).replace(['\r', '\x07'], "")
     }
 
     fn read_until(&mut self, limit: Duration, enough: impl Fn(&str) -> bool) -> bool {

@@ -52,7 +52,7 @@ pub fn gather(program: &Path, stamp: &Stamp) -> Result<()> {
     fs::write(folder.join("doc/changelog.Debian"), debian_changelog(&changes, &stamp.date()?))?;
     fs::write(folder.join("doc/changelog"), &changes)?;
     sh::run(Command::new("gzip").args(["-9", "-n", "-f"]).arg(folder.join("doc/changelog")))?;
-    licences::write(&folder.join("doc/THIRD-PARTY-LICENSES.txt"))
+    licences::write(&folder.join("doc/THIRD-PARTY-LICENSES.txt"), program)
 }
 
 /// A script of netstat-user/package, with what they share about the agent's account.
