@@ -6,7 +6,7 @@ set -eu
 umask 022
 
 say() {
-    echo "netstat-user: $*" >&2
+    printf 'netstat-user: %s\n' "$*" >&2
 }
 
 @ACCOUNTS@
@@ -90,7 +90,7 @@ remove() {
         fi
         rm -f "$unit" /etc/systemd/system/multi-user.target.wants/netstat-user.service
         if systemd_runs; then
-            systemctl daemon-reload || true
+            systemctl daemon-reload 2>/dev/null || true
             systemctl reset-failed netstat-user 2>/dev/null || true
         fi
     fi
@@ -109,7 +109,7 @@ remove() {
             rm -f "$path"
         fi
     done
-    echo "removed what was installed below ${prefix:-/}"
+    printf 'removed what was installed below %s\n' "${prefix:-/}"
 }
 
 if [ -n "$uninstall" ]; then
@@ -185,10 +185,10 @@ files() {
 }
 
 if ! failure=$(files 2>&1); then
-    say "$(echo "$failure" | head -n 1): ./install.sh --uninstall${1+ $1} takes away what is there"
+    say "$(printf '%s\n' "$failure" | head -n 1): ./install.sh --uninstall${1+ $1} takes away what is there"
     exit 1
 fi
-echo "installed $prefix/bin/netstat-user, its manual pages and completions"
+printf 'installed %s/bin/netstat-user, its manual pages and completions\n' "$prefix"
 
 # Where a shell does not look by itself for its completions; what a person's own files add to that is not known here.
 share=$prefix/share
@@ -220,6 +220,11 @@ service() {
         mv -f "$unit.new" "$unit" || { rm -f "$unit.new"; return 1; }
 }
 
+# ProtectHome and PrivateTmp of the unit.
+case $prefix/ in
+/home/* | /root/* | /run/user/* | /tmp/* | /var/tmp/*) hidden=yes ;;
+*) hidden=no ;;
+esac
 if [ "$(id -u)" != 0 ]; then
     say "not root: the agent's service is not installed"
 elif ! systemd_runs; then
@@ -230,8 +235,10 @@ elif [ -e "$unit" ] && ! has_service; then
     say "$unit is another's, and stays: the agent's service is not installed"
 elif [ -n "$(printf %s "$prefix" | tr -d 'A-Za-z0-9/._+~-')" ]; then
     say "systemd has a meaning of its own for some letters of $prefix: the agent's service is not installed"
+elif [ "$hidden" = yes ]; then
+    say "the service sees nothing below $prefix, where people have their own files: it is not installed"
 elif ! failure=$(service 2>&1); then
-    say "$(echo "$failure" | head -n 1): the agent's service is not installed"
+    say "$(printf '%s\n' "$failure" | head -n 1): the agent's service is not installed"
 else
     make_accounts || say "the user and the group netstat-user cannot be made: the service does not start without the group"
     # The unit makes its folder itself; this is for an agent that is started by hand.

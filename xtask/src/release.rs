@@ -23,7 +23,7 @@ const CHECKLIST: [(&str, Check); 8] = [
 /// What a person does when all of it holds.
 const BY_HAND: [&str; 5] = [
     "cargo xtask test: every suite, on every kernel; cargo xtask install-test, and with --arch aarch64",
-    "CHANGELOG.md: name the version and the date, and begin a new [Unreleased]; commit",
+    "CHANGELOG.md: name the version and the day, below an empty [Unreleased]; commit",
     "git tag --sign vVERSION, and push it",
     "cargo publish --package netstat-ebpf, then --package netstat-user",
     "publish what is in target/dist, SHA256SUMS signed",
@@ -73,15 +73,11 @@ fn version() -> Result<String> {
 
 fn changes() -> Result<String> {
     let text = fs::read_to_string(sh::root().join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
-    let newest = text.split("\n## ").nth(1).context("CHANGELOG.md has no version")?;
-    let heading = newest.lines().next().unwrap_or_default();
+    let (heading, entries) = dist::newest(&text).context("CHANGELOG.md has no entries")?;
     if heading != "[Unreleased]" && !heading.starts_with(concat!("[", env!("CARGO_PKG_VERSION"), "] - ")) {
         bail!("its first version is `{heading}`: it is [Unreleased], or [{}] - DATE", env!("CARGO_PKG_VERSION"));
     }
-    match newest.lines().filter(|line| line.starts_with("- ")).count() {
-        0 => bail!("{heading} has none"),
-        count => Ok(format!("{count} below {heading}")),
-    }
+    Ok(format!("{} below {heading}", entries.lines().filter(|line| line.starts_with("- ")).count()))
 }
 
 fn manifests() -> Result<String> {

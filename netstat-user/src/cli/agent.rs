@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
 
-    /// User to run as once everything is loaded and attached, by name or number; netstat-user unless given, where there is one. A folder that is made
+    /// User to run as once everything is loaded and attached, by name or number; netstat-user unless given, where there is one that nobody logs in as. A folder that is made
     /// for the socket is that user's
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,

@@ -62,7 +62,7 @@ impl TypedWords {
     }
 
     /// Those that the list does not have yet; a key has one order.
-    fn new(&self, candidates: Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
+    fn unlisted(&self, candidates: Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
         let key = |word: &str| word.trim_start_matches('-').to_owned();
         let has = |candidate: &CompletionCandidate| {
             let word = key(&candidate.get_value().to_string_lossy());
@@ -96,7 +96,7 @@ fn valued(arg: Arg, known: &TypedWords) -> Arg {
         Some("completions") => return arg.add(ArgValueCandidates::new(|| named(SHELLS))),
         Some("state") => {
             let known = known.clone();
-            let states = move |typed: &OsStr| known.new(words::states(typed));
+            let states = move |typed: &OsStr| known.unlisted(words::states(typed));
             return arg.add(ArgValueCompleter::new(states)).value_delimiter(',');
         }
         Some("where") => return arg.add(ArgValueCompleter::new(move |typed: &OsStr| words::expression(typed, rows))),
@@ -108,7 +108,7 @@ fn valued(arg: Arg, known: &TypedWords) -> Arg {
     let dash = arg.get_long() == Some("sort");
     let known = known.clone();
     // The parser of the classic command line splits lists itself.
-    arg.add(ArgValueCandidates::new(move || known.new(words()))).value_delimiter(',').allow_hyphen_values(dash)
+    arg.add(ArgValueCandidates::new(move || known.unlisted(words()))).value_delimiter(',').allow_hyphen_values(dash)
 }
 
 /// What the shell asks for, ready to be printed; `argv` is that of the program, as the script calls it: `netstat-user -- WORD…`, up to the

@@ -5,6 +5,7 @@
 
 mod examples;
 pub mod mistake;
+mod related;
 mod short;
 mod words;
 
@@ -33,6 +34,25 @@ impl Section {
     fn new<T: Into<String>, M: Into<String>>(title: &'static str, entries: impl IntoIterator<Item = (T, M)>) -> Self {
         let entries = entries.into_iter().map(|(term, meaning)| (term.into(), meaning.into())).collect();
         Self { title, text: String::new(), entries }
+    }
+
+    /// As it stands in a manual page.
+    fn roff(&self) -> String {
+        let mut text = format!(".SH \"{}\"\n", self.title);
+        if !self.text.is_empty() {
+            text.push_str(&format!("{}\n", plain(&self.text)));
+        }
+        for (term, meaning) in &self.entries {
+            match meaning.strip_prefix('\n') {
+                // Real output keeps its lines, and so stands where headings do, as far to the left as there is room for.
+                Some(lines) => {
+                    let (term, lines) = (plain(term), plain(lines));
+                    text.push_str(&format!(".SS \"{term}\"\n.RS -4n\n.nf\n{lines}\n.fi\n.RE\n"));
+                }
+                None => text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(term), plain(meaning))),
+            }
+        }
+        text
     }
 }
 
@@ -176,6 +196,11 @@ impl Page {
 
     /// The text of `--man`, in roff.
     pub fn man(&self) -> String {
+        self.man_with("")
+    }
+
+    /// The same, with sections of other pages before those that stand at the end of each.
+    pub fn man_with(&self, others: &str) -> String {
         let name = self.command.get_name().replace(' ', "-");
         let page = clap_mangen::Man::new(self.command.clone().display_name(&name)).title(name).section("8");
         let page = page.date(env!("NETSTAT_USER_DATE")).source(concat!("netstat-user ", env!("CARGO_PKG_VERSION")));
@@ -193,23 +218,10 @@ impl Page {
         let _ = page.render_description_section(&mut roff);
         let _ = page.render_options_section(&mut roff);
         text.push_str(&String::from_utf8_lossy(&roff));
-        for section in &self.sections {
-            text.push_str(&format!(".SH \"{}\"\n", section.title));
-            if !section.text.is_empty() {
-                text.push_str(&format!("{}\n", plain(&section.text)));
-            }
-            for (term, meaning) in &section.entries {
-                match meaning.strip_prefix('\n') {
-                    // Real output keeps its lines, and so stands where headings do, as far to the left as there is room for.
-                    Some(lines) => {
-                        let (term, lines) = (plain(term), plain(lines));
-                        text.push_str(&format!(".SS \"{term}\"\n.RS -4n\n.nf\n{lines}\n.fi\n.RE\n"));
-                    }
-                    None => text.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", plain(term), plain(meaning))),
-                }
-            }
-        }
-        text
+        self.sections.iter().for_each(|section| text.push_str(&section.roff()));
+        text.push_str(others);
+        let verb = self.command.get_name().strip_prefix("netstat-user").unwrap_or_default().trim();
+        text + &related::files(verb).roff() + &related::see_also(verb)
     }
 }
 

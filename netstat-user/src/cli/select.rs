@@ -178,7 +178,7 @@ const COUNT: &str = "count";
 const NAMES: [&str; 5] = [WHERE, COLUMNS, SORT, LIMIT, COUNT_BY];
 
 /// The heading that they stand under in `--help`.
-pub const HEADING: &str = "Selecting (see docs/selecting.md)";
+pub const HEADING: &str = "Selecting";
 
 /// The definitions, for the classic command line.
 pub fn options() -> Vec<Arg> {

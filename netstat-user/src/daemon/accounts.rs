@@ -8,6 +8,17 @@ pub enum UserError {
     /// Nobody has this name or number.
     #[error("--user: there is no user `{0}': give the name or number of one that is there")]
     Absent(String),
+    /// The one that is taken by itself is a person's.
+    #[error(
+        "--user: the user `{SERVICE}' logs in (number {uid}, {shell}), and the agent becomes it only where it is asked to: \
+         give --user with another name, or with this one"
+    )]
+    LogsIn {
+        /// Its number.
+        uid: u32,
+        /// What it logs in to.
+        shell: String,
+    },
     /// The C library cannot look it up.
     #[error("--user: `{name}' cannot be looked up: {error}: give a number")]
     Lookup {
@@ -22,7 +33,7 @@ pub enum UserError {
 /// A user by name or number. `None` for the one that is taken by itself and is not there.
 ///
 /// # Errors
-/// One that was asked for and is not there.
+/// One that was asked for and is not there, or one of the service's name that was made for something else.
 pub fn user(wanted: Option<&str>) -> Result<Option<User>, UserError> {
     let name = wanted.unwrap_or(SERVICE);
     let found = match name.parse() {
@@ -30,11 +41,21 @@ pub fn user(wanted: Option<&str>) -> Result<Option<User>, UserError> {
         Err(_) => User::from_name(name),
     };
     match (found, wanted) {
+        (Ok(Some(user)), None) if logs_in(&user) => {
+            Err(UserError::LogsIn { uid: user.uid.as_raw(), shell: user.shell.display().to_string() })
+        }
         (Ok(Some(user)), _) => Ok(Some(user)),
         (_, None) => Ok(None),
         (Ok(None), Some(name)) => Err(UserError::Absent(name.into())),
         (Err(error), Some(name)) => Err(UserError::Lookup { name: name.into(), error }),
     }
+}
+
+/// Whether it is a person's, and no service's: whoever logs in as the user of the agent may send signals to it.
+fn logs_in(user: &User) -> bool {
+    // SYS_UID_MAX of every distribution's login.defs.
+    let of_system = user.uid.as_raw() < 1000;
+    !(of_system && ["nologin", "false"].iter().any(|shell| user.shell.ends_with(shell)))
 }
 
 /// The user that the agent runs as where there is one of this name.
@@ -85,6 +106,14 @@ mod tests {
         assert_eq!(user(Some("0")).unwrap().unwrap().name, "root");
         assert!(user(Some("no-such-user")).unwrap_err().to_string().contains("--user"));
         assert!(user(None).is_ok());
+    }
+
+    #[test]
+    fn a_user_that_logs_in_is_told_from_a_services() {
+        let root = User::from_name("root").unwrap().unwrap();
+        let user = |uid, shell: &str| User { uid: Uid::from_raw(uid), shell: shell.into(), ..root.clone() };
+        assert!(!logs_in(&user(998, "/usr/sbin/nologin")) && !logs_in(&user(101, "/bin/false")));
+        assert!(logs_in(&user(998, "/bin/sh")) && logs_in(&user(1000, "/usr/sbin/nologin")) && logs_in(&user(998, "")));
     }
 
     #[test]

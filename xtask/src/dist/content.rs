@@ -80,11 +80,17 @@ fn page(path: &Path, roff: &str) -> Result<()> {
     Ok(())
 }
 
+/// The newest part of CHANGELOG.md that has entries, with its heading: [Unreleased] has none right after a release.
+pub fn newest(changes: &str) -> Option<(&str, &str)> {
+    let parts = changes.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'));
+    parts.into_iter().find(|(_, entries)| entries.lines().any(|line| line.starts_with("- ")))
+}
+
 /// Debian's form of the newest version's part of CHANGELOG.md; dpkg wants a date, a maintainer and an urgency.
 fn debian_changelog(changes: &str, date: &str) -> String {
     let mut entries = String::new();
-    let newest = changes.split("\n## ").nth(1).unwrap_or_default();
-    for line in newest.lines().skip(1).filter(|line| !line.starts_with('#')) {
+    let (_, newest) = newest(changes).unwrap_or_default();
+    for line in newest.lines().filter(|line| !line.starts_with('#')) {
         let (mark, words) = line.strip_prefix("- ").map_or(("   ", line), |entry| ("  *", entry));
         let mut column = if mark == "  *" { 80 } else { entries.lines().last().map_or(80, str::len) };
         let mut mark = mark;
@@ -123,5 +129,20 @@ mod tests {
         let long = debian_changelog(&format!("\n## x\n\n- {}\n", "word ".repeat(40)), "");
         assert!(long.contains("\n    word ") && long.lines().all(|line| line.len() <= 80), "{long}");
         assert!(!text.contains("Old") && text.ends_with(" +0000\n"));
+        // Right after a release.
+        let released = debian_changelog("# Changes\n\n## [Unreleased]\n\n## [0.0.1] - 2026-01-01\n\n- Old\n", "");
+        assert!(released.contains("\n\n  * Old\n"), "{released}");
+    }
+
+    #[test]
+    fn the_version_that_is_built_has_its_part() {
+        let changes = fs::read_to_string(sh::root().join("CHANGELOG.md")).unwrap();
+        let heading = concat!("\n## [", env!("CARGO_PKG_VERSION"), "] - ");
+        let part = changes.split_once(heading).unwrap_or_else(|| panic!("CHANGELOG.md has no{heading}")).1;
+        assert!(
+            newest(&format!("\n## {part}")).is_some_and(|(_, entries)| entries.contains("\n- ")),
+            "it has no entries"
+        );
+        assert!(changes.contains("\n## [Unreleased]\n"));
     }
 }

@@ -12,6 +12,8 @@ mod floor;
 mod licences;
 mod packages;
 mod rpm;
+#[cfg(test)]
+mod sandbox;
 mod stamp;
 mod tools;
 mod tree;
@@ -20,6 +22,7 @@ mod unit;
 
 use crate::{apt, sh};
 use anyhow::{Context, Result, bail};
+pub use content::newest;
 use sha2::{Digest, Sha256};
 use stamp::Stamp;
 use std::fs;

@@ -302,5 +302,5 @@ pub fn usage() -> String {
 /// The manual page of the program, with the options of every verb.
 pub fn man_page() -> String {
     let verbs = pages().into_iter().map(|(name, page)| help::verb_sections(name, &page));
-    page().man() + &verbs.collect::<String>()
+    page().man_with(&verbs.collect::<String>())
 }

@@ -147,6 +147,27 @@ fn no_manual_page_is_wider_than_a_terminal() {
 }
 
 #[test]
+fn every_manual_page_ends_with_files_and_other_pages() {
+    for name in ["", "events", "agent", "doctor", "kill"] {
+        let argv = ["netstat-user", name, "--man"].into_iter().filter(|word| !word.is_empty());
+        let Ok(Request::Print(man)) = crate::cli::parse(argv.map(OsString::from)) else { panic!("{name} has no page") };
+        let titles: Vec<_> = man.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        assert!(titles.ends_with(&["\"FILES\"", "\"SEE ALSO\""]), "{name}: {titles:?}");
+        let (_, others) = man.split_once(".SH \"SEE ALSO\"\n").unwrap();
+        for verb in ["", "events", "agent", "doctor", "kill"] {
+            let page = format!("\\fB{}\\fR(8)", plain(format!("netstat-user-{verb}").trim_end_matches('-')));
+            assert_eq!(others.contains(&page), verb != name, "{name}: {others}");
+        }
+        if ["", "agent"].contains(&name) {
+            assert!(man.contains(&plain("/etc/default/netstat-user")), "{name}");
+        }
+        // Headings name no file: it lies elsewhere in a package.
+        assert!(!titles.iter().any(|title| title.contains(".MD") || title.contains(".md")), "{titles:?}");
+        assert!(!man.lines().any(|line| line.starts_with(".SS") && line.to_lowercase().contains("docs/")), "{name}");
+    }
+}
+
+#[test]
 fn every_line_of_roff_is_text_or_a_request() {
     for (name, page) in all() {
         for line in page.man().lines().filter(|line| line.starts_with(['.', '\''])) {

@@ -1,5 +1,6 @@
 //! `install.sh` as a person runs it, of an archive whose program is a script.
 
+use super::super::sandbox;
 use super::super::tree::tests::content;
 use super::*;
 use std::path::PathBuf;
@@ -97,4 +98,164 @@ fn the_archive_says_in_a_line_what_is_amiss() {
     let read_only = format!("mount --bind {0} {0} && mount -o remount,bind,ro {0}", work.display());
     one_line(&on(&read_only), "cannot be written to");
     fs::remove_dir_all(&work).unwrap();
+}
+
+/// Runs a script with `$install` in a system of its own; the archive's program is a sleep(1).
+fn in_a_sandbox(test: &str, script: &str) {
+    let (work, archive) = archive(test, 0);
+    fs::copy("/bin/sleep", archive.join("bin/netstat-user")).unwrap();
+    sandbox::run(&format!("install=$1\n{script}"), &[&archive.join("install.sh").to_string_lossy()]);
+    fs::remove_dir_all(&work).unwrap();
+}
+
+#[test]
+fn what_this_system_cannot_do_is_a_line_and_the_rest_is_done() {
+    in_a_sandbox(
+        "cannot",
+        r#"
+        before=$(all)
+        rm /usr/bin/systemd-sysusers
+        text=$($install /opt/new/place 2>&1) || { echo "FAILED: $text"; exit 1; }
+        said "$text" "systemd does not answer"
+        lines "$text" 3
+        check getent passwd netstat-user
+        check grep -q '^ExecStart=/opt/new/place/bin/netstat-user agent' /etc/systemd/system/netstat-user.service
+        # Another spelling of the folder is the same folder.
+        check $install --uninstall /opt/./new//place/../place/
+        same "$before"
+        # Nothing makes users.
+        for tool in useradd groupadd; do rm /usr/sbin/$tool; done
+        text=$($install 2>&1) || { echo "FAILED: $text"; exit 1; }
+        said "$text" "cannot be made"
+        lines "$text" 4
+        check $install --uninstall /usr/local/.
+        same "$before"
+        "#,
+    );
+}
+
+#[test]
+fn an_installation_that_ended_midway_is_uninstalled() {
+    in_a_sandbox(
+        "midway",
+        r#"
+        before=$(all)
+        mkdir /opt/full && mount -t tmpfs -o size=40k none /opt/full
+        text=$($install /opt/full 2>&1) && { echo "FAILED: a full disk is no mistake: $text"; exit 1; }
+        said "$text" "No space left on device"
+        said "$text" "--uninstall /opt/full takes away"
+        lines "$text" 1
+        check $install --uninstall /opt/full
+        check test -z "$(ls -A /opt/full)"
+        # Not even a list.
+        head -c 100000 /dev/zero >/opt/full/rest 2>/dev/null
+        text=$($install /opt/full 2>&1) && { echo "FAILED: $text"; exit 1; }
+        said "$text" "cannot be written to"
+        lines "$text" 1
+        check test "$(ls -A /opt/full)" = rest
+        umount /opt/full && rmdir /opt/full
+        # Wherever it is killed.
+        for moment in 01 03 05 08 12; do
+            timeout -s KILL 0.$moment $install /opt/killed >/dev/null 2>&1
+            if [ -e /opt/killed/share/doc/netstat-user/installed ]; then
+                check $install --uninstall /opt/killed >/dev/null
+                same "$before"
+            fi
+        done
+        "#,
+    );
+}
+
+#[test]
+fn a_program_that_runs_is_replaced() {
+    in_a_sandbox(
+        "busy",
+        r#"
+        check $install /opt/busy >/dev/null 2>&1
+        /opt/busy/bin/netstat-user 60 &
+        text=$($install /opt/busy 2>&1) || { echo "FAILED: $text"; exit 1; }
+        check test "$(stat -c %a /opt/busy/bin/netstat-user)" = 755
+        check not ls /opt/busy/bin/netstat-user.new 2>/dev/null
+        "#,
+    );
+}
+
+#[test]
+fn a_service_is_installed_only_where_systemd_takes_its_folder_and_it_replaces_none() {
+    in_a_sandbox(
+        "folders",
+        r#"
+        unit=/etc/systemd/system/netstat-user.service
+        before=$(all)
+        for place in '/opt/a b' '/opt/a,b' '/opt/a&b' '/opt/a%n' '/opt/[a]' '/opt/a\b' "/opt/a'b" /tmp/netstat-user-test; do
+            text=$($install "$place" 2>&1) || { echo "FAILED: $text"; exit 1; }
+            said "$text" "installed $place/bin/netstat-user"
+            said "$text" "is not installed"
+            lines "$text" 2
+            check not test -e $unit
+            check test -x "$place/bin/netstat-user"
+            check $install --uninstall "$place/" >/dev/null
+        done
+        same "$before"
+        # The second one leaves the first one's service.
+        check $install /opt/one >/dev/null 2>&1
+        text=$($install /opt/two 2>&1) || { echo "FAILED: $text"; exit 1; }
+        said "$text" "another's, and stays"
+        check grep -q /opt/one/bin $unit
+        check $install --uninstall /opt/two >/dev/null 2>&1
+        check grep -q /opt/one/bin $unit
+        check getent passwd netstat-user
+        check $install --uninstall /opt/one >/dev/null 2>&1
+        same "$before"
+        # An administrator's own.
+        echo '[Service]' >$unit
+        check $install /opt/one >/dev/null 2>&1
+        check $install --uninstall /opt/one >/dev/null
+        check test "$(cat $unit)" = '[Service]'
+        "#,
+    );
+}
+
+#[test]
+fn accounts_that_were_there_before_stay() {
+    in_a_sandbox(
+        "accounts",
+        r#"
+        groupadd --gid 990 netstat-user
+        for members in '' nobody; do
+            [ -z "$members" ] || usermod -aG netstat-user $members
+            before=$(all)
+            check $install /opt/one >/dev/null 2>&1
+            check getent passwd netstat-user
+            check $install --uninstall /opt/one >/dev/null
+            same "$before"
+        done
+        groupdel netstat-user
+        useradd --uid 1234 --user-group --shell /bin/bash netstat-user
+        before=$(all)
+        text=$($install /opt/one 2>&1) || { echo "FAILED: $text"; exit 1; }
+        said "$text" "the user netstat-user logs in"
+        check $install --uninstall /opt/one >/dev/null
+        same "$before"
+        "#,
+    );
+}
+
+#[test]
+fn words_that_it_does_not_take_are_refused_and_a_link_to_it_works() {
+    in_a_sandbox(
+        "words",
+        r#"
+        before=$(all)
+        for words in '/opt/s --uninstall' '--uninstall /opt/s /opt/t' '/opt/s /opt/t' '--purge'; do
+            text=$($install $words 2>&1) && { echo "FAILED: $words"; exit 1; }
+            said "$text" "./install.sh [--uninstall] [PREFIX]"
+            lines "$text" 1
+        done
+        same "$before"
+        ln -s $install /usr/local/sbin/netstat-user-install
+        check netstat-user-install /opt/s >/dev/null 2>&1
+        check test -x /opt/s/bin/netstat-user
+        "#,
+    );
 }
