@@ -2,9 +2,9 @@
 # by a note from before the installation.
 kept=/var/lib/netstat-user
 
-# The user is one that sysusers.d, or this, made: nobody logs in as it.
+# The user is one that sysusers.d, or this, made: nobody logs in as it. Its number is that of a group that was there before.
 made_here() {
-    getent passwd netstat-user | grep -q '^netstat-user:[^:]*:[1-9][0-9]\{0,2\}:[0-9]*:netstat-user agent:/nonexistent:[^:]*/nologin$'
+    getent passwd netstat-user | grep -q '^netstat-user:[^:]*:[1-9][0-9]*:[0-9]*:netstat-user agent:/nonexistent:[^:]*/nologin$'
 }
 
 # Before an installation.
@@ -30,7 +30,7 @@ make_accounts() {
 }
 
 logs_in() {
-    getent passwd netstat-user | grep -qv '^[^:]*:[^:]*:[0-9]\{1,3\}:.*/\(nologin\|false\)$'
+    ! made_here && getent passwd netstat-user | grep -qv '^[^:]*:[^:]*:[0-9]\{1,3\}:.*/\(nologin\|false\)$'
 }
 
 remove_accounts() {

@@ -1,6 +1,7 @@
 //! Users and groups by name or number, as the C library knows them (NSS).
 
 use nix::unistd::{Group, Uid, User};
+use std::path::Path;
 
 /// Why there is no such user.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,8 @@ pub fn user(wanted: Option<&str>) -> Result<Option<User>, UserError> {
 
 /// Whether it is a person's, and no service's: whoever logs in as the user of the agent may send signals to it.
 fn logs_in(user: &User) -> bool {
-    // SYS_UID_MAX of every distribution's login.defs.
-    let of_system = user.uid.as_raw() < 1000;
+    // SYS_UID_MAX of every distribution's login.defs; systemd-sysusers gives a user the number of a group of its name, whichever that is.
+    let of_system = user.uid.as_raw() < 1000 || user.dir == Path::new("/nonexistent");
     !(of_system && ["nologin", "false"].iter().any(|shell| user.shell.ends_with(shell)))
 }
 
@@ -113,6 +114,8 @@ mod tests {
         let root = User::from_name("root").unwrap().unwrap();
         let user = |uid, shell: &str| User { uid: Uid::from_raw(uid), shell: shell.into(), ..root.clone() };
         assert!(!logs_in(&user(998, "/usr/sbin/nologin")) && !logs_in(&user(101, "/bin/false")));
+        let homeless = User { dir: "/nonexistent".into(), ..user(1001, "/usr/sbin/nologin") };
+        assert!(!logs_in(&homeless));
         assert!(logs_in(&user(998, "/bin/sh")) && logs_in(&user(1000, "/usr/sbin/nologin")) && logs_in(&user(998, "")));
     }
 

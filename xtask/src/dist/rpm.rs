@@ -98,8 +98,42 @@ fn check(rpm: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sandbox;
     use super::super::tree::tests::content;
     use super::*;
+
+    /// With its scripts: what was there before stays, and a service that is not the package's goes on.
+    const ACCOUNTS: &str = r#"
+        install() { rpm --install --nodeps --ignorearch "$1" 2>/dev/null; }
+        erase() { rpm --erase --nodeps netstat-user 2>/dev/null; }
+        before=$(all)
+        check install $1
+        check getent passwd netstat-user
+        check erase
+        same "$before"
+        groupadd netstat-user
+        usermod -aG netstat-user nobody
+        before=$(all)
+        check install $1
+        check erase
+        same "$before"
+        groupdel netstat-user
+        useradd --uid 1234 --user-group --shell /bin/bash netstat-user
+        before=$(all)
+        check install $1
+        check erase
+        same "$before"
+        userdel netstat-user
+        check install $1
+        mkdir -p /etc/systemd/system/multi-user.target.wants
+        printf '[Service]\nExecStart=/opt/one/bin/netstat-user agent\n' >/etc/systemd/system/netstat-user.service
+        ln -s ../netstat-user.service /etc/systemd/system/multi-user.target.wants/netstat-user.service
+        echo 'NETSTAT_USER_OPTIONS="--mode 666"' >/etc/default/netstat-user
+        check erase
+        check getent passwd netstat-user
+        check grep -q 666 /etc/default/netstat-user
+        check test -L /etc/systemd/system/multi-user.target.wants/netstat-user.service
+    "#;
 
     #[test]
     fn old_versions_of_rpm_read_it_and_it_leaves_nothing() {
@@ -141,6 +175,10 @@ mod tests {
         assert!(root.join("usr/bin/netstat-user").is_file() && documents.join("docs/agent.md").is_file());
         rpm(&["--erase", "--nodeps", "--noscripts", "netstat-user"]).unwrap();
         assert!(!documents.exists(), "its folder of documents is left");
+        assert!(!root.join("usr/share/fish").exists(), "a folder of completions is left");
+        let licences = query(&first, &["--licensefiles"]).unwrap();
+        assert!(licences.contains("LICENSE-MIT") && licences.contains("THIRD-PARTY-LICENSES.txt"), "{licences}");
+        sandbox::run(ACCOUNTS, &[&packaged]);
         fs::remove_dir_all(&work).unwrap();
     }
 }

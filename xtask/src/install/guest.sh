@@ -185,13 +185,36 @@ systemctl start netstat-user
 check is_removed_while_it_runs apt-get remove -y -q netstat-user
 check removing_ends_the_agent not grep -qsx netstat-user /proc/[0-9]*/comm
 check removing_takes_the_netstat_back not test -e /usr/bin/netstat
-check is_purged apt-get purge -y -q netstat-user
+purges() { apt-get purge -y -q netstat-user >/root/purged 2>&1 && not grep -e 'still there' -e 'group .* not removed' /root/purged; }
+check is_purged purges
 check purging_leaves_no_user not getent passwd netstat-user
 check purging_leaves_no_group not getent group netstat-user
 files >/root/after
 left() { diff /root/before /root/after | grep '^>' | grep -v -e /run/ -e '/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)' -e /var/lib/dpkg -e /var/lib/systemd/; }
 check purging_leaves_nothing not left
 check purging_leaves_no_folder_in_run not test -e /run/netstat-user
+
+# An account of that name that somebody else made stays, and the agent becomes nobody who logs in.
+groupadd netstat-user
+usermod -aG netstat-user alice
+dpkg --install /root/netstat-user.deb >/dev/null 2>&1
+check makes_a_user_in_a_group_that_is_there getent passwd netstat-user
+dpkg --purge netstat-user >/dev/null 2>&1
+check purging_leaves_a_group_of_others contains alice getent group netstat-user
+check purging_leaves_no_user_in_it not getent passwd netstat-user
+groupdel netstat-user
+useradd --shell /bin/bash netstat-user
+check a_user_that_logs_in_is_named contains 'netstat-user logs in' dpkg --install /root/netstat-user.deb
+check the_agent_does_not_become_it contains 'logs in' netstat-user agent --socket /run/trial/agent.sock
+systemctl start netstat-user
+check nor_does_the_service equal 'failed 0' "$(systemctl is-active netstat-user) $(property NRestarts)"
+systemctl reset-failed netstat-user
+becomes_it() { systemctl restart netstat-user && equal netstat-user "$(stat -c %U /proc/$(property MainPID))"; }
+sed -i 's/--group/--user netstat-user --group/' /etc/default/netstat-user
+check the_agent_becomes_it_where_it_is_asked_to becomes_it
+dpkg --purge netstat-user >/dev/null 2>&1
+check purging_leaves_a_user_of_others getent passwd netstat-user
+userdel netstat-user
 
 # Where systemd does not run.
 without_systemd() { unshare --mount sh -c 'mount -t tmpfs none /run && "$@"' sh "$@"; }
@@ -205,6 +228,18 @@ check the_archive_unpacks tar -C /root -xzf /root/netstat-user.tar.gz
 check the_archive_installs sh -c '/root/netstat-user-*/install.sh'
 check the_archives_service_starts systemctl enable --now netstat-user
 check the_archives_agent_answers contains 127.0.0.1:4711 netstat-user -tln --agent /run/netstat-user/agent.sock
+before=$(property MainPID)
+check the_archive_is_replaced_while_it_runs sh -c '/root/netstat-user-*/install.sh'
+check the_service_runs_the_new_one not equal "$before" "$(property MainPID)"
+check the_new_one_answers eventually contains 127.0.0.1:4711 netstat-user -tln --agent /run/netstat-user/agent.sock
+# The package comes and goes beside it.
+sed -i 's/--mode 660/--mode 666/' /etc/default/netstat-user
+check the_package_installs_beside_it dpkg --force-confold --install /root/netstat-user.deb
+check the_package_is_purged_beside_it dpkg --purge netstat-user
+check purging_leaves_the_archives_service equal 'active enabled' "$(echo $(systemctl is-active netstat-user) $(systemctl is-enabled netstat-user))"
+check purging_leaves_the_archives_options grep -q 'mode 666' /etc/default/netstat-user
+check the_archives_agent_starts_again systemctl restart netstat-user
+check the_archives_agent_answers_again contains 127.0.0.1:4711 as bob netstat-user -tln --agent /run/netstat-user/agent.sock
 check the_archive_is_uninstalled sh -c '/root/netstat-user-*/install.sh --uninstall'
 check uninstalling_ends_the_agent not grep -qsx netstat-user /proc/[0-9]*/comm
 files >/root/after

@@ -160,6 +160,10 @@ fn an_installation_that_ended_midway_is_uninstalled() {
             if [ -e /opt/killed/share/doc/netstat-user/installed ]; then
                 check $install --uninstall /opt/killed >/dev/null
                 same "$before"
+            else
+                # Not even the list: only its folders.
+                check test -z "$(find /opt/killed -type f 2>/dev/null)"
+                rm -rf /opt/killed
             fi
         done
         "#,
@@ -258,4 +262,11 @@ fn words_that_it_does_not_take_are_refused_and_a_link_to_it_works() {
         check test -x /opt/s/bin/netstat-user
         "#,
     );
+}
+
+#[test]
+fn a_small_container_gets_nothing_that_the_program_does_not_need() {
+    let manifest = include_str!("../../../../netstat-user/Cargo.toml").parse::<toml::Table>().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    assert!(deb.get("recommends").is_none() && deb["suggests"].as_str() == Some("systemd"), "{deb}");
 }
