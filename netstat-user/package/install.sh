@@ -80,7 +80,6 @@ remove() {
         say "${prefix:-/} cannot be written to: nothing is removed"
         exit 1
     fi
-    # Files before their folders; what somebody else has put there since stays.
     paths=$(LC_ALL=C sort -r -u "$list")
     served=
     if has_service; then
@@ -102,12 +101,14 @@ remove() {
             remove_accounts
         fi
     fi
+    # The list goes after the other files: who is interrupted begins again.
     printf '%s\n' "$paths" | while IFS= read -r path; do
-        if [ -d "$path" ]; then
-            rmdir "$path" 2>/dev/null || true
-        elif [ "$path" != /etc/default/netstat-user ]; then
-            rm -f "$path"
-        fi
+        [ -d "$path" ] || [ "$path" = "$list" ] || [ "$path" = /etc/default/netstat-user ] || rm -f "$path"
+    done
+    rm -f "$list"
+    # A folder that somebody else has put something in since stays.
+    printf '%s\n' "$paths" | while IFS= read -r path; do
+        rmdir "$path" 2>/dev/null || true
     done
     printf 'removed what was installed below %s\n' "${prefix:-/}"
 }

@@ -209,7 +209,7 @@ check the_agent_does_not_become_it contains 'logs in' netstat-user agent --socke
 systemctl start netstat-user
 check nor_does_the_service equal 'failed 0' "$(systemctl is-active netstat-user) $(property NRestarts)"
 systemctl reset-failed netstat-user
-becomes_it() { systemctl restart netstat-user && equal netstat-user "$(stat -c %U /proc/$(property MainPID))"; }
+becomes_it() { systemctl restart netstat-user && equal "$(id -u netstat-user)" "$(awk '/^Uid:/ { print $2 }' "/proc/$(property MainPID)/status")"; }
 sed -i 's/--group/--user netstat-user --group/' /etc/default/netstat-user
 check the_agent_becomes_it_where_it_is_asked_to becomes_it
 dpkg --purge netstat-user >/dev/null 2>&1
