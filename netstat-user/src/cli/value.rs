@@ -65,6 +65,9 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// The largest buffer that can be asked for.
+pub const LARGEST_BUFFER: u32 = 1 << 30;
+
 /// A power of two of bytes: a number with K, M or G, rounded up.
 pub fn size(text: &str) -> Result<u32, ValueError> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -78,7 +81,7 @@ pub fn size(text: &str) -> Result<u32, ValueError> {
     };
     let bytes = number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
     match bytes {
-        Some(bytes @ 4_096..=0x4000_0000) => Ok(bytes.next_power_of_two() as u32),
+        Some(bytes) if (4_096..=LARGEST_BUFFER.into()).contains(&bytes) => Ok(bytes.next_power_of_two() as u32),
         _ => Err(ValueError::Size),
     }
 }

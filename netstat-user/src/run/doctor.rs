@@ -10,6 +10,7 @@ use super::hint::way_in;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
+use crate::cli::value::LARGEST_BUFFER;
 use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
@@ -24,6 +25,13 @@ use std::path::Path;
 
 /// Buffer of the trial: nothing is read from it.
 const TRIAL_BUFFER: u32 = 64 << 10;
+
+/// Where the packaged service has the options of the agent.
+const SERVICE_OPTIONS: &str = "/etc/default/netstat-user";
+/// What a socket takes that the kernel programs remember, as the help of `--remember` says.
+const REMEMBERED_BYTES: u64 = 200;
+/// What the packaged service may take (`MemoryMax=` of its unit), in which there is room for the usual sizes and some more.
+const SERVICE_BYTES: u64 = 1 << 30;
 
 /// Serves the request and returns the exit code.
 ///
@@ -87,7 +95,7 @@ fn of_status(status: &Status) -> Vec<Check> {
     let Status { live, recent, events, forgotten, buffer, peak_fill, past, crowd, .. } = *status;
     let ago_ns = |time_ns: u64| (epoch_ns() + monotonic_ns()).saturating_sub(time_ns);
     let ago = |time_ns: u64| span(ago_ns(time_ns));
-    let larger = |bytes: u64| format!("start the agent with --buffer {}M", (bytes >> 18).max(1));
+    let larger = larger(buffer, status.pid);
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
     let mut checks = vec![
         Check::ok(
@@ -99,11 +107,11 @@ fn of_status(status: &Status) -> Vec<Check> {
             ),
         ),
         if status.is_buffer_short() {
-            Check::amiss("buffer", Level::Note, fill, larger(buffer))
+            Check::amiss("buffer", Level::Note, fill, &*larger)
         } else {
             Check::ok("buffer", fill)
         },
-        of_losses(status, epoch_ns() + monotonic_ns(), &larger(buffer)),
+        of_losses(status, epoch_ns() + monotonic_ns(), &larger),
         match past.crowded {
             false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
             true => {
@@ -117,7 +125,7 @@ fn of_status(status: &Status) -> Vec<Check> {
                     "recent",
                     Level::Note,
                     found,
-                    format!("start the agent with --recent-count {}", past.most.max(1) * 4),
+                    started_with(&format!("--recent-count {}", past.most.max(1).saturating_mul(4))),
                 )
             }
         },
@@ -136,7 +144,7 @@ fn of_status(status: &Status) -> Vec<Check> {
     ];
     if forgotten > 0 {
         let found = not_remembered(forgotten);
-        let mend = format!("start the agent with --remember {}", more(live + forgotten));
+        let mend = remembering(live.saturating_add(forgotten));
         checks.push(Check::amiss("forgotten", Level::Bad, found, mend));
     }
     if status.dropped_readers > 0 {
@@ -180,7 +188,44 @@ fn of_losses(status: &Status, now_ns: u64, larger: &str) -> Check {
     let found = format!(
         "{lacks}; the buffer had room: as a rule the kernel left out a program that ran already on the processor"
     );
-    Check::amiss("lost", Level::Bad, found, "nothing can be set against it: a larger --buffer does not help")
+    Check::amiss("lost", Level::Bad, found, "no option prevents this; the table is already right again")
+}
+
+/// How an agent gets an option, started by hand or as the service.
+fn started_with(option: &str) -> String {
+    format!("start the agent with {option}; the service netstat-user has its options in {SERVICE_OPTIONS}")
+}
+
+/// The same of an option that takes so many bytes of the kernel's memory, which count as the service's.
+fn started_with_memory(option: &str, bytes: u64) -> String {
+    match bytes > SERVICE_BYTES / 4 {
+        false => started_with(option),
+        true => {
+            format!("{}, and needs a MemoryMax= above {} MiB then", started_with(option), (bytes + SERVICE_BYTES) >> 20)
+        }
+    }
+}
+
+/// What mends a buffer of so many bytes that is too small: one of four times the size, as far as there is one.
+fn larger(bytes: u64, pid: u32) -> String {
+    let most = u64::from(LARGEST_BUFFER);
+    if bytes >= most {
+        return format!(
+            "there is no larger --buffer: give the agent more of the processors, so that it reads in time (renice -n -10 -p {pid}; \
+             CPUWeight= of the service)"
+        );
+    }
+    let larger = bytes.saturating_mul(4).clamp(1 << 20, most);
+    started_with_memory(&format!("--buffer {}M", larger >> 20), larger)
+}
+
+/// What mends a table of sockets to remember that was full with so many.
+fn remembering(sockets: u64) -> String {
+    if sockets >= MOST_REMEMBERED.into() {
+        return format!("the kernel programs remember {MOST_REMEMBERED} sockets at most: let idle connections end sooner");
+    }
+    let sockets = more(sockets);
+    started_with_memory(&format!("--remember {sockets}"), sockets.saturating_mul(REMEMBERED_BYTES))
 }
 
 /// A number of sockets to remember that would be enough for so many, and half as many more.
@@ -237,7 +282,7 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     }
     .into();
     match started {
-        // It has been said what is missing.
+        // The checks above name what is missing.
         Err(AttachError::Capabilities(_) | AttachError::TooOld(_)) => {}
         Ok(tracer) => {
             report.hooks = CoverageRows::from(tracer.coverage()).hooks.iter().map(hook).collect();
@@ -345,18 +390,42 @@ mod tests {
         let now = epoch_ns() + monotonic_ns();
         let lossy = Past { lost_ns: Some(now), lost: 3, ..Past::default() };
         let full = Status { lost: 3, past: lossy, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
-        let larger = Some("start the agent with --buffer 64M".to_owned());
+        let started = |option: &str, memory: &str| {
+            let service = "; the service netstat-user has its options in /etc/default/netstat-user";
+            Some(format!("start the agent with {option}{service}{memory}"))
+        };
+        let larger = started("--buffer 64M", "");
         assert_eq!(found(&full, "lost"), Some((Level::Bad, larger.clone())));
         // What was lost while the buffer had room is no question of its size.
         let (level, mend) = found(&Status { peak_fill: 1 << 20, ..full.clone() }, "lost").unwrap();
-        assert!(level == Level::Bad && mend.as_ref().is_some_and(|mend| mend.contains("does not help")), "{mend:?}");
+        assert!(level == Level::Bad && mend.as_ref().is_some_and(|mend| mend.starts_with("no option prevents")), "{mend:?}");
         assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
         assert!(found(&full, "readers").is_some());
         let past = Past { crowded: true, most: 65_536, ..lossy };
-        let more = Some("start the agent with --recent-count 262144".to_owned());
-        assert_eq!(found(&Status { past, ..full.clone() }, "recent"), Some((Level::Note, more)));
-        let more = Some("start the agent with --remember 1048576".to_owned());
+        assert_eq!(found(&Status { past, ..full.clone() }, "recent"), Some((Level::Note, started("--recent-count 262144", ""))));
+        let more = started("--remember 1048576", "");
         assert_eq!(found(&full, "forgotten"), Some((Level::Bad, more)));
         assert_eq!((super::more(1_000_000), super::more(u64::MAX / 2)), (2_097_152, MOST_REMEMBERED.into()));
+    }
+
+    /// An agent that is started as `doctor` says is no mistake of its command line.
+    #[test]
+    fn every_mend_is_accepted() {
+        let option = |mend: &str| {
+            let words = mend.strip_prefix("start the agent with ").unwrap_or_else(|| panic!("{mend}"));
+            let argv = ["netstat-user", "agent"].into_iter().chain(words.split(';').next().unwrap().split(' '));
+            (crate::cli::parse(argv.map(Into::into)).unwrap_or_else(|refusal| panic!("{mend}: {refusal:?}")), mend.to_owned())
+        };
+        for shift in 12..30 {
+            option(&larger(1 << shift, 7));
+        }
+        let largest = larger(512 << 20, 7);
+        assert!(largest.contains("--buffer 1024M;") && largest.ends_with("MemoryMax= above 2048 MiB then"), "{largest}");
+        assert!(larger(1 << 30, 7).contains("renice -n -10 -p 7"), "there is none beyond it");
+        for sockets in [1, 5_000_000, 12_000_000, (1 << 24) - 1] {
+            option(&remembering(sockets));
+        }
+        assert!(remembering(12_000_000).ends_with("MemoryMax= above 4224 MiB then"), "{}", remembering(12_000_000));
+        assert!(!remembering(1 << 24).contains("--remember"), "there is none beyond it");
     }
 }
