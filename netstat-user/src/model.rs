@@ -16,6 +16,7 @@ mod subordinate;
 mod tables;
 mod tcp_info;
 pub mod visible;
+pub mod width;
 mod workload;
 
 pub use address::AddressText;

@@ -2,7 +2,8 @@
 
 use super::TextPlace;
 use std::fmt;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use crate::model::visible::escape_text;
+use crate::model::width::{cut, width};
 
 /// Why a text is no expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,16 +42,14 @@ impl std::error::Error for Mistake {}
 impl fmt::Display for Mistake {
     /// Three lines, or four: what is wrong, the expression, a mark below the place, the word that was probably meant.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |text: &str| -> String {
-            text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
-        };
+        let shown = |text: &str| String::from_utf8_lossy(&escape_text(text.as_bytes())).into_owned();
         let before = shown(self.expression.get(..self.place.start).unwrap_or(&self.expression));
         let marked = shown(self.expression.get(self.place.start..self.place.end).unwrap_or_default());
         let after = shown(self.expression.get(self.place.end..).unwrap_or_default());
         let Window { before, marked, after } = Window::of(&before, &marked, &after);
         // Letters of some scripts take two columns, accents of their own none.
-        let blanks = " ".repeat(before.width());
-        let marks = "^".repeat(marked.width().max(1));
+        let blanks = " ".repeat(width_of(&before));
+        let marks = "^".repeat(width_of(&marked).max(1));
         write!(f, "{}\n  {before}{marked}{after}\n  {blanks}{marks}", self.what)?;
         match self.nearest {
             Some(nearest) => write!(f, "\ndid you mean `{nearest}'?"),
@@ -75,41 +74,35 @@ struct Window {
 
 impl Window {
     fn of(before: &str, marked: &str, after: &str) -> Self {
-        if before.width() + marked.width() + after.width() <= COLUMNS {
+        if width_of(before) + width_of(marked) + width_of(after) <= COLUMNS {
             return Self { before: before.into(), marked: marked.into(), after: after.into() };
         }
         let marked = first(marked, COLUMNS - BEFORE);
         // Where little follows, more of what stands before is shown.
-        let before_room = (COLUMNS - marked.width()).saturating_sub(after.width()).max(BEFORE);
+        let before_room = (COLUMNS - width_of(&marked)).saturating_sub(width_of(after)).max(BEFORE);
         let before = last(before, before_room);
-        let after = first(after, COLUMNS.saturating_sub(before.width() + marked.width()));
+        let after = first(after, COLUMNS.saturating_sub(width_of(&before) + width_of(&marked)));
         Self { before, marked, after }
     }
 }
 
+fn width_of(text: &str) -> usize {
+    width(text.as_bytes())
+}
+
 /// A text, or its beginning, in so many columns.
 fn first(text: &str, room: usize) -> String {
-    if text.width() <= room {
-        return text.into();
-    }
-    let mut cut = String::new();
-    for letter in text.chars() {
-        if cut.width() + letter.width().unwrap_or(0) + CUT.len() > room {
-            break;
-        }
-        cut.push(letter);
-    }
-    if room < CUT.len() { cut } else { cut + CUT }
+    String::from_utf8_lossy(&cut(text.as_bytes(), room, CUT)).into_owned()
 }
 
 /// A text, or its end, in so many columns.
 fn last(text: &str, room: usize) -> String {
     let mut start = text.len();
-    if text.width() <= room {
+    if width_of(text) <= room {
         return text.into();
     }
     for (at, _) in text.char_indices().rev() {
-        if text[at..].width() + CUT.len() > room {
+        if width_of(&text[at..]) + CUT.len() > room {
             break;
         }
         start = at;
@@ -135,13 +128,14 @@ mod tests {
             let expression = format!("{before}here = 1 and {after}");
             let said = lines(&expression, "here");
             assert_eq!(said.len(), 3, "{said:?}");
-            assert!(said.iter().all(|line| line.width() <= 80), "{said:?}");
+            assert!(said.iter().all(|line| width_of(line) <= 80), "{said:?}");
             let mark = said[2].find('^').unwrap();
-            let column = said[1].split("here").next().unwrap().width();
+            let column = width_of(said[1].split("here").next().unwrap());
             assert!(mark == column && said[2].trim() == "^^^^", "{said:?}");
         }
         let long = lines(&"x".repeat(200), &"x".repeat(200));
         assert!(long.iter().all(|line| line.len() <= 80), "{long:?}");
         assert_eq!(lines("here = 1", "here"), ["no", "  here = 1", "  ^^^^"]);
+        assert_eq!(lines("\x1b[31mx here", "here"), ["no", "  \\x1b[31mx here", "            ^^^^"]);
     }
 }

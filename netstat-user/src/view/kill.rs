@@ -2,9 +2,8 @@
 
 use super::inet::{json_end, json_owners};
 use super::json::Object;
-use super::text::{escape_text, escape_word, fill, left, number, wrap};
+use super::text::{escape_text, escape_word, fill, left, number, width as columns, wrap};
 use crate::model::{Endpoint, Holder, SocketRow, TcpState};
-use unicode_width::UnicodeWidthStr;
 
 /// A socket, and what became of it.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +74,6 @@ fn cells(outcome: &Outcome<'_>) -> [String; 5] {
         end(&row.remote),
         state(row).unwrap_or("-").to_owned(),
     ]
-}
-
-fn columns(text: &[u8]) -> usize {
-    String::from_utf8_lossy(text).width()
 }
 
 /// The same as a JSON object.

@@ -2,12 +2,12 @@
 
 use crate::model::AddressText;
 use std::net::IpAddr;
-use unicode_width::UnicodeWidthStr;
 
 pub use crate::model::visible::{escape, escape_text, escape_word};
+pub use crate::model::width::{cut, width};
 
 /// What stands where the end of a name or a text is cut, as there is no room for it.
-pub const CUT: char = '~';
+pub const CUT: &str = "~";
 
 /// Formats into bytes, which does not fail.
 macro_rules! put {
@@ -58,7 +58,7 @@ pub fn fill(out: &mut Vec<u8>, blanks: usize) {
 /// than a line stays whole.
 pub fn wrap(out: &mut Vec<u8>, words: &[u8], mut at: usize, indent: usize, width: usize) {
     for (number, word) in words.split(|&byte| byte == b' ').enumerate() {
-        let columns = String::from_utf8_lossy(word).width();
+        let columns = self::width(word);
         if number > 0 && at + 1 + columns > width {
             out.push(b'\n');
             fill(out, indent);

@@ -4,8 +4,7 @@ use crate::field::{Column, Field, HasFields, Kind, STATE_TIMES, Unit, Value, gro
 use crate::model::AddressText;
 use crate::view::colour::{Role, paint};
 use crate::view::event::{summed_up, timestamp};
-use crate::view::text::{CUT, escape_word, fill, span};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use crate::view::text::{CUT, cut, escape_word, fill, span, width};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -198,8 +197,9 @@ impl ColumnTable {
         for (at, (whole, look)) in row.iter().zip(&self.looks).enumerate() {
             let room = self.widths.get(at).copied().unwrap_or(0);
             let cell = match (look.time, look.is_text()) {
+                _ if room == 0 => whole.into(),
                 (true, _) => less_precise(whole, room),
-                (false, true) => cut(whole, room),
+                (false, true) => cut(whole, room, CUT),
                 (false, false) => whole.into(),
             };
             let blanks = room.saturating_sub(width(&cell));
@@ -245,11 +245,6 @@ fn usual(column: Column) -> usize {
     }
 }
 
-/// Columns of the terminal, not bytes.
-fn width(cell: &[u8]) -> usize {
-    String::from_utf8_lossy(cell).width()
-}
-
 /// The time, as precise as there is room for: `2026-01-02T03:04:05.678901234Z` loses digits of its fraction, then its day.
 fn less_precise(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
     let at = |sign: u8| cell.iter().position(|&byte| byte == sign).filter(|_| cell.len() > room);
@@ -259,23 +254,6 @@ fn less_precise(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
     let digits = room.saturating_sub(point + 2).min(cell.len() - point - 2) / 3 * 3;
     let fraction = if digits == 0 { &[][..] } else { &cell[point..point + 1 + digits] };
     [&cell[..point], fraction, b"Z"].concat().into()
-}
-
-/// The text, its end replaced by [`CUT`] where it is longer than `room`.
-fn cut(cell: &[u8], room: usize) -> std::borrow::Cow<'_, [u8]> {
-    if width(cell) <= room || room == 0 {
-        return cell.into();
-    }
-    let text = String::from_utf8_lossy(cell);
-    let mut left = room - 1;
-    let fits = |letter: &char| {
-        let after = left.checked_sub(letter.width().unwrap_or(0));
-        left = after.unwrap_or(left);
-        after.is_some()
-    };
-    let mut short: String = text.chars().take_while(fits).collect();
-    short.push(CUT);
-    short.into_bytes().into()
 }
 
 fn is_right(column: Column) -> bool {

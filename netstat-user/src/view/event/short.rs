@@ -13,10 +13,10 @@ mod line;
 
 use crate::model::{Direction, EventEnd, EventKind, Owner, SocketEvent};
 use crate::view::colour::Role;
-use crate::view::text::{CUT, escape_word, number};
+use crate::view::text::{CUT, cut, escape_word, number, width as columns};
 pub use facts::summed_up;
 use facts::{Detail, result_of};
-use line::{ShortCells, ShortLine, columns};
+use line::{ShortCells, ShortLine};
 
 /// Columns of a line where standard output is no terminal.
 const COLUMNS: usize = 120;
@@ -258,8 +258,8 @@ impl Short {
             cells.put(Role::Data, &name);
         } else if left >= 2 {
             cells.put(Role::Data, b"/");
-            cells.put(Role::Data, first(&name, left - 1));
-            cells.put(Role::Own, CUT.encode_utf8(&mut [0; 4]).as_bytes());
+            cells.put(Role::Data, &cut(&name, left - 1, ""));
+            cells.put(Role::Own, CUT.as_bytes());
         }
         if how {
             cells.put(Role::Own, b" ");
@@ -307,13 +307,6 @@ fn least(owner: Option<&Owner>) -> usize {
 
 fn digits(number: u32) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
-}
-
-/// The first letters of a text.
-fn first(text: &[u8], letters: usize) -> &[u8] {
-    let starts = text.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
-    let end = starts.map(|(at, _)| at).nth(letters).unwrap_or(text.len());
-    &text[..end]
 }
 
 /// An end as netstat writes it, `-` where there is none.

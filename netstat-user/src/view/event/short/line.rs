@@ -1,7 +1,7 @@
 //! A line and its pieces, measured in columns.
 
 use crate::view::colour::{Role, paint};
-use crate::view::text::number;
+use crate::view::text::{number, width as columns};
 
 /// Pieces of text, each in its role, before it is known whether they fit.
 #[derive(Clone, Debug, Default)]
@@ -64,11 +64,6 @@ impl ShortCells {
             start = end;
         }
     }
-}
-
-/// Columns that a text takes: a byte each, but for those that continue a letter of UTF-8.
-pub fn columns(text: &[u8]) -> usize {
-    text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
 
 /// Columns that some pieces take in a row.
