@@ -1,9 +1,9 @@
 //! What is wrong with an expression, and where.
 
 use super::TextPlace;
-use std::fmt;
 use crate::model::visible::escape_text;
 use crate::model::width::{cut, width};
+use std::fmt;
 
 /// Why a text is no expression.
 #[derive(Clone, Debug, PartialEq)]

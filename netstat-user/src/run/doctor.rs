@@ -222,7 +222,9 @@ fn larger(bytes: u64, pid: u32) -> String {
 /// What mends a table of sockets to remember that was full with so many.
 fn remembering(sockets: u64) -> String {
     if sockets >= MOST_REMEMBERED.into() {
-        return format!("the kernel programs remember {MOST_REMEMBERED} sockets at most: let idle connections end sooner");
+        return format!(
+            "the kernel programs remember {MOST_REMEMBERED} sockets at most: let idle connections end sooner"
+        );
     }
     let sockets = more(sockets);
     started_with_memory(&format!("--remember {sockets}"), sockets.saturating_mul(REMEMBERED_BYTES))
@@ -398,11 +400,17 @@ mod tests {
         assert_eq!(found(&full, "lost"), Some((Level::Bad, larger.clone())));
         // What was lost while the buffer had room is no question of its size.
         let (level, mend) = found(&Status { peak_fill: 1 << 20, ..full.clone() }, "lost").unwrap();
-        assert!(level == Level::Bad && mend.as_ref().is_some_and(|mend| mend.starts_with("no option prevents")), "{mend:?}");
+        assert!(
+            level == Level::Bad && mend.as_ref().is_some_and(|mend| mend.starts_with("no option prevents")),
+            "{mend:?}"
+        );
         assert_eq!(found(&full, "buffer"), Some((Level::Note, larger)));
         assert!(found(&full, "readers").is_some());
         let past = Past { crowded: true, most: 65_536, ..lossy };
-        assert_eq!(found(&Status { past, ..full.clone() }, "recent"), Some((Level::Note, started("--recent-count 262144", ""))));
+        assert_eq!(
+            found(&Status { past, ..full.clone() }, "recent"),
+            Some((Level::Note, started("--recent-count 262144", "")))
+        );
         let more = started("--remember 1048576", "");
         assert_eq!(found(&full, "forgotten"), Some((Level::Bad, more)));
         assert_eq!((super::more(1_000_000), super::more(u64::MAX / 2)), (2_097_152, MOST_REMEMBERED.into()));
@@ -414,13 +422,19 @@ mod tests {
         let option = |mend: &str| {
             let words = mend.strip_prefix("start the agent with ").unwrap_or_else(|| panic!("{mend}"));
             let argv = ["netstat-user", "agent"].into_iter().chain(words.split(';').next().unwrap().split(' '));
-            (crate::cli::parse(argv.map(Into::into)).unwrap_or_else(|refusal| panic!("{mend}: {refusal:?}")), mend.to_owned())
+            (
+                crate::cli::parse(argv.map(Into::into)).unwrap_or_else(|refusal| panic!("{mend}: {refusal:?}")),
+                mend.to_owned(),
+            )
         };
         for shift in 12..30 {
             option(&larger(1 << shift, 7));
         }
         let largest = larger(512 << 20, 7);
-        assert!(largest.contains("--buffer 1024M;") && largest.ends_with("MemoryMax= above 2048 MiB then"), "{largest}");
+        assert!(
+            largest.contains("--buffer 1024M;") && largest.ends_with("MemoryMax= above 2048 MiB then"),
+            "{largest}"
+        );
         assert!(larger(1 << 30, 7).contains("renice -n -10 -p 7"), "there is none beyond it");
         for sockets in [1, 5_000_000, 12_000_000, (1 << 24) - 1] {
             option(&remembering(sockets));

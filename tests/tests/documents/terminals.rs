@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 pub const TESTS: &[Test] = &[
     ("terminals::what_is_waited_for_is_named", what_is_waited_for_is_named),
@@ -25,6 +26,13 @@ pub const TESTS: &[Test] = &[
     ("terminals::marks_are_in_the_glossary", marks_are_in_the_glossary),
     ("terminals::help_fits", help_fits),
 ];
+
+/// Five letters, each two columns wide: as many bytes as a name has at most.
+const WIDE: &str = "日本語日本";
+
+fn fits(line: &str, columns: u16) -> bool {
+    line.width() <= columns.into()
+}
 
 fn args(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
@@ -88,12 +96,12 @@ fn talk_on_terminal(world: &mut World, line: &str, columns: u16, more: Duration)
 }
 
 fn events_fit_and_lack_nothing() -> Done {
-    let mut world = World::new();
+    let mut world = World::with_client(WIDE);
     let owner = world.client.pid().to_string();
     for columns in [80, 120, 200] {
-        let lines = talk_on_terminal(&mut world, "events --life --comm client", columns, Duration::ZERO);
-        let fits = |line: &String| line.chars().count() <= columns.into();
-        assert!(lines.iter().all(fits), "{columns}: {lines:#?}");
+        let lines = talk_on_terminal(&mut world, &format!("events --life --comm {WIDE}"), columns, Duration::ZERO);
+        assert!(lines.iter().all(|line| fits(line, columns)), "{columns}: {lines:#?}");
+        assert!(lines.iter().any(|line| line.contains('日')), "{columns}: nobody has the wide name: {lines:#?}");
         let begins: Vec<usize> = (0..lines.len()).filter(|at| !lines[*at].starts_with(' ')).collect();
         assert_eq!(begins.len(), 2, "a connection and a refusal: {lines:#?}");
         let whole = lines[..begins[1]].join(" ");
@@ -103,10 +111,26 @@ fn events_fit_and_lack_nothing() -> Done {
         // Rows stand below each other, as far as the terminal goes.
         let line = "events --columns time,event,local,remote,new_state,pid";
         let rows = talk_on_terminal(&mut world, line, columns, Duration::ZERO);
-        assert!(rows.iter().all(fits), "{columns}: {rows:#?}");
+        assert!(rows.iter().all(|row| fits(row, columns)), "{columns}: {rows:#?}");
         let column = rows[0].find("remote").unwrap();
         assert!(rows.iter().all(|row| row.as_bytes()[column - 2..column] == *b"  "), "{columns}: {rows:#?}");
         assert!(rows.len() > 10 && rows[1..].iter().all(|row| row.len() == rows[0].len()), "{columns}: {rows:#?}");
+    }
+    // From another namespace, whose name is wide, too: whole sockets, and each of their events.
+    let (_sandbox, mut player) = world.neighbour(WIDE);
+    for columns in [78, 79, 80, 81, 110, 120] {
+        for form in ["events --life", "events"] {
+            let (mut child, mut terminal) =
+                world.on_terminal(&args(&format!("{form} --comm {WIDE} --color never")), columns);
+            assert!(terminal.shows("tracing:", patience()), "{}", terminal.text());
+            player.does(&["mine connect 127.0.0.1:7777", "peer accept there", "mine close -", "peer close -"]);
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+            let seen = terminal.rest(patience());
+            assert!(child.wait().unwrap().success(), "{seen}");
+            let lines: Vec<&str> = seen.lines().filter(|line| !line.starts_with("tracing:")).collect();
+            assert!(seen.contains('@') && seen.contains('日'), "{form} {columns}: {seen}");
+            assert!(lines.iter().all(|line| fits(line, columns)), "{form} {columns}: {lines:#?}");
+        }
     }
     Done::Passed
 }
@@ -171,7 +195,7 @@ fn findings_fit() -> Done {
         let (mut child, terminal) = world.on_terminal(&args("doctor --no-agent --color never"), columns);
         let seen = terminal.rest(patience());
         assert!(child.wait().unwrap().code().is_some_and(|code| code < 2), "{seen}");
-        assert!(seen.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {seen}");
+        assert!(seen.lines().all(|line| fits(line, columns)), "{columns}: {seen}");
     }
     Done::Passed
 }
@@ -204,7 +228,7 @@ fn what_would_be_closed_fits() -> Done {
         let (mut child, terminal) = world.on_terminal(&args(line), columns);
         let seen = terminal.rest(patience());
         assert!(child.wait().unwrap().success(), "{seen}");
-        assert!(seen.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {seen}");
+        assert!(seen.lines().all(|line| fits(line, columns)), "{columns}: {seen}");
         let web = format!("{}/web", world.web.pid());
         assert_eq!(seen.matches("would close ").count(), 6, "{seen}");
         assert!(seen.matches(&web).count() >= 4 && seen.contains("ESTABLISHED"), "{seen}");
@@ -221,7 +245,7 @@ fn mistakes_are_marked_where_they_are() -> Done {
     let seen = terminal.rest(patience());
     assert_eq!(child.wait().unwrap().code(), Some(3), "{seen}");
     let lines: Vec<&str> = seen.lines().skip(1).collect();
-    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{seen}");
+    assert!(lines.iter().all(|line| fits(line, 80)), "{seen}");
     assert_eq!(lines[0].find("hree"), lines[1].find("^^^^"), "{seen}");
     Done::Passed
 }
@@ -327,7 +351,7 @@ fn help_fits() -> Done {
         let (mut child, terminal) = world.on_terminal(&args(line), columns);
         let seen = terminal.rest(patience());
         assert!(child.wait().unwrap().success(), "{line}: {seen}");
-        assert!(seen.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {line}: {seen}");
+        assert!(seen.lines().all(|line| fits(line, columns)), "{columns}: {line}: {seen}");
         seen
     };
     for verb in ["", "events ", "agent ", "kill ", "doctor "] {

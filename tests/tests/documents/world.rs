@@ -83,6 +83,11 @@ fn ip(netns: &NetNs, line: &str) {
 impl World {
     /// A server that listens on TCP, UDP and UNIX sockets, and a client that is connected to it.
     pub fn new() -> Self {
+        Self::with_client("client")
+    }
+
+    /// The same with a client of this name.
+    pub fn with_client(name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let folder = scratch().join(format!("world-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(folder.join("run/netns")).unwrap();
@@ -106,7 +111,7 @@ impl World {
         }
         // The one that every kernel has, in place of the machine's.
         netns.enter(|| fs::write("/proc/sys/net/ipv4/tcp_congestion_control", "reno")).unwrap();
-        let (mut web, mut client) = (Player::new(&sandbox, "web"), Player::new(&sandbox, "client"));
+        let (mut web, mut client) = (Player::new(&sandbox, "web"), Player::new(&sandbox, name));
         web.does(&[
             "web listen 127.0.0.1:8080",
             "six listen [::1]:8081",
