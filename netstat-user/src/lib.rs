@@ -24,7 +24,7 @@
 //! owner    model                        merges ownership evidence and keeps its grade
 //! life     model                        what each open connection did so far, for the one line at its end
 //! names    model sys                    host, service, user and network names, looked up before rendering
-//! stdio    model cli sys                standard output and error: who reads them, how wide, how coloured, and what comes of writing
+//! stdio    model cli sys                standard output and error: who reads them, how wide, how coloured, and the outcome of writing
 //! daemon   model client sys             what a process that runs for long needs: signals, the service manager, accounts, its socket, fewer privileges
 //! view     model lang field             rows in, bytes out: netstat tables, event text, JSON
 //! whose    model                        whose a socket is beyond its process: container, unit and pod; the other end

@@ -17,7 +17,8 @@ fn main() -> ExitCode {
             _ => ExitCode::FAILURE,
         };
     }
-    let outcome = match netstat_user::cli::parse(std::env::args_os()) {
+    let posix = std::env::var_os(netstat_user::cli::POSIX).is_some();
+    let outcome = match netstat_user::cli::parse(std::env::args_os(), posix) {
         Ok(request) => netstat_user::run::run(request),
         Err(refusal) => Ok(netstat_user::run::refuse(&refusal)),
     };

@@ -56,9 +56,9 @@ impl Case {
         Self { stderr: Stderr::Presence, ..self }
     }
 
-    /// We name the words that both ignore.
-    pub const fn names_ignored(self) -> Self {
-        Self { stderr: Stderr::NamesIgnored, ..self }
+    /// Our message begins with netstat's first line.
+    pub const fn first_line(self) -> Self {
+        Self { stderr: Stderr::FirstLine, ..self }
     }
 
     /// As this user.

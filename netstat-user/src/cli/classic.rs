@@ -15,6 +15,7 @@ use super::value::{ValueError, duration};
 use super::{Colour, Reason, Refusal, Request, shells};
 use crate::field::RowKinds;
 use crate::filter::{Spelling, WordError, protos};
+use crate::model::visible::escape_lines;
 use clap::ValueEnum;
 use definitions::id;
 pub use definitions::{command, page};
@@ -23,15 +24,15 @@ pub use options::{AgentChoice, FAMILY_NAMES, Family, Filter, Numeric, Options, P
 use std::ffi::{OsStr, OsString};
 
 /// Reads netstat's options; `argv` includes the program's name. Words are served in order, as getopt does: what stands
-/// after `--help` or after a wrong option is never looked at.
+/// after `--help` or after a wrong option is never looked at; with `posix` neither is what stands after a word that is no option.
 ///
 /// # Errors
 /// A [`Refusal`] with netstat's exit code.
-pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let called = argv.first().map_or_else(|| "netstat-user".into(), |a| a.to_string_lossy());
-    let program = super::program(called.as_ref().as_ref());
+pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
+    let called = argv.first().map_or(OsStr::new("netstat-user"), OsString::as_os_str);
+    let program = super::program(called);
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
-    let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default());
+    let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default(), posix);
     let (mut given, mut select) = (Options::default(), Given::default());
     let mut views = 0;
     loop {
@@ -40,11 +41,11 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
             Ok(None) => break,
             Err(error) => {
                 let meant = match &error {
-                    getopt::Error::Unrecognized(word) => meant::by_name(&getopt, word),
+                    getopt::Error::Unrecognized(word) => meant::by_name(&getopt, &String::from_utf8_lossy(word)),
                     getopt::Error::Invalid(letter) => meant::by_letter(*letter).map(str::to_owned),
                     _ => None,
                 };
-                let mut refusal = usage(Some(error.reason(&called)));
+                let mut refusal = usage(Some(error.reason(called)));
                 refusal.message.extend(meant.map(|meant| format!("{meant}\n")));
                 return Err(refusal);
             }
@@ -57,7 +58,7 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
                     Some(script) => Ok(Request::Print(script)),
                     None => {
                         let text = "%s: --completions: `%s' is not accepted: write one of bash zsh fish\n";
-                        Err(refuse(Reason { text, values: vec![program.to_owned(), shell.into_owned()] }, 3))
+                        Err(refuse(own(text, &[program, &shell]), 3))
                     }
                 };
             }
@@ -84,13 +85,14 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
     // A verb stands first.
     let first = argv.get(1).filter(|first| getopt.ignored().first() == Some(&first.as_os_str()));
     given.remark = match words.is_empty() {
+        // Standard error is netstat's, too, which says nothing of these.
+        _ if super::is_netstat(called) => None,
         false => Some(meant::by_words(&words.join(" "), first.and_then(|first| first.to_str()), &given)),
-        true if program == "netstat" => None,
         true => meant::by_letters(&given).map(str::to_owned),
     };
     if views > 1 {
         let text = "%s: only one of -r, -i, -s and -M can be given, and only once\n";
-        return Err(usage(Some(Reason { text, values: vec![program.to_owned()] })));
+        return Err(usage(Some(own(text, &[program]))));
     }
     beyond(&given, program)?;
     if select.first().is_some() {
@@ -127,7 +129,7 @@ fn selection(given: &mut Options, select: Given, program: &str) -> Result<Select
     let others = asked || tables.groups || tables.bluetooth || tables.tableless.is_some();
     if let Some(option) = select.first().filter(|_| given.view() != View::Tables || others) {
         let text = "%s: --%s selects Internet and UNIX sockets: it cannot be given with other families and views\n";
-        return Err(usage(Some(Reason { text, values: vec![program.to_owned(), option.to_owned()] })));
+        return Err(usage(Some(own(text, &[program, option]))));
     }
     select.read(rows(given)).map_err(|error| wrong(program, &error))
 }
@@ -170,7 +172,7 @@ fn rows(given: &Options) -> RowKinds {
 /// The kinds of rows that a command line lists which is still being typed: the options that select, and what is wrong, are passed over.
 pub fn listed(argv: &[OsString]) -> RowKinds {
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
-    let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default());
+    let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default(), false);
     let (mut given, mut select) = (Options::default(), Given::default());
     while let Ok(Some(met)) = getopt.next() {
         if !select.take(met.id, met.value).unwrap_or(true) {
@@ -183,7 +185,7 @@ pub fn listed(argv: &[OsString]) -> RowKinds {
 
 /// A wrong value of one of the options that select: it says itself what is right.
 fn wrong(program: &str, error: &SelectError) -> Refusal {
-    refuse(Reason { text: "%s: %s\n", values: vec![program.to_owned(), error.to_string()] }, 3)
+    refuse(own("%s: %s\n", &[program, &error.to_string()]), 3)
 }
 
 /// Refuses those of our own options that could have no effect.
@@ -206,7 +208,7 @@ fn beyond(given: &Options, program: &str) -> Result<(), Refusal> {
         }
         () => return Ok(()),
     };
-    Err(usage(Some(Reason { text, values: vec![program.to_owned()] })))
+    Err(usage(Some(own(text, &[program]))))
 }
 
 /// Notes one option.
@@ -242,7 +244,7 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::PROTOCOL => {
             for word in met.value.as_encoded_bytes().split(|&b| b == b',') {
                 let family = Family::parse(word).ok_or_else(|| {
-                    let values = vec![String::from_utf8_lossy(word).into_owned()];
+                    let values = vec![word.to_vec()];
                     refuse(Reason { text: "Unknown address family `%s'.\n", values }, 1)
                 })?;
                 given.families.push(family);
@@ -253,7 +255,7 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::COLOR => {
             given.color = met.value.to_str().and_then(|when| Colour::from_str(when, false).ok()).ok_or_else(|| {
                 let text = "%s: --color: `%s' is not accepted: write one of auto always never\n";
-                refuse(Reason { text, values: vec![program.to_owned(), met.value.to_string_lossy().into()] }, 3)
+                refuse(own(text, &[program, &met.value.to_string_lossy()]), 3)
             })?;
         }
         id::ALL_NETNS => given.all_netns = true,
@@ -263,15 +265,19 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
         id::RECENT => {
             let recent = met.value.to_str().map_or(Err(ValueError::Duration), duration).map_err(|error| {
                 let text = "%s: --recent: `%s' is not accepted: %s\n";
-                let value = met.value.to_string_lossy().into();
-                refuse(Reason { text, values: vec![program.to_owned(), value, error.to_string()] }, 3)
+                refuse(own(text, &[program, &met.value.to_string_lossy(), &error.to_string()]), 3)
             })?;
             given.recent = Some(recent);
         }
-        // What remains are the families with an option of their own, whose ids are their names.
+        // All others are the families with an option of their own, whose ids are their names.
         family => given.families.extend(Family::parse(family.as_bytes())),
     }
     Ok(())
+}
+
+/// A reason in our own words: what could drive a terminal in its values is made visible. netstat's reasons have the bytes that were typed.
+fn own(text: &'static str, values: &[&str]) -> Reason {
+    Reason { text, values: values.iter().map(|value| escape_lines(value).into_bytes()).collect() }
 }
 
 /// A wrong command line: the reason, then how to write a right one.

@@ -64,7 +64,7 @@ fn every_command_of_the_documents_is_understood() {
     let mut count = 0;
     for (name, text) in documents() {
         for command in commands(&text) {
-            match parse(words(&command)) {
+            match parse(words(&command), false) {
                 Ok(_) => assert_ne!(command, MISTAKE, "{name}"),
                 Err(refusal) if command != MISTAKE => {
                     panic!("{name}: {command}: {:?} {}", refusal.reason, refusal.message);

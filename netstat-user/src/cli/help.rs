@@ -11,6 +11,7 @@ mod words;
 
 use super::{Refusal, Request};
 use crate::field::{FIELDS, RowKinds};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 
@@ -121,21 +122,13 @@ pub fn read(page: Page, argv: &[OsString]) -> Result<HelpRequest, Refusal> {
     match page.command.clone().try_get_matches_from(argv) {
         Ok(matches) if matches.get_flag("short-help") => Ok(HelpRequest::Page(Request::Print(page.short()))),
         Ok(matches) => Ok(HelpRequest::Options(matches)),
+        Err(error) if error.kind() == ErrorKind::InvalidUtf8 => Err(mistake::not_text(&page.command, argv)),
         Err(error) => Err(mistake::refusal(page.command.get_name(), &error)),
     }
 }
 
 /// The page that is asked for before anything is wrong with the command line; the values of options ask for none.
 fn wanted(page: &Page, argv: &[OsString]) -> Option<String> {
-    let takes_value = |word: &str| {
-        page.command.get_arguments().any(|arg| {
-            let named = match word.strip_prefix("--") {
-                Some(long) => arg.get_long() == Some(long),
-                None => word.len() == 2 && arg.get_short().is_some_and(|short| word.ends_with(short)),
-            };
-            named && arg.get_action().takes_values()
-        })
-    };
     let mut words = argv.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
     while let Some(word) = words.next() {
         match word {
@@ -143,11 +136,23 @@ fn wanted(page: &Page, argv: &[OsString]) -> Option<String> {
             "-h" => return Some(page.short()),
             "--help" => return Some(page.long()),
             "--man" => return Some(page.man()),
-            option if option.starts_with('-') && takes_value(option) => drop(words.next()),
+            option if valued(&page.command, option).is_some() => drop(words.next()),
             _ => {}
         }
     }
     None
+}
+
+/// The option that a word is, where the next word is its value.
+fn valued<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
+    command.get_arguments().find(|arg| {
+        let named = match (word.strip_prefix("--"), word.strip_prefix('-')) {
+            (Some(long), _) => arg.get_long() == Some(long),
+            (None, Some(short)) => short.len() == 1 && arg.get_short().is_some_and(|letter| short.starts_with(letter)),
+            (None, None) => false,
+        };
+        named && arg.get_action().takes_values()
+    })
 }
 
 impl Page {

@@ -163,7 +163,11 @@ mod tests {
         ] {
             assert_eq!(kill(words).unwrap_err().0, 2, "{words:?}");
         }
+        let help = page().long();
         assert_eq!(kill(&["--help"]).unwrap_err().0, 0);
+        // It has no such option, and takes no family.
+        assert!(help.contains("--proto") && !help.contains("--protocol"), "{help}");
+        assert!(help.contains("\nSelecting:\n"), "{help}");
         command().debug_assert();
     }
 }

@@ -70,20 +70,24 @@ pub struct Refusal {
 pub struct Reason {
     /// The English text, newline included, with a `%` directive for each value.
     pub text: &'static str,
-    /// The values.
-    pub values: Vec<String>,
+    /// The values, as bytes: those of netstat's own messages are the words that were typed. In messages of our own what could drive a terminal is
+    /// visible already.
+    pub values: Vec<Vec<u8>>,
 }
 
 /// The verbs, and what else is typed as one.
 const VERBS: [&str; 5] = ["agent", "doctor", "events", "kill", "help"];
 
+/// The variable by which a user has words that are no options end the options of a command line, as getopt does.
+pub const POSIX: &str = "POSIXLY_CORRECT";
+
 /// Reads a whole command line, program name included. The first argument selects a verb only if it is exactly its name:
 /// netstat ignores operands, and so every other word belongs to the classic command line. Called as `netstat`, it has no verbs: a script
-/// that gives netstat the operand `events` gets its table.
+/// that gives netstat the operand `events` gets its table. `posix`: [`POSIX`] is in the environment.
 ///
 /// # Errors
 /// A [`Refusal`] that names the argument and the way out.
-pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
+pub fn parse(argv: impl IntoIterator<Item = OsString>, posix: bool) -> Result<Request, Refusal> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let as_netstat = argv.first().is_some_and(|name| is_netstat(name));
     match argv.get(1).and_then(|a| a.to_str()).filter(|_| !as_netstat) {
@@ -91,7 +95,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
         Some("doctor") => doctor::parse(&argv[1..]),
         Some("events") => events::parse(&argv[1..]),
         Some("kill") => kill::parse(&argv[1..]),
-        _ => classic::parse(&argv),
+        _ => classic::parse(&argv, posix),
     }
 }
 
@@ -116,12 +120,12 @@ mod tests {
 
     #[test]
     fn a_link_named_netstat_has_no_verbs() {
-        let parsed = |line: &str| parse(line.split(' ').map(OsString::from));
+        let parsed = |line: &str| parse(line.split(' ').map(OsString::from), false);
         for program in ["netstat", "/usr/bin/netstat"] {
             assert!(matches!(parsed(&format!("{program} events")), Ok(Request::Classic(_))), "{program}");
         }
         assert!(matches!(parsed("netstat-user events"), Ok(Request::Events(_))));
         let refused = parsed("/bin/netstat -k").unwrap_err();
-        assert_eq!(refused.reason.unwrap().values[0], "/bin/netstat", "as getopt_long names it");
+        assert_eq!(refused.reason.unwrap().values[0], b"/bin/netstat", "as getopt_long names it");
     }
 }

@@ -180,7 +180,10 @@ const NAMES: [&str; 5] = [WHERE, COLUMNS, SORT, LIMIT, COUNT_BY];
 /// The heading that they stand under in `--help`.
 pub const HEADING: &str = "Selecting";
 
-/// The definitions, for the classic command line.
+/// The help of `--proto`, wherever that takes protocols alone.
+pub const PROTO: &str = "Only these protocols: tcp is both families, tcp4 and tcp6 one";
+
+/// The definitions, for every command line that is not `events`'.
 pub fn options() -> Vec<Arg> {
     let option = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::Append).value_name(value).help_heading(HEADING).help(help)
@@ -191,7 +194,7 @@ pub fn options() -> Vec<Arg> {
             "EXPR",
             "Only the sockets for which EXPR holds: ss's filter language (state established, dst 10.0.0.0/8:443, sport \
              = :ssh; not binds before and, and before or; parentheses) and FIELD OP VALUE for every field (= != < <= > >= ~ !~), like \
-             'recv_q > 4K and owners.program = nginx'",
+             'recv_q > 4K and owners.program = nginx'. All of it: /usr/share/doc/netstat-user/docs/selecting.md (docs/ of the source)",
         ),
         option(COLUMNS, "FIELD,...", "These fields instead of the table; `--columns help' lists all of them"),
         option(
@@ -212,17 +215,16 @@ pub fn options() -> Vec<Arg> {
         option("rport", "PORT,...", "The same at the other end"),
         option("state", "STATE,...", "Only these states, by netstat's names or ss's, or ss's groups"),
         option("netns", "NAME|INODE|self", "The sockets of these network namespaces, instead of one's own"),
-        // Behind `--proto' stands a family, too: netstat's own abbreviation of `--protocol'.
-        option("proto", "PROTO,...", "Only these protocols: tcp is both families, tcp4 and tcp6 one; or as --protocol"),
+        option("proto", "PROTO,...", PROTO),
     ]
 }
 
 /// What to write in place of an option that rows of these kinds do not have, where others have it: conditions are expressions, and there is one form
-/// for programs.
-pub fn instead_of_option(name: &str, rows: RowKinds) -> Option<String> {
+/// for programs. `own` are the options that the command line has.
+pub fn instead_of_option(name: &str, rows: RowKinds, own: &[&str]) -> Option<String> {
     if ["csv", "tsv"].contains(&name) {
-        let way = "--json prints one object per line, --columns FIELD,... the fields that it names";
-        return Some(format!("there is no {}: {way}", name.to_uppercase()));
+        let columns = if own.contains(&COLUMNS) { ", --columns FIELD,... the fields that it names" } else { "" };
+        return Some(format!("there is no {}: --json prints one object per line{columns}", name.to_uppercase()));
     }
     let field = Field::named(&name.replace('-', "_")).filter(|field| field.spec().rows().meets(rows))?;
     let value = match field.spec().kind {
@@ -238,7 +240,8 @@ pub fn instead_of_option(name: &str, rows: RowKinds) -> Option<String> {
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct EventArgs {
     /// Only events for which EXPR holds: ss's filter language (state established, dst 10.0.0.0/8:443) and FIELD OP VALUE for every field,
-    /// like 'event = close and rx_bytes > 1M'; what the kernel programs can decide of it is decided there
+    /// like 'event = close and rx_bytes > 1M'; what the kernel programs can decide of it is decided
+    /// there. All of it: /usr/share/doc/netstat-user/docs/selecting.md (docs/ of the source)
     #[arg(long = "where", value_name = "EXPR")]
     expressions: Vec<String>,
 

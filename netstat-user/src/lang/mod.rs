@@ -59,6 +59,16 @@ impl Lang {
     /// The text for an English one, each `%` directive in it replaced by the next value. Widths and precisions in the
     /// directives are not obeyed: hand in values as they shall be shown. For messages, not for rows.
     pub fn fill(&self, english: &str, values: &[&dyn Display]) -> Vec<u8> {
+        // Writing to memory does not fail.
+        self.fill_with(english, values, |out, value| drop(write!(out, "{value}")))
+    }
+
+    /// The same with values of bytes, which need be no text.
+    pub fn fill_bytes(&self, english: &str, values: &[Vec<u8>]) -> Vec<u8> {
+        self.fill_with(english, values, |out, value| out.extend_from_slice(value))
+    }
+
+    fn fill_with<T>(&self, english: &str, values: &[T], write: impl Fn(&mut Vec<u8>, &T)) -> Vec<u8> {
         let text = self.text(english);
         let mut out = Vec::with_capacity(text.len() + 16);
         let mut values = values.iter();
@@ -68,8 +78,7 @@ impl Lang {
             let end = rest[at + 1..].iter().position(|&b| b.is_ascii_alphabetic() && b != b'l');
             let end = end.map_or(rest.len(), |end| at + 1 + end + 1);
             match values.next() {
-                // Writing to memory does not fail.
-                Some(value) => drop(write!(out, "{value}")),
+                Some(value) => write(&mut out, value),
                 None => out.extend_from_slice(&rest[at..end]),
             }
             rest = &rest[end..];
@@ -146,6 +155,10 @@ mod tests {
         assert_eq!(german.fill("off (0.00/%ld/%d)", &[&1, &2]), b"aus (0.00/1/2)");
         assert_eq!(english.fill("on (%2.2f/%ld/%d)", &[&"1.50", &1]), b"on (1.50/1/%d)");
         assert_eq!(english.fill("100%", &[]), b"100%");
+        assert_eq!(
+            german.fill_bytes("Unknown address family `%s'.\n", &[b"\xff".to_vec()])[..28],
+            *b"Unbekannte Adressfamilie \xc2\xbb\xff"
+        );
         assert_eq!(german.decimal_point(), b",");
         assert_eq!(german.with_decimal_point(b".".to_vec()).decimal_point(), b".");
     }

@@ -40,6 +40,12 @@ pub fn escape_text(text: &[u8]) -> Cow<'_, [u8]> {
     show(text, |letter| letter != ' ' && is_special(letter), |_| true)
 }
 
+/// A message of our own, in lines: what could drive a terminal in it is made visible.
+pub fn escape_lines(message: &str) -> String {
+    let lines = message.split('\n').map(|line| String::from_utf8_lossy(&escape_text(line.as_bytes())).into_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The same for a name in a column of our own views: its blanks are shown, too, so that it cannot pass for the next column.
 pub fn escape_word(text: &[u8]) -> Cow<'_, [u8]> {
     if text.iter().all(u8::is_ascii_graphic) {
@@ -111,6 +117,7 @@ mod tests {
         }
         assert_eq!(escape_word(b"a\xff\xfe b").as_ref(), b"a\\xff\\xfe\\x20b");
         assert_eq!(escape_text(b"a\xff b").as_ref(), b"a\\xff b");
+        assert_eq!(escape_lines("a\x1b[31m\n  b\t\n"), "a\\x1b[31m\n  b\\t\n");
         assert_eq!(escape_word("längst‐é日本".as_bytes()).as_ref(), "längst‐é日本".as_bytes());
         // In netstat's columns they stay as netstat prints them.
         assert_eq!(escape("a\u{200b} \u{a0}".as_bytes()).as_ref(), "a\u{200b} \u{a0}".as_bytes());

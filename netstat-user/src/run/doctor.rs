@@ -423,7 +423,7 @@ mod tests {
             let words = mend.strip_prefix("start the agent with ").unwrap_or_else(|| panic!("{mend}"));
             let argv = ["netstat-user", "agent"].into_iter().chain(words.split(';').next().unwrap().split(' '));
             (
-                crate::cli::parse(argv.map(Into::into)).unwrap_or_else(|refusal| panic!("{mend}: {refusal:?}")),
+                crate::cli::parse(argv.map(Into::into), false).unwrap_or_else(|refusal| panic!("{mend}: {refusal:?}")),
                 mend.to_owned(),
             )
         };

@@ -20,7 +20,6 @@ use crate::cli::{Reason, Refusal, Request, help};
 use crate::stdio::{Unwritable, print, program, screen};
 use crate::view::columns;
 use failure::Failure;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -77,7 +76,7 @@ fn contexts(selinux: &Path) -> Refusal {
         false => "SELinux is not enabled on this machine.\n",
         true => "%s: security contexts are not shown; see `ls -Z' of /proc/PID for those of processes\n",
     };
-    let values = if text.starts_with("%s") { vec![program().to_owned()] } else { Vec::new() };
+    let values = if text.starts_with("%s") { vec![program().into()] } else { Vec::new() };
     Refusal { reason: Some(Reason { text, values }), message: String::new(), exit: 1 }
 }
 
@@ -85,8 +84,7 @@ fn contexts(selinux: &Path) -> Refusal {
 pub fn refuse(refusal: &Refusal) -> u8 {
     let mut text = Vec::new();
     if let Some(reason) = &refusal.reason {
-        let values: Vec<&dyn Display> = reason.values.iter().map(|value| value as &dyn Display).collect();
-        text = locale::lang().fill(reason.text, &values);
+        text = locale::lang().fill_bytes(reason.text, &reason.values);
     }
     text.extend(refusal.message.as_bytes());
     // Standard error may be closed; the exit code still says it all.

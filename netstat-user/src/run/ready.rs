@@ -1,5 +1,6 @@
 //! The line that scripts wait for, which hooks are attached, and how a run ends that lost events.
 
+use crate::model::visible::escape_lines;
 use crate::model::{Coverage, Refused};
 use crate::stdio::complain;
 use crate::view::text::counted;
@@ -33,7 +34,7 @@ pub fn report(coverage: &Coverage, whole: bool) {
 pub fn report_ready(hooks: &[(&str, Option<&str>)], whole: bool, rest: &str) {
     let mut stderr = io::stderr();
     let named = if whole || !stderr.is_terminal() { named(hooks) } else { counts(hooks) };
-    let _ = writeln!(stderr, "tracing:{named}{rest}");
+    let _ = writeln!(stderr, "tracing:{named}{}", escape_lines(rest));
 }
 
 fn named(hooks: &[(&str, Option<&str>)]) -> String {

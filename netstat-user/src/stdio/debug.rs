@@ -1,5 +1,6 @@
 //! The debug log.
 
+use crate::model::visible::escape_lines;
 use std::io::{self, Write};
 
 /// Writes what the program logs for debugging to standard error from here on.
@@ -18,7 +19,7 @@ impl log::Log for DebugLog {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            let _ = writeln!(io::stderr(), "debug: {}: {}", record.target(), record.args());
+            let _ = writeln!(io::stderr(), "debug: {}: {}", record.target(), escape_lines(&record.args().to_string()));
         }
     }
 

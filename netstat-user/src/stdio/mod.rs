@@ -1,4 +1,4 @@
-//! Standard output and error: who reads them, how wide they are, whether they are coloured, and what comes of writing to them.
+//! Standard output and error: who reads them, how wide they are, whether they are coloured, and the outcome of writing to them.
 
 pub mod debug;
 pub mod output;
@@ -7,7 +7,7 @@ pub mod streaming;
 pub mod waiting;
 
 use crate::cli;
-use crate::model::visible::escape_text;
+use crate::model::visible::escape_lines;
 use std::io::{self, Write};
 
 /// Standard output cannot be written to.
@@ -22,7 +22,7 @@ impl Unwritable {
     }
 }
 
-/// What comes of something that writes to standard output.
+/// The outcome of something that writes to standard output.
 pub type Written<T> = Result<T, Unwritable>;
 
 /// Writes all of it to standard output.
@@ -41,10 +41,6 @@ pub fn program() -> &'static str {
 
 /// A message on standard error, with what could drive a terminal in it made visible. If that is closed, there is nobody to read it.
 pub fn complain(message: &str) {
-    let lines: Vec<_> = message.split('\n').map(|line| escape_text(line.as_bytes())).collect();
-    let mut text = program().as_bytes().to_vec();
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(&lines.join(&b'\n'));
-    text.push(b'\n');
-    let _ = io::stderr().write_all(&text);
+    let text = format!("{}: {}\n", program(), escape_lines(message));
+    let _ = io::stderr().write_all(text.as_bytes());
 }

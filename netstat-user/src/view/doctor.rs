@@ -92,7 +92,7 @@ impl Report {
         text::wrap(&mut verdict, &text::escape_text(self.sentence().as_bytes()), 0, 0, width);
         colour::paint(out, coloured, role(self.verdict()), &verdict);
         out.push(b'\n');
-        title(out, &self.source);
+        title(out, &String::from_utf8_lossy(&text::escape_text(self.source.as_bytes())));
         if !self.hooks.is_empty() {
             title(out, "\nHooks");
         }

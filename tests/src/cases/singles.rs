@@ -47,6 +47,18 @@ pub fn all() -> Vec<Case> {
     ] {
         cases.push(Case::new(Sockets, args).own_words());
     }
+    // getopt's own messages, byte for byte: a letter of two bytes is two to it.
+    for args in
+        ["-q", "-ä", "-täl", "--ü", "--foo=é", "--num", "--uni", "--in=ß", "--tcp=é", "--tcpm", "-A", "--protocol"]
+    {
+        cases.push(Case::new(Sockets, args).first_line());
+    }
+    cases.push(Case::new(Sockets, "-A ä"));
+    // Whoever wants POSIX has words end the options.
+    for args in ["foo -tln", "-t foo -ln", "-tln foo", "-tl -- -n", "foo -q"] {
+        cases.push(Case::new(Sockets, args).env(&[("POSIXLY_CORRECT", "1")]));
+        cases.push(Case::new(Sockets, args).env(&[("POSIXLY_CORRECT", "")]));
+    }
     for args in ["-r", "-r -6", "-rC", "-i", "-ie", "-s", "-s -6", "-sS"] {
         cases.push(Case::new(Tree("absent"), args).own_words());
     }

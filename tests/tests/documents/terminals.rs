@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("terminals::mistakes_are_marked_where_they_are", mistakes_are_marked_where_they_are),
     ("terminals::hooks_are_counted_and_named_on_request", hooks_are_counted_and_named_on_request),
     ("terminals::an_agent_that_does_not_answer_is_waited_for_aloud", an_agent_that_does_not_answer_is_waited_for_aloud),
+    ("terminals::nothing_that_is_typed_drives_them", nothing_that_is_typed_drives_them),
     ("terminals::marks_are_in_the_glossary", marks_are_in_the_glossary),
     ("terminals::help_fits", help_fits),
 ];
@@ -311,6 +312,39 @@ fn an_agent_that_does_not_answer_is_waited_for_aloud() -> Done {
     // What an agent that was killed has left behind is nobody's.
     drop(mute(&world, "left.sock", 1));
     drop(world.started(&args("agent --socket /run/left.sock"), "agent: serving /run/left.sock"));
+    Done::Passed
+}
+
+fn nothing_that_is_typed_drives_them() -> Done {
+    const ESCAPE: &str = "\x1b[31m";
+    let world = World::new();
+    let socket = format!("/run/{ESCAPE}.sock");
+    let _agent = world.started(&args(&format!("agent --socket {socket}")), "agent: serving");
+    for (line, code) in [
+        (format!("events {ESCAPE}"), 2),
+        (format!("events --{ESCAPE}"), 2),
+        (format!("events --pid {ESCAPE}"), 2),
+        (format!("events --where {ESCAPE}"), 2),
+        (format!("events --columns {ESCAPE}"), 2),
+        (format!("events --netns {ESCAPE}"), 2),
+        (format!("events --agent {socket} --duration 1ms"), 0),
+        (format!("events --agent {socket}x"), 1),
+        (format!("kill --state {ESCAPE}"), 2),
+        (format!("agent --group {ESCAPE}"), 2),
+        (format!("doctor --agent {socket}"), 0),
+        (format!("doctor --agent {socket}x"), 1),
+        (format!("-t --where {ESCAPE}"), 3),
+        (format!("-t --color {ESCAPE}"), 3),
+        (format!("-t --sort {ESCAPE}"), 3),
+        (format!("--completions {ESCAPE}"), 3),
+        (format!("-tn {ESCAPE}"), 0),
+    ] {
+        let ours = world.ours(&args(&line));
+        let (stdout, stderr) = text(&ours);
+        assert_eq!(ours.end, End::Exit(code), "{line:?}: {stderr}");
+        assert!(!stdout.contains('\x1b') && !stderr.contains('\x1b'), "{line:?}: {stdout:?} {stderr:?}");
+        assert!(format!("{stdout}{stderr}").contains("\\x1b[31m"), "{line:?} is not shown: {stdout} {stderr}");
+    }
     Done::Passed
 }
 

@@ -6,6 +6,7 @@ use crate::cli::{
     pages, select,
 };
 use crate::field::{self, RowKinds};
+use crate::filter::Spelling;
 use crate::model::INFO_WORDS;
 use clap::{Arg, ArgAction, Command};
 use std::borrow::Cow;
@@ -210,7 +211,12 @@ pub fn ours() -> Vec<Arg> {
             .help("The script by which a shell completes this program's words: bash, zsh or fish"),
         flag(id::MAN, None, BEYOND, "This help as a manual page, in roff: netstat-user --man | man -l -"),
     ];
-    options.extend(select::options());
+    // Behind `--proto' stands a family, too: netstat's own abbreviation of `--protocol'.
+    let with_families = |arg: Arg| match arg.get_id() == Spelling::Proto.option() {
+        true => arg.help(format!("{}; or as --protocol", select::PROTO)),
+        false => arg,
+    };
+    options.extend(select::options().into_iter().map(with_families));
     options
 }
 

@@ -59,14 +59,14 @@ pub struct Met<'a> {
 /// What is wrong with a word; the texts are getopt's.
 #[derive(Debug, PartialEq)]
 pub enum Error {
-    /// No such letter.
-    Invalid(char),
+    /// No such letter, which is one byte to getopt.
+    Invalid(u8),
     /// A letter that takes a value stands last.
-    ShortWithoutValue(char),
+    ShortWithoutValue(u8),
     /// No such long name.
-    Unrecognized(String),
+    Unrecognized(Vec<u8>),
     /// A prefix of several names: they follow, each after a blank.
-    Ambiguous(String, String),
+    Ambiguous(Vec<u8>, String),
     /// A value for an option that takes none.
     UnwantedValue(String),
     /// None for one that takes one.
@@ -75,18 +75,22 @@ pub enum Error {
 
 impl Error {
     /// Why the program refuses its command line.
-    pub fn reason(self, program: &str) -> Reason {
+    pub fn reason(self, program: &OsStr) -> Reason {
         let (text, values) = match self {
-            Self::Invalid(letter) => ("%s: invalid option -- '%c'\n", vec![letter.into()]),
-            Self::ShortWithoutValue(letter) => ("%s: option requires an argument -- '%c'\n", vec![letter.into()]),
+            Self::Invalid(letter) => ("%s: invalid option -- '%c'\n", vec![vec![letter]]),
+            Self::ShortWithoutValue(letter) => ("%s: option requires an argument -- '%c'\n", vec![vec![letter]]),
             Self::Unrecognized(name) => ("%s: unrecognized option '%s%s'\n", vec!["--".into(), name]),
             Self::Ambiguous(name, names) => {
-                ("%s: option '%s%s' is ambiguous; possibilities:%s\n", vec!["--".into(), name, names])
+                ("%s: option '%s%s' is ambiguous; possibilities:%s\n", vec!["--".into(), name, names.into()])
             }
-            Self::UnwantedValue(name) => ("%s: option '%s%s' doesn't allow an argument\n", vec!["--".into(), name]),
-            Self::LongWithoutValue(name) => ("%s: option '%s%s' requires an argument\n", vec!["--".into(), name]),
+            Self::UnwantedValue(name) => {
+                ("%s: option '%s%s' doesn't allow an argument\n", vec!["--".into(), name.into()])
+            }
+            Self::LongWithoutValue(name) => {
+                ("%s: option '%s%s' requires an argument\n", vec!["--".into(), name.into()])
+            }
         };
-        Reason { text, values: std::iter::once(program.to_owned()).chain(values).collect() }
+        Reason { text, values: std::iter::once(program.as_bytes().to_vec()).chain(values).collect() }
     }
 }
 
@@ -99,14 +103,16 @@ pub struct Getopt<'a> {
     words: std::slice::Iter<'a, OsString>,
     /// What is left of a word of letters.
     letters: &'a [u8],
+    /// Whether the first word that is no option ends them.
+    posix: bool,
     /// Words that are no options, which netstat ignores.
     ignored: Vec<&'a OsStr>,
 }
 
 impl<'a> Getopt<'a> {
-    /// Over the words after the program's name.
-    pub fn new(netstats: &'a [Arg], ours: &'a [Arg], words: &'a [OsString]) -> Self {
-        Self { netstats, ours, words: words.iter(), letters: &[], ignored: Vec::new() }
+    /// Over the words after the program's name; `posix`: the first one that is no option ends them.
+    pub fn new(netstats: &'a [Arg], ours: &'a [Arg], words: &'a [OsString], posix: bool) -> Self {
+        Self { netstats, ours, words: words.iter(), letters: &[], posix, ignored: Vec::new() }
     }
 
     /// The next option, `None` after the last.
@@ -121,7 +127,12 @@ impl<'a> Getopt<'a> {
                 b"--" => self.ignored.extend(std::mem::take(&mut self.words).map(OsString::as_os_str)),
                 [b'-', b'-', name @ ..] => return self.long(name).map(Some),
                 [b'-', letters @ ..] if !letters.is_empty() => self.letters = letters,
-                _ => self.ignored.push(word),
+                _ => {
+                    self.ignored.push(word);
+                    if self.posix {
+                        self.ignored.extend(std::mem::take(&mut self.words).map(OsString::as_os_str));
+                    }
+                }
             }
         }
     }
@@ -130,7 +141,12 @@ impl<'a> Getopt<'a> {
     pub fn meant(&self, name: &str) -> Option<&'a str> {
         // Older manual pages of netstat have it.
         let name = if name == "ip6" { "inet6" } else { name };
-        nearest(name, self.all().flat_map(names))
+        nearest(name, self.names())
+    }
+
+    /// The names of all long options.
+    pub fn names(&self) -> Vec<&'a str> {
+        self.all().flat_map(names).collect()
     }
 
     /// The words passed over so far, which are no options.
@@ -143,8 +159,8 @@ impl<'a> Getopt<'a> {
     }
 
     fn short(&mut self, letter: u8) -> Result<Met<'a>, Error> {
-        let letter = char::from(letter);
-        let arg = self.all().find(|arg| arg.get_short() == Some(letter)).ok_or(Error::Invalid(letter))?;
+        let is_it = |arg: &&Arg| letter.is_ascii() && arg.get_short() == Some(char::from(letter));
+        let arg = self.all().find(is_it).ok_or(Error::Invalid(letter))?;
         let value = match (takes_value(arg), self.letters) {
             (false, _) => OsStr::new(""),
             (true, []) => self.words.next().ok_or(Error::ShortWithoutValue(letter))?,
@@ -161,8 +177,7 @@ impl<'a> Getopt<'a> {
             Some(at) => (&word[..at], Some(OsStr::from_bytes(&word[at + 1..]))),
             None => (word, None),
         };
-        let printable = || String::from_utf8_lossy(word).into_owned();
-        let (full, arg) = self.find_long(name, word)?.ok_or_else(|| Error::Unrecognized(printable()))?;
+        let (full, arg) = self.find_long(name, word)?.ok_or_else(|| Error::Unrecognized(word.to_vec()))?;
         let value = match (takes_value(arg), given) {
             (false, None) => OsStr::new(""),
             (false, Some(_)) => return Err(Error::UnwantedValue(full.to_owned())),
@@ -190,10 +205,7 @@ impl<'a> Getopt<'a> {
         match possible[..] {
             [] => Ok(None),
             [only] => Ok(named(only.as_bytes())),
-            _ => Err(Error::Ambiguous(
-                String::from_utf8_lossy(word).into_owned(),
-                possible.iter().map(|n| format!(" '--{n}'")).collect(),
-            )),
+            _ => Err(Error::Ambiguous(word.to_vec(), possible.iter().map(|n| format!(" '--{n}'")).collect())),
         }
     }
 }

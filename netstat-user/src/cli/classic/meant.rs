@@ -18,7 +18,7 @@ pub fn by_name(getopt: &Getopt<'_>, word: &str) -> Option<String> {
     let verb = cli::pages().into_iter().find(|(_, page)| has_option(page)).map(|(verb, _)| verb);
     // `--user` is an option of `agent` and a field of rows: whoever asks for a table means the field.
     if verb != Some("events")
-        && let Some(way) = select::instead_of_option(name, RowKinds::ALL)
+        && let Some(way) = select::instead_of_option(name, RowKinds::ALL, &getopt.names())
     {
         return Some(way);
     }
@@ -38,11 +38,11 @@ fn are_letters(name: &str) -> bool {
 }
 
 /// What to report of a letter that is no option here, and one of ss.
-pub fn by_letter(letter: char) -> Option<&'static str> {
+pub fn by_letter(letter: u8) -> Option<&'static str> {
     match letter {
-        'K' => Some("-K of ss closes sockets: write `netstat-user kill --where EXPR'"),
-        'E' => Some("-E of ss shows sockets as they end: write `netstat-user events --event close'"),
-        'm' => {
+        b'K' => Some("-K of ss closes sockets: write `netstat-user kill --where EXPR'"),
+        b'E' => Some("-E of ss shows sockets as they end: write `netstat-user events --event close'"),
+        b'm' => {
             Some("-m of ss shows the memory of sockets: of that, `--columns local,remote,recv_q,send_q' has the queues")
         }
         _ => None,

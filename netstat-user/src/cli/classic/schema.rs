@@ -172,7 +172,7 @@ mod tests {
         let of_line = |line: &str| {
             let argv: Vec<std::ffi::OsString> =
                 std::iter::once("netstat-user").chain(line.split_whitespace()).map(Into::into).collect();
-            match super::super::parse(&argv) {
+            match super::super::parse(&argv, false) {
                 Ok(crate::cli::Request::Print(text)) => text,
                 other => panic!("{line}: {other:?}"),
             }

@@ -1,9 +1,10 @@
 use super::*;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 fn run(line: &str) -> Result<Request, Refusal> {
     let argv: Vec<OsString> = std::iter::once("netstat").chain(line.split_whitespace()).map(Into::into).collect();
-    parse(&argv)
+    parse(&argv, false)
 }
 
 fn options(line: &str) -> Options {
@@ -13,12 +14,19 @@ fn options(line: &str) -> Options {
     }
 }
 
+/// A reason in English.
+fn filled(reason: &Reason) -> Vec<u8> {
+    let text = reason.text.replace("%c", "%s");
+    let mut parts = text.split("%s");
+    let first = parts.next().unwrap_or_default().as_bytes().to_vec();
+    reason.values.iter().zip(parts).fold(first, |out, (value, part)| [&out, &**value, part.as_bytes()].concat())
+}
+
 fn refused(line: &str) -> (u8, String) {
     match run(line) {
         Err(refusal) => {
-            let Reason { text, values } = refusal.reason.unwrap_or(Reason { text: "\n", values: vec![] });
-            let text = values.iter().fold(text.replace("%c", "%s"), |text, value| text.replacen("%s", value, 1));
-            (refusal.exit, text.strip_suffix('\n').unwrap().to_owned())
+            let text = filled(&refusal.reason.unwrap_or(Reason { text: "\n", values: vec![] }));
+            (refusal.exit, String::from_utf8(text).unwrap().strip_suffix('\n').unwrap().to_owned())
         }
         other => panic!("{line}: {other:?}"),
     }
@@ -91,6 +99,44 @@ fn refusals_carry_netstats_codes_and_words() {
         assert_eq!(refused(line), (exit, message.to_owned()), "{line}");
     }
     assert_eq!(refused("-?").0, 3);
+}
+
+/// getopt's words are bytes, and so are its messages; ours show what could drive a terminal.
+#[test]
+fn messages_have_the_bytes_that_were_typed() {
+    let reason = |words: &[&[u8]]| {
+        let argv: Vec<OsString> = words.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
+        filled(&parse(&argv, false).unwrap_err().reason.unwrap())
+    };
+    for (word, said) in [
+        ("-ä".as_bytes(), &b"n\xff: invalid option -- '\xc3'\n"[..]),
+        (b"-\xe4", b"n\xff: invalid option -- '\xe4'\n"),
+        (b"--\xff=1", b"n\xff: unrecognized option '--\xff=1'\n"),
+        (b"--in=\xff", b"n\xff: option '--in=\xff' is ambiguous; possibilities: '--inet' '--interfaces'\n"),
+        (b"-A\xff", b"Unknown address family `\xff'.\n"),
+        (b"--color=\x1b[1m", b"netstat-user: --color: `\\x1b[1m' is not accepted: write one of auto always never\n"),
+        (b"--recent=\x1b", b"netstat-user: --recent: `\\x1b' is not accepted: write a time above zero such as 500ms, 1.5s, 5m, 2h or 1d\n"),
+        (b"--completions=\x1b", b"netstat-user: --completions: `\\x1b' is not accepted: write one of bash zsh fish\n"),
+        (b"--limit=\x1b", b"netstat-user: --limit: `\\x1b' is no number of rows: write a whole number from 0 on\n"),
+    ] {
+        let got = reason(&[b"n\xff", word]);
+        assert_eq!(got.escape_ascii().to_string(), said.escape_ascii().to_string());
+    }
+}
+
+#[test]
+fn the_first_word_that_is_no_option_ends_them_where_the_user_wants_posix() {
+    let given = |words: &[&str], posix| {
+        let words: Vec<OsString> = ["netstat-user"].iter().chain(words).map(OsString::from).collect();
+        match parse(&words, posix) {
+            Ok(Request::Classic(options)) => options,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    };
+    let (plain, posix) = (given(&["-t", "foo", "-l"], false), given(&["-t", "foo", "-l"], true));
+    assert!(plain.listening && plain.protocols.tcp && !posix.listening && posix.protocols.tcp);
+    assert!(posix.remark.unwrap_or_default().starts_with("ignored: foo -l;"));
+    assert!(given(&["foo", "-q"], true).families.is_empty(), "a wrong letter behind it is none");
 }
 
 #[test]
@@ -176,7 +222,8 @@ fn a_verb_behind_an_option_is_named() {
         ("evnts", Some("did you mean `netstat-user events'?")),
         ("-t 5", Some("`netstat-user --help' lists")),
     ] {
-        let Ok(Request::Classic(options)) = run(line) else { panic!("{line}") };
+        let words: Vec<OsString> = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from).collect();
+        let Ok(Request::Classic(options)) = parse(&words, false) else { panic!("{line}") };
         let said = options.remark.unwrap_or_default();
         assert!(says.is_some_and(|says| said.contains(says)), "{line}: {said}");
     }
@@ -215,11 +262,17 @@ fn what_others_write_is_answered_with_what_to_write_here() {
         ("-t --info", ""),
     ] {
         let words: Vec<OsString> = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from).collect();
-        let Ok(Request::Classic(options)) = parse(&words) else { panic!("{line}") };
+        let Ok(Request::Classic(options)) = parse(&words, false) else { panic!("{line}") };
         assert_eq!(options.remark.unwrap_or_default(), says, "{line}");
     }
-    let as_netstat = parse(&["netstat", "-ti"].map(OsString::from));
-    assert!(matches!(as_netstat, Ok(Request::Classic(options)) if options.remark.is_none()), "a script's");
+    for line in [&["-ti"][..], &["-tln", "foo"], &["-t", "events"], &["help"], &["-tN", "blue"]] {
+        let words: Vec<OsString> = ["/bin/netstat"].iter().chain(line).map(OsString::from).collect();
+        let as_netstat = parse(&words, false);
+        assert!(
+            matches!(as_netstat, Ok(Request::Classic(options)) if options.remark.is_none()),
+            "a script's: {line:?}"
+        );
+    }
 }
 
 /// Our own messages have our name before them, however the program was called; getopt's have the whole word, as netstat's.
@@ -229,8 +282,8 @@ fn messages_begin_with_one_name() {
         std::iter::once(program).chain(line.split(' ')).map(OsString::from).collect()
     };
     let called = |program: &str, line: &str| {
-        let refusal = parse(&words(program, line)).unwrap_err();
-        refusal.reason.map(|reason| reason.values[0].clone()).unwrap_or_default()
+        let refusal = parse(&words(program, line), false).unwrap_err();
+        refusal.reason.map(|reason| String::from_utf8(reason.values[0].clone()).unwrap()).unwrap_or_default()
     };
     for line in
         ["-t --where x", "-t --limit x", "--recent x", "--color x", "--completions x", "-r --where uid=1", "-ri"]

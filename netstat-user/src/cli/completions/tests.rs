@@ -178,14 +178,14 @@ fn what_is_offered_is_accepted() {
                     _ => String::new(),
                 };
                 let argv = format!("{line} {option}={word}{counts}");
-                let parsed = crate::cli::parse(argv.split(' ').map(OsString::from));
+                let parsed = crate::cli::parse(argv.split(' ').map(OsString::from), false);
                 assert!(parsed.is_ok(), "{argv}: {parsed:?}");
             }
         }
         for field in continued(line, "").iter().filter(|word| crate::field::Field::named(word).is_some()) {
             for value in continued(line, &format!("{field} = ")) {
                 let argv = line.split(' ').map(str::to_owned).chain(["--where".into(), format!("{field} = {value}")]);
-                let parsed = crate::cli::parse(argv.map(OsString::from));
+                let parsed = crate::cli::parse(argv.map(OsString::from), false);
                 assert!(parsed.is_ok(), "{line}: {field} = {value}: {parsed:?}");
             }
         }
@@ -208,7 +208,7 @@ fn the_tree_is_sound_and_has_every_verb() {
     let verbs: Vec<_> = command(&[], OsStr::new("")).get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
     // Each is a verb to the parser: its `--help` is no table.
     for verb in &verbs {
-        let help = crate::cli::parse(["netstat-user".into(), verb.into(), "--help".into()]);
+        let help = crate::cli::parse(["netstat-user".into(), verb.into(), "--help".into()], false);
         assert!(matches!(help, Ok(crate::cli::Request::Print(_))), "{verb}");
     }
     // And the other way round: the synopsis names no verb that does not complete.

@@ -1,16 +1,50 @@
 //! What is wrong with the command line of a verb, in the form that every message has: the option, its value, what is accepted, the way out.
 
-use super::Page;
+use super::{Page, valued};
 use crate::cli::select::instead_of_option;
 use crate::cli::{self, Refusal, classic};
 use crate::field::{RowKinds, nearest};
+use crate::model::visible::{escape_lines, escape_text};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+use std::any::TypeId;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Display;
+use std::path::PathBuf;
 
-/// A wrong command line of `netstat-user VERB`, as `command` names it.
+/// A wrong command line of `netstat-user VERB`, as `command` names it. What could drive a terminal in it is made visible.
 pub fn wrong(command: &str, what: &dyn Display) -> Refusal {
-    Refusal { reason: None, message: format!("{command}: {what}\n"), exit: 2 }
+    Refusal { reason: None, message: escape_lines(&format!("{command}: {what}\n")), exit: 2 }
+}
+
+/// The first word that should be text, and is none: which option's value it is, clap does not say.
+pub fn not_text(command: &Command, argv: &[OsString]) -> Refusal {
+    let is_path = |arg: &Arg| arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    let mut before = None;
+    let mut what = "a value is not UTF-8".to_owned();
+    for word in argv.iter().skip(1) {
+        let option = before.take();
+        if let Some(word) = word.to_str() {
+            before = if option.is_some() { None } else { valued(command, word) };
+            continue;
+        }
+        let bytes = word.as_encoded_bytes();
+        let at = bytes.iter().position(|&byte| byte == b'=').unwrap_or(0);
+        let within = || valued(command, str::from_utf8(&bytes[..at]).ok()?).map(|arg| (arg, &bytes[at + 1..]));
+        let found = option.map(|arg| (arg, bytes)).or_else(within);
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(&escape_text(bytes)).into_owned();
+        match found {
+            Some((arg, _)) if is_path(arg) => continue,
+            Some((arg, value)) => {
+                let name = arg.get_long().unwrap_or_default();
+                what = format!("--{name}: `{}' is not accepted: write it in UTF-8", shown(value));
+            }
+            None => what = format!("`{}' is not UTF-8", shown(bytes)),
+        }
+        break;
+    }
+    wrong(command.get_name(), &what)
 }
 
 /// What clap found wrong.
@@ -23,9 +57,12 @@ fn sentence(command: &str, error: &clap::Error) -> String {
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let help = format!("{command} --help lists the options");
     match error.kind() {
-        ErrorKind::UnknownArgument if option.starts_with('-') => {
-            format!("there is no option `{option}'{}: {help}{}", whose(command, &option), meant(command, &option))
-        }
+        ErrorKind::UnknownArgument if option.starts_with('-') => match instead(command, &option) {
+            Some(way) => format!("there is no option `{option}': {help}; {way}"),
+            None => {
+                format!("there is no option `{option}'{}: {help}{}", whose(command, &option), meant(command, &option))
+            }
+        },
         ErrorKind::UnknownArgument => format!("`{option}' belongs to no option: {help}"),
         ErrorKind::InvalidValue if value.is_empty() => format!("{option}: a value is missing{}", accepted(error)),
         ErrorKind::InvalidValue => format!("{option}: `{value}' is not accepted{}", accepted(error)),
@@ -37,9 +74,22 @@ fn sentence(command: &str, error: &clap::Error) -> String {
             Some(prior) => format!("{option} cannot be given with {prior}: leave one of them out"),
             None => format!("{option} can be given once: leave the other one out"),
         },
-        ErrorKind::InvalidUtf8 => format!("a value is not UTF-8: {help}"),
+        ErrorKind::TooManyValues => format!("{option}: it takes no value: leave `={value}' out"),
         _ => format!("{}: {help}", error.kind()),
     }
+}
+
+/// The names of the options that a verb has, as `command` names it.
+fn own_options(command: &str) -> Option<(&'static str, Vec<String>)> {
+    let (verb, page) = cli::pages().into_iter().find(|(verb, _)| command.ends_with(verb))?;
+    Some((verb, page.command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()))
+}
+
+/// What to write in place of an option that no verb has, or another one for something else, where conditions say it.
+fn instead(command: &str, option: &str) -> Option<String> {
+    let (verb, own) = own_options(command)?;
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    own.contains(&"where").then(|| instead_of_option(option.trim_start_matches('-'), rows(verb), &own)).flatten()
 }
 
 /// Whose an option is that the verb does not have, if it is one.
@@ -56,19 +106,12 @@ fn whose(command: &str, option: &str) -> String {
 
 /// The option of the verb that was probably meant.
 fn meant(command: &str, option: &str) -> String {
-    let pages = cli::pages();
-    let Some((verb, page)) = pages.iter().find(|(verb, _)| command.ends_with(verb)) else { return String::new() };
-    let own: Vec<&str> = page.command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-    let near = match (option.trim_start_matches('-'), *verb) {
+    let Some((verb, own)) = own_options(command) else { return String::new() };
+    let own = own.iter().map(String::as_str);
+    let near = match (option.trim_start_matches('-'), verb) {
         ("limit", "events") => Some("count"),
         // What is right elsewhere is no slip of a finger.
-        (name, _) if whose(command, option).is_empty() => {
-            let way = own.contains(&"where").then(|| instead_of_option(name, rows(verb)));
-            if let Some(way) = way.flatten() {
-                return format!("; {way}");
-            }
-            nearest(name, own)
-        }
+        (name, _) if whose(command, option).is_empty() => nearest(name, own),
         _ => None,
     };
     near.map_or_else(String::new, |near| format!("; did you mean `--{near}'?"))
@@ -95,13 +138,49 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
         _ => return None,
     };
     let is_option = kind != ContextKind::InvalidValue && text.starts_with('-');
-    Some(if is_option { text.split([' ', '=']).next().unwrap_or_default().to_owned() } else { text.clone() })
+    let text = if is_option { text.split([' ', '=']).next().unwrap_or_default() } else { text };
+    Some(String::from_utf8_lossy(&escape_text(text.as_bytes())).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use crate::cli::parse;
     use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn what_is_no_text_is_named_with_its_option() {
+        let said = |words: &[&[u8]]| {
+            let argv = [&b"netstat-user"[..]].into_iter().chain(words.iter().copied());
+            parse(argv.map(|word| OsString::from_vec(word.to_vec())), false).unwrap_err().message
+        };
+        let accepted = "netstat-user events: --netns: `a\\xff' is not accepted: write it in UTF-8\n";
+        assert_eq!(said(&[b"events", b"--netns", b"a\xff"]), accepted);
+        assert_eq!(said(&[b"events", b"--json", b"--netns=a\xff"]), accepted);
+        assert_eq!(
+            said(&[b"events", b"--agent", b"/\xff", b"--netns", b"a\xff"]),
+            accepted,
+            "a path may have such bytes"
+        );
+        assert_eq!(
+            said(&[b"agent", b"--group", b"\xff"]),
+            "netstat-user agent: --group: `\\xff' is not accepted: write it in UTF-8\n"
+        );
+        assert_eq!(
+            said(&[b"kill", b"--where", b"\xff"]),
+            "netstat-user kill: --where: `\\xff' is not accepted: write it in UTF-8\n"
+        );
+    }
+
+    /// The expression is shown with its mark, and nothing in it drives the terminal.
+    #[test]
+    fn a_wrong_expression_is_shown_without_its_controls() {
+        let argv = ["netstat-user", "events", "--where", "\x1b[31mx"].map(OsString::from);
+        let said = parse(argv, false).unwrap_err().message;
+        assert!(said.lines().count() == 3 && !said.contains('\x1b'), "{said}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!((lines[1], lines[2]), ("  \\x1b[31mx", "  ^^^^^^^^^"), "{said}");
+    }
 
     #[test]
     fn every_mistake_names_the_option_the_value_and_the_way_out() {
@@ -135,8 +214,26 @@ mod tests {
             ),
             (
                 "events --csv",
-                "events: there is no option `--csv': netstat-user events --help lists the options; there is no CSV: --json prints ",
+                "events: there is no option `--csv': netstat-user events --help lists the options; there is no CSV: --json prints one object per line, --columns ",
             ),
+            (
+                "kill --csv",
+                "kill: there is no option `--csv': netstat-user kill --help lists the options; there is no CSV: --json prints one object per line\n",
+            ),
+            (
+                "kill --user root",
+                "kill: there is no option `--user': netstat-user kill --help lists the options; did you mean `--where \"user = TEXT\"'?\n",
+            ),
+            ("events --json=x", "events: --json: it takes no value: leave `=x' out\n"),
+            (
+                "events \x1b[31mx",
+                "events: `\\x1b[31mx' belongs to no option: netstat-user events --help lists the options\n",
+            ),
+            ("events --pid \x1b[31m", "events: --pid: `\\x1b[31m' is no process id: "),
+            ("events --count \x1b\n", "events: --count: `\\x1b\\n' is not accepted: "),
+            ("events --\x1b[1m", "events: there is no option `--\\x1b[1m': "),
+            ("agent --share \x1b", "agent: --share: `\\x1b' is not accepted: "),
+            ("kill --lport \x1b", "kill: --lport: expected a port such as `:80' or `:ssh', not `\\x1b'\n"),
             ("events operand", "events: `operand' belongs to no option: netstat-user events --help lists the options"),
             (
                 "events --limit 3",
@@ -160,7 +257,7 @@ mod tests {
             ("kill --state opened", "kill: --state: `opened' is no state: write one of "),
         ] {
             let argv = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from);
-            let refusal = parse(argv).unwrap_err();
+            let refusal = parse(argv, false).unwrap_err();
             assert!(refusal.message.starts_with(&format!("netstat-user {said}")), "{line}: {}", refusal.message);
             assert_eq!((refusal.message.lines().count(), refusal.exit), (1, 2), "{line}: {}", refusal.message);
         }

@@ -87,7 +87,7 @@ Usage: netstat-user kill --where EXPR [OPTIONS]
 Examples:
   netstat-user kill --state close-wait --comm worker --dry-run
   netstat-user kill --where 'dst 10.0.0.0/8 and dport = 5432' --yes
-Exit code 0: closed, or there was none; 1: some could not be, or not wanted.
+Exit code 0: closed, or there was none; 1: one could not be, or the answer: no.
 Everything: netstat-user kill --help
 ",
     ),

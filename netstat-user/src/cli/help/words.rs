@@ -43,8 +43,12 @@ pub const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "fine; of doctor: nothing essential is missing"),
     (
         "1",
-        "failed: output, privilege, no agent, no such table; of doctor: something essential is missing; of kill: a socket could not be closed",
+        "failed: output, privilege, no agent, no such table; of views: no such address family (-A), as of netstat; of doctor: something essential is \
+         missing; of kill: a socket could not be closed, or none was, as the answer to the question was no",
     ),
     ("2", "verbs: a wrong command line"),
-    ("3", "views: a wrong command line, as of netstat; events: ran, but events were lost and --strict was given"),
+    (
+        "3",
+        "views: any other wrong command line, as of netstat; events: ran, but events were lost and --strict was given",
+    ),
 ];
