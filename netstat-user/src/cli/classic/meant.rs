@@ -5,6 +5,7 @@ use super::{Options, View};
 use crate::cli::{self, VERBS, help, select};
 use crate::field::{self, RowKinds};
 use crate::filter;
+use crate::model::visible::escape_text;
 
 /// Letters of netstat that are typed together to choose sockets. With two dashes they are read as a long name.
 const LETTERS: &str = "tuxwaln46peov";
@@ -57,7 +58,7 @@ pub fn by_letters(given: &Options) -> Option<&'static str> {
 
 /// What to report of words that are ignored: which they are, and what was probably meant. `first` is the word that stands where a verb does.
 pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
-    let shown: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let shown = String::from_utf8_lossy(&escape_text(words.as_bytes())).into_owned();
     let verb = first.and_then(|first| field::nearest(first, VERBS));
     let late = || words.split(' ').find_map(|word| VERBS.into_iter().find(|verb| *verb == word));
     let of_help = || words.split(' ').skip(1).find_map(|word| VERBS[..4].iter().find(|verb| **verb == word));
