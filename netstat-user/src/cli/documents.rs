@@ -21,27 +21,6 @@ fn documents() -> Vec<(String, String)> {
     names.map(|name| (name.clone(), document(&name))).collect()
 }
 
-/// Words of a shell command with quotes, as far as documents have them.
-fn words(command: &str) -> Vec<OsString> {
-    let (mut words, mut word, mut quote, mut any) = (Vec::new(), String::new(), None, false);
-    for letter in command.chars() {
-        match (quote, letter) {
-            (None, '"' | '\'') => (quote, any) = (Some(letter), true),
-            (Some(open), _) if open == letter => quote = None,
-            (None, ' ') if !word.is_empty() || any => {
-                words.push(std::mem::take(&mut word).into());
-                any = false;
-            }
-            (None, ' ') => {}
-            _ => word.push(letter),
-        }
-    }
-    if !word.is_empty() || any {
-        words.push(word.into());
-    }
-    words
-}
-
 /// The commands of a document, in fences and in back-ticks, without those of a shell's making and those with words to fill in.
 fn commands(text: &str) -> Vec<String> {
     let begins = |line: &str| line.trim_start_matches("# ").starts_with("netstat-user ");
@@ -64,7 +43,8 @@ fn every_command_of_the_documents_is_understood() {
     let mut count = 0;
     for (name, text) in documents() {
         for command in commands(&text) {
-            match parse(words(&command), false) {
+            let words = shlex::split(&command).unwrap_or_else(|| panic!("{name}: {command}: a quote is open"));
+            match parse(words.into_iter().map(OsString::from), false) {
                 Ok(_) => assert_ne!(command, MISTAKE, "{name}"),
                 Err(refusal) if command != MISTAKE => {
                     panic!("{name}: {command}: {:?} {}", refusal.reason, refusal.message);

@@ -3,8 +3,9 @@
 //! A sample is a fence below a comment that says how it comes about: `<!-- sample: SCENE, OPTION, … -->`. In the fence each line that begins
 //! with `# netstat-user` is a command, and what stands below it, up to the next, is what it prints. Scenes are those of
 //! [`World::run`](crate::world::World::run). Options: `stderr` (shows standard error), `width N` (printed on a terminal of so many columns), `cut N` (lines are cut to so many
-//! columns), `first N` (only the first lines), `machine` (differs from machine to machine: not compared).
+//! columns), `first N` (only the first lines), `machine` (differs from machine to machine: only how its lines begin is compared).
 
+use crate::shape::Comparison;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,13 +47,20 @@ pub struct Sample {
 }
 
 impl How {
-    /// How many words of a line are the same on every machine: what fits depends on the length of process numbers.
-    pub fn words(&self) -> usize {
+    /// What is compared of the lines: what fits a terminal depends on the length of process numbers.
+    pub fn comparison(&self) -> Comparison {
         match (self.cut, self.width) {
-            (Some(_), _) => 5,
-            (None, Some(_)) => 6,
-            (None, None) => usize::MAX,
+            (Some(_), _) => Comparison::Words(5),
+            // On wide ones nothing is left out, but how the owner is known; where each fact stands depends on the others.
+            (None, Some(columns)) if columns >= 100 => Comparison::Facts,
+            (None, Some(_)) => Comparison::Words(6),
+            (None, None) => Comparison::Words(usize::MAX),
         }
+    }
+
+    /// Whether lines come in the same order whenever they are printed: events of two processes, and sockets by the kernel's hash, do not.
+    pub fn is_ordered(&self) -> bool {
+        self.scene == "tables"
     }
 
     fn read(comment: &str) -> Self {
@@ -120,24 +128,7 @@ pub fn unmarked(text: &str) -> Vec<String> {
     found
 }
 
-/// The words of a command, as far as documents have quotes.
+/// The words of a command, as a shell reads them.
 pub fn words(command: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote, mut any) = (Vec::new(), String::new(), None, false);
-    for letter in command.chars() {
-        match (quote, letter) {
-            (None, '"' | '\'') => (quote, any) = (Some(letter), true),
-            (Some(open), _) if open == letter => quote = None,
-            (None, ' ') => {
-                if !word.is_empty() || any {
-                    words.push(std::mem::take(&mut word));
-                }
-                any = false;
-            }
-            _ => word.push(letter),
-        }
-    }
-    if !word.is_empty() || any {
-        words.push(word);
-    }
-    words
+    shlex::split(command).unwrap_or_else(|| panic!("a quote is open: {command}"))
 }

@@ -47,9 +47,8 @@ fn are_what_is_printed() -> Done {
             }
             for ((command, documented), (_, printed)) in sample.commands.iter().zip(&printed) {
                 let difference = match sample.how.machine {
-                    true if printed.is_empty() => "  nothing is printed\n".to_owned(),
-                    true => String::new(),
-                    false => shape::difference(documented, printed, sample.how.words()),
+                    true => shape::other_beginnings(documented, printed),
+                    false => shape::difference(documented, printed, sample.how.comparison(), sample.how.is_ordered()),
                 };
                 if !difference.is_empty() {
                     wrong.push_str(&format!("{name}: {command}\n{difference}"));

@@ -2,15 +2,49 @@
 //! the value itself.
 
 use serde_json::Value;
-use std::collections::BTreeSet;
+
+/// What of lines is compared.
+#[derive(Clone, Copy, Debug)]
+pub enum Comparison {
+    /// So many words of each.
+    Words(usize),
+    /// All words of each, with those of the indented lines below it, in any order, but for how an owner is known.
+    Facts,
+}
 
 /// The shape of a line: of a JSON object its keys with the types of their values, of text its words with the forms of the values in them, as many
-/// words as count.
-pub fn of(line: &str, words: usize) -> String {
+/// words as count. A line without values, a heading say, is its own shape: its words stand in the same columns.
+fn of(line: &str, words: usize) -> String {
     if let Ok(value @ Value::Object(_)) = serde_json::from_str(line) {
         return typed(&value);
     }
-    line.split_whitespace().take(words).map(form).collect::<Vec<_>>().join(" ")
+    let all: Vec<String> = line.split_whitespace().map(form).collect();
+    if all.iter().zip(line.split_whitespace()).all(|(form, word)| form == word) {
+        return line.trim_end().to_owned();
+    }
+    all.into_iter().take(words).collect::<Vec<_>>().join(" ")
+}
+
+/// The shapes of what lines say, each line with those below it that are indented.
+fn facts(lines: &[String]) -> Vec<String> {
+    const HOW: [&str; 5] = ["owner", "created", "accepted", "inherited", "scanned"];
+    let mut records: Vec<Vec<String>> = Vec::new();
+    for line in lines {
+        let words = line.split_whitespace().filter(|word| !HOW.contains(word)).map(form);
+        match records.last_mut().filter(|_| line.starts_with(' ')) {
+            Some(record) => record.extend(words),
+            None => records.push(words.collect()),
+        }
+    }
+    let sorted = records.into_iter().map(|mut words| {
+        // The longest word may be abbreviated.
+        words.iter_mut().filter(|word| *word == "est").for_each(|word| *word = "established".into());
+        // Whether a comma stands behind a value depends on what follows it.
+        words.iter_mut().for_each(|word| word.truncate(word.trim_end_matches(',').len()));
+        words.sort();
+        words.join(" ")
+    });
+    sorted.collect()
 }
 
 fn typed(value: &Value) -> String {
@@ -79,18 +113,74 @@ fn has_units(mut word: &str, units: &[&str]) -> bool {
     any
 }
 
-/// What lines have that others lack in their first words, and the other way round; empty where both have the same shapes.
-pub fn difference(documented: &[String], printed: &[String], words: usize) -> String {
-    let shapes = |lines: &[String]| -> BTreeSet<String> { lines.iter().map(|line| of(line, words)).collect() };
-    let (old, new) = (shapes(documented), shapes(printed));
-    let lacking = old.difference(&new).map(|shape| format!("  in the document, not printed: {shape}\n"));
-    let more = new.difference(&old).map(|shape| format!("  printed, not in the document: {shape}\n"));
-    lacking.chain(more).collect()
+/// What lines have that others lack, and the other way round, and whether they come in another order where there is one; empty where both have the
+/// same shapes as often.
+pub fn difference(documented: &[String], printed: &[String], comparison: Comparison, ordered: bool) -> String {
+    let shapes = |lines: &[String]| match comparison {
+        Comparison::Words(words) => lines.iter().map(|line| of(line, words)).collect(),
+        Comparison::Facts => facts(lines),
+    };
+    let (old, new): (Vec<String>, Vec<String>) = (shapes(documented), shapes(printed));
+    let mut out = String::new();
+    for (these, those, what) in
+        [(&old, &new, "in the document, not printed"), (&new, &old, "printed, not in the document")]
+    {
+        let mut left = those.clone();
+        for shape in these {
+            match left.iter().position(|other| other == shape) {
+                Some(at) => drop(left.swap_remove(at)),
+                None => out.push_str(&format!("  {what}: {shape}\n")),
+            }
+        }
+    }
+    if out.is_empty() && ordered && old != new {
+        out = format!("  printed in another order: {}\n", new.join(" / "));
+    }
+    out
+}
+
+/// How lines begin that are documented and not printed, of what differs from machine to machine: the first word, of JSON the first key with its value.
+pub fn other_beginnings(documented: &[String], printed: &[String]) -> String {
+    let begins = |line: &String| match line.starts_with('{') {
+        true => line.split(',').next().unwrap_or_default().to_owned(),
+        // The verdicts of doctor.
+        false => match line.split(' ').next().unwrap_or_default() {
+            "All" | "Nothing" | "Something" => "VERDICT".to_owned(),
+            word => word.to_owned(),
+        },
+    };
+    let printed: Vec<String> = printed.iter().map(begins).collect();
+    let missing = documented.iter().map(begins).filter(|beginning| !printed.contains(beginning));
+    missing.map(|beginning| format!("  in the document, no line begins so: {beginning}\n")).collect()
 }
 
 /// Tested where the suite begins: a comparison that finds nothing would be none.
 pub fn tells_apart() {
-    let same = |a: &str, b: &str| difference(&[a.to_owned()], &[b.to_owned()], usize::MAX).is_empty();
+    let all = Comparison::Words(usize::MAX);
+    let same = |a: &str, b: &str| difference(&[a.to_owned()], &[b.to_owned()], all, true).is_empty();
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let same_lines = |a: &[&str], b: &[&str], how, ordered| difference(&lines(a), &lines(b), how, ordered).is_empty();
+    // Repeats count, and the order where there is one.
+    assert!(!same_lines(&["tcp 1", "tcp 2"], &["tcp 1"], all, false));
+    assert!(!same_lines(&["tcp 1", "udp 2"], &["udp 1", "tcp 2"], all, true));
+    assert!(same_lines(&["tcp 1", "udp 2"], &["udp 1", "tcp 2"], all, false));
+    // Headings stand above their columns, and a mark below its place.
+    assert!(
+        !same("local  state", "local   state") && !same("  ^^^^", " ^^^^") && same("Proto  State  ", "Proto  State")
+    );
+    // What does not fit a terminal moves to another line.
+    let (one, two) = (
+        &["1 tcp closed 3us, rx 5 7/web", "  connect 8us, est 9ms owner created"],
+        &["2 tcp closed 3us, connect 8us", "  established 9ms rx 5 12/web"],
+    );
+    assert!(same_lines(one, two, Comparison::Facts, false) && !same_lines(one, &two[..1], Comparison::Facts, false));
+    let other = |a: &str, b: &str| !other_beginnings(&lines(&[a]), &lines(&["tracing: x=y", b])).is_empty();
+    assert!(other("agent: serving", "netstat-user: no") && !other("agent: serving", "agent: on"));
+    assert!(
+        other(r#"{"kind":"hook","#, r#"{"kind":"check","a":1}"#)
+            && !other(r#"{"kind":"hook","…"#, r#"{"kind":"hook","a":1}"#)
+    );
+    assert!(!other("All is well", "Nothing essential") && other("All is well", ""));
     assert!(same("tcp 0 0 127.0.0.1:80", "tcp  12   0   10.0.0.1:8080"));
     assert!(same("closed 60.8ms, rx 4.8K", "closed 1m02s, rx 3.1M"));
     assert!(same(r#"{"a":1,"b":{"c":"x"}}"#, r#"{"a":2,"b":{"c":"y"}}"#));
