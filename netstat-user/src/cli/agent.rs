@@ -14,7 +14,7 @@ pub const SOCKET: &str = "/run/netstat-user/agent.sock";
 
 /// Keep the table of all sockets of all network namespaces, who owns them and what became of them, and answer queries on a local socket.
 ///
-/// Runs in the foreground. Tells systemd when it is ready ($NOTIFY_SOCKET). SIGHUP sets the table right from the kernel's lists, as
+/// Runs in the foreground. Reports to systemd when it is ready ($NOTIFY_SOCKET). SIGHUP sets the table right from the kernel's lists, as
 /// happens by itself after a loss; SIGTERM and SIGINT end it.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = NAME, bin_name = NAME, disable_version_flag = true)]

@@ -3,7 +3,7 @@
 use super::select::{EventArgs, Selection};
 use super::value::{duration, event, number, size};
 use super::{Colour, Refusal, Request, help};
-use crate::field::RowKinds;
+use crate::field::{RowKinds, schema};
 use crate::model::EventName;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -14,10 +14,11 @@ pub const NAME: &str = "netstat-user events";
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
 /// One short line per event on standard output: local time, event, protocol, both ends with who connected ("->" the local end, "<-" the
-/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; what of --life does not fit a terminal follows on indented lines; -v shows everything. Sockets outside one's own network namespace have its name or number behind an @. One line that begins with "tracing:" goes to standard error once every probe is
-/// attached (on a terminal with the number of hooks, with -v with each of them), and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON
-/// as null. Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the
-/// kernel.
+/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; what of --life does not fit a terminal follows on
+/// indented lines; -v shows everything. Sockets outside one's own network namespace have its name or number behind an @. One line that
+/// begins with "tracing:" goes to standard error once every probe is attached (on a terminal with the number of hooks, with -v with each of
+/// them), and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON as null.
+/// Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the kernel.
 ///
 /// The owner is created (the process made the socket), accepted (it took the connection), inherited (the owner of the listener:
 /// no process has accepted the connection yet) or scanned (found among the open files). A close has the totals, closed_by (the
@@ -38,8 +39,9 @@ pub struct Options {
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',', value_parser = event, ignore_case = true)]
     pub event: Vec<EventName>,
 
-    /// One line per connection, when it ends, however long where that is no terminal: who, to whom, how it ended, how long it lived, bytes, round-trip time, retransmissions,
-    /// and the time in its states; with --json the close event and "states", an object of nanoseconds by state
+    /// One line per connection, when it ends, however long where that is no terminal: who, to whom, how it ended, how long it lived,
+    /// bytes, round-trip time, retransmissions, and the time in its states; with --json the close event and "states", an object of
+    /// nanoseconds by state
     #[arg(long, conflicts_with_all = ["event", "state"])]
     pub life: bool,
 
@@ -171,7 +173,21 @@ pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
         return Err(help::mistake::wrong(NAME, &message));
     }
-    Ok(Request::Events(options))
+    Ok(if options.schema { Request::Print(schema_of(&options.selection)) } else { Request::Events(options) })
+}
+
+/// The schema of the lines that are selected.
+fn schema_of(selection: &Selection) -> String {
+    match (&selection.columns[..], &selection.count_by[..]) {
+        ([], []) => schema::EVENTS.to_owned(),
+        ([], counted) => {
+            let counts = schema::of_columns("a count", counted, &[schema::COUNT]);
+            schema::of_lines("counts of events", &[counts, schema::of_keys("all other values", &[schema::OTHERS], None)])
+        }
+        (columns, _) => {
+            schema::of_lines("columns of events", &[schema::of_columns("the chosen columns", columns, &[])])
+        }
+    }
 }
 
 #[cfg(test)]
@@ -283,6 +299,9 @@ mod tests {
             assert_eq!(events(line), Err(2), "{line}");
         }
         assert_eq!(events("--help"), Err(0));
+        for line in ["--schema", "--schema --life", "--schema --columns pid", "--count-by pid --schema"] {
+            assert_eq!(events(line), Err(0), "a schema is text to print: {line}");
+        }
     }
 
     #[test]

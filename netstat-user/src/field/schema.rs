@@ -15,6 +15,9 @@ pub fn of_lines(title: &str, rows: &[String]) -> String {
     )
 }
 
+/// The schema of the lines of `events`, and of those of whole connections: written by hand, as their keys depend on the kind of event.
+pub const EVENTS: &str = include_str!("event.schema.json");
+
 /// What the values of a key are that is no field.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyValues {
@@ -103,6 +106,10 @@ fn object(description: &str, properties: &[String], required: &[String], others:
         others.map_or_else(String::new, |others| format!(", \"additionalProperties\": {others}"))
     )
 }
+
+/// The only key of the line, with `--json`, that counts the events of all values that have no line of their own.
+pub const OTHERS: SchemaKey =
+    SchemaKey::new("others", KeyValues::Count, "how many there are of all values beyond the first 131072");
 
 /// The key of a line of counts.
 pub const COUNT: SchemaKey = SchemaKey::new("count", KeyValues::Count, "how many there are of these values");

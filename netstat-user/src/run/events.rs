@@ -8,7 +8,7 @@ mod traced;
 use super::{
     failure::Failure,
     hint,
-    printing::{Chosen, OTHERS, Printer},
+    printing::{Chosen, Printer},
     resolve::unknown_names,
 };
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
     cli::events::{self, Options},
     cli::help::mistake,
     daemon::privileges,
-    field::schema,
     kernel::AttachError,
     stdio::{
         complain,
@@ -26,11 +25,9 @@ use crate::{
         streaming::{Asked, Stop},
     },
     sys,
-    view::event::SCHEMA,
 };
 use follower::Follower;
 use std::{
-    borrow::Cow,
     io::{self, Write},
     path::Path,
 };
@@ -42,10 +39,6 @@ use traced::{Traced, start_unless_stopped};
 /// # Errors
 /// A [`Failure`].
 pub fn run(options: &Options) -> Result<u8, Failure> {
-    if options.schema {
-        print(schema_of(options).as_bytes())?;
-        return Ok(0);
-    }
     if options.debug {
         log_debug();
     }
@@ -105,18 +98,4 @@ fn nothing(options: &Options, chosen: &Chosen) -> Result<u8, Failure> {
     print(&out)?;
     let _ = writeln!(io::stderr(), "{}", printer.summary());
     Ok(0)
-}
-
-/// The schema of the lines that the options ask for.
-fn schema_of(options: &Options) -> Cow<'static, str> {
-    match (&options.selection.columns[..], &options.selection.count_by[..]) {
-        ([], []) => SCHEMA.into(),
-        ([], counted) => {
-            let counts = schema::of_columns("a count", counted, &[schema::COUNT]);
-            schema::of_lines("counts of events", &[counts, schema::of_keys("all other values", &[OTHERS], None)]).into()
-        }
-        (columns, _) => {
-            schema::of_lines("columns of events", &[schema::of_columns("the chosen columns", columns, &[])]).into()
-        }
-    }
 }

@@ -20,7 +20,6 @@ use crate::view::text::counted;
 pub use chosen::{Chosen, kinds};
 use columns::ColumnLines;
 use counts::Counts;
-pub use counts::OTHERS;
 use std::collections::HashMap;
 use std::path::Path;
 

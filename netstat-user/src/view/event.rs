@@ -4,8 +4,10 @@
 
 mod short;
 
-use super::{json, text};
+use super::json;
+use super::text::{self, number};
 use crate::model::{AddressText, Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
+use jiff::Timestamp;
 use short::Short;
 use std::net::IpAddr;
 
@@ -22,11 +24,18 @@ pub enum Form {
     Short(Look),
 }
 
+/// The forms, each with what it keeps from line to line.
+#[derive(Debug)]
+enum Lines {
+    Json,
+    Full,
+    Short(Short),
+}
+
 /// Writes events. It keeps the date of the last second it wrote, which most events share.
 #[derive(Debug)]
 pub struct EventView {
-    json: bool,
-    short: Option<Short>,
+    lines: Lines,
     second: Option<u64>,
     date: Vec<u8>,
 }
@@ -34,43 +43,40 @@ pub struct EventView {
 impl EventView {
     /// A view in this form.
     pub fn new(form: Form) -> Self {
-        let short = match form {
-            Form::Short(look) => Some(Short::new(look)),
-            Form::Json | Form::Full => None,
+        let lines = match form {
+            Form::Json => Lines::Json,
+            Form::Full => Lines::Full,
+            Form::Short(look) => Lines::Short(Short::new(look)),
         };
-        Self { json: matches!(form, Form::Json), short, second: None, date: Vec::new() }
+        Self { lines, second: None, date: Vec::new() }
     }
 
     /// The terminal has this many columns now; `None` where standard output is no terminal.
     pub fn set_width(&mut self, width: Option<u16>) {
-        if let Some(short) = &mut self.short {
+        if let Lines::Short(short) = &mut self.lines {
             short.set_width(width);
         }
     }
 
     /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for text.
     pub fn write(&mut self, out: &mut Vec<u8>, event: &Event, netns: Option<&[u8]>) {
-        if let Some(short) = &mut self.short {
-            return match event {
-                Event::Socket(event) => short.event(out, event, netns),
-                Event::Lost { time_ns, count } => short.lost(out, *time_ns, *count),
-            };
-        }
-        match (event, self.json) {
-            (Event::Socket(event), true) => {
+        match (event, &mut self.lines) {
+            (Event::Socket(event), Lines::Short(short)) => short.event(out, event, netns),
+            (Event::Lost { time_ns, count }, Lines::Short(short)) => short.lost(out, *time_ns, *count),
+            (Event::Socket(event), Lines::Json) => {
                 self.socket_json(out, event);
                 out.extend_from_slice(b"}\n");
             }
-            (Event::Socket(event), false) => {
+            (Event::Socket(event), Lines::Full) => {
                 self.socket_text(out, event, netns);
                 out.push(b'\n');
             }
-            (Event::Lost { count, .. }, true) => {
+            (Event::Lost { count, .. }, Lines::Json) => {
                 out.extend_from_slice(b"{\"event\":\"lost\",\"count\":");
                 number(out, *count);
                 out.extend_from_slice(b"}\n");
             }
-            (Event::Lost { time_ns, count }, false) => {
+            (Event::Lost { time_ns, count }, Lines::Full) => {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
@@ -82,17 +88,18 @@ impl EventView {
 
     /// Appends the line of a connection that has ended: its `close` event, and what it did before.
     pub fn write_life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended, netns: Option<&[u8]>) {
-        if let Some(short) = &mut self.short {
-            return short.life(out, event, ended, netns);
-        }
-        if self.json {
-            self.socket_json(out, event);
-            states_json(out, &ended.times);
-            out.extend_from_slice(b"}\n");
-        } else {
-            self.socket_text(out, event, netns);
-            states_text(out, &ended.times);
-            out.push(b'\n');
+        match &mut self.lines {
+            Lines::Short(short) => short.life(out, event, ended, netns),
+            Lines::Json => {
+                self.socket_json(out, event);
+                states_json(out, &ended.times);
+                out.extend_from_slice(b"}\n");
+            }
+            Lines::Full => {
+                self.socket_text(out, event, netns);
+                states_text(out, &ended.times);
+                out.push(b'\n');
+            }
         }
     }
 
@@ -226,18 +233,11 @@ pub fn timestamp(time_ns: u64) -> Vec<u8> {
     out
 }
 
-/// `2026-01-31T12:00:00.` of a second since the Unix epoch. The civil date is Howard Hinnant's `civil_from_days`.
+/// `2026-01-31T12:00:00.` of a second since the Unix epoch.
 fn date(second: u64) -> Vec<u8> {
-    let (days, of_day) = (second / 86_400 + 719_468, second % 86_400);
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.").into_bytes()
+    // Nanoseconds in 64 bits end in the year 2554, long before what a timestamp can be.
+    let time = Timestamp::from_second(second as i64).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%S.").to_string().into_bytes()
 }
 
 /// The end of a line about so many lost events.
@@ -276,10 +276,6 @@ fn states_text(out: &mut Vec<u8>, times: &StateTimes) {
     if out.len() == start {
         out.push(b'-');
     }
-}
-
-fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn field(out: &mut Vec<u8>, key: &str, value: Option<impl itoa::Integer>) {
@@ -359,9 +355,6 @@ fn end_text(out: &mut Vec<u8>, end: Option<EventEnd>) {
         None => out.push(b'-'),
     }
 }
-
-/// JSON Schema of the event lines.
-pub const SCHEMA: &str = include_str!("event/event.schema.json");
 
 #[cfg(test)]
 mod tests;

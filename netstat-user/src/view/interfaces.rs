@@ -244,7 +244,7 @@ pub fn json(out: &mut Vec<u8>, interface: &Interface) {
     object.number("flags", interface.flags);
     let mut inet = |key, of: fn(&InetAddress) -> Option<Ipv4Addr>| {
         let address = interface.inet.as_ref().and_then(of).map(|address| address.to_string());
-        object.string_or_null(key, address.as_deref().map(str::as_bytes));
+        object.optional_string(key, address.as_deref().map(str::as_bytes));
     };
     inet("inet", |inet| Some(inet.address));
     inet("netmask", |inet| inet.netmask);
@@ -252,7 +252,7 @@ pub fn json(out: &mut Vec<u8>, interface: &Interface) {
     inet("destination", |inet| inet.destination);
     object.strings("inet6", inet6.iter().map(String::as_bytes));
     object.string("hardware", hardware.name.as_bytes());
-    object.string_or_null("address", address.as_deref());
+    object.optional_string("address", address.as_deref());
     object.optional("txqueuelen", interface.queue);
     object.optional("rx_bytes", counter(|traffic| traffic.rx_bytes));
     object.optional("rx_frame", counter(|traffic| traffic.rx_frame));

@@ -23,14 +23,6 @@ impl<'a> Object<'a> {
         string(self.out, value);
     }
 
-    /// A text, or `null`.
-    pub fn string_or_null(&mut self, key: &str, value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.string(key, value),
-            None => self.raw(key, "null"),
-        }
-    }
-
     /// A whole number.
     pub fn number(&mut self, key: &str, value: impl Into<i128>) {
         self.raw(key, value.into());

@@ -130,13 +130,13 @@ pub fn json4(out: &mut Vec<u8>, route: &Route4) {
     let mut object = Object::begin(out);
     object.string("family", b"inet");
     object.string("destination", route.destination.to_string().as_bytes());
-    object.string_or_null("gateway", gateway.as_deref().map(str::as_bytes));
+    object.optional_string("gateway", gateway.as_deref().map(str::as_bytes));
     object.string("genmask", route.mask.to_string().as_bytes());
     object.string("flags", flags4(route.flags).as_bytes());
     object.number("metric", route.metric);
     object.optional("ref", known(route.refs));
     object.number("use", route.used);
-    object.string_or_null("iface", iface);
+    object.optional_string("iface", iface);
     object.optional("mss", known(route.mss));
     object.optional("window", known(route.window));
     object.optional("irtt", known(route.irtt));

@@ -1,7 +1,7 @@
 //! How many events there are of each value: at the end, and on a terminal meanwhile.
 
 use crate::cli::events::Options;
-use crate::field::schema::{KeyValues, SchemaKey};
+use crate::field::schema::OTHERS;
 use crate::field::{Field, HasFields, Value};
 use crate::run::ordering::of_counts;
 use crate::stdio::screen;
@@ -10,10 +10,6 @@ use crate::view::json::Object;
 use crate::view::text::counted;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-
-/// The only key of the line, with `--json`, that counts the events of all values that have no line of their own.
-pub const OTHERS: SchemaKey =
-    SchemaKey::new("others", KeyValues::Count, "how many there are of all values beyond the first 131072");
 
 /// Values counted at a time, some 200 bytes each. There are fewer ports.
 const MOST: usize = 1 << 17;

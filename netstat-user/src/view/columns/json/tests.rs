@@ -1,6 +1,7 @@
 //! The hand-written JSON of rows and events has the fields of the table, with the values that the rows answer for them.
 
 use super::*;
+use crate::field::schema::EVENTS as SCHEMA;
 use crate::field::{
     ClosedFields, EventFields, FIELDS, FieldSpec, LISTS, RowContext, RowFields, RowKinds, SctpFields, UnixFields,
 };
@@ -9,7 +10,7 @@ use crate::model::{
     Owner, Proto, SctpPeer, SctpRow, SocketEvent, SocketHolders, SocketRow, StateTimes, TcpState, Timer, Totals,
     UnixRow,
 };
-use crate::view::event::{EventView, SCHEMA};
+use crate::view::event::EventView;
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::{inet, sctp, unix};
 use std::collections::{BTreeSet, HashMap};
