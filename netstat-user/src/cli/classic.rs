@@ -18,7 +18,7 @@ use crate::filter::{Spelling, WordError, protos};
 use crate::model::visible::escape_lines;
 use clap::ValueEnum;
 use definitions::id;
-pub use definitions::{command, page};
+pub use definitions::{command, man_page, page};
 use getopt::{Getopt, Met};
 pub use options::{AgentChoice, FAMILY_NAMES, Family, Filter, Numeric, Options, Protocols, Tables, View, Want};
 use std::ffi::{OsStr, OsString};
@@ -51,7 +51,7 @@ pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
             }
         };
         match met.id {
-            id::MAN => return Ok(Request::Print(definitions::man_page())),
+            id::MAN => return Ok(Request::Print(man_page())),
             id::COMPLETIONS => {
                 let shell = met.value.to_string_lossy();
                 return match shells::script(&shell) {

@@ -11,6 +11,7 @@ mod words;
 
 use super::{Refusal, Request};
 use crate::field::{FIELDS, RowKinds};
+use crate::model::width::wrap;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
@@ -166,7 +167,7 @@ impl Page {
         let about = self.command.get_long_about().or(self.command.get_about()).map(|about| about.to_string());
         let mut text = String::new();
         for paragraph in about.unwrap_or_default().split("\n\n") {
-            text.push_str(&wrapped(paragraph, "", COLUMNS));
+            text.push_str(&wrapped(paragraph, 0));
             text.push_str("\n\n");
         }
         text.push_str(&format!("Usage: {}\n\n", self.synopsis.join("\n       ")));
@@ -176,7 +177,7 @@ impl Page {
         for section in &self.sections {
             text.push_str(&format!("\n{}:\n", capital(section.title)));
             if !section.text.is_empty() {
-                text.push_str(&format!("  {}\n", wrapped(&section.text, "  ", COLUMNS - 2)));
+                text.push_str(&format!("  {}\n", wrapped(&section.text, 2)));
             }
             let widest = section.entries.iter().map(|(term, _)| term.chars().count()).max().unwrap_or_default();
             let column = widest.min(22);
@@ -185,7 +186,7 @@ impl Page {
                 let verbatim = meaning.starts_with('\n');
                 let lines = match verbatim {
                     true => meaning.replace('\n', "\n    "),
-                    false => wrapped(meaning, &indent, COLUMNS - column - 4),
+                    false => wrapped(meaning, column + 4),
                 };
                 if verbatim {
                     text.push_str(&format!("  {term}{lines}\n"));
@@ -259,16 +260,12 @@ fn capital(title: &str) -> String {
     text.replace("Json", "JSON")
 }
 
-/// Words in lines of at most `width` letters, each but the first behind `indent`.
-pub fn wrapped(text: &str, indent: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line = format!("{line} {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join(&format!("\n{indent}"))
+/// Words in lines of a page, which begin in the column `at`.
+fn wrapped(text: &str, at: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut lines = Vec::new();
+    wrap(&mut lines, words.join(" ").as_bytes(), at, at, COLUMNS);
+    String::from_utf8_lossy(&lines).into_owned()
 }
 
 fn examples(of: &str) -> Section {

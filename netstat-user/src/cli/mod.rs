@@ -75,8 +75,8 @@ pub struct Reason {
     pub values: Vec<Vec<u8>>,
 }
 
-/// The verbs, and what else is typed as one.
-const VERBS: [&str; 5] = ["agent", "doctor", "events", "kill", "help"];
+/// What is typed as a verb, and is none.
+const HELP: &str = "help";
 
 /// The variable by which a user has words that are no options end the options of a command line, as getopt does.
 pub const POSIX: &str = "POSIXLY_CORRECT";
@@ -114,9 +114,36 @@ pub fn pages() -> Vec<(&'static str, help::Page)> {
     vec![("events", events::page()), ("agent", agent::page()), ("doctor", doctor::page()), ("kill", kill::page())]
 }
 
+/// The name of every verb.
+fn verbs() -> impl Iterator<Item = &'static str> {
+    pages().into_iter().map(|(verb, _)| verb)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What has to be written for a new verb, and where: none of it may be missing.
+    #[test]
+    fn every_verb_is_called_described_and_packaged() {
+        let packaged = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/src/dist/content.rs");
+        let packaged = std::fs::read_to_string(packaged).unwrap();
+        let packaged = packaged.lines().find(|line| line.starts_with("pub const VERBS")).unwrap();
+        let packaged: Vec<&str> = packaged.split('"').skip(1).step_by(2).collect();
+        assert_eq!(packaged, verbs().collect::<Vec<_>>(), "xtask/src/dist/content.rs: verbs with a manual page");
+        let tables = classic::page();
+        for (verb, page) in pages() {
+            let called = parse(["netstat-user", verb, "--man"].map(OsString::from), false);
+            assert_eq!(called, Ok(Request::Print(page.man())), "parse() does not call {verb}");
+            assert!(!help::short_of(verb).is_empty(), "help/short.rs: {verb} -h");
+            assert!(tables.synopsis.iter().any(|line| line.starts_with(&format!("netstat-user {verb} "))), "{verb}");
+            assert!(
+                classic::man_page().contains(&format!(".SH \"{}\"", verb.to_uppercase())),
+                "the manual page of the program: {verb}"
+            );
+            assert!(help::short_of("").contains(&format!("netstat-user {verb} ")), "-h of the program: {verb}");
+        }
+    }
 
     #[test]
     fn a_link_named_netstat_has_no_verbs() {

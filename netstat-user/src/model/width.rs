@@ -26,6 +26,24 @@ pub fn cut<'a>(text: &'a [u8], room: usize, mark: &str) -> Cow<'a, [u8]> {
     [&text.as_bytes()[..end], mark.as_bytes()].concat().into()
 }
 
+/// Words that begin in the column `at`, in lines of at most `limit` columns, each but the first behind `indent` blanks. A word that is longer
+/// than a line stays whole.
+pub fn wrap(out: &mut Vec<u8>, words: &[u8], mut at: usize, indent: usize, limit: usize) {
+    for (number, word) in words.split(|&byte| byte == b' ').enumerate() {
+        let columns = width(word);
+        if number > 0 && at + 1 + columns > limit {
+            out.push(b'\n');
+            out.resize(out.len() + indent, b' ');
+            at = indent;
+        } else if number > 0 {
+            out.push(b' ');
+            at += 1;
+        }
+        out.extend_from_slice(word);
+        at += columns;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +69,16 @@ mod tests {
         for room in 0..12 {
             assert!(width(&cut("日本語 längst".as_bytes(), room, "~")) <= room, "{room}");
         }
+    }
+
+    #[test]
+    fn words_are_wrapped() {
+        let wrapped = |words: &str, width| {
+            let mut out = b"x: ".to_vec();
+            wrap(&mut out, words.as_bytes(), 3, 2, width);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(wrapped("äb cd efghijklmnop q", 8), "x: äb cd\n  efghijklmnop\n  q");
+        assert_eq!(wrapped("ab  cd", usize::MAX), "x: ab  cd");
     }
 }

@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let uid = user.as_ref().map(|user| user.uid.as_raw());
         let bound = Bound::new(&options.socket, options.mode, group, uid)?;
         let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
-        let waiting = WaitNote::for_("the kernel programs to be attached");
+        let waiting = WaitNote::start("the kernel programs to be attached");
         let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
         // Its thread must not be there when privileges are given up.
         drop(waiting);
@@ -144,7 +144,7 @@ async fn serve(
     };
     let path = options.socket.display();
     let mut serving = false;
-    let mut waiting = Some(WaitNote::for_("the sockets that are there to be listed"));
+    let mut waiting = Some(WaitNote::start("the sockets that are there to be listed"));
     let notice = |notice| {
         let message = match notice {
             Notice::Ready => "READY=1".to_owned(),

@@ -69,7 +69,7 @@ fn views(options: &Options) -> Written<u8> {
         () => "the tables and host names (-n leaves names out)",
     };
     // With -c nobody waits for an end.
-    let _waiting = (!options.continuous).then(|| WaitNote::for_(what));
+    let _waiting = (!options.continuous).then(|| WaitNote::start(what));
     loop {
         let code = match options.view() {
             View::Masquerade => masquerade::print(&mut round)?,

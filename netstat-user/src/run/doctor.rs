@@ -40,7 +40,7 @@ const SERVICE_BYTES: u64 = 1 << 30;
 pub fn run(options: &Options) -> Written<u8> {
     let path = options.agent.as_deref().unwrap_or(Path::new(SOCKET));
     let asked = (!options.no_agent).then(|| {
-        let _waiting = WaitNote::for_("an answer of the agent");
+        let _waiting = WaitNote::start("an answer of the agent");
         client::health(path)
     });
     let report = match asked {
@@ -261,7 +261,7 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
 
 /// Attaches the programs for a moment.
 fn trial(no_agent: Option<&AskError>) -> Report {
-    let _waiting = WaitNote::for_("the kernel programs to be attached for a trial");
+    let _waiting = WaitNote::start("the kernel programs to be attached for a trial");
     let mut report = Report { checks: kernel::checks(), ..Report::default() };
     if place().pidns == 0 {
         report.checks.push(Check::amiss(

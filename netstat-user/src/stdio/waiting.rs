@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long nobody wonders.
+/// Waits shorter than this are not reported.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends the wait, and its thread, when it is dropped: what is waited for has come.
@@ -15,7 +15,7 @@ pub struct WaitNote(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl WaitNote {
     /// From now on `what` is waited for. Standard output into a pipe may be a pager's, whose screen is left alone.
-    pub fn for_(what: &'static str) -> Self {
+    pub fn start(what: &'static str) -> Self {
         let piped = fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
         if piped || !io::stderr().is_terminal() {
             return Self(None);

@@ -29,7 +29,7 @@ pub struct HookFinding {
 
 impl HookFinding {
     /// Whether another hook is amiss in the same way.
-    fn says_as_much_as(&self, other: &Self) -> bool {
+    fn has_same_finding(&self, other: &Self) -> bool {
         let (check, others) = (&self.check, &other.check);
         check.level != Level::Ok
             && check.found == others.found
@@ -87,56 +87,35 @@ impl Report {
 
     /// Appends the report for people: the verdict first, and what led to it; in lines that fit a terminal of this width, if there is one.
     pub fn text(&self, out: &mut Vec<u8>, coloured: bool, width: Option<u16>) {
-        let width = width.map_or(usize::MAX, usize::from);
-        let mut verdict = Vec::new();
-        text::wrap(&mut verdict, &text::escape_text(self.sentence().as_bytes()), 0, 0, width);
-        colour::paint(out, coloured, role(self.verdict()), &verdict);
-        out.push(b'\n');
-        title(out, &String::from_utf8_lossy(&text::escape_text(self.source.as_bytes())));
+        let mut writer = ReportWriter { out, coloured, width: width.map_or(usize::MAX, usize::from) };
+        writer.verdict(self);
+        writer.title(&self.source);
         if !self.hooks.is_empty() {
-            title(out, "\nHooks");
+            writer.title("\nHooks");
         }
         // What has been written in full, as the one that is amiss in the same way refers to it.
         let (mut above, mut mended) = (None, Vec::new());
         for hook in &self.hooks {
-            let same = above.filter(|above: &&HookFinding| above.says_as_much_as(hook));
-            finding(out, coloured, &hook.check, same.map(|above| &above.check), width);
-            for (at, refused) in hook.refused.iter().enumerate().filter(|_| same.is_none()) {
-                detail(out, &format!("{} refused", refused.variant), &refused.cause, width);
-                // What several mean together is said once.
-                let said_next = hook.refused.get(at + 1).is_some_and(|next| next.effect == refused.effect);
-                if !refused.effect.is_empty() && !said_next {
-                    detail(out, "so", &refused.effect, width);
-                }
+            let same = above.filter(|above: &&HookFinding| above.has_same_finding(hook));
+            writer.finding(&hook.check, same.map(|above| &above.check));
+            if same.is_none() {
+                writer.refused(&hook.refused);
             }
-            mend(out, &hook.check, &mut mended, same.is_some(), width);
+            writer.mend(&hook.check, &mut mended, same.is_some());
             above = same.or(Some(hook));
         }
-        title(out, "\nWhat tracing depends on, and how it went");
+        writer.title("\nWhat tracing depends on, and how it went");
         let (mut above, mut mended) = (None, Vec::new());
         for check in &self.checks {
             let same = above.filter(|above: &&Check| above.found == check.found && check.level != Level::Ok);
-            finding(out, coloured, check, same, width);
-            mend(out, check, &mut mended, same.is_some(), width);
+            writer.finding(check, same);
+            writer.mend(check, &mut mended, same.is_some());
             above = same.or(Some(check));
         }
         if !self.programs.is_empty() {
-            title(out, "\nPrograms in the kernel");
+            writer.title("\nPrograms in the kernel");
         }
-        for program in &self.programs {
-            let missed = program
-                .missed
-                .map_or("missed runs unknown".into(), |missed| text::counted(missed, "run missed", "runs missed"));
-            let runs = program
-                .runs
-                .map(|(runs, ns)| format!(", {} of {} ns", text::counted(runs, "run", "runs"), ns / runs.max(1)));
-            out.extend_from_slice(b"       ");
-            text::left(out, &text::escape_word(program.name.as_bytes()), 22);
-            out.push(b' ');
-            out.extend_from_slice(missed.as_bytes());
-            out.extend_from_slice(runs.unwrap_or_default().as_bytes());
-            out.push(b'\n');
-        }
+        self.programs.iter().for_each(|program| writer.program(program));
     }
 
     /// Appends the report as JSON Lines.
@@ -175,11 +154,6 @@ impl Report {
     }
 }
 
-fn title(out: &mut Vec<u8>, title: &str) {
-    out.extend_from_slice(title.as_bytes());
-    out.push(b'\n');
-}
-
 const fn role(level: Level) -> Role {
     match level {
         Level::Ok => Role::Good,
@@ -193,38 +167,89 @@ const FOUND: usize = 30;
 /// Columns before the details of a finding.
 const DETAIL: usize = 9;
 
-/// Appends a finding; `same` is one above it that says as much.
-fn finding(out: &mut Vec<u8>, coloured: bool, check: &Check, same: Option<&Check>, width: usize) {
-    out.extend_from_slice(b"  ");
-    let level = check.level.name().as_bytes();
-    colour::paint(out, coloured, role(check.level), level);
-    out.resize(out.len() + 4_usize.saturating_sub(level.len()), b' ');
-    out.push(b' ');
-    text::left(out, &text::escape_word(check.name.as_bytes()), 22);
-    out.push(b' ');
-    let found = text::escape_text(check.found.as_bytes());
-    let same = same.map(|above| [b"as ", &*text::escape_word(above.name.as_bytes())].concat());
-    text::wrap(out, same.as_deref().unwrap_or(&found), FOUND, FOUND, width);
-    out.push(b'\n');
+/// Where the report for people goes, and how it looks.
+struct ReportWriter<'o> {
+    out: &'o mut Vec<u8>,
+    coloured: bool,
+    /// Columns of a line at most.
+    width: usize,
 }
 
-fn detail(out: &mut Vec<u8>, label: &str, what: &str, width: usize) {
-    text::fill(out, DETAIL);
-    let line = format!("{label}: {what}");
-    text::wrap(out, &text::escape_text(line.as_bytes()), DETAIL, DETAIL + 2, width);
-    out.push(b'\n');
-}
+impl ReportWriter<'_> {
+    fn verdict(&mut self, report: &Report) {
+        let mut verdict = Vec::new();
+        text::wrap(&mut verdict, &text::escape_text(report.sentence().as_bytes()), 0, 0, self.width);
+        colour::paint(self.out, self.coloured, role(report.verdict()), &verdict);
+        self.out.push(b'\n');
+    }
 
-/// Appends what mends a finding; by the name of one above it where it was written, and nothing where as much was found, too (`same`).
-fn mend<'c>(out: &mut Vec<u8>, check: &'c Check, written: &mut Vec<&'c Check>, same: bool, width: usize) {
-    let Some(mend) = &check.mend else { return };
-    match written.iter().find(|above| above.mend.as_ref() == Some(mend)) {
-        Some(_) if same => {}
-        Some(above) => detail(out, "to mend it", &format!("as for {}", above.name), width),
-        None => {
-            detail(out, "to mend it", mend, width);
-            written.push(check);
+    /// Appends a title, which may have an empty line before it.
+    fn title(&mut self, title: &str) {
+        self.out.extend_from_slice(text::escape_lines(title).as_bytes());
+        self.out.push(b'\n');
+    }
+
+    /// Appends a finding; `same` is one above it that says as much.
+    fn finding(&mut self, check: &Check, same: Option<&Check>) {
+        let out = &mut *self.out;
+        out.extend_from_slice(b"  ");
+        let level = check.level.name().as_bytes();
+        colour::paint(out, self.coloured, role(check.level), level);
+        out.resize(out.len() + 4_usize.saturating_sub(level.len()), b' ');
+        out.push(b' ');
+        text::left(out, &text::escape_word(check.name.as_bytes()), 22);
+        out.push(b' ');
+        let found = text::escape_text(check.found.as_bytes());
+        let same = same.map(|above| [b"as ", &*text::escape_word(above.name.as_bytes())].concat());
+        text::wrap(out, same.as_deref().unwrap_or(&found), FOUND, FOUND, self.width);
+        out.push(b'\n');
+    }
+
+    /// Appends the variants of a hook that were refused, and what that means.
+    fn refused(&mut self, all: &[RefusedVariant]) {
+        for (at, refused) in all.iter().enumerate() {
+            self.detail(&format!("{} refused", refused.variant), &refused.cause);
+            // What several mean together is said once.
+            let said_next = all.get(at + 1).is_some_and(|next| next.effect == refused.effect);
+            if !refused.effect.is_empty() && !said_next {
+                self.detail("so", &refused.effect);
+            }
         }
+    }
+
+    fn detail(&mut self, label: &str, what: &str) {
+        text::fill(self.out, DETAIL);
+        let line = format!("{label}: {what}");
+        text::wrap(self.out, &text::escape_text(line.as_bytes()), DETAIL, DETAIL + 2, self.width);
+        self.out.push(b'\n');
+    }
+
+    /// Appends what mends a finding; by the name of one above it where it was written, and nothing where as much was found, too (`same`).
+    fn mend<'c>(&mut self, check: &'c Check, written: &mut Vec<&'c Check>, same: bool) {
+        let Some(mend) = &check.mend else { return };
+        match written.iter().find(|above| above.mend.as_ref() == Some(mend)) {
+            Some(_) if same => {}
+            Some(above) => self.detail("to mend it", &format!("as for {}", above.name)),
+            None => {
+                self.detail("to mend it", mend);
+                written.push(check);
+            }
+        }
+    }
+
+    fn program(&mut self, program: &ProgramHealth) {
+        let missed = program
+            .missed
+            .map_or("missed runs unknown".into(), |missed| text::counted(missed, "run missed", "runs missed"));
+        let runs = program
+            .runs
+            .map(|(runs, ns)| format!(", {} of {} ns", text::counted(runs, "run", "runs"), ns / runs.max(1)));
+        self.out.extend_from_slice(b"       ");
+        text::left(self.out, &text::escape_word(program.name.as_bytes()), 22);
+        self.out.push(b' ');
+        self.out.extend_from_slice(missed.as_bytes());
+        self.out.extend_from_slice(runs.unwrap_or_default().as_bytes());
+        self.out.push(b'\n');
     }
 }
 

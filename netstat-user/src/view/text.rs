@@ -3,8 +3,8 @@
 use crate::model::AddressText;
 use std::net::IpAddr;
 
-pub use crate::model::visible::{escape, escape_text, escape_word};
-pub use crate::model::width::{cut, width};
+pub use crate::model::visible::{escape, escape_lines, escape_text, escape_word};
+pub use crate::model::width::{cut, width, wrap};
 
 /// What stands where the end of a name or a text is cut, as there is no room for it.
 pub const CUT: &str = "~";
@@ -52,24 +52,6 @@ pub fn left(out: &mut Vec<u8>, text: &[u8], width: usize) {
 /// So many blanks.
 pub fn fill(out: &mut Vec<u8>, blanks: usize) {
     out.resize(out.len() + blanks, b' ');
-}
-
-/// Words that begin in the column `at`, in lines of at most `width` columns, each but the first behind `indent` blanks. A word that is longer
-/// than a line stays whole.
-pub fn wrap(out: &mut Vec<u8>, words: &[u8], mut at: usize, indent: usize, width: usize) {
-    for (number, word) in words.split(|&byte| byte == b' ').enumerate() {
-        let columns = self::width(word);
-        if number > 0 && at + 1 + columns > width {
-            out.push(b'\n');
-            fill(out, indent);
-            at = indent;
-        } else if number > 0 {
-            out.push(b' ');
-            at += 1;
-        }
-        out.extend_from_slice(word);
-        at += columns;
-    }
 }
 
 /// How many there are, and of what: `1 event`, `2 events`. Where a verb depends on the number, it stands with the noun.
@@ -130,17 +112,6 @@ mod tests {
         ] {
             assert_eq!(span(ns), text);
         }
-    }
-
-    #[test]
-    fn words_are_wrapped() {
-        let wrapped = |words: &str, width| {
-            let mut out = b"x: ".to_vec();
-            wrap(&mut out, words.as_bytes(), 3, 2, width);
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!(wrapped("äb cd efghijklmnop q", 8), "x: äb cd\n  efghijklmnop\n  q");
-        assert_eq!(wrapped("ab  cd", usize::MAX), "x: ab  cd");
     }
 
     #[test]

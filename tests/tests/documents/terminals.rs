@@ -22,7 +22,10 @@ pub const TESTS: &[Test] = &[
     ("terminals::what_would_be_closed_fits", what_would_be_closed_fits),
     ("terminals::mistakes_are_marked_where_they_are", mistakes_are_marked_where_they_are),
     ("terminals::hooks_are_counted_and_named_on_request", hooks_are_counted_and_named_on_request),
-    ("terminals::an_agent_that_does_not_answer_is_waited_for_aloud", an_agent_that_does_not_answer_is_waited_for_aloud),
+    (
+        "terminals::the_wait_for_an_agent_that_does_not_answer_is_reported",
+        the_wait_for_an_agent_that_does_not_answer_is_reported,
+    ),
     ("terminals::nothing_that_is_typed_drives_them", nothing_that_is_typed_drives_them),
     ("terminals::marks_are_in_the_glossary", marks_are_in_the_glossary),
     ("terminals::help_fits", help_fits),
@@ -291,7 +294,7 @@ fn mute(world: &World, name: &str, backlog: i32) -> (Socket, SockAddr) {
     (socket, path)
 }
 
-fn an_agent_that_does_not_answer_is_waited_for_aloud() -> Done {
+fn the_wait_for_an_agent_that_does_not_answer_is_reported() -> Done {
     let world = World::new();
     let _stopped = mute(&world, "stopped.sock", 16);
     let waits = "netstat-user: waiting for an answer of the agent …\n";

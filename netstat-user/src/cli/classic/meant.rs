@@ -2,7 +2,7 @@
 
 use super::getopt::Getopt;
 use super::{Options, View};
-use crate::cli::{self, VERBS, help, select};
+use crate::cli::{self, HELP, help, select, verbs};
 use crate::field::{self, RowKinds};
 use crate::filter;
 use crate::model::visible::escape_text;
@@ -59,11 +59,11 @@ pub fn by_letters(given: &Options) -> Option<&'static str> {
 /// What to report of words that are ignored: which they are, and what was probably meant. `first` is the word that stands where a verb does.
 pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
     let shown = String::from_utf8_lossy(&escape_text(words.as_bytes())).into_owned();
-    let verb = first.and_then(|first| field::nearest(first, VERBS));
-    let late = || words.split(' ').find_map(|word| VERBS.into_iter().find(|verb| *verb == word));
-    let of_help = || words.split(' ').skip(1).find_map(|word| VERBS[..4].iter().find(|verb| **verb == word));
+    let verb = first.and_then(|first| field::nearest(first, verbs().chain([HELP])));
+    let late = || words.split(' ').find_map(|word| verbs().chain([HELP]).find(|verb| *verb == word));
+    let of_help = || words.split(' ').skip(1).find_map(|word| verbs().find(|verb| *verb == word));
     let meant = match verb.or_else(late) {
-        Some("help") => match of_help() {
+        Some(HELP) => match of_help() {
             Some(verb) => format!("; did you mean `netstat-user {verb} --help'?"),
             None => "; did you mean `netstat-user --help'?".to_owned(),
         },

@@ -43,7 +43,7 @@ pub fn ask(options: &Options, chosen: &Chosen) -> Result<Option<Subscription>, u
         None => Path::new(SOCKET),
     };
     let asking = {
-        let _waiting = WaitNote::for_("an answer of the agent");
+        let _waiting = WaitNote::start("an answer of the agent");
         Asking::new(path, &Request::Events(limits(options, chosen)))
     };
     match asking {

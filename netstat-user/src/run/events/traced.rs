@@ -58,7 +58,7 @@ pub async fn start_unless_stopped(options: &Options, chosen: &Chosen, asked: &mu
 
 /// Attaches the probes, and learns who holds the sockets that are there already.
 fn start(wanted: &Wanted) -> Started {
-    let _waiting = WaitNote::for_("the kernel programs, and the owners of older sockets");
+    let _waiting = WaitNote::start("the kernel programs, and the owners of older sockets");
     let tracer = Tracer::start(wanted)?;
     // Attached first, looked at /proc second: a socket made in between is known to the programs.
     Ok((tracer, owners::of_older_sockets()))

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_kind_of_rows_no_other_is_spoken_of() {
+    fn no_other_kind_of_rows_is_mentioned() {
         let text = shown(RowKinds::EVENT.or(RowKinds::LIFE), 80);
         assert!(text.contains("old_state") && !text.contains("recv_q") && !text.contains("rows"), "{text}");
         assert!(
