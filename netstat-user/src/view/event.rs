@@ -25,6 +25,7 @@ pub enum Form {
 }
 
 /// The forms, each with what it keeps from line to line.
+#[allow(clippy::large_enum_variant, reason = "a run has one view")]
 #[derive(Debug)]
 enum Lines {
     Json,
