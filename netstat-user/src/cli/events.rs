@@ -182,7 +182,10 @@ fn schema_of(selection: &Selection) -> String {
         ([], []) => schema::EVENTS.to_owned(),
         ([], counted) => {
             let counts = schema::of_columns("a count", counted, &[schema::COUNT]);
-            schema::of_lines("counts of events", &[counts, schema::of_keys("all other values", &[schema::OTHERS], None)])
+            schema::of_lines(
+                "counts of events",
+                &[counts, schema::of_keys("all other values", &[schema::OTHERS], None)],
+            )
         }
         (columns, _) => {
             schema::of_lines("columns of events", &[schema::of_columns("the chosen columns", columns, &[])])

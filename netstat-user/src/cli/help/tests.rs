@@ -150,7 +150,9 @@ fn no_manual_page_is_wider_than_a_terminal() {
 fn every_manual_page_ends_with_files_and_other_pages() {
     for name in ["", "events", "agent", "doctor", "kill"] {
         let argv = ["netstat-user", name, "--man"].into_iter().filter(|word| !word.is_empty());
-        let Ok(Request::Print(man)) = crate::cli::parse(argv.map(OsString::from)) else { panic!("{name} has no page") };
+        let Ok(Request::Print(man)) = crate::cli::parse(argv.map(OsString::from), false) else {
+            panic!("{name} has no page")
+        };
         let titles: Vec<_> = man.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
         assert!(titles.ends_with(&["\"FILES\"", "\"SEE ALSO\""]), "{name}: {titles:?}");
         let (_, others) = man.split_once(".SH \"SEE ALSO\"\n").unwrap();
