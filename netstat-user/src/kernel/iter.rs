@@ -2,17 +2,27 @@
 
 use super::object::program;
 use super::refusal::HookRefusal;
+use crate::sys::bpf;
 use aya::{Ebpf, programs::Iter};
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Runs a loaded program once over everything, and returns what it wrote.
+/// Links a loaded program, to be run from any thread.
 ///
 /// # Errors
 /// The kernel's.
-pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, HookRefusal> {
+pub fn link(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, HookRefusal> {
     let program: &mut Iter = program(ebpf, name)?;
-    let link = program.attach().and_then(|link| program.take_link(link))?;
-    let mut walk = link.into_file().map_err(|error| HookRefusal::Run(Box::new(error)))?;
+    bpf::link_iterator(program.fd()?.as_fd()).map_err(|error| HookRefusal::Run(Box::new(error)))
+}
+
+/// Runs a linked program once over everything, and returns what it wrote.
+///
+/// # Errors
+/// The kernel's.
+pub fn run(link: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let mut walk = File::from(bpf::walk(link)?);
     let (mut written, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
         match walk.read(&mut chunk) {
@@ -20,7 +30,15 @@ pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, HookRefusal>
             Ok(length) => written.extend_from_slice(&chunk[..length]),
             // After a million objects it is to be asked again.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(HookRefusal::Run(Box::new(error))),
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Runs a loaded program once over everything, and returns what it wrote.
+///
+/// # Errors
+/// The kernel's.
+pub fn walk(ebpf: &mut Ebpf, name: &'static str) -> Result<Vec<u8>, HookRefusal> {
+    run(link(ebpf, name)?.as_fd()).map_err(|error| HookRefusal::Run(Box::new(error)))
 }

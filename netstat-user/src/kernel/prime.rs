@@ -7,18 +7,28 @@ use super::{
     refusal::HookRefusal,
 };
 use crate::model::HookCoverage;
+use crate::sys;
 use aya::{Btf, Ebpf};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::mpsc::{self, Receiver, SyncSender},
+    time::{Duration, Instant},
+};
 
 /// Name of the hook in the coverage.
 pub const HOOK: &str = "older_sockets";
-const PROGRAM: &str = "prime_task_file";
+/// Name of the program in the object.
+pub const PROGRAM: &str = "prime_task_file";
 
 /// Loads it.
 pub const JOB: Job = Job::Iterator(PROGRAM, "task_file");
 
 /// Pause at least between two runs for processes that are gone.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest that records are held up for a run.
+const WAIT: Duration = Duration::from_millis(5);
 
 /// The iterator may use one part in this many of the time,
 const SHARE: u32 = 20;
@@ -38,39 +48,105 @@ pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Hook
     }
 }
 
-/// When the iterator is run once more.
+/// When the iterator is run once more: on a thread of its own, as nobody knows how many descriptors there are. A user may have millions of one socket.
 #[derive(Debug, Default)]
 pub struct Again {
+    /// The program, until the thread has it; `None` where it was refused.
+    link: Option<OwnedFd>,
+    /// The thread, once there is one.
+    finder: Option<Finder>,
     due: bool,
     not_before: Option<Instant>,
     credit: Credit,
 }
 
 impl Again {
+    /// Nothing to be looked for yet; `link` is the linked program, where there is one.
+    pub fn new(link: Option<OwnedFd>) -> Self {
+        Self { link, ..Self::default() }
+    }
+
+    /// Makes the thread. It has the privileges that the calling one has by now.
+    ///
+    /// # Errors
+    /// No room for it.
+    pub fn begin(&mut self) -> io::Result<()> {
+        if let Some(link) = self.link.take() {
+            let look = move || {
+                iter::run(link.as_fd()).inspect_err(|error| log::debug!("who holds sockets: {error}")).unwrap_or_default()
+            };
+            self.finder = Some(Finder::start(look)?);
+        }
+        Ok(())
+    }
+
     /// The owner of a socket that others hold is gone.
     pub const fn ask(&mut self) {
         self.due = true;
     }
 
-    /// Runs it if a process is gone and it is time to.
-    pub fn run(&mut self, ebpf: &mut Ebpf) {
+    /// Has it run if a process is gone and it is time to; returns what a run that has ended by now wrote.
+    pub fn run(&mut self) -> Option<Vec<u8>> {
+        let found = self.found(Duration::ZERO);
         let now = Instant::now();
-        if self.due && self.not_before.is_none_or(|not_before| now >= not_before) {
+        if self.due && self.not_before.is_none_or(|not_before| now >= not_before) && self.hand(now) {
             self.not_before = Some(now + PAUSE);
-            drop(self.walk(ebpf));
         }
+        found
     }
 
-    /// Runs it now. Returns what it wrote; `None` where it has taken its share of the time already, or was refused.
-    pub fn walk(&mut self, ebpf: &mut Ebpf) -> Option<Vec<u8>> {
-        let start = Instant::now();
-        if !self.credit.allows(start) {
-            return None;
+    /// Has it run now. Returns what it wrote if that takes no longer than [`WAIT`], otherwise a later [`Again::run`] does; `None` also where it runs
+    /// already, has taken its share of the time, or was refused.
+    pub fn walk(&mut self) -> Option<Vec<u8>> {
+        if self.hand(Instant::now()) { self.found(WAIT) } else { None }
+    }
+
+    /// Has the thread run it, where it may.
+    fn hand(&mut self, now: Instant) -> bool {
+        let Some(finder) = self.finder.as_mut().filter(|finder| !finder.is_busy) else { return false };
+        if !self.credit.allows(now) || finder.asks.try_send(()).is_err() {
+            return false;
         }
+        finder.is_busy = true;
         self.due = false;
-        let walked = iter::walk(ebpf, PROGRAM);
-        self.credit.spend(start.elapsed());
-        walked.inspect_err(|refusal| log::debug!("who holds sockets: {refusal}")).ok()
+        true
+    }
+
+    /// What the thread has found, if it has by then.
+    fn found(&mut self, wait: Duration) -> Option<Vec<u8>> {
+        let finder = self.finder.as_mut().filter(|finder| finder.is_busy)?;
+        let (found, took) = finder.found.recv_timeout(wait).ok()?;
+        finder.is_busy = false;
+        self.credit.spend(took);
+        Some(found)
+    }
+}
+
+/// A thread that runs the iterator when it is asked to.
+#[derive(Debug)]
+struct Finder {
+    asks: SyncSender<()>,
+    /// What a run wrote, and how long it took.
+    found: Receiver<(Vec<u8>, Duration)>,
+    is_busy: bool,
+}
+
+impl Finder {
+    /// Makes the thread; `look` runs the iterator once.
+    fn start(mut look: impl FnMut() -> Vec<u8> + Send + 'static) -> io::Result<Self> {
+        let (asks, asked) = mpsc::sync_channel(1);
+        let (done, found) = mpsc::sync_channel(1);
+        let run = move || {
+            while asked.recv().is_ok() {
+                let begun = Instant::now();
+                let found = look();
+                if done.send((found, begun.elapsed())).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("holders".into()).spawn(run).map_err(sys::no_thread)?;
+        Ok(Self { asks, found, is_busy: false })
     }
 }
 
@@ -108,6 +184,34 @@ impl Credit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// However many descriptors there are, records wait no longer than they may; what a long run found comes with later ones.
+    #[test]
+    fn a_long_run_holds_up_nothing() {
+        let (take, taken) = mpsc::channel::<Duration>();
+        let look = move || {
+            std::thread::sleep(taken.recv().unwrap_or_default());
+            vec![7]
+        };
+        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
+        let long = Duration::from_millis(600);
+        take.send(long).unwrap();
+        let begun = Instant::now();
+        assert_eq!(again.walk(), None);
+        again.ask();
+        assert_eq!((again.run(), again.walk()), (None, None), "one at a time");
+        assert!(begun.elapsed() < long / 2, "{:?}", begun.elapsed());
+        let found = std::iter::repeat_with(|| {
+            std::thread::sleep(Duration::from_millis(10));
+            again.run()
+        });
+        assert_eq!(found.take(1000).flatten().next(), Some(vec![7]));
+        // The long run has taken its share; who asked meanwhile still waits.
+        assert!(again.due && again.walk().is_none());
+        again.credit = Credit::default();
+        take.send(Duration::ZERO).unwrap();
+        assert_eq!((again.run(), again.due), (None, false));
+    }
 
     #[test]
     fn the_iterator_takes_its_share_of_the_time() {

@@ -6,7 +6,8 @@ use super::{
     cgroup,
     decode::{DecodeError, Decoded, Process, decode},
     doubts::Doubts,
-    prime::Again,
+    iter,
+    prime::{self, Again},
     processes::Processes,
     unseen::Unseen,
 };
@@ -70,6 +71,8 @@ impl Tracer {
         let log = if wanted.debug { Some(EbpfLogger::init(&mut ebpf).map_err(AttachError::maps)?) } else { None };
         let mut map = |name| ebpf.take_map(name).ok_or(AttachError::Lacks(name));
         let (ring, counters) = (map(maps::EVENTS)?, map(maps::COUNTERS)?);
+        // Where it is refused the coverage says so.
+        let again = Again::new(iter::link(&mut ebpf, prime::PROGRAM).ok());
         Ok(Self {
             ring: ring.try_into().map_err(AttachError::maps)?,
             counters: counters.try_into().map_err(AttachError::maps)?,
@@ -78,7 +81,7 @@ impl Tracer {
             accepts,
             log,
             processes: Processes::default(),
-            again: Again::default(),
+            again,
             unseen: Unseen::new(crate::sys::pid_namespace_if_nested() == 0),
             cgroups: cgroup::is_used(Path::new("/proc")),
             emptied: true,
@@ -91,6 +94,14 @@ impl Tracer {
     /// What is traced, and what is not, and why.
     pub const fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// Makes the thread that looks who holds the sockets whose owners are gone; until then, nobody looks.
+    ///
+    /// # Errors
+    /// No room for it.
+    pub fn begin_looking(&mut self) -> io::Result<()> {
+        self.again.begin()
     }
 
     /// From now on hooks are neither attached nor detached: attaching again would take a privilege that is about to be given up.
@@ -124,7 +135,9 @@ impl Tracer {
         if let Some(doubts) = &mut self.doubts {
             doubts.decide(&mut self.ebpf)?;
         }
-        self.again.run(&mut self.ebpf);
+        if let Some(found) = self.again.run() {
+            self.unseen.learn(&found);
+        }
         buffer.reserve(BATCH + 1024);
         self.unseen.begin(self.emptied);
         self.emptied = self.read(buffer, BATCH);
@@ -140,7 +153,7 @@ impl Tracer {
             }
         }
         if self.unseen.is_wanting()
-            && let Some(found) = self.again.walk(&mut self.ebpf)
+            && let Some(found) = self.again.walk()
         {
             self.unseen.learn(&found);
             // The connection was closed before the iterator reached it; its last records name the process.

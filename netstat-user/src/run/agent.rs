@@ -161,8 +161,8 @@ async fn serve(
             complain(&format!("agent: cannot reach $NOTIFY_SOCKET: {error}"));
         }
     };
-    let source =
-        Traced::new(tracer, options.buffer, Seen::new(Arc::clone(&machine.cgroups)), Arc::clone(&machine.guards))?;
+    let cgroups = Seen::new(Arc::clone(&machine.cgroups))?;
+    let source = Traced::new(tracer, options.buffer, cgroups, Arc::clone(&machine.guards))?;
     let status = tokio::select! {
         status = agent::run(listeners, signals, source, machine, settings, notice) => status,
         never = stay_reachable(&mut bound, doors) => match never {},

@@ -214,6 +214,20 @@ impl Load {
 /// # Errors
 /// The kernel's; a refusal by the verifier carries its complaint.
 pub fn iterator(name: &str, code: &[Instruction], license: &CStr, target: u32) -> io::Result<OwnedFd> {
+    let mut iterator = Load::new(BPF_PROG_TYPE_TRACING, code, license)?;
+    // The last byte stays NUL.
+    for (to, from) in iterator.prog_name[..15].iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    (iterator.expected_attach_type, iterator.attach_btf_id) = (BPF_TRACE_ITER, target);
+    link_iterator(load(&mut iterator)?.as_fd())
+}
+
+/// Links a loaded iterator program to all that its iterator has. The link keeps the program.
+///
+/// # Errors
+/// The kernel's.
+pub fn link_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Link {
         prog_fd: u32,
@@ -221,13 +235,6 @@ pub fn iterator(name: &str, code: &[Instruction], license: &CStr, target: u32) -
         attach_type: u32,
         flags: u32,
     }
-    let mut iterator = Load::new(BPF_PROG_TYPE_TRACING, code, license)?;
-    // The last byte stays NUL.
-    for (to, from) in iterator.prog_name[..15].iter_mut().zip(name.bytes()) {
-        *to = from;
-    }
-    (iterator.expected_attach_type, iterator.attach_btf_id) = (BPF_TRACE_ITER, target);
-    let program = load(&mut iterator)?;
     let prog_fd = program.as_raw_fd() as u32;
     let link = Link { prog_fd, target_fd: 0, attach_type: BPF_TRACE_ITER, flags: 0 };
     // SAFETY: the fields of BPF_LINK_CREATE; no pointers.

@@ -16,39 +16,52 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon.
+/// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon, and on a thread of
+/// its own, as nobody knows how long that takes.
 pub struct Seen {
-    paths: Arc<Mutex<Ids>>,
     ids: HashSet<u64>,
+    /// When `ids` was emptied last.
+    since_ns: u64,
     /// The last one: the next event is of the same more often than not.
     last: Option<u64>,
+    wanted: SyncSender<u64>,
 }
 
 impl Seen {
     /// Most ids remembered as met.
     const MOST: usize = 1 << 16;
+    /// How long they are, in nanoseconds: one that was not found is looked up again with its next event.
+    const TRUST_NS: u64 = 1_000_000_000;
+    /// Most ids that wait for the thread. What is more is looked up with its next event, as is what was not found.
+    const QUEUE: usize = 1 << 12;
 
-    /// No id met yet.
-    pub fn new(paths: Arc<Mutex<Ids>>) -> Self {
-        Self { paths, ids: HashSet::new(), last: None }
+    /// No id met yet. Makes the thread.
+    ///
+    /// # Errors
+    /// No room for it.
+    pub fn new(paths: Arc<Mutex<Ids>>) -> io::Result<Self> {
+        Self::looking_up(move |id| { let _ = lock(&paths).path(id); })
+    }
+
+    fn looking_up(mut look_up: impl FnMut(u64) + Send + 'static) -> io::Result<Self> {
+        let (wanted, ids) = mpsc::sync_channel(Self::QUEUE);
+        let run = move || ids.into_iter().for_each(&mut look_up);
+        std::thread::Builder::new().name("cgroups".into()).spawn(run).map_err(sys::no_thread)?;
+        Ok(Self { ids: HashSet::new(), since_ns: 0, last: None, wanted })
     }
 
     fn note(&mut self, event: &SocketEvent) {
-        let id = event.owner.and_then(|owner| owner.cgroup_id);
-        let Some(new) = id.filter(|_| id != self.last) else { return };
-        if self.ids.contains(&new) {
-            self.last = id;
-            return;
+        let Some(id) = event.owner.and_then(|owner| owner.cgroup_id) else { return };
+        if event.time_ns.saturating_sub(self.since_ns) >= Self::TRUST_NS || self.ids.len() >= Self::MOST {
+            (self.since_ns, self.last) = (event.time_ns, None);
+            self.ids.clear();
         }
-        // One that is not found now is tried again with its next event.
-        if lock(&self.paths).path(new).is_some() {
-            if self.ids.len() >= Self::MOST {
-                self.ids.clear();
-            }
-            self.ids.insert(new);
+        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.wanted.try_send(id).is_ok() {
+            self.ids.insert(id);
         }
     }
 }
@@ -75,9 +88,10 @@ impl Traced {
     /// What the tracer records, from a ring of `buffer` bytes.
     ///
     /// # Errors
-    /// The ring cannot be watched.
-    pub fn new(tracer: Tracer, buffer: u32, cgroups: Seen, guards: Arc<Mutex<Guards>>) -> io::Result<Self> {
+    /// The ring cannot be watched, or there is no room for a thread.
+    pub fn new(mut tracer: Tracer, buffer: u32, cgroups: Seen, guards: Arc<Mutex<Guards>>) -> io::Result<Self> {
         let ring = sys::watch(&tracer, Interest::READABLE)?;
+        tracer.begin_looking()?;
         let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
         let (forgotten, losses) = Default::default();
         Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses, cgroups, guards })
@@ -149,5 +163,44 @@ impl Source for Traced {
 
     fn epoch_ns(&self) -> u64 {
         epoch_ns()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Comm, EventKind, Grade, Owner, Proto};
+    use std::time::{Duration, Instant};
+
+    /// However long a look-up takes, whoever has an event of a new cgroup goes on.
+    #[test]
+    fn cgroups_are_looked_up_beside() {
+        let of = |cgroup, time_ns| SocketEvent {
+            time_ns,
+            kind: EventKind::Open,
+            proto: Proto::Tcp,
+            local: None,
+            remote: None,
+            owner: Some(Owner { pid: 1, comm: Comm::default(), grade: Grade::Created, cgroup_id: Some(cgroup) }),
+            uid: None,
+            inode: None,
+            cookie: None,
+            netns: None,
+        };
+        let (done, looked_up) = mpsc::channel();
+        let slow = move |id| {
+            std::thread::sleep(Duration::from_millis(200));
+            done.send(id).unwrap();
+        };
+        let mut seen = Seen::looking_up(slow).unwrap();
+        let begun = Instant::now();
+        [1, 1, 2, 1, 2].into_iter().for_each(|id| seen.note(&of(id, 5)));
+        // What was not found may be found later.
+        seen.note(&of(1, 5 + Seen::TRUST_NS));
+        assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
+        assert_eq!([(); 3].map(|()| looked_up.recv().unwrap()), [1, 2, 1]);
+        let more = Seen::QUEUE as u64 + 100;
+        (0..more).for_each(|id| seen.note(&of(10 + id, 6 + Seen::TRUST_NS)));
+        assert!(seen.ids.len() < more as usize, "{}", seen.ids.len());
     }
 }

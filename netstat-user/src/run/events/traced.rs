@@ -103,9 +103,10 @@ impl Traced {
     /// What these programs record. Needs a runtime.
     ///
     /// # Errors
-    /// The runtime cannot watch the ring.
-    pub fn new(tracer: Tracer, owners: Owners) -> Result<Self, Failure> {
+    /// The runtime cannot watch the ring, or there is no room for a thread.
+    pub fn new(mut tracer: Tracer, owners: Owners) -> Result<Self, Failure> {
         let ring = sys::watch(&tracer, Interest::READABLE).map_err(Failure::Runtime)?;
+        tracer.begin_looking().map_err(Failure::Runtime)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
