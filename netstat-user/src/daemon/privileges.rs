@@ -48,7 +48,6 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
     libc::SYS_userfaultfd,
-    libc::SYS_open_by_handle_at,
     libc::SYS_chroot,
     libc::SYS_pivot_root,
     libc::SYS_mount_setattr,

@@ -1,12 +1,12 @@
 //! Readers of /proc/PID/cgroup, and of the paths of cgroups by their ids.
 
 use super::whole;
-use crate::sys;
+use crate::sys::{self, Scarce};
 use procfs::process::Process;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -137,11 +137,11 @@ impl Ids {
     }
 
     fn look_up(&mut self, id: u64) {
+        if self.walks {
+            return self.walk(Self::KEPT);
+        }
         if self.known.len() >= Self::KEPT {
             self.known.clear();
-        }
-        if self.walks {
-            return self.walk();
         }
         let Some(mount) = self.mount() else { return };
         match sys::open_cgroup(&mount.dir, id) {
@@ -152,32 +152,44 @@ impl Ids {
             }
             // Ids are not used again: it is gone for good.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::STALE) => drop(self.known.insert(id, None)),
+            // It is tried again with the next one.
+            Err(error) if Scarce::of(&error).is_some() => {}
             Err(_) => {
                 self.walks = true;
-                self.walk();
+                self.walk(Self::KEPT);
             }
         }
     }
 
-    /// Takes in every cgroup there is.
-    fn walk(&mut self) {
+    /// Takes in the cgroups there are, until so many are known: those at the top first.
+    fn walk(&mut self, most: usize) {
         let begun = Instant::now();
         if self.not_before.is_some_and(|at| begun < at) {
             return;
         }
         let Some(mount) = self.mount() else { return };
-        let mut found = Vec::new();
-        let mut left = vec![mount.point.clone()];
-        while let Some(dir) = left.pop() {
+        let mut found = HashMap::new();
+        let mut left = VecDeque::from([mount.point.clone()]);
+        while let Some(dir) = left.pop_front() {
             for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    let path = entry.path();
-                    found.extend(below(&mount.point, &path).map(|name| (entry.ino(), Some(name.to_vec()))));
-                    left.push(path);
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
                 }
+                if found.len() >= most {
+                    left.clear();
+                    break;
+                }
+                let path = entry.path();
+                found.extend(below(&mount.point, &path).map(|name| (entry.ino(), Some(name.to_vec()))));
+                left.push_back(path);
             }
         }
-        self.known.extend(found);
+        // What was known before, and has been removed, is kept while there is room.
+        let room = most.saturating_sub(found.len());
+        let before = std::mem::replace(&mut self.known, found);
+        for (id, path) in before.into_iter().take(room) {
+            self.known.entry(id).or_insert(path);
+        }
         self.not_before = Some(Instant::now() + begun.elapsed() * Self::PAUSE);
     }
 }
@@ -257,13 +269,18 @@ mod tests {
         let id = fs::metadata(&inner).unwrap().ino();
         let by_id = ids.path(id).map(<[u8]>::to_vec);
         let mut walking = Ids::new(Path::new("/proc"));
-        walking.walk();
+        walking.walk(Ids::KEPT);
         let by_walk = walking.known.get(&id).cloned().flatten();
         fs::remove_dir(&inner).unwrap();
         fs::remove_dir(&outer).unwrap();
         let path = format!("/{name}/inner.scope").into_bytes();
         assert_eq!(by_id.as_deref(), Some(path.as_slice()));
         assert_eq!(by_walk, by_id);
+        // No more than may be known, however many there are, and what was known before counts.
+        let mut full = Ids::new(Path::new("/proc"));
+        full.known.extend((0..10).map(|id| (u64::MAX - id, None)));
+        full.walk(1);
+        assert_eq!(full.known.len(), 1);
         assert_eq!(ids.path(id), Some(path.as_slice()), "kept");
         assert_eq!(Ids::new(Path::new("/proc")).path(id), None, "gone");
     }

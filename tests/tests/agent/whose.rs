@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("whose::containers_in_tables", containers_in_tables),
     ("whose::containers_in_events", containers_in_events),
     ("whose::containers_that_are_gone", containers_that_are_gone),
+    ("whose::containers_that_come_and_go", containers_that_come_and_go),
     ("whose::sockets_that_nobody_holds", sockets_that_nobody_holds),
     ("whose::peers_over_loopback", peers_over_loopback),
     ("whose::peers_in_another_namespace", peers_in_another_namespace),
@@ -228,6 +229,51 @@ fn containers_that_are_gone() -> Done {
     inhabitant.end();
     agent.stop();
     done
+}
+
+/// However many cgroups there are, one more costs no walk over all of them: those that end a moment after they were made are known, whatever the agent
+/// has given up.
+fn containers_that_come_and_go() -> Done {
+    let fill = (0..300).map(|number| Nest::new(&format!("/netstat-many-{}/{number}", std::process::id())));
+    let _many: Vec<Nest> = match fill.collect() {
+        Ok(many) => many,
+        Err(error) => return Done::Skipped(format!("no cgroups can be made: {error}")),
+    };
+    let netns = NetNs::current().unwrap().inode().unwrap();
+    for privileges in ["full", "least"] {
+        let agent = Agent::start(&["--privileges", privileges]);
+        let socket = agent.socket.to_str().unwrap();
+        let path = |number: usize| format!("/netstat-short-{}-{number}", std::process::id());
+        let pids: Vec<u32> = (0..12)
+            .map(|number| {
+                let nest = Nest::new(&path(number)).unwrap();
+                let mut command = actor::prepared(&[&nest.step()]);
+                command.arg(std::env::current_exe().unwrap()).arg(actor::FLAG).args(["hold", "pair"]);
+                let mut holder = Actor::start(command);
+                let (_, pid): (Vec<Made>, _) = (holder.hear(), holder.pid());
+                // To answer this it takes in all that has been recorded.
+                agent.table(netns);
+                holder.end();
+                drop(nest);
+                pid
+            })
+            .collect();
+        for (number, pid) in pids.into_iter().enumerate() {
+            let mine = format!("event = close and pid = {pid}");
+            let args = ["-tan", "--recent", "1h", "--agent", socket, "--where", &mine, "--columns", "cgroup"];
+            let deadline = Instant::now() + patience();
+            let rows = loop {
+                let rows = asked(&args).0;
+                if rows.len() >= 2 {
+                    break rows;
+                }
+                assert!(Instant::now() < deadline, "{} sockets closed", rows.len());
+            };
+            assert!(rows.iter().all(|row| row["cgroup"] == *path(number)), "{privileges}, {number}: {rows:?}");
+        }
+        agent.stop();
+    }
+    Done::Passed
 }
 
 /// What remains in TIME_WAIT is nobody's; the agent knows whose it was, in every condition and column, and without it they are all unknown.
