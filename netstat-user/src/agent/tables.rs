@@ -6,6 +6,7 @@ use super::sight::Sight;
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow, reason};
 use crate::query::{Answer, Link, ROWS};
+use crate::sys::Scarce;
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -48,13 +49,20 @@ impl<L: Lists> Client<L> {
     /// The connection's, or the agent ends.
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
-        let read = move || -> io::Result<Option<BytesMut>> {
+        let read = move || -> io::Result<Result<BytesMut, String>> {
             let spaces = match (wanted.netns, &sight) {
                 (Some(netns), _) => Spaces::One(netns, peer.pid),
                 (None, Sight::All) => Spaces::All,
                 (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
             };
-            let Some(mut spaces) = lists.tables(&wanted, &spaces) else { return Ok(None) };
+            let mut spaces = match lists.tables(&wanted, &spaces) {
+                Ok(Some(spaces)) => spaces,
+                Ok(None) => return Ok(Err("the agent cannot find the network namespace".into())),
+                Err(error) => {
+                    let why = Scarce::of(&error).map_or_else(|| reason(&error), Scarce::words);
+                    return Ok(Err(format!("the agent cannot find every network namespace: {why}")));
+                }
+            };
             let only = wanted.only.as_ref();
             if let Some(only) = only {
                 // Whose they are is looked at below.
@@ -101,11 +109,11 @@ impl<L: Lists> Client<L> {
                 put_links(&mut out, &links);
             }
             Answer::End.encode(&mut out);
-            Ok(Some(out))
+            Ok(Ok(out))
         };
         match self.counter().workers.run(read).await?? {
-            Some(out) => self.send(&out).await,
-            None => self.refuse("the agent cannot find the network namespace").await,
+            Ok(out) => self.send(&out).await,
+            Err(why) => self.refuse(&why).await,
         }
     }
 }

@@ -100,15 +100,15 @@ impl Lists for Fake {
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> io::Result<Option<Vec<NamespaceTables>>> {
         let inode = |port| if self.inodes.load(Ordering::SeqCst) { u64::from(port) } else { 0 };
         let rows = (1..=10_000).map(|port| SocketRow { inode: inode(port), ..row(port) });
         let rows = rows.filter(|row| wanted.keeps(row)).collect();
         let table = SocketTable { rows, bogus: 3, recorded: Vec::new() };
         let missing = io::Error::from_raw_os_error(2);
         let tables = vec![(Proto::Tcp, Ok(table)), (Proto::Udp, Err(missing))];
-        (!matches!(spaces, Spaces::One(2, _)))
-            .then(|| vec![NamespaceTables { netns: Some(1), name: Some(b"blue".to_vec()), tables }])
+        Ok((!matches!(spaces, Spaces::One(2, _)))
+            .then(|| vec![NamespaceTables { netns: Some(1), name: Some(b"blue".to_vec()), tables }]))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Network namespaces: which there are, what they are called, and how to look into them.
 
+use crate::sys::Scarce;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -47,49 +48,85 @@ pub struct FoundNamespaces {
     pub namespaces: Vec<Namespace>,
     /// Whether processes were refused, whose namespaces may be others.
     pub refused: bool,
+    /// What ran out on the way: then one that is not among them may be there all the same.
+    pub failed: Option<io::Error>,
+}
+
+impl FoundNamespaces {
+    /// All of them.
+    ///
+    /// # Errors
+    /// Something ran out, and some may be missing.
+    pub fn whole(self) -> io::Result<Vec<Namespace>> {
+        self.failed.map_or(Ok(self.namespaces), Err)
+    }
+
+    /// Keeps the first error that says nothing of what was looked at; `None` in place of any error.
+    fn unless_scarce<T>(&mut self, looked: io::Result<T>) -> Option<T> {
+        match looked {
+            Ok(found) => return Some(found),
+            Err(error) if self.failed.is_none() && Scarce::of(&error).is_some() => self.failed = Some(error),
+            Err(_) => {}
+        }
+        None
+    }
 }
 
 /// The threads of a process that has several, each with the namespace it is in.
-fn threads(root: &Path, pid: u32) -> Vec<(u32, u32)> {
+///
+/// # Errors
+/// The process has gone, or something ran out.
+fn threads(root: &Path, pid: u32) -> io::Result<Vec<(u32, u32)>> {
     let folder = root.join(pid.to_string()).join("task");
     // A link for each thread, and the two that every folder has (`proc_task_getattr`).
-    if !fs::metadata(&folder).is_ok_and(|folder| folder.nlink() > 3) {
-        return Vec::new();
+    if fs::metadata(&folder)?.nlink() <= 3 {
+        return Ok(Vec::new());
     }
-    let thread = |entry: fs::DirEntry| {
-        let tid = entry.file_name().to_str()?.parse().ok()?;
-        Some((tid, fs::metadata(entry.path().join("ns/net")).ok()?.ino() as u32))
-    };
-    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(thread).collect()
+    let mut threads = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Some(tid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match fs::metadata(entry.path().join("ns/net")) {
+            Ok(namespace) => threads.push((tid, namespace.ino() as u32)),
+            Err(error) if Scarce::of(&error).is_some() => return Err(error),
+            // It has ended.
+            Err(_) => {}
+        }
+    }
+    Ok(threads)
 }
 
 /// Every namespace that a process or one of its threads is in, or that has a name.
 pub fn all(root: &Path, names: &Path) -> FoundNamespaces {
-    let (mut found, mut refused) = (BTreeMap::new(), false);
+    let mut found = BTreeMap::new();
+    let mut all = FoundNamespaces { namespaces: Vec::new(), refused: false, failed: None };
     // One's own is read through oneself: any other process may end.
     let myself = fs::read_link(root.join("self")).ok().and_then(|link| link.to_str()?.parse().ok());
     if let (Ok(inode), Some(pid)) = (own(root), myself) {
         found.insert(inode, Namespace { inode, name: None, pid: Some(pid) });
     }
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+    for entry in all.unless_scarce(fs::read_dir(root)).into_iter().flatten() {
+        let Some(entry) = all.unless_scarce(entry) else { continue };
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let inode = match of(root, pid) {
             Ok(inode) => inode,
             Err(error) => {
-                refused |= error.kind() == io::ErrorKind::PermissionDenied;
+                all.refused |= error.kind() == io::ErrorKind::PermissionDenied;
+                all.unless_scarce::<()>(Err(error));
                 continue;
             }
         };
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
         // A thread may have gone elsewhere on its own. What it cannot be asked is not worth a warning: its process could be.
-        for (tid, inode) in threads(root, pid) {
+        for (tid, inode) in all.unless_scarce(threads(root, pid)).into_iter().flatten() {
             found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(tid) });
         }
     }
-    for (inode, name) in named(names) {
+    for (inode, name) in all.unless_scarce(named(names)).into_iter().flatten() {
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: None }).name.get_or_insert(name);
     }
-    FoundNamespaces { namespaces: found.into_values().collect(), refused }
+    all.namespaces = found.into_values().collect();
+    all
 }
 
 /// The names of namespaces, looked up as they are met.
@@ -121,7 +158,8 @@ impl NamespaceNames {
     pub fn of(&mut self, netns: Option<u32>) -> Option<&[u8]> {
         let inode = netns?;
         if !self.known.contains_key(&inode) {
-            self.known.extend(named(&self.folder).map(|(inode, name)| (inode, Some(name))));
+            let names = named(&self.folder).into_iter().flatten();
+            self.known.extend(names.map(|(inode, name)| (inode, Some(name))));
             self.known.entry(inode).or_insert(None);
             self.looked = Instant::now();
         }
@@ -130,11 +168,19 @@ impl NamespaceNames {
 }
 
 /// Inode number and name of every namespace in the folder of names.
-fn named(folder: &Path) -> impl Iterator<Item = (u32, Vec<u8>)> {
-    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
-        let inode = entry.path().metadata().ok()?.ino() as u32;
-        Some((inode, entry.file_name().as_bytes().to_vec()))
-    })
+///
+/// # Errors
+/// The folder cannot be read, as it is not there where nothing has a name.
+fn named(folder: &Path) -> io::Result<Vec<(u32, Vec<u8>)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // It may have gone.
+        if let Ok(namespace) = entry.path().metadata() {
+            names.push((namespace.ino() as u32, entry.file_name().as_bytes().to_vec()));
+        }
+    }
+    Ok(names)
 }
 
 /// Runs `f` in the namespace whose `net/` is below `within`, which is `root` or a folder of a process or thread in it: on the calling

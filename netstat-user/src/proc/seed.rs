@@ -1,8 +1,9 @@
 //! Who holds the sockets that were there before the tracer: one look at /proc, through the procfs crate.
 
 use crate::model::{Comm, EventEnd};
+use crate::sys::Scarce;
 use procfs::{
-    ProcResult,
+    ProcError, ProcResult,
     net::TcpState,
     process::{FDTarget, Process, all_processes},
 };
@@ -17,6 +18,8 @@ pub struct Seed {
     pub listeners: Vec<(u32, EventEnd, u64)>,
     /// Processes whose descriptors could not be read, for want of privilege.
     pub unreadable: usize,
+    /// What ran out before all processes were looked into.
+    pub failed: Option<Scarce>,
 }
 
 /// Looks through /proc. Processes that end meanwhile are passed over.
@@ -26,7 +29,14 @@ pub struct Seed {
 pub fn look() -> ProcResult<Seed> {
     let mut seed = Seed::default();
     let mut namespaces = HashSet::new();
-    for process in all_processes()?.flatten() {
+    for process in all_processes()? {
+        let process = match process {
+            Ok(process) => process,
+            Err(error) => {
+                seed.note(&error);
+                continue;
+            }
+        };
         holders(&mut seed, &process);
         let namespace =
             process.namespaces().ok().and_then(|all| all.0.get(OsStr::new("net")).map(|net| net.identifier));
@@ -39,17 +49,35 @@ pub fn look() -> ProcResult<Seed> {
     Ok(seed)
 }
 
+impl Seed {
+    /// Keeps what an error comes of that is not about what was looked at.
+    fn note(&mut self, error: &ProcError) {
+        let scarce = match error {
+            ProcError::Io(error, _) => Scarce::of(error),
+            _ => None,
+        };
+        self.failed = self.failed.or(scarce);
+    }
+}
+
 fn holders(seed: &mut Seed, process: &Process) {
     let descriptors = match process.fd() {
         Ok(descriptors) => descriptors,
-        Err(procfs::ProcError::PermissionDenied(_)) => {
+        Err(ProcError::PermissionDenied(_)) => {
             seed.unreadable += 1;
             return;
         }
-        Err(_) => return,
+        Err(error) => return seed.note(&error),
     };
     let mut comm = None;
-    for descriptor in descriptors.flatten() {
+    for descriptor in descriptors {
+        let descriptor = match descriptor {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                seed.note(&error);
+                continue;
+            }
+        };
         if let FDTarget::Socket(inode) = descriptor.target {
             let comm = comm
                 .get_or_insert_with(|| process.stat().map_or(Comm::default(), |stat| Comm::new(stat.comm.as_bytes())));
@@ -60,6 +88,9 @@ fn holders(seed: &mut Seed, process: &Process) {
 
 fn listeners(seed: &mut Seed, process: &Process, netns: u32) {
     for table in [process.tcp(), process.tcp6()] {
+        if let Err(error) = &table {
+            seed.note(error);
+        }
         for entry in table.into_iter().flatten().filter(|entry| entry.state == TcpState::Listen) {
             let local = EventEnd { addr: entry.local_address.ip(), port: Some(entry.local_address.port()) };
             seed.listeners.push((netns, local, entry.inode));

@@ -87,8 +87,8 @@ impl Machine {
         }
     }
 
-    fn namespaces(&self) -> Vec<netns::Namespace> {
-        netns::all(&self.root, &self.names).namespaces
+    fn namespaces(&self) -> io::Result<Vec<netns::Namespace>> {
+        netns::all(&self.root, &self.names).whole()
     }
 
     /// Whether a look at all holders saw them all.
@@ -101,12 +101,12 @@ impl Machine {
     }
 
     /// The namespace with this inode: the agent's own, that of the process that asks, or whichever there is.
-    fn namespace(&self, inode: u32, peer: Option<u32>) -> Option<netns::Namespace> {
+    fn namespace(&self, inode: u32, peer: Option<u32>) -> io::Result<Option<netns::Namespace>> {
         let mut near = std::iter::once(std::process::id()).chain(peer);
         let name = None;
         match near.find(|pid| netns::of(&self.root, *pid).is_ok_and(|its| its == inode)) {
-            Some(pid) => Some(netns::Namespace { inode, name, pid: Some(pid) }),
-            None => self.namespaces().into_iter().find(|namespace| namespace.inode == inode),
+            Some(pid) => Ok(Some(netns::Namespace { inode, name, pid: Some(pid) })),
+            None => Ok(self.namespaces()?.into_iter().find(|namespace| namespace.inode == inode)),
         }
     }
 
@@ -121,8 +121,11 @@ impl Lists for Machine {
         let wanted = RowsWanted::of(Proto::ALL.to_vec());
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
-        let namespaces = self.namespaces();
-        self.note(&namespaces);
+        // Where something ran out no namespace counts as listed, and none as gone.
+        let namespaces = self.namespaces().unwrap_or_default();
+        if !namespaces.is_empty() {
+            self.note(&namespaces);
+        }
         for space in self.kernel.of(namespaces, &wanted) {
             let whole =
                 |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
@@ -165,18 +168,21 @@ impl Lists for Machine {
         self.checks.iter().cloned().chain([self.kernel.check()]).collect()
     }
 
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> Option<Vec<NamespaceTables>> {
+    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> io::Result<Option<Vec<NamespaceTables>>> {
         let namespaces = match *spaces {
-            Spaces::One(inode, peer) => vec![self.namespace(inode, peer)?],
-            Spaces::All => self.namespaces(),
+            Spaces::One(inode, peer) => match self.namespace(inode, peer)? {
+                Some(namespace) => vec![namespace],
+                None => return Ok(None),
+            },
+            Spaces::All => self.namespaces()?,
             Spaces::These(shown) => {
-                let mut all = self.namespaces();
+                let mut all = self.namespaces()?;
                 all.retain(|namespace| shown.contains(&namespace.inode));
                 all
             }
         };
         let tables = self.kernel.of(namespaces, wanted);
-        (!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables)
+        Ok((!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables))
     }
 
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {

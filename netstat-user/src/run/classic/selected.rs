@@ -161,7 +161,7 @@ impl Selected {
 /// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
 pub(in crate::run) const LEAST_NAMESPACE: u32 = 0xefff_fff0;
 
-/// The first of these namespaces that is not there. One that may be where this process may not look is no such.
+/// The first of these namespaces that is not there. One that may be where this process may not look is no such, nor is any where something ran out.
 fn missing(inodes: &[u32]) -> Option<u32> {
     if inodes.is_empty() {
         return None;
@@ -169,7 +169,7 @@ fn missing(inodes: &[u32]) -> Option<u32> {
     let found = netns::all(Path::new("/proc"), Path::new(netns::NAMES));
     let known = |inode: u32| {
         let listed = found.namespaces.iter().any(|namespace| namespace.inode == inode);
-        listed || found.refused && inode >= LEAST_NAMESPACE
+        listed || (found.refused || found.failed.is_some()) && inode >= LEAST_NAMESPACE
     };
     inodes.iter().copied().find(|&inode| !known(inode))
 }

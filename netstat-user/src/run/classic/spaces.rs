@@ -5,7 +5,7 @@ use super::round::Round;
 use crate::model::reason;
 use crate::proc::netns::{self, FoundNamespaces, Namespace};
 use crate::stdio::Written;
-use crate::sys;
+use crate::sys::{self, Scarce};
 use crate::view::text::escape_word;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,11 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
             "network namespaces cannot be found: {proc}/self/ns/net: {why}; mount it: mount -t proc proc {proc}"
         ))?;
     }
+    if let Some(error) = &found.failed
+        && round.finds_no_namespaces()
+    {
+        round.note(&lacking(error))?;
+    }
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }
@@ -68,6 +73,12 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     }
     let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
     Ok(found.namespaces.into_iter().map(space).collect())
+}
+
+/// That something ran out before all namespaces were found.
+fn lacking(error: &io::Error) -> String {
+    let why = Scarce::of(error).map_or_else(|| reason(error), Scarce::words);
+    format!("not all network namespaces could be found: {why}")
 }
 
 /// Whether there may be namespaces that were not found. The kernel refuses what a process that has ended was in even to who may look into every one.
@@ -106,6 +117,13 @@ pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> W
         return Ok(());
     }
     let found = netns::all(&asked.proc, Path::new(netns::NAMES));
+    if let Some(error) = &found.failed {
+        // Which of them are not there cannot be known.
+        if round.finds_no_namespaces() {
+            round.note(&lacking(error))?;
+        }
+        return Ok(());
+    }
     for inode in missing {
         let namespace = found.namespaces.iter().find(|namespace| namespace.inode == inode);
         let Some(why) = why_unread(asked, inode, namespace, may_hide(&found)) else { continue };

@@ -16,6 +16,12 @@ pub fn of_older_sockets() -> Owners {
             for (netns, local, inode) in seed.listeners {
                 owners.listening(netns, local, inode);
             }
+            if let Some(scarce) = seed.failed {
+                complain(&format!(
+                    "not every process could be looked into, later events of their sockets may lack an owner: {}",
+                    scarce.words()
+                ));
+            }
             if seed.unreadable > 0 {
                 complain(&format!(
                     "the sockets of {} could not be looked up, their later events may lack an owner: \

@@ -2,16 +2,19 @@
 
 use super::scarce::{FewTasks, limited};
 use netstat_tests::command::{self, End};
+use netstat_tests::netns::NetNs;
 use netstat_tests::programs;
 use netstat_tests::truth::actor;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 pub const TESTS: &[Test] = &[
     ("attack::a_file_at_its_limit_is_a_failure_to_write", a_file_at_its_limit_is_a_failure_to_write),
     ("attack::descriptors_that_run_out_are_named_alone", descriptors_that_run_out_are_named_alone),
+    ("attack::namespaces_are_found_or_are_said_not_to_be", namespaces_are_found_or_are_said_not_to_be),
     ("attack::tasks_that_run_out_are_named_alone", tasks_that_run_out_are_named_alone),
 ];
 
@@ -91,6 +94,39 @@ fn descriptors_that_run_out_are_named_alone() -> Done {
         };
         assert_eq!(addresses(&outcome.stdout), addresses(&whole.stdout), "{descriptors}: {outcome:?}");
     }
+    Done::Passed
+}
+
+/// A namespace of a thread alone is found by descriptors: with too few of them it is not said that there is none.
+fn namespaces_are_found_or_are_said_not_to_be() -> Done {
+    if !has_prlimit() {
+        return Done::Skipped("prlimit is not installed".into());
+    }
+    let (made, port) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let namespace = NetNs::new().unwrap();
+        namespace.enter(|| {
+            let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+            made.send((listener.local_addr().unwrap().port(), namespace.inode().unwrap())).unwrap();
+            let _ = ended.recv();
+        });
+    });
+    let (port, netns) = port.recv().unwrap();
+    let (port, netns) = (format!(":{port} "), netns.to_string());
+    for descriptors in [4, 5, 6, 8, 16, 64] {
+        let limit = format!("--nofile={descriptors}");
+        for args in [&["-tan", "--all-netns", "--no-agent"][..], &["-tan", "--netns", &netns, "--no-agent"]] {
+            let outcome = limited(&limit, args);
+            let (rows, said) = (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
+            let named = outcome.end == End::Exit(1) && said.contains("ulimit -n") && said.lines().count() == 1;
+            let listed = outcome.end == End::Exit(0) && rows.contains(&port);
+            assert!(named || listed, "{descriptors}, {args:?}: {outcome:?}");
+            assert!(named || descriptors > 4, "{descriptors}, {args:?}: nothing was short, and nothing is tested");
+        }
+    }
+    drop(end);
+    thread.join().unwrap();
     Done::Passed
 }
 
