@@ -2,6 +2,7 @@
 
 mod address;
 mod health;
+mod held;
 mod life;
 pub mod limits;
 mod live;
@@ -21,6 +22,7 @@ mod workload;
 
 pub use address::AddressText;
 pub use health::{Check, Level, ProgramHealth};
+pub use held::HeldSockets;
 pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, Ends, LiveSocket};

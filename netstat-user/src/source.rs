@@ -29,6 +29,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+/// Links from processes to sockets that are kept at most where tables are read for others: 64 MiB. A process that shares all its sockets with its
+/// children makes as many anew with each child.
+const MOST_HELD: usize = 1 << 22;
+
 /// What whoever asks will look at, beyond addresses, state, queues and inode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowNeeds {
@@ -119,15 +123,16 @@ impl KernelSource {
         }
     }
 
-    /// Starts to look for the processes that hold sockets, beside whatever the caller does next.
+    /// Starts to look for the processes that hold sockets, up to [`MOST_HELD`] where tables are read for others, beside whatever the caller does next.
     pub fn holders(&self) -> fds::Scan {
+        let most = if self.needs.lasting { MOST_HELD } else { usize::MAX };
         let others = || if self.has_diag(Protocol::Tcp) { 0 } else { sockets(&self.root).sum() };
         let amount = || Amount { sockets: others(), files: files(&self.root), chains: 0 };
         match self.iterators(amount).filter(|_| sees_all_processes(&self.root)) {
-            None => fds::Scan::start(&self.root),
+            None => fds::Scan::start(&self.root, most),
             Some(iterators) => {
                 let falls = Arc::clone(&self.falls);
-                fds::Scan::start_with(&self.root, move || match iterators.holders() {
+                fds::Scan::start_with(&self.root, most, move || match iterators.holders(most) {
                     Ok(holders) => Some(holders),
                     Err(error) => {
                         falls.note("holders by iterator", &error, is_unsupported(&error));
@@ -146,7 +151,7 @@ impl KernelSource {
                     self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
                 }
             }
-            if let Err(error) = iterators.holders() {
+            if let Err(error) = iterators.holders(MOST_HELD) {
                 self.falls.note("holders by iterator", &error, is_unsupported(&error));
             }
         }

@@ -26,6 +26,8 @@ pub const TURN: usize = 1024;
 /// Bytes that an answer takes for a while, and those for each socket in it: as row, with its holders and owner, and as frames.
 const OF_AN_ANSWER: usize = 4 << 20;
 const OF_A_SOCKET: usize = 512;
+/// Those for each link from a process to a socket, where holders are asked for: as it is read, as it is handed over, and as frame.
+const OF_A_LINK: usize = 64;
 
 /// One connection.
 pub struct Client<L> {
@@ -154,7 +156,8 @@ impl<L: Lists> Client<L> {
             }
             Request::Status | Request::Health | Request::Cgroups(_) | Request::Events(_) => None,
         };
-        if turn.is_some() && !self.has_memory() {
+        let holders = matches!(request, Request::Holders { .. } | Request::Rows { holders: true, .. });
+        if turn.is_some() && !self.has_memory(holders) {
             return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
         }
         let sight = match request {
@@ -182,9 +185,11 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// Whether there is memory for an answer with all sockets: where it is not found to be missing before, the whole agent ends for want of it.
-    fn has_memory(&self) -> bool {
-        sys::has_memory(OF_AN_ANSWER + self.house.sockets.load(Ordering::Relaxed) * OF_A_SOCKET)
+    /// Whether there is memory for an answer with all sockets, and all who hold them: where it is not found to be missing before, the whole agent ends for want of it.
+    fn has_memory(&self, holders: bool) -> bool {
+        let links = if holders { self.house.lists.held().saturating_mul(OF_A_LINK) } else { 0 };
+        let sockets = self.house.sockets.load(Ordering::Relaxed) * OF_A_SOCKET;
+        sys::has_memory(links.saturating_add(OF_AN_ANSWER + sockets))
     }
 
     /// The turn of this user's clients whose requests cost something.

@@ -112,8 +112,11 @@ pub trait Lists: Send + Sync + 'static {
     /// Which processes hold which sockets, in the order of /proc.
     ///
     /// # Errors
-    /// Not every process can be looked into: `PermissionDenied`, or for want of descriptors.
+    /// Not every process can be looked into: `PermissionDenied`, or for want of descriptors; or there are too many links.
     fn holders(&self) -> io::Result<Vec<Link>>;
+
+    /// How many links the last look at all holders found.
+    fn held(&self) -> usize;
 
     /// What tracing depends on here, as it was when the programs were loaded, and what this process still holds.
     fn checks(&self) -> Vec<Check>;

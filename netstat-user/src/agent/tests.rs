@@ -9,7 +9,7 @@ use crate::query::{Answer, MAX_ANSWER, Request, next_frame};
 use bytes::BytesMut;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -29,6 +29,8 @@ struct Fake {
     inodes: Arc<AtomicBool>,
     /// How often the processes were looked into.
     looks: Arc<AtomicU64>,
+    /// How many links were found then.
+    held: Arc<AtomicUsize>,
 }
 
 impl Source for Fake {
@@ -81,6 +83,10 @@ impl Lists for Fake {
     fn holders(&self) -> io::Result<Vec<Link>> {
         self.looks.fetch_add(1, Ordering::SeqCst);
         Ok((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
+    }
+
+    fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
     }
 
     fn subordinates(&self) -> Arc<Subordinates> {
@@ -218,6 +224,13 @@ fn queries_are_answered() {
         let holders = Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await;
         let links: usize = holders.iter().map(|a| if let Answer::Links(links) = a { links.len() } else { 0 }).sum();
         assert_eq!((links, holders.last()), (40_000, Some(&Answer::End)));
+        // Who holds sockets is not looked at where there is no memory for as many links as there were the last time.
+        let looks = fake.looks.load(Ordering::SeqCst);
+        fake.held.store(isize::MAX as usize / 32, Ordering::SeqCst);
+        let refused = Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await;
+        assert!(matches!(&refused[1], Answer::Refused(denial) if denial.reason.contains("no memory")), "{refused:?}");
+        assert_eq!(fake.looks.load(Ordering::SeqCst), looks);
+        assert_eq!(Asking::new(&path, &TABLE).await.all().await.last(), Some(&Answer::End));
         let status = Asking::new(&path, &Request::Status).await.all().await;
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
         let health = Asking::new(&path, &Request::Health).await.all().await;

@@ -8,7 +8,7 @@ pub use super::linked::SnapshotError;
 use super::linked::{Linked, Prepared};
 pub use super::refusal::is_unsupported;
 use super::shapes::{self, FoundMember};
-use crate::model::{Endpoint, Proto, SocketRow, Timer};
+use crate::model::{Endpoint, HeldSockets, Proto, SocketRow, Timer};
 use crate::sys::{self, bpf};
 use bytes::Buf;
 use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
@@ -91,10 +91,14 @@ impl Iterators {
         let reads = match transport {
             Transport::Tcp => self.walk(&self.tcp, |bytes: &[u8; size_of::<SocketRecord>()]| {
                 rows.push(row(&socket_record(bytes)), &mut keep);
+                true
             })?,
             Transport::Udp => {
                 let mut records = Vec::new();
-                let reads = self.walk(&self.udp, |bytes| records.push(udp_record(bytes)))?;
+                let reads = self.walk(&self.udp, |bytes| {
+                    records.push(udp_record(bytes));
+                    true
+                })?;
                 for record in in_order(&records) {
                     rows.push(row(&record.socket), &mut keep);
                 }
@@ -118,22 +122,27 @@ impl Iterators {
         prepared.is_loaded()
     }
 
-    /// Process and inode of every socket that a process holds, lowest process first; a socket that a process holds twice is there twice. They are of
-    /// every network namespace and family; process ids are those of the initial PID namespace.
+    /// Process and inode of every socket that a process holds, lowest process first, until there are more than so many. They are of every network
+    /// namespace and family; process ids are those of the initial PID namespace.
     ///
     /// # Errors
     /// The kernel's, also where it refuses the program.
-    pub fn holders(&self) -> io::Result<Vec<(u32, u64)>> {
-        let mut holders = Vec::new();
+    pub fn holders(&self, most: usize) -> io::Result<HeldSockets> {
+        let mut holders = HeldSockets::new(most);
         self.walk(&self.holders, |bytes| {
             let record = holder_record(bytes);
-            holders.push((record.pid, record.inode));
+            holders.add(record.pid, record.inode);
+            !holders.is_over()
         })?;
         Ok(holders)
     }
 
-    /// Walks once over all that an iterator has; returns how many reads brought something.
-    fn walk<const SIZE: usize>(&self, prepared: &Prepared, mut take: impl FnMut(&[u8; SIZE])) -> io::Result<usize> {
+    /// Walks once over all that an iterator has, while `take` wants more; returns how many reads brought something.
+    fn walk<const SIZE: usize>(
+        &self,
+        prepared: &Prepared,
+        mut take: impl FnMut(&[u8; SIZE]) -> bool,
+    ) -> io::Result<usize> {
         let walk = bpf::walk(prepared.link()?.as_fd())?;
         let mut buffer = vec![0u8; CHUNK];
         let (mut held, mut reads) = (0, 0);
@@ -147,7 +156,9 @@ impl Iterators {
             }
             reads += 1;
             let (records, rest) = buffer[..held].as_chunks::<SIZE>();
-            records.iter().for_each(&mut take);
+            if !records.iter().all(&mut take) {
+                return Ok(reads);
+            }
             let rest = held - rest.len()..held;
             held = rest.len();
             buffer.copy_within(rest, 0);

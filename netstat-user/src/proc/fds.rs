@@ -8,7 +8,7 @@ mod work;
 pub use program::{comm, program_name};
 pub use work::socket_inode;
 
-use crate::model::{Holder, SocketHolders};
+use crate::model::{HeldSockets, Holder, SocketHolders};
 use crate::sys::{descriptors_are_few, is_scarce};
 use program::program;
 use rustix::fs::stat;
@@ -33,26 +33,25 @@ pub struct Scan {
     work: Arc<Work>,
     helper: Option<JoinHandle<FoundLinks>>,
     /// A look at the same by other means, under way.
-    other: Option<JoinHandle<Option<Links>>>,
+    other: Option<JoinHandle<Option<HeldSockets>>>,
     found: Option<FoundLinks>,
     /// Whether [`Scan::blind`] has been reported to the user.
     pub reported: bool,
     /// Whether it is of all sockets.
     pub whole: bool,
+    /// How many links are kept at most.
+    most: usize,
 }
 
-/// Process and inode of every link, in the order of /proc.
-type Links = Vec<(u32, u64)>;
-
 impl Scan {
-    /// Starts to read every process under `root` on a thread of its own.
-    pub fn start(root: &Path) -> Self {
+    /// Starts to read every process under `root` on a thread of its own, until there are more links than so many.
+    pub fn start(root: &Path, most: usize) -> Self {
         let size = stat(root.join("self/fd")).map_or(0, |stat| stat.st_size);
         let (pids, failed) = match processes(root) {
             Ok(pids) => (pids, None),
             Err(error) => (Vec::new(), Some(error).filter(|&error| is_scarce(error))),
         };
-        let work = Arc::new(Work::new(root, pids, size > 0));
+        let work = Arc::new(Work::new(root, pids, size > 0, most));
         let theirs = Arc::clone(&work);
         let alone = failed.is_some() || descriptors_are_few();
         let helper = if alone { None } else { std::thread::Builder::new().spawn(move || theirs.run()).ok() };
@@ -63,52 +62,63 @@ impl Scan {
             found: failed.map(|_| FoundLinks { failed, ..FoundLinks::default() }),
             reported: false,
             whole: true,
+            most,
         }
     }
 
     /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
     /// Where it finds `None`, the processes are read after all.
-    pub fn start_with(root: &Path, look: impl FnOnce() -> Option<Links> + Send + 'static) -> Self {
+    pub fn start_with(
+        root: &Path,
+        most: usize,
+        look: impl FnOnce() -> Option<HeldSockets> + Send + 'static,
+    ) -> Self {
         let other = if descriptors_are_few() { None } else { std::thread::Builder::new().spawn(look).ok() };
         match other {
-            Some(_) => Self { other, ..Self::of(root, Vec::new()) },
-            None => Self::start(root),
+            Some(_) => Self { other, most, ..Self::of(root, Vec::new()) },
+            None => Self::start(root, most),
         }
     }
 
     /// A scan that somebody else has made, by process and inode in the order of /proc.
-    pub fn of(root: &Path, links: Links) -> Self {
+    pub fn of(root: &Path, links: Vec<(u32, u64)>) -> Self {
         let mut pids = Vec::new();
         let mut found = FoundLinks::default();
         for (pid, inode) in links {
             if pids.last() != Some(&pid) {
                 pids.push(pid);
             }
-            found.links.push((pids.len() as u32 - 1, inode));
+            found.links.add(pids.len() as u32 - 1, inode);
         }
-        let work = Work::done(root, pids);
-        Self { work: Arc::new(work), helper: None, other: None, found: Some(found), reported: false, whole: true }
+        let (work, found) = (Arc::new(Work::done(root, pids)), Some(found));
+        Self { work, helper: None, other: None, found, reported: false, whole: true, most: usize::MAX }
     }
 
     /// The same of some sockets only.
-    pub fn of_some(root: &Path, links: Links) -> Self {
+    pub fn of_some(root: &Path, links: Vec<(u32, u64)>) -> Self {
         Self { whole: false, ..Self::of(root, links) }
     }
 
-    /// Every link that was found: process and inode, in the order of /proc.
+    /// Every link that was found: process and inode, each once, in the order of /proc.
     pub fn links(&mut self) -> impl Iterator<Item = (u32, u64)> {
         self.found();
         let (pids, found) = (&self.work.pids, self.found.as_ref());
-        found.into_iter().flat_map(|found| &found.links).map(|&(place, inode)| (pids[place as usize], inode))
+        found.into_iter().flat_map(|found| found.links.pairs()).map(|&(place, inode)| (pids[place as usize], inode))
     }
 
     /// What was found; the calling thread takes its part of the work that is left.
     fn found(&mut self) -> &FoundLinks {
         if let Some(other) = self.other.take() {
             let root = self.work.root.clone();
+            let most = self.most;
             *self = match other.join() {
-                Ok(Some(links)) => Self::of(&root, links),
-                _ => Self::start(&root),
+                Ok(Some(held)) => {
+                    let is_over = held.is_over();
+                    let mut scan = Self::of(&root, held.into_pairs());
+                    scan.found.iter_mut().for_each(|found| found.is_over = is_over);
+                    Self { most, ..scan }
+                }
+                _ => Self::start(&root, most),
             };
         }
         let Self { work, helper, found, .. } = self;
@@ -118,9 +128,8 @@ impl Scan {
                 found.refused |= theirs.refused;
                 found.hidden |= theirs.hidden;
                 found.failed = found.failed.or(theirs.failed);
-                found.links.extend(theirs.links);
-                // Stable and nearly sorted: two runs in the order of /proc, and the shares of large processes.
-                found.links.sort_by_key(|&(place, _)| place);
+                found.is_over |= theirs.is_over;
+                found.take_in(theirs.links);
             }
             work.make_good(&mut found);
             found
@@ -130,7 +139,7 @@ impl Scan {
     /// How much could not be seen.
     pub fn blind(&mut self) -> Blind {
         let found = self.found();
-        match (found.refused, found.links.is_empty()) {
+        match (found.refused, found.links.pairs().is_empty()) {
             (false, _) => Blind::No,
             (true, false) => Blind::Partly,
             (true, true) => Blind::Wholly,
@@ -145,7 +154,14 @@ impl Scan {
     /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then nobody is not
     /// nobody.
     pub fn failure(&mut self) -> Option<std::io::Error> {
-        self.found().failed.map(Into::into)
+        let most = self.most;
+        let too_many = || {
+            std::io::Error::other(format!(
+                "processes hold more than {most} sockets, each counted with every process that holds it"
+            ))
+        };
+        let found = self.found();
+        found.failed.map(Into::into).or_else(|| found.is_over.then(too_many))
     }
 
     /// The holders of these sockets. Only processes that hold one of them are asked for their name; for the one that they can change, `comm`,
@@ -158,7 +174,7 @@ impl Scan {
         // The process at hand: its place, and its number once it has been named, `None` where it is gone.
         let mut named: Option<(u32, Option<u32>)> = None;
         let mut failed = None;
-        for &(place, inode) in &self.found().links {
+        for &(place, inode) in self.found().links.pairs() {
             if !owners.expects(inode) {
                 continue;
             }

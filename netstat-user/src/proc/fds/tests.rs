@@ -12,24 +12,53 @@ fn finds_the_sockets_of_a_process_with_gaps_and_shares() {
     let inodes: Vec<u64> = sockets.iter().map(|socket| inode(socket.as_raw_fd()).unwrap()).collect();
     assert!(inodes.len() > 800, "only {} sockets could be made", inodes.len());
 
-    let mut scan = Scan::start(Path::new("/proc"));
+    let mut scan = Scan::start(Path::new("/proc"), usize::MAX);
     let owners = scan.owners(inodes.iter().copied(), false);
     let missing = inodes.iter().filter(|&&inode| !owners.of(inode).any(|h| h.pid == std::process::id())).count();
     assert_eq!(missing, 0);
     assert!(owners.first(1).is_none());
 }
 
+fn held(pairs: &[(u32, u64)]) -> HeldSockets {
+    let mut held = HeldSockets::new(9);
+    pairs.iter().for_each(|&(pid, inode)| held.add(pid, inode));
+    held
+}
+
+/// A descriptor costs whoever makes it a few bytes, and so it must not cost whoever reads them more.
+#[test]
+fn however_many_descriptors_of_a_socket_a_process_has_it_holds_it_once() {
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    let copies: Vec<_> = (0..2500).map_while(|_| socket.try_clone().ok()).collect();
+    assert!(copies.len() > 500, "only {} copies could be made", copies.len());
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
+    let mut scan = Scan::start(Path::new("/proc"), usize::MAX);
+    assert_eq!(scan.links().filter(|&link| link == (std::process::id(), inode)).count(), 1);
+    assert!(scan.failure().is_none());
+    // More than are kept is a failure that says so, however they are read.
+    let _others = [(); 8].map(|()| std::os::unix::net::UnixDatagram::unbound().unwrap());
+    let full = || {
+        let mut held = HeldSockets::new(3);
+        (0..5).for_each(|inode| held.add(1, inode));
+        Some(held)
+    };
+    for mut scan in [Scan::start(Path::new("/proc"), 3), Scan::start_with(Path::new("/proc"), 3, full)] {
+        assert_eq!(scan.links().count(), 3);
+        assert!(scan.failure().is_some_and(|error| error.to_string().contains("more than 3 sockets")));
+    }
+}
+
 #[test]
 fn other_means_come_first() {
-    let mut scan = Scan::start_with(Path::new("/nonexistent"), || Some(vec![(7, 70), (7, 71), (9, 70)]));
+    let mut scan = Scan::start_with(Path::new("/nonexistent"), 9, || Some(held(&[(7, 70), (7, 71), (7, 70), (9, 70)])));
     assert_eq!(scan.blind(), Blind::No);
     assert_eq!(scan.links().collect::<Vec<_>>(), [(7, 70), (7, 71), (9, 70)]);
 
     let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
     let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
-    let mut scan = Scan::start_with(Path::new("/proc"), || None);
+    let mut scan = Scan::start_with(Path::new("/proc"), usize::MAX, || None);
     assert_eq!(scan.owners(std::iter::once(inode), false).first(inode).unwrap().comm, None);
-    let mut found = Scan::start_with(Path::new("/proc"), move || Some(vec![(std::process::id(), inode)]));
+    let mut found = Scan::start_with(Path::new("/proc"), 9, move || Some(held(&[(std::process::id(), inode)])));
     assert_eq!(found.owners(std::iter::once(inode), true).first(inode).unwrap().pid, std::process::id());
     let own = found.owners(std::iter::once(inode), true);
     assert!(own.first(inode).is_some_and(|own| own.comm.is_some() && own.comm == comm(Path::new("/proc"), own.pid)));

@@ -1,5 +1,6 @@
 //! The work of a scan: the links of all descriptors, read by several threads at once.
 
+use crate::model::HeldSockets;
 use crate::sys::is_scarce;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
@@ -30,6 +31,8 @@ pub struct Work {
     /// Whether a process without descriptors need not be opened. Who is not root must try: netstat warns of every
     /// refusal.
     skip_empty: bool,
+    /// How many links are kept at most.
+    most: usize,
 }
 
 /// Some descriptors of one process.
@@ -49,7 +52,9 @@ struct Share {
 #[derive(Default)]
 pub struct FoundLinks {
     /// Holder, by its place in the order of /proc, and socket inode.
-    pub links: Vec<(u32, u64)>,
+    pub links: HeldSockets,
+    /// Whether there are more of them.
+    pub is_over: bool,
     /// Whether a process was refused.
     pub refused: bool,
     /// Whether what a descriptor of a process is was refused: to root without CAP_SYS_PTRACE. netstat says nothing of it.
@@ -58,9 +63,29 @@ pub struct FoundLinks {
     pub failed: Option<Errno>,
 }
 
+impl FoundLinks {
+    /// Adds what another thread found, all of it in the order of /proc then.
+    pub fn take_in(&mut self, others: HeldSockets) {
+        let most = self.links.most();
+        let mut links = std::mem::take(&mut self.links).into_pairs();
+        links.extend(others.into_pairs());
+        // Stable and nearly sorted: two runs in the order of /proc, and the shares of large processes.
+        links.sort_by_key(|&(place, _)| place);
+        self.links = HeldSockets::new(most);
+        links.into_iter().for_each(|(place, inode)| self.links.add(place, inode));
+        self.is_over |= self.links.is_over();
+    }
+
+    /// Keeps why something could not be read, where that says nothing of it.
+    fn note(&mut self, error: Errno) {
+        self.failed = self.failed.or(Some(error).filter(|&error| is_scarce(error)));
+    }
+}
+
 impl Work {
-    /// The descriptors of these processes below `root`, none looked at yet; `counted` where the kernel says how many a process has.
-    pub fn new(root: &Path, pids: Vec<u32>, counted: bool) -> Self {
+    /// The descriptors of these processes below `root`, none looked at yet; `counted` where the kernel says how many a process has. No more than
+    /// `most` links are kept.
+    pub fn new(root: &Path, pids: Vec<u32>, counted: bool, most: usize) -> Self {
         Self {
             root: root.to_path_buf(),
             pids,
@@ -68,22 +93,23 @@ impl Work {
             shares: Mutex::new(Vec::new()),
             later: Mutex::new(Vec::new()),
             counted,
+            most,
             skip_empty: counted && rustix::process::geteuid().is_root(),
         }
     }
 
     /// The same where nothing is left to be looked at.
     pub fn done(root: &Path, pids: Vec<u32>) -> Self {
-        Self { next: AtomicUsize::new(usize::MAX / 2), ..Self::new(root, pids, false) }
+        Self { next: AtomicUsize::new(usize::MAX / 2), ..Self::new(root, pids, false, usize::MAX) }
     }
 
     /// Looks at processes until none is left.
     pub fn run(&self) -> FoundLinks {
-        let mut found = FoundLinks::default();
+        let mut found = FoundLinks { links: HeldSockets::new(self.most), ..FoundLinks::default() };
         let proc = match open(rustix::fs::CWD, &self.root, OFlags::DIRECTORY) {
             Ok(proc) => proc,
             Err(error) => {
-                found.failed = Some(error).filter(|&error| is_scarce(error));
+                found.note(error);
                 return found;
             }
         };
@@ -95,8 +121,9 @@ impl Work {
                 self.descriptors(&proc, share, &mut buffer, &mut found);
                 continue;
             }
+            found.is_over = found.links.is_over();
             let place = self.next.fetch_add(1, Ordering::Relaxed);
-            if place >= self.pids.len() {
+            if place >= self.pids.len() || found.is_over {
                 return found;
             }
             self.process(&proc, place, &mut buffer, &mut found);
@@ -110,28 +137,35 @@ impl Work {
             return;
         }
         let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
+        let mut again = HeldSockets::new(self.most);
         for place in later {
-            // What was found of it so far is found again.
-            found.links.retain(|&(at, _)| at != place as u32);
             let dir = open(rustix::fs::CWD, self.root.join(format!("{}/fd", self.pids[place])), OFlags::DIRECTORY);
             let dir = match dir {
                 Ok(dir) => dir,
                 Err(error) => {
                     found.refused |= error == Errno::ACCESS;
-                    found.failed = found.failed.or(Some(error).filter(|&error| is_scarce(error)));
+                    found.note(error);
                     continue;
                 }
             };
             let mut target = [MaybeUninit::<u8>::uninit(); 64];
             let mut entries = RawDir::new(&dir, &mut buffer);
-            while let Some(Ok(entry)) = entries.next() {
-                let link = rustix::fs::readlinkat_raw(&dir, entry.file_name(), &mut target);
-                if let Ok(Some(inode)) = link.map(|(link, _)| socket_inode(link)) {
-                    found.links.push((place as u32, inode));
+            while let Some(entry) = entries.next() {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    // It has ended, or something ran out.
+                    Err(error) => {
+                        found.note(error);
+                        break;
+                    }
+                };
+                match rustix::fs::readlinkat_raw(&dir, entry.file_name(), &mut target) {
+                    Ok((link, _)) => socket_inode(link).into_iter().for_each(|inode| again.add(place as u32, inode)),
+                    Err(error) => found.note(error),
                 }
             }
         }
-        found.links.sort_by_key(|&(place, _)| place);
+        found.take_in(again);
     }
 
     /// Reads the links of one process, and leaves all but the first share of a large one to whoever is free.
@@ -181,10 +215,13 @@ impl Work {
         let mut take = |name: &CStr| {
             let link = rustix::fs::readlinkat_raw(&dir, name, &mut target).map(|(link, _)| socket_inode(link));
             match link {
-                Ok(Some(inode)) => found.links.push((share.place as u32, inode)),
+                Ok(Some(inode)) => found.links.add(share.place as u32, inode),
                 // A gap in the numbers, or closed just now.
                 Err(Errno::NOENT) => return false,
-                Err(error) => found.hidden |= error == Errno::ACCESS,
+                Err(error) => {
+                    found.hidden |= error == Errno::ACCESS;
+                    found.note(error);
+                }
                 Ok(None) => {}
             }
             true
@@ -204,7 +241,15 @@ impl Work {
             return;
         }
         let mut entries = RawDir::new(&dir, buffer);
-        while let Some(Ok(entry)) = entries.next() {
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // It has ended, or something ran out.
+                Err(error) => {
+                    found.note(error);
+                    return;
+                }
+            };
             let Some(number) = decimal(entry.file_name().to_bytes()) else { continue };
             if number >= share.to {
                 return;

@@ -20,6 +20,7 @@ use crate::table::Listing;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub struct Machine {
     /// What users could see by themselves, a moment ago.
     own: Mutex<HashMap<(u32, u32), Looked>>,
     subordinates: Mutex<SubordinateFile>,
+    /// How many links the last look at all holders found.
+    held: AtomicUsize,
 }
 
 /// What a user and group could see, and when.
@@ -60,7 +63,7 @@ impl Machine {
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
         let guards = Guards::new(root.clone(), is_asked);
         let (guarded, guards) = (guards.found(), Arc::new(Mutex::new(guards)));
-        Self { kernel, cgroups, guards, guarded, root, names, checks, tenures, own, subordinates }
+        Self { kernel, cgroups, guards, guarded, root, names, checks, tenures, own, subordinates, held: AtomicUsize::new(0) }
     }
 
     /// Loads all that may be asked for later, before the right to load is given up; what failed is reported on standard error.
@@ -134,6 +137,7 @@ impl Lists for Machine {
             listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
         }
         let mut owners = Owners::default();
+        self.held.store(scan.links().count(), Ordering::Relaxed);
         let mut named = (0, Comm::default());
         for (pid, inode) in scan.links() {
             if named.0 != pid {
@@ -160,8 +164,13 @@ impl Lists for Machine {
 
     fn holders(&self) -> io::Result<Vec<Link>> {
         let mut scan = self.kernel.holders();
-        let links = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
+        let links: Vec<Link> = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
+        self.held.store(links.len(), Ordering::Relaxed);
         Self::whole(&mut scan).map(|()| links)
+    }
+
+    fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     fn checks(&self) -> Vec<Check> {

@@ -8,6 +8,7 @@ use netstat_tests::programs;
 use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::patience;
+use netstat_user::query::{Answer, Request};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
@@ -24,6 +25,7 @@ pub const TESTS: &[Test] = &[
     ("attack::root_of_a_user_namespace_reads_what_it_may_not", root_of_a_user_namespace_reads_what_it_may_not),
     ("attack::the_history_of_others_stays", the_history_of_others_stays),
     ("attack::the_agent_is_named_where_it_could_answer", the_agent_is_named_where_it_could_answer),
+    ("attack::copies_of_a_descriptor_are_one_holder", copies_of_a_descriptor_are_one_holder),
     ("attack::requests_cost_no_more_for_being_long", requests_cost_no_more_for_being_long),
 ];
 
@@ -434,6 +436,23 @@ fn requests_cost_no_more_for_being_long() -> Done {
     }
     let grown = (agent.resident() >> 20).saturating_sub(before);
     assert!(grown < 128, "{grown} MiB");
+    agent.stop();
+    Done::Passed
+}
+
+/// A copy of a descriptor costs whoever makes it a few bytes, and the agent nothing.
+fn copies_of_a_descriptor_are_one_holder() -> Done {
+    let agent = Agent::start(&[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let copies: Vec<TcpListener> = (0..3000).map_while(|_| listener.try_clone().ok()).collect();
+    assert!(copies.len() > 500, "only {} copies could be made", copies.len());
+    let inode = nix::sys::stat::fstat(&listener).unwrap().st_ino;
+    let links = agent.ask(&Request::Holders { of: vec![inode] }).into_iter().filter_map(|answer| match answer {
+        Answer::Links(links) => Some(links),
+        _ => None,
+    });
+    let links: Vec<u32> = links.flatten().map(|link| link.pid).collect();
+    assert_eq!(links, [std::process::id()]);
     agent.stop();
     Done::Passed
 }
