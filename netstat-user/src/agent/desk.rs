@@ -14,8 +14,12 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 enum Item {
     Batch(u64, Batch),
-    /// The frame of a loss.
-    Lost(u64, Bytes),
+    /// A batch for which there was no room: what of it its readers miss is counted.
+    Skipped(u64, Batch),
+    /// From this number on there was no room for batches even to be counted: the readers that are there by then are dropped.
+    Cut(u64),
+    /// A loss: when, and how much.
+    Lost(u64, u64, u64),
     /// This reader gets no more.
     End(Arc<Feed>),
 }
@@ -26,21 +30,34 @@ pub struct Desk {
     items: Mutex<Items>,
     feeds: Mutex<Vec<Arc<Feed>>>,
     news: Notify,
-    /// Events that may wait.
+    /// Events that may wait to be handed on, and as many more to be counted.
     most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Items {
     queue: VecDeque<Item>,
-    /// Events and changes in it.
+    /// Events and changes in it that are to be handed on, and that are to be counted.
     events: usize,
+    skipped: usize,
     /// Number of the next batch.
     next: u64,
+    /// That of the first batch for the reader that came last.
+    joined: u64,
+}
+
+impl Items {
+    /// The last cut, or the last loss, if nothing but such has come since; not where a reader has come since.
+    fn last(&mut self, is_wanted: fn(&Item) -> bool) -> Option<&mut Item> {
+        let joined = self.joined;
+        let among = self.queue.iter_mut().rev().take_while(|item| matches!(item, Item::Cut(_) | Item::Lost(..)));
+        let mut wanted = among.filter(|item| is_wanted(item));
+        wanted.next().filter(|item| matches!(item, Item::Cut(number) | Item::Lost(number, ..) if *number >= joined))
+    }
 }
 
 impl Desk {
-    /// A desk at which so many events may wait: what is more is missed by all its readers.
+    /// A desk at which so many events may wait: what is more is missed by all its readers. Of as many again it is counted what each of them misses.
     pub fn new(most: usize) -> Self {
         Self { items: Mutex::default(), feeds: Mutex::default(), news: Notify::new(), most }
     }
@@ -57,39 +74,51 @@ impl Desk {
 
     /// A reader of what is handed over from now on; one that `follows` the table, of what the kernel's lists change, too.
     pub fn join(&self, wish: Wish, budget: Arc<Budget>, follows: bool) -> Arc<Feed> {
-        let feed = Arc::new(Feed::new(wish, budget, lock(&self.items).next, follows));
+        let from = {
+            let mut items = lock(&self.items);
+            items.joined = items.next;
+            items.next
+        };
+        let feed = Arc::new(Feed::new(wish, budget, from, follows));
         lock(&self.feeds).push(Arc::clone(&feed));
         feed
     }
 
-    /// Hands over a batch.
+    /// A reader has gone; returns how many events found no room, and how many bytes waited for it.
+    pub fn leave(&self, feed: &Arc<Feed>) -> (u64, usize) {
+        lock(&self.feeds).retain(|other| !Arc::ptr_eq(other, feed));
+        feed.leave()
+    }
+
+    /// Hands over a batch. Takes no longer where there is no room for it: who misses what of it is not looked at here.
     pub fn publish(&self, batch: &Batch) {
-        let number = {
-            let mut items = lock(&self.items);
-            let number = items.next;
-            items.next += 1;
-            if items.events + batch.len() <= self.most {
-                items.events += batch.len();
-                items.queue.push_back(Item::Batch(number, batch.clone()));
-                self.news.notify_one();
-                return;
-            }
-            number
-        };
-        for feed in self.readers_of(number, batch) {
-            let missed = batch.count(&lock(&feed.wish));
-            feed.miss(missed);
+        let mut items = lock(&self.items);
+        let number = items.next;
+        items.next += 1;
+        if items.events + batch.len() <= self.most {
+            items.events += batch.len();
+            items.queue.push_back(Item::Batch(number, batch.clone()));
+        } else if items.skipped + batch.len() <= self.most {
+            items.skipped += batch.len();
+            items.queue.push_back(Item::Skipped(number, batch.clone()));
+        } else if let Some(Item::Cut(last)) = items.last(|item| matches!(item, Item::Cut(_))) {
+            *last = number;
+        } else {
+            items.queue.push_back(Item::Cut(number));
         }
+        self.news.notify_one();
     }
 
     /// Reports a loss to every reader.
     pub fn lost(&self, time_ns: u64, count: u64) {
-        let mut out = BytesMut::new();
-        Answer::Lost { time_ns, count }.encode(&mut out);
         let mut items = lock(&self.items);
         let number = items.next;
         items.next += 1;
-        items.queue.push_back(Item::Lost(number, out.freeze()));
+        if let Some(Item::Lost(last, at_ns, sum)) = items.last(|item| matches!(item, Item::Lost(..))) {
+            (*last, *at_ns, *sum) = (number, time_ns, *sum + count);
+        } else {
+            items.queue.push_back(Item::Lost(number, time_ns, count));
+        }
         self.news.notify_one();
     }
 
@@ -126,8 +155,10 @@ impl Desk {
             let item = {
                 let mut items = lock(&self.items);
                 let item = items.queue.pop_front();
-                if let Some(Item::Batch(_, batch)) = &item {
-                    items.events -= batch.len();
+                match &item {
+                    Some(Item::Batch(_, batch)) => items.events -= batch.len(),
+                    Some(Item::Skipped(_, batch)) => items.skipped -= batch.len(),
+                    _ => {}
                 }
                 item
             };
@@ -146,16 +177,17 @@ impl Desk {
         match item {
             Item::Batch(number, batch) => {
                 // Readers that want the same share the same bytes.
-                let mut made: Vec<(Wish, Bytes, u64)> = Vec::new();
+                let mut made: Vec<(Arc<Wish>, Bytes, u64)> = Vec::new();
+                let mut missed = Missed::new(&batch);
                 for feed in self.readers_of(number, &batch) {
-                    let wish = lock(&feed.wish);
+                    let wish = feed.wish();
                     if feed.is_full() {
-                        feed.miss(batch.count(&wish));
+                        feed.miss(missed.by(&wish));
                         continue;
                     }
                     let at = made.iter().position(|(other, ..)| other.is_same(&wish)).unwrap_or_else(|| {
                         let (bytes, count) = batch.encode(&wish);
-                        made.push((wish.clone(), bytes, count));
+                        made.push((wish, bytes, count));
                         made.len() - 1
                     });
                     let (_, bytes, count) = &made[at];
@@ -164,12 +196,147 @@ impl Desk {
                     }
                 }
             }
-            Item::Lost(number, frame) => {
+            Item::Skipped(number, batch) => {
+                let mut missed = Missed::new(&batch);
+                for feed in self.readers_of(number, &batch) {
+                    feed.miss(missed.by(&feed.wish()));
+                }
+            }
+            Item::Cut(number) => self.readers(number).iter().for_each(|feed| feed.cut()),
+            Item::Lost(number, time_ns, count) => {
+                let mut frame = BytesMut::new();
+                Answer::Lost { time_ns, count }.encode(&mut frame);
+                let frame = frame.freeze();
                 for feed in self.readers(number) {
                     feed.push(&frame, 0);
                 }
             }
             Item::End(feed) => feed.end(),
         }
+    }
+}
+
+/// How much of a batch readers miss: counted once for those that want the same.
+struct Missed<'b> {
+    batch: &'b Batch,
+    counted: Vec<(Arc<Wish>, u64)>,
+}
+
+impl<'b> Missed<'b> {
+    const fn new(batch: &'b Batch) -> Self {
+        Self { batch, counted: Vec::new() }
+    }
+
+    fn by(&mut self, wish: &Arc<Wish>) -> u64 {
+        if let Some((_, count)) = self.counted.iter().find(|(other, _)| other.is_same(wish)) {
+            return *count;
+        }
+        let count = self.batch.count(wish);
+        self.counted.push((Arc::clone(wish), count));
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sight::Sight;
+    use super::*;
+    use crate::model::{EventKind, Limits, Proto, SocketEvent};
+    use std::time::{Duration, Instant};
+
+    fn batch(events: usize, netns: u32) -> Batch {
+        let event = SocketEvent {
+            time_ns: 1,
+            kind: EventKind::Open,
+            proto: Proto::Tcp,
+            local: None,
+            remote: None,
+            owner: None,
+            uid: None,
+            inode: None,
+            cookie: None,
+            netns: Some(netns),
+        };
+        Batch::Events(Arc::new(vec![event; events]))
+    }
+
+    fn join(desk: &Desk, netns: u32) -> Arc<Feed> {
+        let wanted = Limits { netns: Some(vec![netns]), ..Limits::default() };
+        desk.join(Wish { wanted, sight: Sight::All }, Budget::new(usize::MAX, None), false)
+    }
+
+    fn deliver_all(desk: &Desk) {
+        while let Some(item) = { lock(&desk.items).queue.pop_front() } {
+            desk.deliver(item);
+        }
+        let mut items = lock(&desk.items);
+        (items.events, items.skipped) = (0, 0);
+    }
+
+    /// Whoever hands over is held up neither by readers that want different things nor by one whose wish is in use, however full the desk is.
+    #[test]
+    fn what_finds_no_room_is_counted_by_the_desk() {
+        let desk = Desk::new(10);
+        let feeds: Vec<_> = (0..64).map(|netns| join(&desk, netns)).collect();
+        std::thread::scope(|scope| {
+            let (hold, held) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+            let feed = &feeds[0];
+            scope.spawn(move || {
+                let _wish = feed.hold_wish();
+                held.0.send(()).unwrap();
+                let _ = hold.1.recv_timeout(Duration::from_secs(20));
+            });
+            held.1.recv().unwrap();
+            let begun = Instant::now();
+            desk.publish(&batch(8, 3));
+            desk.publish(&batch(5, 3));
+            desk.publish(&batch(5, 4));
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            assert_eq!(feeds[3].leave().0, 0, "not counted here");
+            drop(hold.0);
+        });
+        deliver_all(&desk);
+        assert_eq!([feeds[4].leave().0, feeds[5].leave().0], [5, 0]);
+    }
+
+    /// However far behind a desk is, what waits there has an end: first events are counted only, then their readers are dropped.
+    #[test]
+    fn what_waits_at_a_desk_has_an_end() {
+        let desk = Desk::new(10);
+        let (three, four) = (join(&desk, 3), join(&desk, 4));
+        for _ in 0..1000 {
+            desk.publish(&batch(5, 3));
+            desk.lost(7, 2);
+        }
+        assert!(lock(&desk.items).queue.len() < 12, "{}", lock(&desk.items).queue.len());
+        let late = join(&desk, 4);
+        desk.lost(8, 5);
+        assert_eq!(lock(&desk.items).joined, late.from);
+        deliver_all(&desk);
+        let frames = |feed: &Feed| {
+            let mut lost = Vec::new();
+            while let Some(frame) = feed.waiting() {
+                let mut frame = BytesMut::from(&frame[..]);
+                while let Ok(Some(body)) = crate::query::next_frame(&mut frame, crate::query::MAX_ANSWER) {
+                    if let Ok(Answer::Lost { count, .. }) = Answer::decode(body) {
+                        lost.push(count);
+                    }
+                }
+            }
+            lost
+        };
+        assert_eq!(frames(&late), [5], "what was lost before is not its loss");
+        assert!(frames(&four).iter().sum::<u64>() < 2005 && four.is_over(), "dropped, and told so");
+        // Two batches were handed on, two were counted.
+        assert!(three.leave().0 >= 10 && four.leave().0 >= 1 && late.leave().0 == 0);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_leaves_nothing_behind() {
+        let desk = Desk::new(10);
+        let feeds: Vec<_> = (0..100).map(|_| join(&desk, 1)).collect();
+        assert!(feeds.iter().all(|feed| desk.leave(feed) == (0, 0)));
+        assert!(desk.is_idle());
+        assert!(feeds.iter().all(|feed| Arc::strong_count(feed) == 1));
     }
 }

@@ -53,7 +53,7 @@ impl Budget {
 #[derive(Debug)]
 pub struct Feed {
     /// What it wants and is shown now.
-    pub wish: Mutex<Wish>,
+    wish: Mutex<Arc<Wish>>,
     queue: Mutex<Queue>,
     news: Notify,
     budget: Arc<Budget>,
@@ -99,17 +99,23 @@ pub enum Next {
 impl Feed {
     /// An empty queue; `from` is the number of the first batch for it.
     pub fn new(wish: Wish, budget: Arc<Budget>, from: u64, follows: bool) -> Self {
-        Self { wish: Mutex::new(wish), queue: Mutex::default(), news: Notify::new(), budget, from, follows }
+        Self { wish: Mutex::new(Arc::new(wish)), queue: Mutex::default(), news: Notify::new(), budget, from, follows }
+    }
+
+    /// What it wants and is shown now. Nobody waits for whoever has it.
+    pub fn wish(&self) -> Arc<Wish> {
+        Arc::clone(&lock(&self.wish))
     }
 
     /// Shows the reader something else from now on.
     pub fn show(&self, sight: Sight) {
-        let mut wish = lock(&self.wish);
-        if self.follows && !wish.sight.has_same_namespaces(&sight) {
+        let before = self.wish();
+        if self.follows && !before.sight.has_same_namespaces(&sight) {
             lock(&self.queue).stale = true;
             self.news.notify_one();
         }
-        wish.sight = sight;
+        let after = Arc::new(Wish { wanted: before.wanted.clone(), sight });
+        *lock(&self.wish) = after;
     }
 
     /// So many bytes of the table have been sent before anything of the queue. They make room for as many: a reader that takes what it gets as
@@ -144,6 +150,17 @@ impl Feed {
         let mut queue = lock(&self.queue);
         if events > 0 && !queue.ended && !queue.gone {
             queue.missed += events;
+            self.news.notify_one();
+        }
+    }
+
+    /// The reader is dropped here and now: what comes later is not counted any more.
+    pub fn cut(&self) {
+        let mut queue = lock(&self.queue);
+        if !queue.ended && !queue.gone {
+            // Something of what comes was for it, or could have been.
+            queue.missed = queue.missed.max(1);
+            queue.ended = true;
             self.news.notify_one();
         }
     }
@@ -216,6 +233,18 @@ impl Feed {
         let bytes = std::mem::take(&mut queue.bytes);
         self.budget.give_back(bytes);
         (queue.missed, bytes)
+    }
+
+    /// What waits, for tests.
+    #[cfg(test)]
+    pub fn waiting(&self) -> Option<Bytes> {
+        lock(&self.queue).chunks.pop_front().map(|(chunk, _)| chunk)
+    }
+
+    /// Keeps others from what the reader wants, for tests.
+    #[cfg(test)]
+    pub fn hold_wish(&self) -> std::sync::MutexGuard<'_, Arc<Wish>> {
+        lock(&self.wish)
     }
 
     /// No more will come.

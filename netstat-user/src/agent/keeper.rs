@@ -294,10 +294,11 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     fn show(&mut self, TableAsk { wish, sight, follow, answer, .. }: TableAsk) {
         let mut snapshot = self.fold.snapshot(&wish, &sight);
         // All that the snapshot shows has been handed to the readers, and nothing else.
+        let desk = follow.as_ref().map(|subscription| Arc::clone(&subscription.desk));
         snapshot.feed = follow.map(|subscription| subscription.begin(true));
         // Whoever asked may have gone.
-        if let Err(Snapshot { feed: Some(feed), .. }) = answer.send(snapshot) {
-            feed.leave();
+        if let (Err(Snapshot { feed: Some(feed), .. }), Some(desk)) = (answer.send(snapshot), desk) {
+            desk.leave(&feed);
         }
     }
 
@@ -319,8 +320,9 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 drop(answer.send(spaces));
             }
             Ask::Events { subscription, answer } => {
+                let desk = Arc::clone(&subscription.desk);
                 if let Err(feed) = answer.send(subscription.begin(false)) {
-                    feed.leave();
+                    desk.leave(&feed);
                 }
             }
             Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),

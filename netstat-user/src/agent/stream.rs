@@ -128,7 +128,7 @@ impl<L: Lists> Client<L> {
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
         let outcome = self.send_events(feed, live, end, turn).await;
-        let (missed, bytes) = feed.leave();
+        let (missed, bytes) = self.counter().desk.leave(feed);
         if bytes > MUCH || missed > 0 {
             self.counter().workers.hand(sys::give_back_memory);
         }

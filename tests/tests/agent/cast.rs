@@ -164,8 +164,8 @@ fn ask(path: &str, request: &Request) -> Vec<Answer> {
     answers
 }
 
-/// Subscribes so many times without ever reading on, says how many were let in and how many were not, and stays. Every second one wants
-/// transitions into other states than all others, so that none shares what is sent to another.
+/// Subscribes so many times without ever reading on, says how many were let in and how many were not, and stays. Each wants something
+/// else, so that none shares what is sent to another: transitions into some states, or what is of one process or of nobody whom it may see.
 fn besiege(path: &str, readers: u16) {
     let mut inside = Vec::new();
     let mut refused = 0;
@@ -173,7 +173,7 @@ fn besiege(path: &str, readers: u16) {
         let entered = TcpState::ALL.into_iter().filter(|&state| (number + 2) >> state as u16 & 1 != 0);
         let filter = match number % 2 {
             0 => Limits { kinds: Some(Kinds::STATE), entered: Some(entered.collect()), ..Limits::default() },
-            _ => Limits::default(),
+            _ => Limits { pids: Some(vec![number.into()]), ..Limits::default() },
         };
         let Ok(stream) = UnixStream::connect(path) else { continue };
         match crate::agent::Reader::new(stream, &Request::Events(filter)).and_then(|mut reader| {
