@@ -3,9 +3,8 @@
 use super::cursor::Cursor;
 use super::lines::Lines;
 use crate::model::{Endpoint, Proto, SocketRow, SocketTable, Timer};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -53,8 +52,8 @@ pub fn read(root: &Path, proto: Proto, keep: impl Fn(&SocketRow) -> bool) -> io:
 /// lists what becomes of it (an accepted connection after its request, TIME_WAIT after the socket) a second time.
 /// Two living sockets with the same ends, on different devices or ports shared on purpose, are two.
 fn drop_repeated(rows: &mut Vec<SocketRow>) {
-    let mut seen: HashMap<(Endpoint, Endpoint), u64, BuildHasherDefault<TupleHasher>> =
-        HashMap::with_capacity_and_hasher(rows.len(), BuildHasherDefault::default());
+    // The ends are the choice of whoever makes the connections: its hashes differ from run to run.
+    let mut seen: HashMap<(Endpoint, Endpoint), u64> = HashMap::with_capacity(rows.len());
     rows.retain(|row| match seen.entry((row.local, row.remote)) {
         Entry::Vacant(vacant) => {
             vacant.insert(row.inode);
@@ -65,41 +64,6 @@ fn drop_repeated(rows: &mut Vec<SocketRow>) {
             first != row.inode && first != 0 && row.inode != 0
         }
     });
-}
-
-/// Hashes the ends of a connection: quick, and no worse than the kernel's rows deserve. Whoever can make a host hold
-/// sockets by the ten thousand may slow down a table, not break it.
-#[derive(Clone, Copy, Debug, Default)]
-struct TupleHasher(u64);
-
-impl Hasher for TupleHasher {
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 29
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_u16(&mut self, word: u16) {
-        self.write_u64(word.into());
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word as u64);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
 }
 
 /// One line, without its newline: `sl: local remote state tx:rx timer:when retransmits uid probes inode ...`, addresses and
