@@ -174,6 +174,10 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
+fn is_our_socket(stat: &Stat) -> bool {
+    stat.st_uid == rustix::process::geteuid().as_raw() && FileType::from_raw_mode(stat.st_mode) == FileType::Socket
+}
+
 /// Binds a socket whose file has this mode.
 fn bind(path: &Path, folder: &OwnedFd, name: &OsStr, mode: u32) -> Result<(UnixListener, OwnedFd, Stat), BindError> {
     let said = |error: rustix::io::Errno| BindError::Io(path.into(), error.into());
@@ -183,10 +187,15 @@ fn bind(path: &Path, folder: &OwnedFd, name: &OsStr, mode: u32) -> Result<(UnixL
     let listener = listener.map_err(|error| BindError::Io(path.into(), error))?;
     // From here on by descriptor: the path may lead elsewhere by now.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(folder, name, flags, Mode::empty()).map_err(said)?;
-    let stat = fstat(&file).map_err(said)?;
-    let ours = stat.st_uid == rustix::process::geteuid().as_raw();
-    if !ours || FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+    let opened = openat(folder, name, flags, Mode::empty()).and_then(|file| Ok((fstat(&file)?, file)));
+    let (stat, file) = opened.map_err(|error| {
+        // Nobody would remove it later.
+        if statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_our_socket(&stat)) {
+            let _ = unlinkat(folder, name, AtFlags::empty());
+        }
+        said(error)
+    })?;
+    if !is_our_socket(&stat) {
         let parent = path.parent().unwrap_or(path);
         return Err(BindError::Shared { path: parent.into(), whose: "somebody else writes there".into() });
     }

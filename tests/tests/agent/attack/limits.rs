@@ -76,6 +76,7 @@ fn descriptors_that_run_out_are_named_alone() -> Done {
             let said = [&outcome.stdout[..], &outcome.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             assert_eq!(outcome.end, End::Exit(1), "{descriptors}, {args:?}: {said}");
+            assert!(!socket.exists(), "{descriptors}, {args:?}: the socket's file is left behind");
             assert!(said.contains("ulimit -n"), "{descriptors}, {args:?}: {said}");
             assert!(args[0] == "doctor" || said.lines().count() == 1, "{descriptors}, {args:?}: {said}");
             let is_wrong = LACKS.iter().find(|words| said.contains(**words));
