@@ -6,20 +6,22 @@ use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, TableWish};
 use crate::model::RowTest;
-use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, Request, next_frame};
-use crate::sys;
+use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
+use crate::sys::{self, lock};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what the kernel says of the programs is believed.
+const TRUST: Duration = Duration::from_secs(1);
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
 
@@ -150,14 +152,16 @@ impl<L: Lists> Client<L> {
         let mut begin = BytesMut::new();
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
-        let turn = match request {
+        let (turn, is_large) = match request {
             Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } | Request::Follow { .. } => {
-                Some(self.turn(seat).await?)
+                (Some(self.turn(seat).await?), true)
             }
-            Request::Status | Request::Health | Request::Cgroups(_) | Request::Events(_) => None,
+            // What the peer may see, or how the programs fare, is more than a look-up, too.
+            Request::Health | Request::Cgroups(_) | Request::Events(_) => (Some(self.turn(seat).await?), false),
+            Request::Status => (None, false),
         };
         let holders = matches!(request, Request::Holders { .. } | Request::Rows { holders: true, .. });
-        if turn.is_some() && !self.has_memory(holders) {
+        if is_large && !self.has_memory(holders) {
             return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
         }
         let sight = match request {
@@ -181,7 +185,10 @@ impl<L: Lists> Client<L> {
             }
             Request::Health => self.health().await,
             Request::Cgroups(ids) => self.cgroups(ids, &sight).await,
-            Request::Events(wanted) => self.events(wanted, sight, seat).await,
+            Request::Events(wanted) => {
+                drop(turn);
+                self.events(wanted, sight, seat).await
+            }
         }
     }
 
@@ -222,11 +229,23 @@ impl<L: Lists> Client<L> {
         self.send(&out).await
     }
 
-    async fn health(&mut self) -> io::Result<()> {
-        let (answer, health) = oneshot::channel();
+    /// How the kernel programs fare, or did a moment ago.
+    async fn look_at_health(&self) -> io::Result<Health> {
+        let known = lock(&self.house.health).clone().filter(|(at, _)| at.elapsed() < TRUST);
+        if let Some((_, health)) = known {
+            return Ok(health);
+        }
+        let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
-        let mut health = health.await.map_err(io::Error::other)?;
+        let health = self.counter().workers.run(look.await.map_err(io::Error::other)?).await?;
+        *lock(&self.house.health) = Some((Instant::now(), health.clone()));
+        Ok(health)
+    }
+
+    async fn health(&mut self) -> io::Result<()> {
+        let mut health = self.look_at_health().await?;
         health.checks.splice(..0, self.house.lists.checks());
+        health.checks.extend(self.house.turned_away.check());
         let mut out = BytesMut::new();
         Answer::Health(health).encode(&mut out);
         // The end comes with the status.

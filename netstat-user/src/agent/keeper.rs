@@ -45,8 +45,8 @@ pub enum Ask {
     },
     /// How the kernel programs fare.
     Health {
-        /// To the client.
-        answer: oneshot::Sender<Health>,
+        /// To the client: what looks.
+        answer: oneshot::Sender<HealthLook>,
     },
     /// Whom events recorded as the owners of rows that nobody holds; of this user's sockets only, where one is given.
     Recorded {
@@ -67,6 +67,9 @@ pub enum Ask {
     /// A reader of events has been dropped.
     ReaderDropped,
 }
+
+/// Looks how the kernel programs fare, which takes too long here.
+pub type HealthLook = Box<dyn FnOnce() -> Health + Send>;
 
 /// Events that are asked for.
 pub struct Subscription {
@@ -326,7 +329,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 }
             }
             Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),
-            Ask::Health { answer } => drop(answer.send(self.fold.source.health())),
+            Ask::Health { answer } => drop(answer.send(Box::new(self.fold.source.health()))),
             Ask::Finish { feed, desk } => {
                 self.drain(true)?;
                 desk.end(feed);

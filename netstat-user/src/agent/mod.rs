@@ -8,7 +8,7 @@
 //!
 //! | room | what it does |
 //! |---|---|
-//! | `house`, `welcome` | where clients are served, and how they are let in |
+//! | `house`, `welcome`, `turned_away` | where clients are served, how they are let in, and that they could not be |
 //! | `door`, `sight` | who is let in, and what they are shown |
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
@@ -27,6 +27,7 @@ mod pace;
 mod sight;
 mod stream;
 mod tables;
+mod turned_away;
 mod welcome;
 mod workers;
 
@@ -41,11 +42,12 @@ use door::Places;
 use feed::Feed;
 use house::{Counter, House};
 use keeper::Keeper;
+use turned_away::TurnedAway;
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -80,8 +82,8 @@ pub trait Source {
     /// What is traced, and what is not.
     fn coverage(&self) -> CoverageRows;
 
-    /// How the kernel programs fare, and what is to be said of them.
-    fn health(&self) -> Health;
+    /// How the kernel programs fare, and what is to be said of them, to be looked at by another thread.
+    fn health(&self) -> impl FnOnce() -> Health + Send + 'static;
 
     /// Runs of the programs that the kernel left out, and that no other program makes up for.
     fn missed(&self) -> u64;
@@ -163,6 +165,8 @@ pub struct Settings {
     pub admission: Admission,
     /// Called first by the threads that talk to clients and look at nothing themselves: what they do not need is given up.
     pub confine: fn(),
+    /// Called with what somebody should know who looks after the agent.
+    pub complain: fn(&str),
 }
 
 /// What happens besides queries and events.
@@ -233,7 +237,9 @@ pub async fn run<S: Source, L: Lists>(
     let keeper = Keeper::new(source, Arc::clone(&lists), desks, Arc::clone(&places), &settings)?;
     let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);
-    let house = Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists });
+    let (turned_away, health) = (TurnedAway::new(settings.complain), Mutex::default());
+    let house =
+        Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists, turned_away, health });
     keeper.run(signals, asked, house.open(listeners), notice).await
 }
 

@@ -9,7 +9,6 @@ use super::sight::Sight;
 use super::{Lists, Snapshot, TableWish};
 use crate::model::{Limits, LiveSocket};
 use crate::query::Answer;
-use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -130,7 +129,7 @@ impl<L: Lists> Client<L> {
         let outcome = self.send_events(feed, live, end, turn).await;
         let (missed, bytes) = self.counter().desk.leave(feed);
         if bytes > MUCH || missed > 0 {
-            self.counter().workers.hand(sys::give_back_memory);
+            self.counter().memory.notify_one();
         }
         if missed > 0 {
             self.ask(Ask::ReaderDropped).await?;
@@ -149,6 +148,7 @@ impl<L: Lists> Client<L> {
         end.extend_from_slice(&self.status().await?);
         let mut head = Head { live: live.into_iter(), last: Some(end.freeze()), turn };
         let (desk, asks) = (Arc::clone(&self.counter().desk), self.house.asks.clone());
+        let memory = Arc::clone(&self.counter().memory);
         let (lists, peer, workers) = (Arc::clone(&self.house.lists), self.peer, self.counter().workers.clone());
         let looks = !self.is_staff && !self.house.admission.shares_all;
         let (reader, mut writer) = self.stream.split();
@@ -187,7 +187,7 @@ impl<L: Lists> Client<L> {
                     patient(write(&mut writer, &part, feed)).await?;
                     feed.preceded(part.len());
                     if much && head.is_over() {
-                        workers.hand(sys::give_back_memory);
+                        memory.notify_one();
                     }
                 }
                 Part::Next(Next::Chunk(chunk)) => {

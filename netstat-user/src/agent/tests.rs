@@ -29,8 +29,15 @@ struct Fake {
     inodes: Arc<AtomicBool>,
     /// How often the processes were looked into.
     looks: Arc<AtomicU64>,
+    /// How often it was asked how the programs fare.
+    healths: Arc<AtomicU64>,
     /// How many links were found then.
     held: Arc<AtomicUsize>,
+}
+
+fn health() -> Health {
+    let programs = vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }];
+    Health { checks: vec![Check::ok("stand_ins", "they report")], programs }
 }
 
 impl Source for Fake {
@@ -56,9 +63,9 @@ impl Source for Fake {
         CoverageRows::default()
     }
 
-    fn health(&self) -> Health {
-        let programs = vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }];
-        Health { checks: vec![Check::ok("stand_ins", "they report")], programs }
+    fn health(&self) -> impl FnOnce() -> Health + Send + 'static {
+        self.healths.fetch_add(1, Ordering::SeqCst);
+        health
     }
 
     fn missed(&self) -> u64 {
@@ -161,7 +168,7 @@ fn with_agent<F: Future<Output = ()>>(
         let uid = rustix::process::geteuid().as_raw();
         let admission = Admission { uid, gid: None, everyone: false, shares_all: false };
         let limits = Retention { recent_ns: u64::MAX, recent_count: 10 };
-        let settings = Settings { limits, clients, poll: Duration::MAX, place: PLACE, admission, confine: || () };
+        let settings = Settings { limits, clients, poll: Duration::MAX, place: PLACE, admission, confine: || (), complain: |_| () };
         let fake = Fake::default();
         let (doors, listeners) = mpsc::channel(1);
         doors.send(listener).await.unwrap();
@@ -235,7 +242,12 @@ fn queries_are_answered() {
         assert!(matches!(&status[1], Answer::Status(status) if status.buffer == 42 && status.events == 1));
         let health = Asking::new(&path, &Request::Health).await.all().await;
         assert!(matches!(&health[1], Answer::Health(health)
-            if health.checks == [fake.checks(), fake.health().checks].concat() && health.programs == fake.health().programs));
+            if health.checks == [fake.checks(), self::health().checks].concat() && health.programs == self::health().programs));
+        // Whoever asks again and again is answered with what was found a moment ago.
+        for _ in 0..20 {
+            assert_eq!(Asking::new(&path, &Request::Health).await.all().await[1], health[1]);
+        }
+        assert_eq!(fake.healths.load(Ordering::SeqCst), 1);
         assert!(matches!(health[2..], [Answer::Status(_), Answer::Coverage(_), Answer::End]));
         let cgroups = Asking::new(&path, &Request::Cgroups(vec![4, 5])).await.all().await;
         assert_eq!(cgroups[1..], [Answer::Cgroups(vec![(5, b"/docker/5".to_vec())]), Answer::End]);

@@ -32,7 +32,10 @@ impl<L: Lists> House<L> {
                     accepted = accepted => match accepted {
                         Ok((stream, _)) => self.welcome(stream),
                         // Out of descriptors, or a client that has gone already: neither is the end of the agent.
-                        Err(_) => tokio::time::sleep(TICK).await,
+                        Err(error) => {
+                            self.turned_away.note(&error);
+                            tokio::time::sleep(TICK).await;
+                        }
                     },
                     Some(next) = listeners.recv() => listener = Some(tokio::net::UnixListener::from_std(next)?),
                 }

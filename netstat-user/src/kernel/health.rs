@@ -7,7 +7,7 @@ use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
 use crate::sys::Scarce;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// Capabilities beyond those that tracing needs, with their numbers in `include/uapi/linux/capability.h`, and what is missing without.
 const BESIDE: [(&str, u32, &str); 3] = [
@@ -158,13 +158,20 @@ fn beside() -> impl Iterator<Item = Check> {
 impl Tracer {
     /// How the programs that are loaded fare, from the kernel's own notes on them (`bpf_prog_show_fdinfo`).
     pub fn programs(&self) -> Vec<ProgramHealth> {
-        let health = |(name, program): (&str, &aya::programs::Program)| {
-            let fd = program.fd().ok()?.as_fd().as_raw_fd();
-            Some(notes(name, &fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?))
+        self.look_at_programs()()
+    }
+
+    /// The same, to be looked at by another thread while the programs are loaded: it takes some milliseconds.
+    pub fn look_at_programs(&self) -> impl FnOnce() -> Vec<ProgramHealth> + Send + 'static {
+        let descriptor = |(name, program): (&str, &aya::programs::Program)| {
+            Some((name.to_owned(), program.fd().ok()?.as_fd().as_raw_fd()))
         };
-        let mut programs: Vec<_> = self.ebpf.programs().filter_map(health).collect();
-        programs.sort_by(|a, b| a.name.cmp(&b.name));
-        programs
+        let mut programs: Vec<(String, RawFd)> = self.ebpf.programs().filter_map(descriptor).collect();
+        programs.sort();
+        let health = |(name, fd): (String, RawFd)| {
+            Some(notes(&name, &fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?))
+        };
+        move || programs.into_iter().filter_map(health).collect()
     }
 
     /// Whether the programs that stand in for others report; `None` where none is attached.

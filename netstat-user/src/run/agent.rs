@@ -141,6 +141,7 @@ async fn serve(
         admission,
         // A thread that may do more than it needs serves all the same; that has been reported.
         confine: || drop(privileges::drop_all()),
+        complain: |what| complain(&format!("agent: {what}")),
     };
     let path = options.socket.display();
     let mut serving = false;

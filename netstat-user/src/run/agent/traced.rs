@@ -149,8 +149,9 @@ impl Source for Traced {
         self.tracer.coverage().into()
     }
 
-    fn health(&self) -> Health {
-        Health { checks: self.tracer.stand_ins().into_iter().collect(), programs: self.tracer.programs() }
+    fn health(&self) -> impl FnOnce() -> Health + Send + 'static {
+        let (checks, programs) = (self.tracer.stand_ins().into_iter().collect(), self.tracer.look_at_programs());
+        move || Health { checks, programs: programs() }
     }
 
     fn missed(&self) -> u64 {

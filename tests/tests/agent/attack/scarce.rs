@@ -20,6 +20,7 @@ use std::process::Command;
 pub const TESTS: &[Test] = &[
     ("attack::few_descriptors_are_enough_or_are_named", few_descriptors_are_enough_or_are_named),
     ("attack::no_descriptors_are_no_end_of_sockets", no_descriptors_are_no_end_of_sockets),
+    ("attack::an_agent_that_can_let_nobody_in_says_so", an_agent_that_can_let_nobody_in_says_so),
     ("attack::too_few_descriptors_for_a_runtime_are_named", too_few_descriptors_for_a_runtime_are_named),
     ("attack::too_few_tasks_for_an_agent_are_named", too_few_tasks_for_an_agent_are_named),
     ("attack::no_threads_are_no_abort", no_threads_are_no_abort),
@@ -109,6 +110,39 @@ fn few_descriptors_are_enough_or_are_named() -> Done {
     Done::Passed
 }
 
+/// Lets a running agent have so many open files, or as many as it may allow itself.
+fn limit(agent: &Agent, most: Option<u64>) {
+    let (pid, what) = (agent.pid() as i32, nix::libc::RLIMIT_NOFILE);
+    let mut now = nix::libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointers are to live values and to nothing.
+    let failed = unsafe { nix::libc::prlimit(pid, what, std::ptr::null(), &raw mut now) };
+    assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+    now.rlim_cur = most.unwrap_or(now.rlim_max);
+    // SAFETY: as above.
+    let failed = unsafe { nix::libc::prlimit(pid, what, &raw const now, std::ptr::null_mut()) };
+    assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// An agent that can let nobody in says so, and `doctor` knows it later.
+fn an_agent_that_can_let_nobody_in_says_so() -> Done {
+    let agent = Agent::start(&[]);
+    agent.status();
+    limit(&agent, Some(1));
+    let waiting = Reader::new(agent.connect().unwrap(), &Request::Status).unwrap();
+    let said = agent.hear("no client can be let in");
+    assert!(said.starts_with("netstat-user: agent: ") && said.contains("ulimit -n"), "{said}");
+    limit(&agent, None);
+    let doctor = agent.ask(&Request::Health);
+    let check = doctor.iter().find_map(|answer| match answer {
+        Answer::Health(health) => health.checks.iter().find(|check| check.name == "clients"),
+        _ => None,
+    });
+    assert!(check.is_some_and(|check| check.found.contains("ulimit -n")), "{doctor:?}");
+    drop(waiting);
+    agent.stop();
+    Done::Passed
+}
+
 /// A listing for which the agent has no descriptor left takes nothing for ended.
 fn no_descriptors_are_no_end_of_sockets() -> Done {
     let place = Place::new();
@@ -117,24 +151,13 @@ fn no_descriptors_are_no_end_of_sockets() -> Done {
         place.namespace.enter(|| (0..100).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect());
     assert!(agent.table(place.netns).len() >= kept.len());
     let open = fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count() as u64;
-    let limit = |most: Option<u64>| {
-        let (pid, what) = (agent.pid() as i32, nix::libc::RLIMIT_NOFILE);
-        let mut now = nix::libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the pointers are to live values and to nothing.
-        let failed = unsafe { nix::libc::prlimit(pid, what, std::ptr::null(), &raw mut now) };
-        assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
-        now.rlim_cur = most.unwrap_or(now.rlim_max);
-        // SAFETY: as above.
-        let failed = unsafe { nix::libc::prlimit(pid, what, &raw const now, std::ptr::null_mut()) };
-        assert_eq!(failed, 0, "{}", std::io::Error::last_os_error());
-    };
     let before = agent.status();
     for left in 0..4 {
         let resyncs = agent.status().resyncs;
-        limit(Some(open + left));
+        limit(&agent, Some(open + left));
         agent.signal(Signal::SIGHUP);
         std::thread::sleep(std::time::Duration::from_millis(300));
-        limit(None);
+        limit(&agent, None);
         agent.wait("a resync", |status| status.resyncs > resyncs);
     }
     let ended = agent.classic(&["-t", "-n", "--recent", "1h"]);
