@@ -107,9 +107,10 @@ fn namespaces_are_found_or_are_said_not_to_be() -> Done {
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
         let namespace = NetNs::new().unwrap();
-        namespace.enter(|| {
+        let inode = namespace.inode().unwrap();
+        namespace.enter(move || {
             let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-            made.send((listener.local_addr().unwrap().port(), namespace.inode().unwrap())).unwrap();
+            made.send((listener.local_addr().unwrap().port(), inode)).unwrap();
             let _ = ended.recv();
         });
     });
