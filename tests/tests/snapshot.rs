@@ -280,7 +280,11 @@ fn holders_in_the_order_of_proc() {
         walked.iter().filter(|&&(_, held)| held == inode).count()
     };
     assert_eq!(count(shared.as_raw_fd()), 3, "a socket of three processes");
-    assert_eq!((count(unbound.as_raw_fd()), count(twice.as_raw_fd())), (1, 1), "a socket of two descriptors is held once");
+    assert_eq!(
+        (count(unbound.as_raw_fd()), count(twice.as_raw_fd())),
+        (1, 1),
+        "a socket of two descriptors is held once"
+    );
     assert_eq!((count(netlink.as_raw_fd()), count(pair.0.as_raw_fd())), (1, 1), "sockets of other families");
     assert!(!walked.iter().any(|&(_, inode)| inode == alone), "a thread's own socket");
     drop(end);

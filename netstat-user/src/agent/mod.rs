@@ -42,7 +42,6 @@ use door::Places;
 use feed::Feed;
 use house::{Counter, House};
 use keeper::Keeper;
-use turned_away::TurnedAway;
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
@@ -50,6 +49,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use turned_away::TurnedAway;
 
 /// How long a record may lie in the ring before it is looked for, without and with readers of events.
 const TICK: Duration = Duration::from_millis(20);
@@ -238,8 +238,7 @@ pub async fn run<S: Source, L: Lists>(
     let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);
     let (turned_away, health) = (TurnedAway::new(settings.complain), Mutex::default());
-    let house =
-        Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists, turned_away, health });
+    let house = Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists, turned_away, health });
     keeper.run(signals, asked, house.open(listeners), notice).await
 }
 

@@ -168,7 +168,15 @@ fn with_agent<F: Future<Output = ()>>(
         let uid = rustix::process::geteuid().as_raw();
         let admission = Admission { uid, gid: None, everyone: false, shares_all: false };
         let limits = Retention { recent_ns: u64::MAX, recent_count: 10 };
-        let settings = Settings { limits, clients, poll: Duration::MAX, place: PLACE, admission, confine: || (), complain: |_| () };
+        let settings = Settings {
+            limits,
+            clients,
+            poll: Duration::MAX,
+            place: PLACE,
+            admission,
+            confine: || (),
+            complain: |_| (),
+        };
         let fake = Fake::default();
         let (doors, listeners) = mpsc::channel(1);
         doors.send(listener).await.unwrap();

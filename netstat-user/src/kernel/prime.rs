@@ -73,7 +73,9 @@ impl Again {
     pub fn begin(&mut self) -> io::Result<()> {
         if let Some(link) = self.link.take() {
             let look = move || {
-                iter::run(link.as_fd()).inspect_err(|error| log::debug!("who holds sockets: {error}")).unwrap_or_default()
+                iter::run(link.as_fd())
+                    .inspect_err(|error| log::debug!("who holds sockets: {error}"))
+                    .unwrap_or_default()
             };
             self.finder = Some(Finder::start(look)?);
         }

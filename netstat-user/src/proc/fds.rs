@@ -68,11 +68,7 @@ impl Scan {
 
     /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
     /// Where it finds `None`, the processes are read after all.
-    pub fn start_with(
-        root: &Path,
-        most: usize,
-        look: impl FnOnce() -> Option<HeldSockets> + Send + 'static,
-    ) -> Self {
+    pub fn start_with(root: &Path, most: usize, look: impl FnOnce() -> Option<HeldSockets> + Send + 'static) -> Self {
         let other = if descriptors_are_few() { None } else { std::thread::Builder::new().spawn(look).ok() };
         match other {
             Some(_) => Self { other, most, ..Self::of(root, Vec::new()) },

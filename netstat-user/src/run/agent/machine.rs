@@ -63,7 +63,19 @@ impl Machine {
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
         let guards = Guards::new(root.clone(), is_asked);
         let (guarded, guards) = (guards.found(), Arc::new(Mutex::new(guards)));
-        Self { kernel, cgroups, guards, guarded, root, names, checks, tenures, own, subordinates, held: AtomicUsize::new(0) }
+        Self {
+            kernel,
+            cgroups,
+            guards,
+            guarded,
+            root,
+            names,
+            checks,
+            tenures,
+            own,
+            subordinates,
+            held: AtomicUsize::new(0),
+        }
     }
 
     /// Loads all that may be asked for later, before the right to load is given up; what failed is reported on standard error.

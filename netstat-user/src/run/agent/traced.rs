@@ -44,7 +44,9 @@ impl Seen {
     /// # Errors
     /// No room for it.
     pub fn new(paths: Arc<Mutex<Ids>>) -> io::Result<Self> {
-        Self::looking_up(move |id| { let _ = lock(&paths).path(id); })
+        Self::looking_up(move |id| {
+            let _ = lock(&paths).path(id);
+        })
     }
 
     fn looking_up(mut look_up: impl FnMut(u64) + Send + 'static) -> io::Result<Self> {
