@@ -234,7 +234,10 @@ fn containers_that_are_gone() -> Done {
 /// However many cgroups there are, one more costs no walk over all of them: those that end a moment after they were made are known, whatever the agent
 /// has given up.
 fn containers_that_come_and_go() -> Done {
-    let fill = (0..300).map(|number| Nest::new(&format!("/netstat-many-{}/{number}", std::process::id())));
+    let outer = format!("/netstat-many-{}", std::process::id());
+    // Removed after those in it.
+    let _folder = Nest::new(&outer);
+    let fill = (0..300).map(|number| Nest::new(&format!("{outer}/{number}")));
     let _many: Vec<Nest> = match fill.collect() {
         Ok(many) => many,
         Err(error) => return Done::Skipped(format!("no cgroups can be made: {error}")),
