@@ -42,6 +42,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "answer" => answer(argument(1).parse().unwrap()),
         "datagrams" => datagrams(argument(1).parse().unwrap()),
         "unix" => unix(argument(1)),
+        "denied" => crate::attack::denied::play(argument(1)),
         "crowd" => crowd(argument(1).parse().unwrap(), argument(2).parse().unwrap()),
         _ => return actor::run(arguments),
     }

@@ -2,7 +2,7 @@
 //! of one that was passed.
 
 use super::BindError;
-use rustix::fs::{FileType, Mode, OFlags, Stat, Uid, fchmod, fchown, fstat, mkdirat, open, openat, readlinkat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, Uid, fchown, fstat, mkdirat, open, openat, readlinkat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -85,17 +85,18 @@ fn entry(folder: &OwnedFd, name: &OsStr, user: Option<u32>) -> Result<OwnedFd, E
         Err(Errno::NOENT) => {}
         found => return found,
     }
-    match mkdirat(folder, name, FOLDER) {
+    // With its mode from the first moment: that cannot be changed once privileges are given up.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o777).difference(FOLDER));
+    let made = mkdirat(folder, name, FOLDER);
+    rustix::process::umask(before);
+    match made {
         Err(Errno::EXIST) => return look(),
         outcome => outcome?,
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = openat(folder, name, flags, Mode::empty())?;
-    if fstat(&made)?.st_uid == rustix::process::geteuid().as_raw() {
-        fchmod(&made, FOLDER)?;
-        if user.is_some() {
-            fchown(&made, user.map(Uid::from_raw), None)?;
-        }
+    if user.is_some() && fstat(&made)?.st_uid == rustix::process::geteuid().as_raw() {
+        fchown(&made, user.map(Uid::from_raw), None)?;
     }
     Ok(made)
 }

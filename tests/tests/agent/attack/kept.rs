@@ -44,7 +44,9 @@ const LOOKING: u64 = 1 << 19 | 1 << 2;
 fn privileges_are_given_up_and_not_missed() -> Done {
     for (level, most) in [("least", LOOKING), ("full", LOOKING | 1 << 21 | 1 << 38)] {
         let place = Place::new();
-        let agent = Agent::start(&["--privileges", level]);
+        let folder = actor::scratch().join(format!("kept-{level}"));
+        let agent = Agent::at(&folder.join("agent.sock"), &["--privileges", level]);
+        let agent = agent.unwrap_or_else(|why| panic!("{why:?}"));
         for (thread, held) in of_threads(agent.pid(), "CapPrm") {
             let held = u64::from_str_radix(&held, 16).unwrap();
             assert_eq!(held & !most, 0, "{thread} of --privileges {level} holds {held:x}");
@@ -85,6 +87,19 @@ fn privileges_are_given_up_and_not_missed() -> Done {
             assert!(mine.count() > 40, "{rows:?}");
         });
         drop(kept);
+        // The socket is made again, with the folder and its mode.
+        fs::remove_dir_all(&folder).unwrap();
+        agent.hear("it has been made again");
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o755);
+        let mut events = agent.events(&[]);
+        let port = place.namespace.enter(|| listener(Family::V4).local_addr().unwrap().port());
+        events.wait(|seen| seen.iter().any(|event| event.line.contains(&format!("\"port\":{port}"))));
+        events.finish();
+        let mut doctor = Command::new(netstat_tests::programs::netstat_user());
+        doctor.args(["doctor", "--agent"]).arg(&agent.socket);
+        let doctor = netstat_tests::command::run(&mut doctor, None, patience()).unwrap();
+        let held = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(held.contains("no file opened for writing") && !held.contains("not_given_up"), "{held}");
         let said = agent.stop();
         assert!(said.iter().all(|line| !line.contains("accept(2) is not traced")), "{said:?}");
         place.leave();

@@ -2,6 +2,7 @@
 //! is a thing that worked once.
 
 mod besieged;
+pub mod denied;
 mod granted;
 mod kept;
 mod limits;
@@ -20,6 +21,7 @@ pub const STRANGER: u32 = 54_321;
 pub fn tests() -> Vec<Test> {
     [
         besieged::TESTS,
+        denied::TESTS,
         granted::TESTS,
         kept::TESTS,
         limits::TESTS,

@@ -1,0 +1,274 @@
+//! The system calls that are denied to a process which only looks, as filters of seccomp(2).
+
+use rustix::fs::OFlags;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
+};
+use std::collections::BTreeMap;
+
+/// The commands of bpf(2) that go on: look-ups, the one number that is handed to the programs, and walks by iterators that are loaded
+/// (`enum bpf_cmd` of `include/uapi/linux/bpf.h`: `MAP_LOOKUP_ELEM`, `MAP_UPDATE_ELEM`, `MAP_GET_NEXT_KEY`, `OBJ_GET_INFO_BY_FD`, `LINK_CREATE`,
+/// `ITER_CREATE`).
+const BPF_COMMANDS: [u64; 6] = [1, 2, 4, 15, 28, 33];
+
+/// `fchmodat2(2)`, which the C library has a number for on one architecture only.
+const FCHMODAT2: libc::c_long = 452;
+
+/// What nobody needs who only looks. Each fails with EPERM.
+const DENIED: &[libc::c_long] = &[
+    // Other programs and other processes.
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    // The kernel.
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_userfaultfd,
+    libc::SYS_personality,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    // The user.
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+    libc::SYS_setgroups,
+    // Files. The agent makes and removes the file of its socket, and the folder for it: bind(2), mkdirat(2), unlinkat(2).
+    libc::SYS_chroot,
+    libc::SYS_pivot_root,
+    libc::SYS_mount_setattr,
+    libc::SYS_open_tree,
+    libc::SYS_mknodat,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchownat,
+    libc::SYS_fchown,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
+    RENAMEAT,
+    libc::SYS_renameat2,
+    libc::SYS_truncate,
+    libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+];
+
+/// `renameat(2)`: the C library has no number for it on aarch64, though the kernel has (`include/uapi/asm-generic/unistd.h`).
+const RENAMEAT: libc::c_long = if cfg!(target_arch = "aarch64") { 38 } else { 264 };
+
+/// The older forms of calls on files, which only x86-64 has. glibc makes them.
+#[cfg(target_arch = "x86_64")]
+const DENIED_OLDER: &[libc::c_long] = &[
+    libc::SYS_creat,
+    libc::SYS_mknod,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_link,
+    libc::SYS_symlink,
+    libc::SYS_rename,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const DENIED_OLDER: &[libc::c_long] = &[];
+
+/// What is denied, too, where no other namespace is entered.
+const DENIED_INSIDE: &[libc::c_long] = &[
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_fsopen,
+    libc::SYS_fspick,
+    libc::SYS_fsmount,
+    libc::SYS_fsconfig,
+    libc::SYS_move_mount,
+    libc::SYS_perf_event_open,
+];
+
+/// The calls that open files, with the argument that has the flags.
+const OPENING: &[(libc::c_long, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+    (libc::SYS_openat, 2),
+    (libc::SYS_open_by_handle_at, 2),
+];
+
+/// All kinds of new namespaces (clone(2)).
+const NEW_NAMESPACES: [libc::c_int; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+/// The first number of a system call that is newer than this table (setxattrat(2), Linux 6.13).
+const NEWER: u32 = 463;
+
+/// From here on the calls of the x32 ABI on x86-64, with numbers that no table has (`__X32_SYSCALL_BIT`).
+const X32: u32 = 0x4000_0000;
+
+/// The filters of system calls, each to be applied. `enters`: other network namespaces are entered, and hooks are attached again.
+pub fn filters(enters: bool) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+    Ok([of_numbers(), of_calls(enters)?])
+}
+
+fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+    let inside = if enters { &[][..] } else { DENIED_INSIDE };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    rules.insert(libc::SYS_bpf, vec![other_than(0, &BPF_COMMANDS)?]);
+    rules.insert(libc::SYS_socket, vec![other_than(0, &[libc::AF_UNIX as u64, libc::AF_NETLINK as u64])?]);
+    // Of its own threads and limits alone: those of other processes of the same user, which may be root's, need no capability.
+    rules.insert(libc::SYS_tgkill, vec![other_than(0, &[u64::from(std::process::id())])?]);
+    rules.insert(libc::SYS_prlimit64, vec![other_than(0, &[0])?]);
+    // The tables of the kernel are of network namespaces, and tracefs is mounted in a mount namespace.
+    rules.insert(libc::SYS_setns, vec![other_than(1, &[libc::CLONE_NEWNET as u64])?]);
+    rules.insert(libc::SYS_unshare, vec![other_than(0, &[libc::CLONE_NEWNS as u64])?]);
+    let new_namespace = NEW_NAMESPACES.iter().map(|&flag| masked(0, flag as u64, flag as u64));
+    rules.insert(libc::SYS_clone, new_namespace.collect::<Result<_, _>>()?);
+    for &(call, argument) in OPENING {
+        rules.insert(call, writing(argument)?);
+    }
+    // After those that depend on an argument: what is denied is denied whatever it is.
+    rules.extend(DENIED.iter().chain(DENIED_OLDER).chain(inside).map(|&number| (number, Vec::new())));
+    let architecture = std::env::consts::ARCH.try_into()?;
+    let denied = SeccompAction::Errno(libc::EPERM as u32);
+    SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture)?.try_into()
+}
+
+/// Where the argument is none of these.
+fn other_than(argument: u8, values: &[u64]) -> Result<SeccompRule, seccompiler::BackendError> {
+    let differs = |&value: &u64| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value);
+    SeccompRule::new(values.iter().map(differs).collect::<Result<_, _>>()?)
+}
+
+/// Where the bits of the argument that are in `mask` are these.
+fn masked(argument: u8, mask: u64, bits: u64) -> Result<SeccompRule, seccompiler::BackendError> {
+    let operator = SeccompCmpOp::MaskedEq(mask);
+    SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, bits)?])
+}
+
+/// Where the flags of open(2) let a file be changed, made or cut.
+fn writing(argument: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let access = u64::from(OFlags::ACCMODE.bits() & 0b11);
+    let ways = (1..=access).map(|way| (access, way));
+    let made = [OFlags::CREATE, OFlags::TRUNC].map(|flag| (u64::from(flag.bits()), u64::from(flag.bits())));
+    ways.chain(made).map(|(mask, bits)| masked(argument, mask, bits)).collect()
+}
+
+/// What a number alone decides. A call whose arguments a filter cannot see, and one that is newer than the tables, is not there (`ENOSYS`): the C library
+/// then makes an older one.
+fn of_numbers() -> BpfProgram {
+    let statement = |code: u32, jt, jf, k| sock_filter { code: code as u16, jt, jf, k };
+    let refuse =
+        |errno: libc::c_int| statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32);
+    let unless = |how: u32, number: u32| statement(libc::BPF_JMP | how | libc::BPF_K, 0, 1, number);
+    vec![
+        // `struct seccomp_data` begins with the number.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        unless(libc::BPF_JGE, X32),
+        refuse(libc::EPERM),
+        unless(libc::BPF_JGE, NEWER),
+        refuse(libc::ENOSYS),
+        unless(libc::BPF_JEQ, libc::SYS_clone3 as u32),
+        refuse(libc::ENOSYS),
+        unless(libc::BPF_JEQ, libc::SYS_openat2 as u32),
+        refuse(libc::ENOSYS),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filters_are_sound_on_this_machine() {
+        let [_, full] = filters(true).unwrap();
+        let [_, least] = filters(false).unwrap();
+        assert!(!full.is_empty() && least.len() > full.len());
+    }
+
+    #[test]
+    fn other_processes_and_the_modes_of_files_are_out_of_reach() {
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let file = std::env::temp_dir().join(format!("netstat-user-filter-{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let pid = rustix::process::Pid::from_raw(other.id() as i32).unwrap();
+        let tried = std::thread::scope(|scope| {
+            let (file, moved) = (&file, file.with_extension("moved"));
+            let confined = scope.spawn(move || {
+                filters(true).unwrap().iter().for_each(|filter| seccompiler::apply_filter(filter).unwrap());
+                let is_denied = |error: Option<i32>| error == Some(libc::EPERM);
+                let os = |tried: std::io::Result<()>| is_denied(tried.err().and_then(|error| error.raw_os_error()));
+                [
+                    is_denied(
+                        rustix::process::kill_process(pid, rustix::process::Signal::CONT)
+                            .err()
+                            .map(rustix::io::Errno::raw_os_error),
+                    ),
+                    os(std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))),
+                    os(std::fs::rename(file, &moved)),
+                    os(std::os::unix::fs::symlink(file, &moved)),
+                    os(std::fs::hard_link(file, &moved)),
+                    {
+                        let none = rustix::process::Rlimit { current: Some(9), maximum: Some(9) };
+                        let resource = rustix::process::Resource::Nofile;
+                        let limited = rustix::process::prlimit(Some(pid), resource, none);
+                        is_denied(limited.err().map(rustix::io::Errno::raw_os_error))
+                    },
+                    // Its own limits are not.
+                    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.is_some(),
+                ]
+            });
+            confined.join().unwrap()
+        });
+        other.kill().unwrap();
+        other.wait().unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(tried, [true; 7]);
+    }
+}
