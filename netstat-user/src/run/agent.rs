@@ -18,6 +18,7 @@ use crate::daemon::{manager, privileges, signals};
 use crate::kernel::{AttachError, Tracer, Wanted};
 use crate::query::Status;
 use crate::stdio::complain;
+use crate::stdio::lines::{self, ErrorQueue};
 use crate::stdio::waiting::WaitNote;
 use crate::sys;
 use crate::table::Retention;
@@ -25,7 +26,7 @@ use crate::view::text::counted;
 use machine::Machine;
 use rustix::time::ClockId;
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     // From here on a signal ends the agent in order, also while it still begins.
     let signals =
         runtime.block_on(async { signals::receive(Signal::Resync, Signal::Stop) }).map_err(Failure::Runtime)?;
+    // Nobody who serves waits for whoever reads standard error.
+    let standard_error = ErrorQueue::open();
     let outcome = (|| -> Result<_, StartError> {
         let group = options.group.as_deref().map(accounts::group).transpose()?;
         let user = accounts::user(options.user.as_deref())?;
@@ -66,6 +69,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             complain(&format!("agent: {refusal}"));
         }
         machine.add_checks(held.checks());
+        standard_error.write(confine).map_err(StartError::Lines)?;
         Ok((bound, tracer, group, machine))
     })();
     match outcome {
@@ -106,6 +110,8 @@ enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Attach(#[from] AttachError),
+    #[error("agent: {0}")]
+    Lines(#[source] io::Error),
 }
 
 impl StartError {
@@ -139,8 +145,7 @@ async fn serve(
         poll: options.poll,
         place: client::place(),
         admission,
-        // A thread that may do more than it needs serves all the same; that has been reported.
-        confine: || drop(privileges::drop_all()),
+        confine,
         complain: |what| complain(&format!("agent: {what}")),
     };
     let path = options.socket.display();
@@ -156,7 +161,7 @@ async fn serve(
         };
         if notice == Notice::Ready && !std::mem::replace(&mut serving, true) {
             drop(waiting.take());
-            let _ = writeln!(io::stderr(), "agent: serving {path}");
+            lines::say(format!("agent: serving {path}\n").as_bytes());
         }
         if let Err(error) = manager::notify(message.as_bytes()) {
             complain(&format!("agent: cannot reach $NOTIFY_SOCKET: {error}"));
@@ -171,6 +176,11 @@ async fn serve(
     // The service manager may have gone.
     let _ = manager::notify(b"STOPPING=1");
     status
+}
+
+/// What a thread does that looks at nothing itself. One that may do more than it needs serves all the same; that has been reported.
+fn confine() {
+    drop(privileges::drop_all());
 }
 
 /// How often it is looked whether the socket's path still leads to the agent.

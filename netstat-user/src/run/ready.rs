@@ -2,9 +2,9 @@
 
 use crate::model::visible::escape_lines;
 use crate::model::{Coverage, Refused};
-use crate::stdio::complain;
+use crate::stdio::{complain, lines};
 use crate::view::text::counted;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 /// Exit code of a run that lost events, with `--strict`.
 pub const LOST: u8 = 3;
@@ -32,9 +32,8 @@ pub fn report(coverage: &Coverage, whole: bool) {
 /// Writes the line that scripts wait for: every hook with the variant that is attached, if one is, and what else there is to say. On a terminal
 /// the hooks are only counted, unless the line is to be `whole`.
 pub fn report_ready(hooks: &[(&str, Option<&str>)], whole: bool, rest: &str) {
-    let mut stderr = io::stderr();
-    let named = if whole || !stderr.is_terminal() { named(hooks) } else { counts(hooks) };
-    let _ = writeln!(stderr, "tracing:{named}{}", escape_lines(rest));
+    let named = if whole || !io::stderr().is_terminal() { named(hooks) } else { counts(hooks) };
+    lines::say(format!("tracing:{named}{}\n", escape_lines(rest)).as_bytes());
 }
 
 fn named(hooks: &[(&str, Option<&str>)]) -> String {

@@ -1,6 +1,7 @@
 //! Standard output and error: who reads them, how wide they are, whether they are coloured, and the outcome of writing to them.
 
 pub mod debug;
+pub mod lines;
 pub mod output;
 pub mod screen;
 pub mod streaming;
@@ -39,8 +40,12 @@ pub fn program() -> &'static str {
     called.map_or("netstat-user", |name| cli::program(&name))
 }
 
-/// A message on standard error, with what could drive a terminal in it made visible. If that is closed, there is nobody to read it.
+/// A message on standard error, with what could drive a terminal in it made visible.
 pub fn complain(message: &str) {
-    let text = format!("{}: {}\n", program(), escape_lines(message));
-    let _ = io::stderr().write_all(text.as_bytes());
+    lines::say(&line_of(message));
+}
+
+/// A message as it stands on standard error.
+fn line_of(message: &str) -> Vec<u8> {
+    format!("{}: {}\n", program(), escape_lines(message)).into_bytes()
 }

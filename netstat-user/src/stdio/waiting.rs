@@ -1,6 +1,6 @@
 //! What a person waits for: said on a terminal after a second, and nowhere else.
 
-use super::complain;
+use super::{line_of, lines};
 use rustix::fs::{FileType, fstat};
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -23,7 +23,8 @@ impl WaitNote {
         let (sender, receiver) = mpsc::channel::<()>();
         let watch = move || {
             if receiver.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                complain(&format!("waiting for {what} …"));
+                // Now: other lines may wait until what this is about has come.
+                lines::write(&line_of(&format!("waiting for {what} …")));
             }
         };
         // Without a thread nothing is said.

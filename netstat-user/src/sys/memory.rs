@@ -56,6 +56,9 @@ pub fn has_memory(bytes: usize) -> bool {
 pub const NO_MEMORY: &str =
     "no memory: raise its limit (ulimit -v, ulimit -d, MemoryMax of the unit), or free some of the machine's";
 
+/// How long the end waits for whoever reads standard error.
+const PATIENCE_MS: libc::c_int = 1000;
+
 /// Says so in one line, made without allocating, and ends the process.
 #[cold]
 fn end(size: usize) -> ! {
@@ -82,8 +85,14 @@ fn end(size: usize) -> ! {
         line[length..to].copy_from_slice(&part[..to - length]);
         length = to;
     }
-    // SAFETY: the pointer and the length are those of a live buffer; _exit(2) returns nowhere.
+    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: the pointers and lengths are those of live values; alarm(2) takes none, and _exit(2) returns nowhere.
     unsafe {
+        // Nobody may read it. Where another thread fills it between these calls, the signal ends the process.
+        if libc::poll(&raw mut stderr, 1, PATIENCE_MS) == 0 {
+            libc::_exit(1);
+        }
+        libc::alarm(1);
         libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), length);
         libc::_exit(1)
     }

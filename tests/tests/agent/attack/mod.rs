@@ -11,6 +11,7 @@ mod readers;
 mod rights;
 mod scarce;
 mod subordinate;
+mod unread;
 
 use crate::agent::Agent;
 use netstat_tests::truth::runner::Test;
@@ -30,6 +31,7 @@ pub fn tests() -> Vec<Test> {
         rights::TESTS,
         scarce::TESTS,
         subordinate::TESTS,
+        unread::TESTS,
     ]
     .concat()
 }
