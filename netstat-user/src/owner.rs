@@ -54,16 +54,16 @@ const ANY: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), IpAddr::V
 
 /// What identifies a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Identity {
+enum OwnerKey {
     Cookie(u64),
     Ends(Option<u32>, EventEnd, EventEnd),
 }
 
 /// The identities an event gives its socket.
-fn identities(event: &SocketEvent) -> impl Iterator<Item = Identity> {
+fn identities(event: &SocketEvent) -> impl Iterator<Item = OwnerKey> {
     let ends = event.local.zip(event.remote).filter(|(local, remote)| local.port.is_some() && remote.port.is_some());
-    let ends = ends.map(|(local, remote)| Identity::Ends(event.netns, local, remote));
-    event.cookie.map(Identity::Cookie).into_iter().chain(ends)
+    let ends = ends.map(|(local, remote)| OwnerKey::Ends(event.netns, local, remote));
+    event.cookie.map(OwnerKey::Cookie).into_iter().chain(ends)
 }
 
 /// Whether the event may be of a connection request, not of a socket.
@@ -79,7 +79,7 @@ const fn is_request(event: &SocketEvent) -> bool {
 #[derive(Debug, Default)]
 pub struct Owners {
     by_inode: HashMap<u64, (u32, Comm)>,
-    by_identity: HashMap<Identity, Owner>,
+    by_identity: HashMap<OwnerKey, Owner>,
     /// Listeners by namespace and port.
     listeners: HashMap<(u32, u16), Listeners>,
 }

@@ -1,4 +1,4 @@
-//! Finds names that several public types of `netstat-user/src` share: one word stands for one thing.
+//! Finds names that several types of `netstat-user/src` share: one word stands for one thing.
 
 use anyhow::{Context, Result, anyhow};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -6,28 +6,60 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Names that several types have by convention.
+/// Names that several public types have by convention.
 const SHARED: &[&str] = &[
     // The command line of a verb, one each.
     "Options", // What the command line asks for, and what a client of the agent asks for.
     "Request",
 ];
 
+/// Names of private types, each known in one file only, that a type of another file has, too.
+const LOCAL: &[&str] = &[
+    "End",
+    "Form",
+    "Head",
+    "Job",
+    "Key",
+    "Line",
+    "Links",
+    "Look",
+    "Part",
+    "Queue",
+    "Share",
+    "Stream",
+    "Taken",
+    "Text",
+    "Transport",
+    "Work",
+];
+
+/// A type that a module declares.
+#[derive(Debug, PartialEq, Eq)]
+struct Declared {
+    name: String,
+    is_public: bool,
+}
+
 /// Every name that types of several files share, as `name: file, file`.
 pub fn shared(src: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     crate::layers::rust_files(src, &mut files)?;
-    let mut homes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut homes: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
     for file in files.iter().filter(|file| !is_test(file)) {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let name = file.strip_prefix(src)?.to_string_lossy().into_owned();
-        let tokens: TokenStream = text.parse().map_err(|error| anyhow!("{name}: cannot read as Rust: {error}"))?;
-        for declared in types(tokens) {
-            homes.entry(declared).or_default().push(name.clone());
+        let home = file.strip_prefix(src)?.to_string_lossy().into_owned();
+        let tokens: TokenStream = text.parse().map_err(|error| anyhow!("{home}: cannot read as Rust: {error}"))?;
+        for Declared { name, is_public } in types(tokens) {
+            homes.entry(name).or_default().push((home.clone(), is_public));
         }
     }
-    let several = homes.into_iter().filter(|(name, files)| files.len() > 1 && !SHARED.contains(&name.as_str()));
-    Ok(several.map(|(name, files)| format!("several types have the name {name}: {}", files.join(", "))).collect())
+    let several = homes.into_iter().filter(|(name, homes)| {
+        let public = homes.iter().filter(|(_, is_public)| *is_public).count();
+        let is_known = SHARED.contains(&name.as_str()) || public < 2 && LOCAL.contains(&name.as_str());
+        homes.len() > 1 && !is_known
+    });
+    let files = |homes: Vec<(String, bool)>| homes.into_iter().map(|(home, _)| home).collect::<Vec<_>>().join(", ");
+    Ok(several.map(|(name, homes)| format!("several types have the name {name}: {}", files(homes))).collect())
 }
 
 /// Whether a file or its folder has nothing but tests.
@@ -35,8 +67,8 @@ fn is_test(file: &Path) -> bool {
     file.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
 }
 
-/// The public types that a module declares; those of its tests are left out.
-fn types(tokens: TokenStream) -> Vec<String> {
+/// The types that a module declares; those of its tests, of functions and of other types are left out.
+fn types(tokens: TokenStream) -> Vec<Declared> {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -47,8 +79,8 @@ fn types(tokens: TokenStream) -> Vec<String> {
             if let Some(TokenTree::Group(body)) = tokens.get(at + 2).filter(|body| is_braced(body)) {
                 found.extend(types(body.stream()));
             }
-        } else if is_public && ["struct", "enum", "union", "trait", "type"].iter().any(|kind| word == kind) {
-            found.push(name.to_string());
+        } else if ["struct", "enum", "union", "trait", "type"].iter().any(|kind| word == kind) {
+            found.push(Declared { name: name.to_string(), is_public });
         }
     }
     found
@@ -85,6 +117,8 @@ mod tests {
             fn f() { struct G; }
             mod tests { pub struct H; }
         ";
-        assert_eq!(types(text.parse().unwrap()), ["A", "D", "E", "F"]);
+        let found = types(text.parse().unwrap());
+        let found: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.is_public)).collect();
+        assert_eq!(found, [("A", true), ("B", false), ("D", true), ("E", true), ("F", true)]);
     }
 }

@@ -94,7 +94,7 @@ const GUESSES: [Tail; 9] = {
 const SENSIBLE: usize = 64;
 
 /// The sections of a blob, and how long its types are.
-struct Sections<'a> {
+struct BtfSections<'a> {
     types: &'a [u8],
     strings: &'a [u8],
     /// `struct btf_layout` of each kind, by which a blob of Linux 7.1 and later says how long its types are.
@@ -105,14 +105,14 @@ struct Sections<'a> {
 
 /// The head of a type, read.
 #[derive(Clone, Copy)]
-struct Head {
+struct TypeHead {
     name: u32,
     info: u32,
     /// Size of a struct, an enum and their like; the type that a pointer, a typedef and their like refer to.
     size_or_type: u32,
 }
 
-impl Head {
+impl TypeHead {
     const fn kind(self) -> u32 {
         self.info >> 24 & 0x7f
     }
@@ -123,7 +123,7 @@ impl Head {
     }
 }
 
-impl<'a> Sections<'a> {
+impl<'a> BtfSections<'a> {
     fn new(blob: &'a [u8]) -> Result<Self, BtfError> {
         if blob.get(..3) != Some(&[0x9f, 0xeb, 1]) {
             return Err(BtfError::Magic);
@@ -138,8 +138,8 @@ impl<'a> Sections<'a> {
         Ok(Self { types: section(8)?, strings: section(16)?, layouts, guessed: Vec::new() })
     }
 
-    fn head(&self, at: usize) -> Result<Head, BtfError> {
-        Ok(Head {
+    fn head(&self, at: usize) -> Result<TypeHead, BtfError> {
+        Ok(TypeHead {
             name: u32_at(self.types, at)?,
             info: u32_at(self.types, at + 4)?,
             size_or_type: u32_at(self.types, at + 8)?,
@@ -157,7 +157,7 @@ impl<'a> Sections<'a> {
     }
 
     /// Where the type after this one begins.
-    fn next(&mut self, id: usize, at: usize, head: Head) -> Result<usize, BtfError> {
+    fn next(&mut self, id: usize, at: usize, head: TypeHead) -> Result<usize, BtfError> {
         let kind = head.kind();
         let tail = match self.tail(kind) {
             Some(tail) => tail,
@@ -172,7 +172,7 @@ impl<'a> Sections<'a> {
     }
 
     /// The length of an unknown kind's tail: the first guess with which the types that follow make sense.
-    fn guess(&self, at: usize, head: Head) -> Option<Tail> {
+    fn guess(&self, at: usize, head: TypeHead) -> Option<Tail> {
         GUESSES.into_iter().find(|&tail| self.makes_sense(head.kind(), tail, at + HEAD + tail.len(head.vlen())))
     }
 
@@ -231,7 +231,7 @@ impl<'a> Btf<'a> {
     /// # Errors
     /// A [`BtfError`] where the blob cannot be walked to its end.
     pub fn parse(blob: &'a [u8], wanted: &dyn Fn(&[u8]) -> bool) -> Result<Self, BtfError> {
-        let mut sections = Sections::new(blob)?;
+        let mut sections = BtfSections::new(blob)?;
         let mut btf = Self { types: sections.types, strings: sections.strings, starts: vec![0], named: HashMap::new() };
         let mut at = 0;
         while at < btf.types.len() {
@@ -281,7 +281,7 @@ impl<'a> Btf<'a> {
     fn head(&self, id: u32) -> Option<(u32, usize, u32, usize)> {
         let at = *self.starts.get(id as usize).filter(|_| id != 0)? as usize;
         let info = u32_at(self.types, at + 4).ok()?;
-        let head = Head { name: 0, info, size_or_type: u32_at(self.types, at + 8).ok()? };
+        let head = TypeHead { name: 0, info, size_or_type: u32_at(self.types, at + 8).ok()? };
         Some((head.kind(), head.vlen(), head.size_or_type, at + HEAD))
     }
 

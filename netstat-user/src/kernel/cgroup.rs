@@ -87,7 +87,7 @@ fn from_outside(proc: &Path) -> Option<OwnedFd> {
     let outside = pids.into_iter().map(|pid| pid.to_string()).filter(|pid| namespace_of(proc, pid) == Ok(INITIAL));
     outside.take(TRIES).find_map(|pid| {
         let its_root = proc.join(&pid).join("root");
-        let below = |mount: &Mount| its_root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
+        let below = |mount: &CgroupMount| its_root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
         let seen = mounts(proc, &pid)
             .into_iter()
             .find_map(|mount| directory(&below(&mount)).ok().filter(|dir| is_whole(dir.as_fd())));
@@ -116,19 +116,19 @@ fn namespace_of(proc: &Path, pid: &str) -> Result<u32, io::ErrorKind> {
 }
 
 /// A mount of the hierarchy.
-struct Mount {
+struct CgroupMount {
     point: PathBuf,
     /// Whether it is of the root that the reader's cgroup namespace shows.
     is_root: bool,
 }
 
 /// Where a process has the hierarchy mounted.
-fn mounts(proc: &Path, pid: &str) -> Vec<Mount> {
+fn mounts(proc: &Path, pid: &str) -> Vec<CgroupMount> {
     let mounts = Process::new_with_root(proc.join(pid)).and_then(|process| process.mountinfo());
     let mounts = mounts.into_iter().flat_map(procfs::process::MountInfos::into_iter);
     mounts
         .filter(|mount| mount.fs_type == "cgroup2")
-        .map(|mount| Mount { is_root: mount.root == "/", point: mount.mount_point })
+        .map(|mount| CgroupMount { is_root: mount.root == "/", point: mount.mount_point })
         .collect()
 }
 

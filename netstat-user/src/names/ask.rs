@@ -53,14 +53,14 @@ pub fn library(question: NameQuestion) -> NameAnswer {
 #[derive(Debug)]
 pub struct Pool {
     resolver: Answerer,
-    work: Arc<Mutex<Work>>,
+    work: Arc<Mutex<OpenQuestions>>,
     answers: Receiver<(NameQuestion, NameAnswer)>,
     sender: Sender<(NameQuestion, NameAnswer)>,
     open: usize,
 }
 
 #[derive(Debug, Default)]
-struct Work {
+struct OpenQuestions {
     questions: VecDeque<NameQuestion>,
     threads: usize,
 }
@@ -109,7 +109,7 @@ impl Pool {
 }
 
 /// What a thread does: answers until nothing is asked any more.
-fn answer(resolver: Answerer, work: &Mutex<Work>, sender: &Sender<(NameQuestion, NameAnswer)>) {
+fn answer(resolver: Answerer, work: &Mutex<OpenQuestions>, sender: &Sender<(NameQuestion, NameAnswer)>) {
     loop {
         let mut open = lock(work);
         let Some(question) = open.questions.pop_front() else {

@@ -71,12 +71,12 @@ pub fn parse(table: &[u8]) -> UnixRows<'_> {
 }
 
 /// Type of a socket and the name that it is bound to.
-type Peer = (u32, Option<Vec<u8>>);
+type OtherEnd = (u32, Option<Vec<u8>>);
 
 /// What `sock_diag` knows of sockets: by inode their types and names as /proc shows them, of one socket several where it was asked several times.
 #[derive(Debug, Default)]
 pub struct Known {
-    sockets: HashMap<u64, (Peer, Vec<Peer>)>,
+    sockets: HashMap<u64, (OtherEnd, Vec<OtherEnd>)>,
     /// The names of listeners, which the connections that wait for them have too: those are in no answer.
     listeners: HashSet<Vec<u8>>,
 }

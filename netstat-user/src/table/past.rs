@@ -10,20 +10,20 @@ use std::sync::Arc;
 /// A user with one part of so many gives up one of their own for the next.
 const SHARE: usize = 4;
 /// Root, whose share no other user takes.
-const ROOT: User = 0;
+const ROOT: HistoryUser = 0;
 /// In place of a user who is not known: no user has this id.
-const UNKNOWN: User = u32::MAX;
+const UNKNOWN: HistoryUser = u32::MAX;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
 /// Whom a socket counts for: its user, or whoever holds that user's id.
-type User = u32;
+type HistoryUser = u32;
 
 /// A closed socket in the list of all, and in that of its user.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     closed: ClosedSocket,
-    user: User,
+    user: HistoryUser,
     before: u32,
     after: u32,
     /// The next one of the same user, or of the free places.
@@ -48,9 +48,9 @@ pub struct EndedSockets {
     first: u32,
     last: u32,
     len: usize,
-    users: HashMap<User, Queue>,
+    users: HashMap<HistoryUser, Queue>,
     /// How many are kept of each user.
-    by_count: BTreeSet<(usize, User)>,
+    by_count: BTreeSet<(usize, HistoryUser)>,
     forgotten: LastForgotten,
     subordinates: Arc<Subordinates>,
 }
@@ -59,7 +59,7 @@ pub struct EndedSockets {
 #[derive(Clone, Copy, Debug, Default)]
 struct LastForgotten {
     /// Of the user who had no room last.
-    user: User,
+    user: HistoryUser,
     user_ns: u64,
     /// Of all others, and of all that were too old.
     others_ns: u64,
@@ -77,7 +77,7 @@ impl LastForgotten {
         self.others_ns = self.others_ns.max(closed_ns);
     }
 
-    fn crowded_out(&mut self, closed_ns: u64, user: User) {
+    fn crowded_out(&mut self, closed_ns: u64, user: HistoryUser) {
         self.crowded |= closed_ns >= self.last_ns();
         if self.user != user {
             self.others_ns = self.last_ns();
@@ -170,7 +170,7 @@ impl EndedSockets {
     }
 
     /// The user who gives up the oldest of theirs for a new one of `user`: that user itself, who has a share, or whoever has the most.
-    fn giving(&self, user: User) -> User {
+    fn giving(&self, user: HistoryUser) -> HistoryUser {
         let share = (self.limits.recent_count / SHARE).max(1);
         if self.users.get(&user).is_some_and(|queue| queue.count >= share) {
             return user;
@@ -191,7 +191,7 @@ impl EndedSockets {
         }
     }
 
-    fn insert(&mut self, closed: ClosedSocket, user: User) {
+    fn insert(&mut self, closed: ClosedSocket, user: HistoryUser) {
         let entry = Entry { closed, user, before: self.last, after: NONE, next: NONE };
         let at = self.free;
         let at = match self.entries.get_mut(at as usize) {
@@ -221,7 +221,7 @@ impl EndedSockets {
     }
 
     /// Takes out the first of a user.
-    fn remove_first(&mut self, user: User) -> Option<ClosedSocket> {
+    fn remove_first(&mut self, user: HistoryUser) -> Option<ClosedSocket> {
         let queue = self.users.get_mut(&user)?;
         let at = queue.first;
         let Entry { closed, before, after, next, .. } = self.entries[at as usize];

@@ -67,19 +67,19 @@ pub struct Slots {
     /// of them, and each is put in, found and taken out in the same time.
     by_ends: HashTable<u32>,
     /// The one after and the one before each slot in its chain, [`NONE`] at its ends.
-    chains: Vec<Links>,
+    chains: Vec<ChainLinks>,
 }
 
 /// The neighbours of a slot.
 #[derive(Clone, Copy, Debug)]
-struct Links {
+struct ChainLinks {
     next: u32,
     prev: u32,
 }
 
 /// No slot.
 const NONE: u32 = u32::MAX;
-const ALONE: Links = Links { next: NONE, prev: NONE };
+const ALONE: ChainLinks = ChainLinks { next: NONE, prev: NONE };
 /// How far a chain is looked through for a minisocket: no more of them have the same ends.
 const MINIS: usize = 16;
 
@@ -120,7 +120,7 @@ impl Slots {
         let index = self.by_cookie.allocation_size()
             + self.by_inode.allocation_size()
             + self.by_ends.allocation_size()
-            + self.chains.capacity() * size_of::<Links>();
+            + self.chains.capacity() * size_of::<ChainLinks>();
         self.slots.capacity() * size_of::<Slot>() + self.free.capacity() * size_of::<u32>() + index
     }
 
@@ -256,7 +256,7 @@ impl Slots {
             drop_from(&mut self.by_inode, self.hasher.hash_one(identity.inode));
         }
         let Some(mine) = mine else { return };
-        let Links { next, prev } = self.chains[at];
+        let ChainLinks { next, prev } = self.chains[at];
         if next != NONE {
             self.chains[next as usize].prev = prev;
         }

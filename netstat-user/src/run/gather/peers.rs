@@ -20,13 +20,13 @@ use std::path::Path;
 
 /// The process at the other end.
 #[derive(Debug)]
-struct Process {
+struct PeerProcess {
     pid: u32,
     comm: Option<Comm>,
     container: Option<String>,
 }
 
-impl Process {
+impl PeerProcess {
     fn value(&self, field: Field) -> Value<'_> {
         match field {
             Field::PeerPid => Value::Number(self.pid.into()),
@@ -39,7 +39,7 @@ impl Process {
 
 /// The first process that holds each of some sockets, by inode.
 #[derive(Debug, Default)]
-struct Holders(HashMap<u64, Process>);
+struct Holders(HashMap<u64, PeerProcess>);
 
 impl Holders {
     fn find(
@@ -58,13 +58,13 @@ impl Holders {
                 workloads.look_up(holder.pid);
                 workloads.of(holder.pid)?.container.clone()
             });
-            Some((inode, Process { pid: holder.pid, comm, container: container.flatten() }))
+            Some((inode, PeerProcess { pid: holder.pid, comm, container: container.flatten() }))
         };
         Ok(Self(inodes.iter().filter_map(process).collect()))
     }
 
     /// The process that holds the sockets, if it is the same for all.
-    fn of(&self, inodes: &[u64]) -> Option<&Process> {
+    fn of(&self, inodes: &[u64]) -> Option<&PeerProcess> {
         let mut all = inodes.iter().map(|inode| self.0.get(inode));
         let first = all.next()??;
         all.all(|other| other.is_some_and(|other| other.pid == first.pid)).then_some(first)
