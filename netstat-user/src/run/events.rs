@@ -26,13 +26,13 @@ use crate::{
     },
     sys,
 };
-use follower::Follower;
+use follower::EventFollower;
 use std::{
     io::{self, Write},
     path::Path,
 };
-use subscribed::Subscribed;
-use traced::{Traced, start_unless_stopped};
+use subscribed::SubscribedEvents;
+use traced::{TracedEvents, start_unless_stopped};
 
 /// Serves the request and returns the exit code.
 ///
@@ -60,7 +60,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let outcome = runtime.block_on(async {
         let asked = Asked::new().map_err(Failure::Runtime)?;
         match subscription {
-            Some(subscription) => Follower::new(options, &chosen, Subscribed::new(subscription)?)?.run(asked).await,
+            Some(subscription) => {
+                EventFollower::new(options, &chosen, SubscribedEvents::new(subscription)?)?.run(asked).await
+            }
             None => trace(options, &chosen, asked).await,
         }
     });
@@ -76,7 +78,7 @@ async fn trace(options: &Options, chosen: &Chosen, mut asked: Asked) -> Result<u
             if let Some(refusal) = privileges::drop_to(!tracer.is_settled(), None).refusal() {
                 complain(&refusal);
             }
-            Follower::new(options, chosen, Traced::new(tracer, owners)?)?.run(asked).await
+            EventFollower::new(options, chosen, TracedEvents::new(tracer, owners)?)?.run(asked).await
         }
         Ok(Err(error)) => {
             let mut said = error.to_string();

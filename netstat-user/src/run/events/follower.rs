@@ -10,7 +10,7 @@ use crate::view::text::counted;
 use std::io::{self, Write};
 
 /// Where events come from: traced here, or sent by an agent.
-pub trait Source {
+pub trait EventSource {
     /// Reports what is traced, in the line that scripts wait for. `whole`: as it is for scripts, also to a person.
     fn report(&self, whole: bool);
 
@@ -18,7 +18,7 @@ pub trait Source {
     async fn ready(&mut self) -> Result<(), Failure>;
 
     /// Hands what has come to the printer.
-    fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<Taken, Failure>;
+    fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<NextBatch, Failure>;
 
     /// Of what is recorded from now on, nothing is taken any more.
     fn stop(&mut self) -> Result<(), Failure>;
@@ -27,15 +27,15 @@ pub trait Source {
     fn end(&mut self) -> Result<u8, Failure>;
 }
 
-/// What is left in a source after a batch was taken from it.
+/// When a source has more, after a batch was taken from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum NextBatch {
     /// There may be more by now.
-    More,
-    /// Nothing for now.
-    All,
-    /// Nothing any more.
-    Last,
+    AtOnce,
+    /// Once it is ready.
+    Later,
+    /// It has ended.
+    Never,
 }
 
 /// Why no more lines are asked for.
@@ -48,7 +48,7 @@ enum End {
 }
 
 /// A source, and the lines that its events become.
-pub struct Follower<'a, S> {
+pub struct EventFollower<'a, S> {
     options: &'a Options,
     source: S,
     printer: Printer<'a>,
@@ -60,7 +60,7 @@ pub struct Follower<'a, S> {
     lost_before: u64,
 }
 
-impl<'a, S: Source> Follower<'a, S> {
+impl<'a, S: EventSource> EventFollower<'a, S> {
     /// Follows this source.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl<'a, S: Source> Follower<'a, S> {
         };
         tokio::pin!(stop);
         loop {
-            let taken = self.take()?;
+            let next = self.take()?;
             tokio::select! {
                 biased;
                 written = self.output.write(&self.out) => written?,
@@ -138,18 +138,16 @@ impl<'a, S: Source> Follower<'a, S> {
                 end = &mut stop => return end,
             }
             self.batch_is_written();
-            if taken == Taken::Last || self.printer.is_full() {
+            if next == NextBatch::Never || self.printer.is_full() {
                 return Ok(End::Whole);
             }
             let more = async {
-                match taken {
-                    Taken::All => self.source.ready().await,
-                    // A file takes every write at once: let signals and the clock be seen all the same.
-                    _ => {
-                        tokio::task::yield_now().await;
-                        Ok(())
-                    }
+                if next == NextBatch::Later {
+                    return self.source.ready().await;
                 }
+                // A file takes every write at once: let signals and the clock be seen all the same.
+                tokio::task::yield_now().await;
+                Ok(())
             };
             tokio::select! {
                 biased;
@@ -162,30 +160,30 @@ impl<'a, S: Source> Follower<'a, S> {
     /// Prints what had been recorded when the end was decided, and not what comes in meanwhile. False if nobody reads it.
     async fn drain(&mut self) -> Result<bool, Failure> {
         self.source.stop()?;
-        let mut taken = Taken::More;
+        let mut next = NextBatch::AtOnce;
         loop {
             if !self.output.write_at_last(&self.out).await? {
                 return Ok(false);
             }
             self.batch_is_written();
-            if taken == Taken::Last || self.printer.is_full() {
+            if next == NextBatch::Never || self.printer.is_full() {
                 return Ok(true);
             }
             self.source.ready().await?;
-            taken = self.take()?;
+            next = self.take()?;
         }
     }
 
     /// Counts what nobody reads: it was not lost before it came here.
     async fn count_rest(&mut self) -> Result<(), Failure> {
-        while !self.printer.is_full() && self.take()? != Taken::Last {
+        while !self.printer.is_full() && self.take()? != NextBatch::Never {
             self.out.clear();
             self.source.ready().await?;
         }
         Ok(())
     }
 
-    fn take(&mut self) -> Result<Taken, Failure> {
+    fn take(&mut self) -> Result<NextBatch, Failure> {
         self.printer.begin_batch(&mut self.out);
         self.source.take(&mut self.printer, &mut self.out)
     }

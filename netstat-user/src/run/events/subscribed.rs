@@ -1,6 +1,6 @@
 //! Events that an agent sends, with no privilege but its socket's.
 
-use super::follower::{Source, Taken};
+use super::follower::{EventSource, NextBatch};
 use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
 use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
@@ -18,7 +18,7 @@ use crate::stdio::waiting::WaitNote;
 use std::path::{Path, PathBuf};
 
 /// An agent that has begun to answer.
-pub struct Subscription {
+pub struct EventSubscription {
     path: PathBuf,
     coverage: CoverageRows,
     asking: Asking,
@@ -29,7 +29,7 @@ pub struct Subscription {
 ///
 /// # Errors
 /// The exit code where the request cannot be served, which has been reported.
-pub fn ask(options: &Options, chosen: &Chosen) -> Result<Option<Subscription>, u8> {
+pub fn ask(options: &Options, chosen: &Chosen) -> Result<Option<EventSubscription>, u8> {
     let path = match &options.agent {
         Some(path) => path.as_path(),
         // What belongs to a tracer of one's own was asked for, or it may be had.
@@ -63,7 +63,7 @@ pub fn ask(options: &Options, chosen: &Chosen) -> Result<Option<Subscription>, u
 }
 
 /// Reports what this user cannot be served, and reads what the agent traces.
-fn subscribe(options: &Options, path: &Path, mut asking: Asking) -> Result<Subscription, u8> {
+fn subscribe(options: &Options, path: &Path, mut asking: Asking) -> Result<EventSubscription, u8> {
     if !asking.is_here() {
         if options.select.names_owners() {
             say(path, &format!("{}: --pid and --comm cannot be served", AskError::Elsewhere));
@@ -77,7 +77,7 @@ fn subscribe(options: &Options, path: &Path, mut asking: Asking) -> Result<Subsc
         complain(&format!("the owners of other users' sockets are unknown to this user: {could}"));
     }
     match client::coverage(&mut asking) {
-        Ok(coverage) => Ok(Subscription { path: path.to_owned(), coverage, asking }),
+        Ok(coverage) => Ok(EventSubscription { path: path.to_owned(), coverage, asking }),
         Err(error) => {
             say(path, &error.to_string());
             Err(1)
@@ -122,7 +122,7 @@ enum Broken {
 }
 
 /// The agent's stream.
-pub struct Subscribed {
+pub struct SubscribedEvents {
     path: PathBuf,
     coverage: CoverageRows,
     frames: EventStream,
@@ -132,18 +132,18 @@ pub struct Subscribed {
     broken: Option<Broken>,
 }
 
-impl Subscribed {
+impl SubscribedEvents {
     /// The stream that this agent sends. Needs a runtime.
     ///
     /// # Errors
     /// The runtime cannot watch the connection.
-    pub fn new(Subscription { path, coverage, asking }: Subscription) -> Result<Self, Failure> {
+    pub fn new(EventSubscription { path, coverage, asking }: EventSubscription) -> Result<Self, Failure> {
         let frames = EventStream::new(asking).map_err(Failure::Agent)?;
         Ok(Self { path, coverage, frames, stopping: false, broken: None })
     }
 }
 
-impl Source for Subscribed {
+impl EventSource for SubscribedEvents {
     fn report(&self, whole: bool) {
         let hooks = self.coverage.hooks.iter().map(|row| (&*row.hook, row.variant.as_deref())).collect::<Vec<_>>();
         let outside = outside(self.coverage.cgroup_namespace);
@@ -164,9 +164,9 @@ impl Source for Subscribed {
     }
 
     /// Takes the frames that have arrived as a whole.
-    fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<Taken, Failure> {
+    fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<NextBatch, Failure> {
         while self.broken.is_none() && !printer.is_full() {
-            let Some(answer) = self.frames.arrived() else { return Ok(Taken::All) };
+            let Some(answer) = self.frames.arrived() else { return Ok(NextBatch::Later) };
             match answer {
                 Ok(Answer::Event(event)) => printer.event(out, event),
                 Ok(Answer::Lost { time_ns, count }) => printer.lose(out, time_ns, count),
@@ -181,7 +181,7 @@ impl Source for Subscribed {
                 Err(error) => self.broken = Some(error.into()),
             }
         }
-        Ok(Taken::Last)
+        Ok(NextBatch::Never)
     }
 
     fn stop(&mut self) -> Result<(), Failure> {

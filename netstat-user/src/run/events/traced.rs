@@ -1,6 +1,6 @@
 //! Events that this process traces: the ring is drained every few milliseconds.
 
-use super::follower::{Source, Taken};
+use super::follower::{EventSource, NextBatch};
 use super::owners;
 use crate::cli::events::{Options, Probe};
 use crate::kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted};
@@ -86,7 +86,7 @@ fn wanted(options: &Options, chosen: &Chosen) -> Wanted {
 }
 
 /// The kernel programs, and what they recorded.
-pub struct Traced {
+pub struct TracedEvents {
     tracer: Tracer,
     owners: Owners,
     records: BytesMut,
@@ -99,7 +99,7 @@ pub struct Traced {
     undecoded: u64,
 }
 
-impl Traced {
+impl TracedEvents {
     /// What these programs record. Needs a runtime.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Traced {
     }
 }
 
-impl Source for Traced {
+impl EventSource for TracedEvents {
     fn report(&self, whole: bool) {
         report(self.tracer.coverage(), whole);
     }
@@ -142,7 +142,7 @@ impl Source for Traced {
 
     /// What is recorded while a batch is printed waits for the next look, so that an endless stream is paced by the tick and its end is not put
     /// off by filters that drop a batch.
-    fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<Taken, Failure> {
+    fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<NextBatch, Failure> {
         let mut records = self.tracer.take(&mut self.records).map_err(Failure::Programs)?;
         let more = records.is_full();
         self.tracer.flush_log();
@@ -163,13 +163,14 @@ impl Source for Traced {
         }
         let lost = self.tracer.lost().map_err(Failure::Programs)?;
         if lost > self.lost {
-            let count = lost - std::mem::replace(&mut self.lost, lost);
+            let count = lost - self.lost;
+            self.lost = lost;
             printer.lose(out, epoch_ns + monotonic_ns(), count);
         }
         Ok(match (more, self.stopping) {
-            (true, _) => Taken::More,
-            (false, false) => Taken::All,
-            (false, true) => Taken::Last,
+            (true, _) => NextBatch::AtOnce,
+            (false, false) => NextBatch::Later,
+            (false, true) => NextBatch::Never,
         })
     }
 
