@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `house`, `welcome`, `turned_away` | where clients are served, how they are let in, and that they could not be |
 //! | `door`, `sight` | who is let in, and what they are shown |
+//! | `stay` | when a reader of events was shown which network namespace |
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
@@ -25,6 +26,7 @@ mod house;
 mod keeper;
 mod pace;
 mod sight;
+mod stay;
 mod stream;
 mod tables;
 mod turned_away;
@@ -32,7 +34,8 @@ mod welcome;
 mod workers;
 
 pub use door::Admission;
-pub use sight::{Guarded, Own, Peer};
+pub use sight::{Guarded, Object, Own, Peer};
+pub use stay::Presence;
 
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};
 use crate::owner::Owners;
@@ -47,13 +50,15 @@ use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use turned_away::TurnedAway;
 
 /// How long a record may lie in the ring before it is looked for, without and with readers of events.
 const TICK: Duration = Duration::from_millis(20);
 const TICK_READ: Duration = Duration::from_millis(5);
+/// How long what somebody could see is believed.
+pub const TRUST: Duration = Duration::from_secs(1);
 /// Bytes of an answer handed to the client at a time.
 const CHUNK: usize = 256 << 10;
 /// Rows of a listing that are folded in before events get their turn.
@@ -135,8 +140,16 @@ pub trait Lists: Send + Sync + 'static {
     /// Which users hold whose ids: those of a user and all that they hold have one share together.
     fn subordinates(&self) -> Arc<Subordinates>;
 
-    /// What a peer could see by itself.
-    fn own(&self, peer: &Peer) -> Arc<Own>;
+    /// What a peer could see by itself, at most a second ago.
+    fn own(&self, peer: &Peer) -> Arc<Own> {
+        self.own_since(peer, Instant::now().checked_sub(TRUST))
+    }
+
+    /// The same, as it was at this time or later.
+    fn own_since(&self, peer: &Peer, since: Option<Instant>) -> Arc<Own>;
+
+    /// Which of the network namespaces are still there.
+    fn present(&self, own: &Own) -> Presence;
 }
 
 /// What a look at the kernel's lists found.

@@ -66,17 +66,32 @@ pub struct Own {
     /// Since when each is known to be the same, in the kernel's monotonic nanoseconds: what closed before may have been in another one with that
     /// number.
     pub since: HashMap<u32, u64>,
-    /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`.
-    pub processes: HashSet<u32>,
+    /// What each is known by besides its number.
+    pub objects: HashMap<u32, Object>,
+    /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`, and when each began, in ticks since the boot.
+    pub processes: HashMap<u32, u64>,
+    /// Whether the user looks from a user or PID namespace that is not the agent's: processes outside of it are not named at all.
+    pub is_nested: bool,
+    /// When the process that asks began, where it can be found.
+    pub asker: Option<u64>,
     /// Those whose sockets may be the user's, and that the user may not look into.
     pub guarded: Arc<Guarded>,
+}
+
+/// A network namespace beyond its inode number, which is given to another one as soon as it has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object {
+    /// A number that no other namespace has while the kernel runs; `None` where the kernel does not say it.
+    pub id: Option<u64>,
+    /// Processes in it.
+    pub witnesses: Vec<u32>,
 }
 
 impl PartialEq for Own {
     /// Which processes are guarded is the agent's knowledge, and the same for all.
     fn eq(&self, other: &Self) -> bool {
-        let seen = |own: &Self| (own.uid, own.namespaces.clone(), own.since.clone(), own.processes.clone());
-        seen(self) == seen(other)
+        let seen = |own: &Self| (own.uid, own.is_nested, own.namespaces == self.namespaces && own.since == self.since);
+        seen(self) == seen(other) && self.processes == other.processes
     }
 }
 
@@ -110,7 +125,7 @@ impl Sight {
     pub fn holds(&self, pid: u32) -> bool {
         match self {
             Self::All => true,
-            Self::Own(own) => own.processes.contains(&pid),
+            Self::Own(own) => own.processes.contains_key(&pid),
         }
     }
 
@@ -132,9 +147,21 @@ impl Sight {
         }
     }
 
+    /// What is shown of what was read after this look, and before another one: what both found. A number that is another namespace's or another
+    /// process's by then, or a process that changed its user meanwhile, is in neither.
+    pub fn and(&self, later: &Own) -> Self {
+        let Self::Own(own) = self else { return Self::All };
+        let mut both = Own::clone(own);
+        let id = |own: &Own, netns: &u32| own.objects.get(netns).map(|object| object.id);
+        both.namespaces.retain(|netns| later.namespaces.contains(netns) && id(own, netns) == id(later, netns));
+        both.processes.retain(|pid, begun| later.processes.get(pid) == Some(begun));
+        Self::Own(Arc::new(both))
+    }
+
     /// Whether it is not shown that this process owned, or closed, a socket of this user.
     pub fn hides(&self, pid: u32, uid: Option<u32>) -> bool {
-        matches!(self, Self::Own(own) if uid != Some(own.uid) || own.guarded.has(pid, own.uid))
+        let is_outside = |own: &Own| own.is_nested && !own.processes.contains_key(&pid);
+        matches!(self, Self::Own(own) if uid != Some(own.uid) || own.guarded.has(pid, own.uid) || is_outside(own))
     }
 
     /// What is shown of an event.
@@ -208,7 +235,7 @@ mod tests {
         };
         let closed = ClosedSocket { socket, closed_ns: 2, totals };
         let own = |uid| {
-            let (namespaces, since, processes) = ([1].into(), [(1, 2)].into(), [4].into());
+            let (namespaces, since, processes) = ([1].into(), [(1, 2)].into(), [(4, 1)].into());
             Sight::Own(Arc::new(Own { uid, namespaces, since, processes, ..Own::default() }))
         };
         for sight in [Sight::All, own(7)] {
@@ -248,6 +275,23 @@ mod tests {
             assert!(Sight::All.event(&SocketEvent { netns, ..event }).is_some());
         }
         assert!(own(7).holds(4) && !own(7).holds(5) && Sight::All.holds(5));
+        // Both looks have to find it: another namespace, or process, with the number is not it.
+        let with = |id, begun| {
+            let objects = [(1, Object { id: Some(id), witnesses: vec![4] })].into();
+            Own { uid: 7, namespaces: [1].into(), objects, processes: [(4, begun)].into(), ..Own::default() }
+        };
+        let both = |id, begun| {
+            let both = Sight::Own(Arc::new(with(5, 1))).and(&with(id, begun));
+            (both.has(Some(1)), both.holds(4))
+        };
+        assert_eq!([both(5, 1), both(6, 1), both(5, 2)], [(true, true), (false, true), (true, false)]);
+        assert!(matches!(Sight::All.and(&with(5, 1)), Sight::All));
+        // Whoever looks from below names no process outside.
+        let nested = |pid| {
+            let own = Own { is_nested: true, processes: [(pid, 1)].into(), ..with(5, 1) };
+            Sight::Own(Arc::new(own)).event(&event).unwrap().owner.is_some()
+        };
+        assert_eq!([nested(4), nested(5)], [true, false]);
         assert!(own(7).is_same(&own(7)) && !own(7).is_same(&own(8)) && !own(7).is_same(&Sight::All));
     }
 }

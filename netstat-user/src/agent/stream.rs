@@ -5,13 +5,18 @@ use super::client::{Client, TURN, patient};
 use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
-use super::sight::Sight;
-use super::{Lists, Snapshot, TableWish};
+use super::sight::{Own, Peer, Sight};
+use super::stay::Shown;
+use super::workers::Workers;
+use super::{Lists, Snapshot, TRUST, TableWish};
 use crate::model::{Limits, LiveSocket};
 use crate::query::Answer;
+use crate::sys::lock;
 use bytes::{Bytes, BytesMut};
+use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{SemaphorePermit, oneshot};
@@ -73,18 +78,114 @@ async fn next(head: &mut Head<'_>, feed: &Feed) -> Part {
     Part::Next(feed.next().await)
 }
 
+/// What a reader that is not shown everything may see while it reads.
+struct View<L> {
+    lists: Arc<L>,
+    workers: Workers,
+    peer: Peer,
+    /// When the process that asks began: another one with its number is not asked for.
+    asker: Option<u64>,
+    shown: Mutex<Shown>,
+}
+
+impl<L: Lists> View<L> {
+    /// Notes which namespaces of these are there.
+    async fn look(&self, own: Arc<Own>) -> io::Result<()> {
+        let lists = Arc::clone(&self.lists);
+        let presence = self.workers.run(move || lists.present(&own)).await?;
+        lock(&self.shown).note(&presence);
+        Ok(())
+    }
+
+    /// Shows the reader what it may see, as it was at a time or later.
+    async fn renew(&self, feed: &Feed, since: Option<Instant>) -> io::Result<()> {
+        let (lists, peer, asker) = (Arc::clone(&self.lists), self.peer, self.asker);
+        let found = self.workers.run(move || {
+            let own = lists.own_since(&peer, since.map(Instant::into_std));
+            // Who has ended sees nothing, and nor does who got its number.
+            let own = if own.asker == asker { own } else { Arc::new(Own { uid: own.uid, ..Own::default() }) };
+            let presence = lists.present(&own);
+            (own, presence)
+        });
+        let (own, presence) = found.await?;
+        feed.show(Sight::Own(own));
+        lock(&self.shown).note(&presence);
+        Ok(())
+    }
+
+    /// Shows the reader what it may see by now, again and again.
+    async fn follow(&self, feed: &Feed) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // The workers end with the agent.
+            let _ = self.renew(feed, Instant::now().checked_sub(TRUST)).await;
+        }
+    }
+
+    /// Of frames those that may be sent, behind the number of events that are missed.
+    async fn pass(&self, frames: Bytes, feed: &Feed) -> io::Result<Bytes> {
+        let of_now = |is_looked| lock(&self.shown).pass(&frames, is_looked).map_err(io::Error::other);
+        let passed = match of_now(false)? {
+            Some(passed) => Some(passed),
+            None => {
+                let own = match &feed.wish().sight {
+                    Sight::Own(own) => Some(Arc::clone(own)),
+                    Sight::All => None,
+                };
+                let (lists, own) = (Arc::clone(&self.lists), own.unwrap_or_default());
+                let known = own.namespaces.len();
+                let presence = self.workers.run(move || lists.present(&own)).await?;
+                if presence.objects.len() < known {
+                    // The processes by which one is found may have ended before it.
+                    self.renew(feed, Some(Instant::now())).await?;
+                } else {
+                    lock(&self.shown).note(&presence);
+                }
+                of_now(true)?
+            }
+        };
+        let (passed, missed) = passed.unwrap_or_default();
+        if missed == 0 {
+            return Ok(passed);
+        }
+        let mut out = BytesMut::new();
+        let time_ns = lock(&self.shown).looked_ns();
+        Answer::Lost { time_ns, count: missed }.encode(&mut out);
+        out.extend_from_slice(&passed);
+        Ok(out.freeze())
+    }
+}
+
+/// Does something, while it is looked what the reader may see.
+async fn beside<T>(work: impl Future<Output = T>, look: Pin<&mut impl Future<Output = Infallible>>) -> T {
+    tokio::select! {
+        done = work => done,
+        never = look => match never {},
+    }
+}
+
 impl<L: Lists> Client<L> {
+    /// What the reader may see from here on, `None` where that is everything.
+    async fn view(&self, sight: &Sight) -> io::Result<Option<View<L>>> {
+        let Sight::Own(own) = sight else { return Ok(None) };
+        let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
+        let view = View { lists, workers, peer: self.peer, asker: own.asker, shown: Mutex::default() };
+        view.look(Arc::clone(own)).await?;
+        Ok(Some(view))
+    }
+
     /// Subscribes, and sends what happens until either side ends.
     ///
     /// # Errors
     /// The connection's.
     pub async fn events(&mut self, wanted: Limits, sight: Sight, seat: &Seat) -> io::Result<()> {
+        let view = self.view(&sight).await?;
         let (answer, mine) = oneshot::channel();
         let subscription = self.subscription(Wish { wanted, sight }, seat);
         self.ask(Ask::Events { subscription, answer }).await?;
         let feed = mine.await.map_err(io::Error::other)?;
         // Subscribed: what happens from here on is in the stream.
-        self.stream_to(&feed, Vec::new(), BytesMut::new(), None).await
+        self.stream_to(&feed, view, Vec::new(), BytesMut::new(), None).await
     }
 
     /// Sends the sockets that live, and what happens from then on until either side ends.
@@ -99,6 +200,12 @@ impl<L: Lists> Client<L> {
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
+        let view = self.view(&sight).await?;
+        // What was listed before a namespace got its number is of another one.
+        let age_ns = match (&view, &sight) {
+            (Some(view), Sight::Own(own)) => age_ns.min(lock(&view.shown).age_ns(own)),
+            _ => age_ns,
+        };
         let (answer, snapshot) = oneshot::channel();
         let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
         let shown = Wish { wanted, sight: sight.clone() };
@@ -108,9 +215,14 @@ impl<L: Lists> Client<L> {
         let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
         live.retain(|socket| shown.shows(socket).is_some());
+        if let (Some(view), Sight::Own(own)) = (&view, &shown.sight) {
+            view.look(Arc::clone(own)).await?;
+            let there = lock(&view.shown);
+            live.retain(|socket| there.has(socket.netns));
+        }
         let mut end = BytesMut::new();
         Answer::LiveEnd { time_ns }.encode(&mut end);
-        self.stream_to(&feed, live, end, turn).await
+        self.stream_to(&feed, view, live, end, turn).await
     }
 
     fn subscription(&self, wish: Wish, seat: &Seat) -> Subscription {
@@ -122,11 +234,12 @@ impl<L: Lists> Client<L> {
     async fn stream_to(
         &mut self,
         feed: &Arc<Feed>,
+        view: Option<View<L>>,
         live: Vec<LiveSocket>,
         end: BytesMut,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
-        let outcome = self.send_events(feed, live, end, turn).await;
+        let outcome = self.send_events(feed, view, live, end, turn).await;
         let (missed, bytes) = self.counter().desk.leave(feed);
         if bytes > MUCH || missed > 0 {
             self.counter().memory.notify_one();
@@ -140,6 +253,7 @@ impl<L: Lists> Client<L> {
     async fn send_events(
         &mut self,
         feed: &Arc<Feed>,
+        view: Option<View<L>>,
         live: Vec<LiveSocket>,
         mut end: BytesMut,
         turn: Option<SemaphorePermit<'_>>,
@@ -149,8 +263,6 @@ impl<L: Lists> Client<L> {
         let mut head = Head { live: live.into_iter(), last: Some(end.freeze()), turn };
         let (desk, asks) = (Arc::clone(&self.counter().desk), self.house.asks.clone());
         let memory = Arc::clone(&self.counter().memory);
-        let (lists, peer, workers) = (Arc::clone(&self.house.lists), self.peer, self.counter().workers.clone());
-        let looks = !self.is_staff && !self.house.admission.shares_all;
         let (reader, mut writer) = self.stream.split();
         // A reader of events says nothing more. When it ends its side, or says something all the same, it wants what has been
         // recorded, and no more; one that has gone is noticed when it is written to.
@@ -160,12 +272,9 @@ impl<L: Lists> Client<L> {
         };
         // What it may see changes with the namespaces that its user's processes are in.
         let look = async {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                let lists = Arc::clone(&lists);
-                if let Ok(own) = workers.run(move || lists.own(&peer)).await {
-                    feed.show(Sight::Own(own));
-                }
+            match &view {
+                Some(view) => view.follow(feed).await,
+                None => std::future::pending().await,
             }
         };
         tokio::pin!(finished, look);
@@ -179,25 +288,30 @@ impl<L: Lists> Client<L> {
                     asks.send(Ask::Finish { feed, desk }).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
                     continue;
                 }
-                () = &mut look, if looks => continue,
+                never = &mut look => match never {},
             };
             match next {
                 Part::Head(part) => {
                     // As with every list, a reader that takes nothing is not waited for.
-                    patient(write(&mut writer, &part, feed)).await?;
+                    beside(patient(write(&mut writer, &part, feed)), look.as_mut()).await?;
                     feed.preceded(part.len());
                     if much && head.is_over() {
                         memory.notify_one();
                     }
                 }
                 Part::Next(Next::Chunk(chunk)) => {
-                    write(&mut writer, &chunk, feed).await?;
-                    feed.written(chunk.len());
+                    let taken = chunk.len();
+                    let chunk = match &view {
+                        Some(view) => beside(view.pass(chunk, feed), look.as_mut()).await?,
+                        None => chunk,
+                    };
+                    beside(write(&mut writer, &chunk, feed), look.as_mut()).await?;
+                    feed.written(taken);
                 }
                 Part::Next(Next::Stale) => {
                     let mut stale = BytesMut::new();
                     Answer::Stale.encode(&mut stale);
-                    patient(writer.write_all(&stale)).await?;
+                    beside(patient(writer.write_all(&stale)), look.as_mut()).await?;
                 }
                 Part::Next(Next::Dropped(count)) => {
                     let mut last = BytesMut::new();

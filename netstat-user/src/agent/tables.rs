@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::keeper::Ask;
-use super::sight::Sight;
+use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow, reason};
 use crate::query::{Answer, Link, ROWS};
@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Links in one frame.
@@ -22,9 +23,10 @@ impl<L: Lists> Client<L> {
     /// # Errors
     /// The connection's, or the agent ends.
     pub async fn holders(&mut self, of: Vec<u64>, sight: Sight) -> io::Result<()> {
-        let lists = Arc::clone(&self.house.lists);
+        let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
         let look = move || {
             let mut links = lists.holders()?;
+            let sight = now(&*lists, &peer, &sight);
             let of: HashSet<u64> = of.into_iter().collect();
             links.retain(|link| (of.is_empty() || of.contains(&link.inode)) && sight.holds(link.pid));
             let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
@@ -81,11 +83,16 @@ impl<L: Lists> Client<L> {
             let pids: HashSet<u32> = only.map(RowTest::pids).unwrap_or_default().into_iter().collect();
             let mut links = None;
             if holders || !pids.is_empty() {
-                // Nobody holds what is not there. Where the agent may not look into every process, the client finds the holders.
+                // No row, no holder. Where the agent may not look into every process, the client finds the holders.
                 let some = spaces.iter().flat_map(NamespaceTables::inodes).next().is_some();
                 links = if some { lists.holders().ok() } else { Some(Vec::new()) };
-                links.iter_mut().for_each(|links| links.retain(|link| sight.holds(link.pid)));
             }
+            let sight = now(&*lists, &peer, &sight);
+            spaces.retain(|space| sight.has(space.netns));
+            if spaces.is_empty() && wanted.netns.is_some() {
+                return Ok(Err("the agent cannot find the network namespace".into()));
+            }
+            links.iter_mut().for_each(|links| links.retain(|link| sight.holds(link.pid)));
             if let (Some(only), false, Some(links)) = (only, pids.is_empty(), &links) {
                 let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
                 let named = links.iter().filter(|link| pids.contains(&link.pid));
@@ -115,6 +122,14 @@ impl<L: Lists> Client<L> {
             Ok(out) => self.send(&out).await,
             Err(why) => self.refuse(&why).await,
         }
+    }
+}
+
+/// What is shown of what has been read: what the peer could see before and can see after it.
+fn now(lists: &impl Lists, peer: &Peer, before: &Sight) -> Sight {
+    match before {
+        Sight::All => Sight::All,
+        Sight::Own(_) => before.and(&lists.own_since(peer, Some(Instant::now()))),
     }
 }
 

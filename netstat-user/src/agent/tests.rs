@@ -100,8 +100,12 @@ impl Lists for Fake {
         Arc::default()
     }
 
-    fn own(&self, peer: &Peer) -> Arc<Own> {
-        Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [7].into(), ..Own::default() })
+    fn own_since(&self, peer: &Peer, _: Option<std::time::Instant>) -> Arc<Own> {
+        Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [(7, 1)].into(), ..Own::default() })
+    }
+
+    fn present(&self, own: &Own) -> Presence {
+        Presence { objects: own.namespaces.iter().map(|&netns| (netns, None)).collect(), ..Presence::default() }
     }
 
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {

@@ -1,10 +1,15 @@
-//! Which processes a user may look into, without being that user: the rules of `PTRACE_MODE_READ` in ptrace(2), where they are in doubt on the
-//! side of less.
+//! Which processes a user may look into, by the rules of `PTRACE_MODE_READ` in ptrace(2). A process about which the rules cannot be decided from
+//! outside is not looked into.
 
-use std::collections::HashSet;
-use std::fs;
+use crate::sys;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+/// User and PID namespaces, one in the other, that the kernel allows (`create_user_ns()`, `create_pid_namespace()`).
+const LEVELS: usize = 33;
 
 /// What matters of /proc/PID/status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +17,8 @@ struct Credentials {
     /// Real, effective and saved user and group ids, where those of each are the same.
     uid: Option<u32>,
     gid: Option<u32>,
+    /// Effective user id.
+    effective: Option<u32>,
     /// Permitted capabilities.
     permitted: u64,
 }
@@ -28,7 +35,9 @@ impl Credentials {
         };
         let permitted = field("CapPrm").and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
         // What cannot be read is not looked into.
-        Self { uid: same(field("Uid")), gid: same(field("Gid")), permitted: permitted.unwrap_or(u64::MAX) }
+        let effective = field("Uid").and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok());
+        let (uid, gid, permitted) = (same(field("Uid")), same(field("Gid")), permitted.unwrap_or(u64::MAX));
+        Self { uid, gid, effective, permitted }
     }
 
     fn of(root: &Path, pid: u32) -> Self {
@@ -37,34 +46,121 @@ impl Credentials {
     }
 }
 
-/// The processes under `root` that a user with this group may look into: all ids of the process are theirs, it can be dumped, and it is permitted
-/// no capability.
-pub fn processes(root: &Path, uid: u32, gid: u32) -> HashSet<u32> {
-    let mut found = HashSet::new();
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        // The folder is root's where the process cannot be dumped (proc_pid(5)).
-        if entry.metadata().is_ok_and(|folder| folder.uid() == uid)
-            && Credentials::of(root, pid) == (Credentials { uid: Some(uid), gid: Some(gid), permitted: 0 })
-        {
-            found.insert(pid);
-        }
+/// The namespaces that say which processes somebody can name, and may look into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    user: u64,
+    pid: u64,
+}
+
+impl Place {
+    /// Where a process under `root` is.
+    ///
+    /// # Errors
+    /// The process has gone, or may not be looked at.
+    pub fn of(root: &Path, pid: u32) -> io::Result<Self> {
+        Self::within(&root.join(pid.to_string()))
     }
-    found
+
+    /// Where this process is.
+    ///
+    /// # Errors
+    /// No /proc, or one of another PID namespace.
+    pub fn own(root: &Path) -> io::Result<Self> {
+        Self::within(&root.join("self"))
+    }
+
+    fn within(process: &Path) -> io::Result<Self> {
+        let inode = |kind: &str| fs::metadata(process.join("ns").join(kind)).map(|namespace| namespace.ino());
+        Ok(Self { user: inode("user")?, pid: inode("pid")? })
+    }
+}
+
+/// Who looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Viewer {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// The namespaces that the user looks from.
+    pub place: Place,
+}
+
+impl Viewer {
+    /// Whether the namespaces of a process are the viewer's or below them; a user namespace below them counts where the viewer made it, or one
+    /// above it: that is `CAP_SYS_PTRACE` over it (`cap_capable_helper()`).
+    fn reaches(&self, root: &Path, pid: u32) -> bool {
+        let Ok(place) = Place::of(root, pid) else { return false };
+        let open = |kind: &str| File::open(root.join(pid.to_string()).join("ns").join(kind)).map(OwnedFd::from);
+        let is_above = |kind: &str, inode: u64, may: &dyn Fn(&OwnedFd) -> bool| {
+            let mut below = open(kind)?;
+            for _ in 0..LEVELS {
+                let parent = sys::parent_namespace(&below)?;
+                if rustix::fs::fstat(&parent)?.st_ino == inode {
+                    return Ok(may(&below));
+                }
+                below = parent;
+            }
+            io::Result::Ok(false)
+        };
+        let made = |below: &OwnedFd| sys::namespace_owner(below).is_ok_and(|owner| owner == self.uid);
+        (place.pid == self.place.pid || is_above("pid", self.place.pid, &|_| true).unwrap_or(false))
+            && (place.user == self.place.user || is_above("user", self.place.user, &made).unwrap_or(false))
+    }
+
+    /// When a process began that the viewer may look into, and what was read of it meanwhile: what it was before it changed its user, or another
+    /// process with its number, is not returned. It may be looked into where all its ids are the viewer's, it can be dumped, is permitted no
+    /// capability, and is in namespaces that the viewer reaches.
+    pub fn look<T>(&self, root: &Path, pid: u32, read: impl FnOnce() -> T) -> Option<(u64, T)> {
+        let is_theirs = || dumper(root, pid) == Some(self.uid);
+        if !is_theirs() {
+            return None;
+        }
+        let begun = start(root, pid)?;
+        let read = read();
+        let (uid, gid) = (Some(self.uid), Some(self.gid));
+        let mine = Credentials { uid, gid, effective: uid, permitted: 0 };
+        let may = self.reaches(root, pid) && Credentials::of(root, pid) == mine && is_theirs();
+        (may && start(root, pid) == Some(begun)).then_some((begun, read))
+    }
+}
+
+/// What is read of a process that runs as this user, whatever it may do, and when it began; `None` where it is another one's, or another process by
+/// then.
+pub fn run_by<T>(root: &Path, pid: u32, uid: u32, read: impl FnOnce() -> T) -> Option<(u64, T)> {
+    let begun = start(root, pid)?;
+    let read = read();
+    (Credentials::of(root, pid).effective == Some(uid) && start(root, pid) == Some(begun)).then_some((begun, read))
+}
+
+/// The numbers of all processes under `root`.
+pub fn pids(root: &Path) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// When a process began, in ticks since the boot (proc_pid_stat(5), field 22).
+fn start(root: &Path, pid: u32) -> Option<u64> {
+    let stat = fs::read(root.join(pid.to_string()).join("stat")).ok()?;
+    // Counted from behind the name, which may hold anything.
+    let after = stat.iter().rposition(|&byte| byte == b')')?;
+    std::str::from_utf8(&stat[after + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The effective user of a process that can be dumped, root of one that cannot: whose its files are. Its folder itself is the former's in either
+/// case (`task_dump_owner()` in fs/proc/base.c).
+fn dumper(root: &Path, pid: u32) -> Option<u32> {
+    fs::metadata(root.join(pid.to_string()).join("ns")).ok().map(|folder| folder.uid())
 }
 
 /// Whether there is this process under `root`, and a user, whatever their group, may not look into it: see [`processes`].
 pub fn is_guarded(root: &Path, pid: u32, uid: u32) -> bool {
-    let Ok(folder) = fs::metadata(root.join(pid.to_string())) else { return false };
-    let Credentials { uid: its, gid, permitted } = Credentials::of(root, pid);
-    let is_open = folder.uid() == uid && its == Some(uid) && gid.is_some() && permitted == 0;
+    let Some(dumper) = dumper(root, pid) else { return false };
+    let Credentials { uid: its, gid, permitted, .. } = Credentials::of(root, pid);
+    let is_open = dumper == uid && its == Some(uid) && gid.is_some() && permitted == 0;
     // It may have ended meanwhile.
     !is_open && root.join(pid.to_string()).exists()
-}
-
-/// Whether a process under `root` is the user's, whatever it may do.
-pub fn is_of(root: &Path, pid: u32, uid: u32) -> bool {
-    Credentials::of(root, pid).uid == Some(uid)
 }
 
 #[cfg(test)]
@@ -77,11 +173,47 @@ mod tests {
         let read = |uid: &str, gid: &str, capabilities: &str| {
             Credentials::parse(&format!("Name:\tx\nUid:\t{uid}\nGid:\t{gid}\nCapPrm:\t{capabilities}\n"))
         };
-        let found = |uid, gid, permitted| Credentials { uid, gid, permitted };
-        assert_eq!(read("7\t7\t7\t7", "8\t8\t8\t8", "0000000000000000"), found(Some(7), Some(8), 0));
-        assert_eq!(read("7\t0\t0\t0", "8\t8\t9\t8", "0000000000002000"), found(None, None, 0x2000));
-        assert_eq!(read("7\t7", "x", "x"), found(None, None, u64::MAX));
-        assert_eq!(Credentials::parse(""), found(None, None, u64::MAX));
+        let found = |uid, gid, effective, permitted| Credentials { uid, gid, effective, permitted };
+        assert_eq!(read("7\t7\t7\t7", "8\t8\t8\t8", "0000000000000000"), found(Some(7), Some(8), Some(7), 0));
+        assert_eq!(read("7\t0\t0\t0", "8\t8\t9\t8", "0000000000002000"), found(None, None, Some(0), 0x2000));
+        assert_eq!(read("7\t7", "x", "x"), found(None, None, Some(7), u64::MAX));
+        assert_eq!(Credentials::parse(""), found(None, None, None, u64::MAX));
+    }
+
+    /// The rules of `ptrace_may_access()` for processes with the same ids: whoever is below may be looked into by who made it, and by nobody else.
+    #[test]
+    fn other_namespaces_are_reached_from_above_by_who_made_them() {
+        let root = Path::new("/proc");
+        let run = |script: &str| {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65533", "--regid=65533", "--clear-groups", "sh", "-c", script]);
+            let mut child = command.stdout(std::process::Stdio::piped()).spawn().ok()?;
+            let mut pid = String::new();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take()?), &mut pid).ok()?;
+            Some((child, pid.trim().parse::<u32>().ok()?))
+        };
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let inside = "unshare -U setpriv --bounding-set=-all --inh-caps=-all sh -c 'echo $$; exec sleep 60'";
+        let Some((mut outside, outside_pid)) = run("echo $$; exec sleep 60") else { return };
+        let Some((mut below, below_pid)) = run(inside) else { return };
+        let from = |uid, pid| Viewer { uid, gid: 65_533, place: Place::of(root, pid).unwrap() };
+        let look = |viewer: &Viewer, pid| viewer.look(root, pid, || 7);
+        assert!(from(65_533, outside_pid).reaches(root, below_pid), "by who made it");
+        assert!(!from(65_532, outside_pid).reaches(root, below_pid), "by another user");
+        assert!(!from(65_533, below_pid).reaches(root, outside_pid), "from below");
+        assert!(look(&from(65_533, outside_pid), outside_pid).is_some_and(|(begun, read)| begun > 0 && read == 7));
+        assert_eq!(look(&from(65_533, below_pid), outside_pid), None);
+        below.kill().unwrap();
+        below.wait().unwrap();
+        // What was read of one that was gone a moment later may have been read of another one.
+        let ends = || {
+            outside.kill().unwrap();
+            outside.wait().unwrap();
+        };
+        assert_eq!(from(65_533, outside_pid).look(root, outside_pid, ends), None);
+        assert_eq!(look(&Viewer { uid: 65_533, gid: 65_533, place: Place::own(root).unwrap() }, outside_pid), None);
     }
 
     fn is_of_effective(pid: u32, uid: u32) -> bool {
@@ -99,13 +231,16 @@ mod tests {
         let run = |args: &[&str]| Command::new("setpriv").args(args).args(["sleep", "60"]).spawn();
         let Ok(mut theirs) = run(&["--reuid=65533", "--regid=65533", "--clear-groups"]) else { return };
         let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while !processes(root, 65_533, 65_533).contains(&theirs.id()) {
+        let place = Place::own(root).unwrap();
+        let sees = |gid, pid| Viewer { uid: 65_533, gid, place }.look(root, pid, || ()).is_some();
+        while !sees(65_533, theirs.id()) {
             assert!(std::time::Instant::now() < until, "a process of the user is not found");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        assert!(is_of(root, theirs.id(), 65_533) && !is_of(root, theirs.id(), 0));
-        assert!(!processes(root, 65_533, 0).contains(&theirs.id()), "of another group");
-        assert!(!processes(root, 65_533, 65_533).contains(&std::process::id()));
+        assert!(run_by(root, theirs.id(), 65_533, || ()).is_some() && run_by(root, theirs.id(), 0, || ()).is_none());
+        assert!(pids(root).any(|pid| pid == theirs.id()));
+        assert!(!sees(0, theirs.id()), "of another group");
+        assert!(!sees(65_533, std::process::id()));
         assert!(!is_guarded(root, theirs.id(), 65_533) && is_guarded(root, theirs.id(), 65_532));
         // Run by another user, with the file's rights.
         let mut setuid = run(&["--ruid=65532", "--euid=65533", "--regid=65533", "--clear-groups"]).unwrap();

@@ -198,7 +198,10 @@ pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send)
 }
 
 /// Runs `f` on a thread that enters the namespace; where there may be no more threads, on the calling one, which comes back.
-fn enter<T: Send>(file: &File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+///
+/// # Errors
+/// The namespace cannot be entered.
+pub fn enter<T: Send>(file: &File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
     let mut work = Some(f);
     let apart = std::thread::scope(|scope| {
         let inside = std::thread::Builder::new().spawn_scoped(scope, || {

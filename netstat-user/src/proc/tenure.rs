@@ -1,143 +1,124 @@
 //! Since when a network namespace is the same one: its inode number is given to another one as soon as it has ended.
 
 use super::netns;
+use crate::sys;
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Processes remembered of a namespace.
-const WITNESSES: usize = 4;
-
-/// Parents looked at, one above the other.
-const GENERATIONS: usize = 32;
-
-/// Namespaces, each with processes that were seen in it: as long as one of them is in it, it is the same.
+/// Reads what makes a namespace the one that it is: a number that no other one has while the kernel runs.
 #[derive(Debug)]
-pub struct Tenures {
+pub struct Objects {
     root: PathBuf,
-    known: HashMap<u32, Tenure>,
+    /// The namespace of this process, which cannot end before it.
+    own: Option<u32>,
 }
+
+/// The number of a namespace that no other one ever has.
+pub type Object = u64;
+
+impl Objects {
+    /// `root` is /proc.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.into(), own: netns::own(root).ok() }
+    }
+
+    /// The network namespace of a process: its inode number, and what else it is known by. That is `None` where the kernel has no such
+    /// number (before Linux 5.14), or gives it only to who enters the namespace (before 6.18), and this process may not.
+    ///
+    /// # Errors
+    /// The process has gone, or may not be looked at.
+    pub fn of(&self, pid: u32) -> io::Result<(u32, Option<Object>)> {
+        let file = File::open(self.root.join(pid.to_string()).join("ns/net"))?;
+        let inode = file.metadata()?.ino() as u32;
+        if self.own == Some(inode) {
+            return Ok((inode, Some(0)));
+        }
+        let object = sys::namespace_id(&file).or_else(|_| netns::enter(&file, sys::netns_cookie)?);
+        Ok((inode, object.ok()))
+    }
+}
+
+/// What is known of namespaces by their inode numbers.
+#[derive(Debug, Default)]
+pub struct Tenures(HashMap<u32, Tenure>);
 
 #[derive(Debug)]
 struct Tenure {
+    object: Option<Object>,
     since_ns: u64,
-    /// Process id, and its start in ticks since the boot.
-    witnesses: Vec<(u32, u64)>,
 }
 
 impl Tenures {
-    /// Of no namespace yet; `root` is /proc.
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.into(), known: HashMap::new() }
-    }
-
-    /// Since when the namespace with this number is known to be the one that is there now; `pids` are in it, `now_ns` is when it is new.
-    pub fn since(&mut self, inode: u32, pids: impl IntoIterator<Item = u32>, now_ns: u64) -> u64 {
-        let root = &self.root;
-        let tenure = self.known.entry(inode).or_insert(Tenure { since_ns: now_ns, witnesses: Vec::new() });
-        let is_in = |pid, begun| start(root, pid) == Some(begun) && netns::of(root, pid).is_ok_and(|its| its == inode);
-        tenure.witnesses.retain(|&(pid, begun)| is_in(pid, begun));
-        if tenure.witnesses.is_empty() {
-            tenure.since_ns = now_ns;
-        }
-        // Whoever asks may be gone soon; who began it all stays.
-        for pid in pids.into_iter().flat_map(|pid| [eldest(root, pid, inode), pid]) {
-            if tenure.witnesses.len() >= WITNESSES {
-                break;
-            }
-            if tenure.witnesses.iter().all(|&(known, _)| known != pid)
-                && let Some(begun) = start(root, pid)
-                && is_in(pid, begun)
-            {
-                tenure.witnesses.push((pid, begun));
-            }
+    /// Since when the namespace with this number is known to be the one that is there at `now_ns`, after its object was read. Where that is not
+    /// known, it may be another one each time.
+    pub fn since(&mut self, inode: u32, object: Option<Object>, now_ns: u64) -> u64 {
+        let tenure = self.0.entry(inode).or_insert(Tenure { object, since_ns: now_ns });
+        if object.is_none() || tenure.object != object {
+            *tenure = Tenure { object, since_ns: now_ns };
         }
         tenure.since_ns
     }
 
     /// Forgets all but these.
     pub fn keep(&mut self, there: &HashSet<u32>) {
-        self.known.retain(|inode, _| there.contains(inode));
+        self.0.retain(|inode, _| there.contains(inode));
     }
-}
-
-/// When a process began (proc_pid_stat(5), field 22).
-fn start(root: &Path, pid: u32) -> Option<u64> {
-    after_name(root, pid, 19)
-}
-
-/// The first of the parents, one above the other, that are in the namespace with the process.
-fn eldest(root: &Path, pid: u32, inode: u32) -> u32 {
-    let parent = |pid: &u32| {
-        let above = after_name(root, *pid, 1).and_then(|parent| u32::try_from(parent).ok())?;
-        netns::of(root, above).is_ok_and(|its| its == inode).then_some(above)
-    };
-    std::iter::successors(Some(pid), parent).take(GENERATIONS).last().unwrap_or(pid)
-}
-
-/// A number in the stat of a process, counted from behind the name, which may hold anything.
-fn after_name(root: &Path, pid: u32, number: usize) -> Option<u64> {
-    let stat = fs::read(root.join(pid.to_string()).join("stat")).ok()?;
-    let after = stat.iter().rposition(|&byte| byte == b')')?;
-    std::str::from_utf8(&stat[after + 1..]).ok()?.split_ascii_whitespace().nth(number)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
+    use std::process::{Child, Command, Stdio};
 
     #[test]
-    fn a_number_with_other_processes_is_another_namespace() {
-        let root = std::env::temp_dir().join(format!("netstat-user-tenure-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(&root).unwrap();
-        let namespace = root.join("namespace");
-        fs::write(&namespace, "").unwrap();
-        let inode = fs::metadata(&namespace).unwrap().ino() as u32;
-        let appear = |pid: u32, begun: u64| {
-            let folder = root.join(pid.to_string());
-            let _ = fs::remove_dir_all(&folder);
-            fs::create_dir_all(folder.join("ns")).unwrap();
-            fs::hard_link(&namespace, folder.join("ns/net")).unwrap();
-            let zeroes = "0 ".repeat(17);
-            fs::write(folder.join("stat"), format!("{pid} (a) b) S 1 {zeroes}{begun} 0 0\n")).unwrap();
-        };
-        appear(1, 50);
-        assert_eq!(start(&root, 1), Some(50));
-        let mut tenures = Tenures::new(&root);
-        assert_eq!(tenures.since(inode, [1], 0), 0);
-        assert_eq!(tenures.since(inode, [1], 10), 0);
-        // Another joins, and stays when the first has gone.
-        appear(2, 60);
-        assert_eq!(tenures.since(inode, [1, 2], 20), 0);
-        fs::remove_dir_all(root.join("1")).unwrap();
-        assert_eq!(tenures.since(inode, [2], 30), 0);
-        // The same process number, another process.
-        appear(2, 70);
-        assert_eq!(tenures.since(inode, [2], 40), 40);
-        assert_eq!(tenures.since(inode, [2], 50), 40);
-        // Its parent outlives it: the parent's parent is in another namespace.
-        appear(1, 50);
-        fs::remove_file(root.join("1/ns/net")).unwrap();
-        fs::write(root.join("1/ns/net"), "").unwrap();
-        let zeroes = "0 ".repeat(17);
-        appear(3, 80);
-        appear(4, 90);
-        fs::write(root.join("4/stat"), format!("4 (c) S 3 {zeroes}90 0 0\n")).unwrap();
-        assert_eq!(eldest(&root, 4, inode), 3);
-        assert_eq!(tenures.since(inode, [4], 55), 40);
-        for gone in ["2", "4"] {
-            fs::remove_dir_all(root.join(gone)).unwrap();
+    fn a_number_with_another_object_is_another_namespace() {
+        let mut tenures = Tenures::default();
+        assert_eq!([10, 20].map(|now_ns| tenures.since(1, Some(7), now_ns)), [10, 10]);
+        assert_eq!([30, 40].map(|now_ns| tenures.since(1, Some(8), now_ns)), [30, 30]);
+        // That the first one were there again cannot be.
+        assert_eq!(tenures.since(1, Some(7), 50), 50);
+        // Where it is not known which one it is, it is a new one.
+        assert_eq!([60, 70].map(|now_ns| tenures.since(1, None, now_ns)), [60, 70]);
+        assert_eq!([80, 90].map(|now_ns| tenures.since(1, Some(7), now_ns)), [80, 80]);
+        tenures.keep(&HashSet::from([2]));
+        assert_eq!(tenures.since(1, Some(7), 100), 100);
+    }
+
+    /// A process in a network namespace of its own, `None` where none can be made.
+    fn apart() -> Option<Child> {
+        let mut command = Command::new("unshare");
+        let mut child = command.args(["-n", "sh", "-c", "echo; exec sleep 60"]).stdout(Stdio::piped()).spawn().ok()?;
+        io::Read::read_exact(&mut child.stdout.take()?, &mut [0]).ok()?;
+        Some(child)
+    }
+
+    #[test]
+    fn a_namespace_is_the_same_for_all_in_it_and_none_is_another() {
+        let objects = Objects::new(Path::new("/proc"));
+        let own = objects.of(std::process::id()).unwrap();
+        assert_eq!(own, (netns::own(Path::new("/proc")).unwrap(), Some(0)));
+        let [Some(mut one), Some(mut other)] = [apart(), apart()] else { return };
+        let [first, again, second] = [&one, &one, &other].map(|child| objects.of(child.id()).unwrap());
+        assert_eq!(first, again);
+        assert!(first.0 != second.0 && first.0 != own.0);
+        if let (Some(first), Some(second)) = (first.1, second.1) {
+            assert!(first != second && first != 0 && second != 0);
         }
-        assert_eq!(tenures.since(inode, [], 57), 40);
-        appear(2, 70);
-        tenures.keep(&HashSet::new());
-        assert_eq!(tenures.since(inode, [2], 60), 60);
-        // In it by nobody's witness.
-        assert_eq!(tenures.since(7, [], 70), 70);
-        assert_eq!(tenures.since(7, [2], 80), 80);
-        assert_eq!(tenures.since(7, [], 90), 90);
-        fs::remove_dir_all(root).unwrap();
+        // The two ways to read it agree about what is the same.
+        let cookie = |child: &Child| {
+            let file = File::open(format!("/proc/{}/ns/net", child.id())).unwrap();
+            netns::enter(&file, sys::netns_cookie).unwrap()
+        };
+        if let (Ok(one), Ok(other)) = (cookie(&one), cookie(&other)) {
+            assert_ne!(one, other);
+        }
+        for child in [&mut one, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(objects.of(one.id()).is_err());
     }
 }

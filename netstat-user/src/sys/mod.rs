@@ -9,6 +9,7 @@ pub mod locale;
 mod lock;
 mod memory;
 mod mounts;
+mod namespace;
 mod peer;
 mod process;
 pub mod resolver;
@@ -23,6 +24,7 @@ pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, with_tracefs};
+pub use namespace::{namespace_id, namespace_owner, netns_cookie, parent_namespace};
 pub use peer::{brings_descriptors, peer_groups, refuse_descriptors};
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, outlive_file_limit, output_is_closed,

@@ -1,5 +1,6 @@
 //! The other processes of this suite: workers of a listener, holders of sockets that were handed to them.
 
+use crate::attack::sandboxed;
 use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
@@ -37,6 +38,13 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "besiege" => besiege(argument(1), argument(2).parse().unwrap()),
         "blink" => blink(argument(1).parse().unwrap()),
         "look" => look(argument(1), argument(2).parse().unwrap()),
+        "look-hidden" => {
+            sandboxed::hide();
+            look(argument(1), argument(2).parse().unwrap());
+        }
+        "holders" => sandboxed::holders(argument(1)),
+        "freeze" => sandboxed::freeze(argument(1)),
+        "wander" => sandboxed::wander(argument(1)),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
         "answer" => answer(argument(1).parse().unwrap()),
@@ -152,7 +160,7 @@ fn impostor(path: &str) {
 }
 
 /// Asks the agent, and returns what it answers until the end or a refusal, that included.
-fn ask(path: &str, request: &Request) -> Vec<Answer> {
+pub fn ask(path: &str, request: &Request) -> Vec<Answer> {
     let mut reader = crate::agent::Reader::new(UnixStream::connect(path).unwrap(), request).unwrap();
     let mut answers = Vec::new();
     while let Ok(Some(answer)) = reader.next() {

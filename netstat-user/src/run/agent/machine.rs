@@ -1,18 +1,19 @@
 //! The kernel's lists as the agent asks for them.
 
 use super::guards::Guards;
-use crate::agent::{Guarded, Lists, Lookup, Own, Peer, Spaces};
+use crate::agent::{Guarded, Lists, Lookup, Object, Own, Peer, Presence, Spaces, TRUST};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
 use crate::model::{
     Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
 };
 use crate::owner::Owners;
+use crate::proc::access::{self, Place, Viewer};
 use crate::proc::cgroup::Ids;
-use crate::proc::tenure::Tenures;
-use crate::proc::{access, fds, netns};
+use crate::proc::tenure::{Objects, Tenures};
+use crate::proc::{fds, netns};
 use crate::query::Link;
-use crate::run::clock::monotonic_ns;
+use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::source::{KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::lock;
@@ -22,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The kernel's lists, of every network namespace.
 pub struct Machine {
@@ -36,20 +37,18 @@ pub struct Machine {
     names: PathBuf,
     /// What was found when this began.
     checks: Vec<Check>,
-    /// Since when which namespace is the same, and whether all have been looked at.
-    tenures: Mutex<(Tenures, bool)>,
+    /// What namespaces are known by, and since when which one is the same.
+    objects: Objects,
+    tenures: Mutex<Tenures>,
     /// What users could see by themselves, a moment ago.
-    own: Mutex<HashMap<(u32, u32), Looked>>,
+    own: Mutex<HashMap<Viewer, Looked>>,
     subordinates: Mutex<SubordinateFile>,
     /// How many links the last look at all holders found.
     held: AtomicUsize,
 }
 
-/// What a user and group could see, and when.
+/// What somebody could see, and when.
 type Looked = (Instant, Arc<Own>);
-
-/// How long what a user can see is believed.
-const TRUST: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// The machine's own /proc; `is_asked` where somebody may ask who is not shown everything.
@@ -58,7 +57,7 @@ impl Machine {
         let checks = kernel::checks();
         let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
         let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
-        let tenures = Mutex::new((Tenures::new(&root), false));
+        let (objects, tenures) = (Objects::new(&root), Mutex::default());
         let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
         let guards = Guards::new(root.clone(), is_asked);
@@ -71,6 +70,7 @@ impl Machine {
             root,
             names,
             checks,
+            objects,
             tenures,
             own,
             subordinates,
@@ -91,14 +91,14 @@ impl Machine {
         self.checks.extend(checks);
     }
 
-    /// Notes which namespaces are there. Those of the first look are as old as anything that is known.
+    /// Notes which namespaces are there: from the first look on, which the agent is not ready before.
     fn note(&self, namespaces: &[netns::Namespace]) {
+        let found: Vec<_> = namespaces.iter().filter_map(|namespace| self.objects.of(namespace.pid?).ok()).collect();
+        let now_ns = monotonic_ns();
         let mut tenures = lock(&self.tenures);
-        let (tenures, seeded) = &mut *tenures;
-        let now_ns = if std::mem::replace(seeded, true) { monotonic_ns() } else { 0 };
         tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
-        for namespace in namespaces {
-            tenures.since(namespace.inode, namespace.pid, now_ns);
+        for (inode, id) in found {
+            tenures.since(inode, id, now_ns);
         }
     }
 
@@ -215,33 +215,74 @@ impl Lists for Machine {
         lock(&self.subordinates).look()
     }
 
-    fn own(&self, peer: &Peer) -> Arc<Own> {
-        let look = || {
-            let processes = access::processes(&self.root, peer.uid, peer.gid);
-            let near = peer.pid.filter(|&pid| access::is_of(&self.root, pid, peer.uid));
-            let seen = processes.iter().copied().chain(near);
-            let mut by_namespace: HashMap<u32, Vec<u32>> = HashMap::new();
-            for pid in seen {
-                if let Ok(inode) = netns::of(&self.root, pid) {
-                    by_namespace.entry(inode).or_default().push(pid);
-                }
-            }
-            let namespaces = by_namespace.keys().copied().collect();
-            let mut tenures = lock(&self.tenures);
-            let now_ns = monotonic_ns();
-            let since = |(inode, pids)| (inode, tenures.0.since(inode, pids, now_ns));
-            let since = by_namespace.into_iter().map(since).collect();
-            Arc::new(Own { uid: peer.uid, namespaces, since, processes, guarded: Arc::clone(&self.guarded) })
+    fn own_since(&self, peer: &Peer, since: Option<Instant>) -> Arc<Own> {
+        let read = |pid| (Place::of(&self.root, pid).ok(), self.objects.of(pid).ok());
+        let asker = peer.pid.and_then(|pid| Some((pid, access::run_by(&self.root, pid, peer.uid, || read(pid))?)));
+        // Of whom it is not known where they are, it is not known what they could see.
+        let Some((pid, (begun, (Some(place), near)))) = asker else {
+            return Arc::new(Own { uid: peer.uid, guarded: Arc::clone(&self.guarded), ..Own::default() });
         };
+        let viewer = Viewer { uid: peer.uid, gid: peer.gid, place };
+        let mut own = Own::clone(&self.seen_by(viewer, since));
+        own.asker = Some(begun);
+        // It is there as long as it asks; who asked before it may be gone.
+        if let Some((inode, id)) = near {
+            self.add(&mut own, [(pid, inode, id)]);
+        }
+        Arc::new(own)
+    }
+
+    fn present(&self, own: &Own) -> Presence {
+        let begun_ns = monotonic_ns();
+        let is_there = |inode, known: &Object| {
+            known.witnesses.iter().any(|&pid| self.objects.of(pid).is_ok_and(|found| found == (inode, known.id)))
+        };
+        let there = own.objects.iter().filter(|&(&inode, known)| is_there(inode, known));
+        let objects = there.map(|(&inode, known)| (inode, known.id)).collect();
+        Presence { objects, begun_ns, ended_ns: monotonic_ns(), epoch_ns: epoch_ns() }
+    }
+}
+
+impl Machine {
+    /// What somebody could see; what is known since the given time is believed.
+    fn seen_by(&self, viewer: Viewer, since: Option<Instant>) -> Arc<Own> {
         let mut known = lock(&self.own);
         known.retain(|_, (at, _)| at.elapsed() < TRUST);
-        if let Some((_, own)) = known.get(&(peer.uid, peer.gid))
-            && peer.pid.and_then(|pid| netns::of(&self.root, pid).ok()).is_none_or(|its| own.namespaces.contains(&its))
+        if let Some((at, own)) = known.get(&viewer)
+            && since.is_none_or(|since| *at >= since)
         {
             return Arc::clone(own);
         }
-        let own = look();
-        known.insert((peer.uid, peer.gid), (Instant::now(), Arc::clone(&own)));
+        let at = Instant::now();
+        let mut own = Own { uid: viewer.uid, guarded: Arc::clone(&self.guarded), ..Own::default() };
+        own.is_nested = Place::own(&self.root).ok() != Some(viewer.place);
+        let mut seen = Vec::new();
+        for pid in access::pids(&self.root) {
+            if let Some((begun, Ok((inode, id)))) = viewer.look(&self.root, pid, || self.objects.of(pid)) {
+                own.processes.insert(pid, begun);
+                seen.push((pid, inode, id));
+            }
+        }
+        self.add(&mut own, seen);
+        let own = Arc::new(own);
+        known.insert(viewer, (at, Arc::clone(&own)));
         own
+    }
+
+    /// Adds the namespaces that processes were just found in.
+    fn add(&self, own: &mut Own, seen: impl IntoIterator<Item = (u32, u32, Option<u64>)>) {
+        for (pid, inode, id) in seen {
+            let known = own.objects.entry(inode).or_default();
+            if known.id != id {
+                // One of the two has ended since.
+                *known = Object { id, witnesses: Vec::new() };
+            }
+            known.witnesses.push(pid);
+        }
+        own.namespaces = own.objects.keys().copied().collect();
+        let mut tenures = lock(&self.tenures);
+        let now_ns = monotonic_ns();
+        let since = |(&inode, known): (&u32, &Object)| (inode, tenures.since(inode, known.id, now_ns));
+        own.since = own.objects.iter().map(since).collect();
     }
 }

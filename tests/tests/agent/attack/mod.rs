@@ -9,6 +9,7 @@ mod limits;
 mod places;
 mod readers;
 mod rights;
+pub mod sandboxed;
 mod scarce;
 mod subordinate;
 mod unread;
@@ -29,6 +30,7 @@ pub fn tests() -> Vec<Test> {
         places::TESTS,
         readers::TESTS,
         rights::TESTS,
+        sandboxed::TESTS,
         scarce::TESTS,
         subordinate::TESTS,
         unread::TESTS,
