@@ -178,7 +178,7 @@ impl Desk {
             Item::Batch(number, batch) => {
                 // Readers that want the same share the same bytes.
                 let mut made: Vec<(Arc<Wish>, Bytes, u64)> = Vec::new();
-                let mut missed = Missed::new(&batch);
+                let mut missed = MissedBy::new(&batch);
                 for feed in self.readers_of(number, &batch) {
                     let wish = feed.wish();
                     if feed.is_full() {
@@ -197,7 +197,7 @@ impl Desk {
                 }
             }
             Item::Skipped(number, batch) => {
-                let mut missed = Missed::new(&batch);
+                let mut missed = MissedBy::new(&batch);
                 for feed in self.readers_of(number, &batch) {
                     feed.miss(missed.by(&feed.wish()));
                 }
@@ -217,12 +217,12 @@ impl Desk {
 }
 
 /// How much of a batch readers miss: counted once for those that want the same.
-struct Missed<'b> {
+struct MissedBy<'b> {
     batch: &'b Batch,
     counted: Vec<(Arc<Wish>, u64)>,
 }
 
-impl<'b> Missed<'b> {
+impl<'b> MissedBy<'b> {
     const fn new(batch: &'b Batch) -> Self {
         Self { batch, counted: Vec::new() }
     }

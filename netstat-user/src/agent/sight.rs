@@ -67,7 +67,7 @@ pub struct Own {
     /// number.
     pub since: HashMap<u32, u64>,
     /// What each is known by besides its number.
-    pub objects: HashMap<u32, Object>,
+    pub objects: HashMap<u32, KnownNamespace>,
     /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`, and when each began, in ticks since the boot.
     pub processes: HashMap<u32, u64>,
     /// Whether the user looks from a user or PID namespace that is not the agent's: processes outside of it are not named at all.
@@ -80,7 +80,7 @@ pub struct Own {
 
 /// A network namespace beyond its inode number, which is given to another one as soon as it has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Object {
+pub struct KnownNamespace {
     /// A number that no other namespace has while the kernel runs; `None` where the kernel does not say it.
     pub id: Option<u64>,
     /// Processes in it.
@@ -277,7 +277,7 @@ mod tests {
         assert!(own(7).holds(4) && !own(7).holds(5) && Sight::All.holds(5));
         // Both looks have to find it: another namespace, or process, with the number is not it.
         let with = |id, begun| {
-            let objects = [(1, Object { id: Some(id), witnesses: vec![4] })].into();
+            let objects = [(1, KnownNamespace { id: Some(id), witnesses: vec![4] })].into();
             Own { uid: 7, namespaces: [1].into(), objects, processes: [(4, begun)].into(), ..Own::default() }
         };
         let both = |id, begun| {

@@ -48,14 +48,14 @@ enum Verdict {
 
 /// The namespaces that a reader has been shown.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct ShownStays {
     by_number: HashMap<u32, Stays>,
     ended: usize,
     looked_ns: u64,
     epoch_ns: u64,
 }
 
-impl Shown {
+impl ShownStays {
     /// Most stays that are remembered once they have ended; beyond it none of them is, and what still waits of them is not sent.
     const MOST: usize = 1 << 12;
 
@@ -178,16 +178,16 @@ mod tests {
         out.freeze()
     }
 
-    fn look(shown: &mut Shown, time_ns: u64, objects: &[(u32, u64)]) {
+    fn look(shown: &mut ShownStays, time_ns: u64, objects: &[(u32, u64)]) {
         let objects = objects.iter().map(|&(number, object)| (number, Some(object))).collect();
         shown.note(&Presence { objects, begun_ns: time_ns, ended_ns: time_ns + 1, epoch_ns: 1000 });
     }
 
     #[test]
     fn events_are_sent_of_the_time_between_two_looks_at_the_same_namespace() {
-        let mut shown = Shown::default();
+        let mut shown = ShownStays::default();
         look(&mut shown, 10, &[(1, 7)]);
-        let pass = |shown: &Shown, time_ns: u64, is_looked| {
+        let pass = |shown: &ShownStays, time_ns: u64, is_looked| {
             let passed = shown.pass(&frames(&[(1, 1000 + time_ns)]), is_looked).unwrap();
             passed.map(|(bytes, missed)| (!bytes.is_empty(), missed))
         };
@@ -206,10 +206,10 @@ mod tests {
         assert_eq!([35, 45].map(|at| pass(&shown, at, false)), [Some((true, 0)), Some((false, 1))]);
         assert!(!shown.has(Some(1)));
         // Many that ended are not remembered for ever, and the one that is there is.
-        for number in 0..=Shown::MOST as u64 {
+        for number in 0..=ShownStays::MOST as u64 {
             look(&mut shown, 60 + 2 * number, &[(2, number), (1, 9)]);
         }
-        assert!(shown.ended <= Shown::MOST && shown.has(Some(1)));
+        assert!(shown.ended <= ShownStays::MOST && shown.has(Some(1)));
         assert_eq!([35, 70].map(|at| pass(&shown, at, false).unwrap().0), [false, true]);
         let both = frames(&[(1, 1070), (3, 1070), (1, 1070)]);
         assert_eq!(shown.pass(&both, false).unwrap(), Some((frames(&[(1, 1070), (1, 1070)]), 0)));

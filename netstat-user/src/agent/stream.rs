@@ -6,7 +6,7 @@ use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
 use super::sight::{Own, Peer, Sight};
-use super::stay::Shown;
+use super::stay::ShownStays;
 use super::workers::Workers;
 use super::{Lists, Snapshot, TRUST, TableWish};
 use crate::model::{Limits, LiveSocket};
@@ -79,16 +79,16 @@ async fn next(head: &mut Head<'_>, feed: &Feed) -> Part {
 }
 
 /// What a reader that is not shown everything may see while it reads.
-struct View<L> {
+struct StreamView<L> {
     lists: Arc<L>,
     workers: Workers,
     peer: Peer,
     /// When the process that asks began: another one with its number is not asked for.
     asker: Option<u64>,
-    shown: Mutex<Shown>,
+    shown: Mutex<ShownStays>,
 }
 
-impl<L: Lists> View<L> {
+impl<L: Lists> StreamView<L> {
     /// Notes which namespaces of these are there.
     async fn look(&self, own: Arc<Own>) -> io::Result<()> {
         let lists = Arc::clone(&self.lists);
@@ -166,10 +166,10 @@ async fn beside<T>(work: impl Future<Output = T>, look: Pin<&mut impl Future<Out
 
 impl<L: Lists> Client<L> {
     /// What the reader may see from here on, `None` where that is everything.
-    async fn view(&self, sight: &Sight) -> io::Result<Option<View<L>>> {
+    async fn view(&self, sight: &Sight) -> io::Result<Option<StreamView<L>>> {
         let Sight::Own(own) = sight else { return Ok(None) };
         let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
-        let view = View { lists, workers, peer: self.peer, asker: own.asker, shown: Mutex::default() };
+        let view = StreamView { lists, workers, peer: self.peer, asker: own.asker, shown: Mutex::default() };
         view.look(Arc::clone(own)).await?;
         Ok(Some(view))
     }
@@ -234,7 +234,7 @@ impl<L: Lists> Client<L> {
     async fn stream_to(
         &mut self,
         feed: &Arc<Feed>,
-        view: Option<View<L>>,
+        view: Option<StreamView<L>>,
         live: Vec<LiveSocket>,
         end: BytesMut,
         turn: Option<SemaphorePermit<'_>>,
@@ -253,7 +253,7 @@ impl<L: Lists> Client<L> {
     async fn send_events(
         &mut self,
         feed: &Arc<Feed>,
-        view: Option<View<L>>,
+        view: Option<StreamView<L>>,
         live: Vec<LiveSocket>,
         mut end: BytesMut,
         turn: Option<SemaphorePermit<'_>>,

@@ -48,12 +48,12 @@ impl Credentials {
 
 /// The namespaces that say which processes somebody can name, and may look into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct Vantage {
     user: u64,
     pid: u64,
 }
 
-impl Place {
+impl Vantage {
     /// Where a process under `root` is.
     ///
     /// # Errors
@@ -84,14 +84,14 @@ pub struct Viewer {
     /// Group id.
     pub gid: u32,
     /// The namespaces that the user looks from.
-    pub place: Place,
+    pub place: Vantage,
 }
 
 impl Viewer {
     /// Whether the namespaces of a process are the viewer's or below them; a user namespace below them counts where the viewer made it, or one
     /// above it: that is `CAP_SYS_PTRACE` over it (`cap_capable_helper()`).
     fn reaches(&self, root: &Path, pid: u32) -> bool {
-        let Ok(place) = Place::of(root, pid) else { return false };
+        let Ok(place) = Vantage::of(root, pid) else { return false };
         let open = |kind: &str| File::open(root.join(pid.to_string()).join("ns").join(kind)).map(OwnedFd::from);
         let is_above = |kind: &str, inode: u64, may: &dyn Fn(&OwnedFd) -> bool| {
             let mut below = open(kind)?;
@@ -154,7 +154,7 @@ fn dumper(root: &Path, pid: u32) -> Option<u32> {
     fs::metadata(root.join(pid.to_string()).join("ns")).ok().map(|folder| folder.uid())
 }
 
-/// Whether there is this process under `root`, and a user, whatever their group, may not look into it: see [`processes`].
+/// Whether there is this process under `root`, and a user, whatever their group, may not look into it.
 pub fn is_guarded(root: &Path, pid: u32, uid: u32) -> bool {
     let Some(dumper) = dumper(root, pid) else { return false };
     let Credentials { uid: its, gid, permitted, .. } = Credentials::of(root, pid);
@@ -198,7 +198,7 @@ mod tests {
         let inside = "unshare -U setpriv --bounding-set=-all --inh-caps=-all sh -c 'echo $$; exec sleep 60'";
         let Some((mut outside, outside_pid)) = run("echo $$; exec sleep 60") else { return };
         let Some((mut below, below_pid)) = run(inside) else { return };
-        let from = |uid, pid| Viewer { uid, gid: 65_533, place: Place::of(root, pid).unwrap() };
+        let from = |uid, pid| Viewer { uid, gid: 65_533, place: Vantage::of(root, pid).unwrap() };
         let look = |viewer: &Viewer, pid| viewer.look(root, pid, || 7);
         assert!(from(65_533, outside_pid).reaches(root, below_pid), "by who made it");
         assert!(!from(65_532, outside_pid).reaches(root, below_pid), "by another user");
@@ -213,7 +213,7 @@ mod tests {
             outside.wait().unwrap();
         };
         assert_eq!(from(65_533, outside_pid).look(root, outside_pid, ends), None);
-        assert_eq!(look(&Viewer { uid: 65_533, gid: 65_533, place: Place::own(root).unwrap() }, outside_pid), None);
+        assert_eq!(look(&Viewer { uid: 65_533, gid: 65_533, place: Vantage::own(root).unwrap() }, outside_pid), None);
     }
 
     fn is_of_effective(pid: u32, uid: u32) -> bool {
@@ -231,7 +231,7 @@ mod tests {
         let run = |args: &[&str]| Command::new("setpriv").args(args).args(["sleep", "60"]).spawn();
         let Ok(mut theirs) = run(&["--reuid=65533", "--regid=65533", "--clear-groups"]) else { return };
         let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        let place = Place::own(root).unwrap();
+        let place = Vantage::own(root).unwrap();
         let sees = |gid, pid| Viewer { uid: 65_533, gid, place }.look(root, pid, || ()).is_some();
         while !sees(65_533, theirs.id()) {
             assert!(std::time::Instant::now() < until, "a process of the user is not found");

@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 
 /// Reads what makes a namespace the one that it is: a number that no other one has while the kernel runs.
 #[derive(Debug)]
-pub struct Objects {
+pub struct NamespaceIds {
     root: PathBuf,
     /// The namespace of this process, which cannot end before it.
     own: Option<u32>,
 }
 
 /// The number of a namespace that no other one ever has.
-pub type Object = u64;
+pub type NamespaceId = u64;
 
-impl Objects {
+impl NamespaceIds {
     /// `root` is /proc.
     pub fn new(root: &Path) -> Self {
         Self { root: root.into(), own: netns::own(root).ok() }
@@ -30,7 +30,7 @@ impl Objects {
     ///
     /// # Errors
     /// The process has gone, or may not be looked at.
-    pub fn of(&self, pid: u32) -> io::Result<(u32, Option<Object>)> {
+    pub fn of(&self, pid: u32) -> io::Result<(u32, Option<NamespaceId>)> {
         let file = File::open(self.root.join(pid.to_string()).join("ns/net"))?;
         let inode = file.metadata()?.ino() as u32;
         if self.own == Some(inode) {
@@ -47,14 +47,14 @@ pub struct Tenures(HashMap<u32, Tenure>);
 
 #[derive(Debug)]
 struct Tenure {
-    object: Option<Object>,
+    object: Option<NamespaceId>,
     since_ns: u64,
 }
 
 impl Tenures {
     /// Since when the namespace with this number is known to be the one that is there at `now_ns`, after its object was read. Where that is not
     /// known, it may be another one each time.
-    pub fn since(&mut self, inode: u32, object: Option<Object>, now_ns: u64) -> u64 {
+    pub fn since(&mut self, inode: u32, object: Option<NamespaceId>, now_ns: u64) -> u64 {
         let tenure = self.0.entry(inode).or_insert(Tenure { object, since_ns: now_ns });
         if object.is_none() || tenure.object != object {
             *tenure = Tenure { object, since_ns: now_ns };
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_namespace_is_the_same_for_all_in_it_and_none_is_another() {
-        let objects = Objects::new(Path::new("/proc"));
+        let objects = NamespaceIds::new(Path::new("/proc"));
         let own = objects.of(std::process::id()).unwrap();
         assert_eq!(own, (netns::own(Path::new("/proc")).unwrap(), Some(0)));
         let [Some(mut one), Some(mut other)] = [apart(), apart()] else { return };

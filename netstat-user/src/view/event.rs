@@ -1,6 +1,6 @@
-//! Events as text and as JSON Lines. This is a hot path: hundreds of thousands of lines a second.
+//! Events as text and as JSON LineForm. This is a hot path: hundreds of thousands of lines a second.
 //!
-//! There are three forms: JSON Lines, the short line for people ([`short`]), and the line with everything.
+//! There are three forms: JSON LineForm, the short line for people ([`short`]), and the line with everything.
 
 mod short;
 
@@ -16,7 +16,7 @@ pub use short::{Look, summed_up};
 /// Which form of lines.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// JSON Lines.
+    /// JSON LineForm.
     Json,
     /// Text with every fact, in UTC.
     Full,
@@ -27,7 +27,7 @@ pub enum Form {
 /// The forms, each with what it keeps from line to line.
 #[allow(clippy::large_enum_variant, reason = "a run has one view")]
 #[derive(Debug)]
-enum Lines {
+enum LineForm {
     Json,
     Full,
     Short(Short),
@@ -36,7 +36,7 @@ enum Lines {
 /// Writes events. It keeps the date of the last second it wrote, which most events share.
 #[derive(Debug)]
 pub struct EventView {
-    lines: Lines,
+    lines: LineForm,
     second: Option<u64>,
     date: Vec<u8>,
 }
@@ -45,16 +45,16 @@ impl EventView {
     /// A view in this form.
     pub fn new(form: Form) -> Self {
         let lines = match form {
-            Form::Json => Lines::Json,
-            Form::Full => Lines::Full,
-            Form::Short(look) => Lines::Short(Short::new(look)),
+            Form::Json => LineForm::Json,
+            Form::Full => LineForm::Full,
+            Form::Short(look) => LineForm::Short(Short::new(look)),
         };
         Self { lines, second: None, date: Vec::new() }
     }
 
     /// The terminal has this many columns now; `None` where standard output is no terminal.
     pub fn set_width(&mut self, width: Option<u16>) {
-        if let Lines::Short(short) = &mut self.lines {
+        if let LineForm::Short(short) = &mut self.lines {
             short.set_width(width);
         }
     }
@@ -62,22 +62,22 @@ impl EventView {
     /// Appends the line of an event; `netns` is the name of its network namespace, if that has one, for text.
     pub fn write(&mut self, out: &mut Vec<u8>, event: &Event, netns: Option<&[u8]>) {
         match (event, &mut self.lines) {
-            (Event::Socket(event), Lines::Short(short)) => short.event(out, event, netns),
-            (Event::Lost { time_ns, count }, Lines::Short(short)) => short.lost(out, *time_ns, *count),
-            (Event::Socket(event), Lines::Json) => {
+            (Event::Socket(event), LineForm::Short(short)) => short.event(out, event, netns),
+            (Event::Lost { time_ns, count }, LineForm::Short(short)) => short.lost(out, *time_ns, *count),
+            (Event::Socket(event), LineForm::Json) => {
                 self.socket_json(out, event);
                 out.extend_from_slice(b"}\n");
             }
-            (Event::Socket(event), Lines::Full) => {
+            (Event::Socket(event), LineForm::Full) => {
                 self.socket_text(out, event, netns);
                 out.push(b'\n');
             }
-            (Event::Lost { count, .. }, Lines::Json) => {
+            (Event::Lost { count, .. }, LineForm::Json) => {
                 out.extend_from_slice(b"{\"event\":\"lost\",\"count\":");
                 number(out, *count);
                 out.extend_from_slice(b"}\n");
             }
-            (Event::Lost { time_ns, count }, Lines::Full) => {
+            (Event::Lost { time_ns, count }, LineForm::Full) => {
                 self.time(out, *time_ns);
                 out.extend_from_slice(b" lost  ");
                 number(out, *count);
@@ -90,13 +90,13 @@ impl EventView {
     /// Appends the line of a connection that has ended: its `close` event, and what it did before.
     pub fn write_life(&mut self, out: &mut Vec<u8>, event: &SocketEvent, ended: &Ended, netns: Option<&[u8]>) {
         match &mut self.lines {
-            Lines::Short(short) => short.life(out, event, ended, netns),
-            Lines::Json => {
+            LineForm::Short(short) => short.life(out, event, ended, netns),
+            LineForm::Json => {
                 self.socket_json(out, event);
                 states_json(out, &ended.times);
                 out.extend_from_slice(b"}\n");
             }
-            Lines::Full => {
+            LineForm::Full => {
                 self.socket_text(out, event, netns);
                 states_text(out, &ended.times);
                 out.push(b'\n');

@@ -80,7 +80,7 @@ fn page(path: &Path, roff: &str) -> Result<()> {
     Ok(())
 }
 
-/// The newest part of CHANGELOG.md that has entries, with its heading: [Unreleased] has none right after a release.
+/// The newest part of CHANGELOG.md that has entries, with its heading: "Unreleased" has none right after a release.
 pub fn newest(changes: &str) -> Option<(&str, &str)> {
     let parts = changes.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'));
     parts.into_iter().find(|(_, entries)| entries.lines().any(|line| line.starts_with("- ")))

@@ -1,16 +1,16 @@
 //! The kernel's lists as the agent asks for them.
 
 use super::guards::Guards;
-use crate::agent::{Guarded, Lists, Lookup, Object, Own, Peer, Presence, Spaces, TRUST};
+use crate::agent::{Guarded, KnownNamespace, Lists, Lookup, Own, Peer, Presence, Spaces, TRUST};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
 use crate::model::{
     Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
 };
 use crate::owner::Owners;
-use crate::proc::access::{self, Place, Viewer};
+use crate::proc::access::{self, Vantage, Viewer};
 use crate::proc::cgroup::Ids;
-use crate::proc::tenure::{Objects, Tenures};
+use crate::proc::tenure::{NamespaceIds, Tenures};
 use crate::proc::{fds, netns};
 use crate::query::Link;
 use crate::run::clock::{epoch_ns, monotonic_ns};
@@ -38,7 +38,7 @@ pub struct Machine {
     /// What was found when this began.
     checks: Vec<Check>,
     /// What namespaces are known by, and since when which one is the same.
-    objects: Objects,
+    objects: NamespaceIds,
     tenures: Mutex<Tenures>,
     /// What users could see by themselves, a moment ago.
     own: Mutex<HashMap<Viewer, Looked>>,
@@ -57,7 +57,7 @@ impl Machine {
         let checks = kernel::checks();
         let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
         let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
-        let (objects, tenures) = (Objects::new(&root), Mutex::default());
+        let (objects, tenures) = (NamespaceIds::new(&root), Mutex::default());
         let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
         let guards = Guards::new(root.clone(), is_asked);
@@ -216,7 +216,7 @@ impl Lists for Machine {
     }
 
     fn own_since(&self, peer: &Peer, since: Option<Instant>) -> Arc<Own> {
-        let read = |pid| (Place::of(&self.root, pid).ok(), self.objects.of(pid).ok());
+        let read = |pid| (Vantage::of(&self.root, pid).ok(), self.objects.of(pid).ok());
         let asker = peer.pid.and_then(|pid| Some((pid, access::run_by(&self.root, pid, peer.uid, || read(pid))?)));
         // Of whom it is not known where they are, it is not known what they could see.
         let Some((pid, (begun, (Some(place), near)))) = asker else {
@@ -234,7 +234,7 @@ impl Lists for Machine {
 
     fn present(&self, own: &Own) -> Presence {
         let begun_ns = monotonic_ns();
-        let is_there = |inode, known: &Object| {
+        let is_there = |inode, known: &KnownNamespace| {
             known.witnesses.iter().any(|&pid| self.objects.of(pid).is_ok_and(|found| found == (inode, known.id)))
         };
         let there = own.objects.iter().filter(|&(&inode, known)| is_there(inode, known));
@@ -255,7 +255,7 @@ impl Machine {
         }
         let at = Instant::now();
         let mut own = Own { uid: viewer.uid, guarded: Arc::clone(&self.guarded), ..Own::default() };
-        own.is_nested = Place::own(&self.root).ok() != Some(viewer.place);
+        own.is_nested = Vantage::own(&self.root).ok() != Some(viewer.place);
         let mut seen = Vec::new();
         for pid in access::pids(&self.root) {
             if let Some((begun, Ok((inode, id)))) = viewer.look(&self.root, pid, || self.objects.of(pid)) {
@@ -275,14 +275,14 @@ impl Machine {
             let known = own.objects.entry(inode).or_default();
             if known.id != id {
                 // One of the two has ended since.
-                *known = Object { id, witnesses: Vec::new() };
+                *known = KnownNamespace { id, witnesses: Vec::new() };
             }
             known.witnesses.push(pid);
         }
         own.namespaces = own.objects.keys().copied().collect();
         let mut tenures = lock(&self.tenures);
         let now_ns = monotonic_ns();
-        let since = |(&inode, known): (&u32, &Object)| (inode, tenures.since(inode, known.id, now_ns));
+        let since = |(&inode, known): (&u32, &KnownNamespace)| (inode, tenures.since(inode, known.id, now_ns));
         own.since = own.objects.iter().map(since).collect();
     }
 }

@@ -15,7 +15,7 @@ pub struct Workloads {
     root: PathBuf,
     by_pid: HashMap<u32, Arc<Workload>>,
     /// Of owners that events recorded.
-    by_owner: HashMap<OwnerKey, Arc<Workload>>,
+    by_owner: HashMap<WorkloadKey, Arc<Workload>>,
     /// Few are different: most processes share a cgroup with others, or have had one with the same path.
     by_paths: HashMap<Memberships, Arc<Workload>>,
     by_id: HashMap<u64, Arc<Workload>>,
@@ -38,9 +38,9 @@ fn make_room<K, V>(map: &mut HashMap<K, V>) {
 }
 
 /// An owner that events recorded: process, its name, and the id of its cgroup.
-type OwnerKey = (u32, Comm, Option<u64>);
+type WorkloadKey = (u32, Comm, Option<u64>);
 
-const fn key(owner: &Owner) -> OwnerKey {
+const fn key(owner: &Owner) -> WorkloadKey {
     (owner.pid, owner.comm, owner.cgroup_id)
 }
 
@@ -178,7 +178,7 @@ pub struct Followed {
     /// By cookie, with the owner it was found for.
     by_socket: HashMap<u64, (u32, Arc<Workload>)>,
     /// What was last found for a process.
-    by_owner: HashMap<OwnerKey, Arc<Workload>>,
+    by_owner: HashMap<WorkloadKey, Arc<Workload>>,
     /// The sockets that closed since the last batch.
     closed: Vec<u64>,
 }

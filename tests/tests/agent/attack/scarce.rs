@@ -250,7 +250,7 @@ impl Drop for FewTasks {
 fn too_few_tasks_for_an_agent_are_named() -> Done {
     let socket = path();
     let mut served = 0;
-    for most in 1..10 {
+    for most in 1..20 {
         let Some(group) = FewTasks::new(most) else {
             return Done::Skipped("there is no pids controller to be had".into());
         };
@@ -269,7 +269,7 @@ fn too_few_tasks_for_an_agent_are_named() -> Done {
             }
         }
     }
-    assert!((1..9).contains(&served), "{served} of 9 serve");
+    assert!((1..19).contains(&served), "{served} of 19 serve");
     Done::Passed
 }
 
