@@ -14,8 +14,8 @@ pub const NAME: &str = "netstat-user events";
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
 /// One short line per event on standard output: local time, event, protocol, both ends with who connected ("->" the local end, "<-" the
-/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; what of --life does not fit a terminal follows on
-/// indented lines; -v shows everything. Sockets outside one's own network namespace have its name or number behind an @. One line that
+/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; narrow terminals have no word of the event and no
+/// state before; what of --life, or beside long addresses, does not fit a terminal follows on indented lines; -v shows everything. Sockets outside one's own network namespace have its name or number behind an @. One line that
 /// begins with "tracing:" goes to standard error once every probe is attached (on a terminal with the number of hooks, with -v with each of
 /// them), and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON as null.
 /// Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the kernel.

@@ -1,10 +1,20 @@
 //! Fixed-width text in bytes, as C's printf lays it out.
 
 use crate::model::AddressText;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 pub use crate::model::visible::{escape, escape_lines, escape_text, escape_word};
 pub use crate::model::width::{cut, width, wrap};
+
+/// A text as one word, which is neither nothing nor the dash of what is not known.
+pub fn word(text: &[u8]) -> Cow<'_, [u8]> {
+    match text {
+        b"" => Cow::Borrowed(b"\"\""),
+        b"-" => Cow::Borrowed(b"\\x2d"),
+        _ => escape_word(text),
+    }
+}
 
 /// What stands where the end of a name or a text is cut, as there is no room for it.
 pub const CUT: &str = "~";

@@ -327,11 +327,8 @@ fn mistakes_of_verbs() -> Done {
         ),
         (&["agent", "--socket", "/"], "netstat-user agent: --socket: `/' is no file: give the path of a file"),
         (&["agent", "--recent-count", "-1"], "--recent-count: `-1' is not accepted: write a whole number from 0 on"),
-        (&["events", "--sort", "pid"], "there is no option `--sort' here, it is one of the tables: "),
-        (
-            &["events", "--limit", "3"],
-            "one of the tables: netstat-user events --help lists the options; did you mean `--count'?",
-        ),
+        (&["events", "--sort", "pid"], "--sort and --limit are for what --count-by counts: "),
+        (&["events", "--limit", "3"], "events are printed as they come, and --count N ends after N of them"),
         (&["events", "--proto", "tpc"], "; did you mean `tcp'?"),
     ] {
         let outcome = zoo.ours(args);

@@ -70,6 +70,13 @@ pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
         Some(verb) if first.is_none() => format!("; a verb stands before its options: netstat-user {verb} --help"),
         Some(verb) => format!("; did you mean `netstat-user {verb}'?"),
         None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
+        // ss, lsof and ps have the letter with a value.
+        None if given.programs && words.parse::<u32>().is_ok() => {
+            format!("; -p of netstat takes no value: did you mean `--pid {shown}'?")
+        }
+        None if words.strip_prefix(':').is_some_and(|port| !port.is_empty() && !port.contains(' ')) => {
+            format!("; did you mean `--port {}'?", &shown[1..])
+        }
         // Of netstat the letter is about hardware names, and takes no value.
         None if given.symbolic && !words.contains(' ') => {
             format!("; -N of ss is --netns: did you mean `--netns {shown}'?")

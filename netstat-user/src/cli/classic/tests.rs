@@ -254,6 +254,8 @@ fn what_others_write_is_answered_with_what_to_write_here() {
     }
     for (line, says) in [
         ("-ti", "-i lists the interfaces, whatever stands beside it; what ss -i shows of each connection is --info"),
+        ("-tnp 1234", "ignored: 1234; -p of netstat takes no value: did you mean `--pid 1234'?"),
+        ("-i :80", "ignored: :80; did you mean `--port 80'?"),
         ("-tN blue", "ignored: blue; -N of ss is --netns: did you mean `--netns blue'?"),
         ("help events", "ignored: help events; did you mean `netstat-user events --help'?"),
         ("help", "ignored: help; did you mean `netstat-user --help'?"),

@@ -107,14 +107,29 @@ fn whose(command: &str, option: &str) -> String {
 /// The option of the verb that was probably meant.
 fn meant(command: &str, option: &str) -> String {
     let Some((verb, own)) = own_options(command) else { return String::new() };
-    let own = own.iter().map(String::as_str);
-    let near = match (option.trim_start_matches('-'), verb) {
-        ("limit", "events") => Some("count"),
+    let near = match of_others(option).filter(|_| verb == "events") {
+        Some(way) => Some(way),
         // What is right elsewhere is no slip of a finger.
-        (name, _) if whose(command, option).is_empty() => nearest(name, own),
-        _ => None,
+        None if whose(command, option).is_empty() => {
+            nearest(option.trim_start_matches('-'), own.iter().map(String::as_str))
+        }
+        None => None,
     };
     near.map_or_else(String::new, |near| format!("; did you mean `--{near}'?"))
+}
+
+/// What tcplife, tcpstates and the tables have a letter for.
+fn of_others(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "-p" => "pid PID",
+        "-L" => "lport PORT",
+        "-D" => "rport PORT",
+        "-t" => "proto tcp",
+        "-u" => "proto udp",
+        "-4" => "proto tcp4,udp4",
+        "-6" => "proto tcp6,udp6",
+        _ => return None,
+    })
 }
 
 /// The kinds of rows that the conditions of a verb are about.
@@ -234,6 +249,14 @@ mod tests {
             ("events --\x1b[1m", "events: there is no option `--\\x1b[1m': "),
             ("agent --share \x1b", "agent: --share: `\\x1b' is not accepted: "),
             ("kill --lport \x1b", "kill: --lport: expected a port such as `:80' or `:ssh', not `\\x1b'\n"),
+            (
+                "events -L 80",
+                "events: there is no option `-L': netstat-user events --help lists the options; did you mean `--lport PORT'?\n",
+            ),
+            (
+                "events -p 12",
+                "events: there is no option `-p': netstat-user events --help lists the options; did you mean `--pid PID'?\n",
+            ),
             ("events operand", "events: `operand' belongs to no option: netstat-user events --help lists the options"),
             (
                 "events --limit 3",

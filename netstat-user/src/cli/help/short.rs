@@ -12,13 +12,13 @@ Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
        netstat-user kill        close the sockets that an expression selects
        netstat-user doctor      what can be traced here, and what mends the rest
   -t -u -x           only TCP, only UDP, only UNIX sockets
-  -a, -l             every socket; only those that listen (else with a peer)
-  -n, --numeric      numbers instead of host, port and user names
-  -p, -e, -o         the process of each socket; user and inode; timers
+  -a, -l             every socket; only listening ones; --all-netns: everywhere
+  -n, --json         numbers instead of names; an object per line, not a table
+  -p, -e, -o         process; user and inode; timers; --info: what ss -i shows
   -r, -i, -s         routes, interfaces, counters instead of sockets
-      --where EXPR   only rows for which this holds, as 'dport = :443'
+      --where EXPR   only these rows, as 'dport = :443' (--pid --port --state …)
+      --columns F,…  these fields (--columns help lists all); --sort F --limit N
       --count-by F   how many rows per value of a field
-      --json         one object per line instead of a table
       --recent DUR   also what closed within this time (needs the agent)
 Examples:
   netstat-user -tlnp                    who listens on TCP

@@ -4,7 +4,7 @@ use crate::field::{Column, Field, HasFields, Kind, STATE_TIMES, Unit, Value, gro
 use crate::model::AddressText;
 use crate::view::colour::{Role, paint};
 use crate::view::event::{summed_up, timestamp};
-use crate::view::text::{CUT, cut, escape_word, fill, span, width};
+use crate::view::text::{CUT, cut, fill, span, width, word};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -352,7 +352,7 @@ fn process(pid: &Value<'_>, name: &Value<'_>) -> Vec<u8> {
 fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
     match (field.spec().kind, value) {
         (_, Value::Null) => out.push(b'-'),
-        (_, Value::Text(text)) => out.extend_from_slice(&escape_word(text)),
+        (_, Value::Text(text)) => out.extend_from_slice(&word(text)),
         (_, Value::Addr(addr)) => out.extend_from_slice(AddressText(*addr).to_string().as_bytes()),
         (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
         (Kind::Span(Unit::Nanos), Value::Number(ns)) => out.extend_from_slice(span(*ns).as_bytes()),

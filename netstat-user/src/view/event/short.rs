@@ -13,7 +13,7 @@ mod line;
 
 use crate::model::{Direction, EventEnd, EventKind, Owner, SocketEvent};
 use crate::view::colour::Role;
-use crate::view::text::{CUT, cut, escape_word, number, width as columns};
+use crate::view::text::{CUT, cut, escape_word, number, width as columns, word};
 pub use facts::summed_up;
 use facts::{Detail, result_of};
 use line::{ShortCells, ShortLine};
@@ -248,7 +248,7 @@ impl Short {
         let grade = owner.grade.name();
         cells.number(owner.pid);
         let left = room.saturating_sub(cells.columns() + 1);
-        let name = escape_word(owner.comm.as_bytes());
+        let name = word(owner.comm.as_bytes());
         // Before its name is cut, nobody reads how it is known.
         let beside = room.checked_sub(cells.columns() + 1 + grade.len() + 1).filter(|_| how);
         let beside = beside.filter(|&left| left >= columns(&name));
@@ -297,12 +297,12 @@ impl Short {
 /// Columns of an owner with its whole name.
 fn whole_owner(owner: &Owner, how: bool) -> usize {
     let how = if how { owner.grade.name().len() + 1 } else { 0 };
-    digits(owner.pid) + 1 + columns(&escape_word(owner.comm.as_bytes())) + how
+    digits(owner.pid) + 1 + columns(&word(owner.comm.as_bytes())) + how
 }
 
 /// Columns that an owner should have: its number, and some letters of its name.
 fn least(owner: Option<&Owner>) -> usize {
-    owner.map_or(1, |owner| digits(owner.pid) + 1 + columns(&escape_word(owner.comm.as_bytes())).min(NAME))
+    owner.map_or(1, |owner| digits(owner.pid) + 1 + columns(&word(owner.comm.as_bytes())).min(NAME))
 }
 
 fn digits(number: u32) -> usize {

@@ -41,6 +41,14 @@ fn columns_are_as_wide_as_their_values() {
 }
 
 #[test]
+fn no_name_leaves_its_place_empty_or_passes_for_unknown() {
+    let named =
+        |name: &'static [u8]| Kept(vec![(Field::Comm, Value::text(Some(name))), (Field::Pid, Value::Number(7))]);
+    let rows = [named(b""), named(b"-"), Kept(vec![(Field::Pid, Value::Number(8))])];
+    assert_eq!(table("comm,pid", &rows, None), "comm  pid\n\"\"      7\n\\x2d    7\n-       8\n");
+}
+
+#[test]
 fn a_comma_in_a_name_ends_no_element() {
     let text = |bytes: &'static [u8]| Value::text(Some(bytes));
     let row = [Kept(vec![

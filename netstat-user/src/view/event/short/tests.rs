@@ -87,6 +87,13 @@ fn each_event_at_a_glance() {
 }
 
 #[test]
+fn an_empty_name_is_shown() {
+    let mut nameless = event(EventKind::Open);
+    nameless.owner = owner(7, Grade::Created).map(|owner| Owner { comm: Comm::new(b""), ..owner });
+    assert!(line(&mut look(None), &nameless).ends_with(" 7/\"\" created\n"));
+}
+
+#[test]
 fn a_narrow_terminal_has_the_essence() {
     let mut view = look(Some(80));
     let events = [
