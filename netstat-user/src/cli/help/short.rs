@@ -13,7 +13,7 @@ Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
        netstat-user doctor      what can be traced here, and what mends the rest
   -t -u -x           only TCP, only UDP, only UNIX sockets
   -a, -l             every socket; only listening ones; --all-netns: everywhere
-  -n, --json         numbers instead of names; an object per line, not a table
+  -n, --numeric      numbers instead of names; --json: one object per line
   -p, -e, -o         process; user and inode; timers; --info: what ss -i shows
   -r, -i, -s         routes, interfaces, counters instead of sockets
       --where EXPR   only these rows, as 'dport = :443' (--pid --port --state …)
