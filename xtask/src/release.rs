@@ -21,10 +21,11 @@ const CHECKLIST: [(&str, Check); 8] = [
 ];
 
 /// What a person does when all of it holds.
-const BY_HAND: [&str; 5] = [
+const BY_HAND: [&str; 6] = [
     "cargo xtask test: every suite, on every kernel; cargo xtask install-test, and with --arch aarch64",
     "CHANGELOG.md: name the version and the day, below an empty [Unreleased]; commit",
     "git tag --sign vVERSION, and push it",
+    "cargo xtask dist --verify once more: packages name the commit that they are of",
     "cargo publish --package netstat-ebpf, then --package netstat-user",
     "publish what is in target/dist, SHA256SUMS signed",
 ];

@@ -142,6 +142,11 @@ pub fn quick() -> Result<Packages> {
 /// Builds the commit a second time, from a copy in another folder, and fails on the first file that differs.
 fn again(sums: &str, only: Option<&Target>) -> Result<()> {
     let copy = std::env::temp_dir().join(format!("netstat-user-dist-{}", std::process::id()));
+    let mut status = Command::new("git");
+    status.args(["status", "--porcelain"]).current_dir(sh::root());
+    if !sh::output(&mut status)?.is_empty() {
+        bail!("the second build is of the last commit: commit what has changed first");
+    }
     let result = (|| {
         println!("building again in {}", copy.display());
         sh::run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(sh::root()).arg(&copy))?;
@@ -159,9 +164,8 @@ fn again(sums: &str, only: Option<&Target>) -> Result<()> {
         }
         sh::run(&mut cargo)?;
         let second = fs::read_to_string(copy.join("target/dist/SHA256SUMS")).context("the second build has no sums")?;
-        for (one, two) in sums.lines().zip(second.lines()).filter(|(one, two)| one != two) {
-            eprintln!("- {one}\n+ {two}");
-        }
+        sums.lines().filter(|one| !second.contains(one)).for_each(|one| eprintln!("- {one}"));
+        second.lines().filter(|two| !sums.contains(two)).for_each(|two| eprintln!("+ {two}"));
         if sums != second {
             bail!("two builds of one commit differ, as shown above");
         }

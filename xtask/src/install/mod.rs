@@ -43,9 +43,8 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let target = dist::TARGETS.iter().find(|target| target.arch == arch);
     let target = target.with_context(|| format!("--arch {arch}: it is x86_64 or aarch64"))?;
     let packages = if whole || arch != std::env::consts::ARCH {
-        if !dist::deb(target).is_file() {
-            print!("{}", dist::build(&[target])?);
-        }
+        // Also where packages are there already: those may be of another commit.
+        print!("{}", dist::build(&[target])?);
         dist::packages(target)
     } else {
         sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"]))?;
