@@ -1,5 +1,5 @@
-# The user and the group of the agent. What was there before is not ours to take away: of a user that is told by what it is like, of a group
-# by a note from before the installation.
+# The user and the group of the agent. What was there before is not ours to take away: a user of ours is known by its comment, home and shell,
+# a group that was there before by a note made at the installation.
 kept=/var/lib/netstat-user
 
 # The user is one that sysusers.d, or this, made: nobody logs in as it. Its number is that of a group that was there before.

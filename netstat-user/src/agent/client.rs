@@ -4,7 +4,7 @@ use super::door::Seat;
 use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
-use super::{CHUNK, Lists, Snapshot, TableWish};
+use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
 use crate::model::RowTest;
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
 use crate::sys::{self, lock};
@@ -20,8 +20,6 @@ use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long what the kernel says of the programs is believed.
-const TRUST: Duration = Duration::from_secs(1);
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
 

@@ -239,25 +239,13 @@ impl<'b> MissedBy<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sight::Sight;
+    use super::super::{sight::Sight, tests::opened};
     use super::*;
-    use crate::model::{EventKind, Limits, Proto, SocketEvent};
+    use crate::model::Limits;
     use std::time::{Duration, Instant};
 
     fn batch(events: usize, netns: u32) -> Batch {
-        let event = SocketEvent {
-            time_ns: 1,
-            kind: EventKind::Open,
-            proto: Proto::Tcp,
-            local: None,
-            remote: None,
-            owner: None,
-            uid: None,
-            inode: None,
-            cookie: None,
-            netns: Some(netns),
-        };
-        Batch::Events(Arc::new(vec![event; events]))
+        Batch::Events(Arc::new(vec![opened(netns, 1); events]))
     }
 
     fn join(desk: &Desk, netns: u32) -> Arc<Feed> {
@@ -326,7 +314,7 @@ mod tests {
             lost
         };
         assert_eq!(frames(&late), [5], "what was lost before is not its loss");
-        assert!(frames(&four).iter().sum::<u64>() < 2005 && four.is_over(), "dropped, and told so");
+        assert!(frames(&four).iter().sum::<u64>() < 2005 && four.is_over(), "dropped, with a last frame");
         // Two batches were handed on, two were counted.
         assert!(three.leave().0 >= 10 && four.leave().0 >= 1 && late.leave().0 == 0);
     }

@@ -57,7 +57,7 @@ use turned_away::TurnedAway;
 /// How long a record may lie in the ring before it is looked for, without and with readers of events.
 const TICK: Duration = Duration::from_millis(20);
 const TICK_READ: Duration = Duration::from_millis(5);
-/// How long what somebody could see is believed.
+/// How long what somebody could see, or how the kernel programs fared, is believed.
 pub const TRUST: Duration = Duration::from_secs(1);
 /// Bytes of an answer handed to the client at a time.
 const CHUNK: usize = 256 << 10;

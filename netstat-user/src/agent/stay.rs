@@ -156,24 +156,12 @@ impl ShownStays {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EventKind, Proto, SocketEvent};
+    use crate::agent::tests::opened;
 
     fn frames(events: &[(u32, u64)]) -> Bytes {
         let mut out = BytesMut::new();
         for &(netns, time_ns) in events {
-            let event = SocketEvent {
-                time_ns,
-                kind: EventKind::Open,
-                proto: Proto::Tcp,
-                local: None,
-                remote: None,
-                owner: None,
-                uid: None,
-                inode: None,
-                cookie: None,
-                netns: Some(netns),
-            };
-            Answer::Event(event).encode(&mut out);
+            Answer::Event(opened(netns, time_ns)).encode(&mut out);
         }
         out.freeze()
     }

@@ -134,6 +134,22 @@ const PLACE: Place = Place { pidns: 9, userns: 10 };
 /// What the wall clock is ahead.
 const EPOCH: u64 = 1_000;
 
+/// A socket of a network namespace was opened; nothing else is known of it.
+pub fn opened(netns: u32, time_ns: u64) -> SocketEvent {
+    SocketEvent {
+        time_ns,
+        kind: EventKind::Open,
+        proto: Proto::Tcp,
+        local: None,
+        remote: None,
+        owner: None,
+        uid: None,
+        inode: None,
+        cookie: None,
+        netns: Some(netns),
+    }
+}
+
 fn event(cookie: u64) -> SocketEvent {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
     SocketEvent {

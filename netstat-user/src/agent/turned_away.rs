@@ -1,5 +1,5 @@
-//! Clients that could not be let in for want of descriptors or memory: that is said on standard error, and kept for `doctor`, as whoever cannot be let
-//! in cannot be told.
+//! Clients that could not be let in for want of descriptors or memory. They cannot be answered: that is reported on standard error, and kept for
+//! `doctor`.
 
 use crate::model::{Check, Level};
 use crate::sys::{Scarce, lock};

@@ -1,4 +1,4 @@
-//! What the kernel tells of a namespace by its file (ioctl_nsfs(2)). A namespace's inode number is given to another one as soon as it has ended.
+//! What the kernel reports of a namespace by its file (ioctl_nsfs(2)). A namespace's inode number is given to another one as soon as it has ended.
 
 use std::io;
 use std::mem::size_of;
