@@ -6,7 +6,7 @@ use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
 use super::sight::{Own, Peer, Sight};
-use super::stay::ShownStays;
+use super::stay::{Presence, ShownStays};
 use super::workers::Workers;
 use super::{Lists, Snapshot, TRUST, TableWish};
 use crate::model::{Limits, LiveSocket};
@@ -85,14 +85,24 @@ struct StreamView<L> {
     peer: Peer,
     /// When the process that asks began: another one with its number is not asked for.
     asker: Option<u64>,
+    /// What it was last shown.
+    own: Mutex<Arc<Own>>,
     shown: Mutex<ShownStays>,
 }
 
 impl<L: Lists> StreamView<L> {
-    /// Notes which namespaces of these are there.
-    async fn look(&self, own: Arc<Own>) -> io::Result<()> {
-        let lists = Arc::clone(&self.lists);
+    /// Which of the namespaces that the reader was last shown are there, and whether these are all of them.
+    async fn present(&self) -> io::Result<(Presence, bool)> {
+        let (lists, own) = (Arc::clone(&self.lists), Arc::clone(&lock(&self.own)));
+        let known = own.namespaces.len();
         let presence = self.workers.run(move || lists.present(&own)).await?;
+        let is_all = presence.objects.len() == known;
+        Ok((presence, is_all))
+    }
+
+    /// Notes which of them are there.
+    async fn look(&self) -> io::Result<()> {
+        let (presence, _) = self.present().await?;
         lock(&self.shown).note(&presence);
         Ok(())
     }
@@ -108,6 +118,7 @@ impl<L: Lists> StreamView<L> {
             (own, presence)
         });
         let (own, presence) = found.await?;
+        *lock(&self.own) = Arc::clone(&own);
         feed.show(Sight::Own(own));
         lock(&self.shown).note(&presence);
         Ok(())
@@ -128,18 +139,10 @@ impl<L: Lists> StreamView<L> {
         let passed = match of_now(false)? {
             Some(passed) => Some(passed),
             None => {
-                let own = match &feed.wish().sight {
-                    Sight::Own(own) => Some(Arc::clone(own)),
-                    Sight::All => None,
-                };
-                let (lists, own) = (Arc::clone(&self.lists), own.unwrap_or_default());
-                let known = own.namespaces.len();
-                let presence = self.workers.run(move || lists.present(&own)).await?;
-                if presence.objects.len() < known {
+                match self.present().await? {
+                    (presence, true) => lock(&self.shown).note(&presence),
                     // The processes by which one is found may have ended before it.
-                    self.renew(feed, Some(Instant::now())).await?;
-                } else {
-                    lock(&self.shown).note(&presence);
+                    _ => self.renew(feed, Some(Instant::now())).await?,
                 }
                 of_now(true)?
             }
@@ -169,8 +172,9 @@ impl<L: Lists> Client<L> {
     async fn view(&self, sight: &Sight) -> io::Result<Option<StreamView<L>>> {
         let Sight::Own(own) = sight else { return Ok(None) };
         let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
-        let view = StreamView { lists, workers, peer: self.peer, asker: own.asker, shown: Mutex::default() };
-        view.look(Arc::clone(own)).await?;
+        let (asker, own) = (own.asker, Mutex::new(Arc::clone(own)));
+        let view = StreamView { lists, workers, peer: self.peer, asker, own, shown: Mutex::default() };
+        view.look().await?;
         Ok(Some(view))
     }
 
@@ -215,8 +219,8 @@ impl<L: Lists> Client<L> {
         let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
         live.retain(|socket| shown.shows(socket).is_some());
-        if let (Some(view), Sight::Own(own)) = (&view, &shown.sight) {
-            view.look(Arc::clone(own)).await?;
+        if let Some(view) = &view {
+            view.look().await?;
             let there = lock(&view.shown);
             live.retain(|socket| there.has(socket.netns));
         }

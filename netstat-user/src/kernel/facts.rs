@@ -13,6 +13,7 @@ use crate::sys;
 use hashbrown::HashSet;
 use netstat_ebpf::kfunc;
 use rustix::fs::{Mode, OFlags, openat};
+use rustix::thread::CapabilitySet;
 use std::{fs, io, path::Path};
 
 /// Where the kernel keeps its own BTF.
@@ -22,9 +23,12 @@ const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 const SECURITYFS: &str = "/sys/kernel/security";
 const LOCKDOWN: &str = "lockdown";
 
-/// The capabilities that loading and attaching take, with their numbers in `include/uapi/linux/capability.h`.
-const NEEDED: [(&str, u32); 3] = [("cap_bpf", 39), ("cap_perfmon", 38), ("cap_net_admin", 12)];
-const CAP_SYS_ADMIN: u32 = 21;
+/// The capabilities that loading and attaching take.
+const NEEDED: [(&str, CapabilitySet); 3] = [
+    ("cap_bpf", CapabilitySet::BPF),
+    ("cap_perfmon", CapabilitySet::PERFMON),
+    ("cap_net_admin", CapabilitySet::NET_ADMIN),
+];
 
 /// The command that lets a user other than root trace without CAP_SYS_ADMIN. It is one command, as each `setcap` replaces what the last one set.
 pub const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
@@ -44,26 +48,19 @@ pub struct GatheredFacts {
 /// The command line that gets out of a user namespace.
 pub const OUTSIDE: &str = "run as root of the host, outside of this user namespace (in a container: without --userns, userns-remap or rootless mode)";
 
-/// The effective capabilities, a bit each, in this process's user namespace.
-fn effective_capabilities() -> u64 {
-    // Without a /proc, too.
-    rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits())
-}
-
 /// Whether what this process holds, it holds in a user namespace of somebody's only, and not over the kernel.
 pub fn is_contained() -> bool {
     sys::is_in_initial_user_namespace() == Some(false)
 }
 
 /// The effective capabilities that hold for the kernel itself.
-pub fn capabilities_over_kernel() -> u64 {
-    if is_contained() { 0 } else { effective_capabilities() }
+pub fn capabilities_over_kernel() -> CapabilitySet {
+    if is_contained() { CapabilitySet::empty() } else { sys::effective_capabilities() }
 }
 
 /// Whether this process may close sockets: those of the network namespaces that its user namespace owns.
 pub fn may_close() -> bool {
-    let (_, number) = NEEDED[2];
-    effective_capabilities() >> number & 1 == 1
+    sys::effective_capabilities().contains(CapabilitySet::NET_ADMIN)
 }
 
 /// What lets this user trace.
@@ -73,14 +70,12 @@ pub fn grant() -> String {
 
 /// Names of the capabilities this process lacks for tracing.
 pub fn missing_capabilities() -> Vec<&'static str> {
-    let effective = capabilities_over_kernel();
-    let has = |number: u32| effective >> number & 1 == 1;
+    let mut held = capabilities_over_kernel();
     // CAP_SYS_ADMIN includes the first two, which exist since Linux 5.8.
-    NEEDED
-        .iter()
-        .filter(|(name, number)| !(has(*number) || *name != "cap_net_admin" && has(CAP_SYS_ADMIN)))
-        .map(|(name, _)| *name)
-        .collect()
+    if held.contains(CapabilitySet::SYS_ADMIN) {
+        held |= CapabilitySet::BPF | CapabilitySet::PERFMON;
+    }
+    NEEDED.iter().filter(|(_, capability)| !held.contains(*capability)).map(|(name, _)| *name).collect()
 }
 
 fn release() -> String {

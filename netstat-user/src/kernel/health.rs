@@ -6,15 +6,17 @@ use super::refusal::{Lacking, Mend};
 use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
 use crate::sys::Scarce;
+use rustix::thread::CapabilitySet;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// Capabilities beyond those that tracing needs, with their numbers in `include/uapi/linux/capability.h`, and what is missing without.
-const BESIDE: [(&str, u32, &str); 3] = [
-    ("cap_sys_ptrace", 19, "the sockets of other users' processes, older than the tracer, have no owner"),
-    ("cap_dac_read_search", 2, "the sockets of other users' processes, older than the tracer, have no owner"),
-    ("cap_sys_admin", 21, "named network namespaces without a process cannot be entered"),
+const BESIDE: [(&str, CapabilitySet, &str); 3] = [
+    ("cap_sys_ptrace", CapabilitySet::SYS_PTRACE, WITHOUT_OWNERS),
+    ("cap_dac_read_search", CapabilitySet::DAC_READ_SEARCH, WITHOUT_OWNERS),
+    ("cap_sys_admin", CapabilitySet::SYS_ADMIN, "named network namespaces without a process cannot be entered"),
 ];
+const WITHOUT_OWNERS: &str = "the sockets of other users' processes, older than the tracer, have no owner";
 
 /// Looks at what tracing depends on.
 pub fn checks() -> Vec<Check> {
@@ -142,8 +144,8 @@ fn capabilities() -> Check {
 
 fn beside() -> impl Iterator<Item = Check> {
     let held = facts::capabilities_over_kernel();
-    BESIDE.into_iter().map(move |(name, number, without)| {
-        if held >> number & 1 == 1 {
+    BESIDE.into_iter().map(move |(name, capability, without)| {
+        if held.contains(capability) {
             Check::ok(name, "held")
         } else {
             let mend = match name {

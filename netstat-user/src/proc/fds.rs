@@ -121,11 +121,7 @@ impl Scan {
         found.get_or_insert_with(|| {
             let mut found = work.run();
             if let Some(theirs) = helper.take().and_then(|helper| helper.join().ok()) {
-                found.refused |= theirs.refused;
-                found.hidden |= theirs.hidden;
-                found.failed = found.failed.or(theirs.failed);
-                found.is_over |= theirs.is_over;
-                found.take_in(theirs.links);
+                found.take_in(theirs);
             }
             work.make_good(&mut found);
             found

@@ -31,7 +31,8 @@ pub use process::{
     step_back, undisturbed,
 };
 pub use rights::{
-    is_in_initial_user_namespace, may_list_all_descriptors, may_look_into_all, own_namespace, pid_namespace_if_nested,
+    effective_capabilities, is_in_initial_user_namespace, may_list_all_descriptors, may_look_into_all, own_namespace,
+    pid_namespace_if_nested,
 };
 pub use scarce::{Scarce, is_scarce, no_thread, too_many_open_files, try_thread};
 pub use types::{KERNEL_TYPES, Types, kernel_types};

@@ -30,18 +30,18 @@ pub fn is_in_initial_user_namespace() -> Option<bool> {
 /// Whether this process has the right to look into every other one: the links in `/proc/PID/ns`, say (`PTRACE_MODE_READ` of ptrace(2)). A
 /// security module may shield some all the same.
 pub fn may_look_into_all() -> bool {
-    held().contains(CapabilitySet::SYS_PTRACE) && is_in_initial_user_namespace() == Some(true)
+    effective_capabilities().contains(CapabilitySet::SYS_PTRACE) && is_in_initial_user_namespace() == Some(true)
 }
 
 /// Whether this process may list the descriptors of every process in its user namespace and those below it: `/proc/PID/fd` is a folder of the
 /// process's user, for nobody else (proc_pid_fd(5)).
 pub fn may_list_all_descriptors() -> bool {
-    let held = held();
+    let held = effective_capabilities();
     held.contains(CapabilitySet::SYS_PTRACE)
         && held.intersects(CapabilitySet::DAC_READ_SEARCH | CapabilitySet::DAC_OVERRIDE)
 }
 
-/// The effective capabilities of this thread, none where they cannot be read.
-fn held() -> CapabilitySet {
+/// The effective capabilities of this thread, in its user namespace; none where they cannot be read.
+pub fn effective_capabilities() -> CapabilitySet {
     rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }

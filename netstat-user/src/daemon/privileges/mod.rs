@@ -9,6 +9,7 @@ mod user;
 pub use confined::{KeptError, drop_all};
 pub use held::Held;
 
+use crate::sys;
 use held::PrivilegeStep;
 use nix::unistd::{Uid, User};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -41,8 +42,8 @@ pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
     if !runs_none {
         held.note(PrivilegeStep::BoundingSet, "bounding set", bounded);
     }
-    let effective = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-    held.capabilities = effective.iter_names().map(|(name, _)| format!("cap_{}", name.to_ascii_lowercase())).collect();
+    let effective = sys::effective_capabilities().iter_names();
+    held.capabilities = effective.map(|(name, _)| format!("cap_{}", name.to_ascii_lowercase())).collect();
     held
 }
 

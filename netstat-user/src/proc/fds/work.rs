@@ -65,15 +65,18 @@ pub struct FoundLinks {
 
 impl FoundLinks {
     /// Adds what another thread found, all of it in the order of /proc then.
-    pub fn take_in(&mut self, others: HeldSockets) {
+    pub fn take_in(&mut self, others: Self) {
+        self.refused |= others.refused;
+        self.hidden |= others.hidden;
+        self.failed = self.failed.or(others.failed);
         let most = self.links.most();
         let mut links = std::mem::take(&mut self.links).into_pairs();
-        links.extend(others.into_pairs());
+        links.extend(others.links.into_pairs());
         // Stable and nearly sorted: two runs in the order of /proc, and the shares of large processes.
         links.sort_by_key(|&(place, _)| place);
         self.links = HeldSockets::new(most);
         links.into_iter().for_each(|(place, inode)| self.links.add(place, inode));
-        self.is_over |= self.links.is_over();
+        self.is_over |= others.is_over | self.links.is_over();
     }
 
     /// Keeps why something could not be read, where that says nothing of it.
@@ -137,31 +140,13 @@ impl Work {
             return;
         }
         let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
-        let mut again = HeldSockets::new(self.most);
+        let mut again = FoundLinks { links: HeldSockets::new(self.most), ..FoundLinks::default() };
         for place in later {
-            let dir = open(rustix::fs::CWD, self.root.join(format!("{}/fd", self.pids[place])), OFlags::DIRECTORY);
-            let dir = match dir {
-                Ok(dir) => dir,
+            match open(rustix::fs::CWD, self.root.join(format!("{}/fd", self.pids[place])), OFlags::DIRECTORY) {
+                Ok(dir) => links(&dir, Share { place, from: 0, to: u64::MAX, count: 0 }, &mut buffer, &mut again),
                 Err(error) => {
-                    found.refused |= error == Errno::ACCESS;
-                    found.note(error);
-                    continue;
-                }
-            };
-            let mut target = [MaybeUninit::<u8>::uninit(); 64];
-            let mut entries = RawDir::new(&dir, &mut buffer);
-            while let Some(entry) = entries.next() {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    // It has ended, or something ran out.
-                    Err(error) => {
-                        found.note(error);
-                        break;
-                    }
-                };
-                match rustix::fs::readlinkat_raw(&dir, entry.file_name(), &mut target) {
-                    Ok((link, _)) => socket_inode(link).into_iter().for_each(|inode| again.add(place as u32, inode)),
-                    Err(error) => found.note(error),
+                    again.refused |= error == Errno::ACCESS;
+                    again.note(error);
                 }
             }
         }
@@ -211,51 +196,56 @@ impl Work {
                 return;
             }
         };
-        let mut target = [MaybeUninit::<u8>::uninit(); 64];
-        let mut take = |name: &CStr| {
-            let link = rustix::fs::readlinkat_raw(&dir, name, &mut target).map(|(link, _)| socket_inode(link));
-            match link {
-                Ok(Some(inode)) => found.links.add(share.place as u32, inode),
-                // A gap in the numbers, or closed just now.
-                Err(Errno::NOENT) => return false,
-                Err(error) => {
-                    found.hidden |= error == Errno::ACCESS;
-                    found.note(error);
-                }
-                Ok(None) => {}
+        links(&dir, share, buffer, found);
+    }
+}
+
+/// Reads the links of a share, in this folder of its process's descriptors.
+fn links(dir: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
+    let mut target = [MaybeUninit::<u8>::uninit(); 64];
+    let mut take = |name: &CStr| {
+        let link = rustix::fs::readlinkat_raw(dir, name, &mut target).map(|(link, _)| socket_inode(link));
+        match link {
+            Ok(Some(inode)) => found.links.add(share.place as u32, inode),
+            // A gap in the numbers, or closed just now.
+            Err(Errno::NOENT) => return false,
+            Err(error) => {
+                found.hidden |= error == Errno::ACCESS;
+                found.note(error);
             }
-            true
-        };
-        // Descriptors are numbered without gaps most of the time: then there is no need to have them listed.
-        let mut next = share.from;
-        let mut name = [0; 24];
-        while next < share.to.min(share.count) && number_name(next, &mut name).is_some_and(&mut take) {
-            next += 1;
+            Ok(None) => {}
         }
-        let whole = share.from == 0 && share.count > 0 && next == share.count;
-        if next == share.to || whole {
-            return;
-        }
-        // The kernel's offset of descriptor N is N + 2 (`proc_readfd_common`).
-        if next > 0 && rustix::fs::seek(&dir, SeekFrom::Start(next + 2)).is_err() {
-            return;
-        }
-        let mut entries = RawDir::new(&dir, buffer);
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                // It has ended, or something ran out.
-                Err(error) => {
-                    found.note(error);
-                    return;
-                }
-            };
-            let Some(number) = decimal(entry.file_name().to_bytes()) else { continue };
-            if number >= share.to {
+        true
+    };
+    // Descriptors are numbered without gaps most of the time: then there is no need to have them listed.
+    let mut next = share.from;
+    let mut name = [0; 24];
+    while next < share.to.min(share.count) && number_name(next, &mut name).is_some_and(&mut take) {
+        next += 1;
+    }
+    let whole = share.from == 0 && share.count > 0 && next == share.count;
+    if next == share.to || whole {
+        return;
+    }
+    // The kernel's offset of descriptor N is N + 2 (`proc_readfd_common`).
+    if next > 0 && rustix::fs::seek(dir, SeekFrom::Start(next + 2)).is_err() {
+        return;
+    }
+    let mut entries = RawDir::new(dir, buffer);
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // It has ended, or something ran out.
+            Err(error) => {
+                found.note(error);
                 return;
             }
-            take(entry.file_name());
+        };
+        let Some(number) = decimal(entry.file_name().to_bytes()) else { continue };
+        if number >= share.to {
+            return;
         }
+        take(entry.file_name());
     }
 }
 
