@@ -9,6 +9,7 @@ mod live;
 pub mod net;
 mod network;
 pub mod packet_radio;
+mod process_start;
 mod reason;
 mod row_test;
 mod rows;
@@ -27,6 +28,7 @@ pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, Ends, LiveSocket};
 pub use network::Network;
+pub use process_start::{START_SHIFT, is_start};
 pub use reason::reason;
 pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};
 pub use rows::{Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket};
@@ -231,6 +233,8 @@ pub struct Owner {
     /// Id of the cgroup that it was in when it became the owner, in the unified hierarchy: the inode number of its directory. `None` where that is
     /// not known: nobody uses that hierarchy, say.
     pub cgroup_id: Option<u64>,
+    /// When it began, in units of 65,536 ns of `CLOCK_BOOTTIME`, in 32 bits ([`is_start`]); 0 where that is not known.
+    pub start: u32,
 }
 
 /// Why a socket ended.
@@ -323,6 +327,8 @@ pub struct Closer {
     pub pid: u32,
     /// Name of the thread-group leader.
     pub comm: Comm,
+    /// When it began, as [`Owner::start`].
+    pub start: u32,
 }
 
 /// What happened to a socket.

@@ -108,7 +108,7 @@ impl Owners {
     /// The process that was found to hold the socket.
     pub fn holder(&self, inode: u64) -> Option<Owner> {
         let &(pid, comm) = self.by_inode.get(&inode)?;
-        Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None })
+        Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None, start: 0 })
     }
 
     /// Fills in the owner of an event that the kernel programs recorded without one, and learns from the event.
@@ -141,7 +141,7 @@ impl Owners {
 
     fn find(&self, event: &SocketEvent) -> Option<Owner> {
         if let Some(&(pid, comm)) = event.inode.and_then(|inode| self.by_inode.get(&inode)) {
-            return Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None });
+            return Some(Owner { pid, comm, grade: Grade::Scanned, cgroup_id: None, start: 0 });
         }
         if let Some(&owner) = identities(event).find_map(|identity| self.by_identity.get(&identity)) {
             return Some(owner);
@@ -159,7 +159,7 @@ impl Owners {
             Some(owner) => owner,
             None => there.only(&ANY)??,
         };
-        Some(Owner { pid, comm, grade: Grade::Inherited, cgroup_id: None })
+        Some(Owner { pid, comm, grade: Grade::Inherited, cgroup_id: None, start: 0 })
     }
 
     fn learn_listener(&mut self, event: &SocketEvent) {

@@ -96,7 +96,7 @@ mod tests {
     /// Whether an event passes must not depend on an owner that the reader may not see, or else the reader could find out the owner by asking.
     #[test]
     fn what_a_reader_may_not_see_decides_nothing() {
-        let owner = Owner { pid: 4, comm: Comm::new(b"secret"), grade: Grade::Created, cgroup_id: None };
+        let owner = Owner { pid: 4, comm: Comm::new(b"secret"), grade: Grade::Created, cgroup_id: None, start: 0 };
         let of = |uid| SocketEvent {
             time_ns: 1,
             kind: EventKind::Open,

@@ -34,7 +34,7 @@ mod welcome;
 mod workers;
 
 pub use door::Admission;
-pub use sight::{Guarded, KnownNamespace, Own, Peer};
+pub use sight::{Guarded, KnownNamespace, Own, Peer, SocketProcess};
 pub use stay::Presence;
 
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};

@@ -1,6 +1,6 @@
 //! What a peer is shown: everything, or what it could see itself without the agent.
 
-use crate::model::{ClosedSocket, LiveSocket, SocketEvent};
+use crate::model::{ClosedSocket, Closer, LiveSocket, Owner, SocketEvent, is_start};
 use crate::sys::lock;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -16,43 +16,76 @@ pub struct Peer {
     pub pid: Option<u32>,
 }
 
+/// A process that has, or had, a socket of this user. It may be run by another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketProcess {
+    /// Thread-group id.
+    pub pid: u32,
+    /// When it began, as [`Owner::start`](crate::model::Owner): another process with its number is another one.
+    pub start: u32,
+    /// The user.
+    pub uid: u32,
+}
+
 /// Processes that the user of their sockets may not look into, as the agent found when they were first met: a setuid program, for one, makes sockets
 /// of the user whose file it is, and is run by another one.
 #[derive(Debug, Default)]
-pub struct Guarded(Mutex<GuardedBy>);
-
-/// A process, and the user of a socket of it.
-type Guard = (u32, u32);
+pub struct Guarded {
+    known: Mutex<GuardedBy>,
+    /// How long what was found counts, in nanoseconds.
+    kept_ns: u64,
+}
 
 #[derive(Debug, Default)]
 struct GuardedBy {
-    guards: HashSet<Guard>,
-    /// In the order they were met.
-    met: VecDeque<Guard>,
+    processes: HashSet<SocketProcess>,
+    /// In the order they were met, each with when that was.
+    met: VecDeque<(SocketProcess, u64)>,
+    /// Users of whom some that still count have been forgotten, for want of room.
+    crowded: HashSet<u32>,
+    /// Whether there are more such users than are remembered.
+    all_crowded: bool,
 }
 
 impl Guarded {
-    /// Most that are remembered; beyond it, those that were met first are not.
+    /// Most processes, and users, that are remembered.
     const MOST: usize = 1 << 16;
 
-    /// Notes whether this user may not look into this process.
-    pub fn note(&self, pid: u32, uid: u32, is_guarded: bool) {
-        let mut known = lock(&self.0);
-        if !is_guarded {
-            // The number of one that ended may be another one's by now.
-            known.guards.remove(&(pid, uid));
-        } else if known.guards.insert((pid, uid)) {
-            known.met.push_back((pid, uid));
-            if known.met.len() > Self::MOST
-                && let Some(first) = known.met.pop_front()
-            {
-                known.guards.remove(&first);
+    /// None yet.
+    pub fn new(kept_ns: u64) -> Self {
+        Self { known: Mutex::default(), kept_ns }
+    }
+
+    /// Notes that the user may not look into this process.
+    pub fn note(&self, process: SocketProcess, now_ns: u64) {
+        let mut known = lock(&self.known);
+        if !known.processes.insert(process) {
+            return;
+        }
+        known.met.push_back((process, now_ns));
+        if known.met.len() <= Self::MOST {
+            return;
+        }
+        let Some((first, met_ns)) = known.met.pop_front() else { return };
+        known.processes.remove(&first);
+        if now_ns.saturating_sub(met_ns) <= self.kept_ns {
+            known.crowded.insert(first.uid);
+            if known.crowded.len() > Self::MOST {
+                known.crowded.clear();
+                known.all_crowded = true;
             }
         }
     }
 
-    fn has(&self, pid: u32, uid: u32) -> bool {
-        lock(&self.0).guards.contains(&(pid, uid))
+    /// Whether the user may not look into this process.
+    pub fn has(&self, process: SocketProcess) -> bool {
+        lock(&self.known).processes.contains(&process)
+    }
+
+    /// Whether nothing has been forgotten of this user's.
+    fn is_whole(&self, uid: u32) -> bool {
+        let known = lock(&self.known);
+        !known.all_crowded && !known.crowded.contains(&uid)
     }
 }
 
@@ -158,10 +191,25 @@ impl Sight {
         Self::Own(Arc::new(both))
     }
 
-    /// Whether it is not shown that this process owned, or closed, a socket of this user.
-    pub fn hides(&self, pid: u32, uid: Option<u32>) -> bool {
-        let is_outside = |own: &Own| own.is_nested && !own.processes.contains_key(&pid);
-        matches!(self, Self::Own(own) if uid != Some(own.uid) || own.guarded.has(pid, own.uid) || is_outside(own))
+    /// Whether it is not shown that a process, which began then as [`Owner::start`](crate::model::Owner), owned or closed a socket of this user.
+    fn hides(&self, (pid, start): (u32, u32), uid: Option<u32>) -> bool {
+        let Self::Own(own) = self else { return false };
+        if uid != Some(own.uid) || own.guarded.has(SocketProcess { pid, start, uid: own.uid }) {
+            return true;
+        }
+        // Where not all is known, of those that the user sees by itself.
+        let known_only = own.is_nested || !own.guarded.is_whole(own.uid);
+        known_only && !own.processes.get(&pid).is_some_and(|&begun| is_start(start, begun))
+    }
+
+    /// Whether this owner of a socket of the user is not shown.
+    pub fn hides_owner(&self, owner: &Owner, uid: Option<u32>) -> bool {
+        self.hides((owner.pid, owner.start), uid)
+    }
+
+    /// Whether it is not shown that this process closed a socket of the user.
+    fn hides_closer(&self, closer: &Closer, uid: Option<u32>) -> bool {
+        self.hides((closer.pid, closer.start), uid)
     }
 
     /// What is shown of an event.
@@ -171,16 +219,16 @@ impl Sight {
             return None;
         }
         let mut event = *event;
-        event.owner = event.owner.filter(|owner| !self.hides(owner.pid, event.uid));
+        event.owner = event.owner.filter(|owner| !self.hides_owner(owner, event.uid));
         if let EventKind::Close(totals) = &mut event.kind {
-            totals.closed_by = totals.closed_by.filter(|closer| !self.hides(closer.pid, event.uid));
+            totals.closed_by = totals.closed_by.filter(|closer| !self.hides_closer(closer, event.uid));
         }
         Some(event)
     }
 
     /// What is shown of a live socket.
     pub fn live(&self, socket: &LiveSocket) -> Option<LiveSocket> {
-        let owner = socket.owner.filter(|owner| !self.hides(owner.pid, socket.uid));
+        let owner = socket.owner.filter(|owner| !self.hides_owner(owner, socket.uid));
         self.has(socket.netns).then_some(LiveSocket { owner, ..*socket })
     }
 
@@ -193,7 +241,7 @@ impl Sight {
         }
         let socket = self.live(&closed.socket)?;
         let mut totals = closed.totals;
-        totals.closed_by = totals.closed_by.filter(|closer| !self.hides(closer.pid, socket.uid));
+        totals.closed_by = totals.closed_by.filter(|closer| !self.hides_closer(closer, socket.uid));
         Some(ClosedSocket { socket, totals, ..*closed })
     }
 }
@@ -201,19 +249,41 @@ impl Sight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CloseReason, Closer, Comm, EventKind, Grade, Owner, Proto, TcpState, Totals};
+    use crate::model::{CloseReason, Comm, EventKind, Grade, Proto, TcpState, Totals};
+
+    /// When a process began, in ticks, and as its records have it.
+    const TICKS: u64 = 7;
+    const START: u32 = (TICKS * 10_000_000 >> crate::model::START_SHIFT) as u32 + 1;
+
+    /// Who makes the agent forget what it found is not shown more for it.
+    #[test]
+    fn what_is_forgotten_of_guarded_processes_hides_all_but_the_users_own() {
+        let guarded = Arc::new(Guarded::new(100));
+        const MOST: u32 = Guarded::MOST as u32;
+        let process = |pid, uid| SocketProcess { pid, start: START, uid };
+        guarded.note(process(1, 7), 1000);
+        (1..=MOST).for_each(|pid| guarded.note(process(pid, 8), 1101));
+        assert!(!guarded.has(process(1, 7)) && guarded.is_whole(7), "what is too old does not count");
+        guarded.note(process(2, 7), 1101);
+        assert!(guarded.has(process(2, 7)) && !guarded.is_whole(8) && guarded.is_whole(7));
+        let own = Own { uid: 8, processes: [(MOST + 1, TICKS)].into(), guarded, ..Own::default() };
+        let sight = Sight::Own(Arc::new(own));
+        let hides = |pid, start| sight.hides((pid, start), Some(8));
+        assert_eq!([hides(MOST + 1, START), hides(MOST + 1, 0), hides(MOST + 2, START)], [false, true, true]);
+    }
 
     #[test]
     fn others_sockets_have_no_owner_and_other_namespaces_no_sockets() {
         let comm = Comm::new(b"secret");
-        let totals = Totals { closed_by: Some(Closer { pid: 4, comm }), ..Totals::unknown(CloseReason::Closed) };
+        let totals =
+            Totals { closed_by: Some(Closer { pid: 4, comm, start: START }), ..Totals::unknown(CloseReason::Closed) };
         let event = SocketEvent {
             time_ns: 1,
             kind: EventKind::Close(totals),
             proto: Proto::Tcp,
             local: None,
             remote: None,
-            owner: Some(Owner { pid: 4, comm, grade: Grade::Created, cgroup_id: None }),
+            owner: Some(Owner { pid: 4, comm, grade: Grade::Created, cgroup_id: None, start: START }),
             uid: Some(7),
             inode: None,
             cookie: None,
@@ -260,15 +330,15 @@ mod tests {
             ..Own::default()
         }));
         assert!(of_guarded.event(&event).unwrap().owner.is_some());
-        guarded.note(4, 7, true);
+        let process = |pid| SocketProcess { pid, start: START, uid: 7 };
+        guarded.note(process(4), 1);
         let shown = of_guarded.event(&event).unwrap();
         assert!(matches!((shown.owner, shown.kind), (None, EventKind::Close(Totals { closed_by: None, .. }))));
         let shown = of_guarded.closed(&closed).unwrap();
         assert_eq!((shown.socket.owner, shown.totals.closed_by), (None, None));
-        guarded.note(4, 7, false);
-        assert_eq!(of_guarded.closed(&closed), Some(closed));
-        (0..=Guarded::MOST as u32).for_each(|pid| guarded.note(pid, 7, true));
-        assert_eq!([0, 1, Guarded::MOST as u32].map(|pid| guarded.has(pid, 7)), [false, true, true]);
+        // Another process with its number.
+        let other = Owner { start: START + 1000, ..event.owner.unwrap() };
+        assert!(of_guarded.event(&SocketEvent { owner: Some(other), ..event }).unwrap().owner.is_some());
         for netns in [Some(2), None] {
             assert_eq!(own(7).event(&SocketEvent { netns, ..event }), None);
             assert_eq!(own(7).live(&LiveSocket { netns, ..socket }), None);
@@ -287,11 +357,11 @@ mod tests {
         assert_eq!([both(5, 1), both(6, 1), both(5, 2)], [(true, true), (false, true), (true, false)]);
         assert!(matches!(Sight::All.and(&with(5, 1)), Sight::All));
         // Whoever looks from below names no process outside.
-        let nested = |pid| {
-            let own = Own { is_nested: true, processes: [(pid, 1)].into(), ..with(5, 1) };
+        let nested = |pid, begun| {
+            let own = Own { is_nested: true, processes: [(pid, begun)].into(), ..with(5, 1) };
             Sight::Own(Arc::new(own)).event(&event).unwrap().owner.is_some()
         };
-        assert_eq!([nested(4), nested(5)], [true, false]);
+        assert_eq!([nested(4, TICKS), nested(4, TICKS + 1), nested(5, TICKS)], [true, false, false]);
         assert!(own(7).is_same(&own(7)) && !own(7).is_same(&own(8)) && !own(7).is_same(&Sight::All));
     }
 }

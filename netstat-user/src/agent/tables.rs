@@ -78,7 +78,7 @@ impl<L: Lists> Client<L> {
                 // Of the user's own sockets, all of them.
                 let tables =
                     spaces.iter_mut().flat_map(|space| &mut space.tables).filter_map(|(_, table)| table.as_mut().ok());
-                tables.for_each(|table| table.recorded.retain(|(_, owner)| !sight.hides(owner.pid, sight.user())));
+                tables.for_each(|table| table.recorded.retain(|(_, owner)| !sight.hides_owner(owner, sight.user())));
             }
             let pids: HashSet<u32> = only.map(RowTest::pids).unwrap_or_default().into_iter().collect();
             let mut links = None;

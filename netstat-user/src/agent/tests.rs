@@ -286,7 +286,7 @@ fn queries_are_answered() {
 #[test]
 fn tables_come_with_the_owners_that_events_recorded() {
     with_agent(4, async |path, fake, _| {
-        let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None };
+        let owner = Owner { pid: 3, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None, start: 0 };
         fake.recorded
             .lock()
             .unwrap()

@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn tables() -> Vec<Answer> {
-        let owner = Owner { pid: 7, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None };
+        let owner = Owner { pid: 7, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None, start: 0 };
         let part = |rows: [u64; 2], at| Answer::Rows {
             proto: Proto::Tcp,
             rows: rows.map(|inode| row(Proto::Tcp, inode)).to_vec(),

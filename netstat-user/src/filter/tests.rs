@@ -637,8 +637,9 @@ fn events() -> impl Strategy<Value = SocketEvent> {
     let state = || prop::sample::select(TcpState::ALL.to_vec());
     let number = || prop::option::of(0u32..4);
     let name = || prop::sample::select(vec![Comm::new(b"a"), Comm::new(b"b")]);
-    let owner =
-        || (0u32..4, name()).prop_map(|(pid, comm)| Owner { pid, comm, grade: Grade::Created, cgroup_id: None });
+    let owner = || {
+        (0u32..4, name()).prop_map(|(pid, comm)| Owner { pid, comm, grade: Grade::Created, cgroup_id: None, start: 0 })
+    };
     let end = || {
         let addr = prop::sample::select(vec!["10.0.0.1", "10.1.2.3", "192.0.2.1", "::1", "::ffff:10.0.0.1", "fe80::1"]);
         let end =
@@ -649,7 +650,7 @@ fn events() -> impl Strategy<Value = SocketEvent> {
         |(number, closer, refused)| Totals {
             duration_ns: number,
             rx_bytes: number,
-            closed_by: closer.map(|(pid, comm)| Closer { pid, comm }),
+            closed_by: closer.map(|(pid, comm)| Closer { pid, comm, start: 0 }),
             ..Totals::unknown(if refused { CloseReason::Refused } else { CloseReason::Closed })
         },
     );
@@ -717,7 +718,13 @@ fn small_rows() -> impl Strategy<Value = SmallRow> {
             netns,
         },
     );
-    let owner = (0u32..5).prop_map(|pid| Owner { pid, comm: Comm::new(b"b"), grade: Grade::Created, cgroup_id: None });
+    let owner = (0u32..5).prop_map(|pid| Owner {
+        pid,
+        comm: Comm::new(b"b"),
+        grade: Grade::Created,
+        cgroup_id: None,
+        start: 0,
+    });
     let pids = prop::collection::vec(0u32..5, 0..3);
     (row, prop::option::of(0u32..5), pids, prop::option::of(owner)).prop_map(|(row, netns, pids, recorded)| SmallRow {
         row,

@@ -1,7 +1,7 @@
 //! Records of the kernel programs → events: every tag and length is checked.
 
 use crate::model::{
-    CloseReason, Closer, Comm, EventEnd, EventKind, Grade, Owner, Proto, SocketEvent, TcpState, Totals,
+    CloseReason, Closer, Comm, EventEnd, EventKind, Grade, Owner, Proto, START_SHIFT, SocketEvent, TcpState, Totals,
 };
 use bytes::Buf;
 use netstat_ebpf as abi;
@@ -26,6 +26,8 @@ pub enum DecodeError {
 const fn tag(what: &'static str) -> impl Fn(u8) -> DecodeError {
     move |tag| DecodeError::Tag { what, tag: tag as u16 }
 }
+
+const _: () = assert!(abi::START_SHIFT == START_SHIFT);
 
 /// A process: its thread-group id, and when it started ([`netstat_ebpf::start_tag`]).
 pub type Process = (u32, u32);
@@ -142,7 +144,7 @@ pub fn decode(
                     abi::Reason::Abandoned => CloseReason::Abandoned,
                     abi::Reason::Unknown => CloseReason::Unknown,
                 },
-                closed_by: (closer.0 != 0).then(|| Closer { pid: closer.0, comm: name_of(closer) }),
+                closed_by: (closer.0 != 0).then(|| Closer { pid: closer.0, comm: name_of(closer), start: closer.1 }),
             })
         }
     };
@@ -157,6 +159,7 @@ pub fn decode(
             comm: name_of(owner),
             grade,
             cgroup_id: (cgroup != 0).then_some(u64::from(cgroup)),
+            start: owner.1,
         }),
         uid: (flags & abi::HAS_UID != 0).then_some(uid),
         inode: (flags & abi::HAS_INODE != 0).then_some(inode),

@@ -228,7 +228,7 @@ impl Tracer {
                 // It has ended, and its name was recorded after this event.
                 comm = records.name(process).unwrap_or_default();
             }
-            event.owner = Some(Owner { pid: process.0, comm, grade, cgroup_id: None });
+            event.owner = Some(Owner { pid: process.0, comm, grade, cgroup_id: None, start: process.1 });
         }
     }
 

@@ -151,7 +151,7 @@ fn a_child_inherits_within_its_namespace_and_port() {
 fn listeners_are_learnt_from_their_events() {
     let mut owners = Owners::default();
     let begins = |inode| SocketEvent {
-        owner: Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None }),
+        owner: Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None, start: 0 }),
         ..event(state(TcpState::Close, TcpState::Listen), end("::ffff:127.0.0.1", 80), inode, 9)
     };
     resolved(&mut owners, begins(0));
@@ -189,6 +189,6 @@ fn what_the_kernel_knows_is_not_overruled() {
     let mut owners = Owners::default();
     owners.scanned(5, 100, Comm::new(b"scan"));
     let mut made = event(state(TcpState::Close, TcpState::SynSent), end("127.0.0.1", 1), 5, 6);
-    made.owner = Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None });
+    made.owner = Some(Owner { pid: 7, comm: Comm::new(b"maker"), grade: Grade::Created, cgroup_id: None, start: 0 });
     assert_eq!(resolved(&mut owners, made), Some((7, Grade::Created)));
 }

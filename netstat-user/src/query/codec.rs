@@ -211,8 +211,9 @@ fn later<T: Wire + Default>(body: &mut Bytes) -> Read<T> {
 }
 
 /// Structures: their fields in order. Those that grow have their length before them in a list; what stands behind a semicolon was added later.
+/// What stands behind a bar is not sent: it is the agent's own knowledge.
 macro_rules! records {
-    ($($record:ident $($grows:ident)? { $($field:ident),+ $(; $($later:ident),+)? })+) => {$(
+    ($($record:ident $($grows:ident)? { $($field:ident),+ $(; $($later:ident),+)? $(| $($kept:ident),+)? })+) => {$(
         impl Wire for $record {
             $(const GROWS: bool = records!($grows);)?
 
@@ -222,7 +223,7 @@ macro_rules! records {
             }
 
             fn get(body: &mut Bytes) -> Read<Self> {
-                Ok(Self { $($field: Wire::get(body)?,)+ $($($later: later(body)?,)+)? })
+                Ok(Self { $($field: Wire::get(body)?,)+ $($($later: later(body)?,)+)? $($($kept: Default::default(),)+)? })
             }
         }
     )+};
@@ -232,8 +233,8 @@ macro_rules! records {
 records! {
     EventEnd { addr, port }
     Place { pidns, userns }
-    Owner { pid, comm, grade, cgroup_id }
-    Closer { pid, comm }
+    Owner { pid, comm, grade, cgroup_id | start }
+    Closer { pid, comm | start }
     Totals { duration_ns, rx_bytes, tx_bytes, rtt_us, retransmits, reason, closed_by }
     SocketEvent { time_ns, kind, proto, local, remote, owner, uid, inode, cookie, netns }
     LiveSocket { proto, state, local, remote, netns, uid, inode, cookie, owner, since_ns, seen_ns, state_ns }

@@ -31,7 +31,7 @@ fn totals() -> Totals {
         rtt_us: Some(4),
         retransmits: None,
         reason: CloseReason::TimedOut,
-        closed_by: Some(crate::model::Closer { pid: 9, comm: crate::model::Comm::new(b"sh") }),
+        closed_by: Some(crate::model::Closer { pid: 9, comm: crate::model::Comm::new(b"sh"), start: 0 }),
     }
 }
 
@@ -41,7 +41,7 @@ fn event(kind: EventKind) -> SocketEvent {
 }
 
 fn owner() -> Owner {
-    Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited, cgroup_id: None }
+    Owner { pid: 12, comm: Comm::new(b"a\xffb"), grade: Grade::Inherited, cgroup_id: None, start: 0 }
 }
 
 /// A row of which nothing is known but what every row has, and one that has everything.

@@ -1,6 +1,7 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
 mod guards;
+mod look_ups;
 mod machine;
 mod traced;
 
@@ -57,7 +58,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         drop(waiting);
         report(tracer.coverage(), false);
         let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
-        let mut machine = Machine::new(is_asked);
+        let mut machine = Machine::new(is_asked, recent_ns(options)).map_err(StartError::Starved)?;
         sys::undisturbed(|| machine.prepare());
         // No other thread is there yet: what is given up here is given up by all.
         if options.privileges == Privileges::Least {
@@ -69,7 +70,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             complain(&format!("agent: {refusal}"));
         }
         machine.add_checks(held.checks());
-        standard_error.write(confine).map_err(StartError::Lines)?;
+        standard_error.write(confine).map_err(StartError::Starved)?;
         Ok((bound, tracer, group, machine))
     })();
     match outcome {
@@ -111,7 +112,7 @@ enum StartError {
     #[error(transparent)]
     Attach(#[from] AttachError),
     #[error("agent: {0}")]
-    Lines(#[source] io::Error),
+    Starved(#[source] io::Error),
 }
 
 impl StartError {
@@ -119,6 +120,11 @@ impl StartError {
     const fn is_mistake(&self) -> bool {
         matches!(self, Self::Group(_) | Self::User(_) | Self::Bind(BindError::Nameless(_)))
     }
+}
+
+/// How long closed sockets are kept, in nanoseconds.
+fn recent_ns(options: &Options) -> u64 {
+    u64::try_from(options.recent.as_nanos()).unwrap_or(u64::MAX)
 }
 
 async fn serve(
@@ -138,9 +144,8 @@ async fn serve(
         everyone: options.mode & 0o002 != 0,
         shares_all: options.share == Share::All,
     };
-    let recent_ns = u64::try_from(options.recent.as_nanos()).unwrap_or(u64::MAX);
     let settings = Settings {
-        limits: Retention { recent_ns, recent_count: options.recent_count },
+        limits: Retention { recent_ns: recent_ns(options), recent_count: options.recent_count },
         clients: places(options.clients)?,
         poll: options.poll,
         place: client::place(),

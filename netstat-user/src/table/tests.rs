@@ -45,7 +45,7 @@ fn row(id: u16, proto: Proto, state: TcpState, inode: u64) -> SocketRow {
 }
 
 fn owner(pid: u32) -> Option<Owner> {
-    Some(Owner { pid, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None })
+    Some(Owner { pid, comm: Comm::new(b"x"), grade: Grade::Created, cgroup_id: None, start: 0 })
 }
 
 fn listing(rows: Vec<SocketRow>) -> Listing {

@@ -148,7 +148,7 @@ impl EventView {
             out.extend_from_slice(totals.reason.name().as_bytes());
             out.extend_from_slice(b"\",\"closed_by\":");
             match &totals.closed_by {
-                Some(Closer { pid, comm }) => {
+                Some(Closer { pid, comm, .. }) => {
                     field(out, "{\"pid\":", Some(*pid));
                     out.extend_from_slice(b",\"comm\":");
                     string(out, comm.as_bytes());
@@ -200,7 +200,7 @@ impl EventView {
                 labelled(out, " retransmits=", totals.retransmits);
                 out.extend_from_slice(b" closed_by=");
                 match &totals.closed_by {
-                    Some(Closer { pid, comm }) => process(out, *pid, comm),
+                    Some(Closer { pid, comm, .. }) => process(out, *pid, comm),
                     None => out.push(b'-'),
                 }
             }

@@ -58,7 +58,7 @@ fn reads_every_field() {
     assert_eq!(event.remote.unwrap(), EventEnd { addr: [10, 0, 0, 2].into(), port: Some(80) });
     assert_eq!(
         event.owner.unwrap(),
-        Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Inherited, cgroup_id: Some(888) }
+        Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Inherited, cgroup_id: Some(888), start: 555 }
     );
     assert_eq!(
         (event.uid, event.inode, event.cookie, event.netns),
@@ -74,7 +74,7 @@ fn reads_every_field() {
             rtt_us: Some(33),
             retransmits: Some(2),
             reason: CloseReason::ResetReceived,
-            closed_by: Some(Closer { pid: 9941, comm: Comm::new(b"sh") }),
+            closed_by: Some(Closer { pid: 9941, comm: Comm::new(b"sh"), start: 556 }),
         }
     );
 }

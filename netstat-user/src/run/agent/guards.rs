@@ -1,33 +1,48 @@
 //! Which processes may not be looked into by the user of their sockets: looked up when an event or a listing first has one, as it may be gone when
 //! somebody asks.
 
-use crate::agent::Guarded;
-use crate::model::{EventKind, SocketEvent};
+use super::look_ups::LookUps;
+use crate::agent::{Guarded, SocketProcess};
+use crate::model::{EventKind, SocketEvent, Subordinates};
 use crate::proc::access;
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How long what was found is believed, in nanoseconds.
+/// How long what was found is believed, and the time in which a user has so many look-ups, in nanoseconds.
 const TRUST_NS: u64 = 1_000_000_000;
 
 /// The look-ups, and what they found.
 pub struct Guards {
-    root: PathBuf,
     found: Arc<Guarded>,
-    /// When a process was looked at, with the user of its socket.
-    looked: HashMap<(u32, u32), u64>,
-    /// Whether anybody asks who is not shown everything.
-    is_asked: bool,
+    /// The thread that looks; `None` where everybody who asks is shown everything.
+    look_ups: Option<LookUps<(SocketProcess, u64)>>,
+    /// When a process was looked at.
+    looked: HashMap<SocketProcess, u64>,
+    /// Look-ups of each user, those counted together who hold each other's ids, since a time.
+    shares: HashMap<u32, usize>,
+    since_ns: u64,
+    subordinates: Arc<Subordinates>,
 }
 
 impl Guards {
     /// Most look-ups that are remembered.
     const MOST: usize = 1 << 16;
+    /// Most look-ups in a second for the sockets of one user. Each takes some 13 µs.
+    const SHARE: usize = 2000;
 
-    /// Nothing is looked up where nobody asks who is not shown everything.
-    pub fn new(root: PathBuf, is_asked: bool) -> Self {
-        Self { root, found: Arc::default(), looked: HashMap::new(), is_asked }
+    /// Nothing is looked up where everybody who asks is shown everything. What was found counts for as long as closed sockets are kept.
+    ///
+    /// # Errors
+    /// No room for the thread.
+    pub fn new(root: PathBuf, is_asked: bool, kept_ns: u64) -> io::Result<Self> {
+        let found = Arc::new(Guarded::new(kept_ns));
+        let finds = Arc::clone(&found);
+        let look_up = move |(process, now_ns)| look(&root, process, now_ns, &finds);
+        let look_ups = is_asked.then(|| LookUps::new("guards", look_up)).transpose()?;
+        let (looked, shares) = Default::default();
+        Ok(Self { found, look_ups, looked, shares, since_ns: 0, subordinates: Arc::default() })
     }
 
     /// What was found, and will be.
@@ -35,33 +50,84 @@ impl Guards {
         Arc::clone(&self.found)
     }
 
-    /// Looks at the processes of an event.
+    /// Who holds whose ids, from now on.
+    pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
+        self.subordinates = subordinates;
+    }
+
+    /// Has the processes of an event looked at.
     pub fn note(&mut self, event: &SocketEvent) {
+        if self.look_ups.is_none() {
+            return;
+        }
         let closer = match &event.kind {
-            EventKind::Close(totals) => totals.closed_by.map(|closer| closer.pid),
+            EventKind::Close(totals) => totals.closed_by.map(|closer| (closer.pid, closer.start)),
             _ => None,
         };
-        for pid in event.owner.map(|owner| owner.pid).into_iter().chain(closer) {
-            self.look(pid, event.uid, event.time_ns);
+        // Root's own sockets are shown to nobody who is not shown everything.
+        let Some(uid) = event.uid.filter(|&uid| uid != 0) else { return };
+        for (pid, start) in event.owner.map(|owner| (owner.pid, owner.start)).into_iter().chain(closer) {
+            self.want(SocketProcess { pid, start, uid }, event.time_ns);
         }
     }
 
-    /// Looks at a process with a socket of this user, unless that was done a moment ago.
-    pub fn look(&mut self, pid: u32, uid: Option<u32>, now_ns: u64) {
-        // Root's own sockets are shown to nobody who is not shown everything.
-        let Some(uid) = uid.filter(|&uid| uid != 0 && self.is_asked) else { return };
-        if self.looked.get(&(pid, uid)).is_some_and(|&at| now_ns.saturating_sub(at) < TRUST_NS) {
+    /// Has a process looked at, unless that was done a moment ago. One for which there is no turn counts as guarded.
+    fn want(&mut self, process: SocketProcess, now_ns: u64) {
+        let Some(look_ups) = &self.look_ups else { return };
+        if self.looked.get(&process).is_some_and(|&at| now_ns.saturating_sub(at) < TRUST_NS) {
             return;
         }
+        if now_ns.saturating_sub(self.since_ns) >= TRUST_NS {
+            self.since_ns = now_ns;
+            self.shares.clear();
+        }
         if self.looked.len() >= Self::MOST {
-            self.looked.clear();
+            self.looked.retain(|_, at| now_ns.saturating_sub(*at) < TRUST_NS);
         }
-        self.looked.insert((pid, uid), now_ns);
-        // Of one that has ended what was found before stays.
-        if access::is_guarded(&self.root, pid, uid) {
-            self.found.note(pid, uid, true);
-        } else if self.root.join(pid.to_string()).exists() {
-            self.found.note(pid, uid, false);
+        let share = self.shares.entry(self.subordinates.counts_as(process.uid)).or_default();
+        *share += 1;
+        if *share <= Self::SHARE && self.looked.len() < Self::MOST && look_ups.want((process, now_ns)) {
+            self.looked.insert(process, now_ns);
+        } else {
+            self.found.note(process, now_ns);
         }
+    }
+
+    /// Looks at processes that were listed, on the calling thread.
+    pub fn look_at(root: &Path, processes: &HashSet<SocketProcess>, now_ns: u64, found: &Guarded) {
+        processes.iter().for_each(|&process| look(root, process, now_ns, found));
+    }
+}
+
+/// Looks at a process. Of one that has ended what was found before stays.
+fn look(root: &Path, process: SocketProcess, now_ns: u64, found: &Guarded) {
+    if access::is_guarded(root, process.pid, process.uid) {
+        found.note(process, now_ns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A user whose sockets have ever new ids, and processes, takes no more than a share: the others' are looked at, and nothing waits.
+    #[test]
+    fn one_user_has_a_share_of_the_look_ups() {
+        let mut guards = Guards::new("/nonexistent".into(), true, u64::MAX).unwrap();
+        let found = guards.found();
+        let process = |uid, pid| SocketProcess { pid, start: 1, uid };
+        for pid in 1..=Guards::SHARE as u32 + 10 {
+            guards.want(process(1000, pid), 5);
+        }
+        guards.want(process(1001, 7), 5);
+        let last = Guards::SHARE as u32;
+        assert_eq!([1, last, last + 1, last + 10].map(|pid| found.has(process(1000, pid))), [false, false, true, true]);
+        assert!(!found.has(process(1001, 7)));
+        // With the next second begins another share.
+        guards.want(process(1000, last + 20), 5 + TRUST_NS);
+        assert!(!found.has(process(1000, last + 20)));
+        let mut none = Guards::new("/nonexistent".into(), false, 0).unwrap();
+        none.want(process(1000, 1), 5);
+        assert!(none.looked.is_empty());
     }
 }

@@ -1,11 +1,11 @@
 //! The kernel's lists as the agent asks for them.
 
 use super::guards::Guards;
-use crate::agent::{Guarded, KnownNamespace, Lists, Lookup, Own, Peer, Presence, Spaces, TRUST};
+use crate::agent::{Guarded, KnownNamespace, Lists, Lookup, Own, Peer, Presence, SocketProcess, Spaces, TRUST};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
 use crate::model::{
-    Check, Comm, EventEnd, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
+    Check, Comm, EventEnd, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
 };
 use crate::owner::Owners;
 use crate::proc::access::{self, Vantage, Viewer};
@@ -18,7 +18,7 @@ use crate::source::{KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::lock;
 use crate::table::Listing;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +33,8 @@ pub struct Machine {
     /// Processes that the user of their sockets may not look into.
     pub guards: Arc<Mutex<Guards>>,
     guarded: Arc<Guarded>,
+    /// Whether somebody may ask who is not shown everything.
+    is_asked: bool,
     root: PathBuf,
     names: PathBuf,
     /// What was found when this began.
@@ -51,8 +53,11 @@ pub struct Machine {
 type Looked = (Instant, Arc<Own>);
 
 impl Machine {
-    /// The machine's own /proc; `is_asked` where somebody may ask who is not shown everything.
-    pub fn new(is_asked: bool) -> Self {
+    /// The machine's own /proc; `is_asked` where somebody may ask who is not shown everything. Closed sockets are kept for so long.
+    ///
+    /// # Errors
+    /// No room for a thread.
+    pub fn new(is_asked: bool, kept_ns: u64) -> io::Result<Self> {
         let root = PathBuf::from("/proc");
         let checks = kernel::checks();
         let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
@@ -60,13 +65,14 @@ impl Machine {
         let (objects, tenures) = (NamespaceIds::new(&root), Mutex::default());
         let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
-        let guards = Guards::new(root.clone(), is_asked);
+        let guards = Guards::new(root.clone(), is_asked, kept_ns)?;
         let (guarded, guards) = (guards.found(), Arc::new(Mutex::new(guards)));
-        Self {
+        Ok(Self {
             kernel,
             cgroups,
             guards,
             guarded,
+            is_asked,
             root,
             names,
             checks,
@@ -75,7 +81,7 @@ impl Machine {
             own,
             subordinates,
             held: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// Loads all that may be asked for later, before the right to load is given up; what failed is reported on standard error.
@@ -160,18 +166,25 @@ impl Lists for Machine {
         if Self::whole(&mut scan).is_ok() {
             listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
         }
-        let now_ns = monotonic_ns();
+        let mut processes = HashSet::new();
         for (row, owner) in &mut listing.rows {
             *owner = owners.holder(row.inode);
-            if let Some(owner) = owner {
-                lock(&self.guards).look(owner.pid, Some(row.uid), now_ns);
+            // Root's own sockets are shown to nobody who is not shown everything.
+            if let Some(Owner { pid, start, .. }) = *owner
+                && self.is_asked
+                && row.uid != 0
+            {
+                processes.insert(SocketProcess { pid, start, uid: row.uid });
             }
             if let Some(netns) = row.netns.filter(|_| row.proto.is_tcp() && row.state == TcpState::Listen as u8) {
                 let local = EventEnd { addr: row.local.addr, port: Some(row.local.port) };
                 owners.listening(netns, local, row.inode);
             }
         }
-        Lookup { listing, owners, subordinates: self.subordinates() }
+        Guards::look_at(&self.root, &processes, monotonic_ns(), &self.guarded);
+        let subordinates = self.subordinates();
+        lock(&self.guards).count_by(Arc::clone(&subordinates));
+        Lookup { listing, owners, subordinates }
     }
 
     fn holders(&self) -> io::Result<Vec<Link>> {

@@ -1,6 +1,7 @@
 //! The kernel programs as the agent's source of events.
 
 use super::guards::Guards;
+use super::look_ups::LookUps;
 use crate::agent::Source;
 use crate::kernel::{self, Tracer};
 use crate::model::SocketEvent;
@@ -16,7 +17,6 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -28,7 +28,7 @@ pub struct Seen {
     since_ns: u64,
     /// The last one: the next event is of the same more often than not.
     last: Option<u64>,
-    wanted: SyncSender<u64>,
+    look_ups: LookUps<u64>,
 }
 
 impl Seen {
@@ -36,8 +36,6 @@ impl Seen {
     const MOST: usize = 1 << 16;
     /// How long they are, in nanoseconds: one that was not found is looked up again with its next event.
     const TRUST_NS: u64 = 1_000_000_000;
-    /// Most ids that wait for the thread. What is more is looked up with its next event, as is what was not found.
-    const QUEUE: usize = 1 << 12;
 
     /// No id met yet. Makes the thread.
     ///
@@ -49,11 +47,10 @@ impl Seen {
         })
     }
 
-    fn looking_up(mut look_up: impl FnMut(u64) + Send + 'static) -> io::Result<Self> {
-        let (wanted, ids) = mpsc::sync_channel(Self::QUEUE);
-        let run = move || ids.into_iter().for_each(&mut look_up);
-        std::thread::Builder::new().name("cgroups".into()).spawn(run).map_err(sys::no_thread)?;
-        Ok(Self { ids: HashSet::new(), since_ns: 0, last: None, wanted })
+    fn looking_up(look_up: impl FnMut(u64) + Send + 'static) -> io::Result<Self> {
+        // What finds no room is looked up with its next event, as is what was not found.
+        let look_ups = LookUps::new("cgroups", look_up)?;
+        Ok(Self { ids: HashSet::new(), since_ns: 0, last: None, look_ups })
     }
 
     fn note(&mut self, event: &SocketEvent) {
@@ -62,7 +59,7 @@ impl Seen {
             (self.since_ns, self.last) = (event.time_ns, None);
             self.ids.clear();
         }
-        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.wanted.try_send(id).is_ok() {
+        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.look_ups.want(id) {
             self.ids.insert(id);
         }
     }
@@ -173,6 +170,7 @@ impl Source for Traced {
 mod tests {
     use super::*;
     use crate::model::{Comm, EventKind, Grade, Owner, Proto};
+    use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
     /// However long a look-up takes, whoever has an event of a new cgroup goes on.
@@ -184,7 +182,13 @@ mod tests {
             proto: Proto::Tcp,
             local: None,
             remote: None,
-            owner: Some(Owner { pid: 1, comm: Comm::default(), grade: Grade::Created, cgroup_id: Some(cgroup) }),
+            owner: Some(Owner {
+                pid: 1,
+                comm: Comm::default(),
+                grade: Grade::Created,
+                cgroup_id: Some(cgroup),
+                start: 0,
+            }),
             uid: None,
             inode: None,
             cookie: None,
@@ -202,7 +206,7 @@ mod tests {
         seen.note(&of(1, 5 + Seen::TRUST_NS));
         assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
         assert_eq!([(); 3].map(|()| looked_up.recv().unwrap()), [1, 2, 1]);
-        let more = Seen::QUEUE as u64 + 100;
+        let more = LookUps::<u64>::QUEUE as u64 + 100;
         (0..more).for_each(|id| seen.note(&of(10 + id, 6 + Seen::TRUST_NS)));
         assert!(seen.ids.len() < more as usize, "{}", seen.ids.len());
     }

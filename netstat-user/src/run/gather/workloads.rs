@@ -262,7 +262,7 @@ mod tests {
             proto: Proto::Tcp,
             local: Some(end),
             remote: Some(end),
-            owner: Some(Owner { pid, comm: Comm::new(b"server"), grade: Grade::Created, cgroup_id: None }),
+            owner: Some(Owner { pid, comm: Comm::new(b"server"), grade: Grade::Created, cgroup_id: None, start: 0 }),
             uid: None,
             inode: None,
             cookie,
@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn another_process_with_the_number_of_a_recorded_owner_is_not_it() {
         let root = tree("recorded", 7, "/system.slice/ssh.service");
-        let owner = |comm: &[u8]| Owner { pid: 7, comm: Comm::new(comm), grade: Grade::Accepted, cgroup_id: None };
+        let owner =
+            |comm: &[u8]| Owner { pid: 7, comm: Comm::new(comm), grade: Grade::Accepted, cgroup_id: None, start: 0 };
         let mut workloads = Workloads::new(&root);
         assert_eq!(workloads.recorded(&owner(b"before")), None);
         let found = workloads.recorded(&owner(b"server"));

@@ -8,7 +8,7 @@ fn event(kind: EventKind) -> SocketEvent {
         proto: Proto::Tcp,
         local: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(47_951) }),
         remote: Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(80) }),
-        owner: Some(Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None }),
+        owner: Some(Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None, start: 0 }),
         uid: Some(1000),
         inode: Some(123),
         cookie: Some(77),
@@ -91,7 +91,7 @@ fn totals_of_a_close() {
         rtt_us: None,
         retransmits: Some(0),
         reason: CloseReason::ResetSent,
-        closed_by: Some(Closer { pid: 7, comm: Comm::new(b"sh") }),
+        closed_by: Some(Closer { pid: 7, comm: Comm::new(b"sh"), start: 0 }),
     };
     let json = line(true, event(EventKind::Close(totals)));
     assert!(json.ends_with(
@@ -131,7 +131,8 @@ fn a_life_has_its_states() {
 #[test]
 fn names_cannot_break_a_line() {
     let mut odd = event(state());
-    odd.owner = Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created, cgroup_id: None });
+    odd.owner =
+        Some(Owner { pid: 1, comm: Comm::new(b"a\"\n\x1b[2J\xff"), grade: Grade::Created, cgroup_id: None, start: 0 });
     assert!(line(true, odd).contains("\"comm\":\"a\\\"\\n\\u001b[2J\u{fffd}\""));
     let mut out = Vec::new();
     EventView::new(Form::Full).write(&mut out, &Event::Socket(odd), None);

@@ -125,7 +125,7 @@ fn closed(netns: Option<u32>) -> ClosedSocket {
         uid: Some(1000),
         inode: 0,
         cookie: Some(5),
-        owner: Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None }),
+        owner: Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None, start: 0 }),
         since_ns: None,
         seen_ns: 0,
         state_ns: 0,
@@ -196,7 +196,7 @@ fn what_ended_as_json() {
 #[test]
 fn a_recorded_owner_is_named_with_its_grade_where_nobody_holds_the_socket() {
     let row = sample(Proto::Tcp, "127.0.0.1/80", "127.0.0.1/81", 6);
-    let owner = Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Accepted, cgroup_id: None };
+    let owner = Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Accepted, cgroup_id: None, start: 0 };
     let owners = |holders: &[Holder]| {
         let mut out = Vec::new();
         json(&mut out, &row, &Labels::default(), holders, &Beyond { recorded: Some(&owner), ..Beyond::default() });

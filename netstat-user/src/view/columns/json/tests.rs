@@ -99,7 +99,7 @@ fn internet_rows() {
         agree(&out, RowKinds::INET, &[Field::NetnsName], &RowFields { row: &udp, recorded: None, context });
 
         let orphan = SocketRow { inode: 1, ..row };
-        let owner = Owner { pid: 3, comm: Comm::new(b"gone"), grade: Grade::Accepted, cgroup_id: None };
+        let owner = Owner { pid: 3, comm: Comm::new(b"gone"), grade: Grade::Accepted, cgroup_id: None, start: 0 };
         let mut out = Vec::new();
         let recorded = Some(&owner);
         inet::json(&mut out, &orphan, context.labels, [], &Beyond { recorded, ..Beyond::default() });
@@ -160,12 +160,12 @@ fn totals() -> Totals {
         rtt_us: Some(12),
         retransmits: Some(0),
         reason: CloseReason::ResetSent,
-        closed_by: Some(Closer { pid: 7, comm: Comm::new(b"sh") }),
+        closed_by: Some(Closer { pid: 7, comm: Comm::new(b"sh"), start: 0 }),
     }
 }
 
 fn owner() -> Option<Owner> {
-    Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None })
+    Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None, start: 0 })
 }
 
 fn end(port: u16) -> Option<EventEnd> {

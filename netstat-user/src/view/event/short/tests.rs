@@ -3,7 +3,7 @@ use crate::model::{CloseReason, Comm, Ended, Grade, Proto, TcpState, Totals};
 use proptest::prelude::*;
 
 fn owner(pid: u32, grade: Grade) -> Option<Owner> {
-    Some(Owner { pid, comm: Comm::new(b"python3"), grade, cgroup_id: None })
+    Some(Owner { pid, comm: Comm::new(b"python3"), grade, cgroup_id: None, start: 0 })
 }
 
 fn event(kind: EventKind) -> SocketEvent {
@@ -328,7 +328,7 @@ proptest! {
     ) {
         let mut some = event(kind);
         (some.local, some.remote) = (local, remote);
-        some.owner = Some(Owner { pid, comm: Comm::new(&name), grade: Grade::Inherited, cgroup_id: None });
+        some.owner = Some(Owner { pid, comm: Comm::new(&name), grade: Grade::Inherited, cgroup_id: None, start: 0 });
         let mut view = look(width);
         let mut out = Vec::new();
         view.event(&mut out, &some, None);
