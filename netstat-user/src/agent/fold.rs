@@ -240,14 +240,25 @@ impl<S: Source> Fold<S> {
         snapshot
     }
 
-    /// Adds the owners that events recorded to the rows that nobody holds; of one user's sockets only, where a user is given.
-    pub fn add_recorded(&self, spaces: &mut [NamespaceTables], uid: Option<u32>) {
+    /// Adds the owners that events recorded to the rows that nobody holds; of one user's sockets only, where a user is given. There may be any number
+    /// of rows: events get their turn in between. Returns whether some were lost.
+    ///
+    /// # Errors
+    /// The source's.
+    pub fn add_recorded(&mut self, spaces: &mut [NamespaceTables], uid: Option<u32>) -> io::Result<bool> {
+        let mut lost = self.drain(true)?;
         for space in spaces {
             let Some(netns) = space.netns else { continue };
             for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
-                table.recorded = self.table.recorded(netns, &table.rows, uid);
+                for (part, rows) in table.rows.chunks(ROWS_A_TURN).enumerate() {
+                    let first = (part * ROWS_A_TURN) as u32;
+                    let recorded = self.table.recorded(netns, rows, uid);
+                    table.recorded.extend(recorded.into_iter().map(|(at, owner)| (first + at, owner)));
+                    lost |= self.drain(false)?;
+                }
             }
         }
+        Ok(lost)
     }
 
     /// How many sockets are known, open and closed.

@@ -318,8 +318,9 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 }
             }
             Ask::Recorded { mut spaces, uid, answer } => {
-                self.drain(true)?;
-                self.fold.add_recorded(&mut spaces, uid);
+                if self.fold.add_recorded(&mut spaces, uid)? {
+                    self.pace.want();
+                }
                 drop(answer.send(spaces));
             }
             Ask::Events { subscription, answer } => {

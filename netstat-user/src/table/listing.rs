@@ -3,8 +3,8 @@
 use super::slots::{Identity, Slot};
 use super::socket::listed_socket;
 use super::{Table, had};
-use crate::model::{CloseReason, ClosedSocket, Ends, LiveSocket, Owner, Proto, SocketRow, TcpState, Totals};
-use hashbrown::{HashMap, HashSet};
+use crate::model::{CloseReason, ClosedSocket, Owner, Proto, SocketRow, TcpState, Totals};
+use hashbrown::HashSet;
 
 /// What the kernel lists.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +52,8 @@ impl Table {
     /// Folds in a part of the rows that were listed since [`Table::begin_listing`]. Events may be folded between the parts.
     pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) {
         let mut correction = self.correction;
-        let ended = self.ended(&self.left_by_orphans(rows, now_ns));
         for (row, owner) in rows {
-            self.listed(row, *owner, now_ns, &mut correction, &ended);
+            self.listed(row, *owner, now_ns, &mut correction);
         }
         self.correction = correction;
     }
@@ -67,24 +66,30 @@ impl Table {
             if touched == self.listing || listed == self.listing || !listing.protos.contains(&socket.proto) {
                 continue;
             }
-            let held = |held: &HashSet<u64>| socket.inode != 0 && held.contains(&socket.inode);
+            let held = listing.held.as_ref().map(|held| socket.inode != 0 && held.contains(&socket.inode));
             let read = |spaces: &HashSet<u32>| socket.netns.is_none_or(|netns| spaces.contains(&netns));
-            if !listing.spaces.as_ref().is_none_or(read) {
-                // What a process holds is there, and what nobody holds does not stay for long.
-                let forgotten = self.listing - touched.max(listed) > UNSEEN;
-                if !forgotten || listing.held.as_ref().is_none_or(held) {
+            let is_read = listing.spaces.as_ref().is_none_or(read);
+            let is_old = self.listing - touched.max(listed) > UNSEEN;
+            match held {
+                // What nobody holds does not stay for long.
+                _ if !is_read && !is_old => continue,
+                Some(true) if !is_read || !socket.is_listed() => continue,
+                Some(true) => {
+                    // No event reported its end, and it has not ended: it is in no list any more.
+                    correction.changed += 1;
+                    self.unlist(at, now_ns);
+                    self.note(Some(socket), self.slots[at].socket);
                     continue;
                 }
-            }
-            if !socket.is_listed() && listing.held.as_ref().is_none_or(held) {
-                continue;
-            }
-            if listing.held.as_ref().is_some_and(held) {
-                // No event reported its end, and it has not ended: it is in no list any more.
-                correction.changed += 1;
-                self.unlist(at, now_ns);
-                self.note(Some(socket), self.slots[at].socket);
-                continue;
+                // Whether it lives, nobody knows: it is forgotten after a while, and does not count as one that ended.
+                None if !is_read || !socket.is_listed() => {
+                    if is_old {
+                        self.remove(at);
+                        self.note(Some(socket), None);
+                    }
+                    continue;
+                }
+                _ => {}
             }
             correction.removed += 1;
             self.remove(at);
@@ -117,21 +122,7 @@ impl Table {
         });
     }
 
-    /// The ends of the rows that an orphan may have left in FIN_WAIT2, of which no event was reported.
-    fn left_by_orphans(&self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) -> HashSet<Ends> {
-        let left = rows.iter().filter(|(row, _)| row.inode == 0 && row.state == TcpState::FinWait2 as u8);
-        let identities = left.map(|(row, _)| Identity::of(&listed_socket(row, None, now_ns)));
-        identities.filter(|identity| self.slots.find(identity).is_none()).filter_map(|identity| identity.ends).collect()
-    }
-
-    fn listed(
-        &mut self,
-        row: &SocketRow,
-        owner: Option<Owner>,
-        now_ns: u64,
-        correction: &mut Correction,
-        ended: &HashMap<Ends, LiveSocket>,
-    ) {
+    fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, now_ns: u64, correction: &mut Correction) {
         let mut socket = listed_socket(row, owner, now_ns);
         let identity = Identity::of(&socket);
         let Some(at) = self.slots.find(&identity) else {
@@ -142,8 +133,9 @@ impl Table {
                 || (connected || socket.inode == 0)
                     && identity.ends.as_ref().is_some_and(|ends| sock(ends) || mini(ends));
             if !gone {
+                // What an orphan may have left, of which no event was reported.
                 if socket.inode == 0 && socket.state == TcpState::FinWait2 {
-                    let before = identity.ends.and_then(|ends| ended.get(&ends));
+                    let before = identity.ends.and_then(|ends| self.past.last_with(&ends));
                     if let Some(before) = before.filter(|before| {
                         before.cookie.is_none_or(|known| row.cookie.is_none_or(|cookie| cookie == known))
                     }) {

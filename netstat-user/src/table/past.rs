@@ -2,9 +2,11 @@
 //! own user, once that user has a share; so nobody can replace the history of the others.
 
 use super::Retention;
-use crate::model::{ClosedSocket, Subordinates};
-use hashbrown::HashMap;
+use super::slots::Identity;
+use crate::model::{ClosedSocket, Ends, LiveSocket, Subordinates};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// A user with one part of so many gives up one of their own for the next.
@@ -48,6 +50,9 @@ pub struct EndedSockets {
     first: u32,
     last: u32,
     len: usize,
+    /// The last that ended with its ends.
+    by_ends: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     users: HashMap<HistoryUser, Queue>,
     /// How many are kept of each user.
     by_count: BTreeSet<(usize, HistoryUser)>,
@@ -99,6 +104,8 @@ impl EndedSockets {
             first: NONE,
             last: NONE,
             len: 0,
+            by_ends: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             users: HashMap::new(),
             by_count: BTreeSet::new(),
             forgotten: LastForgotten { user: UNKNOWN, ..LastForgotten::default() },
@@ -112,6 +119,7 @@ impl EndedSockets {
     }
 
     /// All that are kept, first ended first.
+    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &ClosedSocket> {
         self.walk(self.first, |entry| entry.after)
     }
@@ -126,14 +134,43 @@ impl EndedSockets {
         std::iter::successors(entry(from), move |last| entry(next(last))).map(|entry| &entry.closed)
     }
 
+    /// The last of those that are kept that ended with these ends.
+    pub fn last_with(&self, ends: &Ends) -> Option<&LiveSocket> {
+        let at = self.by_ends.find(self.hasher.hash_one(ends), |&at| self.ends(at).as_ref() == Some(ends))?;
+        Some(&self.entries[*at as usize].closed.socket)
+    }
+
+    fn ends(&self, at: u32) -> Option<Ends> {
+        Identity::of(&self.entries[at as usize].closed.socket).ends
+    }
+
+    /// Puts a place among those that are found by their ends, in place of one that ended before.
+    fn index(&mut self, at: u32) {
+        let Some(mine) = self.ends(at) else { return };
+        let Self { entries, hasher, by_ends, .. } = self;
+        let ends = |at: u32| Identity::of(&entries[at as usize].closed.socket).ends;
+        let hash = |&at: &u32| ends(at).map_or(0, |ends| hasher.hash_one(ends));
+        match by_ends.entry(hasher.hash_one(mine), |&other| ends(other) == Some(mine), hash) {
+            hashbrown::hash_table::Entry::Occupied(mut before) => *before.get_mut() = at,
+            hashbrown::hash_table::Entry::Vacant(none) => drop(none.insert(at)),
+        }
+    }
+
+    fn unindex(&mut self, at: u32) {
+        let Some(mine) = self.ends(at) else { return };
+        if let Ok(entry) = self.by_ends.find_entry(self.hasher.hash_one(mine), |&other| other == at) {
+            entry.remove();
+        }
+    }
+
     /// Number of those that are kept.
     pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Memory taken, in bytes.
-    pub const fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.by_ends.allocation_size()
     }
 
     /// See [`super::Table::forgotten_ns`].
@@ -218,12 +255,14 @@ impl EndedSockets {
         }
         (queue.last, queue.count) = (at, queue.count + 1);
         self.by_count.insert((queue.count, user));
+        self.index(at);
     }
 
     /// Takes out the first of a user.
     fn remove_first(&mut self, user: HistoryUser) -> Option<ClosedSocket> {
+        let at = self.users.get(&user)?.first;
+        self.unindex(at);
         let queue = self.users.get_mut(&user)?;
-        let at = queue.first;
         let Entry { closed, before, after, next, .. } = self.entries[at as usize];
         self.by_count.remove(&(queue.count, user));
         queue.count -= 1;
@@ -330,6 +369,35 @@ mod tests {
         past.count_by(Arc::default());
         past.expire(u64::MAX);
         assert_eq!((past.len(), past.users.len(), past.by_count.len()), (0, 0, 0));
+    }
+
+    /// However many are kept, one is found by its ends, and the last of several with the same; none that is not kept any more.
+    #[test]
+    fn the_last_with_its_ends_is_found() {
+        use crate::model::EventEnd;
+        let mut past = past(8);
+        let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
+        let ended = |port, closed_ns| {
+            let closed = closed(1000, closed_ns);
+            ClosedSocket {
+                socket: LiveSocket { local: end(port), remote: end(80), seen_ns: closed_ns, ..closed.socket },
+                ..closed
+            }
+        };
+        let found = |past: &EndedSockets, port| {
+            let ends = Identity::of(&ended(port, 0).socket).ends.unwrap();
+            past.last_with(&ends).map(|socket| socket.seen_ns)
+        };
+        for ns in 0..100 {
+            past.keep(ended((ns % 20) as u16, ns));
+            let kept =
+                (0..20u16).map(|port| past.latest().find(|one| one.socket.local == end(port)).map(|one| one.closed_ns));
+            assert_eq!((0..20).map(|port| found(&past, port)).collect::<Vec<_>>(), kept.collect::<Vec<_>>(), "{ns}");
+        }
+        (0..3).for_each(|ns| past.keep(ended(7, 200 + ns)));
+        assert_eq!(found(&past, 7), Some(202));
+        past.expire(u64::MAX);
+        assert_eq!((found(&past, 7), past.by_ends.len()), (None, 0));
     }
 
     #[test]

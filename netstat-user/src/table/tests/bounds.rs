@@ -26,7 +26,9 @@ fn bytes_are_those_of_rows_and_indexes() {
     table.begin_listing();
     table.listing(&listing((rows as u16 / 2..ROWS).map(listener).collect()), 0);
     assert_eq!(table.len(), rows / 2);
-    let (noted, kept) = (table.bytes() - before, LIMITS.recent_count.next_power_of_two() * Table::CLOSED_BYTES);
+    let by_ends = hashbrown::HashTable::<u32>::with_capacity(LIMITS.recent_count).allocation_size();
+    let (noted, kept) =
+        (table.bytes() - before, LIMITS.recent_count.next_power_of_two() * Table::CLOSED_BYTES + by_ends);
     assert_eq!(noted, rows / 2 * size_of::<u32>() + kept);
     table.begin_listing();
     table.listing(&listing((0..ROWS).map(listener).collect()), 0);
@@ -74,6 +76,26 @@ fn an_unseen_socket_stays_for_exactly_so_many_listings() {
         let correction = table.listing(&elsewhere, 0);
         assert_eq!((table.len() as u64, correction.removed), if left > 0 { (1, 0) } else { (0, 1) }, "{left} left");
     }
+}
+
+/// Where not every process can be looked into, nobody knows whether a socket lives that no list shows: it goes after a while, and is not said to have
+/// ended.
+#[test]
+fn what_nobody_can_know_of_does_not_stay_for_ever() {
+    let mut table = Table::new(LIMITS);
+    table.event(&open(1, 5));
+    table.begin_listing();
+    table.listing(&Listing { held: None, ..listing(vec![listener(2)]) }, 0);
+    let elsewhere = Listing { spaces: Some(HashSet::from_iter([2])), held: None, ..listing(Vec::new()) };
+    let left: Vec<_> = (0..=UNSEEN)
+        .map(|_| {
+            table.begin_listing();
+            let correction = table.listing(&elsewhere, 0);
+            assert_eq!((correction.removed, table.recent_len()), (0, 0));
+            table.len()
+        })
+        .collect();
+    assert_eq!((left[UNSEEN as usize - 2], left[UNSEEN as usize]), (2, 0), "{left:?}");
 }
 
 /// A row of a protocol that was not read says nothing, and a socket of one is not missing.
