@@ -5,12 +5,13 @@ use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::RowTest;
+use crate::model::{RowTest, reason};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
-use crate::sys::{self, lock};
+use crate::sys::{self, Scarce, lock};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub struct Client<L> {
     pub house: Arc<House<L>>,
     /// Who is at the other end.
     pub peer: Peer,
+    /// The process that connected, until it is known when that began; `None` where the kernel does not say it.
+    pub process: Option<OwnedFd>,
     /// Whether that is root or the agent's own user.
     pub is_staff: bool,
 }
@@ -122,13 +125,36 @@ impl<L: Lists> Client<L> {
         .await
     }
 
-    /// What this peer is shown now.
-    async fn sight(&self) -> io::Result<Sight> {
+    /// What this peer is shown now; else why that cannot be found out.
+    async fn sight(&self) -> io::Result<io::Result<Sight>> {
         if self.is_staff || self.house.admission.shares_all {
-            return Ok(Sight::All);
+            return Ok(Ok(Sight::All));
         }
         let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-        self.counter().workers.run(move || Sight::Own(lists.own(&peer))).await
+        self.counter().workers.run(move || lists.own_since(&peer, None).map(Sight::Own)).await
+    }
+
+    /// Refuses, since it cannot be found out what the peer may see.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn refuse_blind(&mut self, error: &io::Error) -> io::Result<()> {
+        self.refuse(&format!("the agent cannot find out what this user may see: {}", why(error))).await
+    }
+
+    /// Finds out when the process began that connected, if it is to be looked at what it may see: another one may get its number.
+    async fn meet(&mut self) -> io::Result<io::Result<()>> {
+        let Some(pid) = self.peer.pid.filter(|_| !self.is_staff && !self.house.admission.shares_all) else {
+            return Ok(Ok(()));
+        };
+        let (lists, process) = (Arc::clone(&self.house.lists), self.process.take());
+        let look = move || {
+            let begun = lists.begun(pid)?;
+            // Where it is still there, that was of it.
+            io::Result::Ok(begun.filter(|_| !process.is_some_and(sys::has_ended)))
+        };
+        let found = self.counter().workers.run(look).await?;
+        Ok(found.map(|begun| (self.peer.pid, self.peer.begun) = (begun.map(|_| pid), begun)))
     }
 
     /// Reads a request and answers it.
@@ -136,6 +162,9 @@ impl<L: Lists> Client<L> {
     /// # Errors
     /// The connection's, or the agent ends.
     pub async fn serve(&mut self, seat: &Seat) -> io::Result<()> {
+        if let Err(error) = self.meet().await? {
+            return self.refuse_blind(&error).await;
+        }
         let asks = self.house.asks.clone();
         let request = tokio::select! {
             biased;
@@ -165,7 +194,10 @@ impl<L: Lists> Client<L> {
         let sight = match request {
             // How the agent is, everybody is shown.
             Request::Status | Request::Health => Sight::All,
-            _ => self.sight().await?,
+            _ => match self.sight().await? {
+                Ok(sight) => sight,
+                Err(error) => return self.refuse_blind(&error).await,
+            },
         };
         if request.netns().is_some() && !sight.has(request.netns()) {
             return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
@@ -204,9 +236,22 @@ impl<L: Lists> Client<L> {
 
     async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         let (answer, snapshot) = oneshot::channel();
-        let ask = TableAsk { wish, sight, hurry: self.is_staff, follow: None, answer };
+        let ask = TableAsk { wish, sight: sight.clone(), hurry: self.is_staff, follow: None, answer };
         self.ask(Ask::Table(ask)).await?;
-        let Snapshot { live, closed, past, crowd, .. } = snapshot.await.map_err(io::Error::other)?;
+        let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot.await.map_err(io::Error::other)?;
+        if matches!(sight, Sight::Own(_)) {
+            let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
+            let shown = move || {
+                let sight = confirmed(&*lists, &peer, &sight)?;
+                live = live.iter().filter_map(|socket| sight.live(socket)).collect();
+                closed = closed.iter().filter_map(|closed| sight.closed(closed, epoch_ns)).collect();
+                io::Result::Ok((live, closed))
+            };
+            match self.counter().workers.run(shown).await? {
+                Ok(shown) => (live, closed) = shown,
+                Err(error) => return self.refuse_blind(&error).await,
+            }
+        }
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
         let mut out = BytesMut::with_capacity(CHUNK);
@@ -282,6 +327,22 @@ impl<L: Lists> Client<L> {
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+}
+
+/// What is shown of what has been read: what the peer could see before and can see after it.
+///
+/// # Errors
+/// Something ran out.
+pub fn confirmed(lists: &impl Lists, peer: &Peer, before: &Sight) -> io::Result<Sight> {
+    match before {
+        Sight::All => Ok(Sight::All),
+        Sight::Own(_) => Ok(before.and(&*lists.own_since(peer, Some(Instant::now()))?)),
+    }
+}
+
+/// Why something could not be read.
+pub fn why(error: &io::Error) -> String {
+    Scarce::of(error).map_or_else(|| reason(error).to_lowercase(), Scarce::words)
 }
 
 /// What a user is refused who asks for another one's network namespace.

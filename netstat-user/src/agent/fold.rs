@@ -210,7 +210,7 @@ impl<S: Source> Fold<S> {
         }
     }
 
-    /// What is true now.
+    /// What is true now of the network namespaces that are shown; whose it is not to be shown, is hidden later.
     pub fn snapshot(&mut self, wish: &TableWish, sight: &Sight) -> Snapshot {
         let (now_ns, epoch_ns) = (self.source.now_ns(), self.source.epoch_ns());
         self.table.expire(now_ns);
@@ -218,6 +218,7 @@ impl<S: Source> Fold<S> {
         let dated = |socket: LiveSocket| dated(socket, epoch_ns);
         let mut snapshot = Snapshot {
             time_ns: now_ns + epoch_ns,
+            epoch_ns,
             live: Vec::new(),
             closed: Vec::new(),
             past: self.past(),
@@ -227,14 +228,14 @@ impl<S: Source> Fold<S> {
         if wish.live {
             let is_there = |socket: &&LiveSocket| (wish.unlisted || socket.is_listed()) && wanted(socket);
             let listed = self.table.live().filter(is_there);
-            snapshot.live.extend(listed.filter_map(|socket| sight.live(socket)).map(dated));
+            snapshot.live.extend(listed.filter(|socket| sight.has(socket.netns)).copied().map(dated));
         }
         if wish.recent_ns > 0 {
             let recent = self.table.recent(now_ns, wish.recent_ns).filter(|closed| wanted(&closed.socket));
-            snapshot.closed.extend(recent.filter_map(|closed| sight.closed(closed)).map(|closed| ClosedSocket {
+            snapshot.closed.extend(recent.filter(|closed| sight.had(closed, 0)).map(|closed| ClosedSocket {
                 socket: dated(closed.socket),
                 closed_ns: closed.closed_ns + epoch_ns,
-                ..closed
+                ..*closed
             }));
         }
         snapshot

@@ -140,16 +140,23 @@ pub trait Lists: Send + Sync + 'static {
     /// Which users hold whose ids: those of a user and all that they hold have one share together.
     fn subordinates(&self) -> Arc<Subordinates>;
 
-    /// What a peer could see by itself, at most a second ago.
-    fn own(&self, peer: &Peer) -> Arc<Own> {
-        self.own_since(peer, Instant::now().checked_sub(TRUST))
-    }
+    /// When a process began, in ticks since the boot; `None` where it has gone.
+    ///
+    /// # Errors
+    /// Something ran out.
+    fn begun(&self, pid: u32) -> io::Result<Option<u64>>;
 
-    /// The same, as it was at this time or later.
-    fn own_since(&self, peer: &Peer, since: Option<Instant>) -> Arc<Own>;
+    /// What a peer could see by itself: as it was at this time or later, or without one a moment ago. A look that takes long is believed for longer.
+    ///
+    /// # Errors
+    /// Something ran out.
+    fn own_since(&self, peer: &Peer, since: Option<Instant>) -> io::Result<Arc<Own>>;
 
     /// Which of the network namespaces are still there.
-    fn present(&self, own: &Own) -> Presence;
+    ///
+    /// # Errors
+    /// Something ran out.
+    fn present(&self, own: &Own) -> io::Result<Presence>;
 }
 
 /// What a look at the kernel's lists found.
@@ -219,6 +226,8 @@ struct TableWish {
 struct Snapshot {
     /// That moment.
     time_ns: u64,
+    /// What these times are ahead of the kernel's monotonic clock.
+    epoch_ns: u64,
     live: Vec<LiveSocket>,
     closed: Vec<ClosedSocket>,
     past: Past,

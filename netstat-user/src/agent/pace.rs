@@ -5,6 +5,9 @@ use tokio::time::Instant;
 
 /// Pause after a listing that was asked for by a loss, or by a user, so that a flood cannot keep the agent at reading lists.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
+/// How many times as long as a listing took nobody but root and the agent's own user gets the next one: whoever has thousands of network namespaces does
+/// not keep a processor busy.
+const REST: u32 = 4;
 /// Later than any agent ends.
 const NEVER: Duration = Duration::from_secs(86_400 * 365);
 
@@ -33,8 +36,9 @@ enum Reload {
 pub struct Pace {
     poll: Duration,
     is_seeded: bool,
-    /// A listing is under way.
+    /// A listing is under way, since this time.
     is_listing: bool,
+    begun: Instant,
     /// Another one is wanted.
     again: bool,
     reload: Option<Reload>,
@@ -49,6 +53,7 @@ impl Pace {
             poll,
             is_seeded: false,
             is_listing: false,
+            begun: now,
             again: true,
             reload: None,
             not_before: now,
@@ -89,7 +94,7 @@ impl Pace {
     pub fn begin(&mut self, now: Instant) {
         self.is_listing = true;
         self.again = false;
-        self.not_before = now + PAUSE;
+        self.begun = now;
         self.reload = self.reload.map(|_| Reload::Begun);
     }
 
@@ -97,6 +102,7 @@ impl Pace {
     pub fn end(&mut self, now: Instant) -> bool {
         self.is_listing = false;
         self.poll_at = self.next_poll(now);
+        self.not_before = (self.begun + PAUSE).max(now + (now - self.begun) * REST);
         let reloaded = self.reload == Some(Reload::Begun);
         if reloaded {
             self.reload = None;
@@ -136,5 +142,16 @@ mod tests {
         pace.begin(start + PAUSE);
         assert!(pace.end(start + PAUSE), "reloaded");
         assert_eq!(pace.due(Waiting::None), Some(start + PAUSE + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn listings_that_take_long_are_seldom() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = Pace::new(Duration::MAX, start);
+        pace.begin(start);
+        pace.want();
+        pace.end(start + 2 * second);
+        assert_eq!([Waiting::None, Waiting::User].map(|who| pace.due(who)), [Some(start + 10 * second); 2]);
+        assert!(pace.due(Waiting::Staff).is_some_and(|due| due <= Instant::now()));
     }
 }

@@ -3,7 +3,8 @@
 use crate::model::{ClosedSocket, Closer, LiveSocket, Owner, SocketEvent, is_start};
 use crate::sys::lock;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Who is at the other end, as the kernel says (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +13,11 @@ pub struct Peer {
     pub uid: u32,
     /// Effective group id.
     pub gid: u32,
-    /// Process id, `None` where it is of another PID namespace.
+    /// Process id, `None` where it is of another PID namespace, or has gone.
     pub pid: Option<u32>,
+    /// When that process began, in ticks since the boot, as found while it was there: another one with its number is not it. `None` of those who are
+    /// shown everything.
+    pub begun: Option<u64>,
 }
 
 /// A process that has, or had, a socket of this user. It may be run by another one.
@@ -32,12 +36,16 @@ pub struct SocketProcess {
 #[derive(Debug, Default)]
 pub struct Guarded {
     known: Mutex<GuardedBy>,
+    /// Notified when a process has been looked at.
+    looked: Condvar,
     /// How long what was found counts, in nanoseconds.
     kept_ns: u64,
 }
 
 #[derive(Debug, Default)]
 struct GuardedBy {
+    /// Those that are to be looked at.
+    pending: HashSet<SocketProcess>,
     processes: HashSet<SocketProcess>,
     /// In the order they were met, each with when that was.
     met: VecDeque<(SocketProcess, u64)>,
@@ -50,10 +58,12 @@ struct GuardedBy {
 impl Guarded {
     /// Most processes, and users, that are remembered.
     const MOST: usize = 1 << 16;
+    /// How long it is waited for a look. Never by the task that takes events.
+    const PATIENCE: Duration = Duration::from_millis(100);
 
     /// None yet.
     pub fn new(kept_ns: u64) -> Self {
-        Self { known: Mutex::default(), kept_ns }
+        Self { kept_ns, ..Self::default() }
     }
 
     /// Notes that the user may not look into this process.
@@ -77,9 +87,28 @@ impl Guarded {
         }
     }
 
-    /// Whether the user may not look into this process.
+    /// Notes that this process is about to be looked at: who asks for it waits for that.
+    pub fn expect(&self, process: SocketProcess) {
+        lock(&self.known).pending.insert(process);
+    }
+
+    /// Notes that it has been looked at.
+    pub fn settle(&self, process: SocketProcess) {
+        if lock(&self.known).pending.remove(&process) {
+            self.looked.notify_all();
+        }
+    }
+
+    /// Whether the user may not look into this process, or that is not found out within [`Guarded::PATIENCE`].
     pub fn has(&self, process: SocketProcess) -> bool {
-        lock(&self.known).processes.contains(&process)
+        let known = lock(&self.known);
+        if !known.pending.contains(&process) {
+            return known.processes.contains(&process);
+        }
+        let is_pending = |known: &mut GuardedBy| known.pending.contains(&process);
+        let waited = self.looked.wait_timeout_while(known, Self::PATIENCE, is_pending);
+        let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        known.pending.contains(&process) || known.processes.contains(&process)
     }
 
     /// Whether nothing has been forgotten of this user's.
@@ -188,18 +217,22 @@ impl Sight {
         let id = |own: &Own, netns: &u32| own.objects.get(netns).map(|object| object.id);
         both.namespaces.retain(|netns| later.namespaces.contains(netns) && id(own, netns) == id(later, netns));
         both.processes.retain(|pid, begun| later.processes.get(pid) == Some(begun));
+        for (netns, since) in &mut both.since {
+            *since = later.since.get(netns).map_or(u64::MAX, |&later| later.max(*since));
+        }
         Self::Own(Arc::new(both))
     }
 
     /// Whether it is not shown that a process, which began then as [`Owner::start`](crate::model::Owner), owned or closed a socket of this user.
     fn hides(&self, (pid, start): (u32, u32), uid: Option<u32>) -> bool {
         let Self::Own(own) = self else { return false };
-        if uid != Some(own.uid) || own.guarded.has(SocketProcess { pid, start, uid: own.uid }) {
+        if uid != Some(own.uid) {
             return true;
         }
-        // Where not all is known, of those that the user sees by itself.
-        let known_only = own.is_nested || !own.guarded.is_whole(own.uid);
-        known_only && !own.processes.get(&pid).is_some_and(|&begun| is_start(start, begun))
+        // Those that the user sees by itself; and where all is known that is not to be shown, those that have ended.
+        let is_seen = own.processes.get(&pid).is_some_and(|&begun| is_start(start, begun));
+        let is_hidden = || own.guarded.has(SocketProcess { pid, start, uid: own.uid });
+        !is_seen && (own.is_nested || !own.guarded.is_whole(own.uid) || is_hidden())
     }
 
     /// Whether this owner of a socket of the user is not shown.
@@ -232,11 +265,19 @@ impl Sight {
         self.has(socket.netns).then_some(LiveSocket { owner, ..*socket })
     }
 
-    /// What is shown of a closed socket.
-    pub fn closed(&self, closed: &ClosedSocket) -> Option<ClosedSocket> {
-        if let (Self::Own(own), Some(netns)) = (self, closed.socket.netns)
-            && own.since.get(&netns).is_some_and(|&since| closed.closed_ns < since)
-        {
+    /// Whether closed sockets are shown that ended so in this network namespace, at a time that is `epoch_ns` ahead of the kernel's monotonic one: before
+    /// the namespace was first seen, another one may have had its number.
+    pub fn had(&self, closed: &ClosedSocket, epoch_ns: u64) -> bool {
+        let netns = closed.socket.netns;
+        let is_older = |own: &Own, netns| {
+            own.since.get(&netns).is_some_and(|&since| closed.closed_ns < since.saturating_add(epoch_ns))
+        };
+        self.has(netns) && !matches!((self, netns), (Self::Own(own), Some(netns)) if is_older(own, netns))
+    }
+
+    /// What is shown of a closed socket; its times are `epoch_ns` ahead.
+    pub fn closed(&self, closed: &ClosedSocket, epoch_ns: u64) -> Option<ClosedSocket> {
+        if !self.had(closed, epoch_ns) {
             return None;
         }
         let socket = self.live(&closed.socket)?;
@@ -266,6 +307,10 @@ mod tests {
         assert!(!guarded.has(process(1, 7)) && guarded.is_whole(7), "what is too old does not count");
         guarded.note(process(2, 7), 1101);
         assert!(guarded.has(process(2, 7)) && !guarded.is_whole(8) && guarded.is_whole(7));
+        guarded.expect(process(9, 7));
+        assert!(guarded.has(process(9, 7)), "not looked at yet");
+        guarded.settle(process(9, 7));
+        assert!(!guarded.has(process(9, 7)));
         let own = Own { uid: 8, processes: [(MOST + 1, TICKS)].into(), guarded, ..Own::default() };
         let sight = Sight::Own(Arc::new(own));
         let hides = |pid, start| sight.hides((pid, start), Some(8));
@@ -309,16 +354,16 @@ mod tests {
             Sight::Own(Arc::new(Own { uid, namespaces, since, processes, ..Own::default() }))
         };
         for sight in [Sight::All, own(7)] {
-            assert_eq!((sight.event(&event), sight.closed(&closed)), (Some(event), Some(closed)));
+            assert_eq!((sight.event(&event), sight.closed(&closed, 0)), (Some(event), Some(closed)));
         }
         // Of another namespace that had the number before.
-        assert_eq!(own(7).closed(&ClosedSocket { closed_ns: 1, ..closed }), None);
-        assert!(Sight::All.closed(&ClosedSocket { closed_ns: 1, ..closed }).is_some());
+        assert_eq!(own(7).closed(&ClosedSocket { closed_ns: 1, ..closed }, 0), None);
+        assert!(Sight::All.closed(&ClosedSocket { closed_ns: 1, ..closed }, 0).is_some());
         for uid in [Some(0), None] {
             let others = own(7);
             let event = others.event(&SocketEvent { uid, ..event }).unwrap();
             assert!(matches!((event.owner, event.kind), (None, EventKind::Close(Totals { closed_by: None, .. }))));
-            let closed = others.closed(&ClosedSocket { socket: LiveSocket { uid, ..socket }, ..closed }).unwrap();
+            let closed = others.closed(&ClosedSocket { socket: LiveSocket { uid, ..socket }, ..closed }, 0).unwrap();
             assert_eq!((closed.socket.owner, closed.totals.closed_by), (None, None));
         }
         // Of a process that the user may not look into, whoever its sockets belong to.
@@ -334,7 +379,7 @@ mod tests {
         guarded.note(process(4), 1);
         let shown = of_guarded.event(&event).unwrap();
         assert!(matches!((shown.owner, shown.kind), (None, EventKind::Close(Totals { closed_by: None, .. }))));
-        let shown = of_guarded.closed(&closed).unwrap();
+        let shown = of_guarded.closed(&closed, 0).unwrap();
         assert_eq!((shown.socket.owner, shown.totals.closed_by), (None, None));
         // Another process with its number.
         let other = Owner { start: START + 1000, ..event.owner.unwrap() };

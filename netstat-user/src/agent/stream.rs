@@ -8,10 +8,10 @@ use super::keeper::{Ask, Subscription, TableAsk};
 use super::sight::{Own, Peer, Sight};
 use super::stay::{Presence, ShownStays};
 use super::workers::Workers;
-use super::{Lists, Snapshot, TRUST, TableWish};
+use super::{Lists, Snapshot, TableWish};
 use crate::model::{Limits, LiveSocket};
 use crate::query::Answer;
-use crate::sys::lock;
+use crate::sys::{Scarce, lock};
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
 use std::io;
@@ -95,7 +95,7 @@ impl<L: Lists> StreamView<L> {
     async fn present(&self) -> io::Result<(Presence, bool)> {
         let (lists, own) = (Arc::clone(&self.lists), Arc::clone(&lock(&self.own)));
         let known = own.namespaces.len();
-        let presence = self.workers.run(move || lists.present(&own)).await?;
+        let presence = self.workers.run(move || lists.present(&own)).await??;
         let is_all = presence.objects.len() == known;
         Ok((presence, is_all))
     }
@@ -108,19 +108,29 @@ impl<L: Lists> StreamView<L> {
     }
 
     /// Shows the reader what it may see, as it was at a time or later.
-    async fn renew(&self, feed: &Feed, since: Option<Instant>) -> io::Result<()> {
+    async fn renew(&self, feed: &Feed, since: Option<std::time::Instant>) -> io::Result<()> {
         let (lists, peer, asker) = (Arc::clone(&self.lists), self.peer, self.asker);
         let found = self.workers.run(move || {
-            let own = lists.own_since(&peer, since.map(Instant::into_std));
+            let own = lists.own_since(&peer, since)?;
             // Who has ended sees nothing, and nor does who got its number.
             let own = if own.asker == asker { own } else { Arc::new(Own { uid: own.uid, ..Own::default() }) };
-            let presence = lists.present(&own);
-            (own, presence)
+            let presence = lists.present(&own)?;
+            io::Result::Ok((own, presence))
         });
-        let (own, presence) = found.await?;
+        let (own, presence) = found.await??;
         *lock(&self.own) = Arc::clone(&own);
         feed.show(Sight::Own(own));
         lock(&self.shown).note(&presence);
+        Ok(())
+    }
+
+    /// Notes what is there by now.
+    async fn look_anew(&self, feed: &Feed) -> io::Result<()> {
+        match self.present().await? {
+            (presence, true) => lock(&self.shown).note(&presence),
+            // The processes by which one is found may have ended before it.
+            _ => self.renew(feed, Some(std::time::Instant::now())).await?,
+        }
         Ok(())
     }
 
@@ -128,8 +138,8 @@ impl<L: Lists> StreamView<L> {
     async fn follow(&self, feed: &Feed) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
-            // The workers end with the agent.
-            let _ = self.renew(feed, Instant::now().checked_sub(TRUST)).await;
+            // Until there are descriptors again, it is what it was; and the workers end with the agent.
+            let _ = self.renew(feed, None).await;
         }
     }
 
@@ -139,10 +149,12 @@ impl<L: Lists> StreamView<L> {
         let passed = match of_now(false)? {
             Some(passed) => Some(passed),
             None => {
-                match self.present().await? {
-                    (presence, true) => lock(&self.shown).note(&presence),
-                    // The processes by which one is found may have ended before it.
-                    _ => self.renew(feed, Some(Instant::now())).await?,
+                while let Err(error) = self.look_anew(feed).await {
+                    // What waits meanwhile is counted as any reader's.
+                    if Scarce::of(&error).is_none() {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(GLANCE).await;
                 }
                 of_now(true)?
             }
@@ -183,7 +195,10 @@ impl<L: Lists> Client<L> {
     /// # Errors
     /// The connection's.
     pub async fn events(&mut self, wanted: Limits, sight: Sight, seat: &Seat) -> io::Result<()> {
-        let view = self.view(&sight).await?;
+        let view = match self.view(&sight).await {
+            Err(error) if Scarce::of(&error).is_some() => return self.refuse_blind(&error).await,
+            view => view?,
+        };
         let (answer, mine) = oneshot::channel();
         let subscription = self.subscription(Wish { wanted, sight }, seat);
         self.ask(Ask::Events { subscription, answer }).await?;
@@ -204,7 +219,10 @@ impl<L: Lists> Client<L> {
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
-        let view = self.view(&sight).await?;
+        let view = match self.view(&sight).await {
+            Err(error) if Scarce::of(&error).is_some() => return self.refuse_blind(&error).await,
+            view => view?,
+        };
         // What was listed before a namespace got its number is of another one.
         let age_ns = match (&view, &sight) {
             (Some(view), Sight::Own(own)) => age_ns.min(lock(&view.shown).age_ns(own)),
@@ -218,7 +236,7 @@ impl<L: Lists> Client<L> {
         self.ask(Ask::Table(ask)).await?;
         let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        live.retain(|socket| shown.shows(socket).is_some());
+        live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
             view.look().await?;
             let there = lock(&view.shown);

@@ -1,18 +1,16 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
-use super::client::Client;
+use super::client::{Client, confirmed, why};
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
-use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow, reason};
+use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
 use crate::query::{Answer, Link, ROWS};
-use crate::sys::Scarce;
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
@@ -26,7 +24,7 @@ impl<L: Lists> Client<L> {
         let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
         let look = move || {
             let mut links = lists.holders()?;
-            let sight = now(&*lists, &peer, &sight);
+            let sight = confirmed(&*lists, &peer, &sight)?;
             let of: HashSet<u64> = of.into_iter().collect();
             links.retain(|link| (of.is_empty() || of.contains(&link.inode)) && sight.holds(link.pid));
             let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
@@ -37,100 +35,133 @@ impl<L: Lists> Client<L> {
         let looked: io::Result<BytesMut> = self.counter().workers.run(look).await?;
         match looked {
             Ok(out) => self.send(&out).await,
-            Err(error) => {
-                self.refuse(&format!("the agent cannot look into every process: {}", reason(&error).to_lowercase()))
-                    .await
-            }
+            Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", why(&error))).await,
         }
     }
 
-    /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks. The processes
-    /// are looked into once at most: to leave out rows, and to send their holders.
+    /// The rows are read, left out where they are not wanted, given their owners and encoded in one go, on a thread for what blocks.
     ///
     /// # Errors
     /// The connection's, or the agent ends.
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
-        let read = move || -> io::Result<Result<BytesMut, String>> {
-            let spaces = match (wanted.netns, &sight) {
-                (Some(netns), _) => Spaces::One(netns, peer.pid),
-                (None, Sight::All) => Spaces::All,
-                (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
-            };
-            let mut spaces = match lists.tables(&wanted, &spaces) {
-                Ok(Some(spaces)) => spaces,
-                Ok(None) => return Ok(Err("the agent cannot find the network namespace".into())),
-                Err(error) => {
-                    let why = Scarce::of(&error).map_or_else(|| reason(&error), Scarce::words);
-                    return Ok(Err(format!("the agent cannot find every network namespace: {why}")));
-                }
-            };
-            let only = wanted.only.as_ref();
-            if let Some(only) = only {
-                // Whose they are is looked at below.
-                retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| None }));
-            }
-            if recorded {
-                let (answer, named) = oneshot::channel();
-                let ask = Ask::Recorded { spaces, uid: sight.user(), answer };
-                asks.blocking_send(ask).map_err(|_| io::ErrorKind::BrokenPipe)?;
-                spaces = named.blocking_recv().map_err(io::Error::other)?;
-                // Of the user's own sockets, all of them.
-                let tables =
-                    spaces.iter_mut().flat_map(|space| &mut space.tables).filter_map(|(_, table)| table.as_mut().ok());
-                tables.for_each(|table| table.recorded.retain(|(_, owner)| !sight.hides_owner(owner, sight.user())));
-            }
-            let pids: HashSet<u32> = only.map(RowTest::pids).unwrap_or_default().into_iter().collect();
-            let mut links = None;
-            if holders || !pids.is_empty() {
-                // No row, no holder. Where the agent may not look into every process, the client finds the holders.
-                let some = spaces.iter().flat_map(NamespaceTables::inodes).next().is_some();
-                links = if some { lists.holders().ok() } else { Some(Vec::new()) };
-            }
-            let sight = now(&*lists, &peer, &sight);
-            spaces.retain(|space| sight.has(space.netns));
-            if spaces.is_empty() && wanted.netns.is_some() {
-                return Ok(Err("the agent cannot find the network namespace".into()));
-            }
-            links.iter_mut().for_each(|links| links.retain(|link| sight.holds(link.pid)));
-            if let (Some(only), false, Some(links)) = (only, pids.is_empty(), &links) {
-                let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
-                let named = links.iter().filter(|link| pids.contains(&link.pid));
-                named.for_each(|link| held.entry(link.inode).or_default().push(link.pid));
-                retain(&mut spaces, |row, netns, owner| {
-                    let holders = held.get(&row.inode).map_or(&[][..], Vec::as_slice);
-                    let owners = || holders.iter().copied().chain(owner.map(|owner| owner.pid));
-                    let is_theirs = |pids: &[u32]| Some(owners().any(|owner| pids.contains(&owner)));
-                    only.passes(&ListedRow { row, netns, held: &is_theirs })
-                });
-            }
-            let mut out = BytesMut::new();
-            put_tables(&mut out, &spaces);
-            if let (true, Some(mut links)) = (holders, links) {
-                let shown: HashSet<u64> = spaces.iter().flat_map(NamespaceTables::inodes).collect();
-                links.retain(|link| shown.contains(&link.inode));
-                // That nobody holds them is an answer, too.
-                if links.is_empty() {
-                    Answer::Links(Vec::new()).encode(&mut out);
-                }
-                put_links(&mut out, &links);
-            }
-            Answer::End.encode(&mut out);
-            Ok(Ok(out))
-        };
-        match self.counter().workers.run(read).await?? {
+        let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
+        match self.counter().workers.run(move || reading.frames()).await? {
             Ok(out) => self.send(&out).await,
-            Err(why) => self.refuse(&why).await,
+            Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(refused) => self.refuse(&refused.to_string()).await,
         }
     }
 }
 
-/// What is shown of what has been read: what the peer could see before and can see after it.
-fn now(lists: &impl Lists, peer: &Peer, before: &Sight) -> Sight {
-    match before {
-        Sight::All => Sight::All,
-        Sight::Own(_) => before.and(&lists.own_since(peer, Some(Instant::now()))),
+/// Why there are no rows.
+#[derive(Debug, thiserror::Error)]
+enum RowsRefused {
+    #[error("the agent cannot find the network namespace")]
+    NoNamespace,
+    #[error("the agent cannot find every network namespace: {}", why(.0))]
+    Unread(#[source] io::Error),
+    #[error("the agent cannot find out what this user may see: {}", why(.0))]
+    Unseen(#[source] io::Error),
+    #[error("the agent ends")]
+    Ending,
+}
+
+/// Rows that are asked for.
+struct RowsRead<L> {
+    lists: Arc<L>,
+    asks: mpsc::Sender<Ask>,
+    peer: Peer,
+    /// What the peer could see before they were read.
+    sight: Sight,
+    wanted: RowsWanted,
+    /// Whether the owners that events recorded are wanted, and the holders.
+    recorded: bool,
+    holders: bool,
+}
+
+impl<L: Lists> RowsRead<L> {
+    /// The rows and their holders, as the frames of an answer. The processes are looked into once at most: to leave out rows, and to send their
+    /// holders.
+    fn frames(self) -> Result<BytesMut, RowsRefused> {
+        let mut spaces = self.read()?;
+        if self.recorded {
+            spaces = self.record(spaces)?;
+        }
+        let pids: HashSet<u32> = self.wanted.only.as_ref().map(RowTest::pids).unwrap_or_default().into_iter().collect();
+        let links = (self.holders || !pids.is_empty()).then(|| self.links(&spaces)).flatten();
+        let sight = confirmed(&*self.lists, &self.peer, &self.sight).map_err(RowsRefused::Unseen)?;
+        spaces.retain(|space| sight.has(space.netns));
+        if spaces.is_empty() && self.wanted.netns.is_some() {
+            return Err(RowsRefused::NoNamespace);
+        }
+        let links = links.map(|mut links| {
+            links.retain(|link| sight.holds(link.pid));
+            links
+        });
+        if let (Some(only), false, Some(links)) = (&self.wanted.only, pids.is_empty(), &links) {
+            retain_held(&mut spaces, only, &pids, links);
+        }
+        let mut out = BytesMut::new();
+        put_tables(&mut out, &spaces);
+        if let (true, Some(mut links)) = (self.holders, links) {
+            let shown: HashSet<u64> = spaces.iter().flat_map(NamespaceTables::inodes).collect();
+            links.retain(|link| shown.contains(&link.inode));
+            // That nobody holds them is an answer, too.
+            if links.is_empty() {
+                Answer::Links(Vec::new()).encode(&mut out);
+            }
+            put_links(&mut out, &links);
+        }
+        Answer::End.encode(&mut out);
+        Ok(out)
     }
+
+    /// The tables, without the rows of which their own values say that they are not wanted.
+    fn read(&self) -> Result<Vec<NamespaceTables>, RowsRefused> {
+        let spaces = match (self.wanted.netns, &self.sight) {
+            (Some(netns), _) => Spaces::One(netns, self.peer.pid),
+            (None, Sight::All) => Spaces::All,
+            (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
+        };
+        let tables = self.lists.tables(&self.wanted, &spaces).map_err(RowsRefused::Unread)?;
+        let mut spaces = tables.ok_or(RowsRefused::NoNamespace)?;
+        if let Some(only) = &self.wanted.only {
+            // Whose they are is looked at later.
+            retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| None }));
+        }
+        Ok(spaces)
+    }
+
+    /// Adds the owners that events recorded: of the user's own sockets, all that are shown.
+    fn record(&self, spaces: Vec<NamespaceTables>) -> Result<Vec<NamespaceTables>, RowsRefused> {
+        let (answer, named) = oneshot::channel();
+        let uid = self.sight.user();
+        self.asks.blocking_send(Ask::Recorded { spaces, uid, answer }).map_err(|_| RowsRefused::Ending)?;
+        let mut spaces = named.blocking_recv().map_err(|_| RowsRefused::Ending)?;
+        let tables = spaces.iter_mut().flat_map(|space| &mut space.tables).filter_map(|(_, table)| table.as_mut().ok());
+        tables.for_each(|table| table.recorded.retain(|(_, owner)| !self.sight.hides_owner(owner, uid)));
+        Ok(spaces)
+    }
+
+    /// Who holds sockets: nobody where there is no row; `None` where the agent may not look into every process, and the client finds them.
+    fn links(&self, spaces: &[NamespaceTables]) -> Option<Vec<Link>> {
+        let some = spaces.iter().flat_map(NamespaceTables::inodes).next().is_some();
+        if some { self.lists.holders().ok() } else { Some(Vec::new()) }
+    }
+}
+
+/// Leaves out the rows of sockets that none of these processes holds, where the condition asks for that.
+fn retain_held(spaces: &mut [NamespaceTables], only: &RowTest, pids: &HashSet<u32>, links: &[Link]) {
+    let mut held: HashMap<u64, Vec<u32>> = HashMap::new();
+    let named = links.iter().filter(|link| pids.contains(&link.pid));
+    named.for_each(|link| held.entry(link.inode).or_default().push(link.pid));
+    retain(spaces, |row, netns, owner| {
+        let holders = held.get(&row.inode).map_or(&[][..], Vec::as_slice);
+        let owners = || holders.iter().copied().chain(owner.map(|owner| owner.pid));
+        let is_theirs = |pids: &[u32]| Some(owners().any(|owner| pids.contains(&owner)));
+        only.passes(&ListedRow { row, netns, held: &is_theirs })
+    });
 }
 
 /// Leaves out the rows that are not wanted, given their namespaces and the owners that events recorded.

@@ -100,12 +100,16 @@ impl Lists for Fake {
         Arc::default()
     }
 
-    fn own_since(&self, peer: &Peer, _: Option<std::time::Instant>) -> Arc<Own> {
-        Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [(7, 1)].into(), ..Own::default() })
+    fn begun(&self, _: u32) -> io::Result<Option<u64>> {
+        Ok(Some(1))
     }
 
-    fn present(&self, own: &Own) -> Presence {
-        Presence { objects: own.namespaces.iter().map(|&netns| (netns, None)).collect(), ..Presence::default() }
+    fn own_since(&self, peer: &Peer, _: Option<std::time::Instant>) -> io::Result<Arc<Own>> {
+        Ok(Arc::new(Own { uid: peer.uid, namespaces: [1].into(), processes: [(7, 1)].into(), ..Own::default() }))
+    }
+
+    fn present(&self, own: &Own) -> io::Result<Presence> {
+        Ok(Presence { objects: own.namespaces.iter().map(|&netns| (netns, None)).collect(), ..Presence::default() })
     }
 
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {

@@ -47,8 +47,20 @@ impl<L: Lists> House<L> {
     fn welcome(self: &Arc<Self>, stream: UnixStream) {
         let Ok(peer) = stream.peer_cred() else { return };
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
-        let peer = Peer { uid: peer.uid(), gid: peer.gid(), pid };
+        let mut peer = Peer { uid: peer.uid(), gid: peer.gid(), pid, begun: None };
         let is_staff = self.admission.is_staff(&peer);
+        let mut process = None;
+        if !is_staff && !self.admission.shares_all {
+            process = match sys::unless_scarce(sys::peer_process(&stream)) {
+                Ok(Some(process)) => process,
+                // It has gone, and its number may be another one's.
+                Ok(None) => {
+                    peer.pid = None;
+                    None
+                }
+                Err(error) => return self.turned_away.note(&error),
+            };
+        }
         let counter = if is_staff { &self.staff } else { &self.guests };
         let seat = match self.admission.admits(&peer, &stream) {
             false => Err(Denial::new("this user may not ask: see --mode and --group of netstat-user agent")),
@@ -79,7 +91,7 @@ impl<L: Lists> House<L> {
         let house = Arc::clone(self);
         counter.thread.spawn(async move {
             let Ok(stream) = UnixStream::from_std(stream) else { return };
-            let mut client = Client { stream, house, peer, is_staff };
+            let mut client = Client { stream, house, peer, process, is_staff };
             // A client that goes in the middle is its own affair.
             let _ = match seat {
                 Ok(seat) => client.serve(&seat).await,

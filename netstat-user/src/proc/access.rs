@@ -1,7 +1,7 @@
 //! Which processes a user may look into, by the rules of `PTRACE_MODE_READ` in ptrace(2). A process about which the rules cannot be decided from
 //! outside is not looked into.
 
-use crate::sys;
+use crate::sys::{self, unless_scarce};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -40,9 +40,9 @@ impl Credentials {
         Self { uid, gid, effective, permitted }
     }
 
-    fn of(root: &Path, pid: u32) -> Self {
-        let status = fs::read_to_string(root.join(pid.to_string()).join("status"));
-        status.map_or(Self { permitted: u64::MAX, ..Self::default() }, |status| Self::parse(&status))
+    fn of(root: &Path, pid: u32) -> io::Result<Option<Self>> {
+        let status = unless_scarce(fs::read_to_string(root.join(pid.to_string()).join("status")))?;
+        Ok(status.map(|status| Self::parse(&status)))
     }
 }
 
@@ -85,82 +85,125 @@ pub struct Viewer {
     pub gid: u32,
     /// The namespaces that the user looks from.
     pub place: Vantage,
+    /// Whether these are others than this process's.
+    pub is_nested: bool,
+}
+
+/// Where a process is, seen from somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Out of reach.
+    No,
+    /// In the same user namespace.
+    Same,
+    /// In one that the viewer has every capability over.
+    Above,
 }
 
 impl Viewer {
     /// Whether the namespaces of a process are the viewer's or below them; a user namespace below them counts where the viewer made it, or one
     /// above it: that is `CAP_SYS_PTRACE` over it (`cap_capable_helper()`).
-    fn reaches(&self, root: &Path, pid: u32) -> bool {
-        let Ok(place) = Vantage::of(root, pid) else { return false };
+    fn reach(&self, root: &Path, pid: u32) -> io::Result<Reach> {
+        let Some(place) = unless_scarce(Vantage::of(root, pid))? else { return Ok(Reach::No) };
         let open = |kind: &str| File::open(root.join(pid.to_string()).join("ns").join(kind)).map(OwnedFd::from);
         let is_above = |kind: &str, inode: u64, may: &dyn Fn(&OwnedFd) -> bool| {
-            let mut below = open(kind)?;
-            for _ in 0..LEVELS {
-                let parent = sys::parent_namespace(&below)?;
-                if rustix::fs::fstat(&parent)?.st_ino == inode {
-                    return Ok(may(&below));
+            let above = || {
+                let mut below = open(kind)?;
+                for _ in 0..LEVELS {
+                    let parent = sys::parent_namespace(&below)?;
+                    if rustix::fs::fstat(&parent)?.st_ino == inode {
+                        return Ok(may(&below));
+                    }
+                    below = parent;
                 }
-                below = parent;
-            }
-            io::Result::Ok(false)
+                io::Result::Ok(false)
+            };
+            Ok::<_, io::Error>(unless_scarce(above())?.unwrap_or(false))
         };
         let made = |below: &OwnedFd| sys::namespace_owner(below).is_ok_and(|owner| owner == self.uid);
-        (place.pid == self.place.pid || is_above("pid", self.place.pid, &|_| true).unwrap_or(false))
-            && (place.user == self.place.user || is_above("user", self.place.user, &made).unwrap_or(false))
+        if place.pid != self.place.pid && !is_above("pid", self.place.pid, &|_| true)? {
+            return Ok(Reach::No);
+        }
+        if place.user != self.place.user {
+            return Ok(if is_above("user", self.place.user, &made)? { Reach::Above } else { Reach::No });
+        }
+        // Whether it can be dumped is not to be seen where root is the viewer.
+        let is_seen = !self.is_nested || unless_scarce(root_of(root, pid))?.flatten() != Some(self.uid);
+        Ok(if is_seen { Reach::Same } else { Reach::No })
     }
 
     /// When a process began that the viewer may look into, and what was read of it meanwhile: what it was before it changed its user, or another
-    /// process with its number, is not returned. It may be looked into where all its ids are the viewer's, it can be dumped, is permitted no
-    /// capability, and is in namespaces that the viewer reaches.
-    pub fn look<T>(&self, root: &Path, pid: u32, read: impl FnOnce() -> T) -> Option<(u64, T)> {
-        let is_theirs = || dumper(root, pid) == Some(self.uid);
-        if !is_theirs() {
-            return None;
+    /// process with its number, is not returned. It may be looked into where all its ids are the viewer's, it can be dumped, and is permitted no
+    /// capability; whatever it is permitted where it is in a user namespace that the viewer made.
+    ///
+    /// # Errors
+    /// Something ran out.
+    pub fn look<T>(&self, root: &Path, pid: u32, read: impl FnOnce() -> T) -> io::Result<Option<(u64, T)>> {
+        let is_theirs = || Ok::<_, io::Error>(dumper(root, pid)? == Some(self.uid));
+        if !is_theirs()? {
+            return Ok(None);
         }
-        let begun = start(root, pid)?;
+        let Some(begun) = start(root, pid)? else { return Ok(None) };
         let read = read();
         let (uid, gid) = (Some(self.uid), Some(self.gid));
         let mine = Credentials { uid, gid, effective: uid, permitted: 0 };
-        let may = self.reaches(root, pid) && Credentials::of(root, pid) == mine && is_theirs();
-        (may && start(root, pid) == Some(begun)).then_some((begun, read))
+        let is_like = |its: Credentials| match self.reach(root, pid)? {
+            Reach::No => Ok(false),
+            Reach::Same => Ok(its == mine),
+            Reach::Above => Ok::<_, io::Error>(Credentials { permitted: 0, ..its } == mine),
+        };
+        let may = Credentials::of(root, pid)?.map_or(Ok(false), is_like)? && is_theirs()?;
+        Ok((may && start(root, pid)? == Some(begun)).then_some((begun, read)))
     }
 }
 
 /// What is read of a process that runs as this user, whatever it may do, and when it began; `None` where it is another one's, or another process by
 /// then.
-pub fn run_by<T>(root: &Path, pid: u32, uid: u32, read: impl FnOnce() -> T) -> Option<(u64, T)> {
-    let begun = start(root, pid)?;
+///
+/// # Errors
+/// Something ran out.
+pub fn run_by<T>(root: &Path, pid: u32, uid: u32, read: impl FnOnce() -> T) -> io::Result<Option<(u64, T)>> {
+    let Some(begun) = start(root, pid)? else { return Ok(None) };
     let read = read();
-    (Credentials::of(root, pid).effective == Some(uid) && start(root, pid) == Some(begun)).then_some((begun, read))
+    let effective = Credentials::of(root, pid)?.and_then(|credentials| credentials.effective);
+    Ok((effective == Some(uid) && start(root, pid)? == Some(begun)).then_some((begun, read)))
 }
 
-/// The numbers of all processes under `root`.
-pub fn pids(root: &Path) -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir(root).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+/// Which user of this process's user namespace is root in that of a process (user_namespaces(7), "User and group ID mappings").
+fn root_of(root: &Path, pid: u32) -> io::Result<Option<u32>> {
+    let map = fs::read_to_string(root.join(pid.to_string()).join("uid_map"))?;
+    let mut lines = map.lines().map(|line| line.split_ascii_whitespace());
+    Ok(lines.find_map(|mut words| if words.next()? == "0" { words.next()?.parse().ok() } else { None }))
 }
 
 /// When a process began, in ticks since the boot (proc_pid_stat(5), field 22).
-fn start(root: &Path, pid: u32) -> Option<u64> {
-    let stat = fs::read(root.join(pid.to_string()).join("stat")).ok()?;
+///
+/// # Errors
+/// Something ran out.
+pub fn start(root: &Path, pid: u32) -> io::Result<Option<u64>> {
+    let Some(stat) = unless_scarce(fs::read(root.join(pid.to_string()).join("stat")))? else { return Ok(None) };
     // Counted from behind the name, which may hold anything.
-    let after = stat.iter().rposition(|&byte| byte == b')')?;
-    std::str::from_utf8(&stat[after + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+    let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
+    let text = std::str::from_utf8(&stat[after..]).unwrap_or_default();
+    Ok(text.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()))
 }
 
 /// The effective user of a process that can be dumped, root of one that cannot: whose its files are. Its folder itself is the former's in either
 /// case (`task_dump_owner()` in fs/proc/base.c).
-fn dumper(root: &Path, pid: u32) -> Option<u32> {
-    fs::metadata(root.join(pid.to_string()).join("ns")).ok().map(|folder| folder.uid())
+fn dumper(root: &Path, pid: u32) -> io::Result<Option<u32>> {
+    Ok(unless_scarce(fs::metadata(root.join(pid.to_string()).join("ns")))?.map(|folder| folder.uid()))
 }
 
-/// Whether there is this process under `root`, and a user, whatever their group, may not look into it.
+/// Whether there is this process under `root`, and a user, whatever their group, may not look into it; also where something ran out.
 pub fn is_guarded(root: &Path, pid: u32, uid: u32) -> bool {
-    let Some(dumper) = dumper(root, pid) else { return false };
-    let Credentials { uid: its, gid, permitted, .. } = Credentials::of(root, pid);
-    let is_open = dumper == uid && its == Some(uid) && gid.is_some() && permitted == 0;
-    // It may have ended meanwhile.
-    !is_open && root.join(pid.to_string()).exists()
+    let is_open = || {
+        let Some(dumper) = dumper(root, pid)? else { return Ok(true) };
+        let Some(Credentials { uid: its, gid, permitted, .. }) = Credentials::of(root, pid)? else { return Ok(true) };
+        let is_open = dumper == uid && its == Some(uid) && gid.is_some() && permitted == 0;
+        // It may have ended meanwhile.
+        Ok::<_, io::Error>(is_open || !root.join(pid.to_string()).exists())
+    };
+    !is_open().unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -197,23 +240,37 @@ mod tests {
         }
         let inside = "unshare -U setpriv --bounding-set=-all --inh-caps=-all sh -c 'echo $$; exec sleep 60'";
         let Some((mut outside, outside_pid)) = run("echo $$; exec sleep 60") else { return };
-        let Some((mut below, below_pid)) = run(inside) else { return };
-        let from = |uid, pid| Viewer { uid, gid: 65_533, place: Vantage::of(root, pid).unwrap() };
-        let look = |viewer: &Viewer, pid| viewer.look(root, pid, || 7);
-        assert!(from(65_533, outside_pid).reaches(root, below_pid), "by who made it");
-        assert!(!from(65_532, outside_pid).reaches(root, below_pid), "by another user");
-        assert!(!from(65_533, below_pid).reaches(root, outside_pid), "from below");
+        let Some((below, below_pid)) = run(inside) else { return };
+        let from = |uid, pid| Viewer { uid, gid: 65_533, place: Vantage::of(root, pid).unwrap(), is_nested: false };
+        let look = |viewer: &Viewer, pid| viewer.look(root, pid, || 7).unwrap();
+        let reach = |uid, from_pid, pid| from(uid, from_pid).reach(root, pid).unwrap();
+        assert_eq!(reach(65_533, outside_pid, below_pid), Reach::Above, "by who made it");
+        assert_eq!(reach(65_532, outside_pid, below_pid), Reach::No, "by another user");
+        assert_eq!(reach(65_533, below_pid, outside_pid), Reach::No, "from below");
         assert!(look(&from(65_533, outside_pid), outside_pid).is_some_and(|(begun, read)| begun > 0 && read == 7));
         assert_eq!(look(&from(65_533, below_pid), outside_pid), None);
-        below.kill().unwrap();
-        below.wait().unwrap();
+        // With every capability there, and in the place of its root.
+        let Some((capable, capable_pid)) = run("unshare -Ur sh -c 'echo $$; exec sleep 60'") else { return };
+        assert!(look(&from(65_533, outside_pid), capable_pid).is_some());
+        assert_eq!(look(&Viewer { is_nested: true, ..from(65_533, capable_pid) }, capable_pid), None);
+        assert!(look(&Viewer { is_nested: true, ..from(65_533, below_pid) }, below_pid).is_some());
+        for mut child in [below, capable] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
         // What was read of one that was gone a moment later may have been read of another one.
         let ends = || {
             outside.kill().unwrap();
             outside.wait().unwrap();
         };
-        assert_eq!(from(65_533, outside_pid).look(root, outside_pid, ends), None);
-        assert_eq!(look(&Viewer { uid: 65_533, gid: 65_533, place: Vantage::own(root).unwrap() }, outside_pid), None);
+        assert_eq!(from(65_533, outside_pid).look(root, outside_pid, ends).unwrap(), None);
+        assert_eq!(
+            look(
+                &Viewer { uid: 65_533, gid: 65_533, place: Vantage::own(root).unwrap(), is_nested: false },
+                outside_pid
+            ),
+            None
+        );
     }
 
     fn is_of_effective(pid: u32, uid: u32) -> bool {
@@ -232,13 +289,14 @@ mod tests {
         let Ok(mut theirs) = run(&["--reuid=65533", "--regid=65533", "--clear-groups"]) else { return };
         let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
         let place = Vantage::own(root).unwrap();
-        let sees = |gid, pid| Viewer { uid: 65_533, gid, place }.look(root, pid, || ()).is_some();
+        let viewer = |gid| Viewer { uid: 65_533, gid, place, is_nested: false };
+        let sees = |gid, pid| viewer(gid).look(root, pid, || ()).unwrap().is_some();
         while !sees(65_533, theirs.id()) {
             assert!(std::time::Instant::now() < until, "a process of the user is not found");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        assert!(run_by(root, theirs.id(), 65_533, || ()).is_some() && run_by(root, theirs.id(), 0, || ()).is_none());
-        assert!(pids(root).any(|pid| pid == theirs.id()));
+        let is_run_by = |uid| run_by(root, theirs.id(), uid, || ()).unwrap().is_some();
+        assert!(is_run_by(65_533) && !is_run_by(0));
         assert!(!sees(0, theirs.id()), "of another group");
         assert!(!sees(65_533, std::process::id()));
         assert!(!is_guarded(root, theirs.id(), 65_533) && is_guarded(root, theirs.id(), 65_532));

@@ -6,7 +6,7 @@ mod program;
 mod work;
 
 pub use program::{comm, program_name};
-pub use work::socket_inode;
+pub use work::{processes, socket_inode};
 
 use crate::model::{HeldSockets, Holder, SocketHolders};
 use crate::sys::{descriptors_are_few, is_scarce};
@@ -15,7 +15,7 @@ use rustix::fs::stat;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use work::{FoundLinks, Work, processes};
+use work::{FoundLinks, Work};
 
 /// How much of the machine a scan could not see for lack of permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

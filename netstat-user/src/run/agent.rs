@@ -4,6 +4,7 @@ mod guards;
 mod look_ups;
 mod machine;
 mod traced;
+mod views;
 
 use super::failure::Failure;
 use super::forgotten::not_remembered_yet;

@@ -27,7 +27,7 @@ pub fn way_in(path: &Path, error: &AskError) -> String {
     match error {
         // It is there, and does not answer.
         AskError::Io(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            "it is there and does not answer: see whether it is stopped (kill -CONT), or restart it".into()
+            "it is there and does not answer: see whether it is stopped (kill -CONT); it may also be busy with thousands of network namespaces".into()
         }
         AskError::Stranger(_) => format!("see whose {} is, and stop it; then as root: {command}", path.display()),
         AskError::Refused(denial) if denial.is_full => {

@@ -24,8 +24,8 @@ pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, with_tracefs};
-pub use namespace::{namespace_id, namespace_owner, netns_cookie, parent_namespace};
-pub use peer::{brings_descriptors, peer_groups, refuse_descriptors};
+pub use namespace::{NAMESPACE_COMMANDS, namespace_id, namespace_owner, netns_cookie, parent_namespace};
+pub use peer::{brings_descriptors, has_ended, peer_groups, peer_process, refuse_descriptors};
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, outlive_file_limit, output_is_closed,
     step_back, undisturbed,
@@ -34,6 +34,6 @@ pub use rights::{
     effective_capabilities, is_in_initial_user_namespace, may_list_all_descriptors, may_look_into_all, own_namespace,
     pid_namespace_if_nested,
 };
-pub use scarce::{Scarce, is_scarce, no_thread, too_many_open_files, try_thread};
+pub use scarce::{Scarce, is_scarce, no_thread, too_many_open_files, try_thread, unless_scarce};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{runtime, watch};

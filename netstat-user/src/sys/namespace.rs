@@ -9,6 +9,9 @@ const NS_GET_PARENT: u32 = 0xb702;
 const NS_GET_OWNER_UID: u32 = 0xb704;
 const NS_GET_ID: u32 = 0x8008_b70d;
 
+/// The commands of ioctl(2) that ask for it.
+pub const NAMESPACE_COMMANDS: [u32; 3] = [NS_GET_PARENT, NS_GET_OWNER_UID, NS_GET_ID];
+
 /// The number that no other namespace has while the kernel runs (Linux 6.18).
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 /// The supplementary groups of the peer when it connected (`SO_PEERGROUPS`, Linux 4.13).
 ///
@@ -27,6 +27,41 @@ pub fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
     }
     groups.truncate(len as usize / size_of::<u32>());
     Ok(groups)
+}
+
+/// `SO_PEERPIDFD` of `include/uapi/asm-generic/socket.h`, since Linux 6.5.
+const SO_PEERPIDFD: libc::c_int = 77;
+
+/// The process that connected, whatever its number stands for by now; `None` where the kernel does not say it (before Linux 6.5).
+///
+/// # Errors
+/// The process has gone, or no descriptor is left.
+pub fn peer_process(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
+    let mut process: libc::c_int = -1;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed for the call, and the pointer and the length describe `process`.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut process).cast(),
+            &mut len,
+        )
+    };
+    if failed != 0 {
+        let error = io::Error::last_os_error();
+        return if error.raw_os_error() == Some(libc::ENOPROTOOPT) { Ok(None) } else { Err(error) };
+    }
+    // SAFETY: the call that succeeded has opened this descriptor for the caller.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(process) }))
+}
+
+/// Whether a process has ended (`pidfd_poll()`).
+pub fn has_ended(process: impl AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut ends = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ended| ended > 0)
 }
 
 /// `SO_PASSRIGHTS` of `include/uapi/asm-generic/socket.h`, since Linux 6.16.
@@ -71,6 +106,32 @@ mod tests {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     use std::io::{IoSlice, Write};
     use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn the_process_that_connected_is_found_while_it_is_there() {
+        let folder = tempfile();
+        let listener = std::os::unix::net::UnixListener::bind(&folder).unwrap();
+        let path = folder.to_str().unwrap();
+        let connects =
+            format!("import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect('{path}');sys.stdin.read()");
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", &connects])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        std::fs::remove_file(&folder).unwrap();
+        let found = peer_process(&stream).unwrap();
+        assert!(found.as_ref().is_none_or(|process| !has_ended(process)));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(found.as_ref().is_none_or(has_ended));
+        assert!(peer_process(&stream).is_ok_and(|found| found.is_none_or(has_ended)) || peer_process(&stream).is_err());
+    }
+
+    fn tempfile() -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("netstat-user-peer-{}", std::process::id()))
+    }
 
     fn send_descriptor(over: &UnixStream) -> rustix::io::Result<usize> {
         let stdin = std::io::stdin();

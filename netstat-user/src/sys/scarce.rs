@@ -51,6 +51,18 @@ impl Scarce {
     }
 }
 
+/// What was read; `None` where it is not there, or may not be looked at.
+///
+/// # Errors
+/// Something ran out, which says nothing of it.
+pub fn unless_scarce<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if Scarce::of(&error).is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Whether an error is none of what is looked at: this process, or the machine, has no descriptor, thread or memory left.
 pub fn is_scarce(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)

@@ -1,6 +1,6 @@
 //! The other processes of this suite: workers of a listener, holders of sockets that were handed to them.
 
-use crate::attack::sandboxed;
+use crate::attack::{numbers, sandboxed};
 use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
@@ -45,6 +45,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "holders" => sandboxed::holders(argument(1)),
         "freeze" => sandboxed::freeze(argument(1)),
         "wander" => sandboxed::wander(argument(1)),
+        "table" => numbers::table(argument(1), argument(2).parse().unwrap()),
+        "lend" => numbers::lend(argument(1)),
+        "shift" => numbers::shift(argument(1).parse().unwrap()),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),
         "answer" => answer(argument(1).parse().unwrap()),

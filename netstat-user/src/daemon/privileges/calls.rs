@@ -1,5 +1,6 @@
 //! The system calls that are denied to a process which only looks, as filters of seccomp(2).
 
+use crate::sys::NAMESPACE_COMMANDS;
 use rustix::fs::OFlags;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -14,6 +15,23 @@ const BPF_COMMANDS: [u64; 6] = [1, 2, 4, 15, 28, 33];
 
 /// `fchmodat2(2)`, which the C library has a number for on one architecture only.
 const FCHMODAT2: libc::c_long = 452;
+
+/// The commands of ioctl(2) that go on besides those that ask about namespaces: what a terminal is, how large it is, what a descriptor is like, and
+/// those that attach programs to tracepoints (`PERF_EVENT_IOC_ENABLE`, `_DISABLE`, `_SET_BPF`). Others type into a terminal, or change a file.
+const COMMANDS: [u64; 8] = [
+    libc::TCGETS as u64,
+    libc::TIOCGWINSZ as u64,
+    libc::FIONBIO as u64,
+    libc::FIONREAD as u64,
+    libc::FIOCLEX as u64,
+    0x2400,
+    0x2401,
+    0x4004_2408,
+];
+
+/// `quotactl_fd(2)` and `process_mrelease(2)`, which the C library has no numbers for everywhere.
+const QUOTACTL_FD: libc::c_long = 443;
+const PROCESS_MRELEASE: libc::c_long = 448;
 
 /// What nobody needs who only looks. Each fails with EPERM.
 const DENIED: &[libc::c_long] = &[
@@ -30,6 +48,28 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_tkill,
     libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_ioprio_set,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    PROCESS_MRELEASE,
+    // What processes share.
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+    libc::SYS_msgget,
+    libc::SYS_msgctl,
+    libc::SYS_msgrcv,
+    libc::SYS_msgsnd,
+    libc::SYS_semget,
+    libc::SYS_semctl,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
     // The kernel.
     libc::SYS_init_module,
     libc::SYS_finit_module,
@@ -49,6 +89,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_personality,
     libc::SYS_acct,
     libc::SYS_quotactl,
+    QUOTACTL_FD,
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
     libc::SYS_clock_adjtime,
@@ -161,9 +202,12 @@ fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     rules.insert(libc::SYS_bpf, vec![other_than(0, &BPF_COMMANDS)?]);
     rules.insert(libc::SYS_socket, vec![other_than(0, &[libc::AF_UNIX as u64, libc::AF_NETLINK as u64])?]);
+    let namespaces = NAMESPACE_COMMANDS.map(u64::from);
+    rules.insert(libc::SYS_ioctl, vec![other_than(1, &[&COMMANDS[..], &namespaces].concat())?]);
     // Of its own threads and limits alone: those of other processes of the same user, which may be root's, need no capability.
     rules.insert(libc::SYS_tgkill, vec![other_than(0, &[u64::from(std::process::id())])?]);
     rules.insert(libc::SYS_prlimit64, vec![other_than(0, &[0])?]);
+    rules.insert(libc::SYS_setpriority, vec![other_than(1, &[0])?]);
     // The tables of the kernel are of network namespaces, and tracefs is mounted in a mount namespace.
     rules.insert(libc::SYS_setns, vec![other_than(1, &[libc::CLONE_NEWNET as u64])?]);
     rules.insert(libc::SYS_unshare, vec![other_than(0, &[libc::CLONE_NEWNS as u64])?]);
@@ -260,7 +304,16 @@ mod tests {
                         let limited = rustix::process::prlimit(Some(pid), resource, none);
                         is_denied(limited.err().map(rustix::io::Errno::raw_os_error))
                     },
-                    // Its own limits are not.
+                    {
+                        let opened = std::fs::File::open(file).unwrap();
+                        let set = rustix::fs::ioctl_setflags(&opened, rustix::fs::IFlags::NOATIME);
+                        is_denied(set.err().map(rustix::io::Errno::raw_os_error))
+                    },
+                    // What is a terminal, how it runs itself, and its own limits are not.
+                    is_denied(
+                        rustix::termios::tcgetwinsize(std::io::stdin()).err().map(rustix::io::Errno::raw_os_error),
+                    ),
+                    rustix::process::setpriority_process(None, 5).is_err(),
                     rustix::process::getrlimit(rustix::process::Resource::Nofile).current.is_some(),
                 ]
             });
@@ -269,6 +322,7 @@ mod tests {
         other.kill().unwrap();
         other.wait().unwrap();
         std::fs::remove_file(file).unwrap();
-        assert_eq!(tried, [true; 7]);
+        let (denied, allowed) = tried.split_at(7);
+        assert_eq!((denied, allowed), (&[true; 7][..], &[false, false, true][..]));
     }
 }

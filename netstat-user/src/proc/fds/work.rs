@@ -250,6 +250,9 @@ fn links(dir: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mu
 }
 
 /// The processes under `root`, in the order of its directory.
+///
+/// # Errors
+/// The kernel's.
 pub fn processes(root: &Path) -> rustix::io::Result<Vec<u32>> {
     let mut pids = Vec::with_capacity(256);
     let proc = open(rustix::fs::CWD, root, OFlags::DIRECTORY)?;

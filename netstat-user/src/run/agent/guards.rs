@@ -5,7 +5,8 @@ use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
 use crate::model::{EventKind, SocketEvent, Subordinates};
 use crate::proc::access;
-use std::collections::{HashMap, HashSet};
+use hashbrown::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +40,10 @@ impl Guards {
     pub fn new(root: PathBuf, is_asked: bool, kept_ns: u64) -> io::Result<Self> {
         let found = Arc::new(Guarded::new(kept_ns));
         let finds = Arc::clone(&found);
-        let look_up = move |(process, now_ns)| look(&root, process, now_ns, &finds);
+        let look_up = move |(process, now_ns)| {
+            look(&root, process, now_ns, &finds);
+            finds.settle(process);
+        };
         let look_ups = is_asked.then(|| LookUps::new("guards", look_up)).transpose()?;
         let (looked, shares) = Default::default();
         Ok(Self { found, look_ups, looked, shares, since_ns: 0, subordinates: Arc::default() })
@@ -86,10 +90,16 @@ impl Guards {
         }
         let share = self.shares.entry(self.subordinates.counts_as(process.uid)).or_default();
         *share += 1;
-        if *share <= Self::SHARE && self.looked.len() < Self::MOST && look_ups.want((process, now_ns)) {
+        if *share > Self::SHARE || self.looked.len() >= Self::MOST {
+            self.found.note(process, now_ns);
+            return;
+        }
+        self.found.expect(process);
+        if look_ups.want((process, now_ns)) {
             self.looked.insert(process, now_ns);
         } else {
             self.found.note(process, now_ns);
+            self.found.settle(process);
         }
     }
 

@@ -1,24 +1,23 @@
 //! The kernel's lists as the agent asks for them.
 
 use super::guards::Guards;
-use crate::agent::{Guarded, KnownNamespace, Lists, Lookup, Own, Peer, Presence, SocketProcess, Spaces, TRUST};
+use super::views::Views;
+use crate::agent::{Guarded, Lists, Lookup, Own, Peer, Presence, SocketProcess, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
 use crate::model::{
     Check, Comm, EventEnd, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
 };
 use crate::owner::Owners;
-use crate::proc::access::{self, Vantage, Viewer};
 use crate::proc::cgroup::Ids;
-use crate::proc::tenure::{NamespaceIds, Tenures};
 use crate::proc::{fds, netns};
 use crate::query::Link;
-use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::run::clock::monotonic_ns;
 use crate::source::{KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::lock;
 use crate::table::Listing;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,18 +38,12 @@ pub struct Machine {
     names: PathBuf,
     /// What was found when this began.
     checks: Vec<Check>,
-    /// What namespaces are known by, and since when which one is the same.
-    objects: NamespaceIds,
-    tenures: Mutex<Tenures>,
-    /// What users could see by themselves, a moment ago.
-    own: Mutex<HashMap<Viewer, Looked>>,
+    /// What users could see by themselves.
+    views: Views,
     subordinates: Mutex<SubordinateFile>,
     /// How many links the last look at all holders found.
     held: AtomicUsize,
 }
-
-/// What somebody could see, and when.
-type Looked = (Instant, Arc<Own>);
 
 impl Machine {
     /// The machine's own /proc; `is_asked` where somebody may ask who is not shown everything. Closed sockets are kept for so long.
@@ -61,12 +54,12 @@ impl Machine {
         let root = PathBuf::from("/proc");
         let checks = kernel::checks();
         let needs = RowNeeds { cookies: true, users: true, timers: true, lasting: true };
-        let (cgroups, own) = (Arc::new(Mutex::new(Ids::new(&root))), Mutex::default());
-        let (objects, tenures) = (NamespaceIds::new(&root), Mutex::default());
+        let cgroups = Arc::new(Mutex::new(Ids::new(&root)));
         let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
         let guards = Guards::new(root.clone(), is_asked, kept_ns)?;
         let (guarded, guards) = (guards.found(), Arc::new(Mutex::new(guards)));
+        let views = Views::new(root.clone(), Arc::clone(&guarded));
         Ok(Self {
             kernel,
             cgroups,
@@ -76,9 +69,7 @@ impl Machine {
             root,
             names,
             checks,
-            objects,
-            tenures,
-            own,
+            views,
             subordinates,
             held: AtomicUsize::new(0),
         })
@@ -95,17 +86,6 @@ impl Machine {
     /// Adds what was found later to the checks.
     pub fn add_checks(&mut self, checks: Vec<Check>) {
         self.checks.extend(checks);
-    }
-
-    /// Notes which namespaces are there: from the first look on, which the agent is not ready before.
-    fn note(&self, namespaces: &[netns::Namespace]) {
-        let found: Vec<_> = namespaces.iter().filter_map(|namespace| self.objects.of(namespace.pid?).ok()).collect();
-        let now_ns = monotonic_ns();
-        let mut tenures = lock(&self.tenures);
-        tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
-        for (inode, id) in found {
-            tenures.since(inode, id, now_ns);
-        }
     }
 
     fn namespaces(&self) -> io::Result<Vec<netns::Namespace>> {
@@ -145,7 +125,8 @@ impl Lists for Machine {
         // Where something ran out no namespace counts as listed, and none as gone.
         let namespaces = self.namespaces().unwrap_or_default();
         if !namespaces.is_empty() {
-            self.note(&namespaces);
+            // From the first look on, which the agent is not ready before.
+            self.views.note(&namespaces);
         }
         for space in self.kernel.of(namespaces, &wanted) {
             let whole =
@@ -228,74 +209,15 @@ impl Lists for Machine {
         lock(&self.subordinates).look()
     }
 
-    fn own_since(&self, peer: &Peer, since: Option<Instant>) -> Arc<Own> {
-        let read = |pid| (Vantage::of(&self.root, pid).ok(), self.objects.of(pid).ok());
-        let asker = peer.pid.and_then(|pid| Some((pid, access::run_by(&self.root, pid, peer.uid, || read(pid))?)));
-        // Of whom it is not known where they are, it is not known what they could see.
-        let Some((pid, (begun, (Some(place), near)))) = asker else {
-            return Arc::new(Own { uid: peer.uid, guarded: Arc::clone(&self.guarded), ..Own::default() });
-        };
-        let viewer = Viewer { uid: peer.uid, gid: peer.gid, place };
-        let mut own = Own::clone(&self.seen_by(viewer, since));
-        own.asker = Some(begun);
-        // It is there as long as it asks; who asked before it may be gone.
-        if let Some((inode, id)) = near {
-            self.add(&mut own, [(pid, inode, id)]);
-        }
-        Arc::new(own)
+    fn begun(&self, pid: u32) -> io::Result<Option<u64>> {
+        self.views.begun(pid)
     }
 
-    fn present(&self, own: &Own) -> Presence {
-        let begun_ns = monotonic_ns();
-        let is_there = |inode, known: &KnownNamespace| {
-            known.witnesses.iter().any(|&pid| self.objects.of(pid).is_ok_and(|found| found == (inode, known.id)))
-        };
-        let there = own.objects.iter().filter(|&(&inode, known)| is_there(inode, known));
-        let objects = there.map(|(&inode, known)| (inode, known.id)).collect();
-        Presence { objects, begun_ns, ended_ns: monotonic_ns(), epoch_ns: epoch_ns() }
-    }
-}
-
-impl Machine {
-    /// What somebody could see; what is known since the given time is believed.
-    fn seen_by(&self, viewer: Viewer, since: Option<Instant>) -> Arc<Own> {
-        let mut known = lock(&self.own);
-        known.retain(|_, (at, _)| at.elapsed() < TRUST);
-        if let Some((at, own)) = known.get(&viewer)
-            && since.is_none_or(|since| *at >= since)
-        {
-            return Arc::clone(own);
-        }
-        let at = Instant::now();
-        let mut own = Own { uid: viewer.uid, guarded: Arc::clone(&self.guarded), ..Own::default() };
-        own.is_nested = Vantage::own(&self.root).ok() != Some(viewer.place);
-        let mut seen = Vec::new();
-        for pid in access::pids(&self.root) {
-            if let Some((begun, Ok((inode, id)))) = viewer.look(&self.root, pid, || self.objects.of(pid)) {
-                own.processes.insert(pid, begun);
-                seen.push((pid, inode, id));
-            }
-        }
-        self.add(&mut own, seen);
-        let own = Arc::new(own);
-        known.insert(viewer, (at, Arc::clone(&own)));
-        own
+    fn own_since(&self, peer: &Peer, since: Option<Instant>) -> io::Result<Arc<Own>> {
+        self.views.own_since(peer, since)
     }
 
-    /// Adds the namespaces that processes were just found in.
-    fn add(&self, own: &mut Own, seen: impl IntoIterator<Item = (u32, u32, Option<u64>)>) {
-        for (pid, inode, id) in seen {
-            let known = own.objects.entry(inode).or_default();
-            if known.id != id {
-                // One of the two has ended since.
-                *known = KnownNamespace { id, witnesses: Vec::new() };
-            }
-            known.witnesses.push(pid);
-        }
-        own.namespaces = own.objects.keys().copied().collect();
-        let mut tenures = lock(&self.tenures);
-        let now_ns = monotonic_ns();
-        let since = |(&inode, known): (&u32, &KnownNamespace)| (inode, tenures.since(inode, known.id, now_ns));
-        own.since = own.objects.iter().map(since).collect();
+    fn present(&self, own: &Own) -> io::Result<Presence> {
+        self.views.present(own)
     }
 }

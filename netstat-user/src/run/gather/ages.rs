@@ -17,9 +17,10 @@ use std::time::Duration;
 /// When a socket was opened or first seen, and when it entered its state; in nanoseconds since the epoch.
 type Times = (u64, u64);
 
-/// How long ago the agent may have compared its table with the kernel's lists. Events bring what opens and changes at once; what
-/// only a list shows has no older time than that of the list.
-const NEW_ENOUGH: Duration = Duration::from_secs(10);
+/// How long ago the agent may have compared its table with the kernel's lists, where every row is in it and where not. Events bring what opens and
+/// changes at once, and after a loss the agent compares anyway; what only a list shows has no older time than that of the list.
+const NEW_ENOUGH: Duration = Duration::from_secs(3600);
+const FRESH: Duration = Duration::from_secs(10);
 
 /// What the agent knows.
 #[derive(Debug, Default)]
@@ -65,12 +66,15 @@ impl Ages {
         client::live(path, netns, NEW_ENOUGH, |socket| ages.add(&socket))?;
         // No event reports that an orphan has left a minisocket: a list does, and the agent remembers whose it is.
         let is_left = |row: &SocketRow| row.inode == 0 && row.state == TcpState::FinWait2 as u8;
-        let rows =
-            |table: &ListedTable<'_>| table.rows.iter().any(|row| is_left(row) && ages.of(table.netns, row).is_none());
-        if listed.iter().any(rows) {
-            // The ages found before stay.
-            if let Err(error) = client::live(path, netns, Duration::ZERO, |socket| ages.add(&socket)) {
-                log::debug!("ages of what orphans leave: {error}");
+        for (age, is_meant) in [(FRESH, (|_| true) as fn(&SocketRow) -> bool), (Duration::ZERO, is_left)] {
+            let lacks = |table: &ListedTable<'_>| {
+                table.rows.iter().any(|row| is_meant(row) && ages.of(table.netns, row).is_none())
+            };
+            if listed.iter().any(lacks) {
+                // The ages found before stay.
+                if let Err(error) = client::live(path, netns, age, |socket| ages.add(&socket)) {
+                    log::debug!("ages of rows that are not in the agent's table: {error}");
+                }
             }
         }
         ages.now_ns = epoch_ns() + monotonic_ns();

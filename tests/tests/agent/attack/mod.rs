@@ -6,6 +6,7 @@ pub mod denied;
 mod granted;
 mod kept;
 mod limits;
+pub mod numbers;
 mod places;
 mod readers;
 mod rights;
@@ -27,6 +28,7 @@ pub fn tests() -> Vec<Test> {
         granted::TESTS,
         kept::TESTS,
         limits::TESTS,
+        numbers::TESTS,
         places::TESTS,
         readers::TESTS,
         rights::TESTS,

@@ -26,14 +26,14 @@ pub const TESTS: &[Test] = &[
     ("attack::a_witness_that_comes_back_sees_no_foreign_history", a_witness_that_comes_back_sees_no_foreign_history),
 ];
 
-fn as_stranger(role: &str, arguments: &[&str]) -> Command {
+pub fn as_stranger(role: &str, arguments: &[&str]) -> Command {
     let mut command = actor::named("stranger", role, arguments);
     command.uid(STRANGER).gid(STRANGER);
     command
 }
 
 /// The same, in namespaces of its own.
-fn apart(role: &str, arguments: &[&str], flags: CloneFlags) -> Actor {
+pub fn apart(role: &str, arguments: &[&str], flags: CloneFlags) -> Actor {
     let mut command = as_stranger(role, arguments);
     // SAFETY: the closure makes a system call only.
     unsafe { command.pre_exec(move || Ok(unshare(flags)?)) };
@@ -41,13 +41,13 @@ fn apart(role: &str, arguments: &[&str], flags: CloneFlags) -> Actor {
 }
 
 /// Whether a user may have a user namespace here.
-fn may_unshare() -> bool {
+pub fn may_unshare() -> bool {
     let mut command = Command::new("unshare");
     command.args(["-U", "true"]).uid(STRANGER).gid(STRANGER).status().is_ok_and(|status| status.success())
 }
 
 /// The network namespace that gets a number which has just come free, and those that keep lower numbers taken; `None` where none gets it in time.
-fn next_with(number: u64) -> Option<(NetNs, Vec<NetNs>)> {
+pub fn next_with(number: u64) -> Option<(NetNs, Vec<NetNs>)> {
     let mut others = Vec::new();
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {

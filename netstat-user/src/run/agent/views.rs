@@ -1,0 +1,143 @@
+//! What users could see by themselves, without the agent.
+
+use crate::agent::{Guarded, KnownNamespace, Own, Peer, Presence, TRUST};
+use crate::proc::access::{self, Vantage, Viewer};
+use crate::proc::fds;
+use crate::proc::netns::Namespace;
+use crate::proc::tenure::{NamespaceIds, Tenures};
+use crate::run::clock::{epoch_ns, monotonic_ns};
+use crate::sys::{lock, unless_scarce};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// How many times as long as it took a look is believed: whoever has thousands of processes does not keep the others waiting.
+const WORTH: u32 = 4;
+
+/// The looks at processes and their namespaces, and what they found.
+pub struct Views {
+    root: PathBuf,
+    /// The namespaces of this process.
+    place: Option<Vantage>,
+    guarded: Arc<Guarded>,
+    /// What network namespaces are known by, and since when which one is the same.
+    objects: NamespaceIds,
+    tenures: Mutex<Tenures>,
+    own: Mutex<HashMap<Viewer, Looked>>,
+}
+
+/// What somebody could see.
+struct Looked {
+    begun: Instant,
+    /// How long that is believed.
+    until: Instant,
+    own: Arc<Own>,
+}
+
+impl Views {
+    /// Nothing has been looked at yet. `root` is /proc.
+    pub fn new(root: PathBuf, guarded: Arc<Guarded>) -> Self {
+        let (place, objects) = (Vantage::own(&root).ok(), NamespaceIds::new(&root));
+        let (tenures, own) = Default::default();
+        Self { root, place, guarded, objects, tenures, own }
+    }
+
+    /// Notes which namespaces are there.
+    pub fn note(&self, namespaces: &[Namespace]) {
+        let found: Vec<_> = namespaces.iter().filter_map(|namespace| self.objects.of(namespace.pid?).ok()).collect();
+        let now_ns = monotonic_ns();
+        let mut tenures = lock(&self.tenures);
+        tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
+        for (inode, id) in found {
+            tenures.since(inode, id, now_ns);
+        }
+    }
+
+    /// See [`Lists::begun`](crate::agent::Lists::begun).
+    pub fn begun(&self, pid: u32) -> io::Result<Option<u64>> {
+        access::start(&self.root, pid)
+    }
+
+    /// See [`Lists::own_since`](crate::agent::Lists::own_since).
+    pub fn own_since(&self, peer: &Peer, since: Option<Instant>) -> io::Result<Arc<Own>> {
+        let nothing = || Arc::new(Own { uid: peer.uid, guarded: Arc::clone(&self.guarded), ..Own::default() });
+        let Some(pid) = peer.pid else { return Ok(nothing()) };
+        let read = || (Vantage::of(&self.root, pid), self.objects.of(pid));
+        let Some((begun, (place, near))) = access::run_by(&self.root, pid, peer.uid, read)? else {
+            return Ok(nothing());
+        };
+        let (place, near) = (unless_scarce(place)?, unless_scarce(near)?);
+        // Another process with its number has not asked, and of whom it is not known where they are, it is not known what they could see.
+        let Some(place) = place.filter(|_| peer.begun == Some(begun)) else { return Ok(nothing()) };
+        let is_nested = self.place != Some(place);
+        let viewer = Viewer { uid: peer.uid, gid: peer.gid, place, is_nested };
+        let mut own = Own::clone(&*self.seen_by(viewer, since)?);
+        own.asker = Some(begun);
+        // It is there as long as it asks; who asked before it may be gone.
+        if let Some((inode, id)) = near {
+            self.add(&mut own, [(pid, inode, id)]);
+        }
+        Ok(Arc::new(own))
+    }
+
+    /// See [`Lists::present`](crate::agent::Lists::present).
+    pub fn present(&self, own: &Own) -> io::Result<Presence> {
+        let begun_ns = monotonic_ns();
+        let mut objects = HashMap::new();
+        for (&inode, known) in &own.objects {
+            for &pid in &known.witnesses {
+                if unless_scarce(self.objects.of(pid))? == Some((inode, known.id)) {
+                    objects.insert(inode, known.id);
+                    break;
+                }
+            }
+        }
+        Ok(Presence { objects, begun_ns, ended_ns: monotonic_ns(), epoch_ns: epoch_ns() })
+    }
+
+    /// What somebody could see, by a look that began at the given time or later; without one, a moment ago.
+    fn seen_by(&self, viewer: Viewer, since: Option<Instant>) -> io::Result<Arc<Own>> {
+        let mut known = lock(&self.own);
+        let begun = Instant::now();
+        known.retain(|_, looked| looked.until > begun);
+        if let Some(looked) = known.get(&viewer)
+            && since.is_none_or(|since| looked.begun >= since)
+        {
+            return Ok(Arc::clone(&looked.own));
+        }
+        let mut own =
+            Own { uid: viewer.uid, guarded: Arc::clone(&self.guarded), is_nested: viewer.is_nested, ..Own::default() };
+        let mut seen = Vec::new();
+        for pid in fds::processes(&self.root)? {
+            let Some((begun, near)) = viewer.look(&self.root, pid, || self.objects.of(pid))? else { continue };
+            if let Some((inode, id)) = unless_scarce(near)? {
+                own.processes.insert(pid, begun);
+                seen.push((pid, inode, id));
+            }
+        }
+        self.add(&mut own, seen);
+        let (own, ended) = (Arc::new(own), Instant::now());
+        let until = ended + TRUST.max((ended - begun).saturating_mul(WORTH));
+        known.insert(viewer, Looked { begun, until, own: Arc::clone(&own) });
+        Ok(own)
+    }
+
+    /// Adds the namespaces that processes were just found in.
+    fn add(&self, own: &mut Own, seen: impl IntoIterator<Item = (u32, u32, Option<u64>)>) {
+        for (pid, inode, id) in seen {
+            let known = own.objects.entry(inode).or_default();
+            if known.id != id {
+                // One of the two has ended since.
+                *known = KnownNamespace { id, witnesses: Vec::new() };
+            }
+            known.witnesses.push(pid);
+        }
+        own.namespaces = own.objects.keys().copied().collect();
+        let mut tenures = lock(&self.tenures);
+        let now_ns = monotonic_ns();
+        let since = |(&inode, known): (&u32, &KnownNamespace)| (inode, tenures.since(inode, known.id, now_ns));
+        own.since = own.objects.iter().map(since).collect();
+    }
+}

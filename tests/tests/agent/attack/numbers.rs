@@ -1,0 +1,215 @@
+//! Numbers that belong to another by the time they are looked at: of processes, of network namespaces, of users.
+
+use super::sandboxed::{apart, as_stranger, may_unshare, next_with};
+use super::{STRANGER, open_to_all};
+use crate::agent::Reader;
+use crate::cast::ask;
+use netstat_tests::command::{self, End};
+use netstat_tests::netns::NetNs;
+use netstat_tests::programs;
+use netstat_tests::truth::actor::{self, Actor, listen_up, say};
+use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::scale::{count, patience};
+use netstat_user::query::{Answer, Request};
+use nix::sched::CloneFlags;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork, setfsuid};
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+pub const TESTS: &[Test] = &[
+    ("attack::a_table_shows_no_later_namespace", a_table_shows_no_later_namespace),
+    ("attack::a_process_that_gets_the_number_has_not_asked", a_process_that_gets_the_number_has_not_asked),
+    ("attack::ever_new_users_cost_nobody_events", ever_new_users_cost_nobody_events),
+    ("attack::without_descriptors_a_user_gets_no_wrong_answer", without_descriptors_a_user_gets_no_wrong_answer),
+];
+
+const TABLE: Request = Request::Table { live: true, recent_ns: u64::MAX, netns: None, age_ns: 0, only: None };
+
+/// Asks for the table, and at once again, so that the answer waits for the next listing; says how many sockets of root's it has in a network
+/// namespace.
+pub fn table(path: &str, netns: u32) {
+    ask(path, &TABLE);
+    say(&"asks");
+    let roots = ask(path, &TABLE).into_iter().filter_map(|answer| match answer {
+        Answer::Live(socket) => Some(socket),
+        Answer::Closed(closed) => Some(closed.socket),
+        Answer::Refused(denial) => panic!("{denial:?}"),
+        _ => None,
+    });
+    say(&roots.filter(|socket| socket.netns == Some(netns) && socket.uid == Some(0)).count());
+    listen_up();
+}
+
+/// A table that was asked for while a namespace was the user's, and read when it was root's that had its number, shows nothing of it.
+fn a_table_shows_no_later_namespace() -> Done {
+    let agent = open_to_all(&[]);
+    for _ in 0..8 {
+        let theirs = NetNs::new().unwrap();
+        let number = theirs.inode().unwrap();
+        let witness = theirs.enter(|| Actor::start(as_stranger("keep", &[])));
+        let arguments = [agent.socket.to_str().unwrap(), &number.to_string()];
+        let mut asker = Actor::start(as_stranger("table", &arguments));
+        let _: String = asker.hear();
+        // It is looked at what the asker may see.
+        thread::sleep(Duration::from_millis(30));
+        witness.end();
+        drop(theirs);
+        let roots = next_with(number);
+        let listeners = roots.as_ref().map(|(roots, _)| {
+            roots.enter(|| {
+                let _ = UdpSocket::bind("127.0.0.1:0").unwrap();
+                (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect::<Vec<_>>()
+            })
+        });
+        let shown: usize = asker.hear();
+        assert_eq!(shown, 0, "sockets of root's in another namespace with the number");
+        asker.end();
+        if listeners.is_some() {
+            agent.stop();
+            return Done::Passed;
+        }
+    }
+    Done::Skipped("no namespace gets the number again".into())
+}
+
+/// Has a child connect, and its child keep the connection; the first ends, and its number is said. After a nudge the second asks who holds sockets,
+/// and says whom it was named.
+pub fn lend(path: &str) {
+    let (mut ended, ends) = io::pipe().unwrap();
+    // SAFETY: this process has one thread.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let stream = UnixStream::connect(path).unwrap();
+            // SAFETY: this process has one thread.
+            if let ForkResult::Child = unsafe { fork() }.unwrap() {
+                listen_up();
+                let mut reader = Reader::new(stream, &Request::Holders { of: vec![] }).unwrap();
+                let mut pids = Vec::new();
+                while let Ok(Some(answer)) = reader.next() {
+                    match answer {
+                        Answer::Links(links) => pids.extend(links.iter().map(|link| link.pid)),
+                        Answer::End | Answer::Refused(_) => break,
+                        _ => {}
+                    }
+                }
+                say(&pids);
+                drop(ends);
+            }
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => {
+            drop(ends);
+            waitpid(child, None).unwrap();
+            say(&child.as_raw());
+            ended.read_to_end(&mut Vec::new()).unwrap();
+            listen_up();
+        }
+    }
+}
+
+/// Another process with the number of one that connected, and has gone, lends nobody what it could see.
+fn a_process_that_gets_the_number_has_not_asked() -> Done {
+    if !may_unshare() {
+        return Done::Skipped("no user namespace to be had".into());
+    }
+    let agent = open_to_all(&[]);
+    let mut holder = Actor::start(as_stranger("crowd", &["43000", "5"]));
+    let _: usize = holder.hear();
+    let elsewhere = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
+    for _ in 0..20 {
+        let mut lender = apart("lend", &[agent.socket.to_str().unwrap()], elsewhere);
+        let gone: u32 = lender.hear();
+        fs::write("/proc/sys/kernel/ns_last_pid", (gone - 1).to_string()).unwrap();
+        let mut next = Actor::start(as_stranger("keep", &[]));
+        let _: String = next.hear();
+        let is_hit = next.pid() == gone;
+        lender.nudge();
+        let named: Vec<u32> = lender.hear();
+        lender.end();
+        next.end();
+        if is_hit {
+            assert!(named.is_empty(), "processes outside are named to a sandbox: {named:?}");
+            holder.end();
+            agent.stop();
+            return Done::Passed;
+        }
+    }
+    Done::Skipped("no process gets the number again".into())
+}
+
+/// Makes and closes so many sockets, each as another user.
+pub fn shift(sockets: u32) {
+    for number in 0..sockets {
+        setfsuid((100_000 + number % 60_000).into());
+        drop(UdpSocket::bind("127.0.0.1:0").unwrap());
+    }
+    say(&"shifted");
+    listen_up();
+}
+
+/// However many users there are whose processes must be looked at, no event waits for that.
+fn ever_new_users_cost_nobody_events() -> Done {
+    let agent = open_to_all(&[]);
+    let before = agent.status();
+    let sockets = count(60_000) as u64;
+    let mut shifting = Actor::start(actor::named("shifting", "shift", &[&sockets.to_string()]));
+    let _: String = shifting.hear();
+    agent.wait("their sockets", |status| status.events + status.lost >= before.events + 2 * sockets);
+    let status = agent.status();
+    assert_eq!(status.lost, before.lost, "of {} events", status.events - before.events);
+    shifting.end();
+    agent.stop();
+    Done::Passed
+}
+
+/// Where the agent cannot find out what somebody may see, it says so: it does not answer that there is nothing.
+fn without_descriptors_a_user_gets_no_wrong_answer() -> Done {
+    let agent = open_to_all(&[]);
+    let mut blinking = Actor::start(as_stranger("blink", &["20"]));
+    let _: String = blinking.hear();
+    blinking.end();
+    let look = || {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(STRANGER).gid(STRANGER).args(["-u", "-a", "-n", "--json", "--recent", "1h", "--agent"]);
+        command.arg(&agent.socket);
+        command::run(&mut command, None, patience()).unwrap()
+    };
+    let rows = look().stdout.iter().filter(|&&byte| byte == b'\n').count();
+    assert!(rows >= 20, "{rows} rows");
+    let numbers = fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap();
+    let open: HashSet<u64> = numbers.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let free: Vec<u64> = (0..).filter(|number| !open.contains(number)).take(8).collect();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let limit = |files: u64| {
+        let pid = rustix::process::Pid::from_raw(agent.pid() as i32);
+        let limits = rustix::process::Rlimit { current: Some(files), maximum: Some(hard) };
+        rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limits).unwrap();
+    };
+    let (mut refused, mut all) = (0, Vec::new());
+    for (left, &number) in free.iter().enumerate() {
+        // So many lower ones are free.
+        limit(number);
+        let outcome = look();
+        limit(hard);
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        all.push((left, outcome.end, said.clone()));
+        let found = outcome.stdout.iter().filter(|&&byte| byte == b'\n').count();
+        if outcome.end == End::Exit(0) {
+            assert!(found >= rows, "with {left} left: {found} rows, and not a word: {said}");
+        } else {
+            refused += usize::from(said.contains("too many open files"));
+        }
+    }
+    assert!(refused > 0, "nothing was said of descriptors: {all:?}");
+    agent.stop();
+    Done::Passed
+}
