@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the one test command. It installs what it needs, runs every check and every suite, the kernel matrix
 //! included, and closes with one line that counts them all.
 
+use crate::install::Installation;
 use crate::tally::{Findings, Tally};
 use crate::vm::matrix::Matrix;
 use crate::{apt, check, dist, ebpf, install, sh, vm};
@@ -36,44 +37,42 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
 
     heading("suites");
-    tally += suites(&binary, &mut matrix, &mut findings)?;
+    // The suites mostly wait: what else has to be built is built beside them, with less claim to the processor.
+    let (sum, beside) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| Beside::prepare(with_vm, &binary));
+        let sum = suites(&binary, &mut matrix, &mut findings);
+        (sum, beside.join())
+    });
+    tally += sum?;
+    let Ok(Beside { guests, installation, object }) = beside else {
+        bail!("the thread that made the emulated machines ready panicked")
+    };
 
     heading("kernel matrix");
     if with_vm {
-        let report = vm::boot_all(&[], vm::Extent::Short, &binary)?;
+        let report = boot(guests, installation)?;
         tally += report.tally;
         matrix.append(report.matrix);
         findings.append(report.findings);
     } else {
         println!("skipped: kernels under emulation: --no-vm was given");
+        println!("skipped: an emulated Debian with systemd: --no-vm was given");
+        tally += Tally::SKIPPED;
         tally += Tally::SKIPPED;
     }
     print!("{matrix}");
     tally += findings.judge("the kernel matrix", matrix.judge());
 
-    heading("installation");
-    if with_vm {
-        tally += match dist::quick() {
-            Ok(packages) => install::test(&dist::TARGETS[0], &packages, &mut findings)
-                .unwrap_or_else(|error| findings.judge("installation", Err(error))),
-            Err(error) => {
-                println!("skipped: no package to install: {error:#}");
-                Tally::SKIPPED
-            }
-        };
-    } else {
-        println!("skipped: an emulated Debian with systemd: --no-vm was given");
-        tally += Tally::SKIPPED;
-    }
-
-    // Last, because it decides nothing about the binary: the digest has been checked.
     heading("kernel object");
-    tally += match ebpf::verify() {
+    tally += match object {
         Ok(ebpf::Verified::Unknown(reason)) => {
             println!("skipped: rebuilding the kernel object: {reason}");
             Tally::SKIPPED
         }
-        Ok(ebpf::Verified::Same) => Tally::one(true),
+        Ok(ebpf::Verified::Same) => {
+            println!("a rebuild gives the same bytes");
+            Tally::one(true)
+        }
         Err(error) => findings.judge("kernel object", Err(error)),
     };
 
@@ -85,6 +84,48 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
 fn heading(name: &str) {
     println!("\n== {name}");
+}
+
+/// What is made ready beside the suites.
+struct Beside {
+    guests: Result<vm::Prepared>,
+    /// The machine that packages are installed on; `None` where that cannot be had here.
+    installation: Result<Option<Installation>>,
+    object: Result<ebpf::Verified>,
+}
+
+impl Beside {
+    fn prepare(with_vm: bool, binary: &Path) -> Self {
+        // As little claim as there is, for this thread and what it starts. They are made ready all the same where that is refused.
+        let _ = rustix::process::setpriority_process(None, 19);
+        let none = || Ok(vm::Prepared { boots: Vec::new(), report: vm::Report::default() });
+        let guests = if with_vm { vm::prepare(&[], vm::Extent::Short, binary) } else { none() };
+        let installation = if with_vm { Self::installation() } else { Ok(None) };
+        Self { guests, installation, object: ebpf::verify() }
+    }
+
+    fn installation() -> Result<Option<Installation>> {
+        match dist::quick() {
+            Ok(packages) => install::prepare(&dist::TARGETS[0], &packages),
+            Err(error) => {
+                println!("skipped: no package to install: {error:#}");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Boots all of them.
+fn boot(guests: Result<vm::Prepared>, installation: Result<Option<Installation>>) -> Result<vm::Report> {
+    let vm::Prepared { boots: guests, mut report } = guests?;
+    let mut boots: Vec<&dyn vm::Booted> = guests.iter().map(|boot| boot as &dyn vm::Booted).collect();
+    match &installation {
+        // Those that take longest come first: it takes about as long as the fourth of the guests.
+        Ok(Some(installation)) => boots.insert(3.min(boots.len()), installation),
+        Ok(None) => report.tally += Tally::SKIPPED,
+        Err(error) => report.tally += report.findings.judge("installation", Err(anyhow::anyhow!("{error:#}"))),
+    }
+    vm::run_all(&boots, report)
 }
 
 /// Every test of the workspace: one `cargo test`, which goes on after a failing target.

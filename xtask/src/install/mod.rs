@@ -1,12 +1,13 @@
 //! `cargo xtask install-test`: what README says of installing, on a minimal Debian of its own with systemd as process 1, under emulation.
 
 use crate::dist::{self, Packages, Target};
-use crate::tally::{Findings, Tally};
+use crate::tally::Tally;
 use crate::vm::debian::{Apt, Arch};
 use crate::vm::initramfs::Image;
 use crate::vm::kernels::{self, Flavour, Series};
 use crate::vm::qemu::{self, Machine};
 use crate::vm::userland::Userland;
+use crate::vm::{Booted, Report};
 use crate::{apt, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -50,44 +51,69 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"]))?;
         dist::quick()?
     };
-    let mut findings = Findings::default();
-    let tally = test(target, &packages, &mut findings)?;
+    let tally = match prepare(target, &packages)? {
+        Some(installation) => installation.run(&|line| println!("{line}")).tally,
+        None => Tally::SKIPPED,
+    };
     println!("{tally}");
     Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs the test with these packages; what cannot be had here is a skip, with the reason.
+/// A machine that packages are to be installed on.
+pub struct Installation {
+    machine: Machine,
+    kernel: kernels::Kernel,
+    initrd: PathBuf,
+    disk: PathBuf,
+    target: &'static Target,
+}
+
+/// Makes the machine ready for these packages; `None` where something cannot be had here, which is reported.
 ///
 /// # Errors
-/// The guest cannot be made of what was had.
-pub fn test(target: &Target, packages: &Packages, findings: &mut Findings) -> Result<Tally> {
-    let had = had(target);
-    let (machine, kernel, tree) = match had {
+/// The machine cannot be made of what was had.
+pub fn prepare(target: &'static Target, packages: &Packages) -> Result<Option<Installation>> {
+    let (machine, kernel, tree) = match had(target) {
         Ok(had) => had,
         Err(error) => {
             println!("install-test: skipped: {error:#}");
-            return Ok(Tally::SKIPPED);
+            return Ok(None);
         }
     };
     let disk = disk(&tree, packages, target)?;
-    let folder = folder();
-    let initrd = folder.join(format!("initrd-{}", target.arch));
+    let initrd = folder().join(format!("initrd-{}", target.arch));
     let userland = Userland::get(machine.arch, &Apt::open())?;
     Image::of_a_disk(&kernel, &userland, MODULES)?.write_as_it_is(&initrd)?;
-    println!("== install-test: Debian {RELEASE} for {}, Linux {}, systemd as process 1", target.debian, kernel.release);
-    let console = folder.join(format!("console-{}.log", target.arch));
-    let log = qemu::boot(machine, &kernel.image, &initrd, Some(&disk), &console, LIMIT, &|line| println!("{line}"))?;
-    let outcome = log.outcome("install");
-    findings.add("installation", &outcome.output);
-    let mut tally = Tally::of(&outcome.output);
-    if let Some(problem) = outcome.problem
-        && tally.failed == 0
-    {
-        findings.failed("installation", problem);
-        tally.failed += 1;
+    Ok(Some(Installation { machine, kernel, initrd, disk, target }))
+}
+
+impl Booted for Installation {
+    fn run(&self, say: &dyn Fn(String)) -> Report {
+        let mut report = Report::default();
+        let (debian, release) = (self.target.debian, &self.kernel.release);
+        say(format!("== install-test: Debian {RELEASE} for {debian}, Linux {release}, systemd as process 1"));
+        let console = folder().join(format!("console-{}.log", self.target.arch));
+        let disk = Some(&*self.disk);
+        let log = match qemu::boot(self.machine, &self.kernel.image, &self.initrd, disk, &console, LIMIT, say) {
+            Ok(log) => log,
+            Err(error) => {
+                report.findings.failed("installation", format_args!("{error:#}"));
+                report.tally.failed += 1;
+                return report;
+            }
+        };
+        let outcome = log.outcome("install");
+        report.findings.add("installation", &outcome.output);
+        report.tally = Tally::of(&outcome.output);
+        if let Some(problem) = outcome.problem
+            && report.tally.failed == 0
+        {
+            report.findings.failed("installation", problem);
+            report.tally.failed += 1;
+        }
+        say(format!("install-test: {} s in the guest", log.took.as_secs()));
+        report
     }
-    println!("install-test: {} s in the guest", log.took.as_secs());
-    Ok(tally)
 }
 
 fn folder() -> PathBuf {

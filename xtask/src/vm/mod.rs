@@ -173,7 +173,25 @@ pub enum Extent {
 
 /// Boots each guest; `only` limits it to suites or guests of those names (all, if empty).
 /// What follows `--` goes to the suites: names of tests.
-pub fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report> {
+fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report> {
+    let Prepared { boots, report } = prepare(only, extent, binary)?;
+    run_all(&boots.iter().map(|boot| boot as &dyn Booted).collect::<Vec<_>>(), report)
+}
+
+/// What runs on a machine of its own, made ready.
+pub trait Booted: Sync {
+    /// Boots the machine and counts what is found there; `say` gets every line for people to read.
+    fn run(&self, say: &dyn Fn(String)) -> Report;
+}
+
+/// The guests, made ready, and what cannot be booted.
+pub struct Prepared {
+    pub boots: Vec<Boot>,
+    pub report: Report,
+}
+
+/// Makes guests ready, as [`boot_all`] boots them.
+pub fn prepare(only: &[String], extent: Extent, binary: &Path) -> Result<Prepared> {
     let (only, tests) = match only.iter().position(|word| word == "--") {
         Some(at) => (&only[..at], &only[at + 1..]),
         None => (only, &[][..]),
@@ -219,14 +237,14 @@ pub fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report
             }
         }
     }
-    run_all(&boots, report)
+    Ok(Prepared { boots, report })
 }
 
 /// One guest more at a time than there are processors here, since guests also wait. What they print comes one after another all the same.
-fn run_all(boots: &[Boot<'_>], mut report: Report) -> Result<Report> {
+pub fn run_all(boots: &[&dyn Booted], mut report: Report) -> Result<Report> {
     let (waiting, receivers): (Vec<_>, Vec<_>) = boots
         .iter()
-        .map(|boot| {
+        .map(|&boot| {
             let (send, receive) = mpsc::channel();
             ((boot, send), receive)
         })
@@ -290,20 +308,20 @@ fn on_guest(suites: &str, guest: &Guest) -> String {
 }
 
 /// A kernel, its root file system, and the suites in that.
-struct Boot<'a> {
-    guest: &'a Guest,
+pub struct Boot {
+    guest: &'static Guest,
     kernel: kernels::Kernel,
-    suites: Vec<&'a Suite>,
+    suites: Vec<&'static Suite>,
     initrd: PathBuf,
     extent: Extent,
 }
 
-impl<'a> Boot<'a> {
+impl Boot {
     fn prepare(
-        guest: &'a Guest,
+        guest: &'static Guest,
         kernel: kernels::Kernel,
         userland: &Userland,
-        suites: &[&'a Suite],
+        suites: &[&'static Suite],
         builder: &Builder,
         arguments: &str,
         extent: Extent,
@@ -319,8 +337,9 @@ impl<'a> Boot<'a> {
         image.write(&initrd)?;
         Ok(Self { guest, kernel, suites: suites.to_vec(), initrd, extent })
     }
+}
 
-    /// Boots it and counts what its suites find; `say` gets every line for people to read.
+impl Booted for Boot {
     fn run(&self, say: &dyn Fn(String)) -> Report {
         let mut report = Report::default();
         let (guest, release) = (self.guest, &self.kernel.release);
