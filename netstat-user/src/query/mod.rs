@@ -7,7 +7,8 @@
 //!
 //! Agents and clients of different releases understand each other: new fields are only ever added at the end of a frame, or of a record
 //! with a length. Whoever does not know them passes over them, and where they are missing they are unknown or zero. An answer of a kind
-//! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`].
+//! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`]: a new word among those that are sent
+//! by their place (a state, a protocol, a reason), above all, which an earlier release takes for garbage.
 
 mod bits;
 mod codec;
