@@ -231,9 +231,11 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     cgroup::limit(&mut coverage, part);
     let doubts = match facts.symbols {
         Some(_) => None,
-        None => Doubts::new(&mut ebpf, &mut loaded, btf.as_ref())
-            .inspect_err(|refusal| log::debug!("the programs are not asked what they doubt: {refusal}"))
-            .ok(),
+        None => {
+            let (doubts, covered) = doubts::begin(&mut ebpf, &mut loaded, btf.as_ref());
+            coverage.hooks.push(covered);
+            doubts
+        }
     };
     loaded.unload(&mut ebpf);
     // Without the hooks on accept with a peer's address, the one on the return of accept(2) must stay.

@@ -6,6 +6,7 @@ use super::{
     load::{Job, Preloaded},
     refusal::HookRefusal,
 };
+use crate::model::HookCoverage;
 use aya::{
     Btf, Ebpf,
     maps::{Array, MapData, PerCpuArray},
@@ -15,6 +16,9 @@ use std::{
     io, thread,
     time::{Duration, Instant},
 };
+
+/// Name of the hook in the coverage.
+pub const HOOK: &str = "late_ends";
 
 const PROGRAM: &str = "decide_bpf_map";
 
@@ -41,12 +45,18 @@ pub struct Doubts {
     next: Instant,
 }
 
+/// Loads the program that decides; `None` where it is refused. Each doubt is then decided by the next one only.
+pub fn begin(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> (Option<Doubts>, HookCoverage) {
+    let (doubts, refusal) = match Doubts::new(ebpf, loaded, btf) {
+        Ok(doubts) => (Some(doubts), None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    let without = "some ends of TIME_WAIT and of connection requests are not reported before the next timer is stopped on their processor";
+    (doubts, iter::coverage(HOOK, without, refusal))
+}
+
 impl Doubts {
-    /// Loads the program that decides.
-    ///
-    /// # Errors
-    /// Why it cannot be loaded. Each doubt is then decided by the next one only.
-    pub fn new(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
+    fn new(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Result<Self, HookRefusal> {
         let left =
             ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::DOUBTS))?;
         let asked =

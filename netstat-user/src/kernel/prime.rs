@@ -4,7 +4,6 @@
 use super::{
     iter,
     load::{Job, Preloaded},
-    refusal::HookRefusal,
 };
 use crate::model::HookCoverage;
 use crate::sys;
@@ -39,13 +38,7 @@ const CREDIT: Duration = Duration::from_millis(50);
 /// Loads the iterator and runs it once. Attach the other hooks first: a socket made meanwhile is known to them.
 pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> HookCoverage {
     let primed = loaded.load(ebpf, JOB, btf).and_then(|()| iter::walk(ebpf, PROGRAM));
-    HookCoverage {
-        hook: HOOK,
-        without: "owners of sockets older than the tracer come from /proc only",
-        variant: primed.is_ok().then_some("iter"),
-        mend: primed.as_ref().err().map(|refusal| refusal.mend().line()),
-        refused: primed.err().map(|refusal: HookRefusal| refusal.of("iter")).into_iter().collect(),
-    }
+    iter::coverage(HOOK, "owners of sockets older than the tracer come from /proc only", primed.err())
 }
 
 /// When the iterator is run once more: on a thread of its own, as nobody knows how many descriptors there are. A user may have millions of one socket.
@@ -58,6 +51,9 @@ pub struct Again {
     due: bool,
     not_before: Option<Instant>,
     credit: Credit,
+    /// Whether the last run failed, and its error until somebody asks for it. Of failures in a row only the first is kept.
+    failing: bool,
+    failure: Option<io::Error>,
 }
 
 impl Again {
@@ -72,14 +68,14 @@ impl Again {
     /// No room for it.
     pub fn begin(&mut self) -> io::Result<()> {
         if let Some(link) = self.link.take() {
-            let look = move || {
-                iter::run(link.as_fd())
-                    .inspect_err(|error| log::debug!("who holds sockets: {error}"))
-                    .unwrap_or_default()
-            };
-            self.finder = Some(Finder::start(look)?);
+            self.finder = Some(Finder::start(move || iter::run(link.as_fd()))?);
         }
         Ok(())
+    }
+
+    /// Why runs fail, if that was not asked since they do.
+    pub const fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// The owner of a socket that others hold is gone.
@@ -120,7 +116,18 @@ impl Again {
         let (found, took) = finder.found.recv_timeout(wait).ok()?;
         finder.is_busy = false;
         self.credit.spend(took);
-        Some(found)
+        match found {
+            Ok(found) => {
+                self.failing = false;
+                Some(found)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    self.failure = Some(error);
+                }
+                None
+            }
+        }
     }
 }
 
@@ -129,13 +136,13 @@ impl Again {
 struct Finder {
     asks: SyncSender<()>,
     /// What a run wrote, and how long it took.
-    found: Receiver<(Vec<u8>, Duration)>,
+    found: Receiver<(io::Result<Vec<u8>>, Duration)>,
     is_busy: bool,
 }
 
 impl Finder {
     /// Makes the thread; `look` runs the iterator once.
-    fn start(mut look: impl FnMut() -> Vec<u8> + Send + 'static) -> io::Result<Self> {
+    fn start(mut look: impl FnMut() -> io::Result<Vec<u8>> + Send + 'static) -> io::Result<Self> {
         let (asks, asked) = mpsc::sync_channel(1);
         let (done, found) = mpsc::sync_channel(1);
         let run = move || {
@@ -193,7 +200,7 @@ mod tests {
         let (take, taken) = mpsc::channel::<Duration>();
         let look = move || {
             std::thread::sleep(taken.recv().unwrap_or_default());
-            vec![7]
+            Ok(vec![7])
         };
         let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
         let long = Duration::from_millis(600);
@@ -213,6 +220,24 @@ mod tests {
         again.credit = Credit::default();
         take.send(Duration::ZERO).unwrap();
         assert_eq!((again.run(), again.due), (None, false));
+    }
+
+    #[test]
+    fn failures_in_a_row_are_reported_once() {
+        let answers = [Err(libc::EMFILE), Err(libc::ENOMEM), Ok(vec![7]), Err(libc::EIO)];
+        let mut answers = answers.into_iter();
+        let look = move || answers.next().unwrap().map_err(io::Error::from_raw_os_error);
+        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
+        let mut run = || {
+            again.credit = Credit::default();
+            assert!(again.hand(Instant::now()));
+            let found = again.found(Duration::from_secs(10));
+            (found, again.failure().and_then(|error| error.raw_os_error()))
+        };
+        assert_eq!(run(), (None, Some(libc::EMFILE)));
+        assert_eq!(run(), (None, None), "it was said");
+        assert_eq!(run(), (Some(vec![7]), None));
+        assert_eq!(run(), (None, Some(libc::EIO)), "it went well in between");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use aya_log::EbpfLogger;
 use bytes::{Buf, Bytes, BytesMut};
 use netstat_ebpf::{counter, maps};
 use std::{
+    fmt::Display,
     io,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
@@ -71,8 +72,9 @@ impl Tracer {
         let log = if wanted.debug { Some(EbpfLogger::init(&mut ebpf).map_err(AttachError::maps)?) } else { None };
         let mut map = |name| ebpf.take_map(name).ok_or(AttachError::Lacks(name));
         let (ring, counters) = (map(maps::EVENTS)?, map(maps::COUNTERS)?);
-        // Where it is refused the coverage says so.
-        let again = Again::new(iter::link(&mut ebpf, prime::PROGRAM).ok());
+        let link = iter::link(&mut ebpf, prime::PROGRAM);
+        // Where the kernel refuses the program, the coverage says so.
+        let mishap = link.as_ref().err().filter(|_| coverage.has(prime::HOOK)).map(|refusal| no_holders(refusal));
         Ok(Self {
             ring: ring.try_into().map_err(AttachError::maps)?,
             counters: counters.try_into().map_err(AttachError::maps)?,
@@ -81,11 +83,11 @@ impl Tracer {
             accepts,
             log,
             processes: Processes::default(),
-            again,
+            again: Again::new(link.ok()),
             unseen: Unseen::new(crate::sys::pid_namespace_if_nested() == 0),
             cgroups: cgroup::is_used(Path::new("/proc")),
             emptied: true,
-            mishap: None,
+            mishap,
             since_ns,
             ebpf,
         })
@@ -116,7 +118,7 @@ impl Tracer {
 
     /// The last failure that was not reported by this yet.
     pub fn mishap(&mut self) -> Option<String> {
-        self.mishap.take()
+        self.mishap.take().or_else(|| self.again.failure().map(|error| no_holders(&error)))
     }
 
     /// Makes the programs report what they have put off, so that the ring holds all that has happened until now.
@@ -266,6 +268,13 @@ impl Tracer {
     fn count(&self, index: u32) -> io::Result<u64> {
         sum(&self.counters, index)
     }
+}
+
+/// What it means that nobody can be found who holds a socket.
+fn no_holders(error: &dyn Display) -> String {
+    format!(
+        "sockets whose owner has ended, or that were accepted unseen, have no other owner: open files cannot be walked: {error}"
+    )
 }
 
 /// A counter of all processors.
