@@ -25,6 +25,11 @@ pub struct Namespace {
     pub pid: Option<u32>,
 }
 
+/// Whether an error of looking into a namespace means that it, or the process that it was looked for at, has gone.
+pub fn has_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
 /// Inode number of the namespace a process is in.
 ///
 /// # Errors
@@ -239,7 +244,7 @@ impl Namespace {
         };
         match place {
             Ok(inode) => inode != self.inode,
-            Err(error) => error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH),
+            Err(error) => has_gone(&error),
         }
     }
 

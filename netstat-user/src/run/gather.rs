@@ -12,11 +12,15 @@ pub use workloads::Followed;
 use super::classic::asked::AskedFor;
 use super::classic::round::Round;
 use super::classic::sources::Sources;
+use super::classic::spaces::Space;
 use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
-use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow};
+use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow, reason};
+use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
+use crate::view::text::escape_word;
+use std::io;
 
 /// The rows of a table that is listed, as far as they matter here.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,16 @@ pub struct ListedTable<'a> {
     pub recorded: &'a [(u32, Owner)],
     /// Sockets that ended, where they are listed.
     pub closed: &'a [ClosedSocket],
+}
+
+/// Why a network namespace was not looked into, for somebody to read; `None` where it has gone meanwhile.
+fn unentered(space: &Space, error: &io::Error) -> Option<String> {
+    let name = |namespace: &Namespace| match &namespace.name {
+        Some(name) => String::from_utf8_lossy(&escape_word(name)).into_owned(),
+        None => namespace.inode.to_string(),
+    };
+    let name = space.namespace.as_ref().map_or_else(|| "self".into(), name);
+    (!netns::has_gone(error)).then(|| format!("network namespace `{name}' cannot be entered: {}", reason(error)))
 }
 
 /// Ids and paths of cgroups that were removed, from the agent if it saw them.

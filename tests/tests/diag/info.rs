@@ -9,12 +9,15 @@ use netstat_user::diag::loaded::Part;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 pub const TESTS: &[Test] = &[
     ("info_is_what_the_kernel_says", info_is_what_the_kernel_says),
     ("info_fields_select_and_show", info_fields_select_and_show),
     ("info_in_text_as_ss_has_it", info_in_text_as_ss_has_it),
+    ("what_may_not_be_asked_for_is_named", what_may_not_be_asked_for_is_named),
 ];
 
 /// A connection with payload sent and read, at rest.
@@ -106,6 +109,37 @@ fn info_fields_select_and_show() -> Done {
             rows(&["-tn", "--no-agent", "--json", "--sort", "-info.bytes_received", "--columns", "local.port"]);
         assert_eq!(sorted[0]["local"]["port"], server.local_addr().unwrap().port());
     })
+}
+
+/// A user may read the tables of a namespace that a process of their own is in, and not enter it.
+fn what_may_not_be_asked_for_is_named() -> Done {
+    const NOBODY: u32 = 65_534;
+    if let Some(reason) = missing(Part::Tcp) {
+        return Done::Skipped(reason);
+    }
+    let namespace = NetNs::new().unwrap();
+    let (_held, _paths, mut sleep) = namespace.enter(|| {
+        let sleep = Command::new("sleep").arg("60").uid(NOBODY).gid(NOBODY).spawn().unwrap();
+        (exchanged(), UnixStream::pair().unwrap(), sleep)
+    });
+    let inode = namespace.inode().unwrap().to_string();
+    let ended = |options: &[&str]| {
+        let mut command = Command::new(netstat_user());
+        command.uid(NOBODY).gid(NOBODY).args(["-an", "--json", "--no-agent", "--netns", &inode]).args(options);
+        command.output().unwrap()
+    };
+    let shown = [["-t", "--columns", "local.port,info.rtt_us"], ["-x", "--columns", "inode,peer.pid"]].map(|options| {
+        let output = ended(&options);
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    });
+    sleep.kill().unwrap();
+    sleep.wait().unwrap();
+    for ((rows, said), lacks) in shown.into_iter().zip(["is left out", "are null"]) {
+        assert!(rows.lines().count() >= 2 && rows.lines().all(|row| row.contains("null}")), "{rows}");
+        let why = format!("network namespace `{inode}' cannot be entered: ");
+        assert_eq!(said.lines().filter(|line| line.contains(&why) && line.contains(lacks)).count(), 1, "{said}");
+    }
+    Done::Passed
 }
 
 fn info_in_text_as_ss_has_it() -> Done {

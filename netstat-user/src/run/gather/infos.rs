@@ -68,7 +68,7 @@ impl Infos {
             return Ok(infos);
         }
         let proc = &asked.proc;
-        let mut refused: Option<DiagError> = None;
+        let (mut refused, mut unentered) = (None::<DiagError>, None);
         for space in spaces(asked, round)? {
             let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
             let Some((inode, protocols)) = inode.and_then(|inode| Some((inode, wanted.get(&inode)?))) else { continue };
@@ -78,9 +78,11 @@ impl Infos {
                     refused = refused.or(error);
                     found.into_iter().for_each(|found| infos.add(inode, found));
                 }
-                // The namespace has gone meanwhile.
-                Err(error) => log::debug!("namespace {inode}: {error}"),
+                Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
+        }
+        if let Some(why) = unentered {
+            round.note_at_first(&format!("what the kernel knows of connections is left out: {why}"))?;
         }
         if let Some(error) = refused {
             round.note_at_first(&format!("what the kernel knows of connections is left out: {error}"))?;

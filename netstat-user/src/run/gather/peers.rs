@@ -145,7 +145,7 @@ impl UnixPeers {
     ) -> Written<Self> {
         let wanted: HashSet<u64> = inodes.iter().copied().collect();
         let (mut peers, mut names) = (HashMap::new(), HashMap::new());
-        let mut failed = None;
+        let (mut failed, mut unentered) = (None, None);
         for space in spaces(asked, round)? {
             match space.within(|root| inside(&asked.proc, root, dump)) {
                 Ok(Ok(Ok(sockets))) => {
@@ -157,9 +157,11 @@ impl UnixPeers {
                     peers.extend(pairs);
                 }
                 Ok(Ok(Err(error))) => failed = Some(error),
-                // The namespace has gone meanwhile.
-                Ok(Err(_)) | Err(_) => {}
+                Ok(Err(error)) | Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
+        }
+        if let Some(why) = unentered {
+            round.note_at_first(&format!("{why}; peers of its UNIX sockets are null"))?;
         }
         if let Some(error) = failed {
             round.note_at_first(&format!("{error}; peers of UNIX sockets are null"))?;
