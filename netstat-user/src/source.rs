@@ -220,7 +220,11 @@ impl KernelSource {
         let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
         if tcp.any() || udp.any() {
             let inside = || self.walk(&[tcp, udp], wanted, root);
-            walked = netns::inside(&self.root, root, inside).unwrap_or_default();
+            match netns::inside(&self.root, root, inside) {
+                Ok(tables) => walked = tables,
+                Err(error) if netns::has_gone(&error) => {}
+                Err(error) => self.falls.note("way into a network namespace", &error, is_unsupported(&error)),
+            }
         }
         let left = wanted.protos.iter().filter(|&proto| walked.iter().all(|(had, _)| had != proto));
         let mut read = read(root, &left.copied().collect::<Vec<_>>(), wanted);
@@ -430,6 +434,27 @@ mod tests {
             assert!(Errno::from_io_error(&error).is_some_and(is_scarce) && !is_missing(&error), "{error}");
         }
         assert!(!is_scarce(Errno::NOENT));
+    }
+
+    /// What cannot be entered is read from /proc, and that is no secret.
+    #[test]
+    fn a_namespace_that_cannot_be_entered_is_read_all_the_same() {
+        let folder = std::env::temp_dir().join(format!("netstat-user-unentered-{}", std::process::id()));
+        fs::create_dir_all(folder.join("ns")).unwrap();
+        fs::create_dir_all(folder.join("net")).unwrap();
+        fs::write(folder.join("ns/net"), "").unwrap();
+        fs::copy("/proc/self/net/tcp", folder.join("net/tcp")).unwrap();
+        let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
+        let wanted = RowsWanted::of(vec![Proto::Tcp]);
+        let tables = source.tables(&folder, &wanted);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(matches!(&tables[..], [(Proto::Tcp, Ok(_))]), "{tables:?}");
+        let falls = source.falls();
+        assert!(matches!(&falls[..], [fall] if fall.what == "way into a network namespace"), "{falls:?}");
+        // One that has gone is not worth a word.
+        let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
+        source.tables(&folder, &wanted);
+        assert_eq!(source.falls(), []);
     }
 
     #[test]

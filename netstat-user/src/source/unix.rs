@@ -44,6 +44,9 @@ impl KernelSource {
         let (first, text) =
             if is_confirmed { with_text(ask, || unix::read(root)) } else { (Ok(None), unix::read(root)) };
         let Some(text) = text? else { return Ok(None) };
+        let fall = |error: &DiagError| {
+            self.falls.note("names of UNIX sockets by sock_diag", error, error.is_unsupported());
+        };
         let parsed = match first {
             Ok(Some(sockets)) => {
                 let mut known = Known::default();
@@ -55,12 +58,16 @@ impl KernelSource {
                         known.add(&sockets);
                         unix::parse_known(&text, &known).0
                     }
-                    Ok(None) | Err(_) => parsed,
+                    Ok(None) => parsed,
+                    Err(error) => {
+                        fall(&error);
+                        parsed
+                    }
                 }
             }
             Ok(None) => unix::parse(&text),
             Err(error) => {
-                self.falls.note("names of UNIX sockets by sock_diag", &error, error.is_unsupported());
+                fall(&error);
                 unix::parse(&text)
             }
         };
