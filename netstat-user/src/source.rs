@@ -2,9 +2,11 @@
 //! that are printed without an agent and for the agent itself.
 
 mod cost;
+mod evidence;
 mod loaded;
 mod unix;
 
+pub use evidence::Evidence;
 pub use loaded::FallBack;
 pub use unix::UnixTable;
 

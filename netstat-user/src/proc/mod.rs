@@ -14,7 +14,6 @@ pub mod packet_radio;
 pub mod packet_routes;
 pub mod route;
 pub mod sctp;
-pub mod seed;
 pub mod snmp;
 pub mod tenure;
 pub mod unix;

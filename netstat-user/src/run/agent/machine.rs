@@ -5,15 +5,12 @@ use super::views::Views;
 use crate::agent::{Guarded, Lists, Lookup, Own, Peer, Presence, SocketProcess, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
-use crate::model::{
-    Check, Comm, EventEnd, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates, TcpState,
-};
-use crate::owner::Owners;
+use crate::model::{Check, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates};
 use crate::proc::cgroup::Ids;
 use crate::proc::{fds, netns};
 use crate::query::Link;
 use crate::run::clock::monotonic_ns;
-use crate::source::{KernelSource as Kernel, RowNeeds};
+use crate::source::{Evidence, KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::lock;
 use crate::table::Listing;
@@ -110,40 +107,31 @@ impl Machine {
             None => Ok(self.namespaces()?.into_iter().find(|namespace| namespace.inode == inode)),
         }
     }
-
-    fn comm(&self, pid: u32) -> Comm {
-        fds::comm(&self.root, pid).unwrap_or_default()
-    }
 }
 
 impl Lists for Machine {
     fn list(&self) -> Lookup {
-        let mut scan = self.kernel.holders();
         let wanted = RowsWanted::of(Proto::ALL.to_vec());
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
-        // Where something ran out no namespace counts as listed, and none as gone.
-        let namespaces = self.namespaces().unwrap_or_default();
-        if !namespaces.is_empty() {
-            // From the first look on, which the agent is not ready before.
-            self.views.note(&namespaces);
-        }
-        for space in self.kernel.of(namespaces, &wanted) {
+        let namespaces = || {
+            // Where something ran out no namespace counts as listed, and none as gone.
+            let namespaces = self.namespaces().unwrap_or_default();
+            if !namespaces.is_empty() {
+                // From the first look on, which the agent is not ready before.
+                self.views.note(&namespaces);
+            }
+            namespaces
+        };
+        let Evidence { owners, tables, mut scan } = self.kernel.evidence(namespaces, &wanted);
+        for space in tables {
             let whole =
                 |(_, table): &ProtoTable| !matches!(table, Err(error) if error.kind() != io::ErrorKind::NotFound);
             spaces.extend(space.netns.filter(|_| space.tables.iter().all(whole)));
             let rows = space.tables.into_iter().filter_map(|(_, table)| table.ok()).flat_map(|table| table.rows);
             listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
         }
-        let mut owners = Owners::default();
         self.held.store(scan.links().count(), Ordering::Relaxed);
-        let mut named = (0, Comm::default());
-        for (pid, inode) in scan.links() {
-            if named.0 != pid {
-                named = (pid, self.comm(pid));
-            }
-            owners.scanned(inode, pid, named.1);
-        }
         if Self::whole(&mut scan).is_ok() {
             listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
         }
@@ -156,10 +144,6 @@ impl Lists for Machine {
                 && row.uid != 0
             {
                 processes.insert(SocketProcess { pid, start, uid: row.uid });
-            }
-            if let Some(netns) = row.netns.filter(|_| row.proto.is_tcp() && row.state == TcpState::Listen as u8) {
-                let local = EventEnd { addr: row.local.addr, port: Some(row.local.port) };
-                owners.listening(netns, local, row.inode);
             }
         }
         Guards::look_at(&self.root, &processes, monotonic_ns(), &self.guarded);

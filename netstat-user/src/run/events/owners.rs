@@ -1,36 +1,43 @@
 //! Who holds the sockets that were there before the kernel programs were attached.
 
+use crate::model::{Proto, RowsWanted, reason};
 use crate::owner::Owners;
-use crate::proc::seed;
+use crate::proc::netns;
+use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::complain;
-use crate::view::text::counted;
+use crate::sys::Scarce;
+use std::fs;
+use std::path::Path;
 
-/// The holders that /proc shows. What it does not show is reported on standard error.
+/// The holders that can be found. What cannot be looked into is reported on standard error.
 pub fn of_older_sockets() -> Owners {
-    let mut owners = Owners::default();
-    match seed::look() {
-        Ok(seed) => {
-            for (inode, pid, comm) in seed.holders {
-                owners.scanned(inode, pid, comm);
-            }
-            for (netns, local, inode) in seed.listeners {
-                owners.listening(netns, local, inode);
-            }
-            if let Some(scarce) = seed.failed {
-                complain(&format!(
-                    "not every process could be looked into, later events of their sockets may lack an owner: {}",
-                    scarce.words()
-                ));
-            }
-            if seed.unreadable > 0 {
-                complain(&format!(
-                    "the sockets of {} could not be looked up, their later events may lack an owner: \
-                     grant cap_sys_ptrace and cap_dac_read_search, or run as root",
-                    counted(seed.unreadable as u64, "process", "processes")
-                ));
-            }
-        }
-        Err(error) => complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}")),
+    let proc = Path::new("/proc");
+    if let Err(error) = fs::read_dir(proc) {
+        complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}"));
+        return Owners::default();
     }
-    owners
+    // Whoever listens has no peer.
+    let wanted = RowsWanted { peer: Some(false), ..RowsWanted::of(vec![Proto::Tcp, Proto::Tcp6]) };
+    let mut failed = None;
+    let namespaces = || {
+        let found = netns::all(proc, Path::new(netns::NAMES));
+        failed = found.failed;
+        found.namespaces
+    };
+    let mut found = KernelSource::new(proc, RowNeeds::default()).evidence(namespaces, &wanted);
+    let mut lacking = found.tables.into_iter().flat_map(|space| space.tables).filter_map(|(_, table)| table.err());
+    let scarce = lacking.find(|error| Scarce::of(error).is_some());
+    if let Some(error) = failed.or_else(|| found.scan.failure()).or(scarce) {
+        complain(&format!(
+            "not every process could be looked into, later events of their sockets may lack an owner: {}",
+            Scarce::of(&error).map_or_else(|| reason(&error), Scarce::words)
+        ));
+    }
+    if found.scan.hides() {
+        complain(
+            "the sockets of some processes could not be looked up, their later events may lack an owner: \
+             grant cap_sys_ptrace and cap_dac_read_search, or run as root",
+        );
+    }
+    found.owners
 }
