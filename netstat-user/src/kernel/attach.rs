@@ -298,10 +298,10 @@ fn walk(
     filters: &Filters,
     mut attach: impl FnMut(Hook, &'static Way) -> Result<(), HookRefusal>,
 ) -> Result<Coverage, Unattached> {
-    let mut coverage = Coverage::default();
+    let (mut coverage, mut all) = (Coverage::default(), Vec::new());
     for &hook in &wanted.hooks {
         let forced = wanted.forced(hook);
-        if forced.is_none() && plan::is_needless(hook, &coverage, filters, facts.preempted) {
+        if forced.is_none() && plan::is_needless(hook, &all, filters, facts.preempted) {
             continue;
         }
         let spec = hook.spec();
@@ -318,6 +318,7 @@ fn walk(
         if attached.is_none() && spec.weight == Weight::Required {
             return Err(Unattached { hook: spec.name, refused });
         }
+        all.extend(attached.map(|variant| (hook, variant)));
         coverage.hooks.push(HookCoverage {
             hook: spec.name,
             without: spec.without,
@@ -415,7 +416,7 @@ fn try_attach(
     cgroup: Option<&OwnedFd>,
     accepts: &mut Option<Accepts>,
 ) -> Result<(), HookRefusal> {
-    let Way { variant, program: name, target, needs } = *way;
+    let Way { variant, program: name, target, needs, .. } = *way;
     match variant {
         Variant::TpBtf => program::<BtfTracePoint>(ebpf, name)?.attach().map(drop),
         Variant::RawTp => program::<RawTracePoint>(ebpf, name)?.attach(target).map(drop),

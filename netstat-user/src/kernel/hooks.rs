@@ -163,6 +163,38 @@ pub struct Way {
     pub target: &'static str,
     /// What the target must be.
     pub needs: Needs,
+    /// What it means that this way is attached in place of a better one.
+    pub instead: Instead,
+}
+
+/// What it means that a way is attached in place of a better one: a sentence without its full stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Events are the same, and cost the same.
+    Same(&'static str),
+    /// Events lack something, or cost more.
+    Worse(&'static str),
+}
+
+impl Instead {
+    /// The sentence.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Same(words) | Self::Worse(words) => words,
+        }
+    }
+}
+
+impl Way {
+    /// The same way, which lacks something that the ways before it have, or costs more.
+    const fn worse(self, words: &'static str) -> Self {
+        Self { instead: Instead::Worse(words), ..self }
+    }
+
+    /// The same way, which has all that the ways before it have.
+    const fn same(self, words: &'static str) -> Self {
+        Self { instead: Instead::Same(words), ..self }
+    }
 }
 
 /// What the target of a program must be for the program to understand it.
@@ -243,6 +275,11 @@ impl Hook {
     /// A way to attach, `None` if there is no such.
     pub fn way(self, variant: Variant) -> Option<&'static Way> {
         self.ways().iter().find(|way| way.variant == variant)
+    }
+
+    /// A way to attach by the name of its variant.
+    pub fn way_named(self, variant: &str) -> Option<&'static Way> {
+        self.ways().iter().find(|way| way.variant.name() == variant)
     }
 }
 

@@ -5,7 +5,6 @@ use super::filters::Filters;
 use super::hooks::{Adds, HOOKS, Hook, Needs, Variant, Way, Weight};
 use super::refusal::{HookRefusal, Lacking};
 use super::shapes::{self, FoundMember};
-use crate::model::Coverage;
 use netstat_ebpf::{ABSENT, FIELDS, Field, Kind};
 
 /// The kernel's hash map, and its allocator.
@@ -89,14 +88,10 @@ pub struct Symbols {
     pub mod_pending: (u64, u64),
 }
 
-/// Whether a hook is needless: the hooks that are attached already report everything that it would report of the wanted events. `preempted` as
-/// in [`Facts`].
-pub fn is_needless(hook: Hook, coverage: &Coverage, filters: &Filters, preempted: bool) -> bool {
-    let by = |hook: Hook, variants: &[Variant]| {
-        let covered = coverage.hooks.iter().find(|covered| covered.hook == hook.name());
-        let variant = covered.and_then(|covered| covered.variant);
-        variants.iter().any(|candidate| Some(candidate.name()) == variant)
-    };
+/// Whether a hook is needless: the hooks that are `attached` already report everything that it would report of the wanted events. `preempted`
+/// as in [`Facts`].
+pub fn is_needless(hook: Hook, attached: &[(Hook, Variant)], filters: &Filters, preempted: bool) -> bool {
+    let by = |hook: Hook, variants: &[Variant]| variants.iter().any(|&variant| attached.contains(&(hook, variant)));
     let spec = hook.spec();
     if filters.nothing {
         return spec.weight != Weight::Required;
@@ -143,7 +138,7 @@ fn refusal(hook: Hook, way: &Way, facts: &Facts) -> Option<HookRefusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HookCoverage, Limits, Proto, limits::Kinds};
+    use crate::model::{Limits, Proto, limits::Kinds};
 
     fn types(known: &[(Hook, Variant)]) -> Result<KernelTypes, Lacking> {
         Ok(KernelTypes { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
@@ -218,16 +213,9 @@ mod tests {
 
     #[test]
     fn a_hook_that_reports_nothing_new_is_not_attached() {
-        let covered = |hook: Hook, variant| HookCoverage {
-            hook: hook.name(),
-            without: "",
-            variant,
-            refused: Vec::new(),
-            mend: None,
-        };
-        let accepts = |variant| Coverage { hooks: vec![covered(Hook::Accept, variant)], ..Coverage::default() };
         let needless = |hook, variant: Option<Variant>, limits: &Limits| {
-            is_needless(hook, &accepts(variant.map(Variant::name)), &Filters::of(limits), false)
+            let attached: Vec<_> = variant.map(|variant| (Hook::Accept, variant)).into_iter().collect();
+            is_needless(hook, &attached, &Filters::of(limits), false)
         };
         let all = &Limits::default();
         let tcp = &Limits { protos: Some(vec![Proto::Tcp, Proto::Tcp6]), ..Limits::default() };

@@ -1,7 +1,6 @@
 //! `doctor`: what the agent says of itself, or what a short trial of one's own shows.
 
 pub mod closing;
-mod effects;
 
 use super::classic::history::of_others;
 use super::clock::{epoch_ns, local_time, monotonic_ns};
@@ -12,7 +11,7 @@ use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;
 use crate::cli::value::LARGEST_BUFFER;
 use crate::client::{self, AskError, place};
-use crate::kernel::{self, AttachError, Hook, Missed, Tracer, Wanted, Weight};
+use crate::kernel::{self, AttachError, Hook, Instead, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
 use crate::query::{CoverageRows, Health, HookRow, Past, Status};
 use crate::source::{KernelSource, RowNeeds};
@@ -307,6 +306,11 @@ fn trial(no_agent: Option<&AskError>) -> Report {
 
 fn hook(row: &HookRow) -> HookFinding {
     let mend = if row.mend.is_empty() { "netstat-user events --debug shows the kernel's own words" } else { &row.mend };
+    let attached = row.variant.as_deref();
+    let instead = Hook::named(&row.hook)
+        .zip(attached)
+        .and_then(|(hook, attached)| hook.way_named(attached))
+        .map(|way| way.instead);
     let check = match &row.variant {
         Some(variant) if row.failed.is_empty() => Check::ok(&row.hook, variant.clone()),
         Some(variant) => {
@@ -319,10 +323,11 @@ fn hook(row: &HookRow) -> HookFinding {
             Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend)
         }
     };
+    let effect = instead.map_or("", Instead::words);
     let refused = row.refused.iter().map(|(variant, cause)| RefusedVariant {
         variant: variant.clone(),
         cause: cause.clone(),
-        effect: row.variant.as_deref().map_or_else(String::new, |attached| effects::of(&row.hook, variant, attached)),
+        effect: effect.into(),
     });
     HookFinding { check, variant: row.variant.clone(), refused: refused.collect() }
 }

@@ -1,6 +1,6 @@
 //! The table of hooks. A new hook is a row here, a body in the kernel object, a record and a test.
 
-use super::{Adds, Hook, HookSpec, Layout, Needs, Sees, Variant, Way, Weight};
+use super::{Adds, Hook, HookSpec, Instead, Layout, Needs, Sees, Variant, Way, Weight};
 
 const STATE_RECORD: Layout = Layout {
     category: "sock",
@@ -20,8 +20,9 @@ const STATE_RECORD: Layout = Layout {
 };
 const DESTROY_RECORD: Layout = Layout { category: "tcp", fields: &[("skaddr", 8)] };
 
+/// The best way to attach to a hook, which is in no other's place.
 const fn way(variant: Variant, program: &'static str, target: &'static str, needs: Needs) -> Way {
-    Way { variant, program, target, needs }
+    Way { variant, program, target, needs, instead: Instead::Same("") }
 }
 
 /// Every hook, in the order they are attached: one that another makes needless comes after that. The programs do nothing before all are.
@@ -36,7 +37,8 @@ pub const HOOKS: [HookSpec; 21] = [
         // BPF_CGROUP_INET_SOCK_CREATE
         ways: &[
             way(Variant::Cgroup, "sock_create", "sock_create", Needs::CgroupSock(2)),
-            way(Variant::CgroupAlone, "sock_create_alone", "sock_create", Needs::CgroupSock(2)),
+            way(Variant::CgroupAlone, "sock_create_alone", "sock_create", Needs::CgroupSock(2))
+                .same("cgroup_alone reports the same events"),
         ],
     },
     HookSpec {
@@ -48,8 +50,13 @@ pub const HOOKS: [HookSpec; 21] = [
         adds: Adds::Always,
         ways: &[
             way(Variant::Fexit, "accept_fexit2", "inet_csk_accept", Needs::Function(2)),
-            way(Variant::Fexit4, "accept_fexit4", "inet_csk_accept", Needs::Function(4)),
-            way(Variant::Syscall, "accept_syscall", "sys_exit_accept", Needs::Tracefs),
+            way(Variant::Fexit4, "accept_fexit4", "inet_csk_accept", Needs::Function(4))
+                .same("nothing: this is the same function as another kernel declares it"),
+            way(Variant::Syscall, "accept_syscall", "sys_exit_accept", Needs::Tracefs).worse(
+                "accept(2) is seen at the return of the system call, which costs every system call of the machine some 50 ns. \
+                 Where programs ask for the peer's address it is taken away, and attached again when one does not ask: connections of that \
+                 moment may have the owner of their listener, or another process that holds them",
+            ),
         ],
     },
     HookSpec {
@@ -148,8 +155,10 @@ pub const HOOKS: [HookSpec; 21] = [
         adds: Adds::Always,
         ways: &[
             way(Variant::TpBtf, "destroy_tp_btf", "tcp_destroy_sock", Needs::Arguments(1)),
-            way(Variant::RawTp, "destroy_raw_tp", "tcp_destroy_sock", Needs::Arguments(1)),
-            way(Variant::Tracepoint, "destroy_tracepoint", "tcp_destroy_sock", Needs::Record(1, &DESTROY_RECORD)),
+            way(Variant::RawTp, "destroy_raw_tp", "tcp_destroy_sock", Needs::Arguments(1))
+                .same("raw_tp is in its place, and reports the same"),
+            way(Variant::Tracepoint, "destroy_tracepoint", "tcp_destroy_sock", Needs::Record(1, &DESTROY_RECORD))
+                .worse("tracepoint reports the same closes, each at a higher cost, and needs tracefs"),
         ],
     },
     HookSpec {
@@ -170,7 +179,8 @@ pub const HOOKS: [HookSpec; 21] = [
         adds: Adds::ToCloses,
         ways: &[
             way(Variant::TpBtf, "reset_tp_btf", "tcp_send_reset", Needs::Arguments(2)),
-            way(Variant::RawTp, "reset_raw_tp", "tcp_send_reset", Needs::Arguments(2)),
+            way(Variant::RawTp, "reset_raw_tp", "tcp_send_reset", Needs::Arguments(2))
+                .same("raw_tp is in its place, and reports the same"),
         ],
     },
     HookSpec {
@@ -200,7 +210,8 @@ pub const HOOKS: [HookSpec; 21] = [
         adds: Adds::Always,
         ways: &[
             way(Variant::TpBtf, "segment_tp_btf", "kfree_skb", Needs::Arguments(4)),
-            way(Variant::Fexit, "segment_fexit", "tcp_timewait_state_process", Needs::AnyFunction),
+            way(Variant::Fexit, "segment_fexit", "tcp_timewait_state_process", Needs::AnyFunction)
+                .same("fexit is in its place, and reports the same"),
         ],
     },
     HookSpec {
@@ -221,10 +232,17 @@ pub const HOOKS: [HookSpec; 21] = [
         adds: Adds::Always,
         ways: &[
             way(Variant::TpBtf, "state_tp_btf", "inet_sock_set_state", Needs::Arguments(3)),
-            way(Variant::RawTp, "state_raw_tp", "inet_sock_set_state", Needs::Arguments(3)),
-            way(Variant::Tracepoint, "state_tracepoint", "inet_sock_set_state", Needs::Record(3, &STATE_RECORD)),
-            way(Variant::Fentry, "state_fentry", "tcp_set_state", Needs::Function(2)),
-            way(Variant::Kprobe, "state_kprobe", "tcp_set_state", Needs::Function(2)),
+            way(Variant::RawTp, "state_raw_tp", "inet_sock_set_state", Needs::Arguments(3))
+                .worse("raw_tp reports the same transitions, but accepted connections have no cookie until they close"),
+            way(Variant::Tracepoint, "state_tracepoint", "inet_sock_set_state", Needs::Record(3, &STATE_RECORD))
+                .worse("tracepoint reports the same transitions, but accepted connections have no cookie until they close"),
+            way(Variant::Fentry, "state_fentry", "tcp_set_state", Needs::Function(2)).worse(
+                "fentry does not see a socket begin to listen, nor a connection come in: those states are missing",
+            ),
+            way(Variant::Kprobe, "state_kprobe", "tcp_set_state", Needs::Function(2)).worse(
+                "kprobe does not see a socket begin to listen, nor a connection come in, accepted connections have no \
+                 cookie until they close, and each transition costs a breakpoint",
+            ),
         ],
     },
     HookSpec {

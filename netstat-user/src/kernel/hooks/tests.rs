@@ -28,3 +28,15 @@ fn a_name_leads_to_its_hook_alone() {
     }
     assert_eq!(Hook::named("older_sockets"), None);
 }
+
+#[test]
+fn every_way_in_the_place_of_another_has_its_meaning() {
+    for way in HOOKS.iter().flat_map(|spec| &spec.ways[1..]) {
+        let words = way.instead.words();
+        assert!(!words.is_empty() && !words.ends_with('.'), "{way:?}");
+    }
+    let of = |hook: Hook, variant| hook.way(variant).unwrap().instead;
+    assert!(matches!(of(Hook::Accept, Variant::Syscall), Instead::Worse(words) if words.contains("50 ns")));
+    assert!(matches!(of(Hook::Accept, Variant::Fexit4), Instead::Same(_)));
+    assert!(matches!(of(Hook::State, Variant::RawTp), Instead::Worse(words) if words.contains("cookie")));
+}
