@@ -441,6 +441,17 @@ pub struct Refused {
     pub variant: &'static str,
     /// Why.
     pub cause: String,
-    /// Whether it failed although the kernel supports it.
-    pub failed: bool,
+    /// What kind of cause it is.
+    pub kind: RefusalKind,
+}
+
+/// Why a variant of a hook could not be used, as far as it matters to somebody who wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The kernel has no such thing, or not in this form.
+    Unsupported,
+    /// The kernel has it, and denies it to this process (`EPERM`): by a lockdown, a security module or a sandbox.
+    Denied,
+    /// It failed although the kernel supports it.
+    Failed,
 }

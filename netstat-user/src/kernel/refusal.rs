@@ -2,7 +2,7 @@
 //! knows what mends it.
 
 use super::btf::BtfError;
-use crate::model::Refused;
+use crate::model::{RefusalKind, Refused};
 use crate::sys::Scarce;
 use aya::programs::ProgramError;
 use std::{error::Error, io, path::PathBuf, sync::Arc};
@@ -157,15 +157,24 @@ impl From<ProgramError> for HookRefusal {
 }
 
 impl HookRefusal {
-    /// Whether the kernel does not support this, or is set up without it. Then another way is used and nothing is reported; any other failure is
-    /// reported.
-    pub fn is_unsupported(&self) -> bool {
+    /// Whether the kernel does not support this, or is set up without it, or denies it. Then another way is used, and `events` says nothing of it;
+    /// any other failure is reported.
+    pub fn kind(&self) -> RefusalKind {
+        let unless = |failed: bool| if failed { RefusalKind::Failed } else { RefusalKind::Unsupported };
         match self {
-            Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => lacking.is_unsupported(),
-            Self::Prototype(_) | Self::Alone { .. } => true,
-            Self::Lacks(_) => false,
-            Self::Load { .. } | Self::Attach(_) | Self::Run(_) => self.os_error().is_some_and(is_unsupported),
+            Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => {
+                unless(!lacking.is_unsupported())
+            }
+            Self::Prototype(_) | Self::Alone { .. } => RefusalKind::Unsupported,
+            Self::Lacks(_) => RefusalKind::Failed,
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) if self.is_denied() => RefusalKind::Denied,
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) => unless(!self.os_error().is_some_and(is_unsupported)),
         }
+    }
+
+    /// Whether the kernel denies it to this process. What the verifier finds wrong with a program is `EACCES`.
+    fn is_denied(&self) -> bool {
+        self.os_error().and_then(io::Error::raw_os_error) == Some(libc::EPERM)
     }
 
     /// The kernel's error, where it is one.
@@ -189,12 +198,11 @@ impl HookRefusal {
 
     /// What the coverage says of it.
     pub fn of(self, variant: &'static str) -> Refused {
-        Refused { variant, failed: !self.is_unsupported(), cause: self.to_string() }
+        Refused { variant, kind: self.kind(), cause: self.to_string() }
     }
 
     /// What mends it.
     pub fn mend(&self) -> Mend {
-        let is_denied = || self.os_error().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
         if let Some(scarce) = self.scarce() {
             return Mend::of(scarce);
         }
@@ -205,14 +213,14 @@ impl HookRefusal {
             Self::NoTracefs(_) => Mend::Tracefs,
             Self::NoCgroup(_) => Mend::Cgroup,
             Self::Alone { .. } => Mend::Alone,
-            Self::Load { .. } | Self::Attach(_) | Self::Run(_) if is_denied() => Mend::Denied,
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) if self.is_denied() => Mend::Denied,
             Self::Lacks(_) | Self::Load { .. } | Self::Attach(_) | Self::Run(_) => Mend::Unknown,
         }
     }
 }
 
-/// Whether the kernel's error means that it has no such thing, or not in this form. A program that the verifier rejects counts as unsupported too:
-/// a later kernel accepts it.
+/// Whether the kernel's error means that it has no such thing, or not in this form, or denies it: then there is another way. A program that the
+/// verifier rejects counts as unsupported too: a later kernel accepts it.
 pub fn is_unsupported(error: &io::Error) -> bool {
     /// `ENOTSUPP` of `include/linux/errno.h`, which is not meant for user space and gets there all the same.
     const ENOTSUPP: i32 = 524;
@@ -307,7 +315,9 @@ impl Mend {
             Self::Tracefs => "mount -t tracefs tracefs /sys/kernel/tracing",
             Self::Cgroup => "mount -t cgroup2 none /sys/fs/cgroup",
             Self::Btf => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-            Self::Denied => "see whether the kernel is locked down: cat /sys/kernel/security/lockdown",
+            Self::Denied => {
+                "see what denies it: a lockdown (cat /sys/kernel/security/lockdown), a security module (dmesg), or a sandbox"
+            }
             Self::Newer => "boot a newer kernel",
             Self::Unknown => "netstat-user events --debug shows the kernel's own words",
         }
@@ -335,6 +345,7 @@ mod tests {
             (HookRefusal::NoTracefs(Lacking::Locked), "lockdown=confidentiality"),
             (HookRefusal::NoBtf(absent()), "CONFIG_DEBUG_INFO_BTF"),
             (load(libc::EPERM), "security/lockdown"),
+            (load(libc::EACCES), "--debug"),
             (HookRefusal::Prototype("x"), "newer"),
             (load(libc::ENOMEM), "--debug"),
             (HookRefusal::Alone { id: 7, name: "x".into() }, "detach"),
@@ -348,11 +359,14 @@ mod tests {
     #[test]
     fn what_a_kernel_does_not_support_is_no_failure() {
         for unsupported in [libc::EINVAL, libc::EACCES, libc::ENOENT, 524] {
-            assert!(load(unsupported).is_unsupported(), "{unsupported}");
+            assert_eq!(load(unsupported).kind(), RefusalKind::Unsupported, "{unsupported}");
         }
+        assert_eq!(load(libc::EPERM).kind(), RefusalKind::Denied);
+        // Another way is used then, too.
+        assert!(is_unsupported(&os(libc::EPERM)));
         for failure in [libc::ENOMEM, libc::EMFILE, libc::EBUSY, libc::EIO] {
-            assert!(!load(failure).is_unsupported(), "{failure}");
-            assert!(!HookRefusal::NoTracefs(Lacking::mount(os(failure))).is_unsupported(), "{failure}");
+            assert_eq!(load(failure).kind(), RefusalKind::Failed, "{failure}");
+            assert_eq!(HookRefusal::NoTracefs(Lacking::mount(os(failure))).kind(), RefusalKind::Failed, "{failure}");
         }
         for (failure, limit) in [(libc::EMFILE, "ulimit -n"), (libc::EAGAIN, "pids.max"), (libc::ENOMEM, "ulimit -v")] {
             for refusal in [HookRefusal::NoTracefs, HookRefusal::NoCgroup, HookRefusal::NoBtf] {
@@ -361,8 +375,8 @@ mod tests {
                 assert!(!refusal.to_string().contains("needs"), "{refusal}");
             }
         }
-        assert!(!HookRefusal::Lacks("x").is_unsupported());
-        assert!(HookRefusal::Prototype("x").is_unsupported());
+        assert_eq!(HookRefusal::Lacks("x").kind(), RefusalKind::Failed);
+        assert_eq!(HookRefusal::Prototype("x").kind(), RefusalKind::Unsupported);
     }
 
     #[test]
@@ -371,6 +385,6 @@ mod tests {
         let refusal = HookRefusal::from(ProgramError::SyscallError(error));
         assert_eq!(refusal.os_error().and_then(io::Error::raw_os_error), Some(libc::EMFILE));
         assert!(refusal.to_string().starts_with("attach: "), "{refusal}");
-        assert!(!refusal.is_unsupported());
+        assert_eq!(refusal.kind(), RefusalKind::Failed);
     }
 }

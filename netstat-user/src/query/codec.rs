@@ -242,7 +242,7 @@ records! {
     Link { inode, pid }
     Network { addr, len }
     Denial { reason; hides_namespace, is_full }
-    HookRow grows { hook, without, variant, refused; mend, failed }
+    HookRow grows { hook, without, variant, refused; mend, failed, denied }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }
     ProgramHealth grows { name, runs, missed }

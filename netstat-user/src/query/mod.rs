@@ -17,8 +17,8 @@ mod row_test;
 mod rows;
 
 use crate::model::{
-    Check, ClosedSocket, Coverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RowTest, RowsWanted, SocketEvent,
-    SocketRow,
+    Check, ClosedSocket, Coverage, HookCoverage, Limits, LiveSocket, Owner, ProgramHealth, Proto, RefusalKind, RowTest,
+    RowsWanted, SocketEvent, SocketRow,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -350,22 +350,23 @@ pub struct HookRow {
     pub mend: String,
     /// Those of the refused variants that failed although the kernel supports them.
     pub failed: Vec<String>,
+    /// Those that the kernel denies; none from an agent of an earlier release.
+    pub denied: Vec<String>,
 }
 
 impl From<&Coverage> for CoverageRows {
     fn from(coverage: &Coverage) -> Self {
-        let row = |hook: &crate::model::HookCoverage| HookRow {
+        let refused_as = |hook: &HookCoverage, kind| {
+            hook.refused.iter().filter(|refused| refused.kind == kind).map(|refused| refused.variant.into()).collect()
+        };
+        let row = |hook: &HookCoverage| HookRow {
             hook: hook.hook.into(),
             without: hook.without.into(),
             variant: hook.variant.map(Into::into),
             refused: hook.refused.iter().map(|refused| (refused.variant.into(), refused.cause.clone())).collect(),
             mend: hook.mend.unwrap_or_default().into(),
-            failed: hook
-                .refused
-                .iter()
-                .filter(|refused| refused.failed)
-                .map(|refused| refused.variant.into())
-                .collect(),
+            failed: refused_as(hook, RefusalKind::Failed),
+            denied: refused_as(hook, RefusalKind::Denied),
         };
         Self { hooks: coverage.hooks.iter().map(row).collect(), cgroup_namespace: coverage.cgroup_namespace }
     }

@@ -66,6 +66,7 @@ fn answers() -> Vec<Answer> {
         refused: vec![("tp_btf".into(), "no BTF".into())],
         mend: "boot".into(),
         failed: vec!["tp_btf".into()],
+        denied: vec!["fexit".into()],
     };
     let state = EventKind::State { old: TcpState::Close, new: TcpState::SynSent, in_state_ns: None };
     vec![
@@ -360,7 +361,7 @@ fn records_grow<T: Wire + Clone + PartialEq + std::fmt::Debug>(record: &T, later
 fn records_with_a_length_may_grow_and_may_lack_what_came_later() {
     for answer in answers() {
         match answer {
-            Answer::Coverage(coverage) => records_grow(&coverage.hooks[0], 2),
+            Answer::Coverage(coverage) => records_grow(&coverage.hooks[0], 3),
             Answer::Health(health) => {
                 health.checks.iter().for_each(|check| records_grow(check, 0));
                 health.programs.iter().for_each(|program| records_grow(program, 0));

@@ -311,12 +311,17 @@ fn hook(row: &HookRow) -> HookFinding {
         .zip(attached)
         .and_then(|(hook, attached)| hook.way_named(attached))
         .map(|way| way.instead);
+    let is_worse = matches!(instead, Some(Instead::Worse(_)));
     let check = match &row.variant {
-        Some(variant) if row.failed.is_empty() => Check::ok(&row.hook, variant.clone()),
-        Some(variant) => {
+        Some(variant) if !row.failed.is_empty() => {
             let found = format!("{variant}, as {} failed", row.failed.join(" and "));
             Check::amiss(&row.hook, Level::Note, found, mend)
         }
+        Some(variant) if is_worse && !row.denied.is_empty() => {
+            let found = format!("{variant}, as the kernel denies {}", row.denied.join(" and "));
+            Check::amiss(&row.hook, Level::Note, found, mend)
+        }
+        Some(variant) => Check::ok(&row.hook, variant.clone()),
         None => {
             let is_detail = Hook::named(&row.hook).is_none_or(|hook| hook.spec().weight == Weight::Detail);
             let level = if is_detail { Level::Note } else { Level::Bad };
@@ -327,6 +332,7 @@ fn hook(row: &HookRow) -> HookFinding {
     let refused = row.refused.iter().map(|(variant, cause)| RefusedVariant {
         variant: variant.clone(),
         cause: cause.clone(),
+        failed: row.failed.contains(variant),
         effect: effect.into(),
     });
     HookFinding { check, variant: row.variant.clone(), refused: refused.collect() }
@@ -345,6 +351,7 @@ mod tests {
             refused: vec![("tp_btf".to_owned(), "load: no".to_owned())],
             mend: mend.into(),
             failed: failed.iter().map(|&variant| variant.into()).collect(),
+            denied: Vec::new(),
         };
         let found = |row: &HookRow| (hook(row).check.level, hook(row).check.mend);
         assert_eq!(found(&row("tcp_state", Some("raw_tp"), "", &[])), (Level::Ok, None));
@@ -353,6 +360,29 @@ mod tests {
         let failed = row("tcp_state", Some("raw_tp"), "", &["tp_btf"]);
         assert_eq!(hook(&failed).check.found, "raw_tp, as tp_btf failed");
         assert!(matches!(found(&failed), (Level::Note, Some(mend)) if mend.contains("--debug")));
+    }
+
+    /// Events lack something, or cost more, because the kernel denies the better way: that is worth a note. A way that has all the same is not.
+    #[test]
+    fn what_the_kernel_denies_is_noted_where_it_matters() {
+        let found = |name: &str, attached: &str, denied: &str| {
+            let row = HookRow {
+                hook: name.into(),
+                without: String::new(),
+                variant: Some(attached.into()),
+                refused: vec![(denied.into(), "load: Operation not permitted".into())],
+                mend: "see".into(),
+                failed: Vec::new(),
+                denied: vec![denied.into()],
+            };
+            let HookFinding { check, refused, .. } = hook(&row);
+            (check.level, check.found, check.mend, refused[0].effect.contains("50 ns"))
+        };
+        let syscall = (Level::Note, "syscall, as the kernel denies fexit".into(), Some("see".into()), true);
+        assert_eq!(found("accept", "syscall", "fexit"), syscall);
+        assert_eq!(found("tcp_send_reset", "raw_tp", "tp_btf"), (Level::Ok, "raw_tp".into(), None, false));
+        // What an agent of a later release has attached is not known here.
+        assert_eq!(found("tcp_state", "other", "tp_btf"), (Level::Ok, "other".into(), None, false));
     }
 
     #[test]

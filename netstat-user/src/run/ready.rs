@@ -1,7 +1,7 @@
 //! The line that scripts wait for, which hooks are attached, and how a run ends that lost events.
 
 use crate::model::visible::escape_lines;
-use crate::model::{Coverage, Refused};
+use crate::model::{Coverage, RefusalKind, Refused};
 use crate::stdio::{complain, lines};
 use crate::view::text::counted;
 use std::io::{self, IsTerminal};
@@ -14,7 +14,7 @@ pub fn report(coverage: &Coverage, whole: bool) {
     for hook in &coverage.hooks {
         match hook.variant {
             Some(variant) => {
-                let failed = hook.refused.iter().filter(|refused| refused.failed);
+                let failed = hook.refused.iter().filter(|refused| refused.kind == RefusalKind::Failed);
                 if failed.clone().next().is_some() {
                     complain(&format!("{} is traced by {variant} only: {}", hook.hook, causes(failed)));
                 }

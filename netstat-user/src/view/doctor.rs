@@ -12,6 +12,8 @@ pub struct RefusedVariant {
     pub variant: String,
     /// Why.
     pub cause: String,
+    /// Whether it failed although the kernel supports it.
+    pub failed: bool,
     /// What that means for the events, and what the replacement costs.
     pub effect: String,
 }
@@ -208,7 +210,8 @@ impl ReportWriter<'_> {
     /// Appends the variants of a hook that were refused, and what that means.
     fn refused(&mut self, all: &[RefusedVariant]) {
         for (at, refused) in all.iter().enumerate() {
-            self.detail(&format!("{} refused", refused.variant), &refused.cause);
+            let outcome = if refused.failed { "failed" } else { "refused" };
+            self.detail(&format!("{} {outcome}", refused.variant), &refused.cause);
             // What several mean together is said once.
             let said_next = all.get(at + 1).is_some_and(|next| next.effect == refused.effect);
             if !refused.effect.is_empty() && !said_next {
@@ -269,6 +272,7 @@ mod tests {
         let refused = vec![RefusedVariant {
             variant: "fentry".into(),
             cause: "load: no\n".into(),
+            failed: false,
             effect: "it costs more".into(),
         }];
         let missing = Check::amiss("accept4", Level::Note, "not traced", "mount it");
@@ -298,6 +302,16 @@ mod tests {
              ok   btf                    there\n\nPrograms in the kernel\n       p                      missed runs unknown, 2 \
              runs of 5 ns\n"
         );
+    }
+
+    #[test]
+    fn a_failure_is_no_refusal() {
+        let mut report = report();
+        report.hooks[1].refused[0].failed = true;
+        let mut out = Vec::new();
+        report.text(&mut out, false, None);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("         fentry failed: load: no") && !text.contains("refused"), "{text}");
     }
 
     #[test]
