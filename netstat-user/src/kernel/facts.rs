@@ -9,15 +9,12 @@ use super::{
     refusal::Lacking,
     symbols,
 };
-use crate::sys;
+use crate::sys::{self, KERNEL_TYPES};
 use hashbrown::HashSet;
 use netstat_ebpf::kfunc;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::thread::CapabilitySet;
 use std::{fs, io, path::Path};
-
-/// Where the kernel keeps its own BTF.
-const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Where the kernel says how far it is locked down, and the file's name there.
 const SECURITYFS: &str = "/sys/kernel/security";
@@ -123,11 +120,11 @@ fn types() -> (Result<KernelTypes, Lacking>, Option<Symbols>, Option<aya::Btf>) 
         .map(str::as_bytes)
         .collect();
     let wants = |name: &[u8]| names.contains(name.strip_prefix(TRACEPOINT.as_bytes()).unwrap_or(name));
-    let blob = fs::read(VMLINUX_BTF).map_err(|error| Lacking::file(VMLINUX_BTF, error));
+    let blob = sys::kernel_types().map_err(|error| Lacking::file(KERNEL_TYPES, error));
     let btf = blob
         .as_ref()
         .map_err(Clone::clone)
-        .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| Lacking::Types { path: VMLINUX_BTF.into(), error }));
+        .and_then(|blob| Btf::parse(blob, &wants).map_err(|error| Lacking::Types { path: KERNEL_TYPES.into(), error }));
     let symbols = btf.as_ref().ok().and_then(symbols::find);
     let numbers = btf.as_ref().ok().and_then(|btf| aya::Btf::parse(&btf.named_alone(), aya::Endianness::Little).ok());
     (btf.map(|btf| KernelTypes::from_btf(&btf)), symbols, numbers)
