@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("places_more::in_a_container", in_a_container),
     ("places_more::doctor_in_a_container", doctor_in_a_container),
     ("places_more::doctor_in_a_cgroup_namespace", doctor_in_a_cgroup_namespace),
+    ("places_more::doctor_notes_what_the_kernel_denies", doctor_notes_what_the_kernel_denies),
     ("places_more::beside_a_program_attached_alone", beside_a_program_attached_alone),
     ("places_more::with_types_of_a_later_kernel", with_types_of_a_later_kernel),
     ("places_more::with_hash_maps_of_an_older_kernel", with_hash_maps_of_an_older_kernel),
@@ -98,6 +99,29 @@ fn doctor_in_a_cgroup_namespace() -> Done {
     let cgroup = Cgroup::new("doctor");
     let (_, text, check) = doctor(&[&cgroup.step(), "cgroupns"]);
     assert_eq!(check["level"], "ok", "{check}\n{text}");
+    Done::Passed
+}
+
+/// accept(2) is seen at a cost where the kernel has the better way and denies it, and that is no secret; where it has no better way, all is well.
+fn doctor_notes_what_the_kernel_denies() -> Done {
+    let mut command = actor::prepared(&[]);
+    command.arg(programs::netstat_user()).args(["doctor", "--no-agent", "--json"]);
+    let lines = String::from_utf8(command::run(&mut command, None, patience()).unwrap().stdout).unwrap();
+    let mut rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let accept = rows.find(|row| row["name"] == "accept").unwrap();
+    if accept["variant"] != "syscall" {
+        return Done::Skipped(format!("accept(2) is seen by {}", accept["variant"]));
+    }
+    let refused = accept["refused"].as_array().unwrap();
+    let denied = |row: &&Value| row["cause"].as_str().unwrap().contains("Operation not permitted");
+    match refused.iter().find(denied) {
+        Some(denied) => {
+            let found = format!("syscall, as the kernel denies {}", denied["variant"].as_str().unwrap());
+            assert!(accept["level"] == "note" && accept["found"] == found, "{accept}");
+            assert!(accept["mend"].as_str().is_some_and(|mend| mend.contains("lockdown")), "{accept}");
+        }
+        None => assert!(accept["level"] == "ok" && accept["mend"].is_null(), "{accept}"),
+    }
     Done::Passed
 }
 
