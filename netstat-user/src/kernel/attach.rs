@@ -28,6 +28,7 @@ use aya::{
 use aya_obj::btf::BtfKind;
 use netstat_ebpf::{ABSENT, FIELDS, globals, kfunc, maps, phase};
 use std::{
+    borrow::Cow,
     error::Error,
     io,
     os::fd::{AsFd, OwnedFd},
@@ -133,9 +134,9 @@ impl AttachError {
     }
 
     /// What mends it.
-    pub fn mend(&self) -> &'static str {
+    pub fn mend(&self) -> Cow<'static, str> {
         let mend = match self {
-            Self::Capabilities(_) => Mend::Capabilities,
+            Self::Capabilities(_) => return facts::grant().into(),
             Self::Netns(_) => Mend::Btf,
             Self::TooOld(_) => Mend::Newer,
             Self::Descriptors(_) => Mend::Descriptors,
@@ -146,7 +147,7 @@ impl AttachError {
             Self::Memory => Mend::Memory,
             Self::Maps(_) | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
         };
-        mend.line()
+        mend.line().into()
     }
 }
 

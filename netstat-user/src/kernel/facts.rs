@@ -28,7 +28,7 @@ const NEEDED: [(&str, CapabilitySet); 3] = [
 ];
 
 /// The command that lets a user other than root trace without CAP_SYS_ADMIN. It is one command, as each `setcap` replaces what the last one set.
-pub const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
+const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
 
 /// What was found, with the handles that attaching needs.
 pub struct GatheredFacts {

@@ -2,6 +2,7 @@
 
 use super::facts::{self, GatheredFacts, Lockdown};
 use super::hooks::{Adds, HOOKS, Hook};
+use super::plan::KernelTypes;
 use super::refusal::{Lacking, Mend};
 use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
@@ -23,13 +24,29 @@ pub fn checks() -> Vec<Check> {
     let GatheredFacts { facts, cgroup, lockdown, .. } = facts::gather();
     let mut checks = vec![capabilities()];
     checks.extend(beside());
-    checks.push(match facts::too_old() {
+    checks.push(kernel());
+    checks.push(types(&facts.types));
+    checks.push(cgroup_root(&facts.cgroup, cgroup.and_then(|cgroup| cgroup.part).is_some()));
+    checks.extend(lockdown.map(locked_down));
+    checks.push(tracefs(&facts.tracefs));
+    // Who may not trace is not shown the addresses, whatever the programs would be.
+    if facts::missing_capabilities().is_empty() {
+        checks.push(symbols(facts.symbols.is_some()));
+    }
+    checks
+}
+
+fn kernel() -> Check {
+    match facts::too_old() {
         None => Check::ok("kernel", "new enough to run the programs"),
         Some(release) => {
-            Check::amiss("kernel", Level::Bad, AttachError::TooOld(release).to_string(), "boot a newer kernel")
+            Check::amiss("kernel", Level::Bad, AttachError::TooOld(release).to_string(), Mend::Newer.line())
         }
-    });
-    checks.push(match &facts.types {
+    }
+}
+
+fn types(types: &Result<KernelTypes, Lacking>) -> Check {
+    match types {
         Ok(types) if types.misfits.is_empty() => Check::ok("btf", "the kernel's types are known"),
         Ok(types) => Check::amiss(
             "btf",
@@ -38,19 +55,16 @@ pub fn checks() -> Vec<Check> {
             "look for a newer netstat-user",
         ),
         Err(Lacking::Scarce(scarce)) => ran_out(*scarce, Level::Bad, "what types the kernel has"),
-        Err(cause) => Check::amiss(
-            "btf",
-            Level::Bad,
-            format!("{cause}: most hooks and most fields need it"),
-            "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-        ),
-    });
-    checks.push(match (&facts.cgroup, cgroup.and_then(|cgroup| cgroup.part)) {
-        (Ok(()), None) if facts::missing_capabilities().is_empty() => {
-            Check::ok("cgroup2", "its root can be attached to")
+        Err(cause) => {
+            Check::amiss("btf", Level::Bad, format!("{cause}: most hooks and most fields need it"), Mend::Btf.line())
         }
-        (Ok(()), None) => Check::ok("cgroup2", "its root is there, to be attached to with the capabilities"),
-        (Ok(()), Some(_)) => Check::amiss(
+    }
+}
+
+/// Whether there is a root of the cgroups, and whether it `is_part` of the hierarchy only.
+fn cgroup_root(root: &Result<(), Lacking>, is_part: bool) -> Check {
+    match root {
+        Ok(()) if is_part => Check::amiss(
             "cgroup2",
             Level::Bad,
             format!(
@@ -59,18 +73,22 @@ pub fn checks() -> Vec<Check> {
             ),
             "run it in the host's cgroup namespace: docker run --cgroupns host, podman run --cgroupns host, or nsenter -t 1 -C",
         ),
-        (Err(Lacking::Scarce(scarce)), _) => {
+        Ok(()) if facts::missing_capabilities().is_empty() => Check::ok("cgroup2", "its root can be attached to"),
+        Ok(()) => Check::ok("cgroup2", "its root is there, to be attached to with the capabilities"),
+        Err(Lacking::Scarce(scarce)) => {
             ran_out(*scarce, Level::Bad, "whether there is a cgroup2 hierarchy for open events")
         }
-        (Err(cause), _) => Check::amiss(
+        Err(cause) => Check::amiss(
             "cgroup2",
             Level::Bad,
             format!("{cause}: no open events, and no owners of new sockets"),
-            if cause.is_denied() { as_root() } else { "mount -t cgroup2 none /sys/fs/cgroup".to_owned() },
+            unless_denied(cause, Mend::Cgroup),
         ),
-    });
-    checks.extend(lockdown.map(locked_down));
-    checks.push(match &facts.tracefs {
+    }
+}
+
+fn tracefs(tracefs: &Result<(), Lacking>) -> Check {
+    match tracefs {
         Ok(()) => Check::ok("tracefs", "the classic tracepoints can be read"),
         Err(Lacking::Scarce(scarce)) => ran_out(*scarce, Level::Note, "whether there is tracefs"),
         Err(cause) => Check::amiss(
@@ -79,26 +97,29 @@ pub fn checks() -> Vec<Check> {
             format!(
                 "{cause}: --probe tracepoint needs it, accept(2) where fexit is refused, and since Linux 7 what stands in for programs"
             ),
-            match lockdown {
-                Some(Lockdown::Confidentiality) => UNLOCK.to_owned(),
-                _ if cause.is_denied() => as_root(),
-                _ => "mount -t tracefs tracefs /sys/kernel/tracing".to_owned(),
+            match cause {
+                Lacking::Locked => Mend::Lockdown.line().to_owned(),
+                _ => unless_denied(cause, Mend::Tracefs),
             },
         ),
-    });
-    // Who may not trace is not shown the addresses, whatever the programs would be.
-    if facts::missing_capabilities().is_empty() {
-        checks.push(Check::ok(
-            "symbols",
-            match facts.symbols {
-                Some(_) => "the kernel gives the addresses of its functions",
-                None => {
-                    "the programs find the kernel's functions themselves: some ends are reported a tenth of a second late"
-                }
-            },
-        ));
     }
-    checks
+}
+
+fn symbols(are_given: bool) -> Check {
+    Check::ok(
+        "symbols",
+        match are_given {
+            true => "the kernel gives the addresses of its functions",
+            false => {
+                "the programs find the kernel's functions themselves: some ends are reported a tenth of a second late"
+            }
+        },
+    )
+}
+
+/// What mends that something lacks: more rights where they are why it does.
+fn unless_denied(cause: &Lacking, mend: Mend) -> String {
+    if cause.is_denied() { facts::grant() } else { mend.line().to_owned() }
 }
 
 /// Something ran out, so that `what` is not known.
@@ -106,22 +127,15 @@ fn ran_out(scarce: Scarce, level: Level, what: &str) -> Check {
     Check::amiss(scarce.name(), level, format!("{}; {what} cannot be known", scarce.words()), Mend::of(scarce).line())
 }
 
-/// What mends a lockdown.
-const UNLOCK: &str = "boot without lockdown=confidentiality (lockdown=integrity does not hinder tracing)";
-
 fn locked_down(lockdown: Lockdown) -> Check {
     match lockdown {
         Lockdown::None => Check::ok("lockdown", "none"),
         Lockdown::Integrity => Check::ok("lockdown", "integrity, which does not hinder tracing"),
         Lockdown::Confidentiality => {
-            Check::amiss("lockdown", Level::Bad, "confidentiality: the kernel lets no program read its memory", UNLOCK)
+            let found = "confidentiality: the kernel lets no program read its memory";
+            Check::amiss("lockdown", Level::Bad, found, Mend::Lockdown.line())
         }
     }
-}
-
-/// What mends a want of rights.
-fn as_root() -> String {
-    facts::grant()
 }
 
 /// That a capability is not held, or not where it counts.
@@ -138,7 +152,7 @@ fn capabilities() -> Check {
         "capabilities",
         Level::Bad,
         format!("{} {}: nothing can be traced", missing.join(", "), not_held()),
-        as_root(),
+        facts::grant(),
     )
 }
 
@@ -150,7 +164,7 @@ fn beside() -> impl Iterator<Item = Check> {
         } else {
             let mend = match name {
                 "cap_sys_admin" if !facts::is_contained() => "run as root".to_owned(),
-                _ => as_root(),
+                _ => facts::grant(),
             };
             Check::amiss(name, Level::Note, format!("{}: {without}", not_held()), mend)
         }

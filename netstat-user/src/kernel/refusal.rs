@@ -259,8 +259,6 @@ pub fn causes(error: &dyn Error) -> String {
 /// What mends a refusal, the most telling first: where several variants of a hook were refused, the first of their mends is the one to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mend {
-    /// Rights to load programs.
-    Capabilities,
     /// Open files.
     Descriptors,
     /// Open files of the whole machine.
@@ -301,9 +299,6 @@ impl Mend {
     /// The line to try.
     pub const fn line(self) -> &'static str {
         match self {
-            Self::Capabilities => {
-                "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM"
-            }
             Self::Descriptors => "raise the number of open files: ulimit -n 1024",
             Self::FilesOfAll => "raise the number of open files of the machine: sysctl -w fs.file-max=NUMBER",
             Self::Tasks => "raise the limit of tasks: TasksMax of the unit, pids.max of the cgroup, or ulimit -u",
@@ -311,7 +306,7 @@ impl Mend {
             Self::Alone => {
                 "have that program attached with BPF_F_ALLOW_MULTI, or detach it: bpftool cgroup show /sys/fs/cgroup names it"
             }
-            Self::Lockdown => "boot the kernel without lockdown=confidentiality",
+            Self::Lockdown => "boot without lockdown=confidentiality (lockdown=integrity does not hinder tracing)",
             Self::Tracefs => "mount -t tracefs tracefs /sys/kernel/tracing",
             Self::Cgroup => "mount -t cgroup2 none /sys/fs/cgroup",
             Self::Btf => "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
