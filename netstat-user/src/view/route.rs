@@ -1,7 +1,7 @@
 //! `-r`: routing tables.
 
 use crate::lang::Lang;
-use crate::model::net::{RTF_REJECT, Route4, Route6};
+use crate::model::net::{RTF_CACHE, RTF_GATEWAY, RTF_HOST, RTF_REJECT, RTF_UP, Route4, Route6};
 use crate::view::json::Object;
 use crate::view::text::{escape, left, put};
 
@@ -166,7 +166,7 @@ const fn as_int(value: i64) -> i32 {
 /// Letters of an IPv4 route's flags.
 fn flags4(flags: u32) -> String {
     const LETTERS: [(u32, char); 17] = [
-        (0x4, 'H'),
+        (RTF_HOST, 'H'),
         (0x8, 'R'),
         (0x10, 'D'),
         (0x20, 'M'),
@@ -184,20 +184,21 @@ fn flags4(flags: u32) -> String {
         (0x100, 'i'),
         (0x400, 'n'),
     ];
-    let first: &[(u32, char)] = if flags & RTF_REJECT == 0 { &[(0x1, 'U'), (0x2, 'G')] } else { &[(RTF_REJECT, '!')] };
+    let first: &[(u32, char)] =
+        if flags & RTF_REJECT == 0 { &[(RTF_UP, 'U'), (RTF_GATEWAY, 'G')] } else { &[(RTF_REJECT, '!')] };
     letters(flags, first.iter().chain(&LETTERS))
 }
 
 /// Letters of an IPv6 route's flags.
 fn flags6(flags: u32) -> String {
     const LETTERS: [(u32, char); 12] = [
-        (0x1, 'U'),
+        (RTF_UP, 'U'),
         (RTF_REJECT, '!'),
-        (0x2, 'G'),
-        (0x4, 'H'),
+        (RTF_GATEWAY, 'G'),
+        (RTF_HOST, 'H'),
         (0x1_0000, 'D'),
         (0x4_0000, 'A'),
-        (0x100_0000, 'C'),
+        (RTF_CACHE, 'C'),
         (0x2_0000, 'a'),
         (0x40_0000, 'e'),
         (0x20, 'm'),
