@@ -34,5 +34,5 @@ pub use facts::{OUTSIDE, is_contained, may_close, missing_capabilities};
 pub use health::{Missed, checks, missed};
 pub use hooks::{Hook, Instead, Sees, Variant, Weight};
 pub use object::digest as object_digest;
-pub use ring::{Records, Tracer};
+pub use ring::{RECORD_BYTES, Records, Tracer};
 pub use snapshot::Iterators;

@@ -17,8 +17,9 @@ use aya::{
     maps::{MapData, PerCpuArray, RingBuf},
 };
 use aya_log::EbpfLogger;
+use aya_obj::generated::BPF_RINGBUF_HDR_SZ;
 use bytes::{Buf, Bytes, BytesMut};
-use netstat_ebpf::{counter, maps};
+use netstat_ebpf::{Record, counter, maps};
 use std::{
     fmt::Display,
     io,
@@ -28,6 +29,9 @@ use std::{
 
 /// Bytes of records taken from the ring at a time: small enough to stay in the cache, large enough for one write.
 const BATCH: usize = 256 << 10;
+
+/// Bytes that the record of an event takes in the ring at least: with the ring's own header (`BPF_RINGBUF_HDR_SZ` of `include/uapi/linux/bpf.h`).
+pub const RECORD_BYTES: u64 = (size_of::<Record>() + BPF_RINGBUF_HDR_SZ as usize) as u64;
 
 /// Attached programs and what they have recorded. Dropping it detaches them.
 pub struct Tracer {

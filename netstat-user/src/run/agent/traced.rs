@@ -3,7 +3,7 @@
 use super::guards::Guards;
 use super::look_ups::LookUps;
 use crate::agent::Source;
-use crate::kernel::{self, Tracer};
+use crate::kernel::{self, RECORD_BYTES, Tracer};
 use crate::model::SocketEvent;
 use crate::proc::cgroup::Ids;
 use crate::query::{CoverageRows, Health, Status};
@@ -80,9 +80,6 @@ pub struct Traced {
     guards: Arc<Mutex<Guards>>,
 }
 
-/// Bytes that a record takes in the ring at least, its header included.
-const RECORD: u64 = 104;
-
 impl Traced {
     /// What the tracer records, from a ring of `buffer` bytes.
     ///
@@ -114,7 +111,7 @@ impl Source for Traced {
                 events.push(event);
             }
         }
-        self.pending = if more { self.pending + (events.len() - before) as u64 * RECORD } else { 0 };
+        self.pending = if more { self.pending + (events.len() - before) as u64 * RECORD_BYTES } else { 0 };
         self.peak.fetch_max(self.pending.min(self.buffer), Ordering::Relaxed);
         Ok(more)
     }
