@@ -70,109 +70,169 @@ pub fn decode(
         return Err(DecodeError::Length(len));
     }
     bytes.advance(1);
-    if matches!(kind, abi::Kind::Process | abi::Kind::Gone) {
-        bytes.advance(3);
-        let process = (bytes.get_u32_ne(), bytes.get_u32_ne());
-        bytes.advance(4);
-        let name = Comm::new(&array(&mut bytes));
-        return Ok(if kind == abi::Kind::Gone { Decoded::Gone(process) } else { Decoded::Name(process, name) });
-    }
-    let (old, new) = (bytes.get_u8(), bytes.get_u8());
-    let grade = abi::Grade::try_from(bytes.get_u8()).map_err(tag("owner grade"))?;
-    let (family, flags) = (bytes.get_u8(), bytes.get_u8());
-    let protocol = bytes.get_u16_ne();
-    let time_ns = bytes.get_u64_ne();
-    let in_state_ns = bytes.get_u64_ne();
-    let (cookie, inode) = (bytes.get_u64_ne(), bytes.get_u64_ne());
-    let (netns, uid) = (bytes.get_u32_ne(), bytes.get_u32_ne());
-    let owner = (bytes.get_u32_ne(), bytes.get_u32_ne());
-    let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
-    let cgroup = bytes.get_u32_ne();
-    let (laddr, raddr) = (array(&mut bytes), array(&mut bytes));
-
-    let proto = proto(family, flags & abi::RAW != 0, protocol)?;
-    let address = |raw: [u8; 16]| {
-        if proto.is_v6() {
-            Ipv6Addr::from(raw).into()
-        } else {
-            IpAddr::V4(Ipv4Addr::new(raw[0], raw[1], raw[2], raw[3]))
+    let kind = match kind {
+        abi::Kind::Process => {
+            let (process, name) = process(&mut bytes);
+            return Ok(Decoded::Name(process, name));
         }
+        abi::Kind::Gone => return Ok(Decoded::Gone(process(&mut bytes).0)),
+        kind => kind,
     };
-    let known = |ns: u64| (ns != abi::UNKNOWN_NS).then_some(ns);
-    let (local, remote) = if flags & abi::HAS_TUPLE == 0 {
-        (None, None)
-    } else {
-        (
-            Some(EventEnd { addr: address(laddr), port: (flags & abi::NO_LPORT == 0).then_some(lport) }),
-            Some(EventEnd { addr: address(raddr), port: Some(rport) }),
-        )
+    let head = RecordHead::read(&mut bytes)?;
+    let proto = proto(head.family, head.has(abi::RAW), head.protocol)?;
+    let (local, remote) = head.ends(proto.is_v6());
+    let kind = match kind {
+        abi::Kind::State => head.transition()?,
+        abi::Kind::Close => EventKind::Close(totals(&mut bytes, &mut name_of)?),
+        _ => EventKind::Open,
     };
-    let grade = match grade {
+    let event = SocketEvent {
+        time_ns: epoch_ns.wrapping_add(head.time_ns),
+        kind,
+        proto,
+        local,
+        remote,
+        owner: grade(head.grade).map(|grade| Owner {
+            pid: head.owner.0,
+            comm: name_of(head.owner),
+            grade,
+            cgroup_id: (head.cgroup != 0).then_some(u64::from(head.cgroup)),
+            start: head.owner.1,
+        }),
+        uid: head.has(abi::HAS_UID).then_some(head.uid),
+        inode: head.has(abi::HAS_INODE).then_some(head.inode),
+        cookie: (head.cookie != 0).then_some(head.cookie),
+        netns: (head.netns != 0).then_some(head.netns),
+    };
+    let birth = |event: SocketEvent| SocketEvent {
+        time_ns: event.time_ns.saturating_sub(known(head.in_state_ns).unwrap_or(0)),
+        kind: EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, in_state_ns: Some(0) },
+        ..event
+    };
+    let born = head.has(abi::BORN) && matches!(event.kind, EventKind::State { .. });
+    Ok(Decoded::Event { birth: born.then(|| birth(event)), event })
+}
+
+/// What stands behind the kind in every record of a socket (`netstat_ebpf::Record`).
+struct RecordHead {
+    old_state: u8,
+    new_state: u8,
+    grade: abi::Grade,
+    family: u8,
+    flags: u8,
+    protocol: u16,
+    time_ns: u64,
+    in_state_ns: u64,
+    cookie: u64,
+    inode: u64,
+    netns: u32,
+    uid: u32,
+    owner: Process,
+    lport: u16,
+    rport: u16,
+    cgroup: u32,
+    laddr: [u8; 16],
+    raddr: [u8; 16],
+}
+
+impl RecordHead {
+    fn read(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        // In the order of the record's fields, as they are evaluated.
+        Ok(Self {
+            old_state: bytes.get_u8(),
+            new_state: bytes.get_u8(),
+            grade: abi::Grade::try_from(bytes.get_u8()).map_err(tag("owner grade"))?,
+            family: bytes.get_u8(),
+            flags: bytes.get_u8(),
+            protocol: bytes.get_u16_ne(),
+            time_ns: bytes.get_u64_ne(),
+            in_state_ns: bytes.get_u64_ne(),
+            cookie: bytes.get_u64_ne(),
+            inode: bytes.get_u64_ne(),
+            netns: bytes.get_u32_ne(),
+            uid: bytes.get_u32_ne(),
+            owner: (bytes.get_u32_ne(), bytes.get_u32_ne()),
+            lport: bytes.get_u16_ne(),
+            rport: bytes.get_u16_ne(),
+            cgroup: bytes.get_u32_ne(),
+            laddr: array(bytes),
+            raddr: array(bytes),
+        })
+    }
+
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Both ends, where the socket has addresses.
+    fn ends(&self, v6: bool) -> (Option<EventEnd>, Option<EventEnd>) {
+        if !self.has(abi::HAS_TUPLE) {
+            return (None, None);
+        }
+        let address = |raw: [u8; 16]| {
+            if v6 { Ipv6Addr::from(raw).into() } else { IpAddr::V4(Ipv4Addr::new(raw[0], raw[1], raw[2], raw[3])) }
+        };
+        let lport = (!self.has(abi::NO_LPORT)).then_some(self.lport);
+        let local = EventEnd { addr: address(self.laddr), port: lport };
+        (Some(local), Some(EventEnd { addr: address(self.raddr), port: Some(self.rport) }))
+    }
+
+    fn transition(&self) -> Result<EventKind, DecodeError> {
+        let state = |number| TcpState::from_kernel(number).ok_or_else(|| tag("TCP state")(number));
+        let (old, new) = (state(self.old_state)?, state(self.new_state)?);
+        Ok(EventKind::State { old, new, in_state_ns: known(self.in_state_ns) })
+    }
+}
+
+/// What stands behind the kind in the record of a process: the process, and its name.
+fn process(bytes: &mut &[u8]) -> (Process, Comm) {
+    bytes.advance(3);
+    let process = (bytes.get_u32_ne(), bytes.get_u32_ne());
+    bytes.advance(4);
+    (process, Comm::new(&array(bytes)))
+}
+
+/// What stands behind the head in the record of a close.
+fn totals(bytes: &mut &[u8], name_of: &mut impl FnMut(Process) -> Comm) -> Result<Totals, DecodeError> {
+    let duration_ns = known(bytes.get_u64_ne());
+    let (rx, tx) = (bytes.get_u64_ne(), bytes.get_u64_ne());
+    let (rtt_us, retransmits) = (bytes.get_u32_ne(), bytes.get_u32_ne());
+    let closer = (bytes.get_u32_ne(), bytes.get_u32_ne());
+    let reason = abi::Reason::try_from(bytes.get_u8()).map_err(tag("close reason"))?;
+    let counted = bytes.get_u8() & abi::HAS_TOTALS != 0;
+    Ok(Totals {
+        duration_ns,
+        rx_bytes: counted.then_some(rx),
+        tx_bytes: counted.then_some(tx),
+        rtt_us: (rtt_us != 0).then_some(rtt_us),
+        retransmits: counted.then_some(retransmits),
+        reason: match reason {
+            abi::Reason::Closed => CloseReason::Closed,
+            abi::Reason::ResetReceived => CloseReason::ResetReceived,
+            abi::Reason::ResetSent => CloseReason::ResetSent,
+            abi::Reason::Refused => CloseReason::Refused,
+            abi::Reason::TimedOut => CloseReason::TimedOut,
+            abi::Reason::Unreachable => CloseReason::Unreachable,
+            abi::Reason::Abandoned => CloseReason::Abandoned,
+            abi::Reason::Unknown => CloseReason::Unknown,
+        },
+        closed_by: (closer.0 != 0).then(|| Closer { pid: closer.0, comm: name_of(closer), start: closer.1 }),
+    })
+}
+
+const fn grade(grade: abi::Grade) -> Option<Grade> {
+    match grade {
         abi::Grade::None => None,
         abi::Grade::Created => Some(Grade::Created),
         abi::Grade::Accepted => Some(Grade::Accepted),
         abi::Grade::Inherited => Some(Grade::Inherited),
         abi::Grade::Scanned => Some(Grade::Scanned),
-    };
-    let kind = match kind {
-        abi::Kind::Open | abi::Kind::Process | abi::Kind::Gone => EventKind::Open,
-        abi::Kind::State => EventKind::State {
-            old: TcpState::from_kernel(old).ok_or_else(|| tag("TCP state")(old))?,
-            new: TcpState::from_kernel(new).ok_or_else(|| tag("TCP state")(new))?,
-            in_state_ns: known(in_state_ns),
-        },
-        abi::Kind::Close => {
-            let duration_ns = known(bytes.get_u64_ne());
-            let (rx, tx) = (bytes.get_u64_ne(), bytes.get_u64_ne());
-            let (rtt_us, retransmits) = (bytes.get_u32_ne(), bytes.get_u32_ne());
-            let closer = (bytes.get_u32_ne(), bytes.get_u32_ne());
-            let reason = abi::Reason::try_from(bytes.get_u8()).map_err(tag("close reason"))?;
-            let counted = bytes.get_u8() & abi::HAS_TOTALS != 0;
-            EventKind::Close(Totals {
-                duration_ns,
-                rx_bytes: counted.then_some(rx),
-                tx_bytes: counted.then_some(tx),
-                rtt_us: (rtt_us != 0).then_some(rtt_us),
-                retransmits: counted.then_some(retransmits),
-                reason: match reason {
-                    abi::Reason::Closed => CloseReason::Closed,
-                    abi::Reason::ResetReceived => CloseReason::ResetReceived,
-                    abi::Reason::ResetSent => CloseReason::ResetSent,
-                    abi::Reason::Refused => CloseReason::Refused,
-                    abi::Reason::TimedOut => CloseReason::TimedOut,
-                    abi::Reason::Unreachable => CloseReason::Unreachable,
-                    abi::Reason::Abandoned => CloseReason::Abandoned,
-                    abi::Reason::Unknown => CloseReason::Unknown,
-                },
-                closed_by: (closer.0 != 0).then(|| Closer { pid: closer.0, comm: name_of(closer), start: closer.1 }),
-            })
-        }
-    };
-    let event = SocketEvent {
-        time_ns: epoch_ns.wrapping_add(time_ns),
-        kind,
-        proto,
-        local,
-        remote,
-        owner: grade.map(|grade| Owner {
-            pid: owner.0,
-            comm: name_of(owner),
-            grade,
-            cgroup_id: (cgroup != 0).then_some(u64::from(cgroup)),
-            start: owner.1,
-        }),
-        uid: (flags & abi::HAS_UID != 0).then_some(uid),
-        inode: (flags & abi::HAS_INODE != 0).then_some(inode),
-        cookie: (cookie != 0).then_some(cookie),
-        netns: (netns != 0).then_some(netns),
-    };
-    let birth = |event: SocketEvent| SocketEvent {
-        time_ns: event.time_ns.saturating_sub(known(in_state_ns).unwrap_or(0)),
-        kind: EventKind::State { old: TcpState::Listen, new: TcpState::SynRecv, in_state_ns: Some(0) },
-        ..event
-    };
-    let born = flags & abi::BORN != 0 && matches!(event.kind, EventKind::State { .. });
-    Ok(Decoded::Event { birth: born.then(|| birth(event)), event })
+    }
+}
+
+/// A time, where the programs know it.
+const fn known(ns: u64) -> Option<u64> {
+    if ns == abi::UNKNOWN_NS { None } else { Some(ns) }
 }
 
 fn array(bytes: &mut &[u8]) -> [u8; 16] {
