@@ -4,10 +4,12 @@
 mod cost;
 mod evidence;
 mod loaded;
+mod look;
 mod unix;
 
 pub use evidence::Evidence;
 pub use loaded::FallBack;
+pub use look::OwnLook;
 pub use unix::UnixTable;
 
 use crate::diag::Protocol;
@@ -21,7 +23,7 @@ use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted,
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
 use crate::sys::{beside, descriptors_are_few, is_scarce};
-use cost::{Amount, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag, sockets};
+use cost::{Amount, Census, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
 use rustix::io::Errno;
@@ -81,17 +83,13 @@ impl KernelSource {
         }
     }
 
-    /// The tables of the caller's own namespace, in the order asked for. Rows that do not pass the condition are left out where that spares
-    /// reading them.
-    pub fn own(&self, wanted: &RowsWanted) -> Vec<ProtoTable> {
-        self.tables(&self.root, wanted)
-    }
-
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
     pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
         let look = |namespace: Namespace| {
             let names = Path::new(netns::NAMES);
-            let look = |namespace: &Namespace| namespace.within(&self.root, names, |root| self.tables(root, wanted));
+            let look = |namespace: &Namespace| {
+                namespace.within(&self.root, names, |root| self.tables(root, wanted, &Census::new(root)))
+            };
             let mut inside = look(&namespace);
             let missing = |table: &ProtoTable| table.1.as_ref().is_err_and(is_missing);
             if inside.as_ref().is_ok_and(|tables| tables.iter().any(missing)) && namespace.is_gone(&self.root, names) {
@@ -118,17 +116,15 @@ impl KernelSource {
         namespaces.into_iter().filter_map(look).collect()
     }
 
-    /// Decides how to read these tables before holders are looked for: these come from the iterators, too, once those are loaded.
-    pub fn expect(&self, wanted: &RowsWanted) {
-        if !self.has_diag(Protocol::Tcp) {
-            self.iterators(|| self.amount(&self.root, wanted));
-        }
-    }
-
     /// Starts to look for the processes that hold sockets, up to [`MOST_HELD`] where tables are read for others, beside whatever the caller does next.
     pub fn holders(&self) -> fds::Scan {
+        self.look().holders()
+    }
+
+    /// The same; `census` is of the own namespace.
+    fn holders_beside(&self, census: &Census<'_>) -> fds::Scan {
         let most = if self.needs.lasting { MOST_HELD } else { usize::MAX };
-        let others = || if self.has_diag(Protocol::Tcp) { 0 } else { sockets(&self.root).sum() };
+        let others = || if self.has_diag(Protocol::Tcp) { 0 } else { census.sockets().sum() };
         let amount = || Amount { sockets: others(), files: files(&self.root), chains: 0 };
         match self.iterators(amount).filter(|_| sees_all_processes(&self.root)) {
             None => fds::Scan::start(&self.root, most),
@@ -209,19 +205,19 @@ impl KernelSource {
         *self.diag[place].get_or_init(|| is_kernels(&file) && loads_nothing(&self.root, part))
     }
 
-    /// What there is to read for the tables of the namespace whose `net/` is below `root`.
-    fn amount(&self, root: &Path, wanted: &RowsWanted) -> Amount {
+    /// What there is to read for the tables of the namespace of `census`.
+    fn amount(&self, census: &Census<'_>, wanted: &RowsWanted) -> Amount {
         let both = [Proto::Tcp, Proto::Tcp6].iter().all(|proto| wanted.protos.contains(proto));
         let chains = if both { chains(&self.root) } else { 0 };
-        Amount { sockets: sockets(root).sum(), files: 0, chains }
+        Amount { sockets: census.sockets().sum(), files: 0, chains }
     }
 
-    /// The tables of the namespace whose `net/` is below `root`.
-    fn tables(&self, root: &Path, wanted: &RowsWanted) -> Vec<ProtoTable> {
+    /// The tables of the namespace whose `net/` is below `root`; `census` is of that, too.
+    fn tables(&self, root: &Path, wanted: &RowsWanted, census: &Census<'_>) -> Vec<ProtoTable> {
         let mut walked = Vec::new();
         let (tcp, udp) = (Halves::of(Protocol::Tcp, wanted), Halves::of(Protocol::Udp, wanted));
         if tcp.any() || udp.any() {
-            let inside = || self.walk(&[tcp, udp], wanted, root);
+            let inside = || self.walk(&[tcp, udp], wanted, root, census);
             match netns::inside(&self.root, root, inside) {
                 Ok(tables) => walked = tables,
                 Err(error) if netns::has_gone(&error) => {}
@@ -237,21 +233,21 @@ impl KernelSource {
     }
 
     /// The tables that there are other ways to than /proc, of the calling thread's namespace. What they refuse, or is not worth it, is left out.
-    fn walk(&self, halves: &[Halves], wanted: &RowsWanted, root: &Path) -> Vec<ProtoTable> {
+    fn walk(&self, halves: &[Halves], wanted: &RowsWanted, root: &Path, census: &Census<'_>) -> Vec<ProtoTable> {
         let mut tables = Vec::new();
         for halves in halves.iter().filter(|halves| halves.any()) {
             let narrowed = wanted.only.as_ref().map_or(Narrowed::NOTHING, |only| Narrowed::of(only, halves.protocol));
             let lasting = self.needs.lasting.then(|| self.load()).flatten();
             let rows = match lasting {
                 Some(iterators) => self.iterate(&iterators, halves, wanted),
-                None if self.is_for_diag(halves, wanted, &narrowed, root) => self.ask(halves, wanted, narrowed, root),
+                None if self.is_for_diag(halves, wanted, &narrowed, census) => self.ask(halves, wanted, narrowed, root),
                 None => None,
             };
             let rows = match rows {
                 Some(rows) => Some(rows),
-                None => {
-                    self.worthwhile(halves, wanted, root).and_then(|iterators| self.iterate(&iterators, halves, wanted))
-                }
+                None => self
+                    .worthwhile(halves, wanted, census)
+                    .and_then(|iterators| self.iterate(&iterators, halves, wanted)),
             };
             let [v4, v6] = rows.unwrap_or_default();
             for (proto, rows) in [(halves.v4, v4), (halves.v6, v6)] {
@@ -264,7 +260,7 @@ impl KernelSource {
     }
 
     /// Whether `sock_diag` is there and better than iterators for this protocol.
-    fn is_for_diag(&self, halves: &Halves, wanted: &RowsWanted, narrowed: &Narrowed, root: &Path) -> bool {
+    fn is_for_diag(&self, halves: &Halves, wanted: &RowsWanted, narrowed: &Narrowed, census: &Census<'_>) -> bool {
         if !self.has_diag(halves.protocol) {
             return false;
         }
@@ -276,17 +272,18 @@ impl KernelSource {
             Some(None) => return true,
             known => known.is_some(),
         };
-        !is_beyond_diag(sockets(root).tcp, self.needs.timers, loaded) || self.load().is_none()
+        !is_beyond_diag(census.sockets().tcp, self.needs.timers, loaded) || self.load().is_none()
     }
 
     /// The iterators, where they are better than what is left for this protocol.
-    fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, root: &Path) -> Option<Arc<Iterators>> {
+    fn worthwhile(&self, halves: &Halves, wanted: &RowsWanted, census: &Census<'_>) -> Option<Arc<Iterators>> {
         if self.needs.cookies || self.has_diag(halves.protocol) {
             return self.load();
         }
-        let iterators = self.iterators(|| self.amount(root, wanted))?;
+        let iterators = self.iterators(|| self.amount(census, wanted))?;
         let loaded = iterators.is_loaded(halves.transport()?);
-        let short = halves.protocol == Protocol::Udp && sockets(root).udp.saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP;
+        let short =
+            halves.protocol == Protocol::Udp && census.sockets().udp.saturating_mul(SAVED_PER_SOCKET) < LOAD_UDP;
         (loaded || !short).then_some(iterators)
     }
 
@@ -448,14 +445,14 @@ mod tests {
         fs::copy("/proc/self/net/tcp", folder.join("net/tcp")).unwrap();
         let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
         let wanted = RowsWanted::of(vec![Proto::Tcp]);
-        let tables = source.tables(&folder, &wanted);
+        let tables = source.tables(&folder, &wanted, &Census::new(&folder));
         fs::remove_dir_all(&folder).unwrap();
         assert!(matches!(&tables[..], [(Proto::Tcp, Ok(_))]), "{tables:?}");
         let falls = source.falls();
         assert!(matches!(&falls[..], [fall] if fall.what == "way into a network namespace"), "{falls:?}");
         // One that has gone is not worth a word.
         let source = KernelSource::new(Path::new("/proc"), RowNeeds::default());
-        source.tables(&folder, &wanted);
+        source.tables(&folder, &wanted, &Census::new(&folder));
         assert_eq!(source.falls(), []);
     }
 

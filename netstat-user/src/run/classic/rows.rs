@@ -49,15 +49,16 @@ pub fn read(
             Err(_) => {}
         }
     }
+    let look = source.look();
     let scan = plan.holders_beside.then(|| {
-        source.expect(&plan.rows);
-        source.holders()
+        look.expect(&plan.rows);
+        look.holders()
     });
     let tables = if asked.reads_all_netns() {
         let namespaces = spaces(asked, round)?.into_iter().filter_map(|space| space.namespace).collect();
         source.of(namespaces, &plan.rows)
     } else {
-        vec![NamespaceTables { netns: plan.own, name: None, tables: source.own(&plan.rows) }]
+        vec![NamespaceTables { netns: plan.own, name: None, tables: look.tables(&plan.rows) }]
     };
     spaces::report_unread(asked, &of_tables(&tables), round)?;
     Ok((tables, scan))
