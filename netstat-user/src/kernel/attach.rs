@@ -90,8 +90,8 @@ pub enum AttachError {
     )]
     TooOld(String),
     /// Programs, maps and links are open files.
-    #[error("tracing takes some {DESCRIPTORS} open files; {0}")]
-    Descriptors(String),
+    #[error("tracing takes some {DESCRIPTORS} open files; {}", Scarce::OpenFiles.words())]
+    Descriptors,
     /// The kernel refused a map or the whole object.
     #[error("the kernel refused the maps of the programs: {}", causes(&**.0))]
     Maps(#[source] Box<dyn Error + Send + Sync>),
@@ -125,7 +125,7 @@ impl AttachError {
     /// What has run out, where that is the cause.
     pub fn scarce(&self) -> Option<Scarce> {
         match self {
-            Self::Descriptors(_) => Some(Scarce::OpenFiles),
+            Self::Descriptors => Some(Scarce::OpenFiles),
             Self::Memory => Some(Scarce::Memory),
             Self::Netns(lacking) => lacking.scarce(),
             Self::Hook { refused, .. } => refused.iter().find_map(|(_, refusal)| refusal.scarce()),
@@ -139,7 +139,7 @@ impl AttachError {
             Self::Capabilities(_) => return facts::grant().into(),
             Self::Netns(_) => Mend::Btf,
             Self::TooOld(_) => Mend::Newer,
-            Self::Descriptors(_) => Mend::Descriptors,
+            Self::Descriptors => Mend::Descriptors,
             Self::Hook { locked: true, .. } => Mend::Lockdown,
             Self::Hook { refused, .. } => {
                 refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
@@ -198,7 +198,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         return Err(AttachError::TooOld(release));
     }
     if sys::descriptors_left() < DESCRIPTORS {
-        return Err(AttachError::Descriptors(sys::too_many_open_files()));
+        return Err(AttachError::Descriptors);
     }
     // Both read the kernel's types.
     let (loader, GatheredFacts { facts, cgroup, lockdown, numbers: btf }) = sys::beside(EbpfLoader::new, facts::gather);

@@ -104,7 +104,7 @@ impl ClosingProgram {
         let linked = Linked::new(OBJECT, HashMap::new(), |_| bpf::numbers_by_cookie(sockets))?;
         let mut program = linked.prepare(program, &btf)?;
         if !program.replace(call(0, placeholder), call(BPF_PSEUDO_KFUNC_CALL, function)) {
-            return Err(SnapshotError::Object(format!("it does not call {}", DESTROY.1)).into());
+            return Err(SnapshotError::ObjectLacks(DESTROY.1).into());
         }
         program.link().map_err(ClosingError::Refused)?;
         Ok(Self { sockets: linked.into_map(), program })

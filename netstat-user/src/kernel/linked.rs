@@ -7,6 +7,7 @@ use crate::sys::{KERNEL_TYPES, bpf};
 use aya_obj::generated::bpf_insn;
 use netstat_ebpf::snapshot::Program;
 use std::collections::HashMap;
+use std::error::Error;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -26,19 +27,26 @@ pub enum SnapshotError {
     Lacks(&'static str, &'static str),
     /// The object is not the one this program was built for.
     #[error("the iterators' object: {0}; rebuild it with cargo xtask ebpf")]
-    Object(String),
+    Object(#[source] Box<dyn Error + Send + Sync>),
+    /// It lacks something that this program expects.
+    #[error("the iterators' object: it has no {0}; rebuild it with cargo xtask ebpf")]
+    ObjectLacks(&'static str),
     /// The kernel refused the programs' map.
     #[error("the kernel refused a map: {0}")]
     Map(#[source] io::Error),
 }
 
 impl SnapshotError {
+    fn object(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Object(Box::new(error))
+    }
+
     /// Whether the kernel has no iterators or denies them to this process, as opposed to a failure that may pass.
     pub fn is_unsupported(&self) -> bool {
         match self {
             Self::NoBtf(error) | Self::Map(error) => is_unsupported(error),
             Self::Lacks(..) => true,
-            Self::Btf(_) | Self::Object(_) => false,
+            Self::Btf(_) | Self::Object(_) | Self::ObjectLacks(_) => false,
         }
     }
 }
@@ -72,16 +80,16 @@ impl Linked {
         constants: HashMap<&str, (&[u8], bool)>,
         make: impl FnOnce(&[u8]) -> io::Result<OwnedFd>,
     ) -> Result<Self, SnapshotError> {
-        let mut object = aya_obj::Object::parse(object).map_err(|error| SnapshotError::Object(error.to_string()))?;
-        object.patch_map_data(constants).map_err(|error| SnapshotError::Object(error.to_string()))?;
+        let mut object = aya_obj::Object::parse(object).map_err(SnapshotError::object)?;
+        object.patch_map_data(constants).map_err(SnapshotError::object)?;
         let maps = std::mem::take(&mut object.maps);
-        let (name, map) = maps.iter().next().filter(|_| maps.len() == 1).ok_or_else(|| lacks("map"))?;
+        let (name, map) = maps.iter().next().filter(|_| maps.len() == 1).ok_or(SnapshotError::ObjectLacks("map"))?;
         let made = make(map.data()).map_err(SnapshotError::Map)?;
         let sections = object.functions.keys().map(|&(section, _)| section).collect();
         object
             .relocate_maps(std::iter::once((name.as_str(), made.as_raw_fd(), map)), &sections)
             .and_then(|()| object.relocate_calls(&sections))
-            .map_err(|error| SnapshotError::Object(error.to_string()))?;
+            .map_err(SnapshotError::object)?;
         Ok(Self { object, map: made })
     }
 
@@ -91,7 +99,9 @@ impl Linked {
     /// It has no such program.
     pub fn prepare(&self, program: Program, btf: &Btf<'_>) -> Result<Prepared, SnapshotError> {
         let function = self.object.programs.get(program.name()).map(aya_obj::Program::function_key);
-        let function = function.and_then(|key| self.object.functions.get(&key)).ok_or_else(|| lacks(program.name()))?;
+        let function = function
+            .and_then(|key| self.object.functions.get(&key))
+            .ok_or(SnapshotError::ObjectLacks(program.name()))?;
         Ok(Prepared {
             program,
             code: function.instructions.iter().map(instruction).collect(),
@@ -139,13 +149,22 @@ impl Prepared {
     }
 }
 
-fn lacks(what: &str) -> SnapshotError {
-    SnapshotError::Object(format!("it has no {what}"))
-}
-
 fn instruction(insn: &bpf_insn) -> bpf::Instruction {
     let mut bytes = [insn.code, insn.src_reg() << 4 | insn.dst_reg(), 0, 0, 0, 0, 0, 0];
     bytes[2..4].copy_from_slice(&insn.off.to_ne_bytes());
     bytes[4..].copy_from_slice(&insn.imm.to_ne_bytes());
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_cannot_be_read_keeps_the_cause() {
+        let refused = |_: &[u8]| Err(io::ErrorKind::Other.into());
+        let error = Linked::new(b"no object", HashMap::new(), refused).unwrap_err();
+        let cause = error.source().unwrap().to_string();
+        assert!(matches!(error, SnapshotError::Object(_)) && error.to_string().contains(&cause), "{error}");
+    }
 }

@@ -2,6 +2,8 @@
 
 use super::confined::drop_all;
 use crate::model::{Check, Level};
+use std::error::Error;
+use std::sync::Arc;
 
 /// What lets a process give up the rest.
 const MEND: &str = "run as root, on a kernel with CONFIG_SECCOMP_FILTER=y and CONFIG_SECURITY_LANDLOCK=y";
@@ -32,8 +34,20 @@ pub struct Held {
     pub(super) user: Option<String>,
     /// Whether other network namespaces are entered.
     enters: bool,
-    /// What was refused, each with its name and cause.
-    refused: Vec<(PrivilegeStep, String)>,
+    /// What was refused.
+    refused: Vec<RefusedStep>,
+}
+
+/// A step that the kernel refused.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what}: {error}")]
+struct RefusedStep {
+    step: PrivilegeStep,
+    /// Its name.
+    what: String,
+    /// Why.
+    #[source]
+    error: Arc<dyn Error + Send + Sync>,
 }
 
 impl Held {
@@ -47,9 +61,11 @@ impl Held {
         &mut self,
         step: PrivilegeStep,
         what: &str,
-        outcome: Result<(), impl std::fmt::Display>,
+        outcome: Result<(), impl Into<Box<dyn Error + Send + Sync>>>,
     ) -> bool {
-        outcome.map_err(|error| self.refused.push((step, format!("{what}: {error}")))).is_ok()
+        let refused =
+            |error: Box<dyn Error + Send + Sync>| RefusedStep { step, what: what.into(), error: error.into() };
+        outcome.map_err(|error| self.refused.push(refused(error.into()))).is_ok()
     }
 
     /// Tries on a thread of its own whether [`drop_all`] is allowed to those that talk to clients.
@@ -62,7 +78,7 @@ impl Held {
     }
 
     fn causes(&self) -> String {
-        self.refused.iter().map(|(_, cause)| cause.as_str()).collect::<Vec<_>>().join("; ")
+        self.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
     /// What was refused, and what mends it; `None` where nothing was.
@@ -85,7 +101,7 @@ impl Held {
             ),
             (PrivilegeStep::Threads, "threads that talk to clients hold nothing"),
         ] {
-            if self.refused.iter().all(|(refused, _)| *refused != step) {
+            if self.refused.iter().all(|refused| refused.step != step) {
                 held = format!("{held}; {limit}");
             }
         }
@@ -124,6 +140,7 @@ mod tests {
         ] {
             let mut held = Held { capabilities: vec!["cap_x".into()], ..Held::default() };
             assert!(!held.note(step, what, Err("no")));
+            assert_eq!(held.refused[0].source().unwrap().to_string(), "no");
             let checks = held.checks();
             assert!(all.contains(limit) && !checks[0].found.contains(limit), "{}", checks[0].found);
             assert!(checks[0].found.starts_with("cap_x; ") && checks[1].found.starts_with("least"));

@@ -4,7 +4,7 @@ use nix::unistd::{User, setgroups, setresgid, setresuid};
 use rustix::thread::CapabilitySets;
 
 /// Becomes that user, in no other group than their own.
-pub fn become_user(user: &User) -> Result<(), Box<dyn std::error::Error>> {
+pub fn become_user(user: &User) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     rustix::thread::set_keep_capabilities(true)?;
     setgroups(&[])?;
     setresgid(user.gid, user.gid, user.gid)?;
