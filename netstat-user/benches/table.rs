@@ -23,7 +23,7 @@ fn ends(number: u32) -> (EventEnd, EventEnd) {
 }
 
 fn owner(number: u32) -> Owner {
-    Owner { pid: number / 1000, comm: Comm::new(b"a-process-name"), grade: Grade::Created, cgroup_id: None }
+    Owner { pid: number / 1000, comm: Comm::new(b"a-process-name"), grade: Grade::Created, cgroup_id: None, start: 0 }
 }
 
 fn event(number: u32, kind: EventKind) -> SocketEvent {

@@ -294,7 +294,7 @@ mod tests {
 
     /// When a process began, in ticks, and as its records have it.
     const TICKS: u64 = 7;
-    const START: u32 = (TICKS * 10_000_000 >> crate::model::START_SHIFT) as u32 + 1;
+    const START: u32 = ((TICKS * 10_000_000) >> crate::model::START_SHIFT) as u32 + 1;
 
     /// Who makes the agent forget what it found is not shown more for it.
     #[test]

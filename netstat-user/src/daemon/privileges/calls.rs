@@ -18,16 +18,8 @@ const FCHMODAT2: libc::c_long = 452;
 
 /// The commands of ioctl(2) that go on besides those that ask about namespaces: what a terminal is, how large it is, what a descriptor is like, and
 /// those that attach programs to tracepoints (`PERF_EVENT_IOC_ENABLE`, `_DISABLE`, `_SET_BPF`). Others type into a terminal, or change a file.
-const COMMANDS: [u64; 8] = [
-    libc::TCGETS as u64,
-    libc::TIOCGWINSZ as u64,
-    libc::FIONBIO as u64,
-    libc::FIONREAD as u64,
-    libc::FIOCLEX as u64,
-    0x2400,
-    0x2401,
-    0x4004_2408,
-];
+const COMMANDS: [u64; 8] =
+    [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONBIO, libc::FIONREAD, libc::FIOCLEX, 0x2400, 0x2401, 0x4004_2408];
 
 /// `quotactl_fd(2)` and `process_mrelease(2)`, which the C library has no numbers for everywhere.
 const QUOTACTL_FD: libc::c_long = 443;
