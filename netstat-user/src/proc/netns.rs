@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Where iproute2 keeps the names of namespaces: files on which they are mounted.
 pub const NAMES: &str = "/run/netns";
 
+/// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
+pub const LEAST_NAMESPACE: u32 = 0xefff_fff0;
+
 /// A network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {

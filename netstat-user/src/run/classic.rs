@@ -1,32 +1,24 @@
 //! Runs the classic request: which views, in which order, how often, and what each one's outcome means.
 
-pub(super) mod asked;
 mod groups;
-pub(super) mod history;
 mod interfaces;
-pub(super) mod internet;
+mod internet;
 mod masquerade;
 mod packet_radio;
 mod packet_routes;
-mod plan;
-pub(super) mod round;
 mod route;
-pub(super) mod rows;
-pub(super) mod selected;
-pub(super) mod sources;
-pub(super) mod spaces;
 mod statistics;
 mod unix;
 
 use crate::cli::classic::{Filter, Options, View};
 use crate::field::{Column, Field};
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
+use crate::run::table::selected::Selected;
+use crate::run::table::selected::taken::Taken;
+use crate::run::table::sources::Sources;
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, complain, screen};
-use asked::AskedFor;
-use round::Round;
-use selected::Selected;
-use selected::taken::Taken;
-use sources::Sources;
 use std::time::Duration;
 
 /// Exit code of a wrong command line, as netstat has it.

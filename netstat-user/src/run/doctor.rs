@@ -2,10 +2,10 @@
 
 pub mod closing;
 
-use super::classic::history::of_others;
 use super::clock::{epoch_ns, local_time, monotonic_ns};
 use super::forgotten::not_remembered;
 use super::hint::way_in;
+use super::table::history::of_others;
 use crate::cli::agent::SOCKET;
 use crate::cli::doctor::Options;
 use crate::cli::events::MOST_REMEMBERED;

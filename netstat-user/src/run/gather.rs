@@ -9,10 +9,10 @@ mod workloads;
 pub use infos::Infos;
 pub use workloads::Followed;
 
-use super::classic::asked::AskedFor;
-use super::classic::round::Round;
-use super::classic::sources::Sources;
-use super::classic::spaces::Space;
+use super::table::asked::AskedFor;
+use super::table::round::Round;
+use super::table::sources::Sources;
+use super::table::spaces::Space;
 use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};

@@ -2,12 +2,12 @@
 
 pub mod ways;
 
-use super::classic::asked::AskedFor;
-use super::classic::internet::{self, Matching};
-use super::classic::round::Round;
-use super::classic::selected::Selected;
-use super::classic::sources::Sources;
-use super::classic::spaces::spaces;
+use super::internet::{Matching, matching};
+use super::table::asked::AskedFor;
+use super::table::round::Round;
+use super::table::selected::Selected;
+use super::table::sources::Sources;
+use super::table::spaces::spaces;
 use crate::cli::Refusal;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(NAME, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { rows, owners, incomplete } = internet::matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { rows, owners, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
     let unread = round.lacks_namespaces();
     if rows.is_empty() && unread {

@@ -1,4 +1,4 @@
-//! Where the rooms are wired together: one file per verb, each from a request to an outcome.
+//! Where the rooms are wired together: a module per verb, each from a request to an outcome, and what several of them need.
 
 pub mod agent;
 pub mod classic;
@@ -9,12 +9,14 @@ pub mod failure;
 mod forgotten;
 pub mod gather;
 mod hint;
+mod internet;
 pub mod kill;
 pub mod locale;
 mod ordering;
 mod printing;
 mod ready;
 pub mod resolve;
+mod table;
 
 use crate::cli::{Reason, Refusal, Request, help};
 use crate::stdio::{Unwritable, print, program, screen};

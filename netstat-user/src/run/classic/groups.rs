@@ -1,10 +1,10 @@
 //! The `groups` view.
 
-use super::asked::AskedFor;
-use super::round::Round;
 use super::route::host;
 use crate::names::{Names, WantedNames};
 use crate::proc::{igmp, whole};
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 use crate::view::groups;
 

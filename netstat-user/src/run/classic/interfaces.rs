@@ -1,9 +1,9 @@
 //! The `interfaces` view.
 
-use super::asked::AskedFor;
-use super::round::Round;
 use crate::model::reason;
 use crate::proc::dev;
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 use crate::view::interfaces::{block, heading, json, row, title};
 

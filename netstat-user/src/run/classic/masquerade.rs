@@ -1,6 +1,6 @@
 //! The `masquerade` view: /proc/net/ip_masquerade went with Linux 2.4, whose connection tracking replaced it.
 
-use super::round::Round;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 
 /// Says that the kernel has no such table; returns the exit code that ends the run.

@@ -1,10 +1,10 @@
 //! The tables of the families beside Internet and UNIX: IPX, AX.25, X.25, NET/ROM and ROSE.
 
-use super::asked::AskedFor;
-use super::round::Round;
 use crate::cli::classic::{Filter, Want};
 use crate::names::{Names, WantedNames};
 use crate::proc::packet_radio::{self as reader, Bogus, PacketTable};
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 use crate::view::packet_radio as view;
 

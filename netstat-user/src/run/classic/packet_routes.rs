@@ -1,8 +1,8 @@
 //! The routing tables of the families beside Internet: AX.25, NET/ROM, ROSE and X.25.
 
-use super::asked::AskedFor;
-use super::round::Round;
 use crate::proc::{packet_routes as reader, whole};
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 use crate::view::packet_routes as view;
 

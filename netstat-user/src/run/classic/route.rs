@@ -1,13 +1,13 @@
 //! The `route` view: the routing tables of the families asked for, in the order asked for.
 
-use super::asked::AskedFor;
 use super::packet_routes;
-use super::round::Round;
 use crate::cli::classic::Family;
 use crate::model::net::{RTF_CACHE, Route4, Route6};
 use crate::model::reason;
 use crate::names::{Names, WantedNames};
 use crate::proc::route;
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 use crate::view::route::{RouteColumns, Row, heading4, heading4_cache, heading6, json4, json6, row4, row6};
 use crate::view::text::{escape, numeric};

@@ -1,10 +1,10 @@
 //! The `statistics` view: /proc/net/snmp and its neighbours, as the options select them.
 
-use super::asked::AskedFor;
-use super::round::Round;
 use crate::cli::classic::Family;
 use crate::model::net::CounterTable;
 use crate::proc::{snmp, whole};
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
 use crate::stdio::Written;
 use crate::view::statistics::{Sections, SentencePrinter, json};
 

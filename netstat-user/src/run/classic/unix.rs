@@ -1,15 +1,15 @@
 //! The table of UNIX domain sockets.
 
-use super::asked::AskedFor;
-use super::round::Round;
-use super::selected::taken::Taken;
-use super::sources::Sources;
-use super::spaces::{Space, report_unread, spaces};
 use crate::cli::classic::Want;
 use crate::field::{Need, RowContext, UnixFields};
 use crate::model::{Labels, SocketHolders, UnixRow};
 use crate::proc::{netns, unix};
 use crate::run::gather::Gathered;
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
+use crate::run::table::selected::taken::Taken;
+use crate::run::table::sources::Sources;
+use crate::run::table::spaces::{Space, report_unread, spaces};
 use crate::source::{KernelSource, UnixTable};
 use crate::stdio::Written;
 use crate::view;

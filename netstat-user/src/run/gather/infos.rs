@@ -9,9 +9,9 @@ use crate::diag::{Channel, DiagError};
 use crate::field::{CHOOSERS, Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, SocketRow, TcpInfo};
 use crate::proc::netns;
-use crate::run::classic::asked::AskedFor;
-use crate::run::classic::round::Round;
-use crate::run::classic::spaces::spaces;
+use crate::run::table::asked::AskedFor;
+use crate::run::table::round::Round;
+use crate::run::table::spaces::spaces;
 use crate::stdio::Written;
 use std::collections::{HashMap, HashSet};
 

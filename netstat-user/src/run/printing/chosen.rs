@@ -5,7 +5,7 @@ use crate::cli::select::WrongName;
 use crate::filter::Predicate;
 use crate::model::limits::Kinds;
 use crate::model::{EventName, Limits};
-use crate::run::classic::selected::LEAST_NAMESPACE;
+use crate::proc::netns::LEAST_NAMESPACE;
 use crate::run::resolve::MachineNames;
 
 /// What of the events is wanted, the names in the expression looked up.

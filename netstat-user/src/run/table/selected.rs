@@ -7,7 +7,7 @@ use crate::cli::select::{Selection, WrongName};
 use crate::field::{Field, HasFields, Need};
 use crate::filter::{Predicate, Resolver, Spelling};
 use crate::model::RowTest;
-use crate::proc::netns;
+use crate::proc::netns::{self, LEAST_NAMESPACE};
 use crate::run::resolve::{MachineNames, namespaces_by_name, unknown_names};
 use crate::stdio::screen;
 use crate::view::columns::Shape;
@@ -157,9 +157,6 @@ impl Selected {
         self.predicate.as_ref().is_none_or(|predicate| predicate.holds(row))
     }
 }
-
-/// The least number that the kernel gives to a namespace; those of the first ones are fixed, in `include/uapi/linux/nsfs.h`.
-pub(in crate::run) const LEAST_NAMESPACE: u32 = 0xefff_fff0;
 
 /// The first of these namespaces that is not there. One that may be where this process may not look is no such, nor is any where something ran out.
 fn missing(inodes: &[u32]) -> Option<u32> {

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::cli::agent::SOCKET;
     use crate::cli::classic::{Options, Protocols};
-    use crate::run::classic::selected::Selected;
+    use crate::run::table::selected::Selected;
 
     /// The plan of a reader in namespace 7, in short.
     fn plan(options: Options, own: Option<u32>, look: impl FnOnce(&Plan<'_>)) {
