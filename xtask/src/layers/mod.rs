@@ -5,9 +5,13 @@
 //! those inside it. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a macro's argument, a unit test) and one in
 //! a comment or a string does not.
 
+mod circles;
+mod paths;
+
 use anyhow::{Context, Result, bail};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use std::collections::{BTreeMap, BTreeSet};
+use circles::circles;
+use paths::{Name, UNSAFE_ATTRIBUTE, absolute, names_of};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -46,9 +50,6 @@ const EBPF: Rules = Rules {
 
 /// In a map, every room but the one whose row it stands in.
 const EVERY: &str = "*";
-
-/// What stands for `unsafe` in front of an attribute's arguments.
-const UNSAFE_ATTRIBUTE: &str = "unsafe()";
 
 /// Room → the rooms it may import.
 type Map = BTreeMap<String, Vec<String>>;
@@ -155,7 +156,7 @@ fn file_breaches(rules: &Rules, map: &Map, file: &str, text: &str) -> Result<Vec
     if !wires && room != room_of(rules.map) && !map.contains_key(&room) {
         breach(1, format!("room `{room}` is not in the layer map of {}", rules.map));
     }
-    for Name { module, path, line } in names.0 {
+    for Name { module, path, line } in names {
         let first = path[0].as_str();
         let is_unsafe = first == "unsafe" || first == UNSAFE_ATTRIBUTE && !rules.unsafe_attributes;
         if is_unsafe && !rules.unsafe_rooms.contains(&room.as_str()) {
@@ -192,177 +193,6 @@ fn file_breaches(rules: &Rules, map: &Map, file: &str, text: &str) -> Result<Vec
     // A group may name the same room twice.
     found.dedup();
     Ok(found)
-}
-
-/// The module that a file is.
-fn module_of(file: &str) -> Vec<String> {
-    let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
-        module.pop();
-    }
-    module
-}
-
-fn names_of(file: &str, text: &str) -> Result<Names> {
-    let tokens: TokenStream = text.parse().map_err(|error| anyhow::anyhow!("{file}: cannot read as Rust: {error}"))?;
-    let mut names = Names::default();
-    names.scan(&flat(tokens), &module_of(file));
-    Ok(names)
-}
-
-/// Every circle of modules that import each other, one line each.
-fn circles(files: &[(String, String)]) -> Result<Vec<String>> {
-    let modules: BTreeSet<Vec<String>> = files.iter().map(|(file, _)| module_of(file)).collect();
-    let mut imports: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
-    for (file, text) in files {
-        let own = module_of(file);
-        for Name { module, path, .. } in names_of(file, text)?.0 {
-            let Some(mut target) = absolute(&module, &path) else { continue };
-            while !target.is_empty() && !modules.contains(&target) {
-                target.pop();
-            }
-            // A module and those inside it are one.
-            if !target.is_empty() && !own.starts_with(&target) && !target.starts_with(&own) {
-                imports.entry(own.clone()).or_default().insert(target);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    let starts: Vec<_> = imports.keys().cloned().collect();
-    let mut done = BTreeSet::new();
-    for start in &starts {
-        follow(start, &imports, &mut Vec::new(), &mut done, &mut found);
-    }
-    Ok(found)
-}
-
-/// Follows the imports of a module that is not `done`, and notes each circle that they close.
-fn follow(
-    module: &[String],
-    imports: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
-    way: &mut Vec<Vec<String>>,
-    done: &mut BTreeSet<Vec<String>>,
-    found: &mut Vec<String>,
-) {
-    if let Some(at) = way.iter().position(|passed| passed == module) {
-        let circle = way[at..].iter().map(Vec::as_slice).chain([module]).map(|module| module.join("::"));
-        found.push(format!("modules import each other in a circle: {}", circle.collect::<Vec<_>>().join(" -> ")));
-        return;
-    }
-    if done.contains(module) {
-        return;
-    }
-    way.push(module.to_vec());
-    for target in imports.get(module).into_iter().flatten() {
-        follow(target, imports, way, done, found);
-    }
-    way.pop();
-    done.insert(module.to_vec());
-}
-
-/// The path from the top of the crate, `None` if it does not start from a place in the crate.
-fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
-    let mut at = match path[0].as_str() {
-        "crate" => Vec::new(),
-        "self" | "super" => module.to_vec(),
-        _ => return None,
-    };
-    for segment in path {
-        match segment.as_str() {
-            "crate" | "self" => {}
-            "super" => drop(at.pop()),
-            name => at.push(name.to_owned()),
-        }
-    }
-    Some(at)
-}
-
-/// A path as written, where it stands and in which module.
-struct Name {
-    module: Vec<String>,
-    path: Vec<String>,
-    line: usize,
-}
-
-/// Every path of a file; single identifiers too.
-#[derive(Default)]
-struct Names(Vec<Name>);
-
-impl Names {
-    fn scan(&mut self, tokens: &[TokenTree], module: &[String]) {
-        let mut at = 0;
-        while at < tokens.len() {
-            match &tokens[at] {
-                TokenTree::Group(group) => self.scan(&flat(group.stream()), module),
-                TokenTree::Ident(ident) if *ident == "mod" => {
-                    if let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) =
-                        (tokens.get(at + 1), tokens.get(at + 2))
-                        && body.delimiter() == Delimiter::Brace
-                    {
-                        self.scan(&flat(body.stream()), &[module, &[name.to_string()]].concat());
-                        at += 2;
-                    }
-                }
-                TokenTree::Ident(ident) if *ident == "unsafe" && tokens.get(at + 1).is_some_and(is_arguments) => {
-                    let line = ident.span().start().line;
-                    self.0.push(Name { module: module.to_vec(), path: vec![UNSAFE_ATTRIBUTE.to_owned()], line });
-                }
-                TokenTree::Ident(_) => at = self.path(tokens, at, Vec::new(), module) - 1,
-                _ => {}
-            }
-            at += 1;
-        }
-    }
-
-    /// Reads the path that begins at `at` below `prefix`, groups (`a::{b, c::d}`) included; returns where it ends.
-    fn path(&mut self, tokens: &[TokenTree], mut at: usize, prefix: Vec<String>, module: &[String]) -> usize {
-        let mut path = prefix;
-        let line = tokens[at].span().start().line;
-        loop {
-            match &tokens[at] {
-                TokenTree::Ident(ident) => path.push(ident.to_string().trim_start_matches("r#").to_owned()),
-                TokenTree::Punct(punct) if punct.as_char() == '*' => path.push("*".to_owned()),
-                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                    let inner = flat(group.stream());
-                    for element in inner.split(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ',')) {
-                        if !element.is_empty() {
-                            self.path(element, 0, path.clone(), module);
-                        }
-                    }
-                    return at + 1;
-                }
-                _ => break,
-            }
-            at += 1;
-            let colon = |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == ':');
-            let more = colon(at) && colon(at + 1) && tokens.get(at + 2).is_some_and(continues);
-            if !more {
-                break;
-            }
-            at += 2;
-        }
-        self.0.push(Name { module: module.to_vec(), path, line });
-        at
-    }
-}
-
-/// Whether a token after `::` goes on with the path (a generic argument list does not).
-fn continues(token: &TokenTree) -> bool {
-    match token {
-        TokenTree::Ident(_) => true,
-        TokenTree::Punct(punct) => punct.as_char() == '*',
-        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-        TokenTree::Literal(_) => false,
-    }
-}
-
-/// Whether a token after `unsafe` makes it that of an attribute.
-fn is_arguments(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis)
-}
-
-fn flat(tokens: TokenStream) -> Vec<TokenTree> {
-    tokens.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -463,24 +293,6 @@ mod tests {
         assert_eq!(check("run/events.rs", "use crate::nowhere::x;").len(), 1);
         assert_eq!(check("view.rs", "use crate::*;").len(), 1);
         assert_eq!(check("view/mod.rs", "use super::*;").len(), 1);
-    }
-
-    #[test]
-    fn circles_of_modules_are_found() {
-        let found = |files: &[(&str, &str)]| {
-            circles(&files.iter().map(|(file, text)| ((*file).into(), (*text).into())).collect::<Vec<_>>()).unwrap()
-        };
-        let parent_and_child = [("kernel/mod.rs", "mod ring; use ring::Ring;"), ("kernel/ring.rs", "use super::Hook;")];
-        assert_eq!(found(&parent_and_child), Vec::<String>::new());
-        let chain = [
-            ("kernel/a.rs", "use super::b::B;"),
-            ("kernel/b.rs", "fn f() { crate::kernel::c::g() }"),
-            ("kernel/c.rs", ""),
-        ];
-        assert_eq!(found(&chain), Vec::<String>::new());
-        let closed = [chain[0], chain[1], ("kernel/c.rs", "mod tests { use super::super::a; }")];
-        let line = "modules import each other in a circle: kernel::a -> kernel::b -> kernel::c -> kernel::a";
-        assert_eq!(found(&closed), [line]);
     }
 
     #[test]
