@@ -1,23 +1,18 @@
 //! The command line of `agent`.
 
-use super::events::MOST_REMEMBERED;
+use super::help::AllPages;
+use super::names::{AGENT, MOST_REMEMBERED, SOCKET};
 use super::value::{duration, mode, number, size};
 use super::{Refusal, Request, help};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
-
-/// How messages name this command line.
-pub const NAME: &str = "netstat-user agent";
-
-/// Where the agent answers by default.
-pub const SOCKET: &str = "/run/netstat-user/agent.sock";
 
 /// Keep the table of all sockets of all network namespaces, who owns them and what became of them, and answer queries on a local socket.
 ///
 /// Runs in the foreground. Reports to systemd when it is ready ($NOTIFY_SOCKET). SIGHUP sets the table right from the kernel's lists, as
 /// happens by itself after a loss; SIGTERM and SIGINT end it.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = NAME, bin_name = NAME, disable_version_flag = true)]
+#[command(name = AGENT, bin_name = AGENT, disable_version_flag = true)]
 pub struct Options {
     /// Path of the socket
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
@@ -104,12 +99,12 @@ pub fn page() -> help::Page {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let matches = match help::read(page(), argv)? {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+    let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::mistake::refusal(NAME, &error))
+    Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::mistake::refusal(AGENT, &error, all))
 }
 
 #[cfg(test)]
@@ -118,7 +113,7 @@ mod tests {
 
     fn agent(line: &str) -> Result<Options, u8> {
         let argv: Vec<OsString> = std::iter::once("agent").chain(line.split_whitespace()).map(Into::into).collect();
-        match parse(&argv) {
+        match parse(&argv, crate::cli::all_pages) {
             Ok(Request::Agent(options)) => Ok(options),
             Ok(_) => Err(0),
             Err(refusal) => Err(refusal.exit),

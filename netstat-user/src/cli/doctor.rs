@@ -1,20 +1,19 @@
 //! The command line of `doctor`.
 
+use super::help::AllPages;
+use super::names::DOCTOR;
 use super::{Colour, Refusal, Request, help};
 use crate::field::schema::{self, KeyValues, SchemaKey};
 use crate::model::Level;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::{ffi::OsString, path::PathBuf};
 
-/// How messages name this command line.
-const NAME: &str = "netstat-user doctor";
-
 /// Say how well sockets can be traced here: each hook with the variant attached and those refused, what cannot be seen, what tracing
 /// depends on, losses, and for each thing amiss the line that mends it.
 ///
 /// Asks the agent where one answers; else attaches the programs itself for a moment, if it may.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = NAME, bin_name = NAME, disable_version_flag = true)]
+#[command(name = DOCTOR, bin_name = DOCTOR, disable_version_flag = true)]
 pub struct Options {
     /// Print JSON Lines: an object per hook, check, program, and the verdict
     #[arg(long)]
@@ -105,12 +104,12 @@ pub fn page() -> help::Page {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let matches = match help::read(page(), argv)? {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+    let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    let options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(NAME, &error))?;
+    let options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(DOCTOR, &error, all))?;
     Ok(if options.schema { Request::Print(schema()) } else { Request::Doctor(options) })
 }
 
@@ -120,7 +119,7 @@ mod tests {
 
     fn doctor(line: &str) -> Result<Options, u8> {
         let argv: Vec<OsString> = std::iter::once("doctor").chain(line.split_whitespace()).map(Into::into).collect();
-        match parse(&argv) {
+        match parse(&argv, crate::cli::all_pages) {
             Ok(Request::Doctor(options)) => Ok(options),
             Ok(_) => Err(0),
             Err(refusal) => Err(refusal.exit),

@@ -1,5 +1,7 @@
 //! The command line of `events`.
 
+use super::help::AllPages;
+use super::names::{EVENTS, MOST_REMEMBERED};
 use super::select::{EventArgs, Selection};
 use super::value::{duration, event, number, size};
 use super::{Colour, Refusal, Request, help};
@@ -7,9 +9,6 @@ use crate::field::{RowKinds, schema};
 use crate::model::EventName;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
-
-/// How messages name this command line.
-pub const NAME: &str = "netstat-user events";
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
@@ -25,7 +24,7 @@ pub const NAME: &str = "netstat-user events";
 /// process that closed the socket, null if the kernel did) and the reason: closed, reset_received, reset_sent, refused,
 /// timed_out, unreachable, abandoned (closed before it was established) or unknown.
 #[derive(Clone, Debug, PartialEq, Parser)]
-#[command(name = NAME, bin_name = NAME, disable_version_flag = true)]
+#[command(name = EVENTS, bin_name = EVENTS, disable_version_flag = true)]
 pub struct Options {
     /// Print JSON Lines; their fields are described by --schema
     #[arg(long)]
@@ -112,9 +111,6 @@ impl Options {
     }
 }
 
-/// Most sockets that may be asked to be remembered: some 3 GB.
-pub const MOST_REMEMBERED: u32 = 1 << 24;
-
 /// A variant of the hook on TCP transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -152,26 +148,27 @@ pub const fn listed(life: bool) -> RowKinds {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let matches = match help::read(page(), argv)? {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+    let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    let mut options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(NAME, &error))?;
+    let mut options =
+        Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(EVENTS, &error, all))?;
     let given = options.select.given();
     if given.asks_for_help() {
         return Ok(Request::Fields(RowKinds::EVENT.or(RowKinds::LIFE)));
     }
     let read = given.only_internet().and_then(|()| given.read(listed(options.life)));
-    options.selection = read.map_err(|error| help::mistake::wrong(NAME, &error))?;
+    options.selection = read.map_err(|error| help::mistake::wrong(EVENTS, &error))?;
     let counts = !options.selection.count_by.is_empty();
     if !counts && (!options.selection.sort.is_empty() || options.selection.limit.is_some()) {
         let message = "--sort and --limit are for what --count-by counts: events are printed as they come, and --count N ends after N of them";
-        return Err(help::mistake::wrong(NAME, &message));
+        return Err(help::mistake::wrong(EVENTS, &message));
     }
     if options.select.names_states() && !options.wants(EventName::State) {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
-        return Err(help::mistake::wrong(NAME, &message));
+        return Err(help::mistake::wrong(EVENTS, &message));
     }
     Ok(if options.schema { Request::Print(schema_of(&options.selection)) } else { Request::Events(options) })
 }
@@ -199,7 +196,7 @@ mod tests {
 
     fn events(line: &str) -> Result<Options, u8> {
         let argv: Vec<OsString> = std::iter::once("events").chain(line.split_whitespace()).map(Into::into).collect();
-        match parse(&argv) {
+        match parse(&argv, crate::cli::all_pages) {
             Ok(Request::Events(options)) => Ok(options),
             Ok(_) => Err(0),
             Err(refusal) => {

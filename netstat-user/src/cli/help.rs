@@ -71,6 +71,9 @@ pub struct Page {
     pub sections: Vec<Section>,
 }
 
+/// Every page by its verb, and the program's own, whose name is empty. They are made where a mistake is to be explained, and only then.
+pub type AllPages = fn() -> Vec<(&'static str, Page)>;
+
 /// The page of a verb, with what every one has below its options.
 pub fn of_verb(name: &'static str, command: Command, synopsis: &'static str) -> Page {
     let mut sections = vec![examples(name)];
@@ -112,11 +115,11 @@ pub enum HelpRequest {
     Page(Request),
 }
 
-/// Reads the command line of a verb; `argv` begins with the verb.
+/// Reads the command line of a verb, with its page; `argv` begins with the verb.
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn read(page: Page, argv: &[OsString]) -> Result<HelpRequest, Refusal> {
+pub fn read(page: Page, argv: &[OsString], all: AllPages) -> Result<HelpRequest, Refusal> {
     if let Some(text) = wanted(&page, argv) {
         return Ok(HelpRequest::Page(Request::Print(text)));
     }
@@ -124,7 +127,7 @@ pub fn read(page: Page, argv: &[OsString]) -> Result<HelpRequest, Refusal> {
         Ok(matches) if matches.get_flag("short-help") => Ok(HelpRequest::Page(Request::Print(page.short()))),
         Ok(matches) => Ok(HelpRequest::Options(matches)),
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => Err(mistake::not_text(&page.command, argv)),
-        Err(error) => Err(mistake::refusal(page.command.get_name(), &error)),
+        Err(error) => Err(mistake::refusal(page.command.get_name(), &error, all)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The command line of `kill`.
 
+use super::help::AllPages;
+use super::names::KILL;
 use super::select::{self, Given, Selection};
 use super::{Refusal, Request, help};
 use crate::field::schema::{self, KeyValues, SchemaKey};
@@ -8,9 +10,6 @@ use crate::filter::Spelling;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 use std::fmt::Display;
-
-/// How messages name this command line.
-pub const NAME: &str = "netstat-user kill";
 
 /// What to close, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,8 +63,8 @@ fn schema() -> String {
 /// The definition that `--help` and the man page are made from.
 pub fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
-    Command::new(NAME)
-        .bin_name(NAME)
+    Command::new(KILL)
+        .bin_name(KILL)
         .about("Close the sockets that an expression selects, whichever processes hold them")
         .long_about(
             "Close the sockets that an expression selects, whichever processes hold them: TCP in every state, listeners, TIME_WAIT and requests included, \
@@ -92,15 +91,15 @@ pub fn page() -> help::Page {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString]) -> Result<Request, Refusal> {
-    let matches = match help::read(page(), argv)? {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+    let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
     if matches.get_flag(SCHEMA) {
         return Ok(Request::Print(schema()));
     }
-    let wrong = |error: &dyn Display| help::mistake::wrong(NAME, error);
+    let wrong = |error: &dyn Display| help::mistake::wrong(KILL, error);
     let (mut given, mut narrows) = (Given::default(), false);
     for arg in select::options() {
         let id = arg.get_id().as_str();
@@ -127,7 +126,7 @@ mod tests {
 
     fn kill(words: &[&str]) -> Result<Options, (u8, String)> {
         let argv: Vec<OsString> = std::iter::once(&"kill").chain(words).map(Into::into).collect();
-        match parse(&argv) {
+        match parse(&argv, crate::cli::all_pages) {
             Ok(Request::Kill(options)) => Ok(options),
             Ok(_) => Err((0, String::new())),
             Err(refusal) => Err((refusal.exit, refusal.message)),

@@ -9,6 +9,7 @@ mod documents;
 pub mod events;
 pub mod help;
 pub mod kill;
+pub mod names;
 pub mod select;
 mod shells;
 pub mod value;
@@ -91,10 +92,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>, posix: bool) -> Result<Re
     let argv: Vec<OsString> = argv.into_iter().collect();
     let as_netstat = argv.first().is_some_and(|name| is_netstat(name));
     match argv.get(1).and_then(|a| a.to_str()).filter(|_| !as_netstat) {
-        Some("agent") => agent::parse(&argv[1..]),
-        Some("doctor") => doctor::parse(&argv[1..]),
-        Some("events") => events::parse(&argv[1..]),
-        Some("kill") => kill::parse(&argv[1..]),
+        Some("agent") => agent::parse(&argv[1..], all_pages),
+        Some("doctor") => doctor::parse(&argv[1..], all_pages),
+        Some("events") => events::parse(&argv[1..], all_pages),
+        Some("kill") => kill::parse(&argv[1..], all_pages),
         _ => classic::parse(&argv, posix),
     }
 }
@@ -114,9 +115,11 @@ pub fn pages() -> Vec<(&'static str, help::Page)> {
     vec![("events", events::page()), ("agent", agent::page()), ("doctor", doctor::page()), ("kill", kill::page())]
 }
 
-/// The name of every verb.
-fn verbs() -> impl Iterator<Item = &'static str> {
-    pages().into_iter().map(|(verb, _)| verb)
+/// Every page: those of the verbs, and that of the program itself, whose name is empty.
+pub fn all_pages() -> Vec<(&'static str, help::Page)> {
+    let mut all = pages();
+    all.push(("", classic::page()));
+    all
 }
 
 #[cfg(test)]
@@ -130,7 +133,8 @@ mod tests {
         let packaged = std::fs::read_to_string(packaged).unwrap();
         let packaged = packaged.lines().find(|line| line.starts_with("pub const VERBS")).unwrap();
         let packaged: Vec<&str> = packaged.split('"').skip(1).step_by(2).collect();
-        assert_eq!(packaged, verbs().collect::<Vec<_>>(), "xtask/src/dist/content.rs: verbs with a manual page");
+        assert_eq!(packaged, names::VERBS, "xtask/src/dist/content.rs: verbs with a manual page");
+        assert_eq!(pages().into_iter().map(|(verb, _)| verb).collect::<Vec<_>>(), names::VERBS, "pages()");
         let tables = classic::page();
         for (verb, page) in pages() {
             let called = parse(["netstat-user", verb, "--man"].map(OsString::from), false);

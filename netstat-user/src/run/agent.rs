@@ -11,8 +11,9 @@ use super::forgotten::not_remembered_yet;
 use super::ready::report;
 use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
-use crate::cli::agent::{NAME, Options, Privileges, Share};
+use crate::cli::agent::{Options, Privileges, Share};
 use crate::cli::help::mistake::wrong;
+use crate::cli::names::AGENT;
 use crate::client;
 use crate::daemon::accounts::{self, GroupError, UserError};
 use crate::daemon::bound::{BindError, Bound, Standing};
@@ -93,7 +94,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             }
             Ok(0)
         }
-        Err(error) if error.is_mistake() => Ok(refuse(&wrong(NAME, &error))),
+        Err(error) if error.is_mistake() => Ok(refuse(&wrong(AGENT, &error))),
         Err(error) => {
             complain(&error.to_string());
             Ok(1)

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     cli::Refusal,
-    cli::agent::SOCKET,
-    cli::events::{self, Options},
+    cli::events::Options,
     cli::help::mistake,
+    cli::names::{EVENTS, SOCKET},
     daemon::privileges,
     kernel::AttachError,
     stdio::{
@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let chosen = match Chosen::new(options) {
         Ok(chosen) => chosen,
         Err(error) => {
-            let refusal = mistake::wrong(events::NAME, &error);
+            let refusal = mistake::wrong(EVENTS, &error);
             return Ok(super::refuse(&if error.is_denied() { Refusal { exit: 1, ..refusal } } else { refusal }));
         }
     };

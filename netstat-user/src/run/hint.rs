@@ -1,6 +1,6 @@
 //! What names the agent where it could answer what the caller may not see.
 
-use crate::cli::agent::SOCKET;
+use crate::cli::names::SOCKET;
 use crate::client::{self, AskError};
 use crate::proc::{unix, whole};
 use std::io::ErrorKind;

@@ -11,7 +11,8 @@ use super::table::spaces::spaces;
 use crate::cli::Refusal;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
-use crate::cli::kill::{NAME, Options};
+use crate::cli::kill::Options;
+use crate::cli::names::KILL;
 use crate::field::Need;
 use crate::kernel;
 use crate::model::{SocketHolders, SocketRow};
@@ -41,14 +42,14 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let selected = match Selected::new(&tables) {
         Ok(selected) => selected,
         Err(error) => {
-            let refusal = wrong(NAME, &error);
+            let refusal = wrong(KILL, &error);
             return Ok(refuse(&if error.is_mistake() { refusal } else { Refusal { exit: 1, ..refusal } }));
         }
     };
     if selected.needs().meets(Need::AGES) {
         let what =
             "age_ns and state_age_ns are known to the agent alone, which kill does not ask: select by other fields";
-        return Ok(refuse(&wrong(NAME, &what)));
+        return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
     let Matching { rows, owners, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
@@ -76,7 +77,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let what = format!(
             "{found} would be closed, and standard input is no terminal to ask on: give --yes to close, or --dry-run to list"
         );
-        return Ok(refuse(&wrong(NAME, &what)));
+        return Ok(refuse(&wrong(KILL, &what)));
     }
     if !options.yes {
         // What is asked about goes where the question goes.

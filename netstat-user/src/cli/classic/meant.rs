@@ -2,7 +2,8 @@
 
 use super::getopt::Getopt;
 use super::{Options, View};
-use crate::cli::{self, HELP, help, select, verbs};
+use crate::cli::names::VERBS;
+use crate::cli::{self, HELP, help, select};
 use crate::field::{self, RowKinds};
 use crate::filter;
 use crate::model::visible::escape_text;
@@ -59,9 +60,9 @@ pub fn by_letters(given: &Options) -> Option<&'static str> {
 /// What to report of words that are ignored: which they are, and what was probably meant. `first` is the word that stands where a verb does.
 pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
     let shown = String::from_utf8_lossy(&escape_text(words.as_bytes())).into_owned();
-    let verb = first.and_then(|first| field::nearest(first, verbs().chain([HELP])));
-    let late = || words.split(' ').find_map(|word| verbs().chain([HELP]).find(|verb| *verb == word));
-    let of_help = || words.split(' ').skip(1).find_map(|word| verbs().find(|verb| *verb == word));
+    let verb = first.and_then(|first| field::nearest(first, VERBS.into_iter().chain([HELP])));
+    let late = || words.split(' ').find_map(|word| VERBS.into_iter().chain([HELP]).find(|verb| *verb == word));
+    let of_help = || words.split(' ').skip(1).find_map(|word| VERBS.into_iter().find(|verb| *verb == word));
     let meant = match verb.or_else(late) {
         Some(HELP) => match of_help() {
             Some(verb) => format!("; did you mean `netstat-user {verb} --help'?"),

@@ -1,7 +1,7 @@
 //! What a classic command line can ask for, as plain data, and what follows from it: the view, the tables, which sockets.
 
 use crate::cli::Colour;
-use crate::cli::agent::SOCKET;
+use crate::cli::names::SOCKET;
 use crate::cli::select::Selection;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -51,7 +51,7 @@ mod tests {
             assert!(example.question.ends_with('?') && example.command.starts_with("netstat-user "), "{example:?}");
             assert!(!example.output.is_empty(), "{example:?}");
         }
-        let verbs: Vec<&str> = crate::cli::verbs().chain([""]).collect();
+        let verbs: Vec<&str> = crate::cli::names::VERBS.into_iter().chain([""]).collect();
         assert!(all.iter().all(|example| verbs.contains(&example.of)), "{all:?}");
         assert!(verbs.iter().all(|verb| all.iter().any(|example| example.of == *verb)), "{all:?}");
     }

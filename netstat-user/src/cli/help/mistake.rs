@@ -1,8 +1,8 @@
 //! What is wrong with the command line of a verb, in the form that every message has: the option, its value, what is accepted, the way out.
 
-use super::{Page, valued};
+use super::{AllPages, Page, valued};
+use crate::cli::Refusal;
 use crate::cli::select::instead_of_option;
-use crate::cli::{self, Refusal, classic};
 use crate::field::{RowKinds, nearest};
 use crate::model::visible::{escape_lines, escape_text};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -47,22 +47,27 @@ pub fn not_text(command: &Command, argv: &[OsString]) -> Refusal {
     wrong(command.get_name(), &what)
 }
 
-/// What clap found wrong.
-pub fn refusal(command: &str, error: &clap::Error) -> Refusal {
-    wrong(command, &sentence(command, error))
+/// What clap found wrong; `all` has the options that other pages than this command's have.
+pub fn refusal(command: &str, error: &clap::Error, all: AllPages) -> Refusal {
+    wrong(command, &sentence(command, error, all))
 }
 
-fn sentence(command: &str, error: &clap::Error) -> String {
+fn sentence(command: &str, error: &clap::Error, all: AllPages) -> String {
     let option = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let help = format!("{command} --help lists the options");
     match error.kind() {
-        ErrorKind::UnknownArgument if option.starts_with('-') => match instead(command, &option) {
-            Some(way) => format!("there is no option `{option}': {help}; {way}"),
-            None => {
-                format!("there is no option `{option}'{}: {help}{}", whose(command, &option), meant(command, &option))
+        ErrorKind::UnknownArgument if option.starts_with('-') => {
+            let pages = all();
+            match instead(command, &option, &pages) {
+                Some(way) => format!("there is no option `{option}': {help}; {way}"),
+                None => {
+                    let whose = whose(command, &option, &pages);
+                    let meant = meant(command, &option, &pages);
+                    format!("there is no option `{option}'{whose}: {help}{meant}")
+                }
             }
-        },
+        }
         ErrorKind::UnknownArgument => format!("`{option}' belongs to no option: {help}"),
         ErrorKind::InvalidValue if value.is_empty() => format!("{option}: a value is missing{}", accepted(error)),
         ErrorKind::InvalidValue => format!("{option}: `{value}' is not accepted{}", accepted(error)),
@@ -80,39 +85,41 @@ fn sentence(command: &str, error: &clap::Error) -> String {
 }
 
 /// The names of the options that a verb has, as `command` names it.
-fn own_options(command: &str) -> Option<(&'static str, Vec<String>)> {
-    let (verb, page) = cli::pages().into_iter().find(|(verb, _)| command.ends_with(verb))?;
-    Some((verb, page.command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()))
+fn own_options<'p>(command: &str, pages: &'p [(&str, Page)]) -> Option<(&'p str, Vec<&'p str>)> {
+    let (verb, page) = pages.iter().find(|(verb, _)| is_of(command, verb))?;
+    Some((verb, page.command.get_arguments().filter_map(|arg| arg.get_long()).collect()))
+}
+
+/// Whether `command` is the command line of the verb; the program's own, without a verb, is none.
+fn is_of(command: &str, verb: &str) -> bool {
+    !verb.is_empty() && command.ends_with(verb)
 }
 
 /// What to write in place of an option that no verb has, or another one for something else, where conditions say it.
-fn instead(command: &str, option: &str) -> Option<String> {
-    let (verb, own) = own_options(command)?;
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+fn instead(command: &str, option: &str, pages: &[(&str, Page)]) -> Option<String> {
+    let (verb, own) = own_options(command, pages)?;
     own.contains(&"where").then(|| instead_of_option(option.trim_start_matches('-'), rows(verb), &own)).flatten()
 }
 
 /// Whose an option is that the verb does not have, if it is one.
-fn whose(command: &str, option: &str) -> String {
+fn whose(command: &str, option: &str, pages: &[(&str, Page)]) -> String {
     let Some(name) = option.strip_prefix("--") else { return String::new() };
     let has = |page: &Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
-    if has(&classic::page()) {
+    if pages.iter().any(|(verb, page)| verb.is_empty() && has(page)) {
         return " here, it is one of the tables".to_owned();
     }
-    let others = cli::pages().into_iter().filter(|(verb, page)| !command.ends_with(verb) && has(page));
-    let names: Vec<&str> = others.map(|(verb, _)| verb).collect();
+    let others = pages.iter().filter(|(verb, page)| !is_of(command, verb) && has(page));
+    let names: Vec<&str> = others.map(|(verb, _)| *verb).collect();
     if names.is_empty() { String::new() } else { format!(" here, it is one of {}", names.join(" and ")) }
 }
 
 /// The option of the verb that was probably meant.
-fn meant(command: &str, option: &str) -> String {
-    let Some((verb, own)) = own_options(command) else { return String::new() };
+fn meant(command: &str, option: &str, pages: &[(&str, Page)]) -> String {
+    let Some((verb, own)) = own_options(command, pages) else { return String::new() };
     let near = match of_others(option).filter(|_| verb == "events") {
         Some(way) => Some(way),
         // What is right elsewhere is no slip of a finger.
-        None if whose(command, option).is_empty() => {
-            nearest(option.trim_start_matches('-'), own.iter().map(String::as_str))
-        }
+        None if whose(command, option, pages).is_empty() => nearest(option.trim_start_matches('-'), own),
         None => None,
     };
     near.map_or_else(String::new, |near| format!("; did you mean `--{near}'?"))

@@ -1,11 +1,11 @@
 //! The end of every manual page: files, and other pages.
 
 use super::{Section, plain};
-use crate::cli;
+use crate::cli::names;
 
 /// Files with what each is, and the verbs whose pages name it; the program's own page, without a name, has all of them.
 const FILES: [(&str, &str, &[&str]); 3] = [
-    (cli::agent::SOCKET, "The socket of the agent, where no other is given", &["events", "agent", "doctor"]),
+    (names::SOCKET, "The socket of the agent, where no other is given", &["events", "agent", "doctor"]),
     (
         "/etc/default/netstat-user",
         "The options of the agent that the service netstat-user starts",
@@ -30,8 +30,7 @@ pub fn files(of: &str) -> Section {
 /// The pages that are there beside this one, in roff.
 pub fn see_also(of: &str) -> String {
     let page = |name: &str, section: &str| format!("\\fB{}\\fR({section})", plain(name));
-    let verbs = cli::pages().into_iter().map(|(verb, _)| verb);
-    let ours = [""].into_iter().chain(verbs).filter(|name| *name != of);
+    let ours = [""].into_iter().chain(names::VERBS).filter(|name| *name != of);
     let ours = ours.map(|verb| page(format!("netstat-user-{verb}").trim_end_matches('-'), "8"));
     let pages = ours.chain(OTHERS.into_iter().map(|(name, section)| page(name, section)));
     format!(".SH \"SEE ALSO\"\n{}\n", pages.collect::<Vec<_>>().join(",\n"))

@@ -1,17 +1,16 @@
 use super::*;
-use crate::cli::{classic, pages};
+use crate::cli::all_pages;
 use std::io::Write;
 use std::process::Stdio;
 
-fn all() -> Vec<(&'static str, Page)> {
-    let mut all: Vec<(&str, Page)> = pages().into_iter().collect();
-    all.push(("", classic::page()));
-    all
+/// The page of a verb, or of the program, whose name is empty.
+fn page_of(name: &str) -> Page {
+    all_pages().into_iter().find(|(other, _)| *other == name).unwrap().1
 }
 
 #[test]
 fn no_page_is_wider_than_a_terminal() {
-    for (name, page) in all() {
+    for (name, page) in all_pages() {
         for (form, text) in [("-h", page.short()), ("--help", page.long())] {
             for line in text.lines() {
                 assert!(line.chars().count() <= COLUMNS, "{name} {form}: {line}");
@@ -23,7 +22,7 @@ fn no_page_is_wider_than_a_terminal() {
 
 #[test]
 fn the_short_page_is_one_screen() {
-    for (name, page) in all() {
+    for (name, page) in all_pages() {
         let short = page.short();
         assert!(short.lines().count() <= 23, "{name}: {} lines", short.lines().count());
         assert!(short.contains("Examples:") && short.contains("--help"), "{name}");
@@ -32,9 +31,9 @@ fn the_short_page_is_one_screen() {
 
 #[test]
 fn options_of_short_pages_are_there() {
-    for (name, page) in all() {
+    for (name, page) in all_pages() {
         let known: Vec<String> =
-            all().iter().flat_map(|(_, page)| longs(&page.command)).chain(["--help".into()]).collect();
+            all_pages().iter().flat_map(|(_, page)| longs(&page.command)).chain(["--help".into()]).collect();
         let of_short = page.short();
         let words = of_short.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
         for word in words.filter(|word| word.starts_with("--") && word.len() > 2) {
@@ -49,7 +48,7 @@ fn longs(command: &Command) -> Vec<String> {
 
 #[test]
 fn help_and_man_list_every_option_and_every_field() {
-    for (name, page) in all() {
+    for (name, page) in all_pages() {
         let (help, man) = (page.long(), page.man());
         let roffed = |text: &str| text.replace('-', "\\-");
         for arg in page.command.get_arguments().filter(|arg| !arg.is_hide_set()) {
@@ -61,7 +60,7 @@ fn help_and_man_list_every_option_and_every_field() {
             assert!(arg.get_help().is_some(), "{name}: {option} is not described");
         }
     }
-    let (help, man) = (classic::page().long(), classic::page().man());
+    let (help, man) = (page_of("").long(), page_of("").man());
     for spec in &FIELDS {
         assert!(help.contains(&format!("\n  {}", spec.name)), "--help lacks the field {}", spec.name);
         assert!(man.contains(&format!("\\fB{}\\fR\n", spec.name)), "--man lacks the field {}", spec.name);
@@ -75,7 +74,7 @@ fn the_glossary_has_every_word() {
     for word in words.chain(CloseReason::ALL.map(CloseReason::name)).chain(Grade::ALL.map(Grade::name)) {
         assert!(GLOSSARY.iter().any(|(term, _)| *term == word), "{word}");
     }
-    for page in [classic::page(), pages().into_iter().find(|(name, _)| *name == "events").unwrap().1] {
+    for page in [page_of(""), page_of("events")] {
         for (term, _) in GLOSSARY {
             assert!(page.long().contains(&format!("\n  {term}")), "{term}");
             assert!(page.man().contains(&plain(term)), "{term}");
@@ -87,14 +86,13 @@ fn the_glossary_has_every_word() {
 fn a_page_is_printed_whatever_else_is_wrong() {
     let read = |line: &str| {
         let argv: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        let page = pages().into_iter().find(|(name, _)| *name == "events").unwrap().1;
-        match super::read(page, &argv) {
+        match super::read(page_of("events"), &argv, all_pages) {
             Ok(HelpRequest::Page(Request::Print(text))) => text.lines().next().unwrap_or_default().to_owned(),
             Ok(_) => "options".into(),
             Err(refusal) => refusal.exit.to_string(),
         }
     };
-    let events = pages().into_iter().find(|(name, _)| *name == "events").unwrap().1.short();
+    let events = page_of("events").short();
     for option in ["--where EXPR", "--columns F", "--count-by F"] {
         assert!(events.contains(option), "{option}: {events}");
     }
@@ -112,7 +110,7 @@ fn a_page_is_printed_whatever_else_is_wrong() {
 /// As man(1) shows it on a terminal of 80 columns, which neither cuts nor folds the lines of samples.
 #[test]
 fn no_manual_page_is_wider_than_a_terminal() {
-    for (name, page) in all() {
+    for (name, page) in all_pages() {
         let mut man = std::process::Command::new("man");
         man.args(["--warnings", "-E", "UTF-8", "-P", "cat", "-l", "-"])
             .env("MANWIDTH", "80")
@@ -171,7 +169,7 @@ fn every_manual_page_ends_with_files_and_other_pages() {
 
 #[test]
 fn every_line_of_roff_is_text_or_a_request() {
-    for (name, page) in all() {
+    for (name, page) in all_pages() {
         for line in page.man().lines().filter(|line| line.starts_with(['.', '\''])) {
             let request: String = line[1..].chars().take_while(char::is_ascii_alphabetic).collect();
             assert!(
@@ -185,13 +183,12 @@ fn every_line_of_roff_is_text_or_a_request() {
 
 #[test]
 fn wrong_values_are_named_with_the_option_and_what_is_accepted() {
-    for (name, page) in pages() {
+    for (name, page) in all_pages().into_iter().filter(|(name, _)| !name.is_empty()) {
         for arg in page.command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
             let option = format!("--{}", arg.get_long().unwrap());
             for value in ["", "x", "12x", "0x10", "1.5", "-1", "99999999999999999999", "LISTEN,x", "7:8"] {
                 let argv = [name.to_owned(), format!("{option}={value}")].map(OsString::from);
-                let page = pages().into_iter().find(|(other, _)| *other == name).unwrap().1;
-                let Err(refusal) = super::read(page, &argv) else { continue };
+                let Err(refusal) = super::read(page_of(name), &argv, all_pages) else { continue };
                 let said = refusal.message.replace('\n', " ");
                 assert_eq!(refusal.exit, 2, "{said}");
                 assert!(said.contains(&option), "{said}");

@@ -1,8 +1,8 @@
 //! Events that an agent sends, with no privilege but its socket's.
 
 use super::follower::{EventSource, NextBatch};
-use crate::cli::agent::SOCKET;
 use crate::cli::events::{Options, Probe};
+use crate::cli::names::SOCKET;
 use crate::client::{self, AskError, Asking, EventStream, PATIENCE};
 use crate::kernel;
 use crate::model::Limits;

@@ -149,7 +149,9 @@ mod tests {
     /// Counts by one field, of at most three values: a, b and c, of which b came most often, and of more.
     fn appended(more: &[&'static str], options: &[&str], lines: usize) -> (String, bool) {
         let argv: Vec<_> = ["events", "--count-by", "comm"].iter().chain(options).map(Into::into).collect();
-        let Ok(Request::Events(options)) = events::parse(&argv) else { panic!("{argv:?} is refused") };
+        let Ok(Request::Events(options)) = events::parse(&argv, crate::cli::all_pages) else {
+            panic!("{argv:?} is refused")
+        };
         let mut counts = Counts { most: 3, ..Counts::new(&options) };
         for value in [&["a", "b", "c", "b"], more].concat() {
             counts.count(vec![Value::Text(value.as_bytes().into())]);

@@ -2,7 +2,7 @@
 
 use super::asked::AskedFor;
 use super::round::Round;
-use crate::cli::agent::SOCKET;
+use crate::cli::names::SOCKET;
 use crate::client::{self, AskError};
 use crate::model::ClosedSocket;
 use crate::proc::netns;

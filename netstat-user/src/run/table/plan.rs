@@ -86,8 +86,8 @@ fn protos(asked: &AskedFor<'_>) -> Vec<Proto> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::agent::SOCKET;
     use crate::cli::classic::{Options, Protocols};
+    use crate::cli::names::SOCKET;
     use crate::run::table::selected::Selected;
 
     /// The plan of a reader in namespace 7, in short.
