@@ -43,7 +43,8 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "check",
         args: "",
-        help: "the layer map, the committed kernel object against its sources, formatting, clippy",
+        help: "the layer maps and circles of modules, names that types share, the list of mutants, the committed kernel objects against \
+           their sources, the published files and the licences of packages, formatting, clippy (also of the fuzz targets), rustdoc",
         run: check::run,
     },
     Command {

@@ -22,7 +22,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 /// The first argument that makes this binary an actor.
@@ -56,6 +56,9 @@ fn everybodys_copy() -> &'static Path {
 
 /// A copy of a program that every user may run.
 pub fn everybodys(program: &Path) -> PathBuf {
+    // Nobody runs what another test still writes.
+    static COPIES: Mutex<()> = Mutex::new(());
+    let _one = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
     let copy = scratch().join("everybodys").join(program.file_name().unwrap());
     if !copy.exists() {
         fs::create_dir_all(copy.parent().unwrap()).unwrap();

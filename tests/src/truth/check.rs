@@ -6,8 +6,8 @@ pub use life::{Life, Sight};
 
 use crate::truth::event::{End, Event, Kind};
 use crate::truth::made::Made;
+use crate::truth::outcome::Outcome;
 use crate::truth::scale;
-use crate::truth::tracer::Outcome;
 use std::collections::HashMap;
 
 /// Clocks may be read some instructions apart, and wall-clock time may be slewed under a tracer.

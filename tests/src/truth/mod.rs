@@ -12,6 +12,7 @@ pub mod check;
 pub mod event;
 pub mod glance;
 pub mod made;
+mod outcome;
 pub mod paths;
 pub mod readers;
 pub mod runner;

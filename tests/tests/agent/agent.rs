@@ -214,6 +214,20 @@ impl Drop for Agent {
     }
 }
 
+/// Asks the agent behind this socket, and returns what it answers until the end or a refusal, that included.
+pub fn ask(path: &str, request: &Request) -> Vec<Answer> {
+    let mut reader = Reader::new(UnixStream::connect(path).unwrap(), request).unwrap();
+    let mut answers = Vec::new();
+    while let Ok(Some(answer)) = reader.next() {
+        let ends = matches!(answer, Answer::End | Answer::Refused(_));
+        answers.push(answer);
+        if ends {
+            break;
+        }
+    }
+    answers
+}
+
 /// Reads answers one by one.
 pub struct Reader {
     stream: UnixStream,

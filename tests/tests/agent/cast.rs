@@ -1,5 +1,6 @@
 //! The other processes of this suite: workers of a listener, holders of sockets that were handed to them.
 
+use crate::agent::ask;
 use crate::attack::{numbers, sandboxed};
 use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
@@ -160,20 +161,6 @@ fn impostor(path: &str) {
         }
     });
     listen_up();
-}
-
-/// Asks the agent, and returns what it answers until the end or a refusal, that included.
-pub fn ask(path: &str, request: &Request) -> Vec<Answer> {
-    let mut reader = crate::agent::Reader::new(UnixStream::connect(path).unwrap(), request).unwrap();
-    let mut answers = Vec::new();
-    while let Ok(Some(answer)) = reader.next() {
-        let ends = matches!(answer, Answer::End | Answer::Refused(_));
-        answers.push(answer);
-        if ends {
-            break;
-        }
-    }
-    answers
 }
 
 /// Subscribes so many times without ever reading on, says how many were let in and how many were not, and stays. Each wants something

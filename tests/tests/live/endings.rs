@@ -218,7 +218,7 @@ fn bad_usage_starts_nothing() -> Done {
 
 fn schema_and_help_need_no_rights() -> Done {
     for flag in ["--schema", "--help"] {
-        let mut command = std::process::Command::new(crate::places::everybodys_program());
+        let mut command = std::process::Command::new(actor::everybodys(netstat_tests::programs::netstat_user()));
         let outcome = command::run(command.args(["events", flag]).uid(65534), None, patience()).unwrap();
         assert_eq!(outcome.end, End::Exit(0), "{flag}: {outcome:?}");
         assert!(outcome.stderr.is_empty(), "{flag}: {outcome:?}");

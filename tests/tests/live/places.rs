@@ -12,9 +12,7 @@ use netstat_tests::command::{self, End};
 use netstat_tests::programs;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 pub const TESTS: &[Test] = &[
     ("places::without_root", without_root),
@@ -31,16 +29,6 @@ pub const TESTS: &[Test] = &[
     ("places::with_hidden_symbols", with_hidden_symbols),
 ];
 
-/// A copy of the program that every user may run.
-pub fn everybodys_program() -> &'static Path {
-    static COPY: OnceLock<PathBuf> = OnceLock::new();
-    COPY.get_or_init(|| {
-        let path = actor::scratch().join("netstat-user");
-        fs::copy(programs::netstat_user(), &path).unwrap();
-        path
-    })
-}
-
 /// It must refuse to start: exit code 1, nothing on stdout, one line on stderr that says all of this.
 pub fn refuses(command: &mut Command, words: &[&str]) {
     let outcome = command::run(command, None, patience()).unwrap();
@@ -55,7 +43,7 @@ pub fn refuses(command: &mut Command, words: &[&str]) {
 }
 
 fn without_root() -> Done {
-    let mut command = Command::new(everybodys_program());
+    let mut command = Command::new(actor::everybodys(programs::netstat_user()));
     command.args(["events", "--json"]).uid(65534).gid(65534);
     refuses(&mut command, &["cap_bpf", "cap_perfmon", "setcap", "root"]);
     Done::Passed

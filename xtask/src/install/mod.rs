@@ -2,7 +2,7 @@
 
 use crate::dist::{self, Packages, Target};
 use crate::tally::Tally;
-use crate::vm::debian::{Apt, Arch};
+use crate::vm::debian::{self, Apt, Arch};
 use crate::vm::initramfs::Image;
 use crate::vm::kernels::{self, Flavour, Series};
 use crate::vm::qemu::{self, Machine};
@@ -117,7 +117,7 @@ impl Booted for Installation {
 }
 
 fn folder() -> PathBuf {
-    kernels::folder().join("install")
+    debian::folder().join("install")
 }
 
 /// Has the kernel run programs of arm64 by the emulator: the packages see to it only where a service manager mounts what it takes.

@@ -1,8 +1,8 @@
 //! Holds the files of `netstat-user/src` to the layer map at the top of its `lib.rs`, and those of `netstat-ebpf/src` to that of its `main.rs`.
 //!
 //! A map is the ```` ```text ```` table there: one row per room with the rooms it may import; without such a column it may import those above
-//! it. A file belongs to the room its first path component names. Modules that import each other in a circle are breaches too, but for a module and
-//! those inside it. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a macro's argument, a unit test) and one in
+//! it. A file belongs to the room its first path component names. Modules that import each other in a circle, themselves or by those inside them, are
+//! breaches too, in the crates without a map as well; a module and those inside it are one. Code is read as tokens, so that a path counts wherever it stands (a `use`, an expression, a macro's argument, a unit test) and one in
 //! a comment or a string does not.
 
 mod circles;
@@ -54,28 +54,44 @@ const EVERY: &str = "*";
 /// Room → the rooms it may import.
 type Map = BTreeMap<String, Vec<String>>;
 
-/// Every breach of the maps below the top of the workspace, as `file:line: what`.
+/// Every breach of the maps below the top of the workspace, and every circle, as `file:line: what`.
 pub fn breaches(root: &Path) -> Result<Vec<String>> {
-    Ok([breaches_of(&USER, &root.join("netstat-user/src"))?, breaches_of(&EBPF, &root.join("netstat-ebpf/src"))?]
-        .concat())
+    let mut breaches = breaches_of(&USER, &texts(&root.join("netstat-user/src"))?)?;
+    breaches.extend(breaches_of(&EBPF, &texts(&root.join("netstat-ebpf/src"))?)?);
+    // These have no map. Each folder of tests is a suite, and so a crate.
+    let mut others = vec![root.join("xtask/src"), root.join("tests/src")];
+    for entry in fs::read_dir(root.join("tests/tests"))? {
+        others.extend(Some(entry?.path()).filter(|path| path.is_dir()));
+    }
+    others.sort();
+    for src in others {
+        let found = circles(&texts(&src)?)?;
+        let home = src.strip_prefix(root)?.display();
+        breaches.extend(found.iter().map(|breach| format!("{home}: {breach}")));
+    }
+    Ok(breaches)
 }
 
-fn breaches_of(rules: &Rules, src: &Path) -> Result<Vec<String>> {
-    let at = src.join(rules.map);
-    let map = parse_map(&fs::read_to_string(&at).with_context(|| format!("cannot read {}", at.display()))?)
-        .with_context(|| at.display().to_string())?;
+/// The files of a crate, each by its name below the folder, with its text.
+fn texts(src: &Path) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     rust_files(src, &mut files)?;
-    let mut breaches = Vec::new();
-    let (mut seen, mut texts) = (Vec::new(), Vec::new());
-    for file in &files {
-        let name = file.strip_prefix(src)?.to_string_lossy().into_owned();
+    let read = |file: &std::path::PathBuf| {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        seen.push(room_of(&name));
-        breaches.extend(file_breaches(rules, &map, &name, &text)?);
-        texts.push((name, text));
+        Ok((file.strip_prefix(src)?.to_string_lossy().into_owned(), text))
+    };
+    files.iter().map(read).collect()
+}
+
+fn breaches_of(rules: &Rules, files: &[(String, String)]) -> Result<Vec<String>> {
+    let (_, text) = files.iter().find(|(name, _)| name == rules.map).context("there is no file with the layer map")?;
+    let map = parse_map(text).with_context(|| rules.map)?;
+    let mut breaches = Vec::new();
+    for (name, text) in files {
+        breaches.extend(file_breaches(rules, &map, name, text)?);
     }
-    breaches.extend(circles(&texts)?);
+    breaches.extend(circles(files)?);
+    let seen: Vec<String> = files.iter().map(|(name, _)| room_of(name)).collect();
     for room in map.keys().filter(|room| !seen.contains(room)) {
         breaches.push(format!("{}: the layer map has a room `{room}`, and there is no such file", rules.map));
     }

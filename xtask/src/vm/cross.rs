@@ -1,8 +1,7 @@
 //! Builds our executables for a guest's architecture. For aarch64 Debian's rustc gets that architecture's standard library from an
 //! unpacked package, so that the system needs no foreign architecture; what links is Debian's cross compiler.
 
-use super::debian::{Apt, Arch};
-use super::kernels::folder;
+use super::debian::{Apt, Arch, folder};
 use crate::{apt, sh};
 use anyhow::{Context, Result, anyhow};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! Packages of other Debian suites and of other architectures, from an apt configuration of our own under `target/vm/apt`. The
 //! system's own configuration, lists and cache stay as they are; only its mirror is looked up there, at run time.
 
-use super::kernels::folder;
 use crate::sh;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -9,6 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
+
+/// Where packages, kernels, images and console logs are kept.
+pub fn folder() -> PathBuf {
+    sh::root().join("target/vm")
+}
 
 /// The suites of the archive and of its security updates that hold the kernels of the matrix.
 const SUITES: [&[&str]; 2] = [

@@ -1,7 +1,6 @@
 //! Debian's kernels: the newest of a series that Debian has, unpacked and kept under `target/vm`.
 
-use super::debian::{Apt, Arch};
-use crate::sh;
+use super::debian::{Apt, Arch, folder};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,11 +32,6 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Folder with the modules, `lib/modules/RELEASE`.
     pub modules: PathBuf,
-}
-
-/// Where kernels, images and console logs are kept.
-pub fn folder() -> PathBuf {
-    sh::root().join("target/vm")
 }
 
 /// The newest kernel of the series: from Debian, or what an earlier run unpacked where apt offers none.

@@ -331,7 +331,7 @@ impl Boot {
         for suite in suites {
             image.suite(suite.test, &builder.suite(suite.test)?, suite.modules, arguments, suite.limit)?;
         }
-        let folder = kernels::folder().join("guests").join(guest.name);
+        let folder = debian::folder().join("guests").join(guest.name);
         std::fs::create_dir_all(&folder)?;
         let initrd = folder.join("initrd");
         image.write(&initrd)?;

@@ -1,7 +1,6 @@
 //! Where a guest's programs and their libraries come from: the machine itself, or packages of the guest's architecture.
 
-use super::debian::{Apt, Arch};
-use super::kernels::folder;
+use super::debian::{Apt, Arch, folder};
 use crate::sh;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;

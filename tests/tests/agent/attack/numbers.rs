@@ -2,8 +2,7 @@
 
 use super::sandboxed::{apart, as_stranger, may_unshare, next_with};
 use super::{STRANGER, open_to_all};
-use crate::agent::Reader;
-use crate::cast::ask;
+use crate::agent::{Reader, ask};
 use netstat_tests::command::{self, End};
 use netstat_tests::netns::NetNs;
 use netstat_tests::programs;

@@ -1,9 +1,8 @@
 //! Users in namespaces of their own, whose numbers are given to other namespaces as soon as they have ended.
 
 use super::{STRANGER, open_to_all};
-use crate::agent::Reader;
+use crate::agent::{Reader, ask};
 use crate::attack::rights::Seen;
-use crate::cast::ask;
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor::{self, Actor, listen_up, say};
 use netstat_tests::truth::runner::{Done, Test};

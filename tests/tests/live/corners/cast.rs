@@ -1,5 +1,6 @@
 //! What other processes do in these tests.
 
+use super::ROLE;
 use crate::actor::{self, Actor, listen_up, say};
 use crate::made::{self, Family, Made, Pair, tcp};
 use crate::scale;
@@ -22,9 +23,6 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-
-/// The role of them all; what they play is their next argument.
-pub const ROLE: &str = "corner";
 
 /// Plays a part; `None` if it is none of these.
 pub fn run(arguments: &[String]) -> Option<ExitCode> {

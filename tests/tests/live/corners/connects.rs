@@ -163,7 +163,7 @@ fn connect_that_is_abandoned_by_shutdown() -> Done {
 fn connect_that_is_abandoned_by_a_kill() -> Done {
     on_a_wire(Wire::tun, |_| {
         let to = wire::there(83);
-        let mut actor = Actor::start(actor::named("the-killed", super::cast::ROLE, &["begin", &to.to_string()]));
+        let mut actor = Actor::start(actor::named("the-killed", super::ROLE, &["begin", &to.to_string()]));
         let made: Made = actor.hear();
         actor.kill();
         vec![tried(&made, to, "abandoned")]

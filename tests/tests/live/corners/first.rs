@@ -1,6 +1,6 @@
 //! The first events: a tracer that starts in the middle of traffic reports nothing that it has not seen whole.
 
-use super::{cast::ROLE, traced};
+use super::{ROLE, traced};
 use crate::actor::{self, Actor};
 use crate::check;
 use crate::event::{Event, Kind};

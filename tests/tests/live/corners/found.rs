@@ -1,7 +1,6 @@
 //! What was once reported wrong: owners that end before their sockets, sockets that the kernel ends on request, MPTCP, TCP Fast Open.
 
-use super::cast::ROLE;
-use super::{check_closers, totals, traced, wired};
+use super::{ROLE, check_closers, totals, traced, wired};
 use crate::actor::{self, Actor};
 use crate::check::{self, Book};
 use crate::event::{Closer, Event, Kind};

@@ -1,7 +1,6 @@
 //! Sockets of odd kinds: MPTCP, an IPv6 socket that becomes an IPv4 one, connections that a 32-bit process accepts.
 
-use super::cast::ROLE;
-use super::traced;
+use super::{ROLE, traced};
 use crate::actor::{self, Actor};
 use crate::check::{self, Book};
 use crate::event::{End, Event, Kind};

@@ -28,6 +28,9 @@ use netstat_tests::netns::NetNs;
 use netstat_tests::truth::wire::Wire;
 use std::io;
 
+/// The role of every actor of the corners; what they play is their next argument.
+const ROLE: &str = "corner";
+
 /// The tests, module by module.
 pub fn tests() -> Vec<Test> {
     let modules: &[&[Test]] = &[

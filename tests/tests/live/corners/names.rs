@@ -1,7 +1,6 @@
 //! Processes that change their names, and sockets that change their processes.
 
-use super::cast::ROLE;
-use super::{check_closers, traced};
+use super::{ROLE, check_closers, traced};
 use crate::actor::{self, Actor};
 use crate::check::{self, Book};
 use crate::event::Event;

@@ -1,7 +1,6 @@
 //! Sockets that another program at a control group refuses: they never come to be.
 
-use super::cast::ROLE;
-use super::traced;
+use super::{ROLE, traced};
 use crate::actor::{self, Actor};
 use crate::check;
 use crate::event::{Event, Kind};

@@ -1,7 +1,6 @@
 //! Listeners that share a port (`SO_REUSEPORT`), and what the kernel moves from one to another.
 
-use super::cast::ROLE;
-use super::{traced, wired};
+use super::{ROLE, traced, wired};
 use crate::actor::{self, Actor};
 use crate::check::{self, Book};
 use crate::event::{Event, Kind};
