@@ -3,6 +3,7 @@
 mod address;
 mod health;
 mod held;
+mod kill_result;
 mod life;
 pub mod limits;
 mod live;
@@ -24,6 +25,7 @@ mod workload;
 pub use address::AddressText;
 pub use health::{Check, Level, ProgramHealth};
 pub use held::HeldSockets;
+pub use kill_result::KillResult;
 pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, Ends, LiveSocket};

@@ -7,6 +7,7 @@ use super::{Refusal, Request, help};
 use crate::field::schema::{self, KeyValues, SchemaKey};
 use crate::field::{Column, Field, RowKinds};
 use crate::filter::Spelling;
+use crate::model::KillResult;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -32,8 +33,16 @@ const YES: &str = "yes";
 const JSON: &str = "json";
 const SCHEMA: &str = "schema";
 
-/// What became of a socket, by its word in JSON.
-const RESULTS: [&str; 5] = ["would_close", "closed", "aborted", "gone", "failed"];
+/// What becomes of sockets, by the names in JSON.
+const RESULTS: [&str; KillResult::ALL.len()] = {
+    let mut names = [""; KillResult::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = KillResult::ALL[at].name();
+        at += 1;
+    }
+    names
+};
 
 /// The schema of the lines of `--json`.
 fn schema() -> String {

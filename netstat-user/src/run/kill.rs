@@ -15,7 +15,7 @@ use crate::cli::kill::Options;
 use crate::cli::names::KILL;
 use crate::field::Need;
 use crate::kernel;
-use crate::model::{SocketHolders, SocketRow};
+use crate::model::{KillResult, SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
@@ -23,7 +23,7 @@ use crate::stdio::{Written, complain, print, screen};
 use crate::view::kill as view;
 use crate::view::text::counted;
 use std::io::{self, IsTerminal, Write};
-use ways::{End, KillWay};
+use ways::{KillOutcome, KillWay};
 
 /// Serves the request and returns the exit code.
 ///
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(u8::from(incomplete));
     }
     if options.dry_run {
-        let all: Vec<_> = rows.iter().map(|row| ("would_close", row, None)).collect();
+        let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
         print(&report(&all, &owners, options.json, screen::width()))?;
         complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
         return Ok(u8::from(incomplete));
@@ -81,7 +81,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if !options.yes {
         // What is asked about goes where the question goes.
-        let all: Vec<_> = rows.iter().map(|row| ("would_close", row, None)).collect();
+        let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
         let mut stderr = io::stderr().lock();
         let _ = stderr.write_all(&report(&all, &owners, false, screen::width_of(&stderr)));
         let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
@@ -119,7 +119,7 @@ fn these(count: usize) -> String {
 
 /// What became of sockets, as lines or as objects.
 fn report(
-    all: &[(&str, &SocketRow, Option<&str>)],
+    all: &[(KillResult, &SocketRow, Option<&str>)],
     owners: &SocketHolders,
     json: bool,
     terminal: Option<u16>,
@@ -139,9 +139,9 @@ fn report(
 }
 
 /// Closes the sockets, each in its namespace; what became of each, in their order.
-fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<End>> {
+fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<KillOutcome>> {
     let own = netns::own(&asked.proc).ok();
-    let mut ends = vec![End::failed("its network namespace cannot be entered"); rows.len()];
+    let mut ends = vec![KillOutcome::failed("its network namespace cannot be entered"); rows.len()];
     for space in spaces(asked, round)? {
         let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
         let here: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].netns.or(own) == inode).collect();
@@ -156,7 +156,7 @@ fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written
         match space.within(within).and_then(|inside| inside) {
             Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),
             Err(error) => here.iter().for_each(|&at| {
-                ends[at] = End::failed(format!("its network namespace cannot be entered: {error}"));
+                ends[at] = KillOutcome::failed(format!("its network namespace cannot be entered: {error}"));
             }),
         }
     }

@@ -3,13 +3,13 @@
 use super::inet::{json_end, json_owners};
 use super::json::Object;
 use super::text::{escape_text, escape_word, fill, left, number, width as columns, wrap};
-use crate::model::{Endpoint, Holder, SocketRow, TcpState};
+use crate::model::{Endpoint, Holder, KillResult, SocketRow, TcpState};
 
 /// A socket, and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<'a> {
-    /// The word for it.
-    pub result: &'a str,
+    /// What became of it.
+    pub result: KillResult,
     /// The socket.
     pub row: &'a SocketRow,
     /// The first process that holds it.
@@ -68,7 +68,7 @@ fn cells(outcome: &Outcome<'_>) -> [String; 5] {
         _ => format!("{}:{}", end.addr, end.port),
     };
     [
-        result.replace('_', " "),
+        result.name().replace('_', " "),
         row.proto.name().to_owned(),
         end(&row.local),
         end(&row.remote),
@@ -79,7 +79,7 @@ fn cells(outcome: &Outcome<'_>) -> [String; 5] {
 /// The same as a JSON object.
 pub fn json<'a>(
     out: &mut Vec<u8>,
-    result: &str,
+    result: KillResult,
     row: &SocketRow,
     holders: impl IntoIterator<Item = &'a Holder>,
     error: Option<&str>,
@@ -94,7 +94,7 @@ pub fn json<'a>(
     json_owners(&mut object, holders, None);
     object.optional("netns", row.netns);
     object.optional("cookie", row.cookie);
-    object.string("result", result.as_bytes());
+    object.string("result", result.name().as_bytes());
     object.optional_string("error", error.map(str::as_bytes));
     object.end();
 }
@@ -116,7 +116,7 @@ mod tests {
         let mut far = SocketRow::bare(Proto::Tcp6, end("2001:db8::1", 8080), end("2001:db8:1:2:3:4:5:6", 53_812), 7);
         far.state = TcpState::Established as u8;
         let holder = Holder { pid: 4_194_303, program: b"some-long-program-name".to_vec(), comm: None };
-        let of = |row, error| Outcome { result: "would_close", row, holder: Some(&holder), error };
+        let of = |row, error| Outcome { result: KillResult::WouldClose, row, holder: Some(&holder), error };
         let shown = |outcomes: &[Outcome<'_>], width| {
             let mut out = Vec::new();
             list(&mut out, outcomes, width);

@@ -11,9 +11,9 @@ use netstat_user::diag::tables::{self, DumpRequest};
 use netstat_user::diag::{Channel, Protocol};
 use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::Transport;
-use netstat_user::model::{Level, SocketRow, TcpState};
+use netstat_user::model::{KillResult, Level, SocketRow, TcpState};
 use netstat_user::run::doctor;
-use netstat_user::run::kill::ways::{self, End, KillWay};
+use netstat_user::run::kill::ways::{self, KillOutcome, KillWay};
 use socket2::{Domain, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
@@ -59,7 +59,7 @@ fn of_port(protocol: Protocol, port: u16) -> SocketRow {
     rows(protocol).into_iter().find(|row| row.local.port == port).unwrap()
 }
 
-fn close(row: &SocketRow) -> End {
+fn close(row: &SocketRow) -> KillOutcome {
     ways::close(&[*row], &[KillWay::Iterator]).remove(0)
 }
 
@@ -94,15 +94,15 @@ fn iterator_closes_every_state() -> Done {
             for held in [true, false] {
                 let Some(row) = of_kind.clone().find(|row| (row.inode != 0) == held) else { continue };
                 let (name, end) = (name(row), close(row));
-                said.entry(name).or_default().insert(end.result);
+                said.entry(name).or_default().insert(end.result.name());
                 match end.result {
-                    "closed" => assert!(!is_there(row), "{name}: {row:?}"),
-                    "failed" => {
+                    KillResult::Closed => assert!(!is_there(row), "{name}: {row:?}"),
+                    KillResult::Failed => {
                         let why = end.error.as_deref().unwrap();
                         assert!(why.contains("neither requests nor sockets in TIME_WAIT"), "{name}: {why}");
                         assert!(is_there(row), "{name}: {row:?}");
                     }
-                    other => panic!("{name}: {other}: {row:?}"),
+                    other => panic!("{name}: {other:?}: {row:?}"),
                 }
             }
         }
@@ -125,7 +125,7 @@ fn iterator_closes_the_socket_meant_and_no_other() -> Done {
             let listener = TcpListener::bind(address).unwrap();
             let mut pairs: Vec<_> = (0..3).map(|_| pair(&listener)).collect();
             let row = of_port(Protocol::Tcp, pairs[1].0.local_addr().unwrap().port());
-            assert_eq!(close(&row), End { result: "closed", error: None });
+            assert_eq!(close(&row), KillOutcome { result: KillResult::Closed, error: None });
             let (client, server) = &mut pairs[1];
             assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionAborted);
             assert_eq!(server.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -133,7 +133,7 @@ fn iterator_closes_the_socket_meant_and_no_other() -> Done {
                 let (client, server) = &mut pairs[at];
                 assert!(talks(client, server), "{address}");
             }
-            assert_eq!(close(&row), End { result: "gone", error: None });
+            assert_eq!(close(&row), KillOutcome { result: KillResult::Gone, error: None });
         }
         // A connection that is being made, to an address where nobody answers.
         let sink = Sink::new().unwrap();
@@ -145,7 +145,7 @@ fn iterator_closes_the_socket_meant_and_no_other() -> Done {
         let port = socket.local_addr().unwrap().as_socket().unwrap().port();
         let row = rows(Protocol::Tcp).into_iter().find(|row| row.local.port == port && row.remote.port == 80).unwrap();
         assert_eq!(name(&row), "SYN_SENT");
-        assert_eq!(close(&row).result, "closed");
+        assert_eq!(close(&row).result, KillResult::Closed);
         assert_eq!(socket.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionAborted);
     })
 }
@@ -157,14 +157,14 @@ fn iterator_closes_none_that_took_the_place() -> Done {
             let row = of_port(Protocol::Tcp, 7777);
             drop(old);
             let new = TcpListener::bind(address).unwrap();
-            assert_eq!(close(&row).result, "gone");
+            assert_eq!(close(&row).result, KillResult::Gone);
             let (mut client, mut server) = pair(&new);
             assert!(talks(&mut client, &mut server));
             let old = UdpSocket::bind(address).unwrap();
             let row = of_port(Protocol::Udp, 7777);
             drop(old);
             let new = UdpSocket::bind(address).unwrap();
-            assert_eq!(close(&row).result, "gone");
+            assert_eq!(close(&row).result, KillResult::Gone);
             assert!(new.take_error().unwrap().is_none());
         }
         // A connection with the same four numbers as one before.
@@ -185,7 +185,7 @@ fn iterator_closes_none_that_took_the_place() -> Done {
         let new = of_port(Protocol::Tcp, 7779);
         assert_eq!((row.local, row.remote), (new.local, new.remote));
         assert_ne!(row.cookie, new.cookie);
-        assert_eq!(close(&row).result, "gone");
+        assert_eq!(close(&row).result, KillResult::Gone);
         assert!(talks(&mut client, &mut server));
     })
 }
@@ -196,7 +196,7 @@ fn iterator_closes_listeners_with_connections_not_accepted() -> Done {
         let to = listener.local_addr().unwrap();
         let mut waiting: Vec<_> = (0..50).map(|_| TcpStream::connect(to).unwrap()).collect();
         let row = rows(Protocol::Tcp).into_iter().find(|row| row.remote.port == 0).unwrap();
-        assert_eq!(close(&row).result, "closed");
+        assert_eq!(close(&row).result, KillResult::Closed);
         assert_eq!(TcpStream::connect(to).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         for client in &mut waiting {
             assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -213,7 +213,7 @@ fn iterator_closes_listeners_with_connections_not_accepted() -> Done {
             .collect();
         let rows: Vec<_> = rows(Protocol::Tcp).into_iter().filter(|row| row.local.port == 7070).collect();
         assert_eq!(rows.len(), group.len());
-        assert_eq!(close(&rows[2]).result, "closed");
+        assert_eq!(close(&rows[2]).result, KillResult::Closed);
         assert_eq!(rows.iter().map(is_there).collect::<Vec<_>>(), [true, true, false, true]);
         assert!(TcpStream::connect("[::1]:7070").is_ok());
     })
@@ -226,11 +226,13 @@ fn iterator_closes_datagram_sockets() -> Done {
             let connected = UdpSocket::bind(other).unwrap();
             connected.connect(free.local_addr().unwrap()).unwrap();
             let row = |socket: &UdpSocket| of_port(Protocol::Udp, socket.local_addr().unwrap().port());
-            for (socket, result, stays) in
-                [(&connected, "closed", false), (&free, "closed", false), (&bound, "aborted", true)]
-            {
+            for (socket, result, stays) in [
+                (&connected, KillResult::Closed, false),
+                (&free, KillResult::Closed, false),
+                (&bound, KillResult::Aborted, true),
+            ] {
                 let row = row(socket);
-                assert_eq!(close(&row), End { result, error: None }, "{row:?}");
+                assert_eq!(close(&row), KillOutcome { result, error: None }, "{row:?}");
                 assert_eq!(socket.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionAborted);
                 assert_eq!(is_there(&row), stays);
             }
@@ -244,14 +246,14 @@ fn iterator_closes_datagram_sockets() -> Done {
             })
             .collect();
         let rows: Vec<_> = rows(Protocol::Udp).into_iter().filter(|row| row.local.port == 5454).collect();
-        assert_eq!(close(&rows[1]).result, "aborted");
+        assert_eq!(close(&rows[1]).result, KillResult::Aborted);
         let errors: Vec<_> = group.iter().filter_map(|socket| socket.take_error().unwrap()).collect();
         assert!(matches!(&errors[..], [error] if error.kind() == ErrorKind::ConnectionAborted), "{errors:?}");
         // What has no iterator is refused with the reason.
         let raw = Socket::new(Domain::IPV4, Type::RAW, Some(socket2::Protocol::ICMPV4)).unwrap();
         let row = SocketRow { proto: netstat_user::model::Proto::Raw, ..rows[1] };
         let refused = close(&row);
-        assert_eq!(refused.result, "failed");
+        assert_eq!(refused.result, KillResult::Failed);
         assert!(refused.error.unwrap().contains("TCP and UDP sockets alone"));
         drop(raw);
     })
@@ -267,7 +269,7 @@ fn iterator_closes_many_at_once() -> Done {
         let chosen: Vec<_> = rows(Protocol::Tcp).into_iter().filter(is_chosen).collect();
         assert_eq!(chosen.len(), pairs.len() / 2);
         let ends = ways::close(&chosen, &[KillWay::Iterator]);
-        assert!(ends.iter().all(|end| end.result == "closed"), "{ends:?}");
+        assert!(ends.iter().all(|end| end.result == KillResult::Closed), "{ends:?}");
         for (at, (client, server)) in pairs.iter_mut().enumerate() {
             if at % 2 == 1 {
                 assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionAborted);
@@ -286,9 +288,9 @@ fn iterator_closes_in_its_namespace_alone() -> Done {
         let _same = TcpListener::bind("127.0.0.1:7654").unwrap();
         let row = elsewhere.enter(|| of_port(Protocol::Tcp, 7654));
         // It is of another namespace than the one that is walked.
-        assert_eq!(close(&row).result, "gone");
+        assert_eq!(close(&row).result, KillResult::Gone);
         assert!(elsewhere.enter(|| is_there(&row)));
-        assert_eq!(elsewhere.enter(|| close(&row)).result, "closed");
+        assert_eq!(elsewhere.enter(|| close(&row)).result, KillResult::Closed);
         assert!(TcpStream::connect("127.0.0.1:7654").is_ok(), "the listener in the caller's own namespace");
         let refused = elsewhere.enter(|| TcpStream::connect("127.0.0.1:7654"));
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -304,7 +306,7 @@ fn doctor_names_the_way_that_kill_goes() -> Done {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let row = of_port(Protocol::Tcp, listener.local_addr().unwrap().port());
         let end = ways::close(&[row], &[KillWay::SockDiag]).remove(0);
-        let way = if end.result == "closed" { "by sock_diag" } else { "by bpf_sock_destroy" };
+        let way = if end.result == KillResult::Closed { "by sock_diag" } else { "by bpf_sock_destroy" };
         assert!(check.level == Level::Ok && check.found.contains(way), "{check:?}, {end:?}");
     })
 }

@@ -3,7 +3,7 @@
 mod iterator;
 mod sock_diag;
 
-use crate::model::SocketRow;
+use crate::model::{KillResult, SocketRow};
 
 /// A way to close sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,20 +21,20 @@ impl KillWay {
 
 /// What became of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
-    /// The word for it.
-    pub result: &'static str,
+pub struct KillOutcome {
+    /// What became of it.
+    pub result: KillResult,
     /// Why it was not closed.
     pub error: Option<String>,
 }
 
-impl End {
+impl KillOutcome {
     /// It is as it was.
     pub fn failed(error: impl Into<String>) -> Self {
-        Self { result: "failed", error: Some(error.into()) }
+        Self { result: KillResult::Failed, error: Some(error.into()) }
     }
 
-    const fn fine(result: &'static str) -> Self {
+    const fn fine(result: KillResult) -> Self {
         Self { result, error: None }
     }
 }
@@ -43,21 +43,21 @@ impl End {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tried {
     /// It is decided.
-    End(End),
+    Decided(KillOutcome),
     /// The kernel cannot close this socket in this way, and why.
     Unsupported(String),
 }
 
 impl Tried {
     fn failed(error: impl Into<String>) -> Self {
-        Self::End(End::failed(error))
+        Self::Decided(KillOutcome::failed(error))
     }
 }
 
 /// Closes sockets of the calling thread's network namespace in the first of these ways that the kernel has; what became of each, in their order.
-pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<End> {
+pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<KillOutcome> {
     let mut rows = rows.to_vec();
-    let mut ends: Vec<Option<End>> = vec![None; rows.len()];
+    let mut ends: Vec<Option<KillOutcome>> = vec![None; rows.len()];
     let mut without: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
     for way in ways {
         let left: Vec<usize> = (0..rows.len()).filter(|&at| ends[at].is_none()).collect();
@@ -70,12 +70,13 @@ pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<End> {
         for ((at, row), tried) in left.into_iter().zip(here).zip(tried) {
             rows[at] = row;
             match tried {
-                Tried::End(end) => ends[at] = Some(end),
+                Tried::Decided(end) => ends[at] = Some(end),
                 Tried::Unsupported(why) => without[at].push(why),
             }
         }
     }
-    let no_way = |why: Vec<String>| End::failed(format!("the kernel has no way to close it: {}", why.join("; ")));
+    let no_way =
+        |why: Vec<String>| KillOutcome::failed(format!("the kernel has no way to close it: {}", why.join("; ")));
     ends.into_iter().zip(without).map(|(end, why)| end.unwrap_or_else(|| no_way(why))).collect()
 }
 

@@ -1,10 +1,10 @@
 //! Closing sockets by `bpf_sock_destroy`.
 
-use super::{End, Tried};
+use super::{KillOutcome, Tried};
 use crate::diag::Protocol;
 use crate::kernel::closing::{CloseOutcome, ClosingError, ClosingProgram};
 use crate::kernel::snapshot::Transport;
-use crate::model::SocketRow;
+use crate::model::{KillResult, SocketRow};
 
 /// Closes sockets whose cookies are known.
 pub fn close(rows: &[SocketRow]) -> Vec<Tried> {
@@ -35,17 +35,17 @@ pub fn close(rows: &[SocketRow]) -> Vec<Tried> {
 }
 
 fn of_iterator(protocol: Protocol, end: CloseOutcome) -> Tried {
-    Tried::End(match end {
-        CloseOutcome::Closed => End::fine("closed"),
-        CloseOutcome::Remains if protocol == Protocol::Udp => End::fine("aborted"),
-        CloseOutcome::Remains => End::failed("the kernel took the order to close it, and it is still there"),
-        CloseOutcome::Gone => End::fine("gone"),
+    Tried::Decided(match end {
+        CloseOutcome::Closed => KillOutcome::fine(KillResult::Closed),
+        CloseOutcome::Remains if protocol == Protocol::Udp => KillOutcome::fine(KillResult::Aborted),
+        CloseOutcome::Remains => KillOutcome::failed("the kernel took the order to close it, and it is still there"),
+        CloseOutcome::Gone => KillOutcome::fine(KillResult::Gone),
         CloseOutcome::Mini => {
             return Tried::Unsupported(
                 "bpf_sock_destroy closes neither requests nor sockets in TIME_WAIT, which end by themselves".to_owned(),
             );
         }
-        CloseOutcome::Refused(error) => End::failed(format!("bpf_sock_destroy: {error}")),
+        CloseOutcome::Refused(error) => KillOutcome::failed(format!("bpf_sock_destroy: {error}")),
     })
 }
 
@@ -68,8 +68,10 @@ mod tests {
     #[test]
     fn what_the_iterator_did() {
         let tried = |protocol, end| of_iterator(protocol, end);
-        assert_eq!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::End(End::fine("aborted")));
-        assert!(matches!(tried(Protocol::Tcp, CloseOutcome::Remains), Tried::End(end) if end.result == "failed"));
+        assert_eq!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::Decided(KillOutcome::fine(KillResult::Aborted)));
+        assert!(
+            matches!(tried(Protocol::Tcp, CloseOutcome::Remains), Tried::Decided(end) if end.result == KillResult::Failed)
+        );
         assert!(
             matches!(tried(Protocol::Tcp, CloseOutcome::Mini), Tried::Unsupported(why) if why.contains("TIME_WAIT"))
         );
@@ -78,7 +80,7 @@ mod tests {
         );
         let denied = ClosingError::Refused(io::Error::from_raw_os_error(Errno::PERM.raw_os_error()));
         assert!(
-            matches!(refused(&denied), Tried::End(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_BPF")))
+            matches!(refused(&denied), Tried::Decided(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_BPF")))
         );
     }
 }

@@ -1,11 +1,11 @@
 //! Closing sockets by `SOCK_DESTROY`.
 
-use super::{End, Tried};
+use super::{KillOutcome, Tried};
 use crate::diag::destroy::{Destroyed, Target, destroy};
 use crate::diag::inet::SocketId;
 use crate::diag::tables::{self, DumpRequest};
 use crate::diag::{Channel, Protocol};
-use crate::model::SocketRow;
+use crate::model::{KillResult, SocketRow};
 use rustix::io::Errno;
 use std::collections::HashMap;
 
@@ -62,7 +62,7 @@ pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
                 targets.push(Target { proto: socket.proto, id });
             }
             (None, Some(why)) => tried[at] = Some(why.clone()),
-            (None, None) => tried[at] = Some(Tried::End(End::fine("gone"))),
+            (None, None) => tried[at] = Some(Tried::Decided(KillOutcome::fine(KillResult::Gone))),
         }
     }
     for (at, end) in places.into_iter().zip(destroy(&mut channel, &targets)) {
@@ -73,20 +73,22 @@ pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
 
 impl From<Destroyed> for Tried {
     fn from(end: Destroyed) -> Self {
-        Self::End(match end {
-            Destroyed::Closed => End::fine("closed"),
-            Destroyed::Aborted => End::fine("aborted"),
-            Destroyed::Gone => End::fine("gone"),
-            Destroyed::Hidden => End::failed("other sockets with the same address hide it from the kernel's look-up"),
+        Self::Decided(match end {
+            Destroyed::Closed => KillOutcome::fine(KillResult::Closed),
+            Destroyed::Aborted => KillOutcome::fine(KillResult::Aborted),
+            Destroyed::Gone => KillOutcome::fine(KillResult::Gone),
+            Destroyed::Hidden => {
+                KillOutcome::failed("other sockets with the same address hide it from the kernel's look-up")
+            }
             Destroyed::Refused(error) => match error.errno() {
-                Some(errno) if errno == Errno::PERM.raw_os_error() => {
-                    End::failed("not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root")
-                }
+                Some(errno) if errno == Errno::PERM.raw_os_error() => KillOutcome::failed(
+                    "not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root",
+                ),
                 Some(errno) if errno == Errno::OPNOTSUPP.raw_os_error() => {
                     let why = "it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to";
                     return Self::Unsupported(why.to_owned());
                 }
-                _ => End::failed(error.to_string()),
+                _ => KillOutcome::failed(error.to_string()),
             },
         })
     }
@@ -106,9 +108,9 @@ mod tests {
     fn another_way_is_tried_where_the_kernel_has_not_the_first() {
         assert!(matches!(of(Errno::OPNOTSUPP), Tried::Unsupported(why) if why.contains("CONFIG_INET_DIAG_DESTROY")));
         assert!(
-            matches!(of(Errno::PERM), Tried::End(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_NET_ADMIN")))
+            matches!(of(Errno::PERM), Tried::Decided(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_NET_ADMIN")))
         );
-        assert!(matches!(of(Errno::NOBUFS), Tried::End(end) if end.result == "failed"));
-        assert_eq!(Tried::from(Destroyed::Gone), Tried::End(End::fine("gone")));
+        assert!(matches!(of(Errno::NOBUFS), Tried::Decided(end) if end.result == KillResult::Failed));
+        assert_eq!(Tried::from(Destroyed::Gone), Tried::Decided(KillOutcome::fine(KillResult::Gone)));
     }
 }
