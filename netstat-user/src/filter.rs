@@ -20,7 +20,7 @@ mod spelling;
 mod states;
 
 pub use host::{Addresses, HostPattern, PatternError, PortPattern};
-pub use literal::{Literal, nanoseconds};
+pub use literal::{Literal, bytes, nanoseconds};
 pub use mistake::{Mistake, NameError};
 pub use parse::{CONDITIONS, is_meant, parse};
 pub use predicate::{Predicate, Resolver};

@@ -1,6 +1,6 @@
 //! Values of options: how each kind is written, for every verb.
 
-use crate::filter::nanoseconds;
+use crate::filter::{bytes, nanoseconds};
 use crate::model::EventName;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -68,19 +68,9 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
 /// The largest buffer that can be asked for.
 pub const LARGEST_BUFFER: u32 = 1 << 30;
 
-/// A power of two of bytes: a number with K, M or G, rounded up.
+/// A power of two of bytes: a number as expressions have it, with K, M or G, rounded up.
 pub fn size(text: &str) -> Result<u32, ValueError> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
-        "" => Some(0),
-        "k" => Some(10),
-        "m" => Some(20),
-        "g" => Some(30),
-        _ => None,
-    };
-    let bytes = number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
-    match bytes {
+    match bytes(text) {
         Some(bytes) if (4_096..=LARGEST_BUFFER.into()).contains(&bytes) => Ok(bytes.next_power_of_two() as u32),
         _ => Err(ValueError::Size),
     }
@@ -120,5 +110,6 @@ mod tests {
         assert_eq!(said(event("opened").unwrap_err()), "write one of open state close");
         assert_eq!((mode("0660"), mode("8")), (Ok(0o660), Err(ValueError::Mode)));
         assert_eq!((size("5000"), size("2G")), (Ok(8192), Err(ValueError::Size)));
+        assert_eq!((size("1.5M"), size("0.0005T"), size("8KiB")), (Ok(2 << 20), Ok(1 << 30), Ok(8192)));
     }
 }

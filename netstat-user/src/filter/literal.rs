@@ -176,12 +176,13 @@ fn scaled(text: &str, unit: impl Fn(&str) -> Option<u128>) -> Option<u128> {
     Some(mantissa.checked_mul(unit)? / decimals_of)
 }
 
-/// `1500`, `4K`, `1.5M`, `2GiB`.
-fn bytes(text: &str) -> Option<u128> {
-    whole(text).or_else(|| {
+/// A number of bytes: `1500`, `4K`, `1.5M`, `2GiB`.
+pub fn bytes(text: &str) -> Option<u128> {
+    let alone = text.strip_suffix(['b', 'B']).and_then(whole);
+    whole(text).or(alone).or_else(|| {
         scaled(text, |suffix| {
             let suffix = suffix.to_ascii_lowercase();
-            let power = match suffix.trim_end_matches("ib").trim_end_matches('b') {
+            let power = match suffix.strip_suffix("ib").or(suffix.strip_suffix('b')).unwrap_or(&suffix) {
                 "k" => 1,
                 "m" => 2,
                 "g" => 3,
@@ -305,12 +306,18 @@ mod tests {
 
     #[test]
     fn amounts() {
-        for (text, amount) in
-            [("0", Some(0)), ("4K", Some(4096)), ("1.5M", Some(1_572_864)), ("2GiB", Some(2 << 30)), ("0x10", Some(16))]
-        {
+        for (text, amount) in [
+            ("0", Some(0)),
+            ("4K", Some(4096)),
+            ("1.5M", Some(1_572_864)),
+            ("2GiB", Some(2 << 30)),
+            ("0x10", Some(16)),
+            ("7B", Some(7)),
+            ("1kb", Some(1024)),
+        ] {
             assert_eq!(bytes(text), amount, "{text}");
         }
-        for text in ["", "K", "1.", ".5K", "4Q", "-1", "1.2.3K", "99999999999999999999999999G"] {
+        for text in ["", "K", "1.", ".5K", "4Q", "4Kbb", "1.5", "1.5B", "-1", "1.2.3K", "99999999999999999999999999G"] {
             assert_eq!(bytes(text), None, "{text}");
         }
         for (text, unit, nanos) in [
