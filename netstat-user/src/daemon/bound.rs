@@ -2,6 +2,7 @@
 //! removed at the end.
 
 mod folder;
+pub mod watch;
 
 use crate::client::{self, AskError};
 use crate::model::reason;

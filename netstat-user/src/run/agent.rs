@@ -16,7 +16,8 @@ use crate::cli::help::mistake::wrong;
 use crate::cli::names::AGENT;
 use crate::client;
 use crate::daemon::accounts::{self, GroupError, UserError};
-use crate::daemon::bound::{BindError, Bound, Standing};
+use crate::daemon::bound::watch::{hand, stay_reachable};
+use crate::daemon::bound::{BindError, Bound};
 use crate::daemon::{manager, privileges, signals};
 use crate::kernel::{AttachError, Tracer, Wanted};
 use crate::query::Status;
@@ -28,11 +29,8 @@ use crate::table::Retention;
 use crate::view::text::counted;
 use machine::Machine;
 use rustix::time::ClockId;
-use std::convert::Infallible;
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use traced::{Seen, Traced};
 
@@ -178,7 +176,7 @@ async fn serve(
     let source = Traced::new(tracer, options.buffer, cgroups, Arc::clone(&machine.guards))?;
     let status = tokio::select! {
         status = agent::run(listeners, signals, source, machine, settings, notice) => status,
-        never = stay_reachable(&mut bound, doors) => match never {},
+        never = stay_reachable(&mut bound, doors, complain) => match never {},
     };
     // The service manager may have gone.
     let _ = manager::notify(b"STOPPING=1");
@@ -188,41 +186,6 @@ async fn serve(
 /// What a thread does that looks at nothing itself. One that may do more than it needs serves all the same; that has been reported.
 fn confine() {
     drop(privileges::drop_all());
-}
-
-/// How often it is looked whether the socket's path still leads to the agent.
-const LOOK: Duration = Duration::from_secs(2);
-
-/// Has clients let in by the listener.
-fn hand(doors: &mpsc::Sender<UnixListener>, listener: UnixListener) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    // One that has not been taken yet is followed by the next look.
-    doors.try_send(listener).map_err(io::Error::other)
-}
-
-/// Looks after the socket's path for ever: where it does not lead here any more, nobody can reach the agent, and a line says so. It is made again
-/// where that is possible.
-async fn stay_reachable(bound: &mut Bound, doors: mpsc::Sender<UnixListener>) -> Infallible {
-    let mut gone = false;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let path = bound.path().display().to_string();
-        let before = std::mem::replace(&mut gone, false);
-        match bound.look() {
-            Standing::Here if before => complain(&format!("agent: {path} leads to this agent again")),
-            Standing::Here => {}
-            Standing::Anew(listener) => match hand(&doors, listener) {
-                Ok(()) => complain(&format!("agent: {path} was gone; it has been made again")),
-                Err(error) => complain(&format!("agent: {path}: {error}")),
-            },
-            Standing::Gone(why) => {
-                gone = true;
-                if !before {
-                    complain(&format!("{why}; until then nobody can reach this agent"));
-                }
-            }
-        }
-    }
 }
 
 /// Descriptors that clients do not get: for listing, for the threads that serve, and for those who are being refused.
