@@ -2,7 +2,8 @@
 //! `struct inet_diag_msg` of `linux/inet_diag.h`.
 
 use super::wire::{Attributes, port_at, u32_at, u64_at};
-use crate::model::Endpoint;
+use crate::model::{Endpoint, TcpState};
+use rustix::net::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `TCPDIAG_GETSOCK`: the older request for TCP, the only one that walks the kernel's tables once for both families.
@@ -12,10 +13,8 @@ pub const BY_FAMILY: u16 = 20;
 /// `SOCK_DESTROY`
 pub const DESTROY: u16 = 21;
 
-/// `AF_INET`
-const V4: u8 = 2;
-/// `AF_INET6`
-const V6: u8 = 10;
+const V4: u8 = AddressFamily::INET.as_raw() as u8;
+const V6: u8 = AddressFamily::INET6.as_raw() as u8;
 
 /// Bytes of `struct inet_diag_msg`.
 const REPLY: usize = 72;
@@ -23,7 +22,7 @@ const REPLY: usize = 72;
 /// Every TCP state, requests (`TCP_NEW_SYN_RECV`) included, but not `TCP_BOUND_INACTIVE`: those sockets are in no table of /proc.
 pub const EVERY_STATE: u32 = 0x1ffe;
 /// `TCPF_LISTEN`
-pub const LISTENING: u32 = 1 << 10;
+pub const LISTENING: u32 = 1 << TcpState::Listen as u32;
 
 /// Extensions that can be asked for: a bit each (`1 << (INET_DIAG_… - 1)`).
 pub mod extension {

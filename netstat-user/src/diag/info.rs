@@ -1,13 +1,11 @@
 //! `struct tcp_info` as the kernel writes it. It grew with the kernel: what a kernel does not have yet is missing at its end.
 
-use crate::model::{INFO_COUNT, INFO_FIELDS, InfoField, TcpInfo};
-
-/// `TCP_LISTEN`, whose `tcp_info` says other things at some places (`tcp_get_info`).
-const LISTEN: u8 = 10;
+use crate::model::{INFO_COUNT, INFO_FIELDS, InfoField, TcpInfo, TcpState};
 
 /// Reads the structure, as long as it is; `congestion` is the name of the algorithm, with or without its NUL.
 pub fn parse(bytes: &[u8], congestion: Option<&[u8]>) -> TcpInfo {
-    let listens = bytes.first() == Some(&LISTEN);
+    // A listener's structure says other things at some places (`tcp_get_info`).
+    let listens = bytes.first() == Some(&(TcpState::Listen as u8));
     let mut values = [None; INFO_COUNT];
     for (value, field) in values.iter_mut().zip(&INFO_FIELDS) {
         if !listens || field.of_listeners {
@@ -84,7 +82,7 @@ mod tests {
     #[test]
     fn of_a_listener_little_is_known() {
         let mut bytes = numbered();
-        bytes[0] = LISTEN;
+        bytes[0] = TcpState::Listen as u8;
         let info = parse(&bytes, Some(b"cubic"));
         let known: Vec<_> = INFO_FIELDS.iter().filter(|field| info.get(field.name).is_some()).map(|f| f.name).collect();
         assert_eq!(known, ["cwnd", "reordering", "pacing_rate", "max_pacing_rate"]);

@@ -6,6 +6,7 @@ use crate::model::net::{
 use crate::proc::route::address6;
 use crate::proc::words;
 use crate::sys::interfaces::{Interfaces, Question};
+use rustix::net::AddressFamily;
 use std::cmp::Ordering;
 use std::io;
 use std::net::Ipv4Addr;
@@ -67,8 +68,11 @@ fn ask(kernel: &Interfaces, name: Vec<u8>) -> Option<Interface> {
     let short = |value: &[u8; 24]| u16::from_ne_bytes([value[0], value[1]]);
     let long = |value: &[u8; 24], at: usize| u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte| value[at + byte]));
     // The address of a sockaddr_in follows its family and port.
-    let inet =
-        |question| ask(question).filter(|value| short(value) == AF_INET).map(|v| Ipv4Addr::new(v[4], v[5], v[6], v[7]));
+    let inet = |question| {
+        ask(question)
+            .filter(|value| short(value) == AddressFamily::INET.as_raw())
+            .map(|v| Ipv4Addr::new(v[4], v[5], v[6], v[7]))
+    };
     let flags = short(&ask(Question::Flags)?);
     let hardware = ask(Question::Hardware);
     let map = ask(Question::Map).map(|value| DeviceMap {
@@ -97,9 +101,6 @@ fn ask(kernel: &Interfaces, name: Vec<u8>) -> Option<Interface> {
         ..Interface::default()
     })
 }
-
-/// `AF_INET`, of `socket(2)`.
-const AF_INET: u16 = 2;
 
 /// Reads /proc/net/dev: names and their traffic. Numbers that are missing are 0.
 pub fn traffic(text: &[u8]) -> Vec<(Vec<u8>, Traffic)> {

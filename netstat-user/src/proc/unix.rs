@@ -5,7 +5,7 @@
 //! length; without it, [`parse`] takes what does not begin like a row for a part of the path before it.
 
 use super::words::hex;
-use crate::model::{UnixRow, UnixSocket};
+use crate::model::{TcpState, UnixRow, UnixSocket};
 use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 use std::io;
@@ -87,7 +87,8 @@ impl Known {
         self.sockets.reserve(sockets.len());
         for socket in sockets {
             let name = socket.shown();
-            if socket.state == LISTEN {
+            // UNIX sockets have `TCP_LISTEN` as well.
+            if socket.state == TcpState::Listen as u8 {
                 self.listeners.extend(name.clone());
             }
             let peer = (socket.kind, name);
@@ -124,9 +125,6 @@ impl Known {
         Some((&path[..least], &path[..most]))
     }
 }
-
-/// `TCP_LISTEN`, which UNIX sockets have as well.
-const LISTEN: u8 = 10;
 
 /// The rows of a table as far as `known` confirms them, and whether all of it was confirmed. A socket that is not known, for it came and went
 /// since, is believed where its line cannot belong to a name before it.

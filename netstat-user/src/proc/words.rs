@@ -29,10 +29,19 @@ pub fn decimal(word: &[u8]) -> Option<i64> {
 
 /// A whole decimal number without sign, saturated at the end of 64 bits.
 pub fn unsigned(word: &[u8]) -> Option<u64> {
-    if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
+    let is_number = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    is_number.then(|| fitting(word).unwrap_or(u64::MAX))
+}
+
+/// A whole decimal number without sign that fits into 64 bits.
+pub fn fitting(word: &[u8]) -> Option<u64> {
+    if word.is_empty() {
         return None;
     }
-    Some(word.iter().fold(0u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+    word.iter().try_fold(0u64, |value, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 #[cfg(test)]
@@ -46,6 +55,8 @@ mod tests {
         assert_eq!((hex::<2>(b"100"), hex::<2>(b""), hex::<8>(b"-1")), (None, None, None));
         assert_eq!(decimal(b"-42"), Some(-42));
         assert_eq!(decimal(b"99999999999999999999"), Some(i64::MAX));
+        assert_eq!((unsigned(b"18446744073709551616"), fitting(b"18446744073709551616")), (Some(u64::MAX), None));
+        assert_eq!((unsigned(b"7"), fitting(b"7"), unsigned(b"7x"), fitting(b"")), (Some(7), Some(7), None, None));
         assert_eq!((decimal(b"-"), decimal(b"1a"), decimal(b"")), (None, None, None));
     }
 }

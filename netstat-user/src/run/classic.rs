@@ -49,7 +49,7 @@ fn views(options: &Options) -> Written<u8> {
         Ok(selected) => selected,
         Err(error) => {
             complain(&error.to_string());
-            return Ok(if error.is_mistake() { USAGE } else { 1 });
+            return Ok(if error.is_denied() { 1 } else { USAGE });
         }
     };
     let asked = AskedFor::new(options, selected);

@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         Ok(selected) => selected,
         Err(error) => {
             let refusal = wrong(KILL, &error);
-            return Ok(refuse(&if error.is_mistake() { refusal } else { Refusal { exit: 1, ..refusal } }));
+            return Ok(refuse(&if error.is_denied() { Refusal { exit: 1, ..refusal } } else { refusal }));
         }
     };
     if selected.needs().meets(Need::AGES) {

@@ -4,6 +4,7 @@ use crate::field::Field;
 use crate::filter::{Expr, Resolver};
 use crate::proc::netns;
 use crate::sys::resolver;
+use nix::unistd::User;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
 use std::fs;
 use std::io;
@@ -18,6 +19,11 @@ pub struct MachineNames;
 
 /// The kernel's own default for `ip_local_port_range`.
 const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
+
+/// The number of a user, by getpwnam(3).
+fn user_id(name: &str) -> Option<u32> {
+    User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
+}
 
 impl Resolver for MachineNames {
     fn service(&mut self, name: &str) -> Vec<u16> {
@@ -35,7 +41,7 @@ impl Resolver for MachineNames {
     }
 
     fn user(&mut self, name: &str) -> Option<u32> {
-        resolver::user_id(name)
+        user_id(name)
     }
 
     fn netns(&mut self, name: &str) -> Option<u32> {
@@ -70,7 +76,7 @@ impl Resolver for MachineNames {
 
 /// What to report of names in conditions on texts that nothing has here: no row can match them, and nothing is wrong with the expression.
 pub fn unknown_names(expr: Option<&Expr>) -> Vec<String> {
-    let is_user = |name: &str| name.parse::<u32>().is_ok() || resolver::user_id(name).is_some();
+    let is_user = |name: &str| name.parse::<u32>().is_ok() || user_id(name).is_some();
     let is_namespace =
         |name: &str| named(name).is_some_and(|file| !file.is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
     let of = |field: Field, what: &str, is_there: &dyn Fn(&str) -> bool| -> Vec<String> {

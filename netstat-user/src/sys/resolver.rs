@@ -102,21 +102,6 @@ pub fn user(uid: u32) -> Option<Vec<u8>> {
     })
 }
 
-/// The number of a user, by getpwnam(3).
-pub fn user_id(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    with_buffer(|buffer| {
-        let mut entry = MaybeUninit::<libc::passwd>::uninit();
-        let mut found = ptr::null_mut();
-        // SAFETY: all pointers are to live objects of the right type, `name` ends in NUL, and `buffer` has the length given.
-        let error = unsafe {
-            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut found)
-        };
-        // SAFETY: not null only where it points to `entry`, filled.
-        (error, unsafe { found.as_ref().map(|found| found.pw_uid) })
-    })
-}
-
 /// The port of a service by its name or another name of it, by getservbyname(3).
 pub fn service_port(name: &str, protocol: &CStr) -> Option<u16> {
     let name = CString::new(name).ok()?;

@@ -1,6 +1,7 @@
 //! The work of a scan: the links of all descriptors, read by several threads at once.
 
 use crate::model::HeldSockets;
+use crate::proc::words;
 use crate::sys::is_scarce;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
@@ -241,7 +242,7 @@ fn links(dir: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mu
                 return;
             }
         };
-        let Some(number) = decimal(entry.file_name().to_bytes()) else { continue };
+        let Some(number) = words::fitting(entry.file_name().to_bytes()) else { continue };
         if number >= share.to {
             return;
         }
@@ -259,7 +260,7 @@ pub fn processes(root: &Path) -> rustix::io::Result<Vec<u32>> {
     let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(&proc, &mut buffer);
     while let Some(entry) = entries.next() {
-        pids.extend(decimal(entry?.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()));
+        pids.extend(words::fitting(entry?.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()));
     }
     Ok(pids)
 }
@@ -283,9 +284,9 @@ fn number_name(number: u64, buffer: &mut [u8; 24]) -> Option<&CStr> {
 /// The inode in a descriptor's link: `socket:[N]`, or `[0000]:N` as old kernels write it.
 pub fn socket_inode(link: &[u8]) -> Option<u64> {
     if let Some(rest) = link.strip_prefix(b"socket:[") {
-        return decimal(rest.strip_suffix(b"]")?);
+        return words::fitting(rest.strip_suffix(b"]")?);
     }
-    decimal(link.strip_prefix(b"[0000]:")?)
+    words::fitting(link.strip_prefix(b"[0000]:")?)
 }
 
 /// Opens a file to be read.
@@ -294,15 +295,4 @@ pub fn socket_inode(link: &[u8]) -> Option<u64> {
 /// The kernel's.
 pub fn open<P: rustix::path::Arg>(at: impl AsFd, path: P, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(at, path, flags | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// A decimal number and nothing else.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |value, &digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
 }

@@ -5,7 +5,7 @@ pub mod taken;
 use crate::cli::classic::Options;
 use crate::cli::select::{Selection, WrongName};
 use crate::field::{Field, HasFields, Need};
-use crate::filter::{Predicate, Resolver, Spelling};
+use crate::filter::{Predicate, Resolver};
 use crate::model::RowTest;
 use crate::proc::netns::{self, LEAST_NAMESPACE};
 use crate::run::resolve::{MachineNames, namespaces_by_name, unknown_names};
@@ -29,24 +29,6 @@ pub struct Selected {
     counted: Vec<Field>,
 }
 
-/// Why nothing can be selected.
-#[derive(Debug, thiserror::Error)]
-pub enum SelectedError {
-    /// A name means nothing here.
-    #[error(transparent)]
-    Name(#[from] WrongName),
-    /// A network namespace is not there.
-    #[error("--netns: there is no network namespace `{0}': {names}", names = Spelling::Netns.names())]
-    NoNamespace(u32),
-}
-
-impl SelectedError {
-    /// Whether the command line is wrong, and not the rights to look at what it names.
-    pub const fn is_mistake(&self) -> bool {
-        !matches!(self, Self::Name(wrong) if wrong.is_denied())
-    }
-}
-
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
 const AT_HAND: Need = Need::NETNS_NAMES.or(Need::COOKIES);
 
@@ -55,7 +37,7 @@ impl Selected {
     ///
     /// # Errors
     /// A name that means nothing.
-    pub fn new(options: &Options) -> Result<Self, SelectedError> {
+    pub fn new(options: &Options) -> Result<Self, WrongName> {
         let selection = options.selection.clone();
         let mut names = MachineNames;
         let netns = match &selection.netns[..] {
@@ -64,7 +46,7 @@ impl Selected {
                 let numbers = listed.iter().filter_map(|name| name.parse().ok()).collect::<Vec<u32>>();
                 // What closed of late may have outlived its namespace.
                 if let Some(none) = missing(&numbers).filter(|_| options.recent.is_none()) {
-                    return Err(SelectedError::NoNamespace(none));
+                    return Err(WrongName::NoNamespace(none.to_string()));
                 }
                 let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
                 Some(listed.iter().filter_map(inode).collect())
@@ -179,7 +161,7 @@ mod tests {
     fn a_namespace_that_is_not_there_is_named() {
         let own = netns::own(Path::new("/proc")).unwrap();
         assert_eq!((missing(&[own]), missing(&[own, 1])), (None, Some(1)));
-        let said = SelectedError::NoNamespace(1).to_string();
+        let said = WrongName::NoNamespace(1.to_string()).to_string();
         assert_eq!(
             said,
             "--netns: there is no network namespace `1': write `self', a name in /run/netns or an inode number"
