@@ -1,4 +1,4 @@
-//! ErrorQueue for standard error of a process that must not wait for whoever reads it: a thread of its own writes them.
+//! Lines for standard error of a process that must not wait for whoever reads it: a thread of its own writes them.
 
 use super::program;
 use crate::sys;
@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// ErrorQueue that wait while nobody reads. Those beyond are counted.
+/// Lines that wait while nobody reads. Those beyond are counted.
 const MOST: usize = 1000;
 
 /// How long the end waits for who does not read.

@@ -1,6 +1,6 @@
-//! Events as text and as JSON LineForm. This is a hot path: hundreds of thousands of lines a second.
+//! Events as text and as JSON Lines. This is a hot path: hundreds of thousands of lines a second.
 //!
-//! There are three forms: JSON LineForm, the short line for people ([`short`]), and the line with everything.
+//! There are three forms: JSON Lines, the short line for people ([`short`]), and the line with everything.
 
 mod short;
 
@@ -16,7 +16,7 @@ pub use short::{Look, summed_up};
 /// Which form of lines.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// JSON LineForm.
+    /// JSON Lines.
     Json,
     /// Text with every fact, in UTC.
     Full,
