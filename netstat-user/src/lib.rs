@@ -28,12 +28,32 @@
 //! daemon   model client sys                 what a process that runs for long needs: signals, the service manager, accounts, its socket, fewer privileges
 //! view     model lang field                 rows in, bytes out: netstat tables, event text, JSON
 //! whose    model                            whose a socket is beyond its process: container, unit and pod; the other end
-//! run      *                                one file per verb: wires the rooms together, from a request to an outcome
+//! run      *                                one module per verb: wires the rooms together, from a request to an outcome
 //! ```
 //!
 //! `*` is every other room. No modules import each other in a circle of any length, nor do those inside them. Only `main.rs` stands outside the map, and only it exits the
 //! process, but for `sys/memory.rs`, where there is no memory to return with.
 //! `kernel` alone sees `aya` and `netstat_ebpf`. `sys` alone holds user-side `unsafe`, each block with its `SAFETY:` line.
+//!
+//! # Words
+//!
+//! In this crate, and in the kernel programs, each of these stands for one thing:
+//!
+//! - *owner*: the process that made a socket or accepted its connection, as events recorded it; it stays the same when the descriptor is handed on.
+//! - *grade*: how an owner is known: created, accepted, inherited from the listener, or scanned.
+//! - *holder*: a process that has a socket among its open files now. A socket can have several, or none.
+//! - *request*: a connection that comes in and that no process can accept yet: the kernel's `request_sock`, in `SYN_RECV`.
+//! - *minisocket*: what the kernel keeps of a connection in `TIME_WAIT`, or in `FIN_WAIT2` once nobody holds it: `inet_timewait_sock`, which is no
+//!   `struct sock`.
+//! - *doubt*: the timer of a request or a minisocket was stopped, and it is not known yet whether for good (`kernel::doubts`).
+//! - *listing*: the sockets that the kernel lists at one time, folded into the live table while events go on (`table`).
+//! - *seed*: the first listing, and the owners of what is older than the tracer.
+//! - *resync*: a later listing, by which the table is set right: after a loss, at SIGHUP, and every so often.
+//! - *fall*: that rows or holders had to be read in another way than the best, and why (`source`).
+//! - *sight*: what a client of the agent is shown, by who it is and where it is (`agent::sight`).
+//! - *stay*: the time for which a client's network namespace was seen with one number (`agent::stay`).
+//! - *desk*: where batches of events wait for the readers of one thread of the agent (`agent::desk`).
+//! - *feed*: what one reader of events has not read yet (`agent::feed`).
 
 pub mod agent;
 pub mod cli;
