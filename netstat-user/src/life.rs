@@ -10,25 +10,25 @@ use std::collections::HashMap;
 
 /// What identifies a connection: the cookie, or where the kernel has made none, namespace and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum ConnectionKey {
     Cookie(u64),
     Ends(Option<u32>, EventEnd, EventEnd),
 }
 
-fn by_cookie(event: &SocketEvent) -> Option<Key> {
-    event.cookie.map(Key::Cookie)
+fn by_cookie(event: &SocketEvent) -> Option<ConnectionKey> {
+    event.cookie.map(ConnectionKey::Cookie)
 }
 
-fn by_ends(event: &SocketEvent) -> Option<Key> {
+fn by_ends(event: &SocketEvent) -> Option<ConnectionKey> {
     let (local, remote) = (event.local?, event.remote?);
-    (local.port.is_some() && remote.port.is_some()).then_some(Key::Ends(event.netns, local, remote))
+    (local.port.is_some() && remote.port.is_some()).then_some(ConnectionKey::Ends(event.netns, local, remote))
 }
 
 /// The connections that are open, as their events showed them.
 #[derive(Debug)]
 pub struct Lives {
-    young: HashMap<Key, Ended>,
-    old: HashMap<Key, Ended>,
+    young: HashMap<ConnectionKey, Ended>,
+    old: HashMap<ConnectionKey, Ended>,
     /// Entries of one generation at most.
     generation: usize,
     forgotten: u64,
@@ -114,12 +114,12 @@ impl Lives {
         life
     }
 
-    fn remove(&mut self, key: Key) -> Option<Ended> {
+    fn remove(&mut self, key: ConnectionKey) -> Option<Ended> {
         // Most programs have no old generation, and most connections are in the young one.
         self.young.remove(&key).or_else(|| if self.old.is_empty() { None } else { self.old.remove(&key) })
     }
 
-    fn insert(&mut self, key: Key, life: Ended) {
+    fn insert(&mut self, key: ConnectionKey, life: Ended) {
         if self.young.len() >= self.generation {
             self.forgotten += self.old.len() as u64;
             self.old = std::mem::take(&mut self.young);

@@ -10,14 +10,14 @@ use std::{collections::HashMap, net::IpAddr};
 
 /// The listening sockets of one port whose owners are known. Any number of sockets may share a port: none of this takes longer for it.
 #[derive(Debug, Default)]
-struct Listeners {
+struct ScannedListeners {
     /// Address and process of each, by inode.
     by_inode: HashMap<u64, (IpAddr, u32)>,
     /// How many each process has on each address, and the name of the process.
     by_addr: HashMap<IpAddr, HashMap<u32, (usize, Comm)>>,
 }
 
-impl Listeners {
+impl ScannedListeners {
     fn add(&mut self, inode: u64, addr: IpAddr, pid: u32, comm: Comm) {
         self.remove(inode);
         self.by_inode.insert(inode, (addr, pid));
@@ -81,7 +81,7 @@ pub struct Owners {
     by_inode: HashMap<u64, (u32, Comm)>,
     by_identity: HashMap<OwnerKey, Owner>,
     /// Listeners by namespace and port.
-    listeners: HashMap<(u32, u16), Listeners>,
+    listeners: HashMap<(u32, u16), ScannedListeners>,
 }
 
 impl Owners {

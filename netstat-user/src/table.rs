@@ -22,7 +22,7 @@ pub use changes::Change;
 use hashbrown::HashSet;
 pub use listing::{Correction, Listing};
 use past::{EndedSockets, Entry};
-use slots::{Identity, Slot, Slots};
+use slots::{Identity, Slots, TableSlot};
 use socket::{blank, merge};
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub struct Table {
 
 impl Table {
     /// Bytes of a live socket, without its index.
-    pub const ROW_BYTES: usize = size_of::<Slot>();
+    pub const ROW_BYTES: usize = size_of::<TableSlot>();
     /// Bytes of a closed socket.
     pub const CLOSED_BYTES: usize = size_of::<Entry>();
 
@@ -192,7 +192,7 @@ impl Table {
             }
             return;
         };
-        let Slot { socket: Some(socket), mini, .. } = self.slots[at] else { return };
+        let TableSlot { socket: Some(socket), mini, .. } = self.slots[at] else { return };
         let nobodys = socket.inode == 0 && socket.state == old;
         let ends = match old {
             TcpState::TimeWait => true,

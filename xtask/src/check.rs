@@ -18,7 +18,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 pub fn all() -> Result<()> {
     // All cheap checks speak before the first failure ends the command.
     let mut problems = layers::breaches(sh::root())?;
-    problems.extend(names::shared(&sh::root().join("netstat-user/src"))?);
+    problems.extend(names::shared(sh::root(), &["netstat-user/src", "netstat-ebpf/src"])?);
     problems.extend(mutants::problems(sh::root())?);
     if let Err(error) = digest::check() {
         problems.push(format!("{error:#}"));

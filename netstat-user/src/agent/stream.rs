@@ -60,7 +60,7 @@ impl Head<'_> {
 }
 
 /// What a reader is sent next.
-enum Part {
+enum FrameSource {
     /// Of the head.
     Head(Bytes),
     /// Of what happens.
@@ -68,14 +68,14 @@ enum Part {
 }
 
 /// The next part; waits for it. May be broken off and called again.
-async fn next(head: &mut Head<'_>, feed: &Feed) -> Part {
+async fn next(head: &mut Head<'_>, feed: &Feed) -> FrameSource {
     if !head.is_over() {
         tokio::task::yield_now().await;
         if let Some(part) = head.part() {
-            return Part::Head(part);
+            return FrameSource::Head(part);
         }
     }
-    Part::Next(feed.next().await)
+    FrameSource::Next(feed.next().await)
 }
 
 /// What a reader that is not shown everything may see while it reads.
@@ -313,7 +313,7 @@ impl<L: Lists> Client<L> {
                 never = &mut look => match never {},
             };
             match next {
-                Part::Head(part) => {
+                FrameSource::Head(part) => {
                     // As with every list, a reader that takes nothing is not waited for.
                     beside(patient(write(&mut writer, &part, feed)), look.as_mut()).await?;
                     feed.preceded(part.len());
@@ -321,7 +321,7 @@ impl<L: Lists> Client<L> {
                         memory.notify_one();
                     }
                 }
-                Part::Next(Next::Chunk(chunk)) => {
+                FrameSource::Next(Next::Chunk(chunk)) => {
                     let taken = chunk.len();
                     let chunk = match &view {
                         Some(view) => beside(view.pass(chunk, feed), look.as_mut()).await?,
@@ -330,17 +330,17 @@ impl<L: Lists> Client<L> {
                     beside(write(&mut writer, &chunk, feed), look.as_mut()).await?;
                     feed.written(taken);
                 }
-                Part::Next(Next::Stale) => {
+                FrameSource::Next(Next::Stale) => {
                     let mut stale = BytesMut::new();
                     Answer::Stale.encode(&mut stale);
                     beside(patient(writer.write_all(&stale)), look.as_mut()).await?;
                 }
-                Part::Next(Next::Dropped(count)) => {
+                FrameSource::Next(Next::Dropped(count)) => {
                     let mut last = BytesMut::new();
                     Answer::Dropped(count).encode(&mut last);
                     return writer.write_all(&last).await;
                 }
-                Part::Next(Next::End) => {
+                FrameSource::Next(Next::End) => {
                     let mut last = BytesMut::new();
                     Answer::End.encode(&mut last);
                     return patient(writer.write_all(&last)).await;

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce() + Send>;
+type WorkerJob = Box<dyn FnOnce() + Send>;
 
 /// Some threads that take jobs in turn.
 #[derive(Clone, Debug)]
 pub struct Workers {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<WorkerJob>,
 }
 
 impl Workers {
@@ -21,7 +21,7 @@ impl Workers {
     /// # Errors
     /// The kernel's, where it has no room for a thread.
     pub fn new(name: &str, threads: usize, begin: fn()) -> io::Result<Self> {
-        let (jobs, todo) = mpsc::channel::<Job>();
+        let (jobs, todo) = mpsc::channel::<WorkerJob>();
         let todo = Arc::new(Mutex::new(todo));
         for _ in 0..threads {
             let todo = Arc::clone(&todo);

@@ -10,9 +10,9 @@ mod meant;
 mod options;
 mod schema;
 
-use super::select::{Given, SelectError, Selection};
+use super::select::{GivenOptions, SelectError, Selection};
 use super::value::{ValueError, duration};
-use super::{Colour, Reason, Refusal, Request, shells};
+use super::{Colour, Refusal, RefusalReason, Request, shells};
 use crate::field::RowKinds;
 use crate::filter::{Spelling, WordError, protos};
 use crate::model::visible::escape_lines;
@@ -33,7 +33,7 @@ pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
     let program = super::program(called);
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
     let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default(), posix);
-    let (mut given, mut select) = (Options::default(), Given::default());
+    let (mut given, mut select) = (Options::default(), GivenOptions::default());
     let mut views = 0;
     loop {
         let met = match getopt.next() {
@@ -122,7 +122,7 @@ fn with_protocol(mut refusal: Refusal, words: &OsStr) -> Refusal {
 }
 
 /// Reads the options that select, for the tables that are printed.
-fn selection(given: &mut Options, select: Given, program: &str) -> Result<Selection, Refusal> {
+fn selection(given: &mut Options, select: GivenOptions, program: &str) -> Result<Selection, Refusal> {
     letters(given, &select);
     let tables = given.tables();
     let asked = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].contains(&Want::Asked);
@@ -135,7 +135,7 @@ fn selection(given: &mut Options, select: Given, program: &str) -> Result<Select
 }
 
 /// Protocols by name stand for netstat's letters where there are none.
-fn letters(given: &mut Options, select: &Given) {
+fn letters(given: &mut Options, select: &GivenOptions) {
     if given.families.is_empty() && !given.protocols.any() && !given.groups {
         for word in select.spelled(Spelling::Proto).iter().flat_map(|words| words.split(',')) {
             let lower = word.to_ascii_lowercase();
@@ -173,7 +173,7 @@ fn rows(given: &Options) -> RowKinds {
 pub fn listed(argv: &[OsString]) -> RowKinds {
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
     let mut getopt = Getopt::new(&netstats, &ours, argv.get(1..).unwrap_or_default(), false);
-    let (mut given, mut select) = (Options::default(), Given::default());
+    let (mut given, mut select) = (Options::default(), GivenOptions::default());
     while let Ok(Some(met)) = getopt.next() {
         if !select.take(met.id, met.value).unwrap_or(true) {
             let _ = take(&mut given, &met, "");
@@ -245,7 +245,7 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
             for word in met.value.as_encoded_bytes().split(|&b| b == b',') {
                 let family = Family::parse(word).ok_or_else(|| {
                     let values = vec![word.to_vec()];
-                    refuse(Reason { text: "Unknown address family `%s'.\n", values }, 1)
+                    refuse(RefusalReason { text: "Unknown address family `%s'.\n", values }, 1)
                 })?;
                 given.families.push(family);
             }
@@ -276,16 +276,16 @@ fn take(given: &mut Options, met: &Met<'_>, program: &str) -> Result<(), Refusal
 }
 
 /// A reason in our own words: what could drive a terminal in its values is made visible. netstat's reasons have the bytes that were typed.
-fn own(text: &'static str, values: &[&str]) -> Reason {
-    Reason { text, values: values.iter().map(|value| escape_lines(value).into_bytes()).collect() }
+fn own(text: &'static str, values: &[&str]) -> RefusalReason {
+    RefusalReason { text, values: values.iter().map(|value| escape_lines(value).into_bytes()).collect() }
 }
 
 /// A wrong command line: the reason, then how to write a right one.
-fn usage(reason: Option<Reason>) -> Refusal {
+fn usage(reason: Option<RefusalReason>) -> Refusal {
     Refusal { reason, message: definitions::usage().to_string(), exit: 3 }
 }
 
-const fn refuse(reason: Reason, exit: u8) -> Refusal {
+const fn refuse(reason: RefusalReason, exit: u8) -> Refusal {
     Refusal { reason: Some(reason), message: String::new(), exit }
 }
 

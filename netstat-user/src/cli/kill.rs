@@ -2,7 +2,7 @@
 
 use super::help::AllPages;
 use super::names::KILL;
-use super::select::{self, Given, Selection};
+use super::select::{self, GivenOptions, Selection};
 use super::{Refusal, Request, help};
 use crate::field::schema::{self, KeyValues, SchemaKey};
 use crate::field::{Column, Field, RowKinds};
@@ -109,7 +109,7 @@ pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
         return Ok(Request::Print(schema()));
     }
     let wrong = |error: &dyn Display| help::mistake::wrong(KILL, error);
-    let (mut given, mut narrows) = (Given::default(), false);
+    let (mut given, mut narrows) = (GivenOptions::default(), false);
     for arg in select::options() {
         let id = arg.get_id().as_str();
         if NOT_HERE.contains(&id) {

@@ -59,7 +59,7 @@ pub enum Request {
 #[derive(Debug, PartialEq)]
 pub struct Refusal {
     /// What is wrong, where there are words for it in other languages.
-    pub reason: Option<Reason>,
+    pub reason: Option<RefusalReason>,
     /// The message, or what follows the reason, newline included.
     pub message: String,
     /// 2 for our verbs, netstat's own codes for the classic views.
@@ -68,7 +68,7 @@ pub struct Refusal {
 
 /// What is wrong, not yet in the reader's language.
 #[derive(Debug, PartialEq)]
-pub struct Reason {
+pub struct RefusalReason {
     /// The English text, newline included, with a `%` directive for each value.
     pub text: &'static str,
     /// The values, as bytes: those of netstat's own messages are the words that were typed. In messages of our own what could drive a terminal is

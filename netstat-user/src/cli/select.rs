@@ -1,7 +1,7 @@
 //! The options that select rows and columns, the same for tables and events: `--where` and its short spellings, `--columns`,
 //! `--sort`, `--limit`, `--count-by`.
 
-use crate::field::{Column, ColumnError, Field, Kind, RowKinds};
+use crate::field::{Column, ColumnError, Field, RowKinds, ValueKind};
 use crate::filter::{self, Expr, Mistake, NameError, Predicate, Resolver, Spelling, WordError};
 use clap::{Arg, ArgAction, Args};
 use std::ffi::OsStr;
@@ -157,7 +157,7 @@ pub enum SelectError {
 
 /// The options as they were met, not yet read.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct GivenOptions {
     expressions: Vec<String>,
     columns: Vec<String>,
     sort: Vec<String>,
@@ -228,10 +228,10 @@ pub fn instead_of_option(name: &str, rows: RowKinds, own: &[&str]) -> Option<Str
     }
     let field = Field::named(&name.replace('-', "_")).filter(|field| field.spec().rows().meets(rows))?;
     let value = match field.spec().kind {
-        Kind::Text | Kind::Word(_) => "TEXT",
-        Kind::Address => "ADDRESS",
-        Kind::Time | Kind::Span(_) => "TIME",
-        Kind::Number | Kind::Bytes | Kind::Port | Kind::User | Kind::Namespace => "N",
+        ValueKind::Text | ValueKind::Word(_) => "TEXT",
+        ValueKind::Address => "ADDRESS",
+        ValueKind::Time | ValueKind::Span(_) => "TIME",
+        ValueKind::Number | ValueKind::Bytes | ValueKind::Port | ValueKind::User | ValueKind::Namespace => "N",
     };
     Some(format!("did you mean `--{WHERE} \"{} = {value}\"'?", field.name()))
 }
@@ -297,7 +297,7 @@ pub struct EventArgs {
 
 impl EventArgs {
     /// The options as they were met.
-    pub fn given(&self) -> Given {
+    pub fn given(&self) -> GivenOptions {
         let spelled = [
             (Spelling::Proto, &self.proto),
             (Spelling::State, &self.state),
@@ -309,14 +309,14 @@ impl EventArgs {
             (Spelling::Netns, &self.netns),
         ];
         let spelled = spelled.into_iter().filter(|(_, values)| !values.is_empty());
-        Given {
+        GivenOptions {
             expressions: self.expressions.clone(),
             columns: self.columns.clone(),
             count_by: self.count_by.clone(),
             sort: self.sort.clone(),
             limit: self.limit.clone(),
             spelled: spelled.map(|(spelling, values)| (spelling, values.clone())).collect(),
-            ..Given::default()
+            ..GivenOptions::default()
         }
     }
 
@@ -331,7 +331,7 @@ impl EventArgs {
     }
 }
 
-impl Given {
+impl GivenOptions {
     /// Takes one of these options. False if it is none of them.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 /// What a field's values are, and so how they are written in an expression and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// One of these words.
     Word(&'static [&'static str]),
     /// Text of the outside world: names, paths.
@@ -58,7 +58,7 @@ impl Unit {
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// The name of the type in `--columns help`, unit included.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! JSON Schema of what `--json` prints: of rows with fields made from the table of fields, of others from the keys that their views have.
 
-use super::{Column, FIELDS, FieldSpec, Kind, LISTS, RowKinds};
+use super::{Column, FIELDS, FieldSpec, LISTS, RowKinds, ValueKind};
 use std::fmt::Write;
 
 /// The schema of lines each of which is a row of one of these kinds; [`of_fields`], [`of_keys`] and [`of_columns`] make them.
@@ -175,10 +175,15 @@ fn keys(specs: &[&FieldSpec], always: impl Fn(&FieldSpec) -> bool) -> (Vec<Strin
 
 fn property(name: &str, spec: &FieldSpec) -> String {
     let kind = match spec.kind {
-        Kind::Word(_) | Kind::Text | Kind::Time | Kind::Address => "[\"string\", \"array\", \"null\"]",
-        Kind::Number | Kind::Bytes | Kind::Span(_) | Kind::Port | Kind::User | Kind::Namespace => {
-            "[\"number\", \"null\"]"
+        ValueKind::Word(_) | ValueKind::Text | ValueKind::Time | ValueKind::Address => {
+            "[\"string\", \"array\", \"null\"]"
         }
+        ValueKind::Number
+        | ValueKind::Bytes
+        | ValueKind::Span(_)
+        | ValueKind::Port
+        | ValueKind::User
+        | ValueKind::Namespace => "[\"number\", \"null\"]",
     };
     format!("\"{name}\": {{ \"type\": {kind}, \"description\": {} }}", quoted(spec.doc))
 }

@@ -35,7 +35,7 @@ pub enum TokenKind {
 /// Characters that end a bare word.
 const SIGNS: &str = "()=<>!~&|'\"";
 
-type Text<'a> = LocatingSlice<&'a str>;
+type LocatedText<'a> = LocatingSlice<&'a str>;
 
 /// The tokens of the whole text.
 ///
@@ -65,7 +65,7 @@ pub fn tokens(expression: &str) -> Result<Vec<Token>, Mistake> {
     }
 }
 
-fn token(text: &mut Text<'_>) -> Result<TokenKind, ContextError> {
+fn token(text: &mut LocatedText<'_>) -> Result<TokenKind, ContextError> {
     let sign = alt((
         "(".value(TokenKind::Open),
         ")".value(TokenKind::Close),
@@ -87,7 +87,7 @@ fn token(text: &mut Text<'_>) -> Result<TokenKind, ContextError> {
 }
 
 /// A bare word; a backslash takes the sign after it for a letter.
-fn bare(text: &mut Text<'_>) -> Result<TokenKind, ContextError> {
+fn bare(text: &mut LocatedText<'_>) -> Result<TokenKind, ContextError> {
     let letters = take_while(1.., |letter: char| !letter.is_whitespace() && letter != '\\' && !SIGNS.contains(letter));
     let escaped = ('\\', any).take();
     let word: String = repeat(1.., alt((letters, escaped))).parse_next(text)?;
@@ -95,7 +95,7 @@ fn bare(text: &mut Text<'_>) -> Result<TokenKind, ContextError> {
 }
 
 /// A text between two of these quotes. A backslash before the quote takes it for a letter; other backslashes mean something later.
-fn quoted<'a>(quote: char) -> impl Parser<Text<'a>, TokenKind, ContextError> {
+fn quoted<'a>(quote: char) -> impl Parser<LocatedText<'a>, TokenKind, ContextError> {
     let letter = alt((
         preceded('\\', one_of(quote)).map(String::from),
         ('\\', any).take().map(String::from),

@@ -2,7 +2,7 @@
 
 use super::Op;
 use super::states::StateSet;
-use crate::field::{Field, Kind, Unit, nearest};
+use crate::field::{Field, Unit, ValueKind, nearest};
 use crate::model::Network;
 use regex::bytes::{Regex, RegexBuilder};
 use std::net::IpAddr;
@@ -62,10 +62,10 @@ pub(super) fn meaning(field: Field, op: Op, literal: &Literal) -> Result<Meaning
         number.map(Meaning::Number).ok_or_else(|| (format!("expected {what} for `{name}', not `{text}'"), None))
     };
     match field.spec().kind {
-        Kind::Number => number("a whole number", whole(text)),
-        Kind::Bytes => number("bytes such as 1500, 4K, 1M or 2G", bytes(text)),
-        Kind::Span(unit) => number("a time such as 500ms, 10s, 5m, 2h or 1d", span(text, unit)),
-        Kind::Time => {
+        ValueKind::Number => number("a whole number", whole(text)),
+        ValueKind::Bytes => number("bytes such as 1500, 4K, 1M or 2G", bytes(text)),
+        ValueKind::Span(unit) => number("a time such as 500ms, 10s, 5m, 2h or 1d", span(text, unit)),
+        ValueKind::Time => {
             let instant = text.parse::<jiff::Timestamp>().ok().or_else(|| {
                 let civil: jiff::civil::DateTime = text.parse().ok()?;
                 Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
@@ -73,28 +73,28 @@ pub(super) fn meaning(field: Field, op: Op, literal: &Literal) -> Result<Meaning
             let since = instant.and_then(|instant| u128::try_from(instant.as_nanosecond()).ok());
             number("a time in UTC such as 2026-01-31T12:00:00Z", since)
         }
-        Kind::Port => match whole(text) {
+        ValueKind::Port => match whole(text) {
             Some(port) if port > 65_535 => Err((format!("expected a port from 0 to 65535, not `{text}'"), None)),
             Some(port) => Ok(Meaning::Number(port)),
             None => named(text, "a port or the name of a service"),
         },
-        Kind::User => {
+        ValueKind::User => {
             whole(text).map_or_else(|| named(text, "a user's number or name"), |uid| Ok(Meaning::Number(uid)))
         }
-        Kind::Namespace => whole(text).map_or_else(
+        ValueKind::Namespace => whole(text).map_or_else(
             || named(text, "a namespace's inode number or name, or `self'"),
             |inode| Ok(Meaning::Number(inode)),
         ),
-        Kind::Address => address(text, op),
-        Kind::Text if op.orders() => Ok(Meaning::Texts(vec![plain(text)])),
-        Kind::Text => Ok(match glob(text, false)? {
+        ValueKind::Address => address(text, op),
+        ValueKind::Text if op.orders() => Ok(Meaning::Texts(vec![plain(text)])),
+        ValueKind::Text => Ok(match glob(text, false)? {
             Some(form) => Meaning::Form(form),
             None => Meaning::Texts(vec![kept(field, plain(text))]),
         }),
-        Kind::Word(_) if op.orders() => {
+        ValueKind::Word(_) if op.orders() => {
             Err((format!("expected `=', `!=', `~' or `!~': words like `{name}' have no order"), None))
         }
-        Kind::Word(words) => word(field, words, text),
+        ValueKind::Word(words) => word(field, words, text),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
-use crate::field::{CHOOSERS, Field, HasFields, Kind, Need, Value};
+use crate::field::{CHOOSERS, Field, HasFields, Need, Value, ValueKind};
 use crate::model::{AddressText, Network, all_hold};
 use regex::bytes::Regex;
 use std::borrow::Cow;
@@ -220,7 +220,7 @@ impl<R: Resolver> Compiler<'_, R> {
     fn compare(&mut self, field: Field, op: Op, value: &Literal, place: TextPlace) -> Result<Test, NameError> {
         self.need(field);
         let kind = field.spec().kind;
-        let scale = if let Kind::Span(unit) = kind { unit.nanos().into() } else { 1 };
+        let scale = if let ValueKind::Span(unit) = kind { unit.nanos().into() } else { 1 };
         let meaning =
             literal::meaning(field, op, value).map_err(|(what, _)| NameError { place, what, denied: false })?;
         let operand = match meaning {
@@ -232,13 +232,13 @@ impl<R: Resolver> Compiler<'_, R> {
             Meaning::Form(form) => Operand::Form(form),
             Meaning::Name(name) => {
                 let numbers: Vec<u64> = match kind {
-                    Kind::Port => self.service(&name, place)?.into_iter().map(u64::from).collect(),
-                    Kind::User => self.resolver.user(&name).into_iter().map(u64::from).collect(),
+                    ValueKind::Port => self.service(&name, place)?.into_iter().map(u64::from).collect(),
+                    ValueKind::User => self.resolver.user(&name).into_iter().map(u64::from).collect(),
                     _ => self.resolver.netns(&name).into_iter().map(u64::from).collect(),
                 };
-                let what = if kind == Kind::User { "user" } else { "network namespace" };
+                let what = if kind == ValueKind::User { "user" } else { "network namespace" };
                 match numbers[..] {
-                    [] if kind == Kind::Namespace && self.resolver.is_netns_hidden(&name) => {
+                    [] if kind == ValueKind::Namespace && self.resolver.is_netns_hidden(&name) => {
                         let what = format!("the network namespace `{name}' may not be looked at: run as root");
                         return Err(NameError { place, what, denied: true });
                     }
@@ -384,11 +384,11 @@ fn written<'v>(value: &'v Value<'_>, field: Field) -> Cow<'v, [u8]> {
     match value {
         Value::Text(text) => Cow::Borrowed(text),
         Value::Addr(addr) => Cow::Owned(AddressText(*addr).to_string().into_bytes()),
-        Value::Number(time_ns) if field.spec().kind == Kind::Time => {
+        Value::Number(time_ns) if field.spec().kind == ValueKind::Time => {
             let time = jiff::Timestamp::from_nanosecond(i128::from(*time_ns)).unwrap_or_default();
             Cow::Owned(format!("{time:.9}").into_bytes())
         }
-        Value::Number(number) if field.spec().kind == Kind::Span(crate::field::Unit::Hundredths) => {
+        Value::Number(number) if field.spec().kind == ValueKind::Span(crate::field::Unit::Hundredths) => {
             Cow::Owned(format!("{}.{:02}", number / 100, number % 100).into_bytes())
         }
         Value::Number(number) => Cow::Owned(number.to_string().into_bytes()),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::field::{
-    CHOOSERS, ClosedFields, EventFields, FIELDS, HasFields, Kind, Need, RowContext, RowFields, RowKinds, UnixFields,
-    Value,
+    CHOOSERS, ClosedFields, EventFields, FIELDS, HasFields, Need, RowContext, RowFields, RowKinds, UnixFields, Value,
+    ValueKind,
 };
 use crate::model::{
     CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, ListedRow,
@@ -553,7 +553,7 @@ fn every_type_of_field_is_compared() {
     for kind in ["number", "bytes", "port", "user id", "namespace", "address", "text", "word"] {
         assert!(FIELDS.iter().any(|spec| spec.kind.name() == kind && spec.rows().meets(ROWS)), "{kind}");
     }
-    assert!(FIELDS.iter().any(|spec| spec.kind == Kind::Time));
+    assert!(FIELDS.iter().any(|spec| spec.kind == ValueKind::Time));
 }
 
 /// Conditions of few values on what is listed, so that rows and events meet them.

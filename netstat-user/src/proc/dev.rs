@@ -156,9 +156,9 @@ fn by_name(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// What stands before the number, the number, the interface's whole name, the alias's number.
-type Key<'a> = (&'a [u8], Option<Number<'a>>, &'a [u8], Option<Number<'a>>);
+type NameKey<'a> = (&'a [u8], Option<Number<'a>>, &'a [u8], Option<Number<'a>>);
 
-fn key(name: &[u8]) -> Key<'_> {
+fn key(name: &[u8]) -> NameKey<'_> {
     let (front, digits) = split_number(name);
     match (front.strip_suffix(b":"), digits) {
         (Some(base), Some(alias)) => {

@@ -50,7 +50,7 @@ pub fn parse(table: &[u8]) -> UnixRows<'_> {
         let parsed = line(rest);
         let is_whole = rest.len() - line_length(rest) < dubious;
         rest = after_line(rest);
-        let Some(Line { address, text, mut row, has_path }) = parsed.filter(|_| is_whole) else {
+        let Some(UnixLine { address, text, mut row, has_path }) = parsed.filter(|_| is_whole) else {
             bogus += 1;
             continue;
         };
@@ -137,7 +137,7 @@ pub fn parse_known<'a>(table: &'a [u8], known: &Known) -> (UnixRows<'a>, bool) {
     let (mut at_row, mut reach) = (true, table.len());
     while !rest.is_empty() {
         let in_name = rest.len() > reach;
-        let Some(Line { address, text, mut row, has_path }) = line(rest) else {
+        let Some(UnixLine { address, text, mut row, has_path }) = line(rest) else {
             rest = after_line(rest);
             if !in_name {
                 (bogus, sure, at_row) = (bogus + 1, false, false);
@@ -182,7 +182,7 @@ pub fn parse_known<'a>(table: &'a [u8], known: &Known) -> (UnixRows<'a>, bool) {
 }
 
 /// A line that looks like a row.
-struct Line<'a> {
+struct UnixLine<'a> {
     address: &'a [u8],
     /// All that follows the address, to the end of the table.
     text: &'a [u8],
@@ -191,10 +191,10 @@ struct Line<'a> {
     has_path: bool,
 }
 
-fn line(text: &[u8]) -> Option<Line<'_>> {
+fn line(text: &[u8]) -> Option<UnixLine<'_>> {
     let (address, text) = address(text)?;
     let (row, has_path) = row(&text[..line_length(text)])?;
-    Some(Line { address, text, row, has_path })
+    Some(UnixLine { address, text, row, has_path })
 }
 
 /// Whether the row has no identity: a connection not accepted yet has no inode, and the address of all zeroes is what the kernel shows to

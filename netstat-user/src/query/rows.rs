@@ -66,9 +66,9 @@ fn end(out: &mut BytesMut, end: Endpoint) {
 }
 
 /// Bytes that have not been read yet.
-struct Rest<'a>(&'a [u8]);
+struct UnreadBytes<'a>(&'a [u8]);
 
-impl Rest<'_> {
+impl UnreadBytes<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], QueryError> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(QueryError::Garbage)?;
         self.0 = rest;
@@ -94,7 +94,7 @@ impl Rest<'_> {
 /// # Errors
 /// [`QueryError::Garbage`] for what [`put`] does not write.
 pub fn get(bytes: &[u8], proto: Proto) -> Result<(Vec<SocketRow>, usize), QueryError> {
-    let mut rest = Rest(bytes);
+    let mut rest = UnreadBytes(bytes);
     let count = u32::from_le_bytes(rest.take()?) as usize;
     // A count that lies asks for no more memory than what was sent could fill.
     let mut rows = Vec::with_capacity(count.min(bytes.len() / SHORTEST));

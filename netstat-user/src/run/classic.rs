@@ -15,7 +15,7 @@ use crate::field::{Column, Field};
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::selected::Selected;
-use crate::run::table::selected::taken::Taken;
+use crate::run::table::selected::taken::TakenRows;
 use crate::run::table::sources::Sources;
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, complain, screen};
@@ -54,7 +54,7 @@ fn views(options: &Options) -> Written<u8> {
     };
     let asked = AskedFor::new(options, selected);
     let mut sources = Sources::new(&asked);
-    let (mut taken, mut round) = (Taken::new(&asked.selected), Round::first());
+    let (mut taken, mut round) = (TakenRows::new(&asked.selected), Round::first());
     let what = match () {
         () if options.all_netns => "the sockets of every network namespace",
         () if options.numeric.hosts => "the kernel's tables",
@@ -86,7 +86,7 @@ fn views(options: &Options) -> Written<u8> {
 }
 
 /// The tables of sockets and groups, and what is to be said below them.
-fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_>, round: &mut Round) -> Written<u8> {
     let code = tables(asked, sources, taken, round)?;
     taken.end(round.bytes(), screen::width().map(usize::from));
     if asked.options.verbose {
@@ -130,7 +130,7 @@ fn all_would_help(options: &Options, sources: &mut Sources) -> Written<Option<&'
     (selection.sort, selection.count_by, selection.limit) = (Vec::new(), Vec::new(), None);
     let Ok(selected) = Selected::new(&options) else { return Ok(None) };
     let asked = AskedFor::new(&options, selected);
-    let (mut taken, mut round) = (Taken::new(&asked.selected), Round::silent());
+    let (mut taken, mut round) = (TakenRows::new(&asked.selected), Round::silent());
     sources.next_tables();
     tables(&asked, sources, &mut taken, &mut round)?;
     Ok((!taken.is_in_vain()).then_some(why))
@@ -164,7 +164,7 @@ const ORDER: [ClassicTable; 9] = [
 ];
 
 /// The tables up to the first that fails; returns 0, or the exit code of that one.
-fn tables(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+fn tables(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_>, round: &mut Round) -> Written<u8> {
     for table in ORDER {
         let code = match table {
             ClassicTable::Internet => internet::print(asked, sources, taken, round)?,

@@ -18,7 +18,7 @@ mod ready;
 pub mod resolve;
 mod table;
 
-use crate::cli::{Reason, Refusal, Request, help};
+use crate::cli::{Refusal, RefusalReason, Request, help};
 use crate::stdio::{Unwritable, print, program, screen};
 use crate::view::columns;
 use failure::Failure;
@@ -79,7 +79,7 @@ fn contexts(selinux: &Path) -> Refusal {
         true => "%s: security contexts are not shown; see `ls -Z' of /proc/PID for those of processes\n",
     };
     let values = if text.starts_with("%s") { vec![program().into()] } else { Vec::new() };
-    Refusal { reason: Some(Reason { text, values }), message: String::new(), exit: 1 }
+    Refusal { reason: Some(RefusalReason { text, values }), message: String::new(), exit: 1 }
 }
 
 /// Says on standard error why the command line cannot be served, and returns the exit code.

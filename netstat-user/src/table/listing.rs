@@ -1,6 +1,6 @@
 //! What the kernel lists, and how it is folded in.
 
-use super::slots::{Identity, Slot};
+use super::slots::{Identity, TableSlot};
 use super::socket::listed_socket;
 use super::{Table, had};
 use crate::model::{CloseReason, ClosedSocket, Owner, Proto, SocketRow, TcpState, Totals};
@@ -62,7 +62,7 @@ impl Table {
     pub fn end_listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
         let mut correction = std::mem::take(&mut self.correction);
         for at in 0..self.slots.places() {
-            let Slot { socket: Some(socket), touched, listed, mini, .. } = self.slots[at] else { continue };
+            let TableSlot { socket: Some(socket), touched, listed, mini, .. } = self.slots[at] else { continue };
             if touched == self.listing || listed == self.listing || !listing.protos.contains(&socket.proto) {
                 continue;
             }

@@ -34,7 +34,7 @@ pub struct Entry {
 
 /// What is kept of one user.
 #[derive(Clone, Copy, Debug)]
-struct Queue {
+struct UserQueue {
     first: u32,
     last: u32,
     count: usize,
@@ -53,7 +53,7 @@ pub struct EndedSockets {
     /// The last that ended with its ends.
     by_ends: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    users: HashMap<HistoryUser, Queue>,
+    users: HashMap<HistoryUser, UserQueue>,
     /// How many are kept of each user.
     by_count: BTreeSet<(usize, HistoryUser)>,
     forgotten: LastForgotten,
@@ -248,7 +248,7 @@ impl EndedSockets {
         }
         self.last = at;
         self.len += 1;
-        let queue = self.users.entry(user).or_insert(Queue { first: at, last: at, count: 0 });
+        let queue = self.users.entry(user).or_insert(UserQueue { first: at, last: at, count: 0 });
         if queue.count > 0 {
             self.entries[queue.last as usize].next = at;
             self.by_count.remove(&(queue.count, user));

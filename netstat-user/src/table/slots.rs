@@ -41,7 +41,7 @@ impl Identity {
 
 /// A place for a live socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot {
+pub struct TableSlot {
     /// The socket; `None` in a slot to be used again.
     pub socket: Option<LiveSocket>,
     /// The listing during which an event last reported it.
@@ -58,7 +58,7 @@ pub struct Slot {
 /// The live sockets.
 #[derive(Debug, Default)]
 pub struct Slots {
-    slots: Vec<Slot>,
+    slots: Vec<TableSlot>,
     free: Vec<u32>,
     hasher: DefaultHashBuilder,
     by_cookie: HashTable<u32>,
@@ -92,9 +92,9 @@ fn kin(socket: &LiveSocket) -> Option<Kin> {
 }
 
 impl Index<usize> for Slots {
-    type Output = Slot;
+    type Output = TableSlot;
 
-    fn index(&self, at: usize) -> &Slot {
+    fn index(&self, at: usize) -> &TableSlot {
         &self.slots[at]
     }
 }
@@ -121,7 +121,7 @@ impl Slots {
             + self.by_inode.allocation_size()
             + self.by_ends.allocation_size()
             + self.chains.capacity() * size_of::<ChainLinks>();
-        self.slots.capacity() * size_of::<Slot>() + self.free.capacity() * size_of::<u32>() + index
+        self.slots.capacity() * size_of::<TableSlot>() + self.free.capacity() * size_of::<u32>() + index
     }
 
     /// The slot of a minisocket: of several with one cookie, the one with these ends.
@@ -176,7 +176,7 @@ impl Slots {
 
     /// Puts a socket in, and returns where.
     pub fn insert(&mut self, socket: LiveSocket) -> usize {
-        let slot = Slot { socket: Some(socket), touched: 0, listed: 0, let_go: 0, mini: false };
+        let slot = TableSlot { socket: Some(socket), touched: 0, listed: 0, let_go: 0, mini: false };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;
@@ -193,14 +193,14 @@ impl Slots {
     }
 
     /// Changes what is in a place, its keys included.
-    pub fn change(&mut self, at: usize, change: impl FnOnce(&mut Slot)) {
+    pub fn change(&mut self, at: usize, change: impl FnOnce(&mut TableSlot)) {
         self.unindex(at);
         change(&mut self.slots[at]);
         self.index(at);
     }
 
     /// A place whose keys stay as they are.
-    pub fn at(&mut self, at: usize) -> &mut Slot {
+    pub fn at(&mut self, at: usize) -> &mut TableSlot {
         &mut self.slots[at]
     }
 

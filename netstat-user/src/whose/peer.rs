@@ -10,17 +10,17 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// An end of a socket; IPv4 addresses mapped into IPv6 are those of IPv4, so that both families meet.
-type End = (IpAddr, u16);
+type PeerEnd = (IpAddr, u16);
 
 /// Protocols that have ports of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Transport {
+enum PortProtocol {
     Tcp,
     Udp,
     UdpLite,
 }
 
-impl Transport {
+impl PortProtocol {
     const fn of(proto: Proto) -> Option<Self> {
         match proto {
             Proto::Tcp | Proto::Tcp6 => Some(Self::Tcp),
@@ -39,32 +39,32 @@ struct Candidate {
     state: u8,
     /// Whether it is of `AF_INET6`, and so may take what is sent to IPv4 addresses as well.
     v6: bool,
-    local: End,
+    local: PeerEnd,
 }
 
 /// The sockets of all namespaces that can be looked into, by what they can be found by.
 #[derive(Debug, Default)]
 pub struct Peers {
     /// With a remote end, by local and remote end.
-    connected: HashMap<(Transport, End, End), Vec<Candidate>>,
+    connected: HashMap<(PortProtocol, PeerEnd, PeerEnd), Vec<Candidate>>,
     /// Without one, by local port: listeners, and what takes datagrams from anybody.
-    waiting: HashMap<(Transport, u16), Vec<Candidate>>,
+    waiting: HashMap<(PortProtocol, u16), Vec<Candidate>>,
     /// Addresses that are a namespace's own.
     addresses: HashSet<(u32, IpAddr)>,
 }
 
-fn end(end: Endpoint) -> End {
+fn end(end: Endpoint) -> PeerEnd {
     (end.addr.to_canonical(), end.port)
 }
 
-fn is_loopback(end: End) -> bool {
+fn is_loopback(end: PeerEnd) -> bool {
     end.0.is_loopback()
 }
 
 impl Peers {
     /// Adds a socket of a namespace.
     pub fn add(&mut self, netns: u32, row: &SocketRow) {
-        let Some(transport) = Transport::of(row.proto) else { return };
+        let Some(transport) = PortProtocol::of(row.proto) else { return };
         let (local, remote) = (end(row.local), end(row.remote));
         let v6 = row.proto.is_v6();
         let candidate = Candidate { netns, inode: row.inode, state: row.state, v6, local };
@@ -87,7 +87,7 @@ impl Peers {
     /// is; several where they share the port, so that any of them may have what was sent. An inode may be that of a listener whose
     /// connection has not been accepted yet.
     pub fn of(&self, netns: u32, row: &SocketRow) -> Vec<u64> {
-        let Some(transport) = Transport::of(row.proto).filter(|_| row.has_peer()) else { return Vec::new() };
+        let Some(transport) = PortProtocol::of(row.proto).filter(|_| row.has_peer()) else { return Vec::new() };
         let (local, remote) = (end(row.local), end(row.remote));
         let there = self.connected.get(&(transport, remote, local)).map_or(&[][..], Vec::as_slice);
         // What remains of a connection in TIME_WAIT may have the ends of its successor.
@@ -103,31 +103,31 @@ impl Peers {
         match (away.next(), away.next()) {
             (Some(only), None) if !self.has_twin(transport, netns, local, remote) => self.holder(transport, only),
             (Some(_), _) => Vec::new(),
-            (None, _) if transport == Transport::Tcp => Vec::new(),
+            (None, _) if transport == PortProtocol::Tcp => Vec::new(),
             (None, _) => self.receivers(transport, netns, local, remote),
         }
     }
 
     /// Whether a socket of another namespace has the same ends: one of the two has its other end elsewhere.
-    fn has_twin(&self, transport: Transport, netns: u32, local: End, remote: End) -> bool {
+    fn has_twin(&self, transport: PortProtocol, netns: u32, local: PeerEnd, remote: PeerEnd) -> bool {
         let same = self.connected.get(&(transport, local, remote)).map_or(&[][..], Vec::as_slice);
         same.iter().any(|candidate| candidate.netns != netns)
     }
 
     /// The candidate's inode, or that of its listener while nobody has accepted it.
-    fn holder(&self, transport: Transport, candidate: &Candidate) -> Vec<u64> {
+    fn holder(&self, transport: PortProtocol, candidate: &Candidate) -> Vec<u64> {
         if candidate.inode != 0 {
             return vec![candidate.inode];
         }
         let waits = [TcpState::Established, TcpState::SynRecv, TcpState::CloseWait];
-        if transport != Transport::Tcp || !waits.iter().any(|&state| state as u8 == candidate.state) {
+        if transport != PortProtocol::Tcp || !waits.iter().any(|&state| state as u8 == candidate.state) {
             return Vec::new();
         }
         self.at(transport, candidate.netns, candidate.local)
     }
 
     /// The sockets that take datagrams for `remote` from anybody.
-    fn receivers(&self, transport: Transport, netns: u32, local: End, remote: End) -> Vec<u64> {
+    fn receivers(&self, transport: PortProtocol, netns: u32, local: PeerEnd, remote: PeerEnd) -> Vec<u64> {
         // What is sent to an address of this host comes from the same address, unless the sender is bound to another.
         let own = is_loopback(remote) || remote.0 == local.0 || self.addresses.contains(&(netns, remote.0));
         if own {
@@ -143,7 +143,7 @@ impl Peers {
 
     /// The sockets without a remote end that are at `addressed` in this namespace, as the kernel chooses: bound to the address, else to
     /// any of its family, else to any of IPv6.
-    fn at(&self, transport: Transport, netns: u32, addressed: End) -> Vec<u64> {
+    fn at(&self, transport: PortProtocol, netns: u32, addressed: PeerEnd) -> Vec<u64> {
         let there = self.waiting.get(&(transport, addressed.1)).map_or(&[][..], Vec::as_slice);
         let rank = |candidate: &Candidate| match candidate.local.0 {
             bound if bound == addressed.0 => Some(0),

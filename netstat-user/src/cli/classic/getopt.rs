@@ -1,6 +1,6 @@
 //! getopt_long over clap's definitions: options anywhere, operands skipped, letters combined, prefixes of long names.
 
-use crate::cli::Reason;
+use crate::cli::RefusalReason;
 use crate::field::nearest;
 use clap::Arg;
 use std::ffi::{OsStr, OsString};
@@ -75,7 +75,7 @@ pub enum Error {
 
 impl Error {
     /// Why the program refuses its command line.
-    pub fn reason(self, program: &OsStr) -> Reason {
+    pub fn reason(self, program: &OsStr) -> RefusalReason {
         let (text, values) = match self {
             Self::Invalid(letter) => ("%s: invalid option -- '%c'\n", vec![vec![letter]]),
             Self::ShortWithoutValue(letter) => ("%s: option requires an argument -- '%c'\n", vec![vec![letter]]),
@@ -90,7 +90,7 @@ impl Error {
                 ("%s: option '%s%s' requires an argument\n", vec!["--".into(), name.into()])
             }
         };
-        Reason { text, values: std::iter::once(program.as_bytes().to_vec()).chain(values).collect() }
+        RefusalReason { text, values: std::iter::once(program.as_bytes().to_vec()).chain(values).collect() }
     }
 }
 

@@ -15,7 +15,7 @@ fn options(line: &str) -> Options {
 }
 
 /// A reason in English.
-fn filled(reason: &Reason) -> Vec<u8> {
+fn filled(reason: &RefusalReason) -> Vec<u8> {
     let text = reason.text.replace("%c", "%s");
     let mut parts = text.split("%s");
     let first = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -25,7 +25,7 @@ fn filled(reason: &Reason) -> Vec<u8> {
 fn refused(line: &str) -> (u8, String) {
     match run(line) {
         Err(refusal) => {
-            let text = filled(&refusal.reason.unwrap_or(Reason { text: "\n", values: vec![] }));
+            let text = filled(&refusal.reason.unwrap_or(RefusalReason { text: "\n", values: vec![] }));
             (refusal.exit, String::from_utf8(text).unwrap().strip_suffix('\n').unwrap().to_owned())
         }
         other => panic!("{line}: {other:?}"),

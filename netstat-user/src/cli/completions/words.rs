@@ -1,6 +1,6 @@
 //! The words that values are made of: names of states, fields, protocols, and what continues an expression.
 
-use crate::field::{self, FIELDS, Field, Kind, RowKinds};
+use crate::field::{self, FIELDS, Field, RowKinds, ValueKind};
 use crate::filter::{CONDITIONS, INTERNET, StateSet};
 use crate::model::TcpState;
 use clap_complete::engine::CompletionCandidate;
@@ -132,7 +132,7 @@ fn conditions(rows: RowKinds) -> Vec<CompletionCandidate> {
 
 /// The values of a field that has few of them, in the case that is typed.
 fn values(field: Field, typed: &str, rows: RowKinds) -> Vec<CompletionCandidate> {
-    let Kind::Word(words) = field.spec().kind else { return Vec::new() };
+    let ValueKind::Word(words) = field.spec().kind else { return Vec::new() };
     let unix_only =
         |word: &str| matches!(field, Field::State) && TcpState::ALL.iter().all(|state| state.name() != word);
     let protocols: Vec<_> = protocols(rows).collect();

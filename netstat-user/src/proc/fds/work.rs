@@ -24,7 +24,7 @@ pub struct Work {
     /// The next of them to be looked at.
     next: AtomicUsize,
     /// The rest of large processes.
-    shares: Mutex<Vec<Share>>,
+    shares: Mutex<Vec<DescriptorRange>>,
     /// Whether the kernel says how many descriptors a process has (`st_size`, from Linux 6.2).
     counted: bool,
     /// Processes that could not be opened for want of descriptors, while the threads used up what there is.
@@ -38,7 +38,7 @@ pub struct Work {
 
 /// Some descriptors of one process.
 #[derive(Clone, Copy)]
-struct Share {
+struct DescriptorRange {
     /// Place of the process in [`Work::pids`].
     place: usize,
     /// The first descriptor.
@@ -144,7 +144,9 @@ impl Work {
         let mut again = FoundLinks { links: HeldSockets::new(self.most), ..FoundLinks::default() };
         for place in later {
             match open(rustix::fs::CWD, self.root.join(format!("{}/fd", self.pids[place])), OFlags::DIRECTORY) {
-                Ok(dir) => links(&dir, Share { place, from: 0, to: u64::MAX, count: 0 }, &mut buffer, &mut again),
+                Ok(dir) => {
+                    links(&dir, DescriptorRange { place, from: 0, to: u64::MAX, count: 0 }, &mut buffer, &mut again)
+                }
                 Err(error) => {
                     again.refused |= error == Errno::ACCESS;
                     again.note(error);
@@ -156,7 +158,7 @@ impl Work {
 
     /// Reads the links of one process, and leaves all but the first share of a large one to whoever is free.
     fn process(&self, proc: &OwnedFd, place: usize, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
-        let mut share = Share { place, from: 0, to: u64::MAX, count: 0 };
+        let mut share = DescriptorRange { place, from: 0, to: u64::MAX, count: 0 };
         if self.counted {
             let mut path = [0; 16];
             let stat = fd_path(self.pids[place], &mut path)
@@ -173,7 +175,11 @@ impl Work {
                 let rest = (SHARE..share.count).step_by(SHARE as usize);
                 shares.extend(rest.map(|from| {
                     // Descriptor numbers may have gaps: the last share is open.
-                    Share { from, to: if share.count - from > SHARE { from + SHARE } else { u64::MAX }, ..share }
+                    DescriptorRange {
+                        from,
+                        to: if share.count - from > SHARE { from + SHARE } else { u64::MAX },
+                        ..share
+                    }
                 }));
             }
         }
@@ -181,7 +187,13 @@ impl Work {
     }
 
     /// Reads the links of a share.
-    fn descriptors(&self, proc: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
+    fn descriptors(
+        &self,
+        proc: &OwnedFd,
+        share: DescriptorRange,
+        buffer: &mut [MaybeUninit<u8>],
+        found: &mut FoundLinks,
+    ) {
         let mut path = [0; 16];
         let Some(path) = fd_path(self.pids[share.place], &mut path) else { return };
         let dir = match open(proc, path, OFlags::DIRECTORY) {
@@ -202,7 +214,7 @@ impl Work {
 }
 
 /// Reads the links of a share, in this folder of its process's descriptors.
-fn links(dir: &OwnedFd, share: Share, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
+fn links(dir: &OwnedFd, share: DescriptorRange, buffer: &mut [MaybeUninit<u8>], found: &mut FoundLinks) {
     let mut target = [MaybeUninit::<u8>::uninit(); 64];
     let mut take = |name: &CStr| {
         let link = rustix::fs::readlinkat_raw(dir, name, &mut target).map(|(link, _)| socket_inode(link));

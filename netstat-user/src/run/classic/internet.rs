@@ -9,7 +9,7 @@ use crate::run::internet::known::KnownOfRows;
 use crate::run::internet::look;
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
-use crate::run::table::selected::taken::Taken;
+use crate::run::table::selected::taken::TakenRows;
 use crate::run::table::sources::Sources;
 use crate::stdio::Written;
 use crate::view;
@@ -22,7 +22,7 @@ use std::io;
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_>, round: &mut Round) -> Written<u8> {
     if !asked.tables.protocols.any() {
         return Ok(0);
     }
@@ -38,7 +38,7 @@ fn show(
     files: Files,
     known: &KnownOfRows,
     labels: &Labels,
-    taken: &mut Taken<'_>,
+    taken: &mut TakenRows<'_>,
     round: &mut Round,
 ) -> Written<u8> {
     let options = asked.options;
@@ -95,7 +95,7 @@ struct ShownWith<'a> {
 
 impl ShownWith<'_> {
     /// Appends the rows of a file, or says what is wrong with it.
-    fn file(&self, file: &ReadFile, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+    fn file(&self, file: &ReadFile, taken: &mut TakenRows<'_>, round: &mut Round) -> Written<u8> {
         let (bogus, what) = match &file.rows {
             Ok(FileRows::Sockets(table)) => (table.bogus, file.name),
             Ok(FileRows::Closed(_)) => (0, file.name),
@@ -141,7 +141,7 @@ impl ShownWith<'_> {
         self.asked.options.all_netns.then_some(Netns { inode, name })
     }
 
-    fn sockets(&self, table: &SocketTable, context: &RowContext<'_>, taken: &mut Taken<'_>, out: &mut Vec<u8>) {
+    fn sockets(&self, table: &SocketTable, context: &RowContext<'_>, taken: &mut TakenRows<'_>, out: &mut Vec<u8>) {
         let KnownOfRows { owners, infos, .. } = self.known;
         let (json, netns) = (self.asked.options.json, self.netns(context.netns));
         for (row, recorded) in table.with_recorded() {
@@ -158,7 +158,7 @@ impl ShownWith<'_> {
         }
     }
 
-    fn closed(&self, closed: &[ClosedSocket], context: &RowContext<'_>, taken: &mut Taken<'_>, out: &mut Vec<u8>) {
+    fn closed(&self, closed: &[ClosedSocket], context: &RowContext<'_>, taken: &mut TakenRows<'_>, out: &mut Vec<u8>) {
         let now_ns = epoch_ns() + monotonic_ns();
         for closed in closed {
             let (socket, netns) = (&closed.socket, self.netns(closed.socket.netns));
@@ -178,7 +178,7 @@ impl ShownWith<'_> {
         }
     }
 
-    fn sctp(&self, rows: &[SctpRow], context: &RowContext<'_>, taken: &mut Taken<'_>, out: &mut Vec<u8>) {
+    fn sctp(&self, rows: &[SctpRow], context: &RowContext<'_>, taken: &mut TakenRows<'_>, out: &mut Vec<u8>) {
         let (options, owners) = (self.asked.options, &self.known.owners);
         // Here anything that is to be a number makes the addresses numbers; so does -N.
         let numeric = options.numeric;

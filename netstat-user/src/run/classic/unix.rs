@@ -7,7 +7,7 @@ use crate::proc::{netns, unix};
 use crate::run::gather::Gathered;
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
-use crate::run::table::selected::taken::Taken;
+use crate::run::table::selected::taken::TakenRows;
 use crate::run::table::sources::Sources;
 use crate::run::table::spaces::{Space, report_unread, spaces};
 use crate::source::{KernelSource, UnixTable};
@@ -34,7 +34,7 @@ struct UnixSpace<'a> {
 ///
 /// # Errors
 /// A failure to write to standard output.
-pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut Taken<'_>, round: &mut Round) -> Written<u8> {
+pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_>, round: &mut Round) -> Written<u8> {
     if asked.tables.unix == Want::No {
         return Ok(0);
     }
@@ -138,7 +138,7 @@ fn show(
     asked: &AskedFor<'_>,
     listed: &[UnixSpace<'_>],
     known: RowContext<'_>,
-    taken: &mut Taken<'_>,
+    taken: &mut TakenRows<'_>,
     out: &mut Vec<u8>,
 ) {
     let (options, owners) = (asked.options, known.owners);

@@ -1,16 +1,16 @@
 //! Columns as a JSON object: dotted ones stay nested, lists of objects stay lists.
 
-use crate::field::{Column, Field, HasFields, Kind, LISTS, STATE_TIMES, Unit, Value};
+use crate::field::{Column, Field, HasFields, LISTS, STATE_TIMES, Unit, Value, ValueKind};
 use crate::model::AddressText;
 use crate::view::event::timestamp;
 use crate::view::json::Object;
 
 /// The keys of the object, from the columns in their order.
 #[derive(Clone, Debug)]
-pub struct Shape(Vec<Key>);
+pub struct Shape(Vec<ObjectKey>);
 
 #[derive(Clone, Debug)]
-enum Key {
+enum ObjectKey {
     Field(Field),
     /// A nested object, whose fields are `fields`; `whole` where the group itself was asked for, which is null where all of it is.
     Group {
@@ -23,7 +23,7 @@ enum Key {
 impl Shape {
     /// The object that has these columns. One that is asked for twice is there once.
     pub fn new(columns: &[Column]) -> Self {
-        let mut keys: Vec<Key> = Vec::with_capacity(columns.len());
+        let mut keys: Vec<ObjectKey> = Vec::with_capacity(columns.len());
         for column in columns {
             for field in column.fields() {
                 Self::add(&mut keys, field, matches!(column, Column::Group(_)));
@@ -32,15 +32,15 @@ impl Shape {
         Self(keys)
     }
 
-    fn add(keys: &mut Vec<Key>, field: Field, by_group: bool) {
+    fn add(keys: &mut Vec<ObjectKey>, field: Field, by_group: bool) {
         let Some((group, _)) = field.nested() else {
-            if !keys.iter().any(|key| matches!(key, Key::Field(known) if *known == field)) {
-                keys.push(Key::Field(field));
+            if !keys.iter().any(|key| matches!(key, ObjectKey::Field(known) if *known == field)) {
+                keys.push(ObjectKey::Field(field));
             }
             return;
         };
         let found = keys.iter_mut().find_map(|key| match key {
-            Key::Group { name, fields, whole } if *name == group => Some((fields, whole)),
+            ObjectKey::Group { name, fields, whole } if *name == group => Some((fields, whole)),
             _ => None,
         });
         match found {
@@ -50,7 +50,7 @@ impl Shape {
                     fields.push(field);
                 }
             }
-            None => keys.push(Key::Group { name: group, fields: vec![field], whole: by_group }),
+            None => keys.push(ObjectKey::Group { name: group, fields: vec![field], whole: by_group }),
         }
     }
 
@@ -67,7 +67,7 @@ impl Shape {
             let value = |field| row.value(field);
             match key {
                 // Whole, it has the states that the connection was in, as the line of --life.
-                Key::Group { name: STATE_TIMES, whole: true, .. } => match row.times() {
+                ObjectKey::Group { name: STATE_TIMES, whole: true, .. } => match row.times() {
                     None => object.optional(STATE_TIMES, None::<u8>),
                     Some(times) => {
                         let mut inner = object.object(STATE_TIMES);
@@ -75,8 +75,8 @@ impl Shape {
                         inner.close();
                     }
                 },
-                Key::Field(field) => write(object, field.name(), *field, &value(*field)),
-                Key::Group { name, fields, whole } => {
+                ObjectKey::Field(field) => write(object, field.name(), *field, &value(*field)),
+                ObjectKey::Group { name, fields, whole } => {
                     let values: Vec<(Field, Value<'_>)> = fields.iter().map(|&field| (field, value(field))).collect();
                     if LISTS.contains(name) {
                         list(object, name, &values);
@@ -127,8 +127,8 @@ fn write(object: &mut Object<'_>, key: &str, field: Field, value: &Value<'_>) {
         (_, Value::Null) => object.optional(key, None::<u8>),
         (_, Value::Text(text)) => object.string(key, text),
         (_, Value::Addr(addr)) => object.string(key, AddressText(*addr).to_string().as_bytes()),
-        (Kind::Time, Value::Number(time_ns)) => object.string(key, &timestamp(*time_ns)),
-        (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
+        (ValueKind::Time, Value::Number(time_ns)) => object.string(key, &timestamp(*time_ns)),
+        (ValueKind::Span(Unit::Hundredths), Value::Number(number)) => {
             object.optional(key, Some(format_args!("{}.{:02}", number / 100, number % 100)));
         }
         (_, Value::Number(number)) => object.number(key, *number),

@@ -1,6 +1,6 @@
 //! Columns as text: as wide as their values need, numbers on the right, under a heading of the fields' names.
 
-use crate::field::{Column, Field, HasFields, Kind, STATE_TIMES, Unit, Value, group};
+use crate::field::{Column, Field, HasFields, STATE_TIMES, Unit, Value, ValueKind, group};
 use crate::model::AddressText;
 use crate::view::colour::{Role, paint};
 use crate::view::event::{summed_up, timestamp};
@@ -33,7 +33,7 @@ pub fn cells(columns: &[Column], row: &impl HasFields) -> Cells {
 #[derive(Clone, Debug)]
 pub struct ColumnTable {
     headings: Cells,
-    looks: Vec<Look>,
+    looks: Vec<CellLook>,
     /// What the heading and the rows need.
     needed: Vec<usize>,
     /// What such columns usually need, where the rows are not all known.
@@ -45,7 +45,7 @@ pub struct ColumnTable {
 
 /// How the cells of a column look.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct CellLook {
     /// Whether they stand on the right.
     right: bool,
     /// To how many characters they may be cut; `None` where half a value would be a wrong one, as of numbers and addresses.
@@ -61,7 +61,7 @@ const fn data(_: &[u8]) -> Role {
     Role::Data
 }
 
-impl Look {
+impl CellLook {
     fn of(column: Column) -> Self {
         let role = match column {
             Column::Field(Field::State | Field::OldState | Field::NewState) => Role::of_state,
@@ -72,13 +72,13 @@ impl Look {
             Column::Group("local" | "remote") => None,
             Column::Group(_) => Some(LEAST),
             Column::Field(field) => match field.spec().kind {
-                Kind::Text => Some(LEAST),
-                Kind::Word(_) => Some(WORD),
-                Kind::Time => Some(CLOCK),
+                ValueKind::Text => Some(LEAST),
+                ValueKind::Word(_) => Some(WORD),
+                ValueKind::Time => Some(CLOCK),
                 _ => None,
             },
         };
-        let time = matches!(column, Column::Field(field) if field.spec().kind == Kind::Time);
+        let time = matches!(column, Column::Field(field) if field.spec().kind == ValueKind::Time);
         Self { right: is_right(column), least, time, role }
     }
 
@@ -91,18 +91,18 @@ impl Look {
 impl ColumnTable {
     /// A table of these columns, at first as wide as their names; states, failures and the heading in colour where that is wanted.
     pub fn new(columns: &[Column], coloured: bool) -> Self {
-        Self::with(columns.iter().map(|column| (column.name().as_bytes().to_vec(), Look::of(*column))), coloured)
+        Self::with(columns.iter().map(|column| (column.name().as_bytes().to_vec(), CellLook::of(*column))), coloured)
     }
 
     /// The same behind a column of counts.
     pub fn counted(columns: &[Column], coloured: bool) -> Self {
-        let named = columns.iter().map(|column| (column.name().as_bytes().to_vec(), Look::of(*column)));
-        let count = (b"count".to_vec(), Look { right: true, least: None, time: false, role: data });
+        let named = columns.iter().map(|column| (column.name().as_bytes().to_vec(), CellLook::of(*column)));
+        let count = (b"count".to_vec(), CellLook { right: true, least: None, time: false, role: data });
         Self::with(std::iter::once(count).chain(named), coloured)
     }
 
-    fn with(columns: impl Iterator<Item = (Vec<u8>, Look)>, coloured: bool) -> Self {
-        let (headings, looks): (Cells, Vec<Look>) = columns.unzip();
+    fn with(columns: impl Iterator<Item = (Vec<u8>, CellLook)>, coloured: bool) -> Self {
+        let (headings, looks): (Cells, Vec<CellLook>) = columns.unzip();
         let widths: Vec<usize> = headings.iter().map(|heading| width(heading)).collect();
         Self { headings, looks, needed: widths.clone(), usual: vec![0; widths.len()], widths, coloured }
     }
@@ -192,7 +192,7 @@ impl ColumnTable {
         self.line(out, row, |look, cell| (look.role)(cell));
     }
 
-    fn line(&self, out: &mut Vec<u8>, row: &[Vec<u8>], role: impl Fn(Look, &[u8]) -> Role) {
+    fn line(&self, out: &mut Vec<u8>, row: &[Vec<u8>], role: impl Fn(CellLook, &[u8]) -> Role) {
         let last = row.len().saturating_sub(1);
         for (at, (whole, look)) in row.iter().zip(&self.looks).enumerate() {
             let room = self.widths.get(at).copied().unwrap_or(0);
@@ -235,12 +235,12 @@ fn usual(column: Column) -> usize {
         Column::Field(Field::Pid | Field::ClosedByPid) => 7,
         Column::Field(Field::Inode | Field::Cookie) => 10,
         Column::Field(field) => match field.spec().kind {
-            Kind::Word(words) => words.iter().map(|word| word.len()).max().unwrap_or_default(),
-            Kind::Time => 30,
-            Kind::Address => 15,
-            Kind::Port => 5,
-            Kind::Bytes | Kind::Span(_) | Kind::Namespace => 10,
-            Kind::Text | Kind::Number | Kind::User => 0,
+            ValueKind::Word(words) => words.iter().map(|word| word.len()).max().unwrap_or_default(),
+            ValueKind::Time => 30,
+            ValueKind::Address => 15,
+            ValueKind::Port => 5,
+            ValueKind::Bytes | ValueKind::Span(_) | ValueKind::Namespace => 10,
+            ValueKind::Text | ValueKind::Number | ValueKind::User => 0,
         },
     }
 }
@@ -354,9 +354,9 @@ fn write(out: &mut Vec<u8>, field: Field, value: &Value<'_>) {
         (_, Value::Null) => out.push(b'-'),
         (_, Value::Text(text)) => out.extend_from_slice(&word(text)),
         (_, Value::Addr(addr)) => out.extend_from_slice(AddressText(*addr).to_string().as_bytes()),
-        (Kind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
-        (Kind::Span(Unit::Nanos), Value::Number(ns)) => out.extend_from_slice(span(*ns).as_bytes()),
-        (Kind::Span(Unit::Hundredths), Value::Number(number)) => {
+        (ValueKind::Time, Value::Number(time_ns)) => out.extend_from_slice(&timestamp(*time_ns)),
+        (ValueKind::Span(Unit::Nanos), Value::Number(ns)) => out.extend_from_slice(span(*ns).as_bytes()),
+        (ValueKind::Span(Unit::Hundredths), Value::Number(number)) => {
             out.extend_from_slice(format!("{}.{:02}", number / 100, number % 100).as_bytes());
         }
         (_, Value::Number(number)) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),

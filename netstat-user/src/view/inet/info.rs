@@ -5,7 +5,7 @@ use crate::view::json::Object;
 use crate::view::text::put;
 
 /// How a value of the line is written.
-enum Form {
+enum ValueForm {
     /// As it is.
     Plain,
     /// Of microseconds, in milliseconds.
@@ -19,45 +19,45 @@ enum Form {
 }
 
 /// The line's names, those of the values, how they are written, and whether a 0 is shown.
-const LINE: [(&str, &str, Form, bool); 38] = [
-    ("rto", "rto_us", Form::Millis, true),
-    ("rtt", "rtt_us", Form::MillisWith("rttvar_us"), true),
-    ("ato", "ato_us", Form::Millis, true),
-    ("backoff", "backoff", Form::Plain, false),
-    ("mss", "mss", Form::Plain, true),
-    ("pmtu", "pmtu", Form::Plain, true),
-    ("rcvmss", "rcv_mss", Form::Plain, true),
-    ("advmss", "advmss", Form::Plain, true),
-    ("cwnd", "cwnd", Form::Plain, true),
-    ("ssthresh", "ssthresh", Form::Plain, true),
-    ("bytes_sent", "bytes_sent", Form::Plain, false),
-    ("bytes_retrans", "bytes_retrans", Form::Plain, false),
-    ("bytes_acked", "bytes_acked", Form::Plain, false),
-    ("bytes_received", "bytes_received", Form::Plain, false),
-    ("segs_out", "segs_out", Form::Plain, false),
-    ("segs_in", "segs_in", Form::Plain, false),
-    ("data_segs_out", "data_segs_out", Form::Plain, false),
-    ("data_segs_in", "data_segs_in", Form::Plain, false),
-    ("lastsnd", "last_send_ms", Form::Plain, true),
-    ("lastrcv", "last_recv_ms", Form::Plain, true),
-    ("lastack", "last_ack_ms", Form::Plain, true),
-    ("pacing_rate", "pacing_rate", Form::Bits, true),
-    ("delivery_rate", "delivery_rate", Form::Bits, true),
-    ("delivered", "delivered", Form::Plain, false),
-    ("busy", "busy_us", Form::Millis, false),
-    ("rwnd_limited", "rwnd_limited_us", Form::Millis, false),
-    ("sndbuf_limited", "sndbuf_limited_us", Form::Millis, false),
-    ("unacked", "unacked", Form::Plain, false),
-    ("retrans", "retrans_out", Form::With("retransmits"), false),
-    ("lost", "lost", Form::Plain, false),
-    ("sacked", "sacked", Form::Plain, false),
-    ("reord_seen", "reord_seen", Form::Plain, false),
-    ("rcv_rtt", "rcv_rtt_us", Form::Millis, true),
-    ("rcv_space", "rcv_space", Form::Plain, true),
-    ("rcv_ssthresh", "rcv_ssthresh", Form::Plain, true),
-    ("notsent", "bytes_not_sent", Form::Plain, false),
-    ("minrtt", "min_rtt_us", Form::Millis, true),
-    ("snd_wnd", "snd_wnd", Form::Plain, false),
+const LINE: [(&str, &str, ValueForm, bool); 38] = [
+    ("rto", "rto_us", ValueForm::Millis, true),
+    ("rtt", "rtt_us", ValueForm::MillisWith("rttvar_us"), true),
+    ("ato", "ato_us", ValueForm::Millis, true),
+    ("backoff", "backoff", ValueForm::Plain, false),
+    ("mss", "mss", ValueForm::Plain, true),
+    ("pmtu", "pmtu", ValueForm::Plain, true),
+    ("rcvmss", "rcv_mss", ValueForm::Plain, true),
+    ("advmss", "advmss", ValueForm::Plain, true),
+    ("cwnd", "cwnd", ValueForm::Plain, true),
+    ("ssthresh", "ssthresh", ValueForm::Plain, true),
+    ("bytes_sent", "bytes_sent", ValueForm::Plain, false),
+    ("bytes_retrans", "bytes_retrans", ValueForm::Plain, false),
+    ("bytes_acked", "bytes_acked", ValueForm::Plain, false),
+    ("bytes_received", "bytes_received", ValueForm::Plain, false),
+    ("segs_out", "segs_out", ValueForm::Plain, false),
+    ("segs_in", "segs_in", ValueForm::Plain, false),
+    ("data_segs_out", "data_segs_out", ValueForm::Plain, false),
+    ("data_segs_in", "data_segs_in", ValueForm::Plain, false),
+    ("lastsnd", "last_send_ms", ValueForm::Plain, true),
+    ("lastrcv", "last_recv_ms", ValueForm::Plain, true),
+    ("lastack", "last_ack_ms", ValueForm::Plain, true),
+    ("pacing_rate", "pacing_rate", ValueForm::Bits, true),
+    ("delivery_rate", "delivery_rate", ValueForm::Bits, true),
+    ("delivered", "delivered", ValueForm::Plain, false),
+    ("busy", "busy_us", ValueForm::Millis, false),
+    ("rwnd_limited", "rwnd_limited_us", ValueForm::Millis, false),
+    ("sndbuf_limited", "sndbuf_limited_us", ValueForm::Millis, false),
+    ("unacked", "unacked", ValueForm::Plain, false),
+    ("retrans", "retrans_out", ValueForm::With("retransmits"), false),
+    ("lost", "lost", ValueForm::Plain, false),
+    ("sacked", "sacked", ValueForm::Plain, false),
+    ("reord_seen", "reord_seen", ValueForm::Plain, false),
+    ("rcv_rtt", "rcv_rtt_us", ValueForm::Millis, true),
+    ("rcv_space", "rcv_space", ValueForm::Plain, true),
+    ("rcv_ssthresh", "rcv_ssthresh", ValueForm::Plain, true),
+    ("notsent", "bytes_not_sent", ValueForm::Plain, false),
+    ("minrtt", "min_rtt_us", ValueForm::Millis, true),
+    ("snd_wnd", "snd_wnd", ValueForm::Plain, false),
 ];
 
 /// The line, with its newline.
@@ -69,7 +69,7 @@ pub fn line(out: &mut Vec<u8>, info: &TcpInfo) {
     }
     for (name, key, form, zero) in &LINE {
         let second = match form {
-            Form::With(other) | Form::MillisWith(other) => info.get(other),
+            ValueForm::With(other) | ValueForm::MillisWith(other) => info.get(other),
             _ => None,
         };
         let Some(value) = info.get(key).filter(|&value| value > 0 || second.is_some_and(|second| second > 0) || *zero)
@@ -78,11 +78,11 @@ pub fn line(out: &mut Vec<u8>, info: &TcpInfo) {
         };
         put!(out, " {name}:");
         match form {
-            Form::Plain => put!(out, "{value}"),
-            Form::Bits => put!(out, "{}", value.saturating_mul(8)),
-            Form::Millis => millis(out, value),
-            Form::With(_) => put!(out, "{value}/{}", second.unwrap_or(0)),
-            Form::MillisWith(_) => {
+            ValueForm::Plain => put!(out, "{value}"),
+            ValueForm::Bits => put!(out, "{}", value.saturating_mul(8)),
+            ValueForm::Millis => millis(out, value),
+            ValueForm::With(_) => put!(out, "{value}/{}", second.unwrap_or(0)),
+            ValueForm::MillisWith(_) => {
                 millis(out, value);
                 out.push(b'/');
                 millis(out, second.unwrap_or(0));
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn every_name_is_a_value() {
         let names = LINE.iter().flat_map(|(_, key, form, _)| match form {
-            Form::With(other) | Form::MillisWith(other) => vec![*key, *other],
+            ValueForm::With(other) | ValueForm::MillisWith(other) => vec![*key, *other],
             _ => vec![*key],
         });
         for name in names {

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 /// The rows that were taken in and are not printed yet.
 #[derive(Debug)]
-pub struct Taken<'a> {
+pub struct TakenRows<'a> {
     selected: &'a Selected,
-    lines: Vec<Line>,
+    lines: Vec<WaitingRow>,
     counts: HashMap<Vec<Value<'static>>, u64>,
     /// Rows let through so far.
     through: u64,
@@ -22,7 +22,7 @@ pub struct Taken<'a> {
 
 /// A row that waits for its turn.
 #[derive(Debug)]
-struct Line {
+struct WaitingRow {
     keys: Vec<Value<'static>>,
     body: Body,
 }
@@ -33,7 +33,7 @@ enum Body {
     Cells(Cells),
 }
 
-impl<'a> Taken<'a> {
+impl<'a> TakenRows<'a> {
     /// No rows yet, of which those will be kept that are selected.
     pub fn new(selected: &'a Selected) -> Self {
         let (lines, counts, left) = (Vec::new(), HashMap::new(), selected.selection.limit);
@@ -77,7 +77,7 @@ impl<'a> Taken<'a> {
         } else {
             Body::Cells(cells(&self.selected.selection.columns, row))
         };
-        self.lines.push(Line { keys, body });
+        self.lines.push(WaitingRow { keys, body });
     }
 
     /// Ends a table of the view, whose rows stand under one heading: they are sorted among themselves.

@@ -326,7 +326,7 @@ fn the_schema_of_events_has_the_fields_of_the_table() {
     for (name, words) in
         [("event", Field::Event), ("proto", Field::Proto), ("owner", Field::Owner), ("reason", Field::Reason)]
     {
-        let Kind::Word(known) = words.spec().kind else { panic!("{name}") };
+        let ValueKind::Word(known) = words.spec().kind else { panic!("{name}") };
         for word in line["properties"][name]["enum"].as_array().unwrap().iter().filter_map(|word| word.as_str()) {
             assert!(known.contains(&word), "{name}: {word}");
         }
