@@ -259,11 +259,15 @@ mod tests {
     fn a_cgroup_is_found_by_its_id_and_kept_when_it_is_removed() {
         use std::os::unix::fs::MetadataExt;
         let mut ids = Ids::new(Path::new("/proc"));
-        let Some(mount) = ids.mount() else { return };
+        let Some(mount) = ids.mount() else {
+            println!("skipped: no hierarchy of cgroups is mounted");
+            return;
+        };
         let name = format!("netstat-user-ids-{}", std::process::id());
         let (outer, inner) = (mount.point.join(&name), mount.point.join(&name).join("inner.scope"));
         // Without privilege there is nothing to make.
-        if fs::create_dir_all(&inner).is_err() {
+        if let Err(error) = fs::create_dir_all(&inner) {
+            println!("skipped: no cgroup can be made: {error}");
             return;
         }
         let id = fs::metadata(&inner).unwrap().ino();
@@ -288,11 +292,15 @@ mod tests {
     #[test]
     fn a_name_that_ends_like_a_removed_cgroups_is_that_name() {
         let ids = Ids::new(Path::new("/proc"));
-        let Some(mount) = ids.mount() else { return };
+        let Some(mount) = ids.mount() else {
+            println!("skipped: no hierarchy of cgroups is mounted");
+            return;
+        };
         let name = format!("netstat-user-forged-{}.service (deleted)", std::process::id());
         let forged = mount.point.join(&name);
         // Without privilege there is nothing to make.
-        if fs::create_dir(&forged).is_err() {
+        if let Err(error) = fs::create_dir(&forged) {
+            println!("skipped: no cgroup can be made: {error}");
             return;
         }
         let mut inside = std::process::Command::new("sleep").arg("60").spawn().unwrap();
