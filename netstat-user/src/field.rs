@@ -257,7 +257,7 @@ const PROTOS: [&str; Proto::ALL.len() + 2] = {
     names
 };
 
-/// Of the TCP states.
+/// The names of the TCP states.
 const TCP_STATES: [&str; TcpState::ALL.len()] = {
     let mut names = [""; TcpState::ALL.len()];
     let mut at = 0;
@@ -268,10 +268,10 @@ const TCP_STATES: [&str; TcpState::ALL.len()] = {
     names
 };
 
-/// Of the states of UNIX domain sockets.
+/// The names of the states of UNIX domain sockets.
 const UNIX_STATES: [&str; 5] = ["FREE", "LISTENING", "CONNECTING", "CONNECTED", "DISCONNECTING"];
 
-/// Of both.
+/// The names of both.
 const STATES: [&str; TCP_STATES.len() + UNIX_STATES.len()] = {
     let mut names = [""; TCP_STATES.len() + UNIX_STATES.len()];
     let mut at = 0;

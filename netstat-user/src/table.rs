@@ -75,7 +75,7 @@ impl Table {
         }
     }
 
-    /// Who holds whose ids, from now on: what is kept of them is counted together.
+    /// Takes from now on who holds whose subordinate ids: what is kept of a user and of their ids is counted together.
     pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
         self.past.count_by(subordinates);
     }
@@ -183,7 +183,7 @@ impl Table {
             match old {
                 TcpState::TimeWait => self.note_gone(&identity, true),
                 TcpState::SynRecv => self.note_gone(&identity, false),
-                // Of an orphan, or of what remains of it: the end of an orphan is reported with all that is known.
+                // An orphan, or what remains of one: the end of an orphan is reported with all that is known.
                 TcpState::FinWait2 if event.inode == Some(0) => {
                     self.note_gone(&identity, true);
                     self.note_gone(&identity, false);
@@ -209,7 +209,7 @@ impl Table {
         } else {
             let entered_ns = (socket.state == TcpState::FinWait2).then_some(socket.state_ns);
             let at = self.learn(event, TcpState::Close);
-            // Of an orphan a minisocket may be left, that no event reports: it is in FIN_WAIT2 since the socket was.
+            // A minisocket may be left of an orphan that no event reports: it is in FIN_WAIT2 since the socket was.
             let orphan = old == TcpState::FinWait2 && event.inode == Some(0);
             if let (Some(at), Some(entered_ns)) = (at.filter(|_| orphan), entered_ns)
                 && let Some(socket) = &mut self.slots.at(at).socket

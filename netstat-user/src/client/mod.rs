@@ -182,7 +182,7 @@ pub fn connect(path: &Path) -> Result<UnixStream, AskError> {
             outcome => break outcome.map_err(io::Error::from)?,
         }
     }
-    // Of the process that made the socket listen (unix(7)).
+    // The user of the process that made the socket listen (unix(7)).
     let server = getsockopt(&socket, PeerCredentials).map_err(io::Error::from)?.uid();
     if server != 0 && (server != rustix::process::geteuid().as_raw() || is_anybody(server)) {
         return Err(AskError::Stranger(server));

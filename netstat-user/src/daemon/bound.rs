@@ -142,7 +142,7 @@ impl Bound {
         let folder = folder::reach(parent, None)?;
         let (listener, file, stat) = bind(&self.path, &folder, &self.name, self.mode)?;
         if self.group.is_some_and(|group| group != stat.st_gid) {
-            // Who was let in before would not be now.
+            // The clients that its group let in would be turned away now.
             let _ = unlinkat(&folder, &self.name, AtFlags::empty());
             return Err(BindError::Group(self.path.clone()));
         }

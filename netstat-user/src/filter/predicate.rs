@@ -40,7 +40,7 @@ pub struct Predicate {
     fields: Vec<Field>,
 }
 
-/// Who says whether the kernel chose the local port. ss asks both with the whole filter: the kernel, whose listing is by its own mark of the
+/// Which of two answers says whether the kernel chose the local port. ss asks both with the whole filter: the kernel, whose listing is by its own mark of the
 /// socket, and then itself, by the port. A connection that came in has the mark, and its port is as a rule none that the kernel chooses: it is
 /// neither `autobound` nor `not autobound`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

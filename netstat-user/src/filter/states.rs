@@ -69,7 +69,7 @@ impl StateSet {
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase().replace('_', "-");
         let (known, bits) = WORDS.into_iter().find(|(known, _)| *known == word)?;
-        // Of several words for one state the first is its own.
+        // The first of several words for one state is its own.
         let word = WORDS.iter().find(|(_, same)| *same == bits && bits != 0).map_or(known, |(first, _)| first);
         Some(Self { word, bits })
     }

@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 #[derive(Debug)]
 pub struct HeldSockets {
     pairs: Vec<(u32, u64)>,
-    /// Of the last process.
+    /// The sockets of the last process.
     seen: HashSet<u64>,
     most: usize,
     is_over: bool,

@@ -148,7 +148,7 @@ impl Names {
         });
     }
 
-    /// Of several services on one port netstat shows the last.
+    /// Keeps the last of several services on one port, which is what netstat shows.
     fn service(&mut self, protocol: &[u8], port: u16, name: &[u8]) {
         let protocol = match protocol {
             b"tcp" => "tcp",

@@ -143,8 +143,8 @@ impl Scan {
         self.blind() != Blind::No || self.found().hidden
     }
 
-    /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then nobody is not
-    /// nobody.
+    /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then a socket without a
+    /// known holder may have one.
     pub fn failure(&mut self) -> Option<std::io::Error> {
         let most = self.most;
         let too_many = || {

@@ -78,7 +78,7 @@ mod tests {
         let mut tenures = Tenures::default();
         assert_eq!([10, 20].map(|now_ns| tenures.since(1, Some(7), now_ns)), [10, 10]);
         assert_eq!([30, 40].map(|now_ns| tenures.since(1, Some(8), now_ns)), [30, 30]);
-        // That the first one were there again cannot be.
+        // The first one has ended and cannot come back: its number is another one's again.
         assert_eq!(tenures.since(1, Some(7), 50), 50);
         // Where it is not known which one it is, it is a new one.
         assert_eq!([60, 70].map(|now_ns| tenures.since(1, None, now_ns)), [60, 70]);

@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(over_the_wire(&both).entered, None, "closes would be left out");
         let transitions = Limits { kinds: Some(Kinds::STATE), ..both };
         assert_eq!(over_the_wire(&transitions), transitions);
-        // Who names states and no kinds wants no other events.
+        // States without kinds mean that no other events are wanted.
         let mut body = written(&transitions);
         body[0] = 0;
         assert_eq!(Limits::get(&mut body.freeze()), Ok(transitions));

@@ -55,9 +55,9 @@ pub const fn is_beyond_diag(sockets: u64, timers: bool, loaded: bool) -> bool {
 /// How many sockets there are.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct InUse {
-    /// Of TCP.
+    /// Sockets of TCP.
     pub tcp: u64,
-    /// Of UDP.
+    /// Sockets of UDP.
     pub udp: u64,
 }
 

@@ -78,7 +78,7 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SocketRow, holder: Option<
     out.push(b' ');
     let start = out.len();
     match beyond.ended {
-        // Of whatever protocol: what netstat leaves out of a socket that lives is what became of this one.
+        // The state of a socket that ended is shown whatever its protocol; of one that lives netstat leaves it out for some.
         Some(_) => out.extend_from_slice(style.lang.text(TcpState::Close.name())),
         None => state(out, style.lang, row),
     }

@@ -97,7 +97,7 @@ pub fn x25_heading(out: &mut Vec<u8>) {
 pub fn x25(out: &mut Vec<u8>, route: &X25Route<'_>) {
     let start = out.len();
     if route.digits > 0 {
-        // Of an X.121 address, 15 digits long, as many as count; the kernel never has more.
+        // As many digits of the X.121 address as count, 15 at most: the kernel never has more.
         let digits = usize::try_from(route.digits).map_or(15, |digits| digits.min(15));
         left(out, cut(&escape(route.destination), digits), digits);
         put!(out, "/{}", route.digits);

@@ -28,7 +28,7 @@ pub fn row(out: &mut Vec<u8>, style: Style<'_>, row: &SctpRow, holder: Option<&H
             }
         }
         text::pad(out, start, 20);
-        // Of an association only the first address comes with its port.
+        // Only the first address of an association comes with its port.
         let with_port = line == 0 || row.peer.is_none();
         let start = out.len();
         address(out, style, row.local.get(line), with_port.then_some(row.local_port));

@@ -81,7 +81,7 @@ fn pod_uid(name: &[u8], below_kubelet: bool) -> Option<String> {
             8 | 13 | 18 | 23 => b"-_".contains(byte),
             _ => byte.is_ascii_hexdigit(),
         }),
-        // Of a pod from a file on the node: a hash. The name alone could be anybody's.
+        // A hash: the pod is from a file on the node. The name alone could be anybody's.
         32 => below_kubelet && digits(uid),
         _ => false,
     };

@@ -78,7 +78,7 @@ pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
         None if words.strip_prefix(':').is_some_and(|port| !port.is_empty() && !port.contains(' ')) => {
             format!("; did you mean `--port {}'?", &shown[1..])
         }
-        // Of netstat the letter is about hardware names, and takes no value.
+        // netstat's -N is about hardware names, and takes no value.
         None if given.symbolic && !words.contains(' ') => {
             format!("; -N of ss is --netns: did you mean `--netns {shown}'?")
         }

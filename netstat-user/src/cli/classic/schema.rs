@@ -28,7 +28,7 @@ const ROUTE6: &[SchemaKey] = &[
     SchemaKey::new("use", Number, "uses, as the kernel counts them"),
     SchemaKey::new("if", Text, "interface that packets leave by"),
 ];
-/// Of the packet-radio families.
+/// Routes of the packet-radio families.
 const OTHER_ROUTE: &[SchemaKey] = &[
     SchemaKey::new("family", Text, "ax25, netrom, rose or x25"),
     SchemaKey::new("destination", Text, "address of the destination; null for any"),

@@ -101,7 +101,7 @@ fn instead(command: &str, option: &str, pages: &[(&str, Page)]) -> Option<String
     own.contains(&"where").then(|| instead_of_option(option.trim_start_matches('-'), rows(verb), &own)).flatten()
 }
 
-/// Whose an option is that the verb does not have, if it is one.
+/// Which other command line has an option that the verb does not have, if one does.
 fn whose(command: &str, option: &str, pages: &[(&str, Page)]) -> String {
     let Some(name) = option.strip_prefix("--") else { return String::new() };
     let has = |page: &Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));

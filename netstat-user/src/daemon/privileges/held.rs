@@ -51,7 +51,7 @@ struct RefusedStep {
 }
 
 impl Held {
-    /// Of a process that enters other network namespaces, or does not.
+    /// The rights of a process that enters other network namespaces, or does not.
     pub(super) fn entering(enters: bool) -> Self {
         Self { enters, ..Self::default() }
     }

@@ -68,7 +68,7 @@ pub fn x25(asked: &AskedFor<'_>, round: &mut Round) -> Written<u8> {
         view::x25_heading(round.bytes());
     }
     let all = asked.options.filter() == Filter::All;
-    // Of today's tables, which are folders, netstat shows nothing; there the address is whole.
+    // netstat shows nothing of today's tables, which are folders; there the address is whole.
     let cut = asked.proc.join(PacketTable::X25.file()).is_file();
     let rows = reader::x25(&table).filter(|row| all || row.as_ref().is_ok_and(|row| row.lci != 0) || row.is_err());
     print(asked, round, PacketTable::X25, rows, |out, row| {

@@ -20,7 +20,7 @@ pub trait EventSource {
     /// Hands what has come to the printer.
     fn take(&mut self, printer: &mut Printer<'_>, out: &mut Vec<u8>) -> Result<NextBatch, Failure>;
 
-    /// Of what is recorded from now on, nothing is taken any more.
+    /// Takes nothing any more of what is recorded from now on.
     fn stop(&mut self) -> Result<(), Failure>;
 
     /// Reports on standard error what there is to say at the end, below the summary. Returns the exit code.
@@ -120,7 +120,7 @@ impl<'a, S: EventSource> EventFollower<'a, S> {
     /// Prints events until there is a reason to end.
     async fn follow(&mut self, mut asked: Asked) -> Result<End, Failure> {
         asked.begin(self.options.duration);
-        // Who waits for this may send a signal at once.
+        // A script that waits for this line may send a signal at once.
         self.source.report(self.options.verbose);
         let stop = async {
             match asked.stop().await {

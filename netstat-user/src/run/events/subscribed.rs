@@ -71,7 +71,7 @@ fn subscribe(options: &Options, path: &Path, mut asking: Asking) -> Result<Event
         }
         say(path, &format!("{}; owners and users are left out", AskError::Elsewhere));
     }
-    // Of owners that are not shown, none is selected.
+    // An owner that is not shown cannot be selected.
     if options.select.names_owners() && !rustix::process::geteuid().is_root() && !client::shows_all(path, PATIENCE) {
         let could = could(path, "name them", SHARE_ALL);
         complain(&format!("the owners of other users' sockets are unknown to this user: {could}"));

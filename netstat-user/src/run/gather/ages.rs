@@ -27,9 +27,9 @@ const FRESH: Duration = Duration::from_secs(10);
 pub struct Ages {
     now_ns: u64,
     by_cookie: HashMap<u64, Times>,
-    /// Of sockets that have no cookie yet: by namespace and inode.
+    /// Sockets that have no cookie yet: by namespace and inode.
     by_inode: HashMap<(Option<u32>, u64), Times>,
-    /// Of what has neither in some lists, minisockets and requests: by namespace, protocol and ends.
+    /// Minisockets and requests, which have neither in some lists: by namespace, protocol and ends.
     by_ends: HashMap<Ends, Times>,
 }
 

@@ -165,7 +165,7 @@ mod tests {
     fn values_that_come_when_there_is_no_room_are_counted_together() {
         let all = "count  comm\n    2  b\n    1  a\n    1  c\n";
         assert_eq!(appended(&[], &[], usize::MAX), (all.into(), true));
-        // Of those that are kept, nothing is missing.
+        // The counts of those that are kept are whole.
         let (text, _) = appended(&["d", "c", "e", "d"], &[], usize::MAX);
         assert_eq!(
             text,

@@ -41,7 +41,7 @@ pub fn read(
                 spaces::report_unread(asked, &of_tables(&tables), round)?;
                 return Ok((tables, scan));
             }
-            // Who answers in an agent's place is worth a word also where nobody asked for one.
+            // A stranger that answers in an agent's place is reported also where no agent was asked for.
             Err(error) if question.is_named || matches!(error, AskError::Stranger(_)) => {
                 let path = question.path.display();
                 round.note_at_first(&format!("agent {path}: {error}; reading the kernel instead"))?;
@@ -91,15 +91,15 @@ fn ask(
     wanted: &RowsWanted,
 ) -> Result<(Vec<NamespaceTables>, Option<fds::Scan>), AskError> {
     let path = question.path;
-    // Who may not look into every process is shown by the agent no more than by the kernel. The scan of one's own begins when the
-    // connection is closed: it is a socket too, and what is found decides between netstat's warnings.
+    // The agent shows a user who may not look into every process no more than the kernel does. This process's own scan begins when the
+    // connection is closed: that is a socket too, and what is found decides between netstat's warnings.
     // An agent that shares no more than users see themselves shows all holders to root and its own user only.
     let shown = || match rustix::process::geteuid().is_root() {
         true => sys::may_list_all_descriptors(),
         false => client::shows_all(path, PATIENCE),
     };
     let theirs = asked.wants_holders() && shown();
-    // Who is shown fewer processes by the agent than by the kernel asks it for no process's sockets.
+    // Where the agent shows this user fewer processes than the kernel does, the condition that is sent to it names no processes.
     let wanted = RowsWanted { only: asked.selected.row_test(theirs), ..wanted.clone() };
     let few = wanted.only.is_some() && !asked.lists_other_sockets();
     // Where few rows may be left, only their holders are asked for, and come with them.

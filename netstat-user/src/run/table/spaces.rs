@@ -61,7 +61,7 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
     }
-    // Of those that were named, each that is not read is reported by itself.
+    // Where namespaces were named, each that is not read is reported by itself.
     if asked.selected.named_netns().is_empty() && may_hide(&found) {
         if rustix::process::geteuid().is_root() {
             round.note_at_first(

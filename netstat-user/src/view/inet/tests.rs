@@ -155,7 +155,7 @@ fn what_ended_stands_in_netstats_columns_and_in_its_own() {
     super::row(&mut out, style, &beyond::row(&closed), Some(&holder), &Beyond { netns, ended, ..Beyond::default() });
     let living = SocketRow { send_q: 0, ..sample(Proto::Tcp, "127.0.0.1/80", "0.0.0.0/0", 10) };
     super::row(&mut out, style, &living, None, &Beyond { netns, ..Beyond::default() });
-    // Of a socket that has no states while it lives, too.
+    // Also where the socket has no states while it lives.
     let datagram = SocketRow { proto: Proto::Udp, ..beyond::row(&closed) };
     super::row(&mut out, style, &datagram, Some(&holder), &Beyond { netns, ended, ..Beyond::default() });
     let text = String::from_utf8(out).unwrap();

@@ -319,7 +319,7 @@ fn the_schema_of_events_has_the_fields_of_the_table() {
             None => drop(names.insert(name.clone())),
         }
     }
-    // Of a whole life (--life) alone: its keys are the states that it had.
+    // Only a whole life (--life) has it: its keys are the states that it had.
     assert!(names.remove("states"));
     let from_table: BTreeSet<String> = of(RowKinds::EVENT).map(|spec| spec.name.to_owned()).collect();
     assert_eq!(names, from_table);
