@@ -3,9 +3,10 @@
 use crate::{
     count::count,
     process,
-    read::{Addr, Memory, Probed, Typed, offset, task},
+    read::{Memory, Probed, Typed, offset, task},
     remembered::recall,
     setup::enabled,
+    sys::Addr,
     wanted,
 };
 use netstat_ebpf::{

@@ -1,6 +1,9 @@
 //! The kernel's table of connections, requests and TIME_WAIT minisockets: `struct inet_hashinfo`.
 
-use crate::read::{Addr, Memory, Probed, offset};
+use crate::{
+    read::{Memory, Probed, offset},
+    sys::Addr,
+};
 use netstat_ebpf::{ABSENT, Field};
 
 /// How much of a chain of the table is looked at. The table has about as many chains as connections at its fullest.

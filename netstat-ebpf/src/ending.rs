@@ -4,12 +4,13 @@ use crate::{
     ends::{Tuple, kept_port},
     owner::{self, is_holder},
     process::Process,
-    read::{Addr, Memory, Probed, offset},
+    read::{Memory, Probed, offset},
     remembered::{
         CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, forget, recall, recall_same, remember,
     },
     report::report_close,
     setup::enabled,
+    sys::Addr,
     wanted,
 };
 use netstat_ebpf::{

@@ -1,6 +1,6 @@
 //! The two ends of a socket: addresses and ports.
 
-use crate::read::{Addr, Memory};
+use crate::{read::Memory, sys::Addr};
 use netstat_ebpf::Field;
 
 /// Bytes 8 to 11 of an IPv4-mapped IPv6 address (RFC 4291), as they lie in memory.

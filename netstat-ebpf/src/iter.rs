@@ -2,73 +2,35 @@
 //!
 //! Each program is called once per object of its walk and writes one record. Reads are typed: the verifier knows what every
 //! pointer points to, and the offsets come from the kernel's BTF by way of the global `OFFSETS`.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+#[allow(dead_code, reason = "each object uses a part of the room")]
+mod read;
+#[cfg(target_arch = "bpf")]
+#[allow(dead_code, reason = "each object uses a part of the room")]
+mod sys;
+
+#[cfg(target_arch = "bpf")]
 mod object {
-    use aya_ebpf::helpers::{
-        bpf_probe_read_kernel,
-        generated::{
-            bpf_get_socket_cookie, bpf_jiffies64, bpf_seq_write, bpf_skc_to_tcp_request_sock, bpf_skc_to_tcp_sock,
-            bpf_skc_to_tcp_timewait_sock, bpf_sock_from_file,
+    use crate::{
+        read::{Memory, Typed, offset},
+        sys::{
+            Addr, FileContext, SocketContext, cookie, jiffies, listed_file, listed_socket, request_sock,
+            socket_of_file, tcp_sock, time_wait_sock, write,
         },
     };
-    use netstat_ebpf::ABSENT;
-    use netstat_ebpf::linux::{
-        AF_INET6,
-        tcp::{LISTEN, NEW_SYN_RECV, SYN_RECV, TIME_WAIT},
+    use netstat_ebpf::{
+        ABSENT, Field,
+        linux::{
+            AF_INET6,
+            tcp::{LISTEN, NEW_SYN_RECV, SYN_RECV, TIME_WAIT},
+        },
+        snapshot::{HolderRecord, NO_ORDER, SocketRecord, UdpRecord},
     };
-    use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, SocketRecord, UdpRecord};
-
-    /// An address in kernel memory.
-    type Addr = *const u8;
-
-    #[unsafe(no_mangle)]
-    static OFFSETS: [u32; FIELDS] = [ABSENT; FIELDS];
-
-    #[unsafe(link_section = "license")]
-    #[unsafe(no_mangle)]
-    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-    #[panic_handler]
-    fn panic(_info: &core::panic::PanicInfo) -> ! {
-        loop {}
-    }
-
-    /// `struct bpf_iter_meta`.
-    #[repr(C)]
-    struct Meta {
-        seq: Addr,
-    }
-
-    /// `struct bpf_iter__tcp` and `struct bpf_iter__udp`.
-    #[repr(C)]
-    struct SocketContext {
-        meta: *const Meta,
-        sk: Addr,
-        uid: u32,
-    }
-
-    /// `struct bpf_iter__task_file`.
-    #[repr(C)]
-    struct FileContext {
-        meta: *const Meta,
-        task: Addr,
-        fd: u32,
-        pad: u32,
-        file: Addr,
-    }
-
-    /// The offset of a field, or [`ABSENT`]. The table is frozen before load, so that the verifier knows each entry and drops
-    /// what hangs on an absent field.
-    #[inline(always)]
-    fn offset(field: Field) -> u32 {
-        // SAFETY: the array has an entry per field; volatile, since user space fills it after compilation.
-        unsafe { core::ptr::read_volatile(&raw const OFFSETS[field as usize]) }
-    }
 
     #[inline(always)]
     fn has(field: Field) -> bool {
@@ -76,33 +38,26 @@ mod object {
     }
 
     #[inline(always)]
-    fn at<T: Copy>(address: Addr) -> T {
-        // SAFETY: the verifier admits the load only if it knows the pointer's type and the offset lies in a field of it.
-        unsafe { core::ptr::read_volatile(address.cast()) }
-    }
-
-    #[inline(always)]
     fn inside(base: Addr, field: Field) -> Addr {
         base.wrapping_add(offset(field) as usize)
     }
 
+    /// A field that this kernel has: user space loads no program that lacks one.
     #[inline(always)]
-    fn get<T: Copy>(base: Addr, field: Field) -> T {
-        at(inside(base, field))
+    fn get<T: Copy + Default>(base: Addr, field: Field) -> T {
+        Typed::at(inside(base, field))
     }
 
-    /// Writes a record. Where the buffer is full, the kernel starts over with this object at the next read.
+    /// A pointer that is never null.
     #[inline(always)]
-    fn write<T>(meta: *const Meta, record: &T) {
-        // SAFETY: the context's `meta` is never null; the record is on the stack, whole and initialised, which the verifier checks.
-        unsafe { bpf_seq_write((*meta).seq.cast_mut().cast(), (&raw const *record).cast(), size_of::<T>() as u32) };
+    fn address(base: Addr, field: Field) -> Addr {
+        get::<u64>(base, field) as Addr
     }
 
     /// Jiffies until a timer at `expires` fires: `jiffies_delta_to_clock_t` has 0 for what is late.
     #[inline(always)]
     fn until(expires: u64) -> u64 {
-        // SAFETY: takes nothing.
-        let delta = expires.wrapping_sub(unsafe { bpf_jiffies64() });
+        let delta = expires.wrapping_sub(jiffies());
         if (delta as i64) < 0 { 0 } else { delta }
     }
 
@@ -124,16 +79,11 @@ mod object {
     #[inline(always)]
     fn row(sk: Addr, uid: u32, rest: Rest) -> SocketRecord {
         let family = get::<u16>(sk, Field::SkcFamily) as u8;
-        let (laddr, raddr) = if family == AF_INET6 {
-            let (local, remote) = (inside(sk, Field::SkcV6RcvSaddr), inside(sk, Field::SkcV6Daddr));
-            ([at(local), at(local.wrapping_add(8))], [at(remote), at(remote.wrapping_add(8))])
-        } else {
-            let (local, remote): (u32, u32) = (get(sk, Field::SkcRcvSaddr), get(sk, Field::SkcDaddr));
-            ([u64::from(local), 0], [u64::from(remote), 0])
-        };
+        let v6 = family == AF_INET6;
+        let laddr = Typed::address(sk, v6, Field::SkcRcvSaddr, Field::SkcV6RcvSaddr).unwrap_or_default();
+        let raddr = Typed::address(sk, v6, Field::SkcDaddr, Field::SkcV6Daddr).unwrap_or_default();
         SocketRecord {
-            // SAFETY: `sk` is a trusted pointer of the context.
-            cookie: unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) },
+            cookie: cookie(sk),
             inode: rest.inode,
             expires: rest.expires,
             laddr,
@@ -154,16 +104,7 @@ mod object {
     /// `sock_i_ino`.
     #[inline(always)]
     fn inode(sk: Addr) -> u64 {
-        if has(Field::SkIno) {
-            return get(sk, Field::SkIno);
-        }
-        let socket: Addr = get(sk, Field::SkSocket);
-        if socket.is_null() {
-            return 0;
-        }
-        let ino = socket.wrapping_add(offset(Field::SocketAllocInode) as usize + offset(Field::InodeIno) as usize);
-        // SAFETY: the helper survives any address. The verifier does not know what lies behind a `struct socket`.
-        unsafe { bpf_probe_read_kernel(ino.cast()) }.unwrap_or(0)
+        Typed::get(sk, Field::SkIno).or_else(|| Typed::allocated_inode(sk)).unwrap_or(0)
     }
 
     /// `get_tcp4_sock`, `get_tcp6_sock`.
@@ -216,21 +157,18 @@ mod object {
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/tcp")]
     extern "C" fn tcp_rows(ctx: *const SocketContext) -> i32 {
-        // SAFETY: the kernel's context; the verifier checks every load from it.
-        let (meta, sk, uid) = unsafe { ((*ctx).meta, (*ctx).sk, (*ctx).uid) };
+        let (output, sk, uid) = listed_socket(ctx);
         // The walk ends with a call without a socket.
         if sk.is_null() {
             return 0;
         }
-        let any = sk.cast_mut().cast();
         // What is in the common part of every socket, minisockets too.
         let (state, lport): (u8, u16) = (get(sk, Field::SkcState), get(sk, Field::SkcNum));
         let mini =
             Rest { inode: 0, expires: 0, recv_q: 0, send_q: 0, lport, state, timer: 0, retransmits: 0, probes: 0 };
         let rest = match state {
             TIME_WAIT => {
-                // SAFETY: the helper gives null unless it is such a minisocket.
-                let tw: Addr = unsafe { bpf_skc_to_tcp_timewait_sock(any) }.cast();
+                let tw = time_wait_sock(sk);
                 if tw.is_null() {
                     return 0;
                 }
@@ -238,25 +176,23 @@ mod object {
                 Rest { state: get(tw, Field::TwSubstate), timer: 3, expires, ..mini }
             }
             NEW_SYN_RECV => {
-                // SAFETY: as above.
-                let request: Addr = unsafe { bpf_skc_to_tcp_request_sock(any) }.cast();
+                let request = request_sock(sk);
                 if request.is_null() {
                     return 0;
                 }
                 let expires = until(get(inside(request, Field::ReqTimer), Field::TimerExpires));
-                let retransmits = at::<u8>(inside(request, Field::ReqNumRetrans).wrapping_add(1)) >> 1;
+                let retransmits = Typed::at::<u8>(inside(request, Field::ReqNumRetrans).wrapping_add(1)) >> 1;
                 Rest { state: SYN_RECV, timer: 1, expires, retransmits, ..mini }
             }
             _ => {
-                // SAFETY: as above.
-                let tp: Addr = unsafe { bpf_skc_to_tcp_sock(any) }.cast();
+                let tp = tcp_sock(sk);
                 if tp.is_null() {
                     return 0;
                 }
                 full(tp, state)
             }
         };
-        write(meta, &row(sk, uid, rest));
+        write(output, &row(sk, uid, rest));
         0
     }
 
@@ -264,8 +200,7 @@ mod object {
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/udp")]
     extern "C" fn udp_rows(ctx: *const SocketContext) -> i32 {
-        // SAFETY: as above.
-        let (meta, sk, uid) = unsafe { ((*ctx).meta, (*ctx).sk, (*ctx).uid) };
+        let (output, sk, uid) = listed_socket(ctx);
         if sk.is_null() {
             return 0;
         }
@@ -282,8 +217,8 @@ mod object {
         };
         let (mut node, mut next, mut slot) = (0, NO_ORDER, 0);
         if has(Field::Ipv4UdpTable) {
-            let net: Addr = get(sk, Field::SkcNet);
-            let table: Addr = get(inside(net, Field::NetIpv4), Field::Ipv4UdpTable);
+            let net = address(sk, Field::SkcNet);
+            let table = address(inside(net, Field::NetIpv4), Field::Ipv4UdpTable);
             // `udp_hashfn`
             let hash = get::<u32>(net, Field::NetHashMix).wrapping_add(get::<u16>(sk, Field::SkcNum).into());
             slot = hash & get::<u32>(table, Field::UdpTableMask);
@@ -291,7 +226,7 @@ mod object {
             next = get(link, Field::HlistNext);
             node = link as u64;
         }
-        write(meta, &UdpRecord { socket: row(sk, uid, rest), node, next, slot, pad: 0 });
+        write(output, &UdpRecord { socket: row(sk, uid, rest), node, next, slot, pad: 0 });
         0
     }
 
@@ -300,18 +235,16 @@ mod object {
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/task_file")]
     extern "C" fn holders(ctx: *const FileContext) -> i32 {
-        // SAFETY: as above.
-        let (meta, task, file) = unsafe { ((*ctx).meta, (*ctx).task, (*ctx).file) };
+        let (output, task, file) = listed_file(ctx);
         if task.is_null() || file.is_null() {
             return 0;
         }
         let pid: u32 = get(task, Field::TaskTgid);
-        // SAFETY: the helper gives null unless the file is a socket.
-        if get::<u32>(task, Field::TaskPid) != pid || unsafe { bpf_sock_from_file(file.cast_mut().cast()) }.is_null() {
+        if get::<u32>(task, Field::TaskPid) != pid || socket_of_file(file).is_null() {
             return 0;
         }
-        let inode: Addr = get(file, Field::FileInode);
-        write(meta, &HolderRecord { inode: get(inode, Field::InodeIno), pid, pad: 0 });
+        let inode = address(file, Field::FileInode);
+        write(output, &HolderRecord { inode: get(inode, Field::InodeIno), pid, pad: 0 });
         0
     }
 }

@@ -2,78 +2,46 @@
 //! of its own, so that the tables' programs are loaded by kernels that have no such function.
 //!
 //! Each program is called once per socket of a network namespace, with the socket locked, and closes those that user space lists by cookie.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+#[allow(dead_code, reason = "each object uses a part of the room")]
+mod sys;
+
+#[cfg(target_arch = "bpf")]
 mod object {
-    use aya_ebpf::{
-        helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
-        macros::map,
-        maps::HashMap,
-    };
-    use core::mem::transmute;
-    use netstat_ebpf::snapshot::closing::{DESTROY, MINI, SEEN, SOUGHT, WANTED};
+    use crate::sys::{Addr, SocketContext, cookie, destroy, listed_socket, tcp_sock, value_by_key};
+    use aya_ebpf::{macros::map, maps::HashMap};
+    use netstat_ebpf::snapshot::closing::{MINI, SEEN, SOUGHT, WANTED};
 
-    /// An address in kernel memory.
-    type Addr = *const u8;
-
-    /// What is to be done with a socket, and what came of it, by its cookie; user space sets how many there are.
+    /// What is to be done with a socket, and what came of it, by its cookie; user space sets how many there are. Nobody deletes an entry, and
+    /// one walk at a time writes to it.
     #[map]
     static SOCKETS: HashMap<u64, i32> = HashMap::with_max_entries(1, 0);
-
-    #[unsafe(link_section = "license")]
-    #[unsafe(no_mangle)]
-    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-    #[panic_handler]
-    fn panic(_info: &core::panic::PanicInfo) -> ! {
-        loop {}
-    }
-
-    /// `struct bpf_iter__tcp` and `struct bpf_iter__udp`.
-    #[repr(C)]
-    struct SocketContext {
-        meta: Addr,
-        sk: Addr,
-        uid: u32,
-    }
 
     /// Does what user space wants done with a socket; `is_whole` says whether it is more than a minisocket.
     #[inline(always)]
     fn serve(sk: Addr, is_whole: impl FnOnce() -> bool) {
-        // SAFETY: `sk` is a trusted pointer of the context.
-        let cookie = unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
-        let Some(entry) = SOCKETS.get_ptr_mut(cookie) else { return };
-        // SAFETY: an entry of the map, which nobody deletes; one walk at a time writes to it.
-        let wanted = unsafe { entry.read_volatile() };
-        let outcome = match wanted {
-            // `bpf_sock_destroy` reads `sk_protocol`, which lies beyond the end of a minisocket.
+        let Some(entry) = value_by_key(&SOCKETS, cookie(sk)) else { return };
+        *entry = match *entry {
             WANTED if !is_whole() => MINI,
-            WANTED => {
-                // SAFETY: when this is loaded, the number is that of `int bpf_sock_destroy(struct sock_common *)`. The context's pointer is
-                // trusted, and the iterator holds the socket's lock.
-                unsafe { transmute::<usize, unsafe extern "C" fn(Addr) -> i32>(DESTROY.0 as usize)(sk) }
-            }
+            WANTED => destroy(sk),
             SOUGHT => SEEN,
             _ => return,
         };
-        // SAFETY: as above.
-        unsafe { entry.write_volatile(outcome) };
     }
 
     /// TCP sockets of a network namespace.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/tcp")]
     extern "C" fn close_tcp(ctx: *const SocketContext) -> i32 {
-        // SAFETY: the kernel's context; the verifier checks every load from it.
-        let sk = unsafe { (*ctx).sk };
+        let (_, sk, _) = listed_socket(ctx);
         // The walk ends with a call without a socket.
         if !sk.is_null() {
-            // SAFETY: the helper gives null unless it is a whole socket.
-            serve(sk, || !unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()) }.is_null());
+            serve(sk, || !tcp_sock(sk).is_null());
         }
         0
     }
@@ -82,8 +50,7 @@ mod object {
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/udp")]
     extern "C" fn close_udp(ctx: *const SocketContext) -> i32 {
-        // SAFETY: as above.
-        let sk = unsafe { (*ctx).sk };
+        let (_, sk, _) = listed_socket(ctx);
         if !sk.is_null() {
             serve(sk, || true);
         }

@@ -5,25 +5,12 @@
 //! `TryFrom` on the user side. Both sides build this file: it is `no_std` and has no dependency.
 #![no_std]
 
-macro_rules! fields {
-    ($($(#[$doc:meta])* $field:ident = $strukt:literal . $member:literal),+ $(,)?) => {
-        /// A kernel field whose offset user space resolves in the kernel's BTF before load.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(usize)]
-        pub enum Field { $($(#[$doc])* $field),+ }
-
-        impl Field {
-            /// Every field, in the order of the offsets table, with the struct and the member it is.
-            pub const ALL: &[(Self, &'static str, &'static str)] = &[$((Self::$field, $strukt, $member)),+];
-        }
-    };
-}
-
 mod fields;
+pub mod kfunc;
 pub mod linux;
 pub mod snapshot;
 
-pub use fields::{FIELDS, Field};
+pub use fields::{ABSENT, FIELDS, Field};
 use linux::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE};
 
 /// What a record reports; the first byte of every record.
@@ -281,9 +268,6 @@ pub struct Doubt {
     pub time_ns: u64,
 }
 
-/// In [`OFFSETS`](globals::OFFSETS): the kernel has no such field.
-pub const ABSENT: u32 = u32::MAX;
-
 /// The shape of the filters.
 pub mod filter {
     /// Sets of the local end.
@@ -369,25 +353,6 @@ pub mod globals {
     pub const MOD_PENDING_END: &str = "MOD_PENDING_END";
     /// `u8`: aya-log's own level, 0 for silence.
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
-}
-
-/// What stands in the object's `BPF_CALL` instructions for functions of the kernel that only its BTF numbers.
-pub mod kfunc {
-    /// `bpf_preempt_disable`, since 6.10.
-    pub const PREEMPT_DISABLE: u32 = 0x6e73_7501;
-    /// `bpf_preempt_enable`.
-    pub const PREEMPT_ENABLE: u32 = 0x6e73_7502;
-    /// `bpf_local_irq_save`, since 6.14.
-    pub const LOCAL_IRQ_SAVE: u32 = 0x6e73_7503;
-    /// `bpf_local_irq_restore`.
-    pub const LOCAL_IRQ_RESTORE: u32 = 0x6e73_7504;
-    /// All, with their names.
-    pub const ALL: [(u32, &str); 4] = [
-        (PREEMPT_DISABLE, "bpf_preempt_disable"),
-        (PREEMPT_ENABLE, "bpf_preempt_enable"),
-        (LOCAL_IRQ_SAVE, "bpf_local_irq_save"),
-        (LOCAL_IRQ_RESTORE, "bpf_local_irq_restore"),
-    ];
 }
 
 /// The bit of [`globals::PROTOS`] for a protocol and a family: TCP 0, UDP 1, UDP-Lite 2, raw 3, and four higher for IPv6.

@@ -1,8 +1,8 @@
 //! Listeners by port: whose a connection is that no request links to its listener.
 
 use crate::{
-    read::{Addr, Memory, Probed, offset},
-    sys::Word,
+    read::{Memory, Probed, offset},
+    sys::{Addr, Word},
 };
 use aya_ebpf::{macros::map, maps::Array};
 use netstat_ebpf::{ABSENT, Field};

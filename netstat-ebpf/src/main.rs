@@ -2,19 +2,21 @@
 //!
 //! # Layer map
 //!
-//! A file imports only those above it. `cargo xtask check` holds the files to this table, and `unsafe` to `sys`, `read`, `iter` and `kill`.
+//! A file imports only those above it. `cargo xtask check` holds the files to this table, and `unsafe` to `sys` and `read`,
+//! which are part of every object.
 //!
 //! ```text
 //! file        what it is
 //! linux       numbers of the kernel's headers
-//! fields      the kernel fields that the tracer reads
-//! snapshot    the records and fields of the iterators
+//! fields      the kernel fields that the programs read
+//! kfunc       functions of the kernel that only its BTF numbers
+//! snapshot    the records of the iterators
+//! sys         the machine and the kernel's helpers as safe functions
+//! read        kernel memory as safe functions
 //! iter        the iterators: an object of its own
 //! kill        the iterators that close sockets: an object of its own
-//! sys         the machine and the kernel's helpers as safe functions
 //! count       counters
 //! setup       what user space has set up
-//! read        kernel memory as safe functions
 //! pending     what a hook leaves for the next on its processor
 //! ends        addresses and ports
 //! ring        room in the ring buffer
@@ -83,6 +85,7 @@ mod sock;
 #[cfg(target_arch = "bpf")]
 mod stand_in;
 #[cfg(target_arch = "bpf")]
+#[allow(dead_code, reason = "each object uses a part of the room")]
 mod sys;
 #[cfg(target_arch = "bpf")]
 mod tcp;
@@ -92,14 +95,3 @@ mod time_wait;
 mod timer;
 #[cfg(target_arch = "bpf")]
 mod wanted;
-
-#[cfg(target_arch = "bpf")]
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    loop {}
-}

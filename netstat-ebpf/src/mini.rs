@@ -3,10 +3,10 @@
 
 use crate::{
     ends::Tuple,
-    read::{Addr, Memory, Probed, offset},
+    read::{Memory, Probed, offset},
     remembered::{MINI, Remembered, forget, recall},
     report::report_state,
-    sys::{Word, now},
+    sys::{Addr, Word, now},
     timer::{self, knows_why},
     wanted,
 };

@@ -1,7 +1,7 @@
 //! What one hook leaves for the next on the same processor. A hook in a softirq may interrupt one in a process: each word is written and read
 //! whole, and what is found in one is compared with the socket at hand before it is believed.
 
-use crate::{read::Addr, sys::Word};
+use crate::sys::{Addr, Word};
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 
 #[map]

@@ -4,9 +4,10 @@
 use crate::{
     listen,
     process::{self, Process},
-    read::{Addr, Memory, Probed, Typed, socket_of_file, write},
+    read::{Memory, Probed, Typed},
     remembered::{OUTSIDE, recall, remember},
     setup::since,
+    sys::{Addr, socket_of_file, write},
     wanted,
 };
 use netstat_ebpf::{

@@ -1,10 +1,10 @@
 //! Processes: the one on the CPU, for hooks that run in its own context, their names, and their end.
 
 use crate::{
-    read::{Addr, Memory, Probed, Typed, offset, task},
+    read::{Memory, Probed, Typed, offset, task},
     ring::report_process,
     setup::enabled,
-    sys::{self, Word, current_tgid, words},
+    sys::{self, Addr, Word, current_tgid, words},
 };
 use aya_ebpf::{Global, helpers::bpf_get_current_comm, macros::map, maps::Array};
 use netstat_ebpf::{ABSENT, Field, Kind, linux::PF_KTHREAD, start_tag};

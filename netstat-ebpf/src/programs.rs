@@ -6,10 +6,12 @@ use crate::{
     ending,
     ends::{Given, Tuple},
     mini, prime, process,
-    read::{Addr, Memory, Probed, Typed, offset},
-    request, sock,
+    read::{Memory, Probed, Typed, offset},
+    request,
+    setup::undisturbed,
+    sock,
     stand_in::{is_left_out, is_taken, is_unseen, see, stand_in, stand_ins_report},
-    sys::{self, field, undisturbed},
+    sys::{self, Addr, field},
     tcp, time_wait,
 };
 use aya_ebpf::{
@@ -377,7 +379,7 @@ pub extern "C" fn decide_bpf_map(ctx: *const sys::MapContext) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 pub extern "C" fn prime_task_file(ctx: *const sys::FileContext) -> i32 {
-    let (output, task, file) = sys::file_of(ctx);
+    let (output, task, file) = sys::listed_file(ctx);
     if !task.is_null() && !file.is_null() {
         prime::held(output, task, file);
     }

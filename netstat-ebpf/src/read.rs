@@ -1,12 +1,9 @@
-//! Every raw read of kernel memory, and every helper that takes an address there. A body is written once over [`Memory`] and stamped for the
+//! Every raw read of kernel memory. A body is written once over [`Memory`] and stamped for the
 //! two ways a program may look: [`Typed`], where the verifier knows the pointer's type (BTF tracepoints, fentry), and [`Probed`], where it does
 //! not.
 
-use crate::sys::{Word, frozen};
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_seq_write, bpf_skc_to_tcp_sock,
-    bpf_sock_from_file,
-};
+use crate::sys::{self, Addr, Word, frozen};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use core::mem::MaybeUninit;
 use netstat_ebpf::{ABSENT, FIELDS, Field};
 
@@ -15,9 +12,6 @@ static OFFSETS: [u32; FIELDS] = [ABSENT; FIELDS];
 
 /// Where [`OFFSETS`] lies, once a program has needed to know.
 static BASE: Word = Word::new(0);
-
-/// An address in kernel memory.
-pub type Addr = *const u8;
 
 /// The offset of a field, or [`ABSENT`]. The globals are frozen before load, so that the verifier folds this into a constant and
 /// drops what hangs on an absent field.
@@ -43,23 +37,7 @@ pub const UNKNOWN_INODE: u64 = u64::MAX;
 /// The task on the CPU, with its type; `None` where the kernel's types are hidden.
 #[inline(always)]
 pub fn task() -> Option<Addr> {
-    // SAFETY: takes nothing; the verifier knows what it returns.
-    (offset(Field::TaskGroupLeader) != ABSENT).then(|| unsafe { bpf_get_current_task_btf() } as Addr)
-}
-
-/// The `struct socket` of a file, typed; null if it is none.
-#[inline(always)]
-pub fn socket_of_file(file: Addr) -> Addr {
-    // SAFETY: the verifier insists on a trusted `struct file *`.
-    unsafe { bpf_sock_from_file(file.cast_mut().cast()) }.cast()
-}
-
-/// Writes a record to where an iterator writes (`struct seq_file *`); false where that is full: the kernel comes back with the same object at
-/// the next read.
-#[inline(always)]
-pub fn write<T: Copy>(output: Addr, record: &T) -> bool {
-    // SAFETY: the verifier insists on the output of the iterator, and on a record that is whole.
-    unsafe { bpf_seq_write(output.cast_mut().cast(), (&raw const *record).cast(), size_of::<T>() as u32) == 0 }
+    (offset(Field::TaskGroupLeader) != ABSENT).then(sys::current_task)
 }
 
 /// A way to look at kernel memory.
@@ -136,6 +114,17 @@ pub trait Memory {
         Self::get(Self::follow(file, Field::FileInode)?, Field::InodeIno)
     }
 
+    /// The same by way of `struct socket_alloc`, which has the inode before the socket has a file: `None` too if the socket has none. The
+    /// verifier does not know what lies behind a `struct socket`.
+    #[inline(always)]
+    fn allocated_inode(sk: Addr) -> Option<u64> {
+        let inode = offset(Field::SocketAllocInode);
+        if inode == ABSENT {
+            return None;
+        }
+        Probed::get(Self::follow(sk, Field::SkSocket)?.wrapping_add(inode as usize), Field::InodeIno)
+    }
+
     /// An IPv4 or IPv6 address out of `struct sock_common`, in network order, IPv4 in the first four bytes.
     #[inline(always)]
     fn address(sk: Addr, v6: bool, v4_field: Field, v6_field: Field) -> Option<[u64; 2]> {
@@ -169,14 +158,12 @@ impl Memory for Typed {
 
     #[inline(always)]
     fn tcp_sock(sk: Addr) -> Addr {
-        // SAFETY: the helper checks that the socket is a full TCP one.
-        unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast() }
+        sys::tcp_sock(sk)
     }
 
     #[inline(always)]
     fn cookie(sk: Addr) -> u64 {
-        // SAFETY: `sk` is a trusted `struct sock *` here; the verifier insists.
-        unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
+        sys::cookie(sk)
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::{
     count::count,
     process::Process,
-    read::{Addr, Memory},
+    read::Memory,
     setup::sees_births,
-    sys::{Word, forget_value, grown_value, jiffies, value},
+    sys::{Addr, Word, forget_value, jiffies, value, value_by_key},
 };
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST},
@@ -204,7 +204,7 @@ impl Set {
     fn find(&self, index: u32, key: u64) -> Option<&'static mut Remembered> {
         match (0..WAYS).find(|&way| self.keys[way].load() == key) {
             Some(way) => entry(index, way),
-            None if self.beyond.load() != 0 => grown_value(&MORE_SOCKETS, key),
+            None if self.beyond.load() != 0 => value_by_key(&MORE_SOCKETS, key),
             None => None,
         }
     }

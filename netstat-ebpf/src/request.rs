@@ -7,11 +7,11 @@ use crate::{
     ehash,
     mini::{describe, doubt, known, step},
     pending::pending,
-    read::{Addr, Memory, Probed, Typed, offset},
+    read::{Memory, Probed, Typed, offset},
     remembered::{OUTSIDE, Remembered, UNREPORTED, forget, recall, remember},
     report::report_state,
     setup::{enabled, sees_births, since},
-    sys::now,
+    sys::{Addr, now},
     timer::{self, Of, is_set_anew, knows_why},
 };
 use netstat_ebpf::{

@@ -1,6 +1,6 @@
 //! What user space has set up: whether the programs do anything yet, and which hooks are theirs.
 
-use crate::sys::Word;
+use crate::sys::{self, Word};
 use aya_ebpf::{Global, macros::map, maps::Array};
 use netstat_ebpf::phase;
 
@@ -15,6 +15,10 @@ static BIRTHS: Global<u32> = Global::new(1);
 /// Whether a task can be preempted in a program, and others stand in for it.
 #[unsafe(no_mangle)]
 static PREEMPTED: Global<u32> = Global::new(0);
+
+/// Whether the programs are to run without being preempted.
+#[unsafe(no_mangle)]
+static UNDISTURBED: Global<u32> = Global::new(0);
 
 /// What the programs do: [`phase`], or since when they report.
 #[inline(always)]
@@ -44,4 +48,10 @@ pub fn sees_births() -> bool {
 #[inline(always)]
 pub fn are_preempted() -> bool {
     PREEMPTED.load() != 0
+}
+
+/// Runs the body of a program, with preemption off where user space found out how that is done.
+#[inline(always)]
+pub fn undisturbed(body: impl FnOnce()) {
+    sys::undisturbed_if(UNDISTURBED.load() != 0, body);
 }

@@ -1,5 +1,5 @@
-//! The ABI of the iterator programs (`iter.rs`): what they write for each socket and each descriptor, and the fields they read. And that of
-//! the iterator programs that close sockets (`kill.rs`).
+//! The ABI of the iterator programs (`iter.rs`): what they write for each socket and each descriptor. And that of the iterator programs that close
+//! sockets (`kill.rs`).
 
 /// A row of an Internet table, its numbers as /proc computes them (`get_tcp4_sock` and its like).
 #[derive(Clone, Copy, Debug)]
@@ -74,107 +74,6 @@ const _: () = {
     assert!(size_of::<HolderRecord>() == 16 && align_of::<HolderRecord>() == 8);
 };
 
-fields! {
-    /// `unsigned short`.
-    SkcFamily = "sock_common"."skc_family",
-    /// `unsigned char`.
-    SkcState = "sock_common"."skc_state",
-    /// `__be32`.
-    SkcDaddr = "sock_common"."skc_daddr",
-    /// `__be32`.
-    SkcRcvSaddr = "sock_common"."skc_rcv_saddr",
-    /// `__be16`.
-    SkcDport = "sock_common"."skc_dport",
-    /// `__u16`, host order.
-    SkcNum = "sock_common"."skc_num",
-    /// `struct in6_addr`.
-    SkcV6Daddr = "sock_common"."skc_v6_daddr",
-    /// `struct in6_addr`.
-    SkcV6RcvSaddr = "sock_common"."skc_v6_rcv_saddr",
-    /// `struct net *`.
-    SkcNet = "sock_common"."skc_net",
-    /// `struct hlist_node`.
-    SkcNode = "sock_common"."skc_node",
-    /// `unsigned long`: the inode, since Linux 6.17.
-    SkIno = "sock"."sk_ino",
-    /// `struct socket *`.
-    SkSocket = "sock"."sk_socket",
-    /// `u32`.
-    SkAckBacklog = "sock"."sk_ack_backlog",
-    /// `atomic_t`.
-    SkRmemAlloc = "sock"."sk_backlog.rmem_alloc",
-    /// `refcount_t`, one more than the bytes.
-    SkWmemAlloc = "sock"."sk_wmem_alloc",
-    /// `struct timer_list`: TCP's keepalive timer, before there was one of that name.
-    SkTimer = "sock"."sk_timer",
-    /// `struct timer_list`, since Linux 6.19 in place of `icsk_retransmit_timer`.
-    TcpRetransmitTimer = "sock"."tcp_retransmit_timer",
-    /// `struct inode`, behind the `struct socket` of the same allocation.
-    SocketAllocInode = "socket_alloc"."vfs_inode",
-    /// `unsigned long`.
-    InodeIno = "inode"."i_ino",
-    /// `__be16`.
-    InetSport = "inet_sock"."inet_sport",
-    /// `__u8`, `ICSK_TIME_…`.
-    IcskPending = "inet_connection_sock"."icsk_pending",
-    /// `unsigned long`, before Linux 6.15 (then the retransmission timer's `expires`).
-    IcskTimeout = "inet_connection_sock"."icsk_timeout",
-    /// `struct timer_list`.
-    IcskRetransmitTimer = "inet_connection_sock"."icsk_retransmit_timer",
-    /// `struct timer_list`, since Linux 6.19 in place of `sk_timer`.
-    IcskKeepaliveTimer = "inet_connection_sock"."icsk_keepalive_timer",
-    /// `__u8`.
-    IcskRetransmits = "inet_connection_sock"."icsk_retransmits",
-    /// `__u8`.
-    IcskProbesOut = "inet_connection_sock"."icsk_probes_out",
-    /// `u32`.
-    TcpRcvNxt = "tcp_sock"."rcv_nxt",
-    /// `u32`.
-    TcpCopiedSeq = "tcp_sock"."copied_seq",
-    /// `u32`.
-    TcpWriteSeq = "tcp_sock"."write_seq",
-    /// `u32`.
-    TcpSndUna = "tcp_sock"."snd_una",
-    /// `unsigned char`.
-    TwSubstate = "inet_timewait_sock"."tw_substate",
-    /// `struct timer_list`.
-    TwTimer = "inet_timewait_sock"."tw_timer",
-    /// `u8`; the byte behind it is `syncookie:1, num_timeout:7`.
-    ReqNumRetrans = "request_sock"."num_retrans",
-    /// `struct timer_list`.
-    ReqTimer = "request_sock"."rsk_timer",
-    /// `struct hlist_node`.
-    TimerEntry = "timer_list"."entry",
-    /// `unsigned long`.
-    TimerExpires = "timer_list"."expires",
-    /// `struct hlist_node *`.
-    HlistNext = "hlist_node"."next",
-    /// `struct hlist_node **`, null while in no list.
-    HlistPprev = "hlist_node"."pprev",
-    /// `int`.
-    UdpForwardDeficit = "udp_sock"."forward_deficit",
-    /// `struct netns_ipv4`.
-    NetIpv4 = "net"."ipv4",
-    /// `u32`.
-    NetHashMix = "net"."hash_mix",
-    /// `struct udp_table *`, since Linux 6.2.
-    Ipv4UdpTable = "netns_ipv4"."udp_table",
-    /// `unsigned int`.
-    UdpTableMask = "udp_table"."mask",
-    /// `int`.
-    TaskPid = "task_struct"."pid",
-    /// `int`.
-    TaskTgid = "task_struct"."tgid",
-    /// `struct inode *`.
-    FileInode = "file"."f_inode",
-}
-
-/// Number of entries of the offsets table.
-pub const FIELDS: usize = Field::ALL.len();
-
-/// Name of the read-only global: `[u32; FIELDS]`, an offset in bytes per [`Field`], or [`ABSENT`](super::ABSENT).
-pub const OFFSETS: &str = "OFFSETS";
-
 /// An iterator program: its name in the object, and the kernel function whose arguments its context is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -223,6 +122,4 @@ pub mod closing {
     pub const SOUGHT: i32 = 3;
     /// One that was looked for is there.
     pub const SEEN: i32 = 4;
-    /// What stands in the object's calls of the kernel's function, and its name, by which BTF numbers it.
-    pub const DESTROY: (u32, &str) = (0x6e73_7505, "bpf_sock_destroy");
 }

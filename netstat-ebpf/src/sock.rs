@@ -2,16 +2,16 @@
 
 use crate::{
     owner, process,
-    read::{Addr, Memory, Probed, Typed, UNKNOWN_INODE, offset, task},
+    read::{Memory, Probed, Typed, UNKNOWN_INODE, task},
     remembered::{CONNECTING, REFUSED, Remembered, forget, recall, remember},
     report::{report_close, report_open},
     setup::enabled,
-    sys::{Socket, cookie_of, current_uid, now},
+    sys::{Addr, Socket, cookie, current_uid, now},
     wanted,
 };
 use aya_ebpf::programs::SockContext;
 use netstat_ebpf::{
-    ABSENT, Field, Grade, HAS_TUPLE, HAS_UID, NO_LPORT, RAW, Reason,
+    Field, Grade, HAS_TUPLE, HAS_UID, NO_LPORT, RAW, Reason,
     linux::{AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_RAW, tcp::CLOSE},
 };
 
@@ -47,29 +47,20 @@ impl Inet {
 
     /// What there is to remember of it before anything happened to it.
     #[inline(always)]
-    fn describe(&self, ctx: &SockContext, r: &mut Remembered) {
+    fn describe(&self, r: &mut Remembered) {
         r.family = self.family;
         r.protocol = self.protocol;
         r.netns = self.netns.unwrap_or(0);
         if self.raw {
             r.flags |= RAW;
         }
-        r.cookie = cookie_of(ctx);
+        r.cookie = cookie(self.sk);
     }
 
-    /// Inode by way of `struct socket_alloc`: at creation there is no file yet.
+    /// Inode of the socket: at creation there is no file yet.
     #[inline(always)]
     fn inode(&self) -> u64 {
-        self.find_inode().unwrap_or(UNKNOWN_INODE)
-    }
-
-    #[inline(always)]
-    fn find_inode(&self) -> Option<u64> {
-        let inode = offset(Field::SocketAllocInode);
-        if inode == ABSENT {
-            return None;
-        }
-        Probed::get(Probed::follow(self.sk, Field::SkSocket)?.wrapping_add(inode as usize), Field::InodeIno)
+        Probed::allocated_inode(self.sk).unwrap_or(UNKNOWN_INODE)
     }
 }
 
@@ -96,7 +87,7 @@ pub fn create(ctx: &SockContext, refused: bool) {
         r.marks = REFUSED;
         return;
     }
-    inet.describe(ctx, r);
+    inet.describe(r);
     let time_ns = now();
     r.created_ns = time_ns;
     r.state_ns = time_ns;
@@ -159,7 +150,7 @@ pub fn release(ctx: &SockContext) {
     if known.is_none() {
         known = remember::<Typed>(inet.sk);
         let Some(r) = &mut known else { return };
-        inet.describe(ctx, r);
+        inet.describe(r);
     }
     let Some(r) = known else { return };
     r.learn_uid::<Probed>(inet.sk);

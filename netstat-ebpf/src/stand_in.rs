@@ -6,10 +6,10 @@
 use crate::{
     count::count,
     pending::pending,
-    read::{Addr, Memory},
+    read::Memory,
     remembered::netstat_state_of,
     setup::are_preempted,
-    sys::Word,
+    sys::{Addr, Word},
 };
 use netstat_ebpf::counter;
 

@@ -1,14 +1,16 @@
 //! The BPF machine, and the kernel's helpers, as safe functions: words that several processors change, values of maps, contexts of programs,
-//! calls of the kernel. With [`read`](crate::read) the only room with `unsafe`.
+//! calls of the kernel. With `read` the only room with `unsafe`; both are part of every object.
 
 use aya_ebpf::{
-    EbpfContext, Global,
+    EbpfContext,
     bindings::{bpf_sock, bpf_sock_addr},
     helpers::{
         bpf_get_current_pid_tgid,
         generated::{
-            bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_uid_gid, bpf_get_retval,
-            bpf_get_socket_cookie, bpf_get_stack, bpf_jiffies64, bpf_ktime_get_ns,
+            bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_task_btf,
+            bpf_get_current_uid_gid, bpf_get_retval, bpf_get_socket_cookie, bpf_get_stack, bpf_jiffies64,
+            bpf_ktime_get_ns, bpf_seq_write, bpf_skc_to_tcp_request_sock, bpf_skc_to_tcp_sock,
+            bpf_skc_to_tcp_timewait_sock, bpf_sock_from_file,
         },
     },
     maps::{Array, HashMap, ProgramArray},
@@ -22,6 +24,9 @@ use core::{
 };
 use netstat_ebpf::kfunc;
 
+/// An address in kernel memory.
+pub type Addr = *const u8;
+
 /// A word that programs on several processors change at the same time. `core` has none here: the compiler does not know that the BPF machine
 /// compares and exchanges (`BPF_CMPXCHG`, since 5.12).
 #[repr(transparent)]
@@ -31,6 +36,7 @@ pub struct Word(UnsafeCell<u64>);
 unsafe impl Sync for Word {}
 
 impl Word {
+    /// A word that has this value.
     pub const fn new(word: u64) -> Self {
         Self(UnsafeCell::new(word))
     }
@@ -98,9 +104,9 @@ pub fn value<T: Copy>(map: &'static Array<T>, index: u32) -> Option<&'static mut
     map.get_ptr_mut(index).map(|value| unsafe { &mut *value })
 }
 
-/// A value of a map that grows.
+/// A value of a hash map.
 #[inline(always)]
-pub fn grown_value<T: Copy>(map: &'static HashMap<u64, T>, key: u64) -> Option<&'static mut T> {
+pub fn value_by_key<T: Copy>(map: &'static HashMap<u64, T>, key: u64) -> Option<&'static mut T> {
     // SAFETY: as for `value`; one that is removed is not used again before the program has returned.
     map.get_ptr_mut(key).map(|value| unsafe { &mut *value })
 }
@@ -137,6 +143,13 @@ pub fn jiffies() -> u64 {
 #[inline(always)]
 pub fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// The task on the CPU, with its type.
+#[inline(always)]
+pub fn current_task() -> Addr {
+    // SAFETY: takes nothing; the verifier knows what it returns.
+    unsafe { bpf_get_current_task_btf() as Addr }
 }
 
 /// The real user of the task on the CPU.
@@ -186,12 +199,16 @@ pub fn field<T: Copy>(ctx: &TracePointContext, offset: usize) -> T {
 /// What the context of a `cgroup/sock` program says of its socket. The context is the socket's address.
 #[derive(Clone, Copy)]
 pub struct Socket {
+    /// Its address family.
     pub family: u8,
+    /// `SOCK_STREAM` and its like.
     pub kind: u16,
+    /// Its protocol.
     pub protocol: u16,
 }
 
 impl Socket {
+    /// As the context has it.
     #[inline(always)]
     pub fn of(ctx: &SockContext) -> Self {
         let sock: *const bpf_sock = ctx.sock;
@@ -201,16 +218,44 @@ impl Socket {
     }
 }
 
-/// Cookie of the socket of a `cgroup/sock` program, made if it has none.
+/// Cookie of a socket, made if it has none.
 #[inline(always)]
-pub fn cookie_of(ctx: &SockContext) -> u64 {
-    // SAFETY: the verifier insists on the context that the program was called with.
-    unsafe { bpf_get_socket_cookie(ctx.sock.cast()) }
+pub fn cookie(sk: Addr) -> u64 {
+    // SAFETY: the verifier insists on a trusted `struct sock *`, or on the context of a `cgroup/sock` program.
+    unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
+}
+
+/// The `struct tcp_sock` of a socket, typed; null if it is no whole socket of TCP.
+#[inline(always)]
+pub fn tcp_sock(sk: Addr) -> Addr {
+    // SAFETY: the verifier insists on a `struct sock_common *` that it knows; the helper checks what that is part of.
+    unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()) }.cast()
+}
+
+/// The `struct tcp_timewait_sock` of one, likewise.
+#[inline(always)]
+pub fn time_wait_sock(sk: Addr) -> Addr {
+    // SAFETY: as for `tcp_sock`.
+    unsafe { bpf_skc_to_tcp_timewait_sock(sk.cast_mut().cast()) }.cast()
+}
+
+/// The `struct tcp_request_sock` of one, likewise.
+#[inline(always)]
+pub fn request_sock(sk: Addr) -> Addr {
+    // SAFETY: as for `tcp_sock`.
+    unsafe { bpf_skc_to_tcp_request_sock(sk.cast_mut().cast()) }.cast()
+}
+
+/// The `struct socket` of a file, typed; null if it is none.
+#[inline(always)]
+pub fn socket_of_file(file: Addr) -> Addr {
+    // SAFETY: the verifier insists on a trusted `struct file *`.
+    unsafe { bpf_sock_from_file(file.cast_mut().cast()) }.cast()
 }
 
 /// Address of the socket of a program for addresses; may be null.
 #[inline(always)]
-pub fn socket_of(ctx: &SockAddrContext) -> *const u8 {
+pub fn socket_of(ctx: &SockAddrContext) -> Addr {
     let addr: *const bpf_sock_addr = ctx.sock_addr;
     // SAFETY: the verifier turns this into a load of the socket's address.
     unsafe { (*addr).__bindgen_anon_1.sk.cast_const().cast() }
@@ -250,8 +295,8 @@ pub fn asked6(ctx: &SockAddrContext) -> ([u64; 2], u16) {
 /// Context of a `bpf_map` iterator (`struct bpf_iter__bpf_map`).
 #[repr(C)]
 pub struct MapContext {
-    meta: *const u8,
-    map: *const u8,
+    meta: *const IteratorMeta,
+    map: Addr,
 }
 
 /// Whether this is the last call of a `bpf_map` iterator.
@@ -263,42 +308,60 @@ pub fn is_last(ctx: *const MapContext) -> bool {
 
 /// What the kernel hands to every iterator (`struct bpf_iter_meta`).
 #[repr(C)]
-struct Meta {
-    output: *const u8,
+struct IteratorMeta {
+    output: Addr,
+}
+
+/// Context of an iterator over sockets (`struct bpf_iter__tcp`, `struct bpf_iter__udp`).
+#[repr(C)]
+pub struct SocketContext {
+    meta: *const IteratorMeta,
+    sk: Addr,
+    uid: u32,
+}
+
+/// Where an iterator over sockets writes, the socket and its user; the socket is null in the last call.
+#[inline(always)]
+pub fn listed_socket(ctx: *const SocketContext) -> (Addr, Addr, u32) {
+    // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
+    unsafe { ((*(*ctx).meta).output, (*ctx).sk, (*ctx).uid) }
 }
 
 /// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
 #[repr(C)]
 pub struct FileContext {
-    meta: *const Meta,
-    task: *const u8,
+    meta: *const IteratorMeta,
+    task: Addr,
     fd: u32,
     pad: u32,
-    file: *const u8,
+    file: Addr,
 }
 
 /// Where a `task_file` iterator writes, the task and the file; the last two are null in the last call.
 #[inline(always)]
-pub fn file_of(ctx: *const FileContext) -> (*const u8, *const u8, *const u8) {
+pub fn listed_file(ctx: *const FileContext) -> (Addr, Addr, Addr) {
     // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
     unsafe { ((*(*ctx).meta).output, (*ctx).task, (*ctx).file) }
 }
 
-/// Whether the programs are to run without being preempted.
-#[unsafe(no_mangle)]
-static UNDISTURBED: Global<u32> = Global::new(0);
+/// Writes a record to where an iterator writes; false where that is full: the kernel comes back with the same object at the next read.
+#[inline(always)]
+pub fn write<T: Copy>(output: Addr, record: &T) -> bool {
+    // SAFETY: the verifier insists on the output of the iterator, and on a record that is whole.
+    unsafe { bpf_seq_write(output.cast_mut().cast(), (&raw const *record).cast(), size_of::<T>() as u32) == 0 }
+}
 
-/// Runs the body of a program with preemption off, where user space found out how that is done.
+/// Runs the body of a program, with preemption off if that is `wanted`.
 ///
 /// Since Linux 7.0 a task that runs a program on a tracepoint can be preempted there, and the kernel then leaves the program out for every
 /// other task on that processor until the first one goes on. So preemption is put off until after the program: it is switched on again while
 /// interrupts are off, when the kernel does not look for another task.
 ///
-/// The functions that do that are called by numbers that are no helper's (`BPF_CALL`): user space puts those of the kernel's BTF in their place,
-/// and sets [`UNDISTURBED`], before it loads the object.
+/// The functions that do that are called by numbers that are no helper's (`BPF_CALL`): user space puts those of the kernel's BTF in their place
+/// before it loads the object.
 #[inline(always)]
-pub fn undisturbed(body: impl FnOnce()) {
-    if UNDISTURBED.load() == 0 {
+pub fn undisturbed_if(wanted: bool, body: impl FnOnce()) {
+    if !wanted {
         body();
         return;
     }
@@ -311,6 +374,17 @@ pub fn undisturbed(body: impl FnOnce()) {
         kernel_function(kfunc::PREEMPT_ENABLE)();
         kernel_function_of_word(kfunc::LOCAL_IRQ_RESTORE)(flags.as_mut_ptr());
     }
+}
+
+/// Closes a socket; 0, or the kernel's errno below it.
+///
+/// An iterator over sockets holds the lock of the one that it shows, and no other program may call the kernel's function, which reads
+/// `sk_protocol`: that lies beyond the end of a minisocket.
+#[inline(always)]
+pub fn destroy(sk: Addr) -> i32 {
+    // SAFETY: when this is loaded, the number is that of `int bpf_sock_destroy(struct sock_common *)`; the verifier insists on the trusted pointer of
+    // an iterator's context.
+    unsafe { transmute::<usize, unsafe extern "C" fn(Addr) -> i32>(kfunc::SOCK_DESTROY.0 as usize)(sk) }
 }
 
 /// Goes on in another program for the same hook, and returns only where there is none.
@@ -330,4 +404,14 @@ fn kernel_function(number: u32) -> unsafe extern "C" fn() {
 fn kernel_function_of_word(number: u32) -> unsafe extern "C" fn(*mut u64) {
     // SAFETY: the number is never looked at, but for the call.
     unsafe { transmute(number as usize) }
+}
+
+/// The helpers for programs under the GPL are open to every object.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
 }

@@ -6,12 +6,12 @@ use crate::{
     listen, owner,
     pending::pending,
     process,
-    read::{Addr, Memory, UNKNOWN_INODE},
+    read::{Memory, UNKNOWN_INODE},
     remembered::{ENDED, OUTSIDE, Remembered, SENT_RESET, UNREPORTED, forget, recall, recall_same, remember},
     report::report_state,
     request,
     setup::{are_preempted, enabled, sees_births, since},
-    sys::{forget_truth, forget_value, jiffies, now},
+    sys::{Addr, forget_truth, forget_value, jiffies, now},
     time_wait, wanted,
 };
 use netstat_ebpf::{

@@ -8,10 +8,11 @@ use crate::{
     ehash,
     ending::is_late_data,
     mini::{describe, doubt, known, step},
-    read::{Addr, Memory, Probed, Typed},
+    read::{Memory, Probed, Typed},
     remembered::{MINI, Remembered, SENT_RESET, forget, recall, remember},
     request,
     setup::enabled,
+    sys::Addr,
     timer::{self, Of, is_set_anew, knows_why},
 };
 use netstat_ebpf::{

@@ -4,8 +4,8 @@
 
 use crate::{
     ehash,
-    read::{Addr, Memory, Probed, Typed, offset},
-    sys::{Word, callers},
+    read::{Memory, Probed, Typed, offset},
+    sys::{Addr, Word, callers},
 };
 use aya_ebpf::Global;
 use netstat_ebpf::{

@@ -3,9 +3,9 @@
 
 use crate::{
     ends::{MAPPED, Tuple, kept_port},
-    read::{Addr, Memory},
+    read::Memory,
     remembered::{OUTSIDE, Remembered},
-    sys::{current_ancestor_cgroup, frozen},
+    sys::{Addr, current_ancestor_cgroup, frozen},
 };
 use aya_ebpf::{Global, macros::map, maps::Array};
 use netstat_ebpf::{

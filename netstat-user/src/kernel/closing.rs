@@ -8,8 +8,9 @@ use super::linked::{Linked, Prepared};
 use super::object::{BPF_PSEUDO_KFUNC_CALL, call};
 use super::snapshot::{SnapshotError, Transport, is_unsupported};
 use crate::sys::{self, bpf};
+use netstat_ebpf::kfunc::SOCK_DESTROY;
 use netstat_ebpf::snapshot::Program;
-use netstat_ebpf::snapshot::closing::{DESTROY, MINI, SEEN, SOUGHT, WANTED};
+use netstat_ebpf::snapshot::closing::{MINI, SEEN, SOUGHT, WANTED};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -96,7 +97,7 @@ impl ClosingProgram {
             Transport::Tcp => Program::CloseTcp,
             Transport::Udp => Program::CloseUdp,
         };
-        let (placeholder, function) = DESTROY;
+        let (placeholder, function) = SOCK_DESTROY;
         let names = [program.target().as_bytes(), function.as_bytes()];
         let blob = sys::kernel_types().map_err(SnapshotError::NoBtf)?;
         let btf = Btf::parse(&blob, &|name| names.contains(&name)).map_err(SnapshotError::Btf)?;
@@ -104,7 +105,7 @@ impl ClosingProgram {
         let linked = Linked::new(OBJECT, HashMap::new(), |_| bpf::numbers_by_cookie(sockets))?;
         let mut program = linked.prepare(program, &btf)?;
         if !program.replace(call(0, placeholder), call(BPF_PSEUDO_KFUNC_CALL, function)) {
-            return Err(SnapshotError::ObjectLacks(DESTROY.1).into());
+            return Err(SnapshotError::ObjectLacks(SOCK_DESTROY.1).into());
         }
         program.link().map_err(ClosingError::Refused)?;
         Ok(Self { sockets: linked.into_map(), program })
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_object_calls_the_function_by_its_placeholder() {
-        let calls = memchr::memmem::find_iter(OBJECT, &call(0, DESTROY.0)).count();
+        let calls = memchr::memmem::find_iter(OBJECT, &call(0, SOCK_DESTROY.0)).count();
         assert_eq!(calls, 2);
     }
 }

@@ -28,7 +28,7 @@ impl KernelTypes {
     /// Reads the answers out of parsed BTF.
     pub fn from_btf(btf: &Btf<'_>) -> Self {
         let (mut offsets, mut misfits) = ([ABSENT; FIELDS], Vec::new());
-        for &(field, strukt, member) in Field::ALL {
+        for (field, strukt, member) in Field::of_tracer() {
             match shapes::find(btf, strukt, member) {
                 FoundMember::At(offset) => offsets[field as usize] = offset,
                 FoundMember::Other => misfits.push(format!("{strukt}.{member}")),
@@ -54,7 +54,7 @@ impl KernelTypes {
 
     /// Names in the kernel's BTF that [`KernelTypes::from_btf`] asks for; those of tracepoints without [`TRACEPOINT`](super::btf::TRACEPOINT).
     pub fn names() -> impl Iterator<Item = &'static str> {
-        let structs = Field::ALL.iter().map(|&(_, strukt, _)| strukt).chain([HASH_MAP.0]);
+        let structs = Field::of_tracer().map(|(_, strukt, _)| strukt).chain([HASH_MAP.0]);
         structs.chain(HOOKS.iter().flat_map(|spec| spec.ways).map(|way| way.target))
     }
 }

@@ -143,11 +143,25 @@ fn wanted(strukt: &str, member: &str) -> Option<WantedType> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netstat_ebpf::Field;
 
     /// Every field of both objects.
     fn fields() -> impl Iterator<Item = (&'static str, &'static str)> {
-        let tracer = netstat_ebpf::Field::ALL.iter().map(|&(_, strukt, member)| (strukt, member));
-        tracer.chain(netstat_ebpf::snapshot::Field::ALL.iter().map(|&(_, strukt, member)| (strukt, member)))
+        Field::of_tracer().chain(Field::of_tables()).map(|(_, strukt, member)| (strukt, member))
+    }
+
+    #[test]
+    fn each_field_stands_in_the_list_once() {
+        let mut members: Vec<_> = Field::of_tracer()
+            .chain(Field::of_tables())
+            .map(|(field, strukt, member)| (strukt, member, field as usize))
+            .collect();
+        members.sort_unstable();
+        members.dedup();
+        assert_eq!(members.len(), netstat_ebpf::FIELDS);
+        for pair in members.windows(2) {
+            assert_ne!((pair[0].0, pair[0].1), (pair[1].0, pair[1].1), "two names");
+        }
     }
 
     #[test]

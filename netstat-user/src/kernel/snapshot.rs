@@ -11,8 +11,8 @@ use super::shapes::{self, FoundMember};
 use crate::model::{Endpoint, HeldSockets, Proto, SocketRow, Timer};
 use crate::sys::{self, bpf};
 use bytes::Buf;
-use netstat_ebpf::snapshot::{FIELDS, Field, HolderRecord, NO_ORDER, OFFSETS, Program, SocketRecord, UdpRecord};
-use netstat_ebpf::{ABSENT, linux::AF_INET6};
+use netstat_ebpf::snapshot::{HolderRecord, NO_ORDER, Program, SocketRecord, UdpRecord};
+use netstat_ebpf::{ABSENT, FIELDS, Field, globals::OFFSETS, linux::AF_INET6};
 use rustix::time::{ClockId, clock_getres};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -225,7 +225,7 @@ pub fn sees_all_processes(root: &Path) -> bool {
 fn wanted() -> impl Fn(&[u8]) -> bool {
     let targets = [Program::Tcp, Program::Udp, Program::Holders].map(Program::target);
     let mut names: Vec<&[u8]> =
-        Field::ALL.iter().map(|(_, strukt, _)| *strukt).chain(targets).map(str::as_bytes).collect();
+        Field::of_tables().map(|(_, strukt, _)| strukt).chain(targets).map(str::as_bytes).collect();
     names.sort_unstable();
     names.dedup();
     let mut lengths = [0u64; 256];
@@ -241,7 +241,7 @@ fn wanted() -> impl Fn(&[u8]) -> bool {
 /// The table of offsets.
 fn offsets(btf: &Btf<'_>) -> Result<[u32; FIELDS], SnapshotError> {
     let mut offsets = [ABSENT; FIELDS];
-    for &(field, strukt, member) in Field::ALL {
+    for (field, strukt, member) in Field::of_tables() {
         if let FoundMember::At(offset) = shapes::find(btf, strukt, member) {
             offsets[field as usize] = offset;
         }
@@ -253,7 +253,7 @@ fn offsets(btf: &Btf<'_>) -> Result<[u32; FIELDS], SnapshotError> {
         &[Field::IcskTimeout, Field::IcskRetransmitTimer, Field::TcpRetransmitTimer],
         &[Field::IcskKeepaliveTimer, Field::SkTimer],
     ];
-    for &(field, strukt, member) in Field::ALL {
+    for (field, strukt, member) in Field::of_tables() {
         let group = groups.iter().find(|group| group.contains(&field));
         let covered = group.map_or(has(field), |group| group.iter().any(|&field| has(field)));
         // Before Linux 6.2 the table of UDP sockets is no namespace's own, and the walk is in its order.

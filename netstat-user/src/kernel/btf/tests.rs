@@ -153,7 +153,7 @@ fn the_running_kernels_types_with_a_kind_unknown_to_anybody() {
     let Ok(mut blob) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
     let offsets = |blob: &[u8]| {
         let btf = Btf::parse(blob, &|_| true).unwrap();
-        netstat_ebpf::Field::ALL.iter().map(|(_, strukt, member)| btf.member(strukt, member)).collect::<Vec<_>>()
+        netstat_ebpf::Field::of_tracer().map(|(_, strukt, member)| btf.member(strukt, member)).collect::<Vec<_>>()
     };
     let before = offsets(&blob);
     let starts = Btf::parse(&blob, &|_| false).unwrap().starts;
@@ -195,7 +195,7 @@ fn knows_the_running_kernel() {
     assert!((lock..lock + 16).contains(&owned));
     assert_eq!(btf.offset("sock", "sk_lock.nothing"), None);
     assert_eq!(btf.offset("sock", "sk_err.owned"), None, "a number has no members");
-    for (_, strukt, member) in netstat_ebpf::Field::ALL {
+    for (_, strukt, member) in netstat_ebpf::Field::of_tracer() {
         assert!(btf.offset(strukt, member).is_some(), "{strukt}.{member}");
     }
 }
