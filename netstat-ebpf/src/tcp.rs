@@ -38,80 +38,16 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     // Read here, where the verifier comes by once: whether it may trust what such a pointer leads to, it looks up by name among all the
     // kernel's types.
     let (netns, inode) = (M::netns(sk), forget_value(M::inode(sk)));
-    let birth = old == LISTEN && new == SYN_RECV;
-    if birth && let Some(pending) = pending() {
-        // Also of a child that is not wanted: the end of its request is nothing to look into.
-        pending.child.store(sk as u64);
-    }
-    let mut known = if birth { None } else { recall_living::<M>(sk) };
-    if known.is_none() {
-        let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
-        let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
-        if protocol != IPPROTO_TCP || !wanted::tcp(family, netns) {
-            return;
-        }
-        let asks = birth || new == SYN_SENT;
-        if new != LISTEN && wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, asks) {
-            return;
-        }
-        known = remember::<M>(sk);
-        let Some(r) = &mut known else { return };
-        r.describe_tcp(family, netns);
-        // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
-        // its cookie yet. It is reported then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
-        if birth || old == SYN_RECV && !sees_births() {
-            // When, its request knows.
-            r.mark = jiffies();
-            r.state = SYN_RECV;
-            r.flags = UNREPORTED;
-        }
-        if birth {
-            return;
-        }
-        if old == SYN_RECV && !sees_births() {
-            request::inherit_late(r, sk);
-        }
-        // A socket that the kernel made for a process (MPTCP): only a process connects, or listens.
-        if old == CLOSE
-            && let Some(process) = process::current()
-        {
-            process.take(r, Grade::Created);
-        }
-    }
-    let Some(r) = known else { return };
+    let Some(r) = admit::<M>(sk, old, new, netns, &given) else { return };
     // An MPTCP socket passes the hook, too: it is no TCP socket, but what is in front of some.
     if r.protocol != IPPROTO_TCP {
         return;
     }
-    // `setsockopt(IPV6_ADDRFORM)` makes an IPv6 socket an IPv4 one.
-    let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
-    let settled = r.flags & (HAS_TUPLE | NO_LPORT) == HAS_TUPLE
-        && r.family == family
-        && !matches!(old, CLOSE | LISTEN | SYN_SENT | SYN_RECV);
-    r.family = family;
-    let v6 = family == AF_INET6;
     let time_ns = now();
-    r.learn_uid::<M>(sk);
-
-    // The ends of a connection stay as they are once it is established.
-    let tuple = if settled {
-        None
-    } else {
-        Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None })
-    };
-    if let Some(mut tuple) = tuple {
-        // Nothing of it is wanted any more, unless it is connected anew: then it is remembered anew.
-        if matches!(new, SYN_SENT | ESTABLISHED) && wanted::is_excluded(&tuple, v6, new == SYN_SENT) {
-            owner::release(r);
-            forget::<M>(sk);
-            return;
-        }
-        if tuple.lport == 0 && new != SYN_SENT && new != LISTEN {
-            // The port has been given back: the copy, or the field that keeps it longest.
-            tuple.lport = if r.flags & HAS_TUPLE != 0 && r.lport != 0 { r.lport } else { kept_port::<M>(sk) };
-        }
-        (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
-        r.flags = (r.flags & !NO_LPORT) | HAS_TUPLE | if r.lport == 0 { NO_LPORT } else { 0 };
+    if !update_ends::<M>(sk, old, new, given, r) {
+        owner::release(r);
+        forget::<M>(sk);
+        return;
     }
     if r.cookie == 0 {
         r.cookie = M::cookie(sk);
@@ -122,15 +58,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if new == CLOSE {
         finish::<M>(sk, old, held, r);
     } else if old == CLOSE {
-        // Another life, after `connect(AF_UNSPEC)`: what ended the one before says nothing of this one.
-        r.flags &= !SENT_RESET;
-        r.reason = Reason::Closed as u8;
-        r.mark = 0;
-        r.marks &= OUTSIDE;
-        owner::reopen(r);
-        if new == LISTEN {
-            listen::begin::<M>(sk, r.lport);
-        }
+        begin_anew::<M>(sk, new, r);
     }
     // Only a process that holds a connection ends its own half (`tcp_close_state`).
     if held && matches!((old, new), (ESTABLISHED | SYN_RECV, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK)) {
@@ -143,7 +71,105 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     if r.grade == Grade::None as u8 && old == SYN_RECV && r.flags & UNREPORTED != 0 {
         request::inherit(r, listen::of_child::<M>(sk, r.lport));
     }
+    report::<M>(sk, old, new, (inode, held_on), time_ns, r);
+}
 
+/// What is remembered of a socket, which begins to be if it was not and is wanted. `None` also of a child that is born: its first transition
+/// reports it.
+#[inline(always)]
+fn admit<M: Memory>(sk: Addr, old: u8, new: u8, netns: Option<u32>, given: &Given) -> Option<&'static mut Remembered> {
+    let birth = old == LISTEN && new == SYN_RECV;
+    if birth && let Some(pending) = pending() {
+        // Also of a child that is not wanted: the end of its request is nothing to look into.
+        pending.child.store(sk as u64);
+    }
+    let mut known = if birth { None } else { recall_living::<M>(sk) };
+    if known.is_none() {
+        let protocol = M::get(sk, Field::SkProtocol).unwrap_or(given.protocol);
+        let family = M::get(sk, Field::SkcFamily).unwrap_or(given.family) as u8;
+        if protocol != IPPROTO_TCP || !wanted::tcp(family, netns) {
+            return None;
+        }
+        let asks = birth || new == SYN_SENT;
+        if new != LISTEN && wanted::is_stranger_excluded::<M>(sk, family == AF_INET6, asks) {
+            return None;
+        }
+        known = remember::<M>(sk);
+        let Some(r) = &mut known else { return None };
+        r.describe_tcp(family, netns);
+        // A child begins its life: in the same softirq it nearly always goes on to ESTABLISHED, and up to 6.12 has neither its peer nor
+        // its cookie yet. It is reported then. Hooks that do not see the birth see the child leave `SYN_RECV` first.
+        if birth || old == SYN_RECV && !sees_births() {
+            // When, its request knows.
+            r.mark = jiffies();
+            r.state = SYN_RECV;
+            r.flags = UNREPORTED;
+        }
+        if birth {
+            return None;
+        }
+        if old == SYN_RECV && !sees_births() {
+            request::inherit_late(r, sk);
+        }
+        // A socket that the kernel made for a process (MPTCP): only a process connects, or listens.
+        if old == CLOSE
+            && let Some(process) = process::current()
+        {
+            process.take(r, Grade::Created);
+        }
+    }
+    known
+}
+
+/// Learns the user and the ends of a socket; false if nothing of it is wanted any more.
+#[inline(always)]
+fn update_ends<M: Memory>(sk: Addr, old: u8, new: u8, given: Given, r: &mut Remembered) -> bool {
+    // `setsockopt(IPV6_ADDRFORM)` makes an IPv6 socket an IPv4 one.
+    let family = M::get::<u16>(sk, Field::SkcFamily).map_or(r.family, |family| family as u8);
+    let settled = r.flags & (HAS_TUPLE | NO_LPORT) == HAS_TUPLE
+        && r.family == family
+        && !matches!(old, CLOSE | LISTEN | SYN_SENT | SYN_RECV);
+    r.family = family;
+    let v6 = family == AF_INET6;
+    r.learn_uid::<M>(sk);
+
+    // The ends of a connection stay as they are once it is established.
+    let tuple = if settled {
+        None
+    } else {
+        Tuple::read::<M>(sk, v6).or(if given.family != 0 { Some(given.tuple) } else { None })
+    };
+    if let Some(mut tuple) = tuple {
+        // Unless it is connected anew: then it is remembered anew.
+        if matches!(new, SYN_SENT | ESTABLISHED) && wanted::is_excluded(&tuple, v6, new == SYN_SENT) {
+            return false;
+        }
+        if tuple.lport == 0 && new != SYN_SENT && new != LISTEN {
+            // The port has been given back: the copy, or the field that keeps it longest.
+            tuple.lport = if r.flags & HAS_TUPLE != 0 && r.lport != 0 { r.lport } else { kept_port::<M>(sk) };
+        }
+        (r.laddr, r.raddr, r.lport, r.rport) = (tuple.laddr, tuple.raddr, tuple.lport, tuple.rport);
+        r.flags = (r.flags & !NO_LPORT) | HAS_TUPLE | if r.lport == 0 { NO_LPORT } else { 0 };
+    }
+    true
+}
+
+/// A socket leaves `CLOSE`: for the first time, or for another life after `connect(AF_UNSPEC)`. What ended the one before says nothing of this one.
+#[inline(always)]
+fn begin_anew<M: Memory>(sk: Addr, new: u8, r: &mut Remembered) {
+    r.flags &= !SENT_RESET;
+    r.reason = Reason::Closed as u8;
+    r.mark = 0;
+    r.marks &= OUTSIDE;
+    owner::reopen(r);
+    if new == LISTEN {
+        listen::begin::<M>(sk, r.lport);
+    }
+}
+
+/// Reports a transition, and before it a birth that was not reported yet. `held`: the inode, and whether the process that holds the socket goes on to.
+#[inline(always)]
+fn report<M: Memory>(sk: Addr, old: u8, new: u8, held: (u64, bool), time_ns: u64, r: &mut Remembered) {
     let mut born = false;
     if r.flags & UNREPORTED != 0 {
         r.flags &= !UNREPORTED;
@@ -153,7 +179,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
         if wanted::transition(LISTEN, SYN_RECV) && wanted::transition(SYN_RECV, new) {
             born = true;
         } else if since().is_some_and(|since_ns| r.state_ns >= since_ns) {
-            report_state(r, (inode, held_on), (LISTEN, SYN_RECV), r.state_ns, r.state_ns, false);
+            report_state(r, held, (LISTEN, SYN_RECV), r.state_ns, r.state_ns, false);
         }
     } else {
         r.count_skipped(old);
@@ -164,7 +190,7 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     let (old, new) = (forget_value(old.into()) as u8, forget_value(new.into()) as u8);
     r.state_ns = time_ns;
     r.state = new;
-    report_state(r, (inode, held_on), (old, new), time_ns, entered_ns, born);
+    report_state(r, held, (old, new), time_ns, entered_ns, born);
 
     match new {
         FIN_WAIT1 => mark_close::<M>(sk),
