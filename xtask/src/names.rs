@@ -7,21 +7,10 @@ use std::fs;
 use std::path::Path;
 
 /// Names that several types have on purpose.
-const SHARED: &[&str] = &[
-    // The command line of a verb, one each.
-    "Options",
-    // What the command line asks for, and what a client of the agent asks for.
-    "Request",
-    // Of the records, and the same as the host has it.
-    "Doubt",
-    "Grade",
-    "Process",
-    // The kernel objects are programs of their own.
-    "Addr",
-    "FileContext",
-    "Meta",
-    "SocketContext",
-];
+///
+/// `Options` is the command line of a verb, one each; `Request` what the command line asks for, and what a client of the agent asks for; the
+/// others are of the records, and the same as the host has it.
+const SHARED: &[&str] = &["Options", "Request", "Doubt", "Grade", "Process"];
 
 /// Every name that types of several files of these crates share, as `name: file, file`; each crate by its folder below `root`.
 pub fn shared(root: &Path, crates: &[&str]) -> Result<Vec<String>> {
