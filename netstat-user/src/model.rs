@@ -30,7 +30,7 @@ pub use life::{Direction, Ended, EventName, StateTimes};
 pub use limits::Limits;
 pub use live::{ClosedSocket, Ends, LiveSocket};
 pub use network::Network;
-pub use process_start::{START_SHIFT, is_start};
+pub use process_start::{START_SHIFT, TICK_NS, is_start};
 pub use reason::reason;
 pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};
 pub use rows::{Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket};

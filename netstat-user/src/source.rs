@@ -22,14 +22,12 @@ use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
 use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::{beside, descriptors_are_few, is_scarce};
+use crate::sys::{beside, descriptors_are_few, is_scarce, thread_network};
 use cost::{Amount, Census, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
 use rustix::io::Errno;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -304,7 +302,7 @@ impl KernelSource {
         if !self.has_diag(halves.protocol) {
             return None;
         }
-        let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
+        let netns = thread_network();
         let (v4, v6) = (halves.v4.is_some(), halves.v6.is_some());
         let asked = DumpRequest {
             v4,
@@ -425,6 +423,7 @@ fn is_missing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_is_scarce_is_not_gone() {

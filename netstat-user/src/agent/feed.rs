@@ -23,7 +23,7 @@ const STUCK: Duration = Duration::from_millis(250);
 pub struct Budget {
     waiting: AtomicUsize,
     most: usize,
-    /// That of which this is a part.
+    /// The budget that this one is a part of.
     whole: Option<Arc<Self>>,
 }
 

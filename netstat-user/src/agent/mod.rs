@@ -140,7 +140,7 @@ pub trait Lists: Send + Sync + 'static {
     /// Which users hold whose ids: those of a user and all that they hold have one share together.
     fn subordinates(&self) -> Arc<Subordinates>;
 
-    /// When a process began, in ticks since the boot; `None` where it has gone.
+    /// When a process began, in nanoseconds of `CLOCK_BOOTTIME`, rounded down to a tick; `None` where it has gone.
     ///
     /// # Errors
     /// Something ran out.

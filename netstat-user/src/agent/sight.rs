@@ -15,7 +15,7 @@ pub struct Peer {
     pub gid: u32,
     /// Process id, `None` where it is of another PID namespace, or has gone.
     pub pid: Option<u32>,
-    /// When that process began, in ticks since the boot, as found while it was there: another one with its number is not it. `None` of those who are
+    /// When that process began, in nanoseconds of `CLOCK_BOOTTIME`, as found while it was there: another one with its number is not it. `None` of those who are
     /// shown everything.
     pub begun: Option<u64>,
 }
@@ -130,7 +130,8 @@ pub struct Own {
     pub since: HashMap<u32, u64>,
     /// What each is known by besides its number.
     pub objects: HashMap<u32, KnownNamespace>,
-    /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`, and when each began, in ticks since the boot.
+    /// Those processes, as in ptrace(2), "Ptrace access mode checking", `PTRACE_MODE_READ`, and when each began, in nanoseconds of
+    /// `CLOCK_BOOTTIME`, rounded down to a tick.
     pub processes: HashMap<u32, u64>,
     /// Whether the user looks from a user or PID namespace that is not the agent's: processes outside of it are not named at all.
     pub is_nested: bool,
@@ -292,9 +293,9 @@ mod tests {
     use super::*;
     use crate::model::{CloseReason, Comm, EventKind, Grade, Proto, TcpState, Totals};
 
-    /// When a process began, in ticks, and as its records have it.
-    const TICKS: u64 = 7;
-    const START: u32 = ((TICKS * 10_000_000) >> crate::model::START_SHIFT) as u32 + 1;
+    /// When a process began, by its tick and as its records have it.
+    const BEGUN: u64 = 7 * crate::model::TICK_NS;
+    const START: u32 = (BEGUN >> crate::model::START_SHIFT) as u32 + 1;
 
     /// Who makes the agent forget what it found is not shown more for it.
     #[test]
@@ -311,7 +312,7 @@ mod tests {
         assert!(guarded.has(process(9, 7)), "not looked at yet");
         guarded.settle(process(9, 7));
         assert!(!guarded.has(process(9, 7)));
-        let own = Own { uid: 8, processes: [(MOST + 1, TICKS)].into(), guarded, ..Own::default() };
+        let own = Own { uid: 8, processes: [(MOST + 1, BEGUN)].into(), guarded, ..Own::default() };
         let sight = Sight::Own(Arc::new(own));
         let hides = |pid, start| sight.hides((pid, start), Some(8));
         assert_eq!([hides(MOST + 1, START), hides(MOST + 1, 0), hides(MOST + 2, START)], [false, true, true]);
@@ -406,7 +407,7 @@ mod tests {
             let own = Own { is_nested: true, processes: [(pid, begun)].into(), ..with(5, 1) };
             Sight::Own(Arc::new(own)).event(&event).unwrap().owner.is_some()
         };
-        assert_eq!([nested(4, TICKS), nested(4, TICKS + 1), nested(5, TICKS)], [true, false, false]);
+        assert_eq!([nested(4, BEGUN), nested(4, 2 * BEGUN), nested(5, BEGUN)], [true, false, false]);
         assert!(own(7).is_same(&own(7)) && !own(7).is_same(&own(8)) && !own(7).is_same(&Sight::All));
     }
 }

@@ -117,7 +117,7 @@ impl ShownStays {
         }
     }
 
-    /// Of frames for the reader those that may be sent, and how many are missed for want of a look at the time; `None` where another look is
+    /// The frames for the reader that may be sent, and how many events are missed for want of a look at the time; `None` where another look is
     /// to come first. `is_looked`: there was one since the frames were made.
     ///
     /// # Errors

@@ -112,7 +112,7 @@ impl<L: Lists> StreamView<L> {
         let (lists, peer, asker) = (Arc::clone(&self.lists), self.peer, self.asker);
         let found = self.workers.run(move || {
             let own = lists.own_since(&peer, since)?;
-            // Who has ended sees nothing, and nor does who got its number.
+            // A process that has ended sees nothing, nor does another one with its number.
             let own = if own.asker == asker { own } else { Arc::new(Own { uid: own.uid, ..Own::default() }) };
             let presence = lists.present(&own)?;
             io::Result::Ok((own, presence))
@@ -143,7 +143,7 @@ impl<L: Lists> StreamView<L> {
         }
     }
 
-    /// Of frames those that may be sent, behind the number of events that are missed.
+    /// The frames that may be sent, behind the number of events that are missed.
     async fn pass(&self, frames: Bytes, feed: &Feed) -> io::Result<Bytes> {
         let of_now = |is_looked| lock(&self.shown).pass(&frames, is_looked).map_err(io::Error::other);
         let passed = match of_now(false)? {

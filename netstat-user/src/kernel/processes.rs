@@ -1,8 +1,7 @@
 //! Names of processes, as the programs report them once, and again when they change.
 
 use super::decode::Process;
-use crate::model::Comm;
-use netstat_ebpf::START_SHIFT;
+use crate::model::{Comm, TICK_NS, is_start};
 use procfs::process::Process as Running;
 use std::collections::HashMap;
 
@@ -53,17 +52,16 @@ impl Processes {
 /// The name of a process that still runs; `None` where it has ended, or another one has its number.
 fn running((pid, start): Process) -> Option<Comm> {
     let stat = Running::new(pid.try_into().ok()?).and_then(|process| process.stat()).ok()?;
-    let tick_ns = 1_000_000_000 / procfs::ticks_per_second();
     // The kernel rounds down to ticks, and shows the time of this process's time namespace.
     let ahead = crate::sys::clock_offsets().boottime_ns;
-    let earliest = (stat.starttime.saturating_mul(tick_ns).saturating_add_signed(-ahead) >> START_SHIFT) as u32;
-    let same = start == 0 || u64::from(start.wrapping_sub(earliest)) <= (tick_ns >> START_SHIFT) + 1;
-    same.then(|| Comm::new(stat.comm.as_bytes()))
+    let tick_ns = stat.starttime.saturating_mul(TICK_NS).saturating_add_signed(-ahead);
+    (start == 0 || is_start(start, tick_ns)).then(|| Comm::new(stat.comm.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::START_SHIFT;
 
     #[test]
     fn names_are_kept_while_they_are_asked_for() {
@@ -86,7 +84,7 @@ mod tests {
     #[test]
     fn a_process_that_runs_is_looked_up() {
         let me = Running::myself().unwrap().stat().unwrap();
-        let tag = |ticks: u64| ((ticks * (1_000_000_000 / procfs::ticks_per_second())) >> START_SHIFT) as u32;
+        let tag = |ticks: u64| ((ticks * TICK_NS) >> START_SHIFT) as u32;
         let comm = Comm::new(me.comm.as_bytes());
         assert_eq!(running((std::process::id(), tag(me.starttime) + 3)), Some(comm));
         assert_eq!(running((std::process::id(), tag(me.starttime + 2))), None);

@@ -3,7 +3,7 @@
 
 use super::btf::BtfError;
 use crate::model::{RefusalKind, Refused};
-use crate::sys::Scarce;
+use crate::sys::{self, Scarce};
 use aya::programs::ProgramError;
 use std::{error::Error, io, path::PathBuf, sync::Arc};
 
@@ -222,8 +222,6 @@ impl HookRefusal {
 /// Whether the kernel's error means that it has no such thing, or not in this form, or denies it: then there is another way. A program that the
 /// verifier rejects counts as unsupported too: a later kernel accepts it.
 pub fn is_unsupported(error: &io::Error) -> bool {
-    /// `ENOTSUPP` of `include/linux/errno.h`, which is not meant for user space and gets there all the same.
-    const ENOTSUPP: i32 = 524;
     error.kind() == io::ErrorKind::Unsupported
         || matches!(
             error.raw_os_error(),
@@ -237,7 +235,7 @@ pub fn is_unsupported(error: &io::Error) -> bool {
                     | libc::ENODEV
                     | libc::ENOSYS
                     | libc::EOPNOTSUPP
-                    | ENOTSUPP
+                    | sys::bpf::ENOTSUPP
             )
         )
 }

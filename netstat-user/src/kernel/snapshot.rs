@@ -17,7 +17,6 @@ use rustix::time::{ClockId, clock_getres};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::{fs, io};
 
@@ -85,7 +84,7 @@ impl Iterators {
     /// # Errors
     /// The kernel's, also where it refuses the program.
     pub fn sockets(&self, transport: Transport, mut keep: impl FnMut(&SocketRow) -> bool) -> io::Result<IteratedRows> {
-        let netns = fs::metadata("/proc/thread-self/ns/net").ok().and_then(|netns| u32::try_from(netns.ino()).ok());
+        let netns = sys::thread_network();
         let row = |record: &SocketRecord| self.row(record, transport, netns);
         let mut rows = IteratedRows::default();
         let reads = match transport {

@@ -1,6 +1,7 @@
 //! Which processes a user may look into, by the rules of `PTRACE_MODE_READ` in ptrace(2). A process about which the rules cannot be decided from
 //! outside is not looked into.
 
+use crate::model::TICK_NS;
 use crate::sys::{self, unless_scarce};
 use std::fs::{self, File};
 use std::io;
@@ -176,7 +177,7 @@ fn root_of(root: &Path, pid: u32) -> io::Result<Option<u32>> {
     Ok(lines.find_map(|mut words| if words.next()? == "0" { words.next()?.parse().ok() } else { None }))
 }
 
-/// When a process began, in ticks since the boot (proc_pid_stat(5), field 22).
+/// When a process began (proc_pid_stat(5), field 22), in nanoseconds of the kernel's `CLOCK_BOOTTIME`, rounded down to a tick.
 ///
 /// # Errors
 /// Something ran out.
@@ -185,7 +186,10 @@ pub fn start(root: &Path, pid: u32) -> io::Result<Option<u64>> {
     // Counted from behind the name, which may hold anything.
     let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
     let text = std::str::from_utf8(&stat[after..]).unwrap_or_default();
-    Ok(text.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()))
+    let ticks = text.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse::<u64>().ok());
+    // Shown in the time of this process's time namespace.
+    let ahead = sys::clock_offsets().boottime_ns;
+    Ok(ticks.map(|ticks| ticks.saturating_mul(TICK_NS).saturating_add_signed(-ahead)))
 }
 
 /// The effective user of a process that can be dumped, root of one that cannot: whose its files are. Its folder itself is the former's in either

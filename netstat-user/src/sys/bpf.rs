@@ -31,8 +31,9 @@ const BPF_F_SLEEPABLE: u32 = 1 << 4;
 const BPF_TRACE_ITER: u32 = 28;
 const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
 
-/// `ENOTSUPP` of `include/linux/errno.h`: what the kernel says where its compiler cannot translate a program.
-const ENOTSUPP: i32 = 524;
+/// `ENOTSUPP` of `include/linux/errno.h`, which is not meant for user space and gets there all the same: the kernel's compiler cannot translate a
+/// program, say.
+pub const ENOTSUPP: i32 = 524;
 
 /// How much of the verifier's log is kept: its last line says what is wrong.
 const LOG: usize = 256 * 1024;

@@ -12,6 +12,12 @@ const NS_GET_ID: u32 = 0x8008_b70d;
 /// The commands of ioctl(2) that ask for it.
 pub const NAMESPACE_COMMANDS: [u32; 3] = [NS_GET_PARENT, NS_GET_OWNER_UID, NS_GET_ID];
 
+/// Inode number of the network namespace that the calling thread is in, where there is a /proc.
+pub fn thread_network() -> Option<u32> {
+    let namespace = std::fs::metadata("/proc/thread-self/ns/net").ok()?;
+    u32::try_from(std::os::unix::fs::MetadataExt::ino(&namespace)).ok()
+}
+
 /// The number that no other namespace has while the kernel runs (Linux 6.18).
 ///
 /// # Errors

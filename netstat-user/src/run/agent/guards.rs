@@ -109,7 +109,7 @@ impl Guards {
     }
 }
 
-/// Looks at a process. Of one that has ended what was found before stays.
+/// Looks at a process. What was found before it ended stays.
 fn look(root: &Path, process: SocketProcess, now_ns: u64, found: &Guarded) {
     if access::is_guarded(root, process.pid, process.uid) {
         found.note(process, now_ns);

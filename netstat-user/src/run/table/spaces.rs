@@ -87,7 +87,7 @@ fn may_hide(found: &FoundNamespaces) -> bool {
 }
 
 /// Why a network namespace that rows are wanted of was not read.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 enum Unread {
     /// An expression alone brings no other namespace into the table.
     #[error(
@@ -101,8 +101,13 @@ enum Unread {
     #[error("network namespace `{0}' is of no process that you may look into: run as root")]
     Hidden(String),
     /// The kernel's.
-    #[error("network namespace `{0}' cannot be entered: {1}")]
-    Failed(String, String),
+    #[error("network namespace `{name}' cannot be entered: {}", reason(error))]
+    Failed {
+        /// Its name, or number.
+        name: String,
+        #[source]
+        error: io::Error,
+    },
 }
 
 /// Reports every network namespace outside of which no row is wanted and that is not among those that were read: then an empty table does not
@@ -132,7 +137,7 @@ pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> W
         }
         let could = match why {
             Unread::Denied(_) | Unread::Hidden(_) => Round::could(asked.options, "list it"),
-            Unread::NotListed(_) | Unread::Failed(..) => None,
+            Unread::NotListed(_) | Unread::Failed { .. } => None,
         };
         round.note(&could.map_or_else(|| why.to_string(), |could| format!("{why}; {could}")))?;
     }
@@ -151,6 +156,6 @@ fn why_unread(asked: &AskedFor<'_>, inode: u32, namespace: Option<&Namespace>, r
     Some(match error.kind() {
         io::ErrorKind::PermissionDenied => Unread::Denied(name),
         io::ErrorKind::NotFound => return None,
-        _ => Unread::Failed(name, reason(&error)),
+        _ => Unread::Failed { name, error },
     })
 }
