@@ -41,6 +41,7 @@ pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};
 pub use workload::Workload;
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 /// The Proto column of netstat: protocol and address family in one name (`tcp6` = an `AF_INET6` TCP socket).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -234,7 +235,7 @@ pub struct Owner {
     pub grade: Grade,
     /// Id of the cgroup that it was in when it became the owner, in the unified hierarchy: the inode number of its directory. `None` where that is
     /// not known: nobody uses that hierarchy, say.
-    pub cgroup_id: Option<u64>,
+    pub cgroup_id: Option<NonZeroU64>,
     /// When it began, in units of 65,536 ns of `CLOCK_BOOTTIME`, in 32 bits ([`is_start`]); 0 where that is not known.
     pub start: u32,
 }

@@ -6,6 +6,7 @@ use crate::model::{
 use bytes::Buf;
 use netstat_ebpf as abi;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU64;
 
 /// Why a record cannot be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -96,7 +97,7 @@ pub fn decode(
             pid: head.owner.0,
             comm: name_of(head.owner),
             grade,
-            cgroup_id: (head.cgroup != 0).then_some(u64::from(head.cgroup)),
+            cgroup_id: NonZeroU64::new(head.cgroup.into()),
             start: head.owner.1,
         }),
         uid: head.has(abi::HAS_UID).then_some(head.uid),

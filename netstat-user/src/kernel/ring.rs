@@ -214,7 +214,7 @@ impl Tracer {
     const fn drop_unused_cgroup(&self, event: &mut SocketEvent) {
         if let Some(owner) = &mut event.owner
             && !self.cgroups
-            && matches!(owner.cgroup_id, Some(cgroup::ROOT))
+            && matches!(owner.cgroup_id, Some(id) if id.get() == cgroup::ROOT)
         {
             owner.cgroup_id = None;
         }

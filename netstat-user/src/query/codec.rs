@@ -11,6 +11,7 @@ use crate::model::{
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 pub(super) type Read<T> = Result<T, QueryError>;
 
@@ -42,6 +43,16 @@ numbers! {
     u16, put_u16_le, try_get_u16_le;
     u32, put_u32_le, try_get_u32_le;
     u64, put_u64_le, try_get_u64_le;
+}
+
+impl Wire for NonZeroU64 {
+    fn put(&self, out: &mut BytesMut) {
+        self.get().put(out);
+    }
+
+    fn get(body: &mut Bytes) -> Read<Self> {
+        Self::new(u64::get(body)?).ok_or(QueryError::Garbage)
+    }
 }
 
 impl Wire for bool {

@@ -246,8 +246,8 @@ fn cgroup_of_the_owner() -> Done {
             sleep(Duration::from_millis(20));
         }
     };
-    assert_eq!(of_shell(&mut whole), [Some(home.id()); 2]);
-    assert_eq!(of_shell(&mut within), [Some(home.id()); 2]);
+    assert_eq!(of_shell(&mut whole), [std::num::NonZeroU64::new(home.id()); 2]);
+    assert_eq!(of_shell(&mut within), [std::num::NonZeroU64::new(home.id()); 2]);
     let mut left = Vec::new();
     take(&mut outside, &mut left);
     assert!(left.iter().all(|event| event.owner.is_none_or(|owner| owner.pid != shell.id())), "{left:?}");

@@ -58,7 +58,13 @@ fn reads_every_field() {
     assert_eq!(event.remote.unwrap(), EventEnd { addr: [10, 0, 0, 2].into(), port: Some(80) });
     assert_eq!(
         event.owner.unwrap(),
-        Owner { pid: 9940, comm: Comm::new(b"curl"), grade: Grade::Inherited, cgroup_id: Some(888), start: 555 }
+        Owner {
+            pid: 9940,
+            comm: Comm::new(b"curl"),
+            grade: Grade::Inherited,
+            cgroup_id: NonZeroU64::new(888),
+            start: 555
+        }
     );
     assert_eq!(
         (event.uid, event.inode, event.cookie, event.netns),

@@ -55,6 +55,7 @@ impl Seen {
 
     fn note(&mut self, event: &SocketEvent) {
         let Some(id) = event.owner.and_then(|owner| owner.cgroup_id) else { return };
+        let id = id.get();
         if event.time_ns.saturating_sub(self.since_ns) >= Self::TRUST_NS || self.ids.len() >= Self::MOST {
             (self.since_ns, self.last) = (event.time_ns, None);
             self.ids.clear();
@@ -183,7 +184,7 @@ mod tests {
                 pid: 1,
                 comm: Comm::default(),
                 grade: Grade::Created,
-                cgroup_id: Some(cgroup),
+                cgroup_id: std::num::NonZeroU64::new(cgroup),
                 start: 0,
             }),
             uid: None,

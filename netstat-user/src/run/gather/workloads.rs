@@ -6,6 +6,7 @@ use crate::proc::cgroup::{self, Ids, Memberships};
 use crate::proc::fds;
 use crate::whose::workload::recognise;
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ fn make_room<K, V>(map: &mut HashMap<K, V>) {
 }
 
 /// An owner that events recorded: process, its name, and the id of its cgroup.
-type WorkloadKey = (u32, Comm, Option<u64>);
+type WorkloadKey = (u32, Comm, Option<NonZeroU64>);
 
 const fn key(owner: &Owner) -> WorkloadKey {
     (owner.pid, owner.comm, owner.cgroup_id)
@@ -87,7 +88,7 @@ impl Workloads {
         }
         match self.recorded(owner) {
             Some(workload) => drop(self.by_owner.insert(key(owner), workload)),
-            None => self.missing.extend(owner.cgroup_id),
+            None => self.missing.extend(owner.cgroup_id.map(NonZeroU64::get)),
         }
     }
 
@@ -118,7 +119,7 @@ impl Workloads {
 
     /// What the owner's cgroup names, by the id that the kernel programs recorded.
     fn by_id(&mut self, owner: &Owner) -> Option<Arc<Workload>> {
-        let id = owner.cgroup_id?;
+        let id = owner.cgroup_id?.get();
         if let Some(known) = self.by_id.get(&id) {
             return Some(Arc::clone(known));
         }
@@ -307,7 +308,7 @@ mod tests {
         assert_eq!(found.and_then(|workload| workload.unit.clone()).as_deref(), Some(b"ssh.service".as_slice()));
         fs::remove_dir_all(root.join("7")).unwrap();
         // The programs recorded its cgroup, which is gone too, but somebody has seen it.
-        let recorded = Owner { cgroup_id: Some(u64::from(u32::MAX) - 1), ..owner(b"server") };
+        let recorded = Owner { cgroup_id: NonZeroU64::new(u64::from(u32::MAX) - 1), ..owner(b"server") };
         assert_eq!(workloads.recorded(&recorded), None);
         workloads.learn([(u64::from(u32::MAX) - 1, format!("/docker/{ID}").into_bytes())]);
         let found = workloads.recorded(&recorded);
