@@ -150,11 +150,15 @@ impl<L: Lists> Client<L> {
         let (lists, process) = (Arc::clone(&self.house.lists), self.process.take());
         let look = move || {
             let begun = lists.begun(pid)?;
+            let id = process.as_ref().and_then(|process| sys::process_id(process).ok());
             // Where it is still there, that was of it.
-            io::Result::Ok(begun.filter(|_| !process.is_some_and(sys::has_ended)))
+            io::Result::Ok((begun.filter(|_| !process.is_some_and(sys::has_ended)), id))
         };
         let found = self.counter().workers.run(look).await?;
-        Ok(found.map(|begun| (self.peer.pid, self.peer.begun) = (begun.map(|_| pid), begun)))
+        let known = |(begun, id): (Option<u64>, Option<u64>)| {
+            self.peer = Peer { pid: begun.map(|_| pid), begun, id, ..self.peer };
+        };
+        Ok(found.map(known))
     }
 
     /// Reads a request and answers it.

@@ -188,7 +188,7 @@ mod tests {
         let none = (1..).map(|number| 54_320 + number).find(|gid| !ours.contains(gid)).unwrap();
         let admits =
             |gid, everyone, peer: &Peer| Admission { uid: 77, gid, everyone, shares_all: false }.admits(peer, &stream);
-        let peer = |uid, gid| Peer { uid, gid, pid: None, begun: None };
+        let peer = |uid, gid| Peer { uid, gid, pid: None, begun: None, id: None };
         // By the group that the peer runs as, or by another of its own.
         assert!(admits(Some(none), false, &peer(1000, none)));
         ours.iter().for_each(|&gid| assert!(admits(Some(gid), false, &peer(1000, none))));

@@ -18,6 +18,8 @@ pub struct Peer {
     /// When that process began, in nanoseconds of `CLOCK_BOOTTIME`, as found while it was there: another one with its number is not it. `None` of those who are
     /// shown everything.
     pub begun: Option<u64>,
+    /// A number that it alone has, where the kernel says it (Linux 6.9): two may begin in one tick.
+    pub id: Option<u64>,
 }
 
 /// A process that has, or had, a socket of this user. It may be run by another one.

@@ -47,7 +47,7 @@ impl<L: Lists> House<L> {
     fn welcome(self: &Arc<Self>, stream: UnixStream) {
         let Ok(peer) = stream.peer_cred() else { return };
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
-        let mut peer = Peer { uid: peer.uid(), gid: peer.gid(), pid, begun: None };
+        let mut peer = Peer { uid: peer.uid(), gid: peer.gid(), pid, begun: None, id: None };
         let is_staff = self.admission.is_staff(&peer);
         let mut process = None;
         if !is_staff && !self.admission.shares_all {

@@ -27,7 +27,9 @@ pub use mounts::{detached_mount, with_tracefs};
 pub use namespace::{
     NAMESPACE_COMMANDS, namespace_id, namespace_owner, netns_cookie, parent_namespace, thread_network,
 };
-pub use peer::{brings_descriptors, has_ended, peer_groups, peer_process, refuse_descriptors};
+pub use peer::{
+    brings_descriptors, has_ended, peer_groups, peer_process, process_id, process_id_of, refuse_descriptors,
+};
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, outlive_file_limit, output_is_closed,
     step_back, undisturbed,

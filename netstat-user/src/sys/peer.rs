@@ -57,6 +57,23 @@ pub fn peer_process(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     Ok(Some(unsafe { OwnedFd::from_raw_fd(process) }))
 }
 
+/// A number that no other process has while the kernel runs, of a process by its descriptor (pidfd_open(2)); the same for all before Linux 6.9.
+///
+/// # Errors
+/// The kernel's.
+pub fn process_id(process: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(process)?.st_ino)
+}
+
+/// The same of the process with this number.
+///
+/// # Errors
+/// It has gone, or no descriptor is left.
+pub fn process_id_of(pid: u32) -> io::Result<u64> {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    process_id(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
+}
+
 /// Whether a process has ended (`pidfd_poll()`).
 pub fn has_ended(process: impl AsFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -123,9 +140,12 @@ mod tests {
         std::fs::remove_file(&folder).unwrap();
         let found = peer_process(&stream).unwrap();
         assert!(found.as_ref().is_none_or(|process| !has_ended(process)));
+        let id = process_id_of(child.id()).unwrap();
+        assert!(found.as_ref().is_none_or(|process| process_id(process).unwrap() == id));
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(found.as_ref().is_none_or(has_ended));
+        assert!(process_id_of(child.id()).is_err());
         assert!(peer_process(&stream).is_ok_and(|found| found.is_none_or(has_ended)) || peer_process(&stream).is_err());
     }
 

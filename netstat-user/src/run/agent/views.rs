@@ -6,7 +6,7 @@ use crate::proc::fds;
 use crate::proc::netns::Namespace;
 use crate::proc::tenure::{NamespaceIds, Tenures};
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::sys::{lock, unless_scarce};
+use crate::sys::{self, lock, unless_scarce};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -74,6 +74,12 @@ impl Views {
         let is_nested = self.place != Some(place);
         let viewer = Viewer { uid: peer.uid, gid: peer.gid, place, is_nested };
         let mut own = Own::clone(&*self.seen_by(viewer, since)?);
+        // It is there still, or another one has its number.
+        if let Some(id) = peer.id
+            && unless_scarce(sys::process_id_of(pid))? != Some(id)
+        {
+            return Ok(nothing());
+        }
         own.asker = Some(begun);
         // It is there as long as it asks; who asked before it may be gone.
         if let Some((inode, id)) = near {
