@@ -31,9 +31,12 @@ pub struct Workloads {
 /// Most cgroups, and most owners, that are kept beyond those of sockets that live.
 const KEPT: usize = 1 << 14;
 
+/// Most sockets that are kept as alive: of some the close is lost, and they would stay for ever.
+const ALIVE: usize = 1 << 20;
+
 /// Drops everything where there is too much: what is still wanted is found again.
-fn make_room<K, V>(map: &mut HashMap<K, V>) {
-    if map.len() >= KEPT {
+fn make_room<K, V>(map: &mut HashMap<K, V>, most: usize) {
+    if map.len() >= most {
         map.clear();
     }
 }
@@ -125,7 +128,7 @@ impl Workloads {
         }
         let path = self.ids.path(id).or_else(|| self.removed.get(&id).map(Vec::as_slice))?.to_vec();
         let workload = self.workload(Memberships { unified: Some(path), ..Memberships::default() });
-        make_room(&mut self.by_id);
+        make_room(&mut self.by_id, KEPT);
         self.by_id.insert(id, Arc::clone(&workload));
         Some(workload)
     }
@@ -134,7 +137,7 @@ impl Workloads {
         if let Some(known) = self.by_paths.get(&memberships) {
             return Arc::clone(known);
         }
-        make_room(&mut self.by_paths);
+        make_room(&mut self.by_paths, KEPT);
         let workload = Arc::new(recognise(memberships.shown(), memberships.paths()));
         self.by_paths.insert(memberships, Arc::clone(&workload));
         workload
@@ -203,11 +206,12 @@ impl Followed {
         }
         let found = self.workloads.recorded(&owner);
         if let Some(workload) = &found {
-            make_room(&mut self.by_owner);
+            make_room(&mut self.by_owner, KEPT);
             self.by_owner.insert(key(&owner), Arc::clone(workload));
         }
         let workload = found.or_else(|| self.by_owner.get(&key(&owner)).cloned());
         if let Some((cookie, workload)) = event.cookie.zip(workload) {
+            make_room(&mut self.by_socket, ALIVE);
             self.by_socket.insert(cookie, (owner.pid, workload));
         }
     }
