@@ -70,7 +70,7 @@ fn events_and_the_agent_say_what_they_need() -> Done {
         if arguments == ["events"] {
             let names =
                 Hook::ALL.iter().flat_map(|hook| hook.ways().iter().map(|way| (hook.name(), way.variant.name())));
-            for (hook, variant) in names.chain([("older_sockets", "iter")]) {
+            for (hook, variant) in names.chain([("older_sockets", "iter"), ("late_ends", "iter")]) {
                 println!("{}", cell(hook, variant, &format!("refused reason={}", said.trim_end())));
             }
         }

@@ -62,7 +62,7 @@ pub fn kernel() -> String {
 }
 
 /// A line of the kernel matrix, from which `cargo xtask` makes its table:
-/// `matrix: kernel=RELEASE arch=NAME processors=N hook=NAME variant=NAME result=ok|refused|idle [reason=…]`. The reason goes up to its end.
+/// `matrix: kernel=RELEASE arch=NAME processors=N hook=NAME variant=NAME result=ok|refused|idle|unneeded [reason=…]`. The reason goes up to its end.
 pub fn cell(hook: &str, variant: &str, result: &str) -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
