@@ -84,7 +84,10 @@ pub fn freeze(path: &str) {
     while let Ok(Some(answer)) = reader.next() {
         if let Answer::Event(event) = answer {
             *events.entry(event.uid.unwrap_or(u32::MAX)).or_default() += 1;
-            ports.extend([event.local, event.remote].into_iter().flatten().filter_map(|end| end.port));
+            // A number may be a port of the stranger's in their namespace, too.
+            if event.uid != Some(STRANGER) {
+                ports.extend([event.local, event.remote].into_iter().flatten().filter_map(|end| end.port));
+            }
         }
     }
     say(&(events, ports));
