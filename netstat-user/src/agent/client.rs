@@ -127,7 +127,7 @@ impl<L: Lists> Client<L> {
 
     /// What this peer is shown now; else why that cannot be found out.
     async fn sight(&self) -> io::Result<io::Result<Sight>> {
-        if self.is_staff || self.house.admission.shares_all {
+        if self.house.admission.shows_all(self.is_staff) {
             return Ok(Ok(Sight::All));
         }
         let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
@@ -139,12 +139,12 @@ impl<L: Lists> Client<L> {
     /// # Errors
     /// The connection's.
     pub async fn refuse_blind(&mut self, error: &io::Error) -> io::Result<()> {
-        self.refuse(&format!("the agent cannot find out what this user may see: {}", why(error))).await
+        self.refuse(&blind(error)).await
     }
 
     /// Finds out when the process began that connected, if it is to be looked at what it may see: another one may get its number.
     async fn meet(&mut self) -> io::Result<io::Result<()>> {
-        let Some(pid) = self.peer.pid.filter(|_| !self.is_staff && !self.house.admission.shares_all) else {
+        let Some(pid) = self.peer.pid.filter(|_| !self.house.admission.shows_all(self.is_staff)) else {
             return Ok(Ok(()));
         };
         let (lists, process) = (Arc::clone(&self.house.lists), self.process.take());
@@ -342,6 +342,11 @@ pub fn confirmed(lists: &impl Lists, peer: &Peer, before: &Sight) -> io::Result<
         Sight::All => Ok(Sight::All),
         Sight::Own(_) => Ok(before.and(&*lists.own_since(peer, Some(Instant::now()))?)),
     }
+}
+
+/// That it cannot be found out what a peer may see.
+pub fn blind(error: &io::Error) -> String {
+    format!("the agent cannot find out what this user may see: {}", why(error))
 }
 
 /// Why something could not be read.

@@ -41,6 +41,11 @@ impl Admission {
         peer.uid == 0 || peer.uid == self.uid
     }
 
+    /// Whether root and the agent's own user, or else all others, are shown everything.
+    pub const fn shows_all(&self, is_staff: bool) -> bool {
+        is_staff || self.shares_all
+    }
+
     /// Whether the peer is served.
     pub fn admits(&self, peer: &Peer, stream: &UnixStream) -> bool {
         let member = |gid| peer.gid == gid || sys::peer_groups(stream).is_ok_and(|groups| groups.contains(&gid));

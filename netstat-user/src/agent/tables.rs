@@ -1,6 +1,6 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
-use super::client::{Client, confirmed, why};
+use super::client::{Client, blind, confirmed, why};
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
@@ -61,7 +61,7 @@ enum RowsRefused {
     NoNamespace,
     #[error("the agent cannot find every network namespace: {}", why(.0))]
     Unread(#[source] io::Error),
-    #[error("the agent cannot find out what this user may see: {}", why(.0))]
+    #[error("{}", blind(.0))]
     Unseen(#[source] io::Error),
     #[error("the agent ends")]
     Ending,

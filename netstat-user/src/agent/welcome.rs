@@ -50,7 +50,7 @@ impl<L: Lists> House<L> {
         let mut peer = Peer { uid: peer.uid(), gid: peer.gid(), pid, begun: None, id: None };
         let is_staff = self.admission.is_staff(&peer);
         let mut process = None;
-        if !is_staff && !self.admission.shares_all {
+        if !self.admission.shows_all(is_staff) {
             process = match sys::unless_scarce(sys::peer_process(&stream)) {
                 Ok(Some(process)) => process,
                 // It has gone, and its number may be another one's.
