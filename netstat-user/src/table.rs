@@ -21,7 +21,9 @@ use crate::model::{ClosedSocket, Ends, EventKind, LiveSocket, SocketEvent, Subor
 pub use changes::Change;
 use hashbrown::HashSet;
 pub use listing::{Correction, Listing};
+pub use past::EndedByEnds;
 use past::{EndedSockets, Entry};
+pub use recorded::may_be_remains;
 use slots::{Identity, Slots, TableSlot};
 use socket::{blank, merge};
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
 use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
-use crate::table::{Change, Table};
+use crate::table::{Change, EndedByEnds, Table, may_be_remains};
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashSet;
 use std::io;
@@ -123,9 +123,12 @@ impl<S: Source> Fold<S> {
     pub fn end_listing(&mut self, Lookup { listing, owners, .. }: &mut Lookup) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
         self.owners.renew(std::mem::take(owners));
+        let some = listing.rows.iter().any(|(row, _)| may_be_remains(row));
+        let (ended, lost_meanwhile) = self.index_ended(some)?;
+        lost |= lost_meanwhile;
         self.table.note_changes(self.desks.iter().any(|desk| desk.is_followed()));
         for rows in listing.rows.chunks(ROWS_A_TURN) {
-            self.table.list(rows, self.source.now_ns());
+            self.table.list(rows, &ended, self.source.now_ns());
             // Before the events that follow.
             self.publish_changes();
             lost |= self.drain(false)?;
@@ -248,18 +251,35 @@ impl<S: Source> Fold<S> {
     /// The source's.
     pub fn add_recorded(&mut self, spaces: &mut [NamespaceTables], uid: Option<u32>) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
+        let tables = spaces.iter().flat_map(|space| &space.tables).filter_map(|(_, table)| table.as_ref().ok());
+        let some = tables.flat_map(|table| &table.rows).any(may_be_remains);
+        let (ended, lost_meanwhile) = self.index_ended(some)?;
+        lost |= lost_meanwhile;
         for space in spaces {
             let Some(netns) = space.netns else { continue };
             for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
                 for (part, rows) in table.rows.chunks(ROWS_A_TURN).enumerate() {
                     let first = (part * ROWS_A_TURN) as u32;
-                    let recorded = self.table.recorded(netns, rows, uid);
+                    let recorded = self.table.recorded(netns, rows, uid, &ended);
                     table.recorded.extend(recorded.into_iter().map(|(at, owner)| (first + at, owner)));
                     lost |= self.drain(false)?;
                 }
             }
         }
         Ok(lost)
+    }
+
+    /// The closed sockets by their ends, where `some` are looked for. There may be any number of them: events get their turn in between. Returns
+    /// whether some were lost, too.
+    ///
+    /// # Errors
+    /// The source's.
+    fn index_ended(&mut self, some: bool) -> io::Result<(EndedByEnds, bool)> {
+        let (mut ended, mut lost) = (EndedByEnds::default(), false);
+        while some && self.table.index_ended(&mut ended) {
+            lost |= self.drain(false)?;
+        }
+        Ok((ended, lost))
     }
 
     /// How many sockets are known, open and closed.

@@ -2,7 +2,7 @@
 
 use super::slots::{Identity, TableSlot};
 use super::socket::listed_socket;
-use super::{Table, had};
+use super::{EndedByEnds, Table, had};
 use crate::model::{CloseReason, ClosedSocket, Owner, Proto, SocketRow, TcpState, Totals};
 use hashbrown::HashSet;
 
@@ -45,15 +45,18 @@ impl Table {
 
     /// Folds in what the kernel listed since [`Table::begin_listing`].
     pub fn listing(&mut self, listing: &Listing, now_ns: u64) -> Correction {
-        self.list(&listing.rows, now_ns);
+        let mut ended = EndedByEnds::default();
+        while self.index_ended(&mut ended) {}
+        self.list(&listing.rows, &ended, now_ns);
         self.end_listing(listing, now_ns)
     }
 
-    /// Folds in a part of the rows that were listed since [`Table::begin_listing`]. Events may be folded between the parts.
-    pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], now_ns: u64) {
+    /// Folds in a part of the rows that were listed since [`Table::begin_listing`], of which some may be the remains of those in `ended`. Events
+    /// may be folded between the parts.
+    pub fn list(&mut self, rows: &[(SocketRow, Option<Owner>)], ended: &EndedByEnds, now_ns: u64) {
         let mut correction = self.correction;
         for (row, owner) in rows {
-            self.listed(row, *owner, now_ns, &mut correction);
+            self.listed(row, *owner, ended, now_ns, &mut correction);
         }
         self.correction = correction;
     }
@@ -122,7 +125,14 @@ impl Table {
         });
     }
 
-    fn listed(&mut self, row: &SocketRow, owner: Option<Owner>, now_ns: u64, correction: &mut Correction) {
+    fn listed(
+        &mut self,
+        row: &SocketRow,
+        owner: Option<Owner>,
+        ended: &EndedByEnds,
+        now_ns: u64,
+        correction: &mut Correction,
+    ) {
         let mut socket = listed_socket(row, owner, now_ns);
         let identity = Identity::of(&socket);
         let Some(at) = self.slots.find(&identity) else {
@@ -135,7 +145,7 @@ impl Table {
             if !gone {
                 // What an orphan may have left, of which no event was reported.
                 if socket.inode == 0 && socket.state == TcpState::FinWait2 {
-                    let before = identity.ends.and_then(|ends| self.past.last_with(&ends));
+                    let before = identity.ends.and_then(|ends| self.past.last_with(ended, &ends));
                     if let Some(before) = before.filter(|before| {
                         before.cookie.is_none_or(|known| row.cookie.is_none_or(|cookie| cookie == known))
                     }) {

@@ -4,6 +4,7 @@
 use super::Retention;
 use super::slots::Identity;
 use crate::model::{ClosedSocket, Ends, LiveSocket, Subordinates};
+use hashbrown::hash_table::Entry as Found;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
@@ -26,6 +27,7 @@ type HistoryUser = u32;
 pub struct Entry {
     closed: ClosedSocket,
     user: HistoryUser,
+    /// Its own place, where that is free.
     before: u32,
     after: u32,
     /// The next one of the same user, or of the free places.
@@ -50,14 +52,20 @@ pub struct EndedSockets {
     first: u32,
     last: u32,
     len: usize,
-    /// The last that ended with its ends.
-    by_ends: HashTable<u32>,
-    hasher: DefaultHashBuilder,
     users: HashMap<HistoryUser, UserQueue>,
     /// How many are kept of each user.
     by_count: BTreeSet<(usize, HistoryUser)>,
     forgotten: LastForgotten,
     subordinates: Arc<Subordinates>,
+}
+
+/// By their ends, the last that ended with them: made when somebody asks, so that no end of a socket has to pay for it.
+#[derive(Debug, Default)]
+pub struct EndedByEnds {
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// The place that comes next.
+    next: usize,
 }
 
 /// When the last of those ended that are not kept any more.
@@ -104,8 +112,6 @@ impl EndedSockets {
             first: NONE,
             last: NONE,
             len: 0,
-            by_ends: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
             users: HashMap::new(),
             by_count: BTreeSet::new(),
             forgotten: LastForgotten { user: UNKNOWN, ..LastForgotten::default() },
@@ -134,33 +140,43 @@ impl EndedSockets {
         std::iter::successors(entry(from), move |last| entry(next(last))).map(|entry| &entry.closed)
     }
 
-    /// The last of those that are kept that ended with these ends.
-    pub fn last_with(&self, ends: &Ends) -> Option<&LiveSocket> {
-        let at = self.by_ends.find(self.hasher.hash_one(ends), |&at| self.ends(at).as_ref() == Some(ends))?;
+    /// Puts the next `most` places into the index; whether there are more.
+    pub fn index(&self, index: &mut EndedByEnds, most: usize) -> bool {
+        let EndedByEnds { places, hasher, next } = index;
+        if *next == 0 {
+            // Nothing is in it that would be hashed again.
+            places.reserve(self.len, |_| 0);
+        }
+        let until = self.entries.len().min(*next + most);
+        for at in *next as u32..until as u32 {
+            let Some((mine, closed_ns)) = self.kept(at) else { continue };
+            let is_same = |&other: &u32| self.kept(other).is_some_and(|(ends, _)| ends == mine);
+            let hash = |&at: &u32| self.kept(at).map_or(0, |(ends, _)| hasher.hash_one(ends));
+            match places.entry(hasher.hash_one(mine), is_same, hash) {
+                Found::Occupied(mut other) => {
+                    if self.entries[*other.get() as usize].closed.closed_ns < closed_ns {
+                        *other.get_mut() = at;
+                    }
+                }
+                Found::Vacant(none) => drop(none.insert(at)),
+            }
+        }
+        *next = until;
+        until < self.entries.len()
+    }
+
+    /// The last that ended with these ends, of those that were kept when they were put into the index and are kept now.
+    pub fn last_with(&self, index: &EndedByEnds, ends: &Ends) -> Option<&LiveSocket> {
+        let is_same = |&at: &u32| self.kept(at).is_some_and(|(kept, _)| kept == *ends);
+        let at = index.places.find(index.hasher.hash_one(ends), is_same)?;
         Some(&self.entries[*at as usize].closed.socket)
     }
 
-    fn ends(&self, at: u32) -> Option<Ends> {
-        Identity::of(&self.entries[at as usize].closed.socket).ends
-    }
-
-    /// Puts a place among those that are found by their ends, in place of one that ended before.
-    fn index(&mut self, at: u32) {
-        let Some(mine) = self.ends(at) else { return };
-        let Self { entries, hasher, by_ends, .. } = self;
-        let ends = |at: u32| Identity::of(&entries[at as usize].closed.socket).ends;
-        let hash = |&at: &u32| ends(at).map_or(0, |ends| hasher.hash_one(ends));
-        match by_ends.entry(hasher.hash_one(mine), |&other| ends(other) == Some(mine), hash) {
-            hashbrown::hash_table::Entry::Occupied(mut before) => *before.get_mut() = at,
-            hashbrown::hash_table::Entry::Vacant(none) => drop(none.insert(at)),
-        }
-    }
-
-    fn unindex(&mut self, at: u32) {
-        let Some(mine) = self.ends(at) else { return };
-        if let Ok(entry) = self.by_ends.find_entry(self.hasher.hash_one(mine), |&other| other == at) {
-            entry.remove();
-        }
+    /// The ends of the socket in a place, and when it ended; `None` where the place is free, or its socket had none.
+    fn kept(&self, at: u32) -> Option<(Ends, u64)> {
+        let Entry { closed, before, .. } = &self.entries[at as usize];
+        let ends = Identity::of(&closed.socket).ends?;
+        (*before != at).then_some((ends, closed.closed_ns))
     }
 
     /// Number of those that are kept.
@@ -170,7 +186,7 @@ impl EndedSockets {
 
     /// Memory taken, in bytes.
     pub fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.by_ends.allocation_size()
+        self.entries.capacity() * size_of::<Entry>()
     }
 
     /// See [`super::Table::forgotten_ns`].
@@ -255,14 +271,12 @@ impl EndedSockets {
         }
         (queue.last, queue.count) = (at, queue.count + 1);
         self.by_count.insert((queue.count, user));
-        self.index(at);
     }
 
     /// Takes out the first of a user.
     fn remove_first(&mut self, user: HistoryUser) -> Option<ClosedSocket> {
-        let at = self.users.get(&user)?.first;
-        self.unindex(at);
         let queue = self.users.get_mut(&user)?;
+        let at = queue.first;
         let Entry { closed, before, after, next, .. } = self.entries[at as usize];
         self.by_count.remove(&(queue.count, user));
         queue.count -= 1;
@@ -280,7 +294,8 @@ impl EndedSockets {
             Some(after) => after.before = before,
             None => self.last = before,
         }
-        self.entries[at as usize].next = self.free;
+        let place = &mut self.entries[at as usize];
+        (place.before, place.next) = (at, self.free);
         self.free = at;
         self.len -= 1;
         Some(closed)
@@ -386,7 +401,9 @@ mod tests {
         };
         let found = |past: &EndedSockets, port| {
             let ends = Identity::of(&ended(port, 0).socket).ends.unwrap();
-            past.last_with(&ends).map(|socket| socket.seen_ns)
+            let mut index = EndedByEnds::default();
+            while past.index(&mut index, 3) {}
+            past.last_with(&index, &ends).map(|socket| socket.seen_ns)
         };
         for ns in 0..100 {
             past.keep(ended((ns % 20) as u16, ns));
@@ -396,8 +413,15 @@ mod tests {
         }
         (0..3).for_each(|ns| past.keep(ended(7, 200 + ns)));
         assert_eq!(found(&past, 7), Some(202));
+        // One that is put into the index, and then not kept any more, is not found in another's place.
+        let ends = |port| Identity::of(&ended(port, 0).socket).ends.unwrap();
+        let mut index = EndedByEnds::default();
+        while past.index(&mut index, 3) {}
+        assert_eq!(past.last_with(&index, &ends(19)).map(|socket| socket.seen_ns), Some(99));
+        (0..8).for_each(|ns| past.keep(ended(50, 300 + ns)));
+        assert_eq!((past.last_with(&index, &ends(19)), past.last_with(&index, &ends(7))), (None, None));
         past.expire(u64::MAX);
-        assert_eq!((found(&past, 7), past.by_ends.len()), (None, 0));
+        assert_eq!((found(&past, 50), found(&past, 7)), (None, None));
     }
 
     #[test]

@@ -248,8 +248,12 @@ fn what_remains_of_a_socket_is_still_its_owners() {
         row(4, Proto::Tcp, TcpState::SynRecv, 0),
         row(2, Proto::Tcp, TcpState::Established, 77),
     ];
-    let pids =
-        |netns| table.recorded(netns, &rows, None).into_iter().map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>();
+    let mut ended = EndedByEnds::default();
+    while table.index_ended(&mut ended) {}
+    let pids = |netns| {
+        let recorded = table.recorded(netns, &rows, None, &ended).into_iter();
+        recorded.map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>()
+    };
     assert_eq!(pids(1), [(0, 7), (1, 8)], "a request is a new connection, and what has an inode is held");
     assert_eq!(pids(2), []);
 }
