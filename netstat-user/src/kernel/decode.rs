@@ -137,6 +137,7 @@ struct RecordHead {
 }
 
 impl RecordHead {
+    #[inline(always)]
     fn read(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
         // In the order of the record's fields, as they are evaluated.
         Ok(Self {
@@ -166,6 +167,7 @@ impl RecordHead {
     }
 
     /// Both ends, where the socket has addresses.
+    #[inline(always)]
     fn ends(&self, v6: bool) -> (Option<EventEnd>, Option<EventEnd>) {
         if !self.has(abi::HAS_TUPLE) {
             return (None, None);
@@ -178,6 +180,7 @@ impl RecordHead {
         (Some(local), Some(EventEnd { addr: address(self.raddr), port: Some(self.rport) }))
     }
 
+    #[inline(always)]
     fn transition(&self) -> Result<EventKind, DecodeError> {
         let state = |number| TcpState::from_kernel(number).ok_or_else(|| tag("TCP state")(number));
         let (old, new) = (state(self.old_state)?, state(self.new_state)?);
@@ -194,6 +197,7 @@ fn process(bytes: &mut &[u8]) -> (Process, Comm) {
 }
 
 /// What stands behind the head in the record of a close.
+#[inline(always)]
 fn totals(bytes: &mut &[u8], name_of: &mut impl FnMut(Process) -> Comm) -> Result<Totals, DecodeError> {
     let duration_ns = known(bytes.get_u64_ne());
     let (rx, tx) = (bytes.get_u64_ne(), bytes.get_u64_ne());
@@ -221,6 +225,7 @@ fn totals(bytes: &mut &[u8], name_of: &mut impl FnMut(Process) -> Comm) -> Resul
     })
 }
 
+#[inline(always)]
 const fn grade(grade: abi::Grade) -> Option<Grade> {
     match grade {
         abi::Grade::None => None,
@@ -232,6 +237,7 @@ const fn grade(grade: abi::Grade) -> Option<Grade> {
 }
 
 /// A time, where the programs know it.
+#[inline(always)]
 const fn known(ns: u64) -> Option<u64> {
     if ns == abi::UNKNOWN_NS { None } else { Some(ns) }
 }
