@@ -206,13 +206,20 @@ impl<L: Lists> Client<L> {
         if request.netns().is_some() && !sight.has(request.netns()) {
             return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
         }
+        let view = match request {
+            Request::Events(_) | Request::Follow { .. } => match self.view(&sight).await {
+                Err(error) if Scarce::of(&error).is_some() => return self.refuse_blind(&error).await,
+                view => view?,
+            },
+            _ => None,
+        };
         match request {
             Request::Holders { of } => self.holders(of, sight).await,
             Request::Rows { wanted, recorded, holders } => self.rows(wanted, recorded, holders, sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
                 self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
             }
-            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, sight, seat, turn).await,
+            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, (sight, view), seat, turn).await,
             Request::Status => {
                 let status = self.status().await?;
                 self.send(&status).await
@@ -221,7 +228,7 @@ impl<L: Lists> Client<L> {
             Request::Cgroups(ids) => self.cgroups(ids, &sight).await,
             Request::Events(wanted) => {
                 drop(turn);
-                self.events(wanted, sight, seat).await
+                self.events(wanted, sight, view, seat).await
             }
         }
     }

@@ -79,7 +79,7 @@ async fn next(head: &mut Head<'_>, feed: &Feed) -> FrameSource {
 }
 
 /// What a reader that is not shown everything may see while it reads.
-struct StreamView<L> {
+pub struct StreamView<L> {
     lists: Arc<L>,
     workers: Workers,
     peer: Peer,
@@ -181,7 +181,10 @@ async fn beside<T>(work: impl Future<Output = T>, look: Pin<&mut impl Future<Out
 
 impl<L: Lists> Client<L> {
     /// What the reader may see from here on, `None` where that is everything.
-    async fn view(&self, sight: &Sight) -> io::Result<Option<StreamView<L>>> {
+    ///
+    /// # Errors
+    /// Something ran out, or the agent ends.
+    pub async fn view(&self, sight: &Sight) -> io::Result<Option<StreamView<L>>> {
         let Sight::Own(own) = sight else { return Ok(None) };
         let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
         let (asker, own) = (own.asker, Mutex::new(Arc::clone(own)));
@@ -194,11 +197,13 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's.
-    pub async fn events(&mut self, wanted: Limits, sight: Sight, seat: &Seat) -> io::Result<()> {
-        let view = match self.view(&sight).await {
-            Err(error) if Scarce::of(&error).is_some() => return self.refuse_blind(&error).await,
-            view => view?,
-        };
+    pub async fn events(
+        &mut self,
+        wanted: Limits,
+        sight: Sight,
+        view: Option<StreamView<L>>,
+        seat: &Seat,
+    ) -> io::Result<()> {
         let (answer, mine) = oneshot::channel();
         let subscription = self.subscription(Wish { wanted, sight }, seat);
         self.ask(Ask::Events { subscription, answer }).await?;
@@ -215,14 +220,10 @@ impl<L: Lists> Client<L> {
         &mut self,
         wanted: Limits,
         age_ns: u64,
-        sight: Sight,
+        (sight, view): (Sight, Option<StreamView<L>>),
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
-        let view = match self.view(&sight).await {
-            Err(error) if Scarce::of(&error).is_some() => return self.refuse_blind(&error).await,
-            view => view?,
-        };
         // What was listed before a namespace got its number is of another one.
         let age_ns = match (&view, &sight) {
             (Some(view), Sight::Own(own)) => age_ns.min(lock(&view.shown).age_ns(own)),
@@ -238,7 +239,10 @@ impl<L: Lists> Client<L> {
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
         live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
-            view.look().await?;
+            if let Err(error) = view.look().await {
+                self.counter().desk.leave(&feed);
+                return self.refuse_blind(&error).await;
+            }
             let there = lock(&view.shown);
             live.retain(|socket| there.has(socket.netns));
         }

@@ -190,7 +190,7 @@ fn visit_every_hook() {
         drop((server, client));
     }
     // A request that is answered again, after a second.
-    let deaf = deaf_client(&listeners[0]);
+    let deaf = deaf_client(Family::V4, &listeners[0]);
     // A refusal is a packet that ends unread.
     assert!(TcpStream::connect(Family::V4.address(made::closed_port(Family::V4))).is_err());
     drop(UdpSocket::bind("127.0.0.1:0").unwrap());
