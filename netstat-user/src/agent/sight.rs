@@ -1,10 +1,10 @@
 //! What a peer is shown: everything, or what it could see itself without the agent.
 
-use crate::model::{ClosedSocket, Closer, LiveSocket, Owner, SocketEvent, is_start};
+use crate::model::{ClosedSocket, Closer, LiveSocket, Owner, SocketEvent, Subordinates, is_start};
 use crate::sys::lock;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who is at the other end, as the kernel says (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,42 +49,80 @@ struct GuardedBy {
     /// Those that are to be looked at.
     pending: HashSet<SocketProcess>,
     processes: HashSet<SocketProcess>,
-    /// In the order they were met, each with when that was.
-    met: VecDeque<(SocketProcess, u64)>,
-    /// Users of whom some that still count have been forgotten, for want of room.
-    crowded: HashSet<u32>,
-    /// Whether there are more such users than are remembered.
-    all_crowded: bool,
+    /// Those of each user, counted together who hold each other's ids, in the order they were met; each with when that was.
+    met: HashMap<u32, VecDeque<(SocketProcess, u64)>>,
+    /// How many there are of each.
+    by_count: BTreeSet<(usize, u32)>,
+    /// Who holds whose ids.
+    subordinates: Arc<Subordinates>,
+    /// Users of whom some that still count have been forgotten for want of room, and when that was.
+    crowded: HashMap<u32, Instant>,
+    /// When there were more such users than are remembered.
+    all_crowded: Option<Instant>,
+    /// Users whose look-ups were waited for in vain, and when.
+    slow: HashMap<u32, Instant>,
+}
+
+impl GuardedBy {
+    /// Forgets the first of a user's; when it was met.
+    fn forget_first(&mut self, user: u32) -> Option<u64> {
+        let queue = self.met.get_mut(&user)?;
+        let before = queue.len();
+        let (first, met_ns) = queue.pop_front()?;
+        self.by_count.remove(&(before, user));
+        if before > 1 {
+            self.by_count.insert((before - 1, user));
+        } else {
+            self.met.remove(&user);
+        }
+        self.processes.remove(&first);
+        Some(met_ns)
+    }
 }
 
 impl Guarded {
     /// Most processes, and users, that are remembered.
     const MOST: usize = 1 << 16;
+    /// A user with one part of so many gives up one of their own for the next.
+    const SHARE: usize = 4;
     /// How long it is waited for a look. Never by the task that takes events.
     const PATIENCE: Duration = Duration::from_millis(100);
+    /// How long it is not waited again for a user's look-ups where that was in vain.
+    const PAUSE: Duration = Duration::from_secs(1);
 
     /// None yet.
     pub fn new(kept_ns: u64) -> Self {
         Self { kept_ns, ..Self::default() }
     }
 
-    /// Notes that the user may not look into this process.
+    /// Who holds whose ids, from now on.
+    pub fn count_by(&self, subordinates: Arc<Subordinates>) {
+        lock(&self.known).subordinates = subordinates;
+    }
+
+    /// Notes that the user may not look into this process. Where there is no room, who has most gives up the oldest of theirs.
     pub fn note(&self, process: SocketProcess, now_ns: u64) {
         let mut known = lock(&self.known);
+        let user = known.subordinates.counts_as(process.uid);
         if !known.processes.insert(process) {
             return;
         }
-        known.met.push_back((process, now_ns));
-        if known.met.len() <= Self::MOST {
+        let queue = known.met.entry(user).or_default();
+        queue.push_back((process, now_ns));
+        let count = queue.len();
+        known.by_count.remove(&(count - 1, user));
+        known.by_count.insert((count, user));
+        if known.processes.len() <= Self::MOST {
             return;
         }
-        let Some((first, met_ns)) = known.met.pop_front() else { return };
-        known.processes.remove(&first);
+        let most = known.by_count.last().map_or(user, |&(_, most)| most);
+        let giving = if count > Self::MOST / Self::SHARE { user } else { most };
+        let Some(met_ns) = known.forget_first(giving) else { return };
         if now_ns.saturating_sub(met_ns) <= self.kept_ns {
-            known.crowded.insert(first.uid);
+            known.crowded.insert(giving, Instant::now());
             if known.crowded.len() > Self::MOST {
                 known.crowded.clear();
-                known.all_crowded = true;
+                known.all_crowded = Some(Instant::now());
             }
         }
     }
@@ -107,16 +145,27 @@ impl Guarded {
         if !known.pending.contains(&process) {
             return known.processes.contains(&process);
         }
+        // One who has much looked at waits once, not for each.
+        if known.slow.get(&process.uid).is_some_and(|at| at.elapsed() < Self::PAUSE) {
+            return true;
+        }
         let is_pending = |known: &mut GuardedBy| known.pending.contains(&process);
         let waited = self.looked.wait_timeout_while(known, Self::PATIENCE, is_pending);
-        let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        known.pending.contains(&process) || known.processes.contains(&process)
+        let (mut known, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            known.slow.retain(|_, at| at.elapsed() < Self::PAUSE);
+            known.slow.insert(process.uid, Instant::now());
+            return true;
+        }
+        known.processes.contains(&process)
     }
 
     /// Whether nothing has been forgotten of this user's.
     fn is_whole(&self, uid: u32) -> bool {
         let known = lock(&self.known);
-        !known.all_crowded && !known.crowded.contains(&uid)
+        let still = |at: &Instant| at.elapsed() <= Duration::from_nanos(self.kept_ns);
+        !known.all_crowded.as_ref().is_some_and(still)
+            && !known.crowded.get(&known.subordinates.counts_as(uid)).is_some_and(still)
     }
 }
 
@@ -293,7 +342,7 @@ impl Sight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CloseReason, Comm, EventKind, Grade, Proto, TcpState, Totals};
+    use crate::model::{CloseReason, Comm, EventKind, Grade, IdRange, Proto, TcpState, Totals};
 
     /// When a process began, by its tick and as its records have it.
     const BEGUN: u64 = 7 * crate::model::TICK_NS;
@@ -302,14 +351,21 @@ mod tests {
     /// Who makes the agent forget what it found is not shown more for it.
     #[test]
     fn what_is_forgotten_of_guarded_processes_hides_all_but_the_users_own() {
-        let guarded = Arc::new(Guarded::new(100));
+        const KEPT: u64 = 3_600_000_000_000;
+        let guarded = Arc::new(Guarded::new(KEPT));
         const MOST: u32 = Guarded::MOST as u32;
         let process = |pid, uid| SocketProcess { pid, start: START, uid };
-        guarded.note(process(1, 7), 1000);
-        (1..=MOST).for_each(|pid| guarded.note(process(pid, 8), 1101));
-        assert!(!guarded.has(process(1, 7)) && guarded.is_whole(7), "what is too old does not count");
-        guarded.note(process(2, 7), 1101);
-        assert!(guarded.has(process(2, 7)) && !guarded.is_whole(8) && guarded.is_whole(7));
+        let note = |pid, uid, now_ns| guarded.note(process(pid, uid), now_ns);
+        note(1, 7, 1000);
+        (1..=MOST).for_each(|pid| note(pid, 8, 1001));
+        assert!(guarded.has(process(1, 7)) && guarded.is_whole(7), "whoever has most gives up one");
+        assert!(!guarded.has(process(1, 8)) && !guarded.is_whole(8));
+        note(2, 7, 1101);
+        assert!(guarded.has(process(2, 7)) && guarded.is_whole(7) && !guarded.has(process(2, 8)));
+        // Those of many users that one holds count as that one's.
+        guarded.count_by(Arc::new(Subordinates::new(vec![IdRange { first: 100_000, last: 999_999, counts_as: 8 }])));
+        (0..2 * MOST).for_each(|number| note(1, 100_000 + number, 1102));
+        assert!(guarded.has(process(1, 7)) && guarded.is_whole(7) && !guarded.is_whole(100_000));
         guarded.expect(process(9, 7));
         assert!(guarded.has(process(9, 7)), "not looked at yet");
         guarded.settle(process(9, 7));

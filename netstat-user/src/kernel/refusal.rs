@@ -291,6 +291,7 @@ impl Mend {
             Scarce::FilesOfAll => Self::FilesOfAll,
             Scarce::Tasks => Self::Tasks,
             Scarce::Memory => Self::Memory,
+            Scarce::Time => Self::Unknown,
         }
     }
 

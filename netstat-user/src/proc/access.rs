@@ -3,6 +3,7 @@
 
 use crate::model::TICK_NS;
 use crate::sys::{self, unless_scarce};
+use rustix::time::ClockId;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -42,8 +43,9 @@ impl Credentials {
     }
 
     fn of(root: &Path, pid: u32) -> io::Result<Option<Self>> {
-        let status = unless_scarce(fs::read_to_string(root.join(pid.to_string()).join("status")))?;
-        Ok(status.map(|status| Self::parse(&status)))
+        // The name of a process may be any bytes, but no line of its own: the kernel escapes those.
+        let status = unless_scarce(fs::read(root.join(pid.to_string()).join("status")))?;
+        Ok(status.map(|status| Self::parse(&String::from_utf8_lossy(&status))))
     }
 }
 
@@ -126,6 +128,10 @@ impl Viewer {
             return Ok(Reach::No);
         }
         if place.user != self.place.user {
+            // Whether it can be dumped is not to be seen from below: the root of the viewer's own namespace may be the viewer.
+            if self.is_nested {
+                return Ok(Reach::No);
+            }
             return Ok(if is_above("user", self.place.user, &made)? { Reach::Above } else { Reach::No });
         }
         // Whether it can be dumped is not to be seen where root is the viewer.
@@ -182,14 +188,37 @@ fn root_of(root: &Path, pid: u32) -> io::Result<Option<u32>> {
 /// # Errors
 /// Something ran out.
 pub fn start(root: &Path, pid: u32) -> io::Result<Option<u64>> {
-    let Some(stat) = unless_scarce(fs::read(root.join(pid.to_string()).join("stat")))? else { return Ok(None) };
-    // Counted from behind the name, which may hold anything.
-    let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&stat[after..]).unwrap_or_default();
-    let ticks = text.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse::<u64>().ok());
-    // Shown in the time of this process's time namespace.
-    let ahead = sys::clock_offsets().boottime_ns;
-    Ok(ticks.map(|ticks| ticks.saturating_mul(TICK_NS).saturating_add_signed(-ahead)))
+    Ok(Stat::of(root, pid)?.and_then(|stat| stat.start_ns))
+}
+
+/// What matters of /proc/PID/stat (proc_pid_stat(5)).
+struct Stat {
+    /// Whether the first thread has ended, and there is no other one: what is there is to be waited for, and has no files any more.
+    is_over: bool,
+    /// See [`start`].
+    start_ns: Option<u64>,
+}
+
+impl Stat {
+    fn of(root: &Path, pid: u32) -> io::Result<Option<Self>> {
+        let stat = unless_scarce(fs::read(root.join(pid.to_string()).join("stat")))?;
+        Ok(stat.map(|stat| Self::parse(&stat)))
+    }
+
+    fn parse(stat: &[u8]) -> Self {
+        // Counted from behind the name, which may hold anything: the next is field 3.
+        let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
+        let text = std::str::from_utf8(&stat[after..]).unwrap_or_default();
+        let fields: Vec<&str> = text.split_ascii_whitespace().take(20).collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        let number = |of: usize| field(of).and_then(|word| word.parse::<u64>().ok());
+        // Shown in the time of this process's time namespace.
+        let ahead = sys::clock_offsets().boottime_ns;
+        Self {
+            is_over: matches!(field(3), Some("Z" | "X")) && number(20).is_some_and(|threads| threads <= 1),
+            start_ns: number(22).map(|ticks| ticks.saturating_mul(TICK_NS).saturating_add_signed(-ahead)),
+        }
+    }
 }
 
 /// The effective user of a process that can be dumped, root of one that cannot: whose its files are. Its folder itself is the former's in either
@@ -198,16 +227,58 @@ fn dumper(root: &Path, pid: u32) -> io::Result<Option<u32>> {
     Ok(unless_scarce(fs::metadata(root.join(pid.to_string()).join("ns")))?.map(|folder| folder.uid()))
 }
 
-/// Whether there is this process under `root`, and a user, whatever their group, may not look into it; also where something ran out.
-pub fn is_guarded(root: &Path, pid: u32, uid: u32) -> bool {
-    let is_open = || {
-        let Some(dumper) = dumper(root, pid)? else { return Ok(true) };
-        let Some(Credentials { uid: its, gid, permitted, .. }) = Credentials::of(root, pid)? else { return Ok(true) };
-        let is_open = dumper == uid && its == Some(uid) && gid.is_some() && permitted == 0;
-        // It may have ended meanwhile.
-        Ok::<_, io::Error>(is_open || !root.join(pid.to_string()).exists())
-    };
-    !is_open().unwrap_or(false)
+/// Whether a user may look into a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Yes, whatever the user's group.
+    Open,
+    /// No; or something ran out.
+    Guarded,
+    /// There is no such process any more, or one that is only waited for.
+    Ended,
+}
+
+impl Guard {
+    /// Of a process under `root`.
+    pub fn of(root: &Path, pid: u32, uid: u32) -> Self {
+        let is_open = || {
+            let (Some(dumper), Some(its)) = (dumper(root, pid)?, Credentials::of(root, pid)?) else { return Ok(false) };
+            Ok::<_, io::Error>(dumper == uid && its.uid == Some(uid) && its.gid.is_some() && its.permitted == 0)
+        };
+        let has_ended = || Ok::<_, io::Error>(Stat::of(root, pid)?.is_none_or(|stat| stat.is_over));
+        match is_open() {
+            Ok(true) => Self::Open,
+            // It may have ended meanwhile.
+            Ok(false) if has_ended().unwrap_or(false) => Self::Ended,
+            _ => Self::Guarded,
+        }
+    }
+}
+
+/// The processor time that looks at one user's processes may take. A process can be made slow to be looked at: each group it is in takes a line of its
+/// status.
+#[derive(Debug)]
+pub struct LookBudget {
+    begun_ns: u64,
+    allowed_ns: u64,
+}
+
+impl LookBudget {
+    /// For all of them, in nanoseconds.
+    const FIRST_NS: u64 = 250_000_000;
+    /// For each one more: some five times what it takes.
+    const EACH_NS: u64 = 200_000;
+
+    /// Of the calling thread, from now on.
+    pub fn begin() -> Self {
+        Self { begun_ns: sys::clock_ns(ClockId::ThreadCPUTime), allowed_ns: Self::FIRST_NS }
+    }
+
+    /// Notes that another one is looked at; false where there is no time for that.
+    pub fn take(&mut self) -> bool {
+        self.allowed_ns += Self::EACH_NS;
+        sys::clock_ns(ClockId::ThreadCPUTime) - self.begun_ns < self.allowed_ns
+    }
 }
 
 #[cfg(test)]
@@ -303,17 +374,21 @@ mod tests {
         assert!(is_run_by(65_533) && !is_run_by(0));
         assert!(!sees(0, theirs.id()), "of another group");
         assert!(!sees(65_533, std::process::id()));
-        assert!(!is_guarded(root, theirs.id(), 65_533) && is_guarded(root, theirs.id(), 65_532));
+        assert_eq!([65_533, 65_532].map(|uid| Guard::of(root, theirs.id(), uid)), [Guard::Open, Guard::Guarded]);
         // Run by another user, with the file's rights.
         let mut setuid = run(&["--ruid=65532", "--euid=65533", "--regid=65533", "--clear-groups"]).unwrap();
         while !is_of_effective(setuid.id(), 65_533) {
             assert!(std::time::Instant::now() < until, "a setuid process is not found");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        assert!([65_532, 65_533].iter().all(|&uid| is_guarded(root, setuid.id(), uid)));
+        assert!([65_532, 65_533].iter().all(|&uid| Guard::of(root, setuid.id(), uid) == Guard::Guarded));
         setuid.kill().unwrap();
+        while Guard::of(root, setuid.id(), 65_533) != Guard::Ended {
+            assert!(std::time::Instant::now() < until, "one that is only waited for has not ended");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         setuid.wait().unwrap();
-        assert!(!is_guarded(root, setuid.id(), 65_533), "one that has ended");
+        assert_eq!(Guard::of(root, setuid.id(), 65_533), Guard::Ended);
         theirs.kill().unwrap();
         theirs.wait().unwrap();
     }

@@ -15,6 +15,8 @@ pub enum Scarce {
     Tasks,
     /// Memory.
     Memory,
+    /// The time that there is for a look at one user's processes.
+    Time,
 }
 
 impl Scarce {
@@ -23,6 +25,7 @@ impl Scarce {
         match error.raw_os_error() {
             Some(libc::EMFILE) => Some(Self::OpenFiles),
             Some(libc::ENFILE) => Some(Self::FilesOfAll),
+            Some(libc::ETIME) => Some(Self::Time),
             _ => match error.kind() {
                 io::ErrorKind::WouldBlock => Some(Self::Tasks),
                 io::ErrorKind::OutOfMemory => Some(Self::Memory),
@@ -37,6 +40,7 @@ impl Scarce {
             Self::OpenFiles | Self::FilesOfAll => "open_files",
             Self::Tasks => "tasks",
             Self::Memory => "memory",
+            Self::Time => "time",
         }
     }
 
@@ -47,6 +51,7 @@ impl Scarce {
             Self::FilesOfAll => "too many open files on this machine: raise their limit (sysctl fs.file-max)".into(),
             Self::Tasks => NO_THREAD.into(),
             Self::Memory => NO_MEMORY.into(),
+            Self::Time => TOO_SLOW.into(),
         }
     }
 }
@@ -76,6 +81,14 @@ pub fn too_many_open_files() -> String {
 }
 
 const NO_THREAD: &str = "no room for another thread: raise the limit of tasks (TasksMax of the unit, pids.max of the cgroup, ulimit -u) or of memory (ulimit -v)";
+
+const TOO_SLOW: &str =
+    "the kernel takes too long to describe this user's processes: one in very many groups is slow to be looked at";
+
+/// That a look took too long.
+pub fn too_slow() -> io::Error {
+    io::Error::from_raw_os_error(libc::ETIME)
+}
 
 /// What it means that the kernel has no room for another thread, and what to do.
 pub fn no_thread(error: io::Error) -> io::Error {
@@ -108,6 +121,7 @@ mod tests {
         }
         let no_thread = no_thread(io::Error::from_raw_os_error(libc::EAGAIN));
         assert_eq!(Scarce::of(&no_thread), Some(Scarce::Tasks), "{no_thread}");
+        assert_eq!(Scarce::of(&too_slow()), Some(Scarce::Time));
         assert_eq!(Scarce::of(&io::Error::from_raw_os_error(libc::ENOENT)), None);
     }
 }

@@ -4,6 +4,12 @@ use super::socket::listed_socket;
 use super::{EndedByEnds, Identity, Table};
 use crate::model::{LiveSocket, Owner, SocketRow, TcpState};
 
+/// Whether one socket may be what is left of the other.
+fn is_same(living: &LiveSocket, before: &LiveSocket) -> bool {
+    let agree = |one: Option<u64>, other: Option<u64>| one.is_none() || other.is_none() || one == other;
+    agree(living.cookie, before.cookie) && agree(living.uid.map(u64::from), before.uid.map(u64::from))
+}
+
 /// Closed sockets that are put into an index at a time.
 const INDEXED: usize = 4096;
 
@@ -25,16 +31,20 @@ impl Table {
         let shown = |socket: &LiveSocket| uid.is_none_or(|uid| socket.uid == Some(uid));
         let identity =
             |row: &SocketRow| Identity::of(&listed_socket(&SocketRow { netns: Some(netns), ..*row }, None, 0));
-        let living =
-            |identity: &Identity| self.slots.find(identity).and_then(|at| self.slots[at].socket).filter(&shown)?.owner;
+        let living = |identity: &Identity| self.slots.find(identity).and_then(|at| self.slots[at].socket);
         let mut owners = Vec::new();
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.inode == 0) {
             let identity = identity(row);
-            let before = || {
-                let ends = identity.ends.filter(|_| may_be_remains(row))?;
-                self.past.last_with(ended, &ends).filter(|socket| shown(socket))?.owner
+            let before = || self.past.last_with(ended, &identity.ends.filter(|_| may_be_remains(row))?);
+            // What lives is what the row shows, whoever's it is. What ended before with the same ends may have been another connection.
+            let owner = match living(&identity) {
+                Some(living) if !shown(&living) => None,
+                Some(LiveSocket { owner: Some(owner), .. }) => Some(owner),
+                living => before()
+                    .filter(|before| shown(before) && living.is_none_or(|living| is_same(&living, before)))
+                    .and_then(|before| before.owner),
             };
-            owners.extend(living(&identity).or_else(before).map(|owner| (at as u32, owner)));
+            owners.extend(owner.map(|owner| (at as u32, owner)));
         }
         owners
     }

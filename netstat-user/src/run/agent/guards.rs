@@ -4,21 +4,32 @@
 use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
 use crate::model::{EventKind, SocketEvent, Subordinates};
-use crate::proc::access;
+use crate::proc::access::{Guard, LookBudget};
 use hashbrown::HashMap;
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How long what was found is believed, and the time in which a user has so many look-ups, in nanoseconds.
 const TRUST_NS: u64 = 1_000_000_000;
+
+/// How long a look-up may wait until it is not believed any more that the process, which has ended by then, was none that is guarded.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// A process to be looked at.
+struct LookUp {
+    process: SocketProcess,
+    /// When it was met, by the kernel's clock and by this process's.
+    now_ns: u64,
+    met: Instant,
+}
 
 /// The look-ups, and what they found.
 pub struct Guards {
     found: Arc<Guarded>,
     /// The thread that looks; `None` where everybody who asks is shown everything.
-    look_ups: Option<LookUps<(SocketProcess, u64)>>,
+    look_ups: Option<LookUps<LookUp>>,
     /// When a process was looked at.
     looked: HashMap<SocketProcess, u64>,
     /// Look-ups of each user, those counted together who hold each other's ids, since a time.
@@ -40,8 +51,15 @@ impl Guards {
     pub fn new(root: PathBuf, is_asked: bool, kept_ns: u64) -> io::Result<Self> {
         let found = Arc::new(Guarded::new(kept_ns));
         let finds = Arc::clone(&found);
-        let look_up = move |(process, now_ns)| {
-            look(&root, process, now_ns, &finds);
+        let look_up = move |LookUp { process, now_ns, met }| {
+            let is_guarded = match Guard::of(&root, process.pid, process.uid) {
+                Guard::Open => false,
+                Guard::Guarded => true,
+                Guard::Ended => met.elapsed() > FRESH,
+            };
+            if is_guarded {
+                finds.note(process, now_ns);
+            }
             finds.settle(process);
         };
         let look_ups = is_asked.then(|| LookUps::new("guards", look_up)).transpose()?;
@@ -56,6 +74,7 @@ impl Guards {
 
     /// Who holds whose ids, from now on.
     pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
+        self.found.count_by(Arc::clone(&subordinates));
         self.subordinates = subordinates;
     }
 
@@ -88,14 +107,15 @@ impl Guards {
         if self.looked.len() >= Self::MOST {
             self.looked.retain(|_, at| now_ns.saturating_sub(*at) < TRUST_NS);
         }
-        let share = self.shares.entry(self.subordinates.counts_as(process.uid)).or_default();
+        let user = self.subordinates.counts_as(process.uid);
+        let share = self.shares.entry(user).or_default();
         *share += 1;
         if *share > Self::SHARE || self.looked.len() >= Self::MOST {
             self.found.note(process, now_ns);
             return;
         }
         self.found.expect(process);
-        if look_ups.want((process, now_ns)) {
+        if look_ups.want(user, LookUp { process, now_ns, met: Instant::now() }) {
             self.looked.insert(process, now_ns);
         } else {
             self.found.note(process, now_ns);
@@ -103,16 +123,24 @@ impl Guards {
         }
     }
 
-    /// Looks at processes that were listed, on the calling thread.
-    pub fn look_at(root: &Path, processes: &HashSet<SocketProcess>, now_ns: u64, found: &Guarded) {
-        processes.iter().for_each(|&process| look(root, process, now_ns, found));
-    }
-}
-
-/// Looks at a process. What was found before it ended stays.
-fn look(root: &Path, process: SocketProcess, now_ns: u64, found: &Guarded) {
-    if access::is_guarded(root, process.pid, process.uid) {
-        found.note(process, now_ns);
+    /// Looks at processes that were listed, on the calling thread. What there is no time for, of a user whose processes take long to be looked at,
+    /// counts as guarded.
+    pub fn look_at(
+        root: &Path,
+        mut processes: Vec<SocketProcess>,
+        subordinates: &Subordinates,
+        now_ns: u64,
+        found: &Guarded,
+    ) {
+        processes.sort_unstable_by_key(|process| subordinates.counts_as(process.uid));
+        for processes in processes.chunk_by(|a, b| subordinates.counts_as(a.uid) == subordinates.counts_as(b.uid)) {
+            let mut budget = LookBudget::begin();
+            for &process in processes {
+                if !budget.take() || Guard::of(root, process.pid, process.uid) == Guard::Guarded {
+                    found.note(process, now_ns);
+                }
+            }
+        }
     }
 }
 

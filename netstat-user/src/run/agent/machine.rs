@@ -146,8 +146,9 @@ impl Lists for Machine {
                 processes.insert(SocketProcess { pid, start, uid: row.uid });
             }
         }
-        Guards::look_at(&self.root, &processes, monotonic_ns(), &self.guarded);
         let subordinates = self.subordinates();
+        let processes = processes.into_iter().collect();
+        Guards::look_at(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
         lock(&self.guards).count_by(Arc::clone(&subordinates));
         Lookup { listing, owners, subordinates }
     }

@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{Interest, unix::AsyncFd};
 
+/// Cgroups are looked up for everybody.
+const ALL: u32 = 0;
+
 /// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon, and on a thread of
 /// its own, as nobody knows how long that takes.
 pub struct Seen {
@@ -60,7 +63,7 @@ impl Seen {
             (self.since_ns, self.last) = (event.time_ns, None);
             self.ids.clear();
         }
-        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.look_ups.want(id) {
+        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.look_ups.want(ALL, id) {
             self.ids.insert(id);
         }
     }

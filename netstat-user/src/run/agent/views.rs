@@ -1,12 +1,12 @@
 //! What users could see by themselves, without the agent.
 
 use crate::agent::{Guarded, KnownNamespace, Own, Peer, Presence, TRUST};
-use crate::proc::access::{self, Vantage, Viewer};
+use crate::proc::access::{self, LookBudget, Vantage, Viewer};
 use crate::proc::fds;
 use crate::proc::netns::Namespace;
 use crate::proc::tenure::{NamespaceIds, Tenures};
 use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::sys::{self, lock, unless_scarce};
+use crate::sys::{self, Scarce, lock, too_slow, unless_scarce};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -33,7 +33,8 @@ struct Looked {
     begun: Instant,
     /// How long that is believed.
     until: Instant,
-    own: Arc<Own>,
+    /// `None` where it took too long.
+    own: Option<Arc<Own>>,
 }
 
 impl Views {
@@ -108,15 +109,34 @@ impl Views {
         let mut known = lock(&self.own);
         let begun = Instant::now();
         known.retain(|_, looked| looked.until > begun);
-        if let Some(looked) = known.get(&viewer)
-            && since.is_none_or(|since| looked.begun >= since)
-        {
-            return Ok(Arc::clone(&looked.own));
+        match known.get(&viewer) {
+            Some(Looked { own: None, .. }) => return Err(too_slow()),
+            Some(Looked { begun, own: Some(own), .. }) if since.is_none_or(|since| *begun >= since) => {
+                return Ok(Arc::clone(own));
+            }
+            _ => {}
         }
+        let own = match self.look(&viewer) {
+            Ok(own) => Some(Arc::new(own)),
+            Err(error) if Scarce::of(&error) == Some(Scarce::Time) => None,
+            Err(error) => return Err(error),
+        };
+        let ended = Instant::now();
+        let until = ended + TRUST.max((ended - begun).saturating_mul(WORTH));
+        known.insert(viewer, Looked { begun, until, own: own.clone() });
+        own.ok_or_else(too_slow)
+    }
+
+    /// The same, by a look at every process.
+    fn look(&self, viewer: &Viewer) -> io::Result<Own> {
         let mut own =
             Own { uid: viewer.uid, guarded: Arc::clone(&self.guarded), is_nested: viewer.is_nested, ..Own::default() };
         let mut seen = Vec::new();
+        let mut budget = LookBudget::begin();
         for pid in fds::processes(&self.root)? {
+            if !budget.take() {
+                return Err(too_slow());
+            }
             let Some((begun, near)) = viewer.look(&self.root, pid, || self.objects.of(pid))? else { continue };
             if let Some((inode, id)) = unless_scarce(near)? {
                 own.processes.insert(pid, begun);
@@ -124,9 +144,6 @@ impl Views {
             }
         }
         self.add(&mut own, seen);
-        let (own, ended) = (Arc::new(own), Instant::now());
-        let until = ended + TRUST.max((ended - begun).saturating_mul(WORTH));
-        known.insert(viewer, Looked { begun, until, own: Arc::clone(&own) });
         Ok(own)
     }
 
