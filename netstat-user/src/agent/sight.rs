@@ -190,6 +190,8 @@ pub struct Own {
     pub asker: Option<u64>,
     /// Those whose sockets may be the user's, and that the user may not look into.
     pub guarded: Arc<Guarded>,
+    /// The number of what was found: with the same one a user sees the same.
+    pub found: u64,
 }
 
 /// A network namespace beyond its inode number, which is given to another one as soon as it has ended.
@@ -201,9 +203,9 @@ pub struct KnownNamespace {
     pub witnesses: Vec<u32>,
 }
 
-impl PartialEq for Own {
-    /// Which processes are guarded is the agent's knowledge, and the same for all.
-    fn eq(&self, other: &Self) -> bool {
+impl Own {
+    /// Whether the same was found. Which processes are guarded is the agent's knowledge, and the same for all.
+    pub fn found_same(&self, other: &Self) -> bool {
         let seen = |own: &Self| (own.uid, own.is_nested, own.namespaces == self.namespaces && own.since == self.since);
         seen(self) == seen(other) && self.processes == other.processes
     }
@@ -243,11 +245,11 @@ impl Sight {
         }
     }
 
-    /// Whether both show the same.
+    /// Whether both show the same. This is asked for each reader and each batch: what was found is not compared.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, Self::All) => true,
-            (Self::Own(one), Self::Own(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::Own(one), Self::Own(other)) => (one.uid, one.found) == (other.uid, other.found),
             _ => false,
         }
     }

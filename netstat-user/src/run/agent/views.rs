@@ -10,11 +10,14 @@ use crate::sys::{self, Scarce, lock, too_slow, unless_scarce};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many times as long as it took a look is believed: whoever has thousands of processes does not keep the others waiting.
 const WORTH: u32 = 4;
+/// How long it is known beyond that, for the next one to be compared with.
+const KEPT: Duration = Duration::from_secs(10);
 
 /// The looks at processes and their namespaces, and what they found.
 pub struct Views {
@@ -26,6 +29,8 @@ pub struct Views {
     objects: NamespaceIds,
     tenures: Mutex<Tenures>,
     own: Mutex<HashMap<Viewer, Looked>>,
+    /// The last [`Own::found`].
+    found: AtomicU64,
 }
 
 /// What somebody could see.
@@ -41,8 +46,8 @@ impl Views {
     /// Nothing has been looked at yet. `root` is /proc.
     pub fn new(root: PathBuf, guarded: Arc<Guarded>) -> Self {
         let (place, objects) = (Vantage::own(&root).ok(), NamespaceIds::new(&root));
-        let (tenures, own) = Default::default();
-        Self { root, place, guarded, objects, tenures, own }
+        let (tenures, own, found) = Default::default();
+        Self { root, place, guarded, objects, tenures, own, found }
     }
 
     /// Notes which namespaces are there.
@@ -84,6 +89,9 @@ impl Views {
         own.asker = Some(begun);
         // It is there as long as it asks; who asked before it may be gone.
         if let Some((inode, id)) = near {
+            if own.objects.get(&inode).is_none_or(|known| known.id != id) {
+                own.found = self.found.fetch_add(1, Ordering::Relaxed) + 1;
+            }
             self.add(&mut own, [(pid, inode, id)]);
         }
         Ok(Arc::new(own))
@@ -108,8 +116,8 @@ impl Views {
     fn seen_by(&self, viewer: Viewer, since: Option<Instant>) -> io::Result<Arc<Own>> {
         let mut known = lock(&self.own);
         let begun = Instant::now();
-        known.retain(|_, looked| looked.until > begun);
-        match known.get(&viewer) {
+        known.retain(|_, looked| looked.until + KEPT > begun);
+        match known.get(&viewer).filter(|looked| looked.until > begun) {
             Some(Looked { own: None, .. }) => return Err(too_slow()),
             Some(Looked { begun, own: Some(own), .. }) if since.is_none_or(|since| *begun >= since) => {
                 return Ok(Arc::clone(own));
@@ -117,7 +125,11 @@ impl Views {
             _ => {}
         }
         let own = match self.look(&viewer) {
-            Ok(own) => Some(Arc::new(own)),
+            // Readers that see the same share what they are sent.
+            Ok(own) => match known.get(&viewer).and_then(|looked| looked.own.as_ref()) {
+                Some(before) if before.found_same(&own) => Some(Arc::new(Own { found: before.found, ..own })),
+                _ => Some(Arc::new(Own { found: self.found.fetch_add(1, Ordering::Relaxed) + 1, ..own })),
+            },
             Err(error) if Scarce::of(&error) == Some(Scarce::Time) => None,
             Err(error) => return Err(error),
         };
