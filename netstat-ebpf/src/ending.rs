@@ -19,7 +19,7 @@ use netstat_ebpf::{
         AF_INET6, IPPROTO_TCP, SHUTDOWN_MASK, SOCK_DONE, TCPHDR_FIN,
         errno::{
             EACCES, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENONET,
-            EPIPE, ETIMEDOUT,
+            ENOPROTOOPT, EOPNOTSUPP, EPIPE, EPROTO, ETIMEDOUT,
         },
         tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT},
     },
@@ -84,6 +84,8 @@ pub extern "C" fn netstat_reason(error: i32, old: u8, facts: u32) -> u32 {
         ETIMEDOUT => Reason::TimedOut,
         // Also what `tcp_write_err` reports when the retransmissions ran out, and an ICMP message said why.
         ENETUNREACH | EHOSTUNREACH | ENETDOWN | EHOSTDOWN | ENONET | EACCES => Reason::Unreachable,
+        // The other messages that end an attempt at once.
+        EPROTO | ENOPROTOOPT | EOPNOTSUPP if old == SYN_SENT => Reason::Unreachable,
         ECONNRESET if is(LATE) => Reason::Closed,
         ECONNRESET | EPIPE => Reason::ResetReceived,
         0 if old == SYN_SENT && is(SHUT) => Reason::Abandoned,

@@ -62,6 +62,12 @@ pub mod errno {
     pub const EPIPE: i32 = 32;
     /// Machine is not on the network.
     pub const ENONET: i32 = 64;
+    /// Protocol error: an ICMP message of a parameter problem.
+    pub const EPROTO: i32 = 71;
+    /// Protocol not available: the destination has no TCP, as an ICMP message said.
+    pub const ENOPROTOOPT: i32 = 92;
+    /// Operation not supported: a source route failed, as an ICMP message said.
+    pub const EOPNOTSUPP: i32 = 95;
     /// Network is down.
     pub const ENETDOWN: i32 = 100;
     /// Network is unreachable.

@@ -25,6 +25,8 @@ pub const ACK: u8 = 1 << 4;
 /// Codes of an ICMP message "destination unreachable" (RFC 792, RFC 1122).
 pub const NET_UNREACHABLE: u8 = 0;
 pub const HOST_UNREACHABLE: u8 = 1;
+pub const PROTOCOL_UNREACHABLE: u8 = 2;
+pub const SOURCE_ROUTE_FAILED: u8 = 5;
 
 const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_TCP: u8 = 6;

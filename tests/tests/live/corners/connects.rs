@@ -8,7 +8,9 @@ use crate::runner::{Done, Test};
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor::{self, Actor};
-use netstat_tests::truth::wire::{self, HOST_UNREACHABLE, NET_UNREACHABLE, SYN, Wire};
+use netstat_tests::truth::wire::{
+    self, HOST_UNREACHABLE, NET_UNREACHABLE, PROTOCOL_UNREACHABLE, SOURCE_ROUTE_FAILED, SYN, Wire,
+};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Socket};
@@ -56,7 +58,13 @@ fn tried(made: &Made, to: SocketAddr, reason: &'static str) -> Life {
 fn connect_that_is_answered_unreachable() -> Done {
     on_a_wire(Wire::tun, |wire| {
         let mut lives = Vec::new();
-        for (code, error) in [(HOST_UNREACHABLE, Errno::EHOSTUNREACH), (NET_UNREACHABLE, Errno::ENETUNREACH)] {
+        let codes = [
+            (HOST_UNREACHABLE, Errno::EHOSTUNREACH),
+            (NET_UNREACHABLE, Errno::ENETUNREACH),
+            (PROTOCOL_UNREACHABLE, Errno::ENOPROTOOPT),
+            (SOURCE_ROUTE_FAILED, Errno::EOPNOTSUPP),
+        ];
+        for (code, error) in codes {
             // At once; and when the SYN has been sent again, so that the reason might be taken for another one.
             for syns in [1, 2] {
                 let to = wire::there(80);

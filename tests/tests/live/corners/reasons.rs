@@ -7,7 +7,9 @@ use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::paths::{ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_SERVER};
-use netstat_tests::truth::wire::{self, ACK, FIN, HERE, HOST_UNREACHABLE, RST, SYN, Segment, Wire};
+use netstat_tests::truth::wire::{
+    self, ACK, FIN, HERE, HOST_UNREACHABLE, RST, SOURCE_ROUTE_FAILED, SYN, Segment, Wire,
+};
 use nix::errno::Errno;
 use socket2::{Domain, SockRef};
 use std::io::{Read, Write};
@@ -99,7 +101,6 @@ fn client_that_reset_a_wrong_answer() -> Done {
 /// A connection sends, and hears from a router why nobody answers: the kernel goes on sending until it gives up, and then reports that
 /// instead of the timeout. That there is no way is a reason; that a source route failed (`EOPNOTSUPP`) is none.
 fn established_that_is_answered_unreachable() -> Done {
-    const SOURCE_ROUTE_FAILED: u8 = 5;
     let (namespace, wire) = match wired(Wire::tun) {
         Ok(both) => both,
         Err(done) => return done,
