@@ -12,7 +12,7 @@ pub use tables::{AgentHolders, AgentTables};
 
 use crate::model::reason;
 use crate::query::{Answer, Denial, MAX_ANSWER, Place, QueryError, Request};
-use crate::sys;
+use crate::sys::{self, Scarce};
 use bytes::{Bytes, BytesMut};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -51,6 +51,9 @@ pub enum AskError {
     /// It answers a part of the request, and does not know the rest.
     #[error("it is of an earlier release, which sends no sockets before their events: start an agent of this release")]
     Older,
+    /// Something has run out for its process, or the machine: that says nothing of the sockets.
+    #[error("it has run out of {}", .0.name().replace('_', " "))]
+    Short(Scarce),
     /// Its process or user numbers are not the ones that this process sees.
     #[error("it runs in another PID or user namespace, where processes and users have other numbers")]
     Elsewhere,

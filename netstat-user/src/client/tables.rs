@@ -3,6 +3,7 @@
 use super::{AskError, Asking};
 use crate::model::{NamespaceTables, Proto, RowsWanted, SocketTable};
 use crate::query::{Answer, Link, Request};
+use crate::sys::Scarce;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -139,6 +140,9 @@ fn spaces(
                     0 => io::ErrorKind::Other.into(),
                     errno => io::Error::from_raw_os_error(errno.cast_signed()),
                 };
+                if let Some(scarce) = Scarce::of(&error) {
+                    return Err(AskError::Short(scarce));
+                }
                 space.tables.push((proto, Err(error)));
             }
             _ => return Err(AskError::OffTopic),
@@ -210,5 +214,21 @@ mod tests {
         assert_eq!(read(&[&[1, 4], &[9]]), Some(vec![(7, 1), (7, 4), (7, 9)]));
         assert_eq!(read(&[&[]]), Some(Vec::new()), "nobody");
         assert_eq!(read(&[]), None, "an agent that does not know");
+    }
+
+    /// What runs out in the agent does not run out here: the kernel is asked instead.
+    #[test]
+    fn what_the_agent_lacks_is_no_answer() {
+        let lacks = |errno: i32| {
+            read(vec![
+                Answer::Namespace { netns: 1, name: None },
+                Answer::NoTable { proto: Proto::Tcp, errno: errno.cast_unsigned() },
+                Answer::NoTable { proto: Proto::Udp6, errno: 2 },
+                Answer::End,
+            ])
+        };
+        assert!(matches!(lacks(24), Err(AskError::Short(Scarce::OpenFiles))));
+        assert_eq!(lacks(24).unwrap_err().to_string(), "it has run out of open files");
+        assert!(lacks(2).is_ok());
     }
 }

@@ -284,6 +284,7 @@ impl LookBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
     use std::process::Command;
 
     #[test]
@@ -375,6 +376,23 @@ mod tests {
         assert!(!sees(0, theirs.id()), "of another group");
         assert!(!sees(65_533, std::process::id()));
         assert_eq!([65_533, 65_532].map(|uid| Guard::of(root, theirs.id(), uid)), [Guard::Open, Guard::Guarded]);
+        // Whatever bytes its name has: cut in the middle of a letter, say.
+        let folder = std::env::temp_dir().join(format!("netstat-user-access-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let odd = folder.join(std::ffi::OsStr::from_bytes(b"odd-\xc3"));
+        fs::copy("/bin/sleep", &odd).unwrap();
+        let ids = ["--ruid=65532", "--euid=65533", "--regid=65533", "--clear-groups"];
+        let mut odd = Command::new("setpriv").args(ids).arg(odd).arg("60").spawn().unwrap();
+        let name = |pid| fs::read(format!("/proc/{pid}/comm")).unwrap();
+        while name(odd.id()) != b"odd-\xc3\n" {
+            assert!(std::time::Instant::now() < until, "a process of that name is not found");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!([65_532, 65_533].map(|uid| Guard::of(root, odd.id(), uid)), [Guard::Guarded; 2]);
+        odd.kill().unwrap();
+        odd.wait().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
         // Run by another user, with the file's rights.
         let mut setuid = run(&["--ruid=65532", "--euid=65533", "--regid=65533", "--clear-groups"]).unwrap();
         while !is_of_effective(setuid.id(), 65_533) {

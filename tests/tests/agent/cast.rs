@@ -48,6 +48,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "wander" => sandboxed::wander(argument(1)),
         "table" => numbers::table(argument(1), argument(2).parse().unwrap()),
         "lend" => numbers::lend(argument(1)),
+        "groups" => numbers::crowded_groups(argument(1).parse().unwrap()),
         "shift" => numbers::shift(argument(1).parse().unwrap()),
         "swap" => swap(argument(1), argument(2)),
         "rename" => rename(argument(1)),

@@ -12,8 +12,10 @@ use netstat_tests::truth::scale::{count, patience};
 use netstat_user::query::{Answer, Request};
 use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork, setfsuid};
+use nix::unistd::{ForkResult, Gid, fork, setfsuid, setgroups, setresgid, setresuid};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
@@ -29,7 +31,32 @@ pub const TESTS: &[Test] = &[
     ("attack::a_process_that_gets_the_number_has_not_asked", a_process_that_gets_the_number_has_not_asked),
     ("attack::ever_new_users_cost_nobody_events", ever_new_users_cost_nobody_events),
     ("attack::without_descriptors_a_user_gets_no_wrong_answer", without_descriptors_a_user_gets_no_wrong_answer),
+    ("attack::slow_processes_cost_their_user_alone", slow_processes_cost_their_user_alone),
 ];
+
+/// Most groups of a process (`NGROUPS_MAX`).
+const GROUPS: u32 = 65_536;
+
+/// Becomes the stranger, in as many groups as can be, each of which takes a line of /proc/PID/status, and has so many children with a socket each.
+pub fn crowded_groups(children: usize) {
+    let groups: Vec<Gid> = (0..GROUPS).map(Gid::from_raw).collect();
+    setgroups(&groups).unwrap();
+    setresgid(STRANGER.into(), STRANGER.into(), STRANGER.into()).unwrap();
+    setresuid(STRANGER.into(), STRANGER.into(), STRANGER.into()).unwrap();
+    set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+    let (mut end, ends) = io::pipe().unwrap();
+    for _ in 0..children {
+        // SAFETY: this process has one thread.
+        if matches!(unsafe { fork() }.unwrap(), ForkResult::Child) {
+            drop(ends);
+            let _socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let _ = end.read(&mut [0]);
+            std::process::exit(0);
+        }
+    }
+    say(&children);
+    listen_up();
+}
 
 const TABLE: Request = Request::Table { live: true, recent_ns: u64::MAX, netns: None, age_ns: 0, only: None };
 
@@ -166,6 +193,40 @@ fn ever_new_users_cost_nobody_events() -> Done {
     let status = agent.status();
     assert_eq!(status.lost, before.lost, "of {} events", status.events - before.events);
     shifting.end();
+    agent.stop();
+    Done::Passed
+}
+
+/// A user whose processes are slow to be looked at is refused what would take too long, with the reason; another one is shown what is theirs.
+fn slow_processes_cost_their_user_alone() -> Done {
+    let agent = open_to_all(&[]);
+    let mut slow = Actor::start(actor::named("crowded", "groups", &["200"]));
+    let _: usize = slow.hear();
+    let recent = |uid: u32| {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(uid).gid(uid).args(["-u", "-a", "-n", "--json", "--recent", "1h", "--agent"]).arg(&agent.socket);
+        command::run(&mut command, None, patience()).unwrap()
+    };
+    let refused = recent(STRANGER);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.end == End::Exit(1) && said.contains("takes too long"), "{:?}: {said}", refused.end);
+    let other = STRANGER + 7;
+    let mut maker = Actor::start({
+        let mut maker = actor::named("other", "blink", &["20"]);
+        maker.uid(other).gid(other);
+        maker
+    });
+    let _: String = maker.hear();
+    let pid = maker.pid().to_string();
+    maker.end();
+    let before = agent.status().resyncs;
+    agent.signal(Signal::SIGHUP);
+    agent.wait("a resync on SIGHUP", |status| status.resyncs > before);
+    let shown = recent(other);
+    let rows = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let named = rows.lines().filter(|row| row.contains("\"close\"") && row.contains(&pid)).count();
+    assert_eq!((shown.end, named), (End::Exit(0), 20), "{rows}");
+    slow.end();
     agent.stop();
     Done::Passed
 }
