@@ -299,7 +299,8 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
     if r.cookie == 0 {
         r.cookie = M::cookie(sk);
     }
-    if r.flags & COUNTED == 0 {
+    let has_connected = r.flags & COUNTED != 0;
+    if !has_connected {
         let tcp = M::tcp_sock(sk);
         if !tcp.is_null() {
             add_totals::<M>(sk, tcp, r);
@@ -308,8 +309,9 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
     if r.count_skipped(CLOSE) && r.reason == Reason::Closed as u8 {
         r.reason = Reason::Unknown as u8;
     }
-    // Not closed in a transition: it never had one, or its last connection had ended before.
-    if r.marks & HELD != 0 || r.closer == Process::NONE && is_holder(r) {
+    // Not closed in a transition: it never had one, or its last connection had ended before. A connection that the kernel itself closed, for want of
+    // anybody who holds it, ends in a softirq, and whoever that interrupts has not closed it.
+    if r.marks & HELD != 0 || r.closer == Process::NONE && is_holder(r) && !has_connected {
         owner::close_accepted(r);
     }
     let reason = match r.reason {
