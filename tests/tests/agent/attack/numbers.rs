@@ -200,7 +200,7 @@ fn ever_new_users_cost_nobody_events() -> Done {
 /// A user whose processes are slow to be looked at is refused what would take too long, with the reason; another one is shown what is theirs.
 fn slow_processes_cost_their_user_alone() -> Done {
     let agent = open_to_all(&[]);
-    let mut slow = Actor::start(actor::named("crowded", "groups", &["200"]));
+    let mut slow = Actor::start(actor::named("heavy", "groups", &["200"]));
     let _: usize = slow.hear();
     let recent = |uid: u32| {
         let mut command = Command::new(actor::everybodys(programs::netstat_user()));
