@@ -21,9 +21,29 @@ const FCHMODAT2: libc::c_long = 452;
 const COMMANDS: [u64; 8] =
     [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONBIO, libc::FIONREAD, libc::FIOCLEX, 0x2400, 0x2401, 0x4004_2408];
 
-/// `quotactl_fd(2)` and `process_mrelease(2)`, which the C library has no numbers for everywhere.
+/// The commands of fcntl(2) that go on: copies of descriptors, their flags, and the size of a pipe, which the standard library, the runtime and the C
+/// library ask for. Others choose a process that a descriptor signals (`F_SETOWN`, `F_SETOWN_EX`) and the signal (`F_SETSIG`), or hold up who opens or
+/// locks a file (`F_SETLEASE`, `F_SETLK`).
+const DESCRIPTOR_COMMANDS: [libc::c_int; 7] = [
+    libc::F_DUPFD,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETPIPE_SZ,
+];
+
+/// The advice of madvise(2) that takes a page of memory from the whole machine, until it boots again: `MADV_HWPOISON`, `MADV_SOFT_OFFLINE`.
+const OF_THE_MACHINES_MEMORY: [u64; 2] = [100, 101];
+
+/// The option of prctl(2) that chooses which processes share a core with which (`PR_SCHED_CORE`).
+const SCHED_CORE: u64 = 62;
+
+/// `quotactl_fd(2)`, `process_mrelease(2)` and `lsm_set_self_attr(2)`, which the C library has no numbers for everywhere.
 const QUOTACTL_FD: libc::c_long = 443;
 const PROCESS_MRELEASE: libc::c_long = 448;
+const LSM_SET_SELF_ATTR: libc::c_long = 460;
 
 /// What nobody needs who only looks. Each fails with EPERM.
 const DENIED: &[libc::c_long] = &[
@@ -48,9 +68,20 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_migrate_pages,
     libc::SYS_move_pages,
     PROCESS_MRELEASE,
-    // What processes share.
+    libc::SYS_kcmp,
+    // Watching files: a descriptor of fanotify(7) brings others, opened as was asked when it was made, and holds up who opens a file.
+    libc::SYS_fanotify_init,
+    libc::SYS_fanotify_mark,
+    libc::SYS_inotify_init1,
+    libc::SYS_inotify_add_watch,
+    // What processes share. A queue of POSIX is a file, too (mq_overview(7)): opened to read, messages could be taken from it.
+    libc::SYS_flock,
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
+    libc::SYS_mq_timedsend,
+    libc::SYS_mq_timedreceive,
+    libc::SYS_mq_notify,
+    libc::SYS_mq_getsetattr,
     libc::SYS_msgget,
     libc::SYS_msgctl,
     libc::SYS_msgrcv,
@@ -89,7 +120,9 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
     libc::SYS_syslog,
-    // The user.
+    libc::SYS_vhangup,
+    // The user, and what a security module calls the process.
+    LSM_SET_SELF_ATTR,
     libc::SYS_setuid,
     libc::SYS_setgid,
     libc::SYS_setreuid,
@@ -104,6 +137,12 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_pivot_root,
     libc::SYS_mount_setattr,
     libc::SYS_open_tree,
+    libc::SYS_umount2,
+    libc::SYS_fsopen,
+    libc::SYS_fspick,
+    libc::SYS_fsmount,
+    libc::SYS_fsconfig,
+    libc::SYS_move_mount,
     libc::SYS_mknodat,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -127,7 +166,7 @@ const DENIED: &[libc::c_long] = &[
 /// `renameat(2)`: the C library has no number for it on aarch64, though the kernel has (`include/uapi/asm-generic/unistd.h`).
 const RENAMEAT: libc::c_long = if cfg!(target_arch = "aarch64") { 38 } else { 264 };
 
-/// The older forms of calls on files, which only x86-64 has. glibc makes them.
+/// The older forms of calls on files, which only x86-64 has (glibc makes them), and its calls for the ports of devices.
 #[cfg(target_arch = "x86_64")]
 const DENIED_OLDER: &[libc::c_long] = &[
     libc::SYS_creat,
@@ -141,23 +180,16 @@ const DENIED_OLDER: &[libc::c_long] = &[
     libc::SYS_utime,
     libc::SYS_utimes,
     libc::SYS_futimesat,
+    libc::SYS_inotify_init,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_OLDER: &[libc::c_long] = &[];
 
 /// What is denied, too, where no other namespace is entered.
-const DENIED_INSIDE: &[libc::c_long] = &[
-    libc::SYS_setns,
-    libc::SYS_unshare,
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_fsopen,
-    libc::SYS_fspick,
-    libc::SYS_fsmount,
-    libc::SYS_fsconfig,
-    libc::SYS_move_mount,
-    libc::SYS_perf_event_open,
-];
+const DENIED_INSIDE: &[libc::c_long] =
+    &[libc::SYS_setns, libc::SYS_unshare, libc::SYS_mount, libc::SYS_perf_event_open];
 
 /// The calls that open files, with the argument that has the flags.
 const OPENING: &[(libc::c_long, u8)] = &[
@@ -199,10 +231,20 @@ fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     // Of its own threads and limits alone: those of other processes of the same user, which may be root's, need no capability.
     rules.insert(libc::SYS_tgkill, vec![other_than(0, &[u64::from(std::process::id())])?]);
     rules.insert(libc::SYS_prlimit64, vec![other_than(0, &[0])?]);
-    rules.insert(libc::SYS_setpriority, vec![other_than(1, &[0])?]);
+    // 0 is the calling thread only where the first argument asks for a process (`PRIO_PROCESS`): else it is all of the user or the group.
+    rules.insert(libc::SYS_setpriority, vec![other_than(0, &[libc::PRIO_PROCESS as u64])?, other_than(1, &[0])?]);
+    let descriptor_commands = DESCRIPTOR_COMMANDS.map(|command| command as u64);
+    // A terminal takes its foreground processes for whom to signal when it is asked for signals.
+    let (set, asks) = (equal(1, libc::F_SETFL as u64)?, bits(2, libc::O_ASYNC as u64, libc::O_ASYNC as u64)?);
+    rules.insert(libc::SYS_fcntl, vec![other_than(1, &descriptor_commands)?, SeccompRule::new(vec![set, asks])?]);
+    let of_the_machine = OF_THE_MACHINES_MEMORY.iter().map(|&advice| SeccompRule::new(vec![equal(2, advice)?]));
+    rules.insert(libc::SYS_madvise, of_the_machine.collect::<Result<_, _>>()?);
+    rules.insert(libc::SYS_prctl, vec![SeccompRule::new(vec![equal(0, SCHED_CORE)?])?]);
     // The tables of the kernel are of network namespaces, and tracefs is mounted in a mount namespace.
     rules.insert(libc::SYS_setns, vec![other_than(1, &[libc::CLONE_NEWNET as u64])?]);
     rules.insert(libc::SYS_unshare, vec![other_than(0, &[libc::CLONE_NEWNS as u64])?]);
+    // A filesystem is mounted, and who sees what is mounted below a place is changed. No mount is moved, bound or given other flags.
+    rules.insert(libc::SYS_mount, vec![other_than(3, &[0, libc::MS_PRIVATE | libc::MS_REC])?]);
     let new_namespace = NEW_NAMESPACES.iter().map(|&flag| masked(0, flag as u64, flag as u64));
     rules.insert(libc::SYS_clone, new_namespace.collect::<Result<_, _>>()?);
     for &(call, argument) in OPENING {
@@ -221,10 +263,19 @@ fn other_than(argument: u8, values: &[u64]) -> Result<SeccompRule, seccompiler::
     SeccompRule::new(values.iter().map(differs).collect::<Result<_, _>>()?)
 }
 
+/// Where the argument is this.
+fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
 /// Where the bits of the argument that are in `mask` are these.
-fn masked(argument: u8, mask: u64, bits: u64) -> Result<SeccompRule, seccompiler::BackendError> {
-    let operator = SeccompCmpOp::MaskedEq(mask);
-    SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, bits)?])
+fn bits(argument: u8, mask: u64, bits: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), bits)
+}
+
+/// The same, by itself.
+fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![bits(argument, mask, value)?])
 }
 
 /// Where the flags of open(2) let a file be changed, made or cut.
@@ -260,12 +311,13 @@ fn of_numbers() -> BpfProgram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn the_filters_are_sound_on_this_machine() {
         let [_, full] = filters(true).unwrap();
         let [_, least] = filters(false).unwrap();
-        assert!(!full.is_empty() && least.len() > full.len());
+        assert!(!full.is_empty() && !least.is_empty() && least.len() != full.len());
     }
 
     #[test]
@@ -301,6 +353,13 @@ mod tests {
                         let set = rustix::fs::ioctl_setflags(&opened, rustix::fs::IFlags::NOATIME);
                         is_denied(set.err().map(rustix::io::Errno::raw_os_error))
                     },
+                    {
+                        let (reader, _writer) = std::io::pipe().unwrap();
+                        // SAFETY: a process id in place of an address, and no memory is touched.
+                        let owned =
+                            unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETOWN, pid.as_raw_nonzero().get()) };
+                        owned != 0 && os(Err(std::io::Error::last_os_error()))
+                    },
                     // What is a terminal, how it runs itself, and its own limits are not.
                     is_denied(
                         rustix::termios::tcgetwinsize(std::io::stdin()).err().map(rustix::io::Errno::raw_os_error),
@@ -314,7 +373,7 @@ mod tests {
         other.kill().unwrap();
         other.wait().unwrap();
         std::fs::remove_file(file).unwrap();
-        let (denied, allowed) = tried.split_at(7);
-        assert_eq!((denied, allowed), (&[true; 7][..], &[false, false, true][..]));
+        let (denied, allowed) = tried.split_at(8);
+        assert_eq!((denied, allowed), (&[true; 8][..], &[false, false, true][..]));
     }
 }

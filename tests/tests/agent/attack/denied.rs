@@ -14,6 +14,9 @@ type Call = (&'static str, libc::c_long, [libc::c_long; 4]);
 /// An address that no process has.
 const NOWHERE: libc::c_long = libc::c_long::MIN >> 1;
 const AT: libc::c_long = libc::AT_FDCWD as libc::c_long;
+/// The commands of fcntl(2) that the C library has no names for.
+const F_SETSIG: libc::c_long = 10;
+const F_SETOWN_EX: libc::c_long = 15;
 
 /// At both levels, with `EPERM`.
 fn denied() -> Vec<Call> {
@@ -52,6 +55,31 @@ fn denied() -> Vec<Call> {
         ("tkill", libc::SYS_tkill, [1, 0, 0, 0]),
         ("tgkill of another process", libc::SYS_tgkill, [1, 1, 0, 0]),
         ("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo, [1, 0, NOWHERE, 0]),
+        ("setpriority, of other than a process", libc::SYS_setpriority, [3, 0, 19, 0]),
+        ("setpriority of another process", libc::SYS_setpriority, [0, 1 << 30, 19, 0]),
+        ("fcntl, to signal another process", libc::SYS_fcntl, [-1, libc::F_SETOWN.into(), 1, 0]),
+        ("fcntl, to signal a thread", libc::SYS_fcntl, [-1, F_SETOWN_EX, NOWHERE, 0]),
+        ("fcntl, to choose the signal", libc::SYS_fcntl, [-1, F_SETSIG, libc::SIGKILL.into(), 0]),
+        ("fcntl, to be signalled", libc::SYS_fcntl, [-1, libc::F_SETFL.into(), libc::O_ASYNC.into(), 0]),
+        ("fcntl, to hold up who opens", libc::SYS_fcntl, [-1, libc::F_SETLEASE.into(), libc::F_RDLCK.into(), 0]),
+        ("flock", libc::SYS_flock, [-1, libc::LOCK_EX.into(), 0, 0]),
+        ("fanotify_init", libc::SYS_fanotify_init, [-1, 0, 0, 0]),
+        ("fanotify_mark", libc::SYS_fanotify_mark, [-1, 0, 0, -1]),
+        ("inotify_init1", libc::SYS_inotify_init1, [-1, 0, 0, 0]),
+        ("inotify_add_watch", libc::SYS_inotify_add_watch, [-1, NOWHERE, 0, 0]),
+        ("madvise, to poison memory", libc::SYS_madvise, [0, 0, 100, 0]),
+        ("madvise, to take memory offline", libc::SYS_madvise, [0, 0, 101, 0]),
+        ("prctl, to share a core", libc::SYS_prctl, [62, -1, 0, 0]),
+        ("kcmp", libc::SYS_kcmp, [1, 1, -1, 0]),
+        ("mq_timedreceive", libc::SYS_mq_timedreceive, [-1, NOWHERE, 1, 0]),
+        ("mq_timedsend", libc::SYS_mq_timedsend, [-1, NOWHERE, 1, 0]),
+        ("mq_notify", libc::SYS_mq_notify, [-1, NOWHERE, 0, 0]),
+        ("lsm_set_self_attr", 460, [-1, NOWHERE, 0, 0]),
+        ("mount, to bind", libc::SYS_mount, [NOWHERE, NOWHERE, NOWHERE, libc::MS_BIND as libc::c_long]),
+        ("mount, to change", libc::SYS_mount, [NOWHERE, NOWHERE, NOWHERE, libc::MS_REMOUNT as libc::c_long]),
+        ("umount2", libc::SYS_umount2, [NOWHERE, 0, 0, 0]),
+        ("move_mount", libc::SYS_move_mount, [-1, NOWHERE, -1, NOWHERE]),
+        ("fsopen", libc::SYS_fsopen, [NOWHERE, 0, 0, 0]),
         ("prlimit64 of another process", libc::SYS_prlimit64, [1, 0, 0, 0]),
         ("clone into a user namespace", libc::SYS_clone, clone(libc::CLONE_NEWUSER)),
         ("clone into a network namespace", libc::SYS_clone, clone(libc::CLONE_NEWNET)),
@@ -70,6 +98,8 @@ fn denied() -> Vec<Call> {
         ("open, to write", libc::SYS_open, [path, libc::O_WRONLY.into(), 0, 0]),
         ("open, to read and write", libc::SYS_open, [path, libc::O_RDWR.into(), 0, 0]),
         ("creat", libc::SYS_creat, bad),
+        ("iopl", libc::SYS_iopl, [-1, 0, 0, 0]),
+        ("ioperm", libc::SYS_ioperm, [-1, -1, 0, 0]),
         ("mknod", libc::SYS_mknod, bad),
         ("chmod", libc::SYS_chmod, bad),
         ("chown", libc::SYS_chown, bad),
@@ -106,6 +136,11 @@ fn allowed() -> Vec<Call> {
         ("socket", libc::SYS_socket, [libc::AF_UNIX.into(), libc::SOCK_STREAM.into(), 0, 0]),
         ("tgkill of itself", libc::SYS_tgkill, [std::process::id().into(), std::process::id().into(), 0, 0]),
         ("prlimit64 of itself", libc::SYS_prlimit64, [0, 0, 0, 0]),
+        ("setpriority of itself", libc::SYS_setpriority, [0, 0, 10, 0]),
+        ("fcntl, flags of a descriptor", libc::SYS_fcntl, [2, libc::F_GETFD.into(), 0, 0]),
+        ("fcntl, flags of an open file", libc::SYS_fcntl, [2, libc::F_GETFL.into(), 0, 0]),
+        ("fcntl, a copy", libc::SYS_fcntl, [2, libc::F_DUPFD_CLOEXEC.into(), 3, 0]),
+        ("madvise", libc::SYS_madvise, [0, 0, libc::MADV_DONTNEED.into(), 0]),
     ]
 }
 
