@@ -83,22 +83,10 @@ impl KernelSource {
 
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
     pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
-        let look = |namespace: Namespace| {
-            let names = Path::new(netns::NAMES);
-            let look = |namespace: &Namespace| {
-                namespace.within(&self.root, names, |root| self.tables(root, wanted, &Census::new(root)))
-            };
-            let mut inside = look(&namespace);
-            let missing = |table: &ProtoTable| table.1.as_ref().is_err_and(is_missing);
-            if inside.as_ref().is_ok_and(|tables| tables.iter().any(missing)) && namespace.is_gone(&self.root, names) {
-                // Its process has ended; a name may keep it.
-                let kept = Namespace { pid: None, ..namespace.clone() };
-                if kept.name.is_none() || kept.is_gone(&self.root, names) {
-                    return None;
-                }
-                inside = look(&kept);
-            }
-            let tables = match inside {
+        let look = |_: &Namespace, root: &Path| self.tables(root, wanted, &Census::new(root));
+        let found = netns::each(&self.root, Path::new(netns::NAMES), namespaces, look);
+        let tables = |(namespace, read): (Namespace, io::Result<Vec<ProtoTable>>)| {
+            let tables = match read {
                 Ok(tables) => tables,
                 // No descriptor, thread or memory left is not the same as gone.
                 Err(error) if Errno::from_io_error(&error).is_some_and(is_scarce) => {
@@ -111,7 +99,7 @@ impl KernelSource {
             };
             Some(NamespaceTables { netns: Some(namespace.inode), name: namespace.name, tables })
         };
-        namespaces.into_iter().filter_map(look).collect()
+        found.into_iter().filter_map(tables).collect()
     }
 
     /// Starts to look for the processes that hold sockets, up to [`MOST_HELD`] where tables are read for others, beside whatever the caller does next.
@@ -414,12 +402,6 @@ fn read(root: &Path, protos: &[Proto], wanted: &RowsWanted) -> Vec<ProtoTable> {
     }
 }
 
-/// Whether a table is not there: the kernel has none, or its namespace has none any more.
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-        || matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENXIO | libc::EINVAL))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,7 +411,7 @@ mod tests {
     fn what_is_scarce_is_not_gone() {
         for scarce in [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(scarce);
-            assert!(Errno::from_io_error(&error).is_some_and(is_scarce) && !is_missing(&error), "{error}");
+            assert!(Errno::from_io_error(&error).is_some_and(is_scarce) && !netns::has_gone(&error), "{error}");
         }
         assert!(!is_scarce(Errno::NOENT));
     }
@@ -462,8 +444,8 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let own = netns::own(Path::new("/proc")).unwrap();
-        let namespaces = [child.id(), std::process::id()];
-        let namespaces = namespaces.map(|pid| Namespace { inode: own, name: None, pid: Some(pid) });
+        let namespaces = [(7, child.id()), (7, std::process::id()), (own, std::process::id())];
+        let namespaces = namespaces.map(|(inode, pid)| Namespace { inode, name: None, pid: Some(pid) });
         let spaces = source.of(namespaces.to_vec(), &wanted);
         let [only] = &spaces[..] else { panic!("{spaces:?}") };
         assert!(only.netns == Some(own) && only.tables.len() == 2 && only.tables[0].1.is_ok());

@@ -5,6 +5,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -47,6 +48,14 @@ pub fn of(root: &Path, pid: u32) -> io::Result<u32> {
 /// No /proc, or one of another PID namespace.
 pub fn own(root: &Path) -> io::Result<u32> {
     fs::metadata(root.join("self/ns/net")).map(|namespace| namespace.ino() as u32)
+}
+
+/// Inode number of the namespace of the calling thread.
+///
+/// # Errors
+/// No /proc, or one of another PID namespace.
+pub fn of_thread(root: &Path) -> io::Result<u32> {
+    fs::metadata(root.join("thread-self/ns/net")).map(|namespace| namespace.ino() as u32)
 }
 
 /// The namespaces that could be found.
@@ -104,6 +113,39 @@ fn threads(root: &Path, pid: u32) -> io::Result<Vec<(u32, u32)>> {
     Ok(threads)
 }
 
+/// Calls `see` with every process and the namespace it is in, and with the threads of those that have several, until that says it is enough. A process is
+/// refused, or something ran out, where it is called with an error.
+fn walk(root: &Path, mut see: impl FnMut(io::Result<(u32, u32)>) -> ControlFlow<()>) -> ControlFlow<()> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) => return see(Err(error)),
+    };
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                see(Err(error))?;
+                continue;
+            }
+        };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let inode = of(root, pid);
+        // Its first thread may have ended, and is in no namespace then, while others go on (`netns_get`, `ns_get_path`).
+        let may_have_threads = inode.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound);
+        see(inode.map(|inode| (pid, inode)))?;
+        if !may_have_threads {
+            continue;
+        }
+        // A thread may have gone elsewhere on its own. What it cannot be asked is not worth a warning: its process could be.
+        match threads(root, pid) {
+            Ok(threads) => threads.into_iter().try_for_each(|thread| see(Ok(thread)))?,
+            Err(error) if Scarce::of(&error).is_some() => see(Err(error))?,
+            Err(_) => {}
+        }
+    }
+    ControlFlow::Continue(())
+}
+
 /// Every namespace that a process or one of its threads is in, or that has a name.
 pub fn all(root: &Path, names: &Path) -> FoundNamespaces {
     let mut found = BTreeMap::new();
@@ -113,23 +155,18 @@ pub fn all(root: &Path, names: &Path) -> FoundNamespaces {
     if let (Ok(inode), Some(pid)) = (own(root), myself) {
         found.insert(inode, Namespace { inode, name: None, pid: Some(pid) });
     }
-    for entry in all.unless_scarce(fs::read_dir(root)).into_iter().flatten() {
-        let Some(entry) = all.unless_scarce(entry) else { continue };
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let inode = match of(root, pid) {
-            Ok(inode) => inode,
+    let _ = walk(root, |seen| {
+        match seen {
+            Ok((pid, inode)) => {
+                found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
+            }
             Err(error) => {
                 all.refused |= error.kind() == io::ErrorKind::PermissionDenied;
                 all.unless_scarce::<()>(Err(error));
-                continue;
             }
-        };
-        found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(pid) });
-        // A thread may have gone elsewhere on its own. What it cannot be asked is not worth a warning: its process could be.
-        for (tid, inode) in all.unless_scarce(threads(root, pid)).into_iter().flatten() {
-            found.entry(inode).or_insert(Namespace { inode, name: None, pid: Some(tid) });
         }
-    }
+        ControlFlow::Continue(())
+    });
     for (inode, name) in all.unless_scarce(named(names)).into_iter().flatten() {
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: None }).name.get_or_insert(name);
     }
@@ -197,9 +234,9 @@ fn named(folder: &Path) -> io::Result<Vec<(u32, Vec<u8>)>> {
 /// # Errors
 /// The namespace cannot be entered: it has gone, or for want of privilege.
 pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-    let own = fs::metadata(root.join("thread-self/ns/net"))?.ino();
+    let own = of_thread(root)?;
     let there = if within == root { root.join("self") } else { within.into() }.join("ns/net");
-    if fs::metadata(&there)?.ino() == own {
+    if fs::metadata(&there)?.ino() as u32 == own {
         return Ok(f());
     }
     enter(&File::open(there)?, f)
@@ -235,33 +272,158 @@ fn visit<T>(file: &File, f: impl FnOnce() -> T) -> io::Result<T> {
     Ok(done)
 }
 
-impl Namespace {
-    /// Whether it can no longer be found where it was: its process has ended or left it, its name is gone. Another process may be in it.
-    pub fn is_gone(&self, root: &Path, names: &Path) -> bool {
-        let place = match self.pid {
-            Some(pid) => of(root, pid),
-            None => {
-                let name = self.name.as_deref().unwrap_or_default();
-                fs::metadata(names.join(std::ffi::OsStr::from_bytes(name))).map(|namespace| namespace.ino() as u32)
-            }
-        };
-        match place {
-            Ok(inode) => inode != self.inode,
-            Err(error) => has_gone(&error),
-        }
-    }
+/// How often a process that goes to and fro between namespaces is asked for the one that it was found in.
+const TRIES: u32 = 8;
 
-    /// Runs `f` with a root below which `net/` is this namespace's: that of a process in it, or of a thread that enters it.
+/// How many of the processes in a namespace are tried where it cannot be read through the one that it was found by.
+const OTHERS: u32 = 16;
+
+/// What is asked of a process through which a namespace is read that may not be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Witness {
+    /// It does not run meanwhile, and so goes nowhere.
+    AtRest,
+    /// It is in the namespace before and after.
+    Any,
+}
+
+/// Runs `f` in every one of the namespaces, in their order, as [`Namespace::within`]. One that cannot be read through its process is looked for once more:
+/// others may be in it.
+pub fn each<T: Send>(
+    root: &Path,
+    names: &Path,
+    namespaces: Vec<Namespace>,
+    f: impl Fn(&Namespace, &Path) -> T + Sync,
+) -> Vec<(Namespace, io::Result<T>)> {
+    let look = |namespace: &Namespace, witness| namespace.by(root, names, witness, &|root: &Path| f(namespace, root));
+    let look_first = |namespace| (look(&namespace, Witness::AtRest), namespace);
+    let mut all: Vec<_> = namespaces.into_iter().map(look_first).map(|(read, namespace)| (namespace, read)).collect();
+    let is_missed = |(namespace, read): &(Namespace, io::Result<T>)| {
+        namespace.pid.is_some() && read.as_ref().is_err_and(|error| Scarce::of(error).is_none())
+    };
+    let places = all.iter().enumerate().filter(|(_, found)| is_missed(found));
+    let mut missed: HashMap<u32, (usize, u32)> =
+        places.map(|(place, (namespace, _))| (namespace.inode, (place, OTHERS))).collect();
+    if missed.is_empty() {
+        return all;
+    }
+    let mut unsure = Vec::new();
+    let _ = walk(root, |seen| {
+        match seen {
+            Ok((pid, inode)) => {
+                let Some((place, tries)) = missed.get_mut(&inode) else { return ControlFlow::Continue(()) };
+                *tries -= 1;
+                let (namespace, read) = &mut all[*place];
+                namespace.pid = Some(pid);
+                *read = look(namespace, Witness::AtRest);
+                let is_read = read.as_ref().err().is_none_or(|error| Scarce::of(error).is_some());
+                if is_read {
+                    missed.remove(&inode);
+                } else if *tries == 0 {
+                    unsure.push(*place);
+                    missed.remove(&inode);
+                }
+            }
+            // What ran out says nothing about whether they are there.
+            Err(error) if Scarce::of(&error).is_some() => {
+                for (_, (place, _)) in missed.drain() {
+                    all[place].1 = Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error));
+                }
+            }
+            Err(_) => {}
+        }
+        if missed.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    unsure.extend(missed.into_values().map(|(place, _)| place));
+    for place in unsure {
+        let (namespace, read) = &mut all[place];
+        *read = look(namespace, Witness::Any);
+    }
+    all
+}
+
+/// How often a process was given a processor, and for how long; `None` while it has one or waits for it, or where the kernel does not count that
+/// (`CONFIG_SCHED_INFO`).
+fn turns(folder: &Path, pid: u32) -> Option<Vec<u8>> {
+    // Of the thread alone: that is the one whose namespace is read.
+    let thread = folder.join("task").join(pid.to_string());
+    let turns = fs::read(thread.join("schedstat")).ok()?;
+    let stat = fs::read(thread.join("stat")).ok()?;
+    let state = stat.iter().rposition(|&byte| byte == b')').and_then(|end| stat.get(end + 2))?;
+    (*state != b'R').then_some(turns)
+}
+
+impl Namespace {
+    /// Runs `f` with a root below which `net/` is this namespace's: one's own, or that of a thread that enters it. Where it may not be entered, and a process
+    /// is in it, its files are read through that one, which must be in it before and after.
     ///
     /// # Errors
-    /// The namespace cannot be entered: it has gone, or for want of privilege.
-    pub fn within<T: Send>(&self, root: &Path, names: &Path, f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
-        if let Some(pid) = self.pid {
-            return Ok(f(&root.join(pid.to_string())));
+    /// Its process has ended or left it, and its name, if it has one, is gone or another one's; it may not be looked into; or something ran out.
+    pub fn within<T: Send>(&self, root: &Path, names: &Path, f: &(impl Fn(&Path) -> T + Sync)) -> io::Result<T> {
+        self.by(root, names, Witness::Any, f)
+    }
+
+    /// The same, with what is asked of the process.
+    fn by<T: Send>(
+        &self,
+        root: &Path,
+        names: &Path,
+        witness: Witness,
+        f: &(impl Fn(&Path) -> T + Sync),
+    ) -> io::Result<T> {
+        match self.pid.map(|pid| self.through(root, pid, witness, f)) {
+            // A name may keep it.
+            Some(Err(error)) if self.name.is_some() && Scarce::of(&error).is_none() => {}
+            Some(read) => return read,
+            None => {}
         }
         let name = self.name.as_deref().unwrap_or_default();
-        let file = File::open(names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
+        let file = self.open(&names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
         enter(&file, || f(&root.join("thread-self")))
+    }
+
+    /// The same by a process.
+    fn through<T: Send>(
+        &self,
+        root: &Path,
+        pid: u32,
+        witness: Witness,
+        f: &(impl Fn(&Path) -> T + Sync),
+    ) -> io::Result<T> {
+        if own(root).is_ok_and(|own| own == self.inode) {
+            return Ok(f(&root.join("self")));
+        }
+        let folder = root.join(pid.to_string());
+        // As long as it is open, no other namespace has its number.
+        let file = self.open(&folder.join("ns/net"))?;
+        let thread = root.join("thread-self");
+        if fs::symlink_metadata(&thread).is_ok() {
+            match enter(&file, || f(&thread)) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                read => return read,
+            }
+        }
+        let moved = || io::Error::from(io::ErrorKind::NotFound);
+        let before = turns(&folder, pid);
+        if of(root, pid)? != self.inode || witness == Witness::AtRest && before.is_none() {
+            return Err(moved());
+        }
+        let read = f(&folder);
+        let is_there = of(root, pid)? == self.inode;
+        let is_sure = witness == Witness::Any || turns(&folder, pid) == before;
+        if is_there && is_sure { Ok(read) } else { Err(moved()) }
+    }
+
+    /// The file of the namespace, which is there as long as that is open.
+    fn open(&self, place: &Path) -> io::Result<File> {
+        for _ in 0..TRIES {
+            let file = File::open(place)?;
+            if file.metadata()?.ino() as u32 == self.inode {
+                return Ok(file);
+            }
+            std::thread::yield_now();
+        }
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

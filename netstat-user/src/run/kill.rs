@@ -7,7 +7,7 @@ use super::table::asked::AskedFor;
 use super::table::round::Round;
 use super::table::selected::Selected;
 use super::table::sources::Sources;
-use super::table::spaces::spaces;
+use super::table::spaces::{Space, each, spaces};
 use crate::cli::Refusal;
 use crate::cli::classic::{self, AgentChoice, Protocols};
 use crate::cli::help::mistake::wrong;
@@ -23,6 +23,7 @@ use crate::stdio::{Written, complain, print, screen};
 use crate::view::kill as view;
 use crate::view::text::counted;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use ways::{KillOutcome, KillWay};
 
 /// Serves the request and returns the exit code.
@@ -142,18 +143,25 @@ fn report(
 fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<KillOutcome>> {
     let own = netns::own(&asked.proc).ok();
     let mut ends = vec![KillOutcome::failed("its network namespace cannot be entered"); rows.len()];
-    for space in spaces(asked, round)? {
-        let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
-        let here: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].netns.or(own) == inode).collect();
-        if here.is_empty() {
-            continue;
-        }
-        let within = |root: &std::path::Path| {
-            netns::inside(&asked.proc, root, || {
-                ways::close(&here.iter().map(|&at| rows[at]).collect::<Vec<_>>(), KillWay::ALL)
-            })
-        };
-        match space.within(within).and_then(|inside| inside) {
+    let here = |inode: Option<u32>| -> Vec<usize> {
+        (0..rows.len()).filter(|&at| rows[at].netns.or(own) == inode.or(own)).collect()
+    };
+    let inode = |space: &Space| space.namespace.as_ref().map(|namespace| namespace.inode);
+    let mut spaces = spaces(asked, round)?;
+    spaces.retain(|space| !here(inode(space)).is_empty());
+    let within = |inode: Option<u32>, root: &Path| {
+        netns::inside(&asked.proc, root, || {
+            // By a process that has left it, another one would be entered.
+            let entered = netns::of_thread(&asked.proc)?;
+            if inode.is_some_and(|inode| inode != entered) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            Ok(ways::close(&here(inode).into_iter().map(|at| rows[at]).collect::<Vec<_>>(), KillWay::ALL))
+        })?
+    };
+    for (space, closed) in each(asked, spaces, within) {
+        let here = here(inode(&space));
+        match closed.and_then(|inside| inside) {
             Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),
             Err(error) => here.iter().for_each(|&at| {
                 ends[at] = KillOutcome::failed(format!("its network namespace cannot be entered: {error}"));

@@ -1,7 +1,7 @@
 //! The other processes of this suite: workers of a listener, holders of sockets that were handed to them.
 
 use crate::agent::ask;
-use crate::attack::{numbers, sandboxed};
+use crate::attack::{moving, numbers, sandboxed};
 use bytes::BytesMut;
 use io_uring::{IoUring, opcode, types};
 use netstat_tests::truth::actor::{self, listen_up, say};
@@ -55,6 +55,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "answer" => answer(argument(1).parse().unwrap()),
         "datagrams" => datagrams(argument(1).parse().unwrap()),
         "unix" => unix(argument(1)),
+        "rest" => moving::rest(),
+        "roam" => moving::roam(),
+        "leaderless" => moving::leaderless(),
         "denied" => crate::attack::denied::play(argument(1)),
         "crowd" => crowd(argument(1).parse().unwrap(), argument(2).parse().unwrap()),
         _ => return actor::run(arguments),

@@ -9,7 +9,7 @@ use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::selected::taken::TakenRows;
 use crate::run::table::sources::Sources;
-use crate::run::table::spaces::{Space, report_unread, spaces};
+use crate::run::table::spaces::{Space, each, report_unread, spaces};
 use crate::source::{KernelSource, UnixTable};
 use crate::stdio::Written;
 use crate::view;
@@ -74,12 +74,10 @@ pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<
 /// Reads the tables of the namespaces that are listed.
 fn read(asked: &AskedFor<'_>, source: &KernelSource, round: &mut Round) -> Written<Vec<(Space, ReadTable)>> {
     let mut tables = Vec::new();
-    for space in spaces(asked, round)? {
-        match space.within(|root| source.unix(root)) {
-            // The namespace has gone meanwhile.
-            Err(_) => continue,
-            Ok(Ok(None) | Err(_)) if space.is_gone() => continue,
-            Ok(table) => tables.push((space, table)),
+    for (space, read) in each(asked, spaces(asked, round)?, |_, root| source.unix(root)) {
+        // Else the namespace has gone meanwhile.
+        if let Ok(table) = read {
+            tables.push((space, table));
         }
     }
     let read = tables.iter().filter_map(|(space, _)| match &space.namespace {

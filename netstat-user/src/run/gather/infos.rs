@@ -11,9 +11,10 @@ use crate::model::{Endpoint, SocketRow, TcpInfo};
 use crate::proc::netns;
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
-use crate::run::table::spaces::spaces;
+use crate::run::table::spaces::{Space, each, spaces};
 use crate::stdio::Written;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// What was gathered.
 #[derive(Debug, Default)]
@@ -69,14 +70,21 @@ impl Infos {
         }
         let proc = &asked.proc;
         let (mut refused, mut unentered) = (None::<DiagError>, None);
-        for space in spaces(asked, round)? {
-            let inode = space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
-            let Some((inode, protocols)) = inode.and_then(|inode| Some((inode, wanted.get(&inode)?))) else { continue };
-            let dumped = space.within(|root| netns::inside(proc, root, || dump(proc, protocols, need, inode)));
-            match dumped.and_then(|inside| inside) {
-                Ok((found, error)) => {
+        let inode = |space: &Space| space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
+        let mut listed = spaces(asked, round)?;
+        listed.retain(|space| inode(space).is_some_and(|inode| wanted.contains_key(&inode)));
+        let look = |inode: Option<u32>, root: &Path| {
+            let inode = inode.or(own)?;
+            let protocols = wanted.get(&inode)?;
+            Some(netns::inside(proc, root, || dump(proc, protocols, need, inode)))
+        };
+        for (space, dumped) in each(asked, listed, look) {
+            match dumped.and_then(Option::transpose) {
+                Ok(found) => {
+                    let (found, error) = found.unwrap_or_default();
                     refused = refused.or(error);
-                    found.into_iter().for_each(|found| infos.add(inode, found));
+                    let netns = inode(&space).unwrap_or_default();
+                    found.into_iter().for_each(|found| infos.add(netns, found));
                 }
                 Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
@@ -134,12 +142,7 @@ impl Provider for Infos {
 }
 
 /// The sockets of these protocols in the calling thread's namespace, and what the kernel refused.
-fn dump(
-    proc: &std::path::Path,
-    protocols: &HashSet<Protocol>,
-    need: Need,
-    netns: u32,
-) -> (Vec<FoundSocket>, Option<DiagError>) {
+fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (Vec<FoundSocket>, Option<DiagError>) {
     let (mut all, mut refused) = (Vec::new(), None);
     for &protocol in protocols {
         let info = protocol == Protocol::Tcp && need.meets(Need::INFO);

@@ -7,12 +7,12 @@ use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Comm, Proto, RowsWanted, SocketHolders, UnixSocket};
 use crate::proc::addresses;
 use crate::proc::fds;
-use crate::proc::netns::{self, NAMES, inside};
+use crate::proc::netns::{self, NAMES, Namespace, inside};
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::rows;
 use crate::run::table::sources::Sources;
-use crate::run::table::spaces::spaces;
+use crate::run::table::spaces::{each, spaces};
 use crate::stdio::Written;
 use crate::whose::peer::Peers;
 use std::collections::{HashMap, HashSet};
@@ -95,10 +95,11 @@ impl InetPeers {
         let mut peers = Peers::default();
         if !protos.is_empty() {
             let namespaces = netns::all(&asked.proc, Path::new(NAMES)).namespaces;
-            for namespace in namespaces.iter().filter(|_| datagrams) {
+            let looked_into = if datagrams { namespaces.clone() } else { Vec::new() };
+            let own = |_: &Namespace, root: &Path| addresses::own(root);
+            for (namespace, own) in netns::each(&asked.proc, Path::new(NAMES), looked_into, own) {
                 // One that cannot be looked into has addresses that nobody knows.
-                let own = namespace.within(&asked.proc, Path::new(NAMES), addresses::own).unwrap_or_default();
-                own.into_iter().for_each(|addr| peers.add_address(namespace.inode, addr));
+                own.into_iter().flatten().for_each(|addr| peers.add_address(namespace.inode, addr));
             }
             let wanted = RowsWanted::of(protos);
             for space in rows::everywhere(&asked.options.agent, &sources.source, namespaces, &wanted) {
@@ -146,8 +147,8 @@ impl UnixPeers {
         let wanted: HashSet<u64> = inodes.iter().copied().collect();
         let (mut peers, mut names) = (HashMap::new(), HashMap::new());
         let (mut failed, mut unentered) = (None, None);
-        for space in spaces(asked, round)? {
-            match space.within(|root| inside(&asked.proc, root, dump)) {
+        for (space, dumped) in each(asked, spaces(asked, round)?, |_, root| inside(&asked.proc, root, dump)) {
+            match dumped {
                 Ok(Ok(Ok(sockets))) => {
                     let listed = sockets.iter().filter(|socket| wanted.contains(&socket.inode));
                     let pairs: Vec<_> = listed.filter_map(|socket| Some((socket.inode, socket.peer?))).collect();

@@ -143,16 +143,12 @@ impl Files {
 
     /// Adds the SCTP tables of the reader's namespace, or of all of them.
     fn add_sctp(&mut self, asked: &AskedFor<'_>, plan: &Plan<'_>, round: &mut Round) -> Written<()> {
-        for space in spaces::spaces(asked, round)? {
-            let read = |root: &Path| {
-                let endpoints = plan.endpoints.then(|| sctp::endpoints(root));
-                (endpoints, plan.associations.then(|| sctp::associations(root)))
-            };
-            let Ok((endpoints, associations)) = space.within(read) else { continue };
-            let failed = [&endpoints, &associations].into_iter().flatten().any(Result::is_err);
-            if failed && space.is_gone() {
-                continue;
-            }
+        let read = |_, root: &Path| {
+            let endpoints = plan.endpoints.then(|| sctp::endpoints(root));
+            (endpoints, plan.associations.then(|| sctp::associations(root)))
+        };
+        for (space, read) in spaces::each(asked, spaces::spaces(asked, round)?, read) {
+            let Ok((endpoints, associations)) = read else { continue };
             let netns = space.namespace.as_ref().map(|namespace| namespace.inode);
             for (file, table) in [("net/sctp/eps", endpoints), ("net/sctp/assocs", associations)] {
                 let Some(table) = table else { continue };

@@ -8,31 +8,29 @@ use crate::stdio::Written;
 use crate::sys::{self, Scarce};
 use crate::view::text::escape_word;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A place to read tables from: the reader's own namespace, or one of all of them.
 pub struct Space {
     /// The namespace, `None` for the reader's own.
     pub namespace: Option<Namespace>,
-    proc: PathBuf,
 }
 
-impl Space {
-    /// Whether the namespace, another than the reader's own, has gone meanwhile.
-    pub fn is_gone(&self) -> bool {
-        self.namespace.as_ref().is_some_and(|namespace| namespace.is_gone(&self.proc, Path::new(netns::NAMES)))
+/// Runs `f` in each of the places, in their order, with the inode number of the namespace, where it is not the reader's own, and a root below which `net/` is
+/// that of the namespace. One that cannot be entered has an error.
+pub fn each<T: Send>(
+    asked: &AskedFor<'_>,
+    spaces: Vec<Space>,
+    f: impl Fn(Option<u32>, &Path) -> T + Sync,
+) -> Vec<(Space, io::Result<T>)> {
+    if let [Space { namespace: None }] = &spaces[..] {
+        let read = f(None, &asked.proc);
+        return spaces.into_iter().zip([Ok(read)]).collect();
     }
-
-    /// Runs `f` with a root below which `net/` is that of the namespace.
-    ///
-    /// # Errors
-    /// The namespace cannot be entered.
-    pub fn within<T: Send>(&self, f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
-        match &self.namespace {
-            None => Ok(f(&self.proc)),
-            Some(namespace) => namespace.within(&self.proc, Path::new(netns::NAMES), f),
-        }
-    }
+    let namespaces = spaces.into_iter().filter_map(|space| space.namespace).collect();
+    let inside = |namespace: &Namespace, root: &Path| f(Some(namespace.inode), root);
+    let read = netns::each(&asked.proc, Path::new(netns::NAMES), namespaces, inside);
+    read.into_iter().map(|(namespace, read)| (Space { namespace: Some(namespace) }, read)).collect()
 }
 
 /// The reader's own namespace, or with `--all-netns` all of them. Says when there may be others.
@@ -42,7 +40,7 @@ impl Space {
 pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     let proc = &asked.proc;
     if !asked.reads_all_netns() {
-        return Ok(vec![Space { namespace: None, proc: proc.clone() }]);
+        return Ok(vec![Space { namespace: None }]);
     }
     let mut found = netns::all(proc, Path::new(netns::NAMES));
     if let Err(error) = netns::own(proc)
@@ -71,8 +69,7 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
             round.say_of_namespaces(asked.options)?;
         }
     }
-    let space = |namespace| Space { namespace: Some(namespace), proc: proc.clone() };
-    Ok(found.namespaces.into_iter().map(space).collect())
+    Ok(found.namespaces.into_iter().map(|namespace| Space { namespace: Some(namespace) }).collect())
 }
 
 /// That something ran out before all namespaces were found.
@@ -100,6 +97,9 @@ enum Unread {
     /// It may be that of a process which this user may not look at.
     #[error("network namespace `{0}' is of no process that you may look into: run as root")]
     Hidden(String),
+    /// It is there now, and was not when it was to be read.
+    #[error("network namespace `{0}' was not read: its processes moved to other ones and back meanwhile; ask again")]
+    Missed(String),
     /// The kernel's.
     #[error("network namespace `{name}' cannot be entered: {}", reason(error))]
     Failed {
@@ -137,14 +137,14 @@ pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> W
         }
         let could = match why {
             Unread::Denied(_) | Unread::Hidden(_) => Round::could(asked.options, "list it"),
-            Unread::NotListed(_) | Unread::Failed { .. } => None,
+            Unread::NotListed(_) | Unread::Missed(_) | Unread::Failed { .. } => None,
         };
         round.note(&could.map_or_else(|| why.to_string(), |could| format!("{why}; {could}")))?;
     }
     Ok(())
 }
 
-/// Why it was not read; `None` if it has gone, or could be read now.
+/// Why it was not read; `None` if it has gone.
 fn why_unread(asked: &AskedFor<'_>, inode: u32, namespace: Option<&Namespace>, refused: bool) -> Option<Unread> {
     let name = namespace.and_then(|namespace| namespace.name.as_deref());
     let name = name.map_or_else(|| inode.to_string(), |name| String::from_utf8_lossy(&escape_word(name)).into_owned());
@@ -152,7 +152,9 @@ fn why_unread(asked: &AskedFor<'_>, inode: u32, namespace: Option<&Namespace>, r
         return (namespace.is_some() || refused).then_some(Unread::NotListed(name));
     }
     let Some(namespace) = namespace else { return refused.then_some(Unread::Hidden(name)) };
-    let error = namespace.within(&asked.proc, Path::new(netns::NAMES), |_| ()).err()?;
+    let Err(error) = namespace.within(&asked.proc, Path::new(netns::NAMES), &|_: &Path| ()) else {
+        return Some(Unread::Missed(name));
+    };
     Some(match error.kind() {
         io::ErrorKind::PermissionDenied => Unread::Denied(name),
         io::ErrorKind::NotFound => return None,

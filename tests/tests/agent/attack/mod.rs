@@ -6,6 +6,7 @@ pub mod denied;
 mod granted;
 mod kept;
 mod limits;
+pub mod moving;
 pub mod numbers;
 mod places;
 mod readers;
@@ -28,6 +29,7 @@ pub fn tests() -> Vec<Test> {
         granted::TESTS,
         kept::TESTS,
         limits::TESTS,
+        moving::TESTS,
         numbers::TESTS,
         places::TESTS,
         readers::TESTS,
