@@ -239,34 +239,37 @@ pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send)
     if fs::metadata(&there)?.ino() as u32 == own {
         return Ok(f());
     }
-    enter(&File::open(there)?, f)
+    enter(File::open(there)?, f)
 }
 
-/// Runs `f` on a thread that enters the namespace; where there may be no more threads, on the calling one, which comes back.
+/// Runs `f` on a thread that enters the namespace; where there may be no more threads, on the calling one, which comes back. The file is closed before.
 ///
 /// # Errors
 /// The namespace cannot be entered.
-pub fn enter<T: Send>(file: &File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-    let mut work = Some(f);
+pub fn enter<T: Send>(file: File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let mut work = Some((file, f));
     let apart = std::thread::scope(|scope| {
         let inside = std::thread::Builder::new().spawn_scoped(scope, || {
+            let Some((file, f)) = work.take() else { return Ok(None) };
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-            Ok(work.take().map(|f| f()))
+            drop(file);
+            Ok(Some(f()))
         });
         let panicked = |_| Err(io::Error::other("the thread in the namespace panicked"));
         inside.ok().map(|inside| inside.join().unwrap_or_else(panicked))
     });
     match (apart.transpose()?.flatten(), work) {
         (Some(done), _) => Ok(done),
-        (None, Some(f)) => visit(file, f),
+        (None, Some((file, f))) => visit(file, f),
         (None, None) => Err(io::ErrorKind::Other.into()),
     }
 }
 
 /// Runs `f` on the calling thread, in the namespace for that long.
-fn visit<T>(file: &File, f: impl FnOnce() -> T) -> io::Result<T> {
+fn visit<T>(file: File, f: impl FnOnce() -> T) -> io::Result<T> {
     let own = File::open("/proc/thread-self/ns/net")?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+    drop(file);
     let done = f();
     move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
     Ok(done)
@@ -379,7 +382,7 @@ impl Namespace {
         }
         let name = self.name.as_deref().unwrap_or_default();
         let file = self.open(&names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
-        enter(&file, || f(&root.join("thread-self")))
+        enter(file, || f(&root.join("thread-self")))
     }
 
     /// The same by a process.
@@ -394,11 +397,10 @@ impl Namespace {
             return Ok(f(&root.join("self")));
         }
         let folder = root.join(pid.to_string());
-        // As long as it is open, no other namespace has its number.
         let file = self.open(&folder.join("ns/net"))?;
         let thread = root.join("thread-self");
         if fs::symlink_metadata(&thread).is_ok() {
-            match enter(&file, || f(&thread)) {
+            match enter(file, || f(&thread)) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 read => return read,
             }
@@ -414,7 +416,7 @@ impl Namespace {
         if is_there && is_sure { Ok(read) } else { Err(moved()) }
     }
 
-    /// The file of the namespace, which is there as long as that is open.
+    /// The file of the namespace: as long as it is open, no other one has its number.
     fn open(&self, place: &Path) -> io::Result<File> {
         for _ in 0..TRIES {
             let file = File::open(place)?;

@@ -36,7 +36,7 @@ impl NamespaceIds {
         if self.own == Some(inode) {
             return Ok((inode, Some(0)));
         }
-        let object = sys::namespace_id(&file).or_else(|_| netns::enter(&file, sys::netns_cookie)?);
+        let object = sys::namespace_id(&file).or_else(|_| netns::enter(file, sys::netns_cookie)?);
         Ok((inode, object.ok()))
     }
 }
@@ -113,7 +113,7 @@ mod tests {
         // The two ways to read it agree about what is the same.
         let cookie = |child: &Child| {
             let file = File::open(format!("/proc/{}/ns/net", child.id())).unwrap();
-            netns::enter(&file, sys::netns_cookie).unwrap()
+            netns::enter(file, sys::netns_cookie).unwrap()
         };
         if let (Ok(one), Ok(other)) = (cookie(&one), cookie(&other)) {
             assert_ne!(one, other);

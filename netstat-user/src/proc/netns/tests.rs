@@ -122,7 +122,7 @@ fn a_thread_that_visits_a_namespace_comes_back() {
         return;
     };
     let inode = file.metadata().unwrap().ino();
-    match visit(&file, here) {
+    match visit(file, here) {
         Ok(seen) => assert_eq!(seen, inode),
         Err(_) => assert!(!rustix::process::geteuid().is_root()),
     }
