@@ -7,15 +7,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A thread that looks up one thing after another, of each user in turn: what one user has looked up, and how long that takes, delays another one's by
 /// one look-up at most.
-pub struct LookUps<T>(Arc<Waiting<T>>);
+pub struct LookUps<T>(Arc<LookUpQueue<T>>);
 
 /// What waits for the thread.
-struct Waiting<T> {
-    queues: Mutex<Queues<T>>,
+struct LookUpQueue<T> {
+    queues: Mutex<UserQueues<T>>,
     wanted: Condvar,
 }
 
-struct Queues<T> {
+struct UserQueues<T> {
     by_user: HashMap<u32, VecDeque<T>>,
     /// The users of whom something waits; whose turn comes first is at the front.
     turns: VecDeque<u32>,
@@ -35,8 +35,8 @@ impl<T: Send + 'static> LookUps<T> {
     /// # Errors
     /// No room for it.
     pub fn new(name: &str, mut look_up: impl FnMut(T) + Send + 'static) -> io::Result<Self> {
-        let queues = Queues { by_user: HashMap::new(), turns: VecDeque::new(), len: 0, is_over: false };
-        let waiting = Arc::new(Waiting { queues: Mutex::new(queues), wanted: Condvar::new() });
+        let queues = UserQueues { by_user: HashMap::new(), turns: VecDeque::new(), len: 0, is_over: false };
+        let waiting = Arc::new(LookUpQueue { queues: Mutex::new(queues), wanted: Condvar::new() });
         let things = Arc::clone(&waiting);
         let run = move || {
             while let Some(thing) = things.next() {
@@ -67,7 +67,7 @@ impl<T: Send + 'static> LookUps<T> {
     }
 }
 
-impl<T> Waiting<T> {
+impl<T> LookUpQueue<T> {
     /// Waits for the next thing; `None` where there will be none.
     fn next(&self) -> Option<T> {
         let mut queues = lock(&self.queues);
@@ -83,7 +83,7 @@ impl<T> Waiting<T> {
     }
 }
 
-impl<T> Queues<T> {
+impl<T> UserQueues<T> {
     fn next(&mut self) -> Option<T> {
         let user = self.turns.pop_front()?;
         let queue = self.by_user.get_mut(&user)?;
