@@ -253,6 +253,8 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         }
         self.look_at = now + LOOK;
         self.fold.expire();
+        // What waited for readers that fell behind for a while has been sent.
+        self.lister.hand(sys::give_back_memory);
         let before = std::mem::replace(&mut self.missed, self.fold.source.missed());
         if self.missed > before {
             self.pace.want();
