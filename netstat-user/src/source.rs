@@ -22,11 +22,10 @@ use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
 use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::{beside, descriptors_are_few, is_scarce, thread_network};
+use crate::sys::{Scarce, beside, copy_of, descriptors_are_few, thread_network};
 use cost::{Amount, Census, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
-use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -88,12 +87,9 @@ impl KernelSource {
         let tables = |(namespace, read): (Namespace, io::Result<Vec<ProtoTable>>)| {
             let tables = match read {
                 Ok(tables) => tables,
-                // No descriptor, thread or memory left is not the same as gone.
-                Err(error) if Errno::from_io_error(&error).is_some_and(is_scarce) => {
-                    let failed = |&proto: &Proto| {
-                        (proto, Err(error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)))
-                    };
-                    wanted.protos.iter().map(failed).collect()
+                // What has run out is not the same as gone.
+                Err(error) if Scarce::of(&error).is_some() => {
+                    wanted.protos.iter().map(|&proto| (proto, Err(copy_of(&error)))).collect()
                 }
                 Err(_) => return None,
             };
@@ -411,9 +407,9 @@ mod tests {
     fn what_is_scarce_is_not_gone() {
         for scarce in [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(scarce);
-            assert!(Errno::from_io_error(&error).is_some_and(is_scarce) && !netns::has_gone(&error), "{error}");
+            assert!(Scarce::of(&error).is_some() && !netns::has_gone(&error), "{error}");
         }
-        assert!(!is_scarce(Errno::NOENT));
+        assert_eq!(Scarce::of(&io::Error::from_raw_os_error(libc::ENOENT)), None);
     }
 
     /// What cannot be entered is read from /proc, and that is no secret.

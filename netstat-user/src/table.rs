@@ -23,9 +23,9 @@ use hashbrown::HashSet;
 pub use listing::{Correction, Listing};
 pub use past::EndedByEnds;
 use past::{EndedSockets, Entry};
-pub use recorded::may_be_remains;
 use slots::{Identity, Slots, TableSlot};
 use socket::{blank, merge};
+pub use socket::{may_be_orphan, may_be_remains};
 use std::sync::Arc;
 
 /// How much of the past is kept.

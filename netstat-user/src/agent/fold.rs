@@ -7,7 +7,7 @@ use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
 use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
-use crate::table::{Change, EndedByEnds, Table, may_be_remains};
+use crate::table::{Change, EndedByEnds, Table, may_be_orphan, may_be_remains};
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashSet;
 use std::io;
@@ -123,9 +123,8 @@ impl<S: Source> Fold<S> {
     pub fn end_listing(&mut self, Lookup { listing, owners, .. }: &mut Lookup) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
         self.owners.renew(std::mem::take(owners));
-        let some = listing.rows.iter().any(|(row, _)| may_be_remains(row));
-        let (ended, lost_meanwhile) = self.index_ended(some)?;
-        lost |= lost_meanwhile;
+        let are_wanted = listing.rows.iter().any(|(row, _)| may_be_orphan(row));
+        let ended = self.index_ended(are_wanted, &mut lost)?;
         self.table.note_changes(self.desks.iter().any(|desk| desk.is_followed()));
         for rows in listing.rows.chunks(ROWS_A_TURN) {
             self.table.list(rows, &ended, self.source.now_ns());
@@ -252,9 +251,8 @@ impl<S: Source> Fold<S> {
     pub fn add_recorded(&mut self, spaces: &mut [NamespaceTables], uid: Option<u32>) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
         let tables = spaces.iter().flat_map(|space| &space.tables).filter_map(|(_, table)| table.as_ref().ok());
-        let some = tables.flat_map(|table| &table.rows).any(may_be_remains);
-        let (ended, lost_meanwhile) = self.index_ended(some)?;
-        lost |= lost_meanwhile;
+        let are_wanted = tables.flat_map(|table| &table.rows).any(may_be_remains);
+        let ended = self.index_ended(are_wanted, &mut lost)?;
         for space in spaces {
             let Some(netns) = space.netns else { continue };
             for table in space.tables.iter_mut().filter_map(|(_, table)| table.as_mut().ok()) {
@@ -269,17 +267,17 @@ impl<S: Source> Fold<S> {
         Ok(lost)
     }
 
-    /// The closed sockets by their ends, where `some` are looked for. There may be any number of them: events get their turn in between. Returns
-    /// whether some were lost, too.
+    /// The closed sockets by their ends, where they are looked for. There may be any number of them: events get their turn in between, and `lost` is
+    /// set where some were lost.
     ///
     /// # Errors
     /// The source's.
-    fn index_ended(&mut self, some: bool) -> io::Result<(EndedByEnds, bool)> {
-        let (mut ended, mut lost) = (EndedByEnds::default(), false);
-        while some && self.table.index_ended(&mut ended) {
-            lost |= self.drain(false)?;
+    fn index_ended(&mut self, are_wanted: bool, lost: &mut bool) -> io::Result<EndedByEnds> {
+        let mut ended = EndedByEnds::default();
+        while are_wanted && self.table.index_ended(&mut ended) {
+            *lost |= self.drain(false)?;
         }
-        Ok((ended, lost))
+        Ok(ended)
     }
 
     /// How many sockets are known, open and closed.

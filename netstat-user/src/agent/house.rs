@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::door::{Admission, Places};
 use super::keeper::Ask;
+use super::thrift::Thrift;
 use super::turned_away::TurnedAway;
 use super::workers::Workers;
 use crate::query::{Health, Place};
@@ -10,9 +11,9 @@ use crate::sys;
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// Events that may wait for the thread of root's clients, and for that of all others: some 200 bytes each.
 const STAFF_EVENTS: usize = 1 << 20;
@@ -20,9 +21,6 @@ const GUEST_EVENTS: usize = 1 << 18;
 /// Threads for what blocks, of either.
 const STAFF_WORKERS: usize = 2;
 const GUEST_WORKERS: usize = 1;
-/// How often memory is given back: all threads wait for that, the one that takes events from the kernel, too.
-const THRIFT: Duration = Duration::from_secs(1);
-
 /// Where the clients of some users are served.
 pub struct Counter {
     /// Its thread.
@@ -31,17 +29,6 @@ pub struct Counter {
     pub desk: Arc<Desk>,
     /// Its threads for what blocks.
     pub workers: Workers,
-    /// Notified where much memory is to be given back to the kernel.
-    pub memory: Arc<Notify>,
-}
-
-/// Gives memory back when that is due, now and then.
-async fn give_back(due: &Notify, mut give_back: impl FnMut()) {
-    loop {
-        due.notified().await;
-        give_back();
-        tokio::time::sleep(THRIFT).await;
-    }
 }
 
 /// Holds a counter's thread: it ends when this is dropped.
@@ -76,8 +63,7 @@ impl Counter {
         workers: Workers,
         begin: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Open)> {
-        let (desk, memory) = (Arc::new(desk), Arc::new(Notify::new()));
-        let (due, helpers) = (Arc::clone(&memory), workers.clone());
+        let desk = Arc::new(desk);
         let (open, closed) = oneshot::channel();
         let serve = Arc::clone(&desk);
         let (made, made_here) = std::sync::mpsc::sync_channel(1);
@@ -95,7 +81,6 @@ impl Counter {
                 runtime.block_on(async {
                     tokio::select! {
                         () = serve.serve() => {}
-                        () = give_back(&due, || helpers.hand(sys::give_back_memory)) => {}
                         // The sender is dropped, not used.
                         _ = closed => {}
                     }
@@ -104,7 +89,7 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((Self { thread, desk, workers, memory }, Open(open)))
+        Ok((Self { thread, desk, workers }, Open(open)))
     }
 }
 
@@ -124,35 +109,12 @@ pub struct House<L> {
     pub sockets: Arc<AtomicUsize>,
     /// To the task that owns the table.
     pub asks: mpsc::Sender<Ask>,
+    /// Notified of memory that is free.
+    pub thrift: Arc<Thrift>,
     /// The kernel's lists.
     pub lists: Arc<L>,
     /// Those who could not be let in.
     pub turned_away: TurnedAway,
     /// How the kernel programs fared, and when.
     pub health: Mutex<Option<(Instant, Health)>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_given_back_once_in_a_while() {
-        let (due, mut times) = (Notify::new(), 0);
-        sys::runtime().unwrap().block_on(async {
-            let ask = async {
-                for _ in 0..64 {
-                    due.notify_one();
-                    tokio::time::sleep(THRIFT / 128).await;
-                }
-                // What was asked for last is done, too.
-                tokio::time::sleep(THRIFT * 3 / 2).await;
-            };
-            tokio::select! {
-                () = give_back(&due, || times += 1) => {}
-                () = ask => {}
-            }
-        });
-        assert_eq!(times, 2);
-    }
 }

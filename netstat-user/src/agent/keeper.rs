@@ -7,11 +7,11 @@ use super::feed::{Budget, Feed};
 use super::fold::Fold;
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;
+use super::thrift::Thrift;
 use super::workers::Workers;
-use super::{Lists, Lookup, Notice, ROWS_A_TURN, Settings, Signal, Snapshot, Source, TICK, TICK_READ, TableWish};
+use super::{Lists, Lookup, Notice, Settings, Signal, Snapshot, Source, TICK, TICK_READ, TableWish};
 use crate::model::NamespaceTables;
 use crate::query::{Health, Status};
-use crate::sys;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
@@ -110,6 +110,7 @@ pub struct Keeper<S, L> {
     lists: Arc<L>,
     lister: Workers,
     places: Arc<Places>,
+    thrift: Arc<Thrift>,
     sockets: Arc<AtomicUsize>,
     pace: Pace,
     waiting: Vec<TableAsk>,
@@ -135,6 +136,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         lists: Arc<L>,
         desks: [Arc<Desk>; 2],
         places: Arc<Places>,
+        thrift: Arc<Thrift>,
         settings: &Settings,
     ) -> io::Result<Self> {
         let (missed, now) = (source.missed(), Instant::now());
@@ -147,6 +149,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
             lists,
             lister: Workers::new("lists", 1, || ())?,
             places,
+            thrift,
             sockets: Arc::default(),
             pace: Pace::new(settings.poll, now),
             waiting: Vec::new(),
@@ -254,7 +257,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         self.look_at = now + LOOK;
         self.fold.expire();
         // What waited for readers that fell behind for a while has been sent.
-        self.lister.hand(sys::give_back_memory);
+        self.thrift.want();
         let before = std::mem::replace(&mut self.missed, self.fold.source.missed());
         if self.missed > before {
             self.pace.want();
@@ -284,12 +287,13 @@ impl<S: Source, L: Lists> Keeper<S, L> {
             self.pace.want();
         }
         asks.into_iter().for_each(|ask| self.show(ask));
-        // Large lists are not freed here, and what they took is given back.
-        let much = lookup.listing.rows.len() > 16 * ROWS_A_TURN;
+        // Large lists are not freed here.
+        let thrift = Arc::clone(&self.thrift);
         self.lister.hand(move || {
+            let much = size_of_val(&lookup.listing.rows[..]) > Thrift::MUCH;
             drop(lookup);
             if much {
-                sys::give_back_memory();
+                thrift.want();
             }
         });
         Ok(self.pace.end(Instant::now()))

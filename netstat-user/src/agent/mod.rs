@@ -9,12 +9,12 @@
 //! | room | what it does |
 //! |---|---|
 //! | `house`, `welcome`, `turned_away` | where clients are served, how they are let in, and that they could not be |
-//! | `door`, `sight` | who is let in, and what they are shown |
+//! | `door`, `sight`, `guarded` | who is let in, and what they are shown; which processes are not shown to the users of their sockets |
 //! | `stay` | when a reader of events was shown which network namespace |
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
-//! | `workers` | threads for what blocks |
+//! | `workers`, `thrift` | threads for what blocks; memory that is given back to the kernel |
 
 mod batch;
 mod client;
@@ -22,6 +22,7 @@ mod desk;
 mod door;
 mod feed;
 mod fold;
+mod guarded;
 mod house;
 mod keeper;
 mod pace;
@@ -29,12 +30,14 @@ mod sight;
 mod stay;
 mod stream;
 mod tables;
+mod thrift;
 mod turned_away;
 mod welcome;
 mod workers;
 
 pub use door::Admission;
-pub use sight::{Guarded, KnownNamespace, Own, Peer, SocketProcess};
+pub use guarded::{Guarded, SocketProcess};
+pub use sight::{KnownNamespace, Own, Peer};
 pub use stay::Presence;
 
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};
@@ -51,6 +54,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use thrift::Thrift;
 use tokio::sync::mpsc;
 use turned_away::TurnedAway;
 
@@ -256,11 +260,14 @@ pub async fn run<S: Source, L: Lists>(
     let (guests, _guests) = Counter::for_guests(settings.confine)?;
     let (lists, places) = (Arc::new(lists), Places::new(settings.clients));
     let desks = [Arc::clone(&staff.desk), Arc::clone(&guests.desk)];
-    let keeper = Keeper::new(source, Arc::clone(&lists), desks, Arc::clone(&places), &settings)?;
+    let thrift = Arc::<Thrift>::default();
+    staff.thread.spawn(Arc::clone(&thrift).serve(staff.workers.clone()));
+    let keeper = Keeper::new(source, Arc::clone(&lists), desks, Arc::clone(&places), Arc::clone(&thrift), &settings)?;
     let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);
     let (turned_away, health) = (TurnedAway::new(settings.complain), Mutex::default());
-    let house = Arc::new(House { admission, places, staff, guests, place, sockets, asks, lists, turned_away, health });
+    let house =
+        Arc::new(House { admission, places, staff, guests, place, sockets, asks, thrift, lists, turned_away, health });
     keeper.run(signals, asked, house.open(listeners), notice).await
 }
 

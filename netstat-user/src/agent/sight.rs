@@ -1,10 +1,9 @@
 //! What a peer is shown: everything, or what it could see itself without the agent.
 
-use crate::model::{ClosedSocket, Closer, LiveSocket, Owner, SocketEvent, Subordinates, is_start};
-use crate::sys::lock;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use super::guarded::{Guarded, SocketProcess};
+use crate::model::{ClosedSocket, Closer, LiveSocket, Owner, SocketEvent, is_start};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Who is at the other end, as the kernel says (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,153 +19,6 @@ pub struct Peer {
     pub begun: Option<u64>,
     /// A number that it alone has, where the kernel says it (Linux 6.9): two may begin in one tick.
     pub id: Option<u64>,
-}
-
-/// A process that has, or had, a socket of this user. It may be run by another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SocketProcess {
-    /// Thread-group id.
-    pub pid: u32,
-    /// When it began, as [`Owner::start`](crate::model::Owner): another process with its number is another one.
-    pub start: u32,
-    /// The user.
-    pub uid: u32,
-}
-
-/// Processes that the user of their sockets may not look into, as the agent found when they were first met: a setuid program, for one, makes sockets
-/// of the user whose file it is, and is run by another one.
-#[derive(Debug, Default)]
-pub struct Guarded {
-    known: Mutex<GuardedBy>,
-    /// Notified when a process has been looked at.
-    looked: Condvar,
-    /// How long what was found counts, in nanoseconds.
-    kept_ns: u64,
-}
-
-#[derive(Debug, Default)]
-struct GuardedBy {
-    /// Those that are to be looked at.
-    pending: HashSet<SocketProcess>,
-    processes: HashSet<SocketProcess>,
-    /// Those of each user, counted together who hold each other's ids, in the order they were met; each with when that was.
-    met: HashMap<u32, VecDeque<(SocketProcess, u64)>>,
-    /// How many there are of each.
-    by_count: BTreeSet<(usize, u32)>,
-    /// Who holds whose ids.
-    subordinates: Arc<Subordinates>,
-    /// Users of whom some that still count have been forgotten for want of room, and when that was.
-    crowded: HashMap<u32, Instant>,
-    /// When there were more such users than are remembered.
-    all_crowded: Option<Instant>,
-    /// Users whose look-ups were waited for in vain, and when.
-    slow: HashMap<u32, Instant>,
-}
-
-impl GuardedBy {
-    /// Forgets the first of a user's; when it was met.
-    fn forget_first(&mut self, user: u32) -> Option<u64> {
-        let queue = self.met.get_mut(&user)?;
-        let before = queue.len();
-        let (first, met_ns) = queue.pop_front()?;
-        self.by_count.remove(&(before, user));
-        if before > 1 {
-            self.by_count.insert((before - 1, user));
-        } else {
-            self.met.remove(&user);
-        }
-        self.processes.remove(&first);
-        Some(met_ns)
-    }
-}
-
-impl Guarded {
-    /// Most processes, and users, that are remembered.
-    const MOST: usize = 1 << 16;
-    /// A user with one part of so many gives up one of their own for the next.
-    const SHARE: usize = 4;
-    /// How long it is waited for a look. Never by the task that takes events.
-    const PATIENCE: Duration = Duration::from_millis(100);
-    /// How long it is not waited again for a user's look-ups where that was in vain.
-    const PAUSE: Duration = Duration::from_secs(1);
-
-    /// None yet.
-    pub fn new(kept_ns: u64) -> Self {
-        Self { kept_ns, ..Self::default() }
-    }
-
-    /// Who holds whose ids, from now on.
-    pub fn count_by(&self, subordinates: Arc<Subordinates>) {
-        lock(&self.known).subordinates = subordinates;
-    }
-
-    /// Notes that the user may not look into this process. Where there is no room, who has most gives up the oldest of theirs.
-    pub fn note(&self, process: SocketProcess, now_ns: u64) {
-        let mut known = lock(&self.known);
-        let user = known.subordinates.counts_as(process.uid);
-        if !known.processes.insert(process) {
-            return;
-        }
-        let queue = known.met.entry(user).or_default();
-        queue.push_back((process, now_ns));
-        let count = queue.len();
-        known.by_count.remove(&(count - 1, user));
-        known.by_count.insert((count, user));
-        if known.processes.len() <= Self::MOST {
-            return;
-        }
-        let most = known.by_count.last().map_or(user, |&(_, most)| most);
-        let giving = if count > Self::MOST / Self::SHARE { user } else { most };
-        let Some(met_ns) = known.forget_first(giving) else { return };
-        if now_ns.saturating_sub(met_ns) <= self.kept_ns {
-            known.crowded.insert(giving, Instant::now());
-            if known.crowded.len() > Self::MOST {
-                known.crowded.clear();
-                known.all_crowded = Some(Instant::now());
-            }
-        }
-    }
-
-    /// Notes that this process is about to be looked at: who asks for it waits for that.
-    pub fn expect(&self, process: SocketProcess) {
-        lock(&self.known).pending.insert(process);
-    }
-
-    /// Notes that it has been looked at.
-    pub fn settle(&self, process: SocketProcess) {
-        if lock(&self.known).pending.remove(&process) {
-            self.looked.notify_all();
-        }
-    }
-
-    /// Whether the user may not look into this process, or that is not found out within [`Guarded::PATIENCE`].
-    pub fn has(&self, process: SocketProcess) -> bool {
-        let known = lock(&self.known);
-        if !known.pending.contains(&process) {
-            return known.processes.contains(&process);
-        }
-        // One who has much looked at waits once, not for each.
-        if known.slow.get(&process.uid).is_some_and(|at| at.elapsed() < Self::PAUSE) {
-            return true;
-        }
-        let is_pending = |known: &mut GuardedBy| known.pending.contains(&process);
-        let waited = self.looked.wait_timeout_while(known, Self::PATIENCE, is_pending);
-        let (mut known, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            known.slow.retain(|_, at| at.elapsed() < Self::PAUSE);
-            known.slow.insert(process.uid, Instant::now());
-            return true;
-        }
-        known.processes.contains(&process)
-    }
-
-    /// Whether nothing has been forgotten of this user's.
-    fn is_whole(&self, uid: u32) -> bool {
-        let known = lock(&self.known);
-        let still = |at: &Instant| at.elapsed() <= Duration::from_nanos(self.kept_ns);
-        !known.all_crowded.as_ref().is_some_and(still)
-            && !known.crowded.get(&known.subordinates.counts_as(uid)).is_some_and(still)
-    }
 }
 
 /// What a user could see without the agent.
@@ -186,12 +38,10 @@ pub struct Own {
     pub processes: HashMap<u32, u64>,
     /// Whether the user looks from a user or PID namespace that is not the agent's: processes outside of it are not named at all.
     pub is_nested: bool,
-    /// When the process that asks began, where it can be found.
-    pub asker: Option<u64>,
     /// Those whose sockets may be the user's, and that the user may not look into.
     pub guarded: Arc<Guarded>,
-    /// The number of what was found: with the same one a user sees the same.
-    pub found: u64,
+    /// The number of the look that found it: with the same one a user sees the same. `None` of what comes of several.
+    pub look: Option<u64>,
 }
 
 /// A network namespace beyond its inode number, which is given to another one as soon as it has ended.
@@ -249,7 +99,7 @@ impl Sight {
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, Self::All) => true,
-            (Self::Own(one), Self::Own(other)) => (one.uid, one.found) == (other.uid, other.found),
+            (Self::Own(one), Self::Own(other)) => one.look.is_some() && (one.uid, one.look) == (other.uid, other.look),
             _ => false,
         }
     }
@@ -267,7 +117,7 @@ impl Sight {
     /// process's by then, or a process that changed its user meanwhile, is in neither.
     pub fn and(&self, later: &Own) -> Self {
         let Self::Own(own) = self else { return Self::All };
-        let mut both = Own::clone(own);
+        let mut both = Own { look: None, ..Own::clone(own) };
         let id = |own: &Own, netns: &u32| own.objects.get(netns).map(|object| object.id);
         both.namespaces.retain(|netns| later.namespaces.contains(netns) && id(own, netns) == id(later, netns));
         both.processes.retain(|pid, begun| later.processes.get(pid) == Some(begun));
@@ -344,38 +194,21 @@ impl Sight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CloseReason, Comm, EventKind, Grade, IdRange, Proto, TcpState, Totals};
+    use crate::model::{CloseReason, Comm, EventKind, Grade, Proto, TcpState, Totals};
 
     /// When a process began, by its tick and as its records have it.
     const BEGUN: u64 = 7 * crate::model::TICK_NS;
     const START: u32 = (BEGUN >> crate::model::START_SHIFT) as u32 + 1;
 
-    /// Who makes the agent forget what it found is not shown more for it.
     #[test]
-    fn what_is_forgotten_of_guarded_processes_hides_all_but_the_users_own() {
-        const KEPT: u64 = 3_600_000_000_000;
-        let guarded = Arc::new(Guarded::new(KEPT));
-        const MOST: u32 = Guarded::MOST as u32;
-        let process = |pid, uid| SocketProcess { pid, start: START, uid };
-        let note = |pid, uid, now_ns| guarded.note(process(pid, uid), now_ns);
-        note(1, 7, 1000);
-        (1..=MOST).for_each(|pid| note(pid, 8, 1001));
-        assert!(guarded.has(process(1, 7)) && guarded.is_whole(7), "whoever has most gives up one");
-        assert!(!guarded.has(process(1, 8)) && !guarded.is_whole(8));
-        note(2, 7, 1101);
-        assert!(guarded.has(process(2, 7)) && guarded.is_whole(7) && !guarded.has(process(2, 8)));
-        // Those of many users that one holds count as that one's.
-        guarded.count_by(Arc::new(Subordinates::new(vec![IdRange { first: 100_000, last: 999_999, counts_as: 8 }])));
-        (0..2 * MOST).for_each(|number| note(1, 100_000 + number, 1102));
-        assert!(guarded.has(process(1, 7)) && guarded.is_whole(7) && !guarded.is_whole(100_000));
-        guarded.expect(process(9, 7));
-        assert!(guarded.has(process(9, 7)), "not looked at yet");
-        guarded.settle(process(9, 7));
-        assert!(!guarded.has(process(9, 7)));
-        let own = Own { uid: 8, processes: [(MOST + 1, BEGUN)].into(), guarded, ..Own::default() };
+    fn where_some_are_forgotten_that_may_not_be_looked_into_all_but_the_users_own_are_hidden() {
+        let guarded = Arc::new(Guarded::new(u64::MAX));
+        let most = Guarded::MOST as u32;
+        (0..=most).for_each(|pid| guarded.note(SocketProcess { pid, start: START, uid: 8 }, 1));
+        let own = Own { uid: 8, processes: [(most + 1, BEGUN)].into(), guarded, ..Own::default() };
         let sight = Sight::Own(Arc::new(own));
         let hides = |pid, start| sight.hides((pid, start), Some(8));
-        assert_eq!([hides(MOST + 1, START), hides(MOST + 1, 0), hides(MOST + 2, START)], [false, true, true]);
+        assert_eq!([hides(most + 1, START), hides(most + 1, 0), hides(most + 2, START)], [false, true, true]);
     }
 
     #[test]
@@ -412,7 +245,7 @@ mod tests {
         let closed = ClosedSocket { socket, closed_ns: 2, totals };
         let own = |uid| {
             let (namespaces, since, processes) = ([1].into(), [(1, 2)].into(), [(4, 1)].into());
-            Sight::Own(Arc::new(Own { uid, namespaces, since, processes, ..Own::default() }))
+            Sight::Own(Arc::new(Own { uid, namespaces, since, processes, look: Some(1), ..Own::default() }))
         };
         for sight in [Sight::All, own(7)] {
             assert_eq!((sight.event(&event), sight.closed(&closed, 0)), (Some(event), Some(closed)));
@@ -469,5 +302,10 @@ mod tests {
         };
         assert_eq!([nested(4, BEGUN), nested(4, 2 * BEGUN), nested(5, BEGUN)], [true, false, false]);
         assert!(own(7).is_same(&own(7)) && !own(7).is_same(&own(8)) && !own(7).is_same(&Sight::All));
+        let of_two = own(7).and(&Own { look: Some(1), ..Own::default() });
+        assert!(
+            !of_two.is_same(&own(7)) && !of_two.is_same(&of_two),
+            "what two looks found is less than what either did"
+        );
     }
 }

@@ -34,6 +34,17 @@ struct Stays {
     ended: Vec<Stay>,
 }
 
+/// When it was last looked which namespaces are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastLook {
+    /// Before the frames were made, perhaps.
+    Before,
+    /// Since then.
+    Since,
+    /// Before, and there will be none in time.
+    Never,
+}
+
 /// What becomes of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -118,33 +129,30 @@ impl ShownStays {
     }
 
     /// The frames for the reader that may be sent, and how many events are missed for want of a look at the time; `None` where another look is
-    /// to come first. `is_looked`: there was one since the frames were made.
+    /// to come first.
     ///
     /// # Errors
     /// These are no frames.
-    pub fn pass(&self, frames: &Bytes, is_looked: bool) -> Result<Option<(Bytes, u64)>, QueryError> {
+    pub fn pass(&self, frames: &Bytes, last: LastLook) -> Result<Option<(Bytes, u64)>, QueryError> {
         let (mut arrived, mut out, mut missed) = (BytesMut::from(&frames[..]), BytesMut::new(), 0);
         while let Some(body) = next_frame(&mut arrived, MAX_ANSWER)? {
-            let verdict = match Answer::decode(body.clone())? {
-                Answer::Event(event) => self.judge(event.netns, event.time_ns),
-                // As the kernel's lists have it: these were read after the namespace was first seen, and before this.
-                Answer::Live(socket) | Answer::Gone(socket) if self.has(socket.netns) => {
-                    if is_looked {
-                        Verdict::Sent
-                    } else {
-                        Verdict::Open
+            let verdict =
+                match Answer::decode(body.clone())? {
+                    Answer::Event(event) => self.judge(event.netns, event.time_ns),
+                    // As the kernel's lists have it: these were read after the namespace was first seen, and before this.
+                    Answer::Live(socket) | Answer::Gone(socket) if self.has(socket.netns) => {
+                        if last == LastLook::Since { Verdict::Sent } else { Verdict::Open }
                     }
-                }
-                // The reader is to follow anew.
-                Answer::Live(_) | Answer::Gone(_) => Verdict::Before,
-                _ => Verdict::Sent,
-            };
+                    // The reader is to follow anew.
+                    Answer::Live(_) | Answer::Gone(_) => Verdict::Before,
+                    _ => Verdict::Sent,
+                };
             match verdict {
                 Verdict::Sent => {
                     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
                     out.extend_from_slice(&body);
                 }
-                Verdict::Open if !is_looked => return Ok(None),
+                Verdict::Open if last == LastLook::Before => return Ok(None),
                 Verdict::Open | Verdict::Missed => missed += 1,
                 Verdict::Before => {}
             }
@@ -175,32 +183,33 @@ mod tests {
     fn events_are_sent_of_the_time_between_two_looks_at_the_same_namespace() {
         let mut shown = ShownStays::default();
         look(&mut shown, 10, &[(1, 7)]);
-        let pass = |shown: &ShownStays, time_ns: u64, is_looked| {
-            let passed = shown.pass(&frames(&[(1, 1000 + time_ns)]), is_looked).unwrap();
+        let pass = |shown: &ShownStays, time_ns: u64, last| {
+            let passed = shown.pass(&frames(&[(1, 1000 + time_ns)]), last).unwrap();
             passed.map(|(bytes, missed)| (!bytes.is_empty(), missed))
         };
-        assert_eq!(pass(&shown, 9, false), Some((false, 0)), "before it was shown");
-        assert_eq!(pass(&shown, 15, false), None, "not looked at since");
-        assert_eq!(pass(&shown, 15, true), Some((false, 1)), "not found by the look");
+        assert_eq!(pass(&shown, 9, LastLook::Before), Some((false, 0)), "before it was shown");
+        assert_eq!(pass(&shown, 15, LastLook::Before), None, "not looked at since");
+        assert_eq!(pass(&shown, 15, LastLook::Since), Some((false, 1)), "not found by the look");
+        assert_eq!(pass(&shown, 15, LastLook::Never), Some((false, 1)), "not looked for");
         look(&mut shown, 20, &[(1, 7)]);
-        assert_eq!(pass(&shown, 15, false), Some((true, 0)));
+        assert_eq!(pass(&shown, 15, LastLook::Before), Some((true, 0)));
         // Its number is another one's.
         look(&mut shown, 30, &[(1, 8)]);
-        assert_eq!([15, 25].map(|at| pass(&shown, at, false)), [Some((true, 0)), Some((false, 1))]);
+        assert_eq!([15, 25].map(|at| pass(&shown, at, LastLook::Before)), [Some((true, 0)), Some((false, 1))]);
         look(&mut shown, 40, &[(1, 8)]);
-        assert_eq!([15, 25, 35].map(|at| pass(&shown, at, false).unwrap().0), [true, false, true]);
+        assert_eq!([15, 25, 35].map(|at| pass(&shown, at, LastLook::Before).unwrap().0), [true, false, true]);
         // It has ended, and what was seen of it is still sent.
         look(&mut shown, 50, &[]);
-        assert_eq!([35, 45].map(|at| pass(&shown, at, false)), [Some((true, 0)), Some((false, 1))]);
+        assert_eq!([35, 45].map(|at| pass(&shown, at, LastLook::Before)), [Some((true, 0)), Some((false, 1))]);
         assert!(!shown.has(Some(1)));
         // Many that ended are not remembered for ever, and the one that is there is.
         for number in 0..=ShownStays::MOST as u64 {
             look(&mut shown, 60 + 2 * number, &[(2, number), (1, 9)]);
         }
         assert!(shown.ended <= ShownStays::MOST && shown.has(Some(1)));
-        assert_eq!([35, 70].map(|at| pass(&shown, at, false).unwrap().0), [false, true]);
+        assert_eq!([35, 70].map(|at| pass(&shown, at, LastLook::Before).unwrap().0), [false, true]);
         let both = frames(&[(1, 1070), (3, 1070), (1, 1070)]);
-        assert_eq!(shown.pass(&both, false).unwrap(), Some((frames(&[(1, 1070), (1, 1070)]), 0)));
-        assert!(shown.pass(&Bytes::from_static(b"\x01\x00\x00\x00x"), true).is_err());
+        assert_eq!(shown.pass(&both, LastLook::Before).unwrap(), Some((frames(&[(1, 1070), (1, 1070)]), 0)));
+        assert!(shown.pass(&Bytes::from_static(b"\x01\x00\x00\x00x"), LastLook::Since).is_err());
     }
 }

@@ -6,7 +6,8 @@ use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
 use super::sight::{Own, Peer, Sight};
-use super::stay::{Presence, ShownStays};
+use super::stay::{LastLook, Presence, ShownStays};
+use super::thrift::Thrift;
 use super::workers::Workers;
 use super::{Lists, Snapshot, TableWish};
 use crate::model::{Limits, LiveSocket};
@@ -28,8 +29,6 @@ const STALL: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(2);
 /// How often a reader that takes nothing is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
-/// Bytes that waited for a reader, or of the sockets that it was sent, after which the memory is given back.
-const MUCH: usize = 4 << 20;
 
 /// What goes before the events.
 struct Head<'s> {
@@ -83,8 +82,6 @@ pub struct StreamView<L> {
     lists: Arc<L>,
     workers: Workers,
     peer: Peer,
-    /// When the process that asks began: another one with its number is not asked for.
-    asker: Option<u64>,
     /// What it was last shown.
     own: Mutex<Arc<Own>>,
     shown: Mutex<ShownStays>,
@@ -109,11 +106,9 @@ impl<L: Lists> StreamView<L> {
 
     /// Shows the reader what it may see, as it was at a time or later.
     async fn renew(&self, feed: &Feed, since: Option<std::time::Instant>) -> io::Result<()> {
-        let (lists, peer, asker) = (Arc::clone(&self.lists), self.peer, self.asker);
+        let (lists, peer) = (Arc::clone(&self.lists), self.peer);
         let found = self.workers.run(move || {
             let own = lists.own_since(&peer, since)?;
-            // A process that has ended sees nothing, nor does another one with its number.
-            let own = if own.asker == asker { own } else { Arc::new(Own { uid: own.uid, ..Own::default() }) };
             let presence = lists.present(&own)?;
             io::Result::Ok((own, presence))
         });
@@ -138,25 +133,31 @@ impl<L: Lists> StreamView<L> {
     async fn follow(&self, feed: &Feed) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
-            // Until there are descriptors again, it is what it was; and the workers end with the agent.
+            // As long as something is scarce, it is what it was; and the workers end with the agent.
             let _ = self.renew(feed, None).await;
         }
     }
 
     /// The frames that may be sent, behind the number of events that are missed.
     async fn pass(&self, frames: Bytes, feed: &Feed) -> io::Result<Bytes> {
-        let of_now = |is_looked| lock(&self.shown).pass(&frames, is_looked).map_err(io::Error::other);
-        let passed = match of_now(false)? {
+        let of_now = |last| lock(&self.shown).pass(&frames, last).map_err(io::Error::other);
+        let passed = match of_now(LastLook::Before)? {
             Some(passed) => Some(passed),
             None => {
+                let (since, mut last) = (Instant::now(), LastLook::Since);
                 while let Err(error) = self.look_anew(feed).await {
-                    // What waits meanwhile is counted as any reader's.
                     if Scarce::of(&error).is_none() {
                         return Err(error);
                     }
+                    if since.elapsed() > STALL {
+                        // What waits is missed, too, and the stream ends with that.
+                        feed.give_up();
+                        last = LastLook::Never;
+                        break;
+                    }
                     tokio::time::sleep(GLANCE).await;
                 }
-                of_now(true)?
+                of_now(last)?
             }
         };
         let (passed, missed) = passed.unwrap_or_default();
@@ -187,8 +188,8 @@ impl<L: Lists> Client<L> {
     pub async fn view(&self, sight: &Sight) -> io::Result<Option<StreamView<L>>> {
         let Sight::Own(own) = sight else { return Ok(None) };
         let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
-        let (asker, own) = (own.asker, Mutex::new(Arc::clone(own)));
-        let view = StreamView { lists, workers, peer: self.peer, asker, own, shown: Mutex::default() };
+        let own = Mutex::new(Arc::clone(own));
+        let view = StreamView { lists, workers, peer: self.peer, own, shown: Mutex::default() };
         view.look().await?;
         Ok(Some(view))
     }
@@ -240,7 +241,7 @@ impl<L: Lists> Client<L> {
         live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
             if let Err(error) = view.look().await {
-                self.counter().desk.leave(&feed);
+                self.leave(&feed).await?;
                 return self.refuse_blind(&error).await;
             }
             let there = lock(&view.shown);
@@ -266,14 +267,23 @@ impl<L: Lists> Client<L> {
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
         let outcome = self.send_events(feed, view, live, end, turn).await;
+        self.leave(feed).await?;
+        outcome
+    }
+
+    /// Ends a subscription.
+    ///
+    /// # Errors
+    /// The agent ends.
+    async fn leave(&self, feed: &Arc<Feed>) -> io::Result<()> {
         let (missed, bytes) = self.counter().desk.leave(feed);
-        if bytes > MUCH || missed > 0 {
-            self.counter().memory.notify_one();
+        if bytes > Thrift::MUCH || missed > 0 {
+            self.house.thrift.want();
         }
         if missed > 0 {
             self.ask(Ask::ReaderDropped).await?;
         }
-        outcome
+        Ok(())
     }
 
     async fn send_events(
@@ -284,11 +294,11 @@ impl<L: Lists> Client<L> {
         mut end: BytesMut,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
-        let much = live.len() * size_of::<LiveSocket>() > MUCH;
+        let much = live.len() * size_of::<LiveSocket>() > Thrift::MUCH;
         end.extend_from_slice(&self.status().await?);
         let mut head = Head { live: live.into_iter(), last: Some(end.freeze()), turn };
         let (desk, asks) = (Arc::clone(&self.counter().desk), self.house.asks.clone());
-        let memory = Arc::clone(&self.counter().memory);
+        let thrift = Arc::clone(&self.house.thrift);
         let (reader, mut writer) = self.stream.split();
         // A reader of events says nothing more. When it ends its side, or says something all the same, it wants what has been
         // recorded, and no more; one that has gone is noticed when it is written to.
@@ -322,7 +332,7 @@ impl<L: Lists> Client<L> {
                     beside(patient(write(&mut writer, &part, feed)), look.as_mut()).await?;
                     feed.preceded(part.len());
                     if much && head.is_over() {
-                        memory.notify_one();
+                        thrift.want();
                     }
                 }
                 FrameSource::Next(Next::Chunk(chunk)) => {

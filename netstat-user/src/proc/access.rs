@@ -1,7 +1,7 @@
 //! Which processes a user may look into, by the rules of `PTRACE_MODE_READ` in ptrace(2). A process about which the rules cannot be decided from
 //! outside is not looked into.
 
-use crate::model::TICK_NS;
+use super::stat::Stat;
 use crate::sys::{self, unless_scarce};
 use rustix::time::ClockId;
 use std::fs::{self, File};
@@ -191,36 +191,6 @@ pub fn start(root: &Path, pid: u32) -> io::Result<Option<u64>> {
     Ok(Stat::of(root, pid)?.and_then(|stat| stat.start_ns))
 }
 
-/// What matters of /proc/PID/stat (proc_pid_stat(5)).
-struct Stat {
-    /// Whether the first thread has ended, and there is no other one: what is there is to be waited for, and has no files any more.
-    is_over: bool,
-    /// See [`start`].
-    start_ns: Option<u64>,
-}
-
-impl Stat {
-    fn of(root: &Path, pid: u32) -> io::Result<Option<Self>> {
-        let stat = unless_scarce(fs::read(root.join(pid.to_string()).join("stat")))?;
-        Ok(stat.map(|stat| Self::parse(&stat)))
-    }
-
-    fn parse(stat: &[u8]) -> Self {
-        // Counted from behind the name, which may hold anything: the next is field 3.
-        let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
-        let text = std::str::from_utf8(&stat[after..]).unwrap_or_default();
-        let fields: Vec<&str> = text.split_ascii_whitespace().take(20).collect();
-        let field = |number: usize| fields.get(number - 3).copied();
-        let number = |of: usize| field(of).and_then(|word| word.parse::<u64>().ok());
-        // Shown in the time of this process's time namespace.
-        let ahead = sys::clock_offsets().boottime_ns;
-        Self {
-            is_over: matches!(field(3), Some("Z" | "X")) && number(20).is_some_and(|threads| threads <= 1),
-            start_ns: number(22).map(|ticks| ticks.saturating_mul(TICK_NS).saturating_add_signed(-ahead)),
-        }
-    }
-}
-
 /// The effective user of a process that can be dumped, root of one that cannot: whose its files are. Its folder itself is the former's in either
 /// case (`task_dump_owner()` in fs/proc/base.c).
 fn dumper(root: &Path, pid: u32) -> io::Result<Option<u32>> {
@@ -245,7 +215,7 @@ impl Guard {
             let (Some(dumper), Some(its)) = (dumper(root, pid)?, Credentials::of(root, pid)?) else { return Ok(false) };
             Ok::<_, io::Error>(dumper == uid && its.uid == Some(uid) && its.gid.is_some() && its.permitted == 0)
         };
-        let has_ended = || Ok::<_, io::Error>(Stat::of(root, pid)?.is_none_or(|stat| stat.is_over));
+        let has_ended = || Ok::<_, io::Error>(Stat::of(root, pid)?.is_none_or(|stat| stat.is_over()));
         match is_open() {
             Ok(true) => Self::Open,
             // It may have ended meanwhile.

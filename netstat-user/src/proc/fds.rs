@@ -9,7 +9,7 @@ pub use program::{comm, program_name};
 pub use work::{processes, socket_inode};
 
 use crate::model::{HeldSockets, Holder, SocketHolders};
-use crate::sys::{descriptors_are_few, is_scarce};
+use crate::sys::{Scarce, descriptors_are_few};
 use program::program;
 use rustix::fs::stat;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl Scan {
         let size = stat(root.join("self/fd")).map_or(0, |stat| stat.st_size);
         let (pids, failed) = match processes(root) {
             Ok(pids) => (pids, None),
-            Err(error) => (Vec::new(), Some(error).filter(|&error| is_scarce(error))),
+            Err(error) => (Vec::new(), Some(error).filter(|&error| Scarce::of_errno(error).is_some())),
         };
         let work = Arc::new(Work::new(root, pids, size > 0, most));
         let theirs = Arc::clone(&work);
@@ -178,7 +178,7 @@ impl Scan {
                     match program(&work.root, pid) {
                         Ok(program) => Some(owners.holder(Holder { pid, program, comm: comm() })),
                         Err(error) => {
-                            failed = failed.or(Some(error).filter(|&error| is_scarce(error)));
+                            failed = failed.or(Some(error).filter(|&error| Scarce::of_errno(error).is_some()));
                             None
                         }
                     }

@@ -15,6 +15,7 @@ pub mod packet_routes;
 pub mod route;
 pub mod sctp;
 pub mod snmp;
+mod stat;
 pub mod tenure;
 pub mod unix;
 pub mod words;

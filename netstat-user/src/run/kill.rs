@@ -15,13 +15,14 @@ use crate::cli::kill::Options;
 use crate::cli::names::KILL;
 use crate::field::Need;
 use crate::kernel;
-use crate::model::{KillResult, SocketHolders, SocketRow};
+use crate::model::{KillResult, SocketHolders, SocketRow, reason};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
 use crate::stdio::{Written, complain, print, screen};
 use crate::view::kill as view;
 use crate::view::text::counted;
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use ways::{KillOutcome, KillWay};
@@ -142,10 +143,11 @@ fn report(
 /// Closes the sockets, each in its namespace; what became of each, in their order.
 fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<KillOutcome>> {
     let own = netns::own(&asked.proc).ok();
-    let mut ends = vec![KillOutcome::failed("its network namespace cannot be entered"); rows.len()];
-    let here = |inode: Option<u32>| -> Vec<usize> {
-        (0..rows.len()).filter(|&at| rows[at].netns.or(own) == inode.or(own)).collect()
-    };
+    let mut ends = vec![KillOutcome::failed("its network namespace was not found again"); rows.len()];
+    // The places of the rows in each namespace.
+    let mut places = HashMap::<Option<u32>, Vec<usize>>::new();
+    rows.iter().enumerate().for_each(|(at, row)| places.entry(row.netns.or(own)).or_default().push(at));
+    let here = |inode: Option<u32>| places.get(&inode.or(own)).map_or(&[][..], |places| places);
     let inode = |space: &Space| space.namespace.as_ref().map(|namespace| namespace.inode);
     let mut spaces = spaces(asked, round)?;
     spaces.retain(|space| !here(inode(space)).is_empty());
@@ -156,16 +158,20 @@ fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written
             if inode.is_some_and(|inode| inode != entered) {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            Ok(ways::close(&here(inode).into_iter().map(|at| rows[at]).collect::<Vec<_>>(), KillWay::ALL))
+            Ok(ways::close(&here(inode).iter().map(|&at| rows[at]).collect::<Vec<_>>(), KillWay::ALL))
         })?
     };
     for (space, closed) in each(asked, spaces, within) {
         let here = here(inode(&space));
         match closed.and_then(|inside| inside) {
             Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),
-            Err(error) => here.iter().for_each(|&at| {
-                ends[at] = KillOutcome::failed(format!("its network namespace cannot be entered: {error}"));
-            }),
+            Err(error) => {
+                let why = match error.kind() {
+                    io::ErrorKind::NotFound => "its network namespace has gone, or no process was found in it".into(),
+                    _ => format!("its network namespace cannot be entered: {}", reason(&error)),
+                };
+                here.iter().for_each(|&at| ends[at] = KillOutcome::failed(why.clone()));
+            }
         }
     }
     Ok(ends)

@@ -1,4 +1,4 @@
-//! What runs out: descriptors, threads, memory. An error that comes of it says nothing of what was looked at.
+//! What runs out: descriptors, threads, memory, the time for a look. An error that comes of it says nothing of what was looked at.
 
 use super::NO_MEMORY;
 use rustix::io::Errno;
@@ -22,15 +22,23 @@ pub enum Scarce {
 impl Scarce {
     /// What an error of the kernel's, or of [`no_thread`], comes of; `None` where it is about what was asked for.
     pub fn of(error: &io::Error) -> Option<Self> {
-        match error.raw_os_error() {
-            Some(libc::EMFILE) => Some(Self::OpenFiles),
-            Some(libc::ENFILE) => Some(Self::FilesOfAll),
-            Some(libc::ETIME) => Some(Self::Time),
-            _ => match error.kind() {
-                io::ErrorKind::WouldBlock => Some(Self::Tasks),
-                io::ErrorKind::OutOfMemory => Some(Self::Memory),
-                _ => None,
-            },
+        match (Errno::from_io_error(error), error.kind()) {
+            (Some(error), _) => Self::of_errno(error),
+            (None, io::ErrorKind::WouldBlock) => Some(Self::Tasks),
+            (None, io::ErrorKind::OutOfMemory) => Some(Self::Memory),
+            _ => None,
+        }
+    }
+
+    /// The same of a bare number.
+    pub fn of_errno(error: Errno) -> Option<Self> {
+        match error {
+            Errno::MFILE => Some(Self::OpenFiles),
+            Errno::NFILE => Some(Self::FilesOfAll),
+            Errno::TIME => Some(Self::Time),
+            Errno::AGAIN => Some(Self::Tasks),
+            Errno::NOMEM => Some(Self::Memory),
+            _ => None,
         }
     }
 
@@ -44,7 +52,7 @@ impl Scarce {
         }
     }
 
-    /// What has run out, and which limit to raise.
+    /// What has run out, and which limit to raise, if one does.
     pub fn words(self) -> String {
         match self {
             Self::OpenFiles => too_many_open_files(),
@@ -68,9 +76,9 @@ pub fn unless_scarce<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Whether an error is none of what is looked at: this process, or the machine, has no descriptor, thread or memory left.
-pub fn is_scarce(error: Errno) -> bool {
-    matches!(error, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
+/// The same error once more: such a one of the kernel's, or of a kind alone, has nothing else to it.
+pub fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// What to do where no descriptor is left.

@@ -1,7 +1,7 @@
 //! What the kernel lists, and how it is folded in.
 
 use super::slots::{Identity, TableSlot};
-use super::socket::listed_socket;
+use super::socket::{listed_socket, may_be_left_of, may_be_orphan};
 use super::{EndedByEnds, Table, had};
 use crate::model::{CloseReason, ClosedSocket, Owner, Proto, SocketRow, TcpState, Totals};
 use hashbrown::HashSet;
@@ -144,11 +144,9 @@ impl Table {
                     && identity.ends.as_ref().is_some_and(|ends| sock(ends) || mini(ends));
             if !gone {
                 // What an orphan may have left, of which no event was reported.
-                if socket.inode == 0 && socket.state == TcpState::FinWait2 {
+                if may_be_orphan(row) {
                     let before = identity.ends.and_then(|ends| self.past.last_with(ended, &ends));
-                    if let Some(before) = before.filter(|before| {
-                        before.cookie.is_none_or(|known| row.cookie.is_none_or(|cookie| cookie == known))
-                    }) {
+                    if let Some(before) = before.filter(|before| may_be_left_of(&socket, before)) {
                         (socket.since_ns, socket.seen_ns) = (before.since_ns, before.seen_ns);
                         socket.state_ns = before.state_ns;
                     }

@@ -3,17 +3,12 @@
 
 use super::Retention;
 use super::slots::Identity;
-use crate::model::{ClosedSocket, Ends, LiveSocket, Subordinates};
+use crate::model::{ClosedSocket, Ends, LiveSocket, Shares, Subordinates};
 use hashbrown::hash_table::Entry as Found;
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use std::collections::BTreeSet;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// A user with one part of so many gives up one of their own for the next.
-const SHARE: usize = 4;
-/// Root, whose share no other user takes.
-const ROOT: HistoryUser = 0;
 /// In place of a user who is not known: no user has this id.
 const UNKNOWN: HistoryUser = u32::MAX;
 /// The end of a list.
@@ -34,12 +29,17 @@ pub struct Entry {
     next: u32,
 }
 
-/// What is kept of one user.
+/// What is kept of one user: the places of the first and the last one.
 #[derive(Clone, Copy, Debug)]
 struct UserQueue {
     first: u32,
     last: u32,
-    count: usize,
+}
+
+impl Default for UserQueue {
+    fn default() -> Self {
+        Self { first: NONE, last: NONE }
+    }
 }
 
 /// Closed sockets, in the order of their ends.
@@ -52,9 +52,7 @@ pub struct EndedSockets {
     first: u32,
     last: u32,
     len: usize,
-    users: HashMap<HistoryUser, UserQueue>,
-    /// How many are kept of each user.
-    by_count: BTreeSet<(usize, HistoryUser)>,
+    users: Shares<UserQueue>,
     forgotten: LastForgotten,
     subordinates: Arc<Subordinates>,
 }
@@ -112,8 +110,7 @@ impl EndedSockets {
             first: NONE,
             last: NONE,
             len: 0,
-            users: HashMap::new(),
-            by_count: BTreeSet::new(),
+            users: Shares::new(limits.recent_count),
             forgotten: LastForgotten { user: UNKNOWN, ..LastForgotten::default() },
             subordinates: Arc::default(),
         }
@@ -214,22 +211,12 @@ impl EndedSockets {
         }
         self.expire(closed.closed_ns);
         if self.len >= self.limits.recent_count {
-            let giving = self.giving(user);
+            let giving = self.users.giving(user);
             if let Some(closed) = self.remove_first(giving) {
                 self.forgotten.crowded_out(closed.closed_ns, giving);
             }
         }
         self.insert(closed, user);
-    }
-
-    /// The user who gives up the oldest of theirs for a new one of `user`: that user itself, who has a share, or whoever has the most.
-    fn giving(&self, user: HistoryUser) -> HistoryUser {
-        let share = (self.limits.recent_count / SHARE).max(1);
-        if self.users.get(&user).is_some_and(|queue| queue.count >= share) {
-            return user;
-        }
-        let most = self.by_count.iter().rev().find(|&&(count, user)| user != ROOT || count > share);
-        most.or_else(|| self.by_count.last()).map_or(user, |&(_, most)| most)
     }
 
     /// Forgets those that are too old.
@@ -264,28 +251,23 @@ impl EndedSockets {
         }
         self.last = at;
         self.len += 1;
-        let queue = self.users.entry(user).or_insert(UserQueue { first: at, last: at, count: 0 });
-        if queue.count > 0 {
-            self.entries[queue.last as usize].next = at;
-            self.by_count.remove(&(queue.count, user));
+        let queue = self.users.add(user);
+        match self.entries.get_mut(queue.last as usize) {
+            Some(last) => last.next = at,
+            None => queue.first = at,
         }
-        (queue.last, queue.count) = (at, queue.count + 1);
-        self.by_count.insert((queue.count, user));
+        queue.last = at;
     }
 
     /// Takes out the first of a user.
     fn remove_first(&mut self, user: HistoryUser) -> Option<ClosedSocket> {
-        let queue = self.users.get_mut(&user)?;
-        let at = queue.first;
-        let Entry { closed, before, after, next, .. } = self.entries[at as usize];
-        self.by_count.remove(&(queue.count, user));
-        queue.count -= 1;
-        queue.first = next;
-        if queue.count > 0 {
-            self.by_count.insert((queue.count, user));
-        } else {
-            self.users.remove(&user);
-        }
+        let entries = &self.entries;
+        let at = self.users.remove(user, |queue| {
+            let first = queue.first;
+            queue.first = entries[first as usize].next;
+            first
+        })?;
+        let Entry { closed, before, after, .. } = self.entries[at as usize];
         match self.entries.get_mut(before as usize) {
             Some(before) => before.after = after,
             None => self.first = after,
@@ -368,7 +350,7 @@ mod tests {
         (0..15).for_each(|ns| past.keep(closed(0, ns)));
         (0..200).for_each(|number| past.keep(closed(1000 + number, 100 + u64::from(number))));
         assert_eq!(of(&past, 0), (5..15).collect::<Vec<_>>());
-        assert_eq!((past.len(), past.users.len(), past.by_count.len()), (40, 31, 31));
+        assert_eq!((past.len(), past.users.count()), (40, 31));
     }
 
     #[test]
@@ -383,7 +365,7 @@ mod tests {
         // Whoever an id belongs to later, what was counted is given up where it was counted.
         past.count_by(Arc::default());
         past.expire(u64::MAX);
-        assert_eq!((past.len(), past.users.len(), past.by_count.len()), (0, 0, 0));
+        assert_eq!((past.len(), past.users.count()), (0, 0));
     }
 
     /// However many are kept, one is found by its ends, and the last of several with the same; none that is not kept any more.
@@ -434,7 +416,7 @@ mod tests {
         past.expire(1_035);
         assert_eq!((past.len(), past.forgotten_ns(), past.is_crowded(), past.crowd()), (2, 30, false, None));
         past.expire(5_000);
-        assert_eq!((past.len(), past.users.len(), past.by_count.len(), past.iter().count()), (0, 0, 0, 0));
+        assert_eq!((past.len(), past.users.count(), past.iter().count()), (0, 0, 0));
         past.keep(closed(1, 5_000));
         assert_eq!((past.len(), past.entries.len()), (1, 4), "places are used again");
         let mut none = EndedSockets::new(Retention { recent_ns: 1, recent_count: 0 });

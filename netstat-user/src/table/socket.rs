@@ -11,7 +11,8 @@ pub fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> Live
         local: Some(end(row.local)),
         remote: Some(end(row.remote)),
         netns: row.netns,
-        uid: Some(row.uid),
+        // Of what remains of a socket the kernel says 0 (`get_timewait4_sock()`).
+        uid: Some(row.uid).filter(|&uid| uid != 0 || !may_be_remains(row)),
         inode: row.inode,
         cookie: row.cookie,
         owner,
@@ -19,6 +20,22 @@ pub fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> Live
         seen_ns: now_ns,
         state_ns: now_ns,
     }
+}
+
+/// Whether there may be no socket any more, only what the kernel keeps of it.
+pub fn may_be_remains(row: &SocketRow) -> bool {
+    may_be_orphan(row) || row.inode == 0 && row.state == TcpState::TimeWait as u8
+}
+
+/// Whether it may be what is left of a socket whose end was reported, and for which the peer's is waited (`tcp_time_wait()`).
+pub fn may_be_orphan(row: &SocketRow) -> bool {
+    row.inode == 0 && row.state == TcpState::FinWait2 as u8
+}
+
+/// Whether what is listed may be left of a socket that ended with the same ends, and not of another connection.
+pub fn may_be_left_of(listed: &LiveSocket, before: &LiveSocket) -> bool {
+    let agree = |one: Option<u64>, other: Option<u64>| one.is_none() || other.is_none() || one == other;
+    agree(listed.cookie, before.cookie) && agree(listed.uid.map(u64::from), before.uid.map(u64::from))
 }
 
 /// A socket of which only the event is known.

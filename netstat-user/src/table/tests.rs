@@ -258,6 +258,35 @@ fn what_remains_of_a_socket_is_still_its_owners() {
     assert_eq!(pids(2), []);
 }
 
+/// The kernel says that what remains of a socket is root's.
+#[test]
+fn what_remains_of_a_socket_is_its_owners_after_it_was_listed() {
+    let users = |uid| {
+        let mut table = Table::new(LIMITS);
+        for id in [2, 3] {
+            let close = event(id, EventKind::Close(TOTALS), 0);
+            table.event(&SocketEvent { owner: owner(8), uid: Some(1000), cookie: Some(id.into()), ..close });
+        }
+        let row = |id, cookie, state| SocketRow { uid: 0, cookie: Some(cookie), ..row(id, Proto::Tcp, state, 0) };
+        // The last one is another connection's, with the ends of the one before.
+        let rows = [row(2, 2, TcpState::FinWait2), row(3, 9, TcpState::TimeWait)];
+        let recorded = |table: &Table| {
+            let mut ended = EndedByEnds::default();
+            while table.index_ended(&mut ended) {}
+            let recorded = table.recorded(1, &rows, uid, &ended).into_iter();
+            recorded.map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>()
+        };
+        let before = recorded(&table);
+        table.begin_listing();
+        table.listing(&listing(rows.to_vec()), 20);
+        (before, recorded(&table))
+    };
+    let whose = || vec![(0, 8)];
+    assert_eq!(users(None), (whose(), whose()));
+    assert_eq!(users(Some(1000)), (whose(), whose()));
+    assert_eq!(users(Some(1001)), (Vec::new(), Vec::new()));
+}
+
 #[test]
 fn a_socket_that_becomes_ipv4_is_listed_as_such() {
     let mapped = |end: EventEnd| {

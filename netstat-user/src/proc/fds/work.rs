@@ -2,7 +2,7 @@
 
 use crate::model::HeldSockets;
 use crate::proc::words;
-use crate::sys::is_scarce;
+use crate::sys::Scarce;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -82,7 +82,7 @@ impl FoundLinks {
 
     /// Keeps why something could not be read, where that says nothing of it.
     fn note(&mut self, error: Errno) {
-        self.failed = self.failed.or(Some(error).filter(|&error| is_scarce(error)));
+        self.failed = self.failed.or(Some(error).filter(|&error| Scarce::of_errno(error).is_some()));
     }
 }
 
@@ -200,7 +200,7 @@ impl Work {
             Ok(dir) => dir,
             Err(error) => {
                 found.refused |= error == Errno::ACCESS;
-                if is_scarce(error)
+                if Scarce::of_errno(error).is_some()
                     && let Ok(mut later) = self.later.lock()
                     && !later.contains(&share.place)
                 {

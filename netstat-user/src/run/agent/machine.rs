@@ -148,8 +148,8 @@ impl Lists for Machine {
         }
         let subordinates = self.subordinates();
         let processes = processes.into_iter().collect();
-        Guards::look_at(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
         lock(&self.guards).count_by(Arc::clone(&subordinates));
+        Guards::look_at(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
         Lookup { listing, owners, subordinates }
     }
 

@@ -29,8 +29,8 @@ pub struct Views {
     objects: NamespaceIds,
     tenures: Mutex<Tenures>,
     own: Mutex<HashMap<Viewer, Looked>>,
-    /// The last [`Own::found`].
-    found: AtomicU64,
+    /// The last [`Own::look`].
+    looks: AtomicU64,
 }
 
 /// What somebody could see.
@@ -40,14 +40,16 @@ struct Looked {
     until: Instant,
     /// `None` where it took too long.
     own: Option<Arc<Own>>,
+    /// The numbers that go with it for those who ask from a namespace besides.
+    from: HashMap<(u32, Option<u64>), u64>,
 }
 
 impl Views {
     /// Nothing has been looked at yet. `root` is /proc.
     pub fn new(root: PathBuf, guarded: Arc<Guarded>) -> Self {
         let (place, objects) = (Vantage::own(&root).ok(), NamespaceIds::new(&root));
-        let (tenures, own, found) = Default::default();
-        Self { root, place, guarded, objects, tenures, own, found }
+        let (tenures, own, looks) = Default::default();
+        Self { root, place, guarded, objects, tenures, own, looks }
     }
 
     /// Notes which namespaces are there.
@@ -79,22 +81,37 @@ impl Views {
         let Some(place) = place.filter(|_| peer.begun == Some(begun)) else { return Ok(nothing()) };
         let is_nested = self.place != Some(place);
         let viewer = Viewer { uid: peer.uid, gid: peer.gid, place, is_nested };
-        let mut own = Own::clone(&*self.seen_by(viewer, since)?);
+        let own = self.seen_by(viewer, since)?;
         // It is there still, or another one has its number.
         if let Some(id) = peer.id
             && unless_scarce(sys::process_id_of(pid))? != Some(id)
         {
             return Ok(nothing());
         }
-        own.asker = Some(begun);
         // It is there as long as it asks; who asked before it may be gone.
-        if let Some((inode, id)) = near {
-            if own.objects.get(&inode).is_none_or(|known| known.id != id) {
-                own.found = self.found.fetch_add(1, Ordering::Relaxed) + 1;
-            }
-            self.add(&mut own, [(pid, inode, id)]);
+        let Some((inode, id)) = near else { return Ok(own) };
+        let known = own.objects.get(&inode).filter(|known| known.id == id);
+        if known.is_some_and(|known| known.witnesses.contains(&pid)) {
+            return Ok(own);
         }
+        let look = if known.is_some() { own.look } else { Some(self.look_from(&viewer, &own, (inode, id))) };
+        let mut own = Own { look, ..Own::clone(&own) };
+        self.add(&mut own, [(pid, inode, id)]);
         Ok(Arc::new(own))
+    }
+
+    /// A number for what was found that no other look has.
+    fn next_look(&self) -> u64 {
+        self.looks.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The number of what was found for somebody together with the namespace of a process that is not to be looked into.
+    fn look_from(&self, viewer: &Viewer, own: &Own, near: (u32, Option<u64>)) -> u64 {
+        let next = || self.next_look();
+        let mut known = lock(&self.own);
+        let is_it = |looked: &&mut Looked| looked.own.as_ref().is_some_and(|looked| looked.look == own.look);
+        let looked = known.get_mut(viewer).filter(is_it);
+        looked.map_or_else(next, |looked| *looked.from.entry(near).or_insert_with(next))
     }
 
     /// See [`Lists::present`](crate::agent::Lists::present).
@@ -125,17 +142,20 @@ impl Views {
             _ => {}
         }
         let own = match self.look(&viewer) {
-            // Readers that see the same share what they are sent.
-            Ok(own) => match known.get(&viewer).and_then(|looked| looked.own.as_ref()) {
-                Some(before) if before.found_same(&own) => Some(Arc::new(Own { found: before.found, ..own })),
-                _ => Some(Arc::new(Own { found: self.found.fetch_add(1, Ordering::Relaxed) + 1, ..own })),
-            },
+            Ok(own) => Some(own),
             Err(error) if Scarce::of(&error) == Some(Scarce::Time) => None,
             Err(error) => return Err(error),
         };
+        // Readers that see the same share what they are sent.
+        let before = known.remove(&viewer).and_then(|looked| Some((looked.own?, looked.from)));
+        let (look, from) = match (&own, before) {
+            (Some(own), Some((before, from))) if before.found_same(own) => (before.look, from),
+            _ => (Some(self.next_look()), HashMap::new()),
+        };
+        let own = own.map(|own| Arc::new(Own { look, ..own }));
         let ended = Instant::now();
         let until = ended + TRUST.max((ended - begun).saturating_mul(WORTH));
-        known.insert(viewer, Looked { begun, until, own: own.clone() });
+        known.insert(viewer, Looked { begun, until, own: own.clone(), from });
         own.ok_or_else(too_slow)
     }
 

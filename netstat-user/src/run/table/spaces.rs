@@ -98,7 +98,7 @@ enum Unread {
     #[error("network namespace `{0}' is of no process that you may look into: run as root")]
     Hidden(String),
     /// It is there now, and was not when it was to be read.
-    #[error("network namespace `{0}' was not read: its processes moved to other ones and back meanwhile; ask again")]
+    #[error("network namespace `{0}' was not read: no process was found in it at that moment; ask again")]
     Missed(String),
     /// The kernel's.
     #[error("network namespace `{name}' cannot be entered: {}", reason(error))]

@@ -1,0 +1,256 @@
+//! How to read what a network namespace has: on a thread that enters it, or where that is not allowed, through a process in it.
+
+use super::{Namespace, of, of_thread, own, walk};
+use crate::proc::stat::Stat;
+use crate::sys::{Scarce, copy_of};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs `f` in the namespace whose `net/` is below `within`, which is `root` or a folder of a process or thread in it: on the calling
+/// thread where that is there already, else on one that enters it.
+///
+/// # Errors
+/// The namespace cannot be entered: it has gone, or for want of privilege.
+pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let own = of_thread(root)?;
+    let there = if within == root { root.join("self") } else { within.into() }.join("ns/net");
+    if fs::metadata(&there)?.ino() as u32 == own {
+        return Ok(f());
+    }
+    enter(File::open(there)?, f)
+}
+
+/// Runs `f` on a thread that enters the namespace; where there may be no more threads, on the calling one, which comes back. The file is closed before.
+///
+/// # Errors
+/// The namespace cannot be entered.
+pub fn enter<T: Send>(file: File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let mut work = Some((file, f));
+    let apart = std::thread::scope(|scope| {
+        let inside = std::thread::Builder::new().spawn_scoped(scope, || {
+            let Some((file, f)) = work.take() else { return Ok(None) };
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            drop(file);
+            Ok(Some(f()))
+        });
+        let panicked = |_| Err(io::Error::other("the thread in the namespace panicked"));
+        inside.ok().map(|inside| inside.join().unwrap_or_else(panicked))
+    });
+    match (apart.transpose()?.flatten(), work) {
+        (Some(done), _) => Ok(done),
+        (None, Some((file, f))) => visit(file, f),
+        (None, None) => Err(io::ErrorKind::Other.into()),
+    }
+}
+
+/// Before it is tried again to come back from a namespace.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Runs `f` on the calling thread, in the namespace for that long.
+fn visit<T>(file: File, f: impl FnOnce() -> T) -> io::Result<T> {
+    let own = File::open("/proc/thread-self/ns/net")?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+    drop(file);
+    let done = f();
+    // What it read if it stayed would be taken for its own namespace's.
+    while let Err(error) = move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network)) {
+        if Scarce::of_errno(error).is_none() {
+            return Err(error.into());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(done)
+}
+
+/// How often a process that goes to and fro between namespaces is asked for the one that it was found in.
+const TRIES: u32 = 8;
+
+/// How many of the processes in a namespace are tried where it cannot be read through the one that it was found by. One that was read through, and then
+/// may have been elsewhere meanwhile, counts as half of them: reading takes long.
+const OTHERS: u32 = 16;
+
+/// What is asked of a process through which a namespace is read that may not be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Witness {
+    /// It does not run meanwhile, and so goes nowhere.
+    AtRest,
+    /// It is in the namespace before and after.
+    Any,
+}
+
+/// What was read of a namespace.
+enum Reading<T> {
+    /// It is that one's.
+    Sure(T),
+    /// The process that it was read through was in it before and after, and may have been elsewhere between.
+    Unsure(T),
+}
+
+/// A namespace with what was read of it.
+type ReadNamespace<T> = (Namespace, io::Result<Reading<T>>);
+
+/// Runs `f` in every one of the namespaces, in their order, as [`Namespace::within`]; several times for one that may not be entered, of which the last
+/// result counts. One that cannot be read through its process is looked for once more: others may be in it.
+pub fn each<T: Send>(
+    root: &Path,
+    names: &Path,
+    namespaces: Vec<Namespace>,
+    f: impl Fn(&Namespace, &Path) -> T + Sync,
+) -> Vec<(Namespace, io::Result<T>)> {
+    let look = |namespace: &Namespace, witness| namespace.by(root, names, witness, &|root: &Path| f(namespace, root));
+    let look_first = |namespace| (look(&namespace, Witness::AtRest), namespace);
+    let mut all: Vec<_> = namespaces.into_iter().map(look_first).map(|(read, namespace)| (namespace, read)).collect();
+    look_through_others(root, &mut all, |namespace| look(namespace, Witness::AtRest));
+    let settle = |(namespace, read): ReadNamespace<T>| {
+        let read = match read {
+            Err(error) if namespace.pid.is_some() && Scarce::of(&error).is_none() => look(&namespace, Witness::Any),
+            read => read,
+        };
+        let read = read.map(|(Reading::Sure(read) | Reading::Unsure(read))| read);
+        (namespace, read)
+    };
+    all.into_iter().map(settle).collect()
+}
+
+/// Reads those of the namespaces once more, each through other processes in it, that could not be read for sure.
+fn look_through_others<T>(
+    root: &Path,
+    all: &mut [ReadNamespace<T>],
+    look: impl Fn(&Namespace) -> io::Result<Reading<T>>,
+) {
+    let is_missed = |(namespace, read): &ReadNamespace<T>| match read {
+        Ok(Reading::Sure(_)) => false,
+        Ok(Reading::Unsure(_)) => true,
+        Err(error) => namespace.pid.is_some() && Scarce::of(error).is_none(),
+    };
+    let places = all.iter().enumerate().filter(|(_, found)| is_missed(found));
+    let mut missed: HashMap<u32, (usize, u32)> =
+        places.map(|(place, (namespace, _))| (namespace.inode, (place, OTHERS))).collect();
+    if missed.is_empty() {
+        return;
+    }
+    let _ = walk(root, |seen| {
+        match seen {
+            Ok((pid, inode)) => {
+                let Some((place, tries)) = missed.get_mut(&inode) else { return ControlFlow::Continue(()) };
+                let (namespace, read) = &mut all[*place];
+                let other = Namespace { pid: Some(pid), ..namespace.clone() };
+                let seen = look(&other);
+                *tries = tries.saturating_sub(if seen.is_ok() { OTHERS / 2 } else { 1 });
+                let is_known = match &seen {
+                    Ok(Reading::Sure(_)) => true,
+                    Ok(Reading::Unsure(_)) => false,
+                    Err(error) => Scarce::of(error).is_some(),
+                };
+                if is_known || read.is_err() {
+                    (*namespace, *read) = (other, seen);
+                }
+                if is_known || *tries == 0 {
+                    missed.remove(&inode);
+                }
+            }
+            // What ran out says nothing about whether they are there.
+            Err(error) if Scarce::of(&error).is_some() => {
+                for (_, (place, _)) in missed.drain() {
+                    all[place].1 = Err(copy_of(&error));
+                }
+            }
+            Err(_) => {}
+        }
+        if missed.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+}
+
+/// How often a thread was given a processor, and for how long; `None` while it has one or waits for it, or where the kernel does not count that
+/// (`CONFIG_SCHED_INFO`).
+fn turns(thread: &Path) -> Option<Vec<u8>> {
+    let turns = fs::read(thread.join("schedstat")).ok()?;
+    (!Stat::read(thread).ok()?.is_running()).then_some(turns)
+}
+
+impl Namespace {
+    /// Runs `f` with a root below which `net/` is this namespace's: one's own, or that of a thread that enters it. Where it may not be entered, and a process
+    /// is in it, its files are read through that one, which must be in it before and after.
+    ///
+    /// # Errors
+    /// Its process has ended or left it, and its name, if it has one, is gone or another one's; it may not be looked into; or something ran out.
+    pub fn within<T: Send>(&self, root: &Path, names: &Path, f: &(impl Fn(&Path) -> T + Sync)) -> io::Result<T> {
+        self.by(root, names, Witness::Any, f).map(|(Reading::Sure(read) | Reading::Unsure(read))| read)
+    }
+
+    /// The same, with what is asked of the process.
+    fn by<T: Send>(
+        &self,
+        root: &Path,
+        names: &Path,
+        witness: Witness,
+        f: &(impl Fn(&Path) -> T + Sync),
+    ) -> io::Result<Reading<T>> {
+        match self.pid.map(|pid| self.through(root, pid, witness, f)) {
+            // A name may keep it.
+            Some(Err(error)) if self.name.is_some() && Scarce::of(&error).is_none() => {}
+            Some(read) => return read,
+            None => {}
+        }
+        let name = self.name.as_deref().unwrap_or_default();
+        let file = self.open(&names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
+        enter(file, || f(&root.join("thread-self"))).map(Reading::Sure)
+    }
+
+    /// The same by a process.
+    fn through<T: Send>(
+        &self,
+        root: &Path,
+        pid: u32,
+        witness: Witness,
+        f: &(impl Fn(&Path) -> T + Sync),
+    ) -> io::Result<Reading<T>> {
+        if own(root).is_ok_and(|own| own == self.inode) {
+            return Ok(Reading::Sure(f(&root.join("self"))));
+        }
+        let folder = root.join(pid.to_string());
+        let file = self.open(&folder.join("ns/net"))?;
+        let own_thread = root.join("thread-self");
+        if fs::symlink_metadata(&own_thread).is_ok() {
+            match enter(file, || f(&own_thread)) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                read => return read.map(Reading::Sure),
+            }
+        }
+        let moved = || io::Error::from(io::ErrorKind::NotFound);
+        // Of the thread alone: that is the one whose namespace is read.
+        let thread = folder.join("task").join(pid.to_string());
+        let before = turns(&thread);
+        if of(root, pid)? != self.inode || witness == Witness::AtRest && before.is_none() {
+            return Err(moved());
+        }
+        let read = f(&folder);
+        if of(root, pid)? != self.inode {
+            return Err(moved());
+        }
+        Ok(if before.is_some() && turns(&thread) == before { Reading::Sure(read) } else { Reading::Unsure(read) })
+    }
+
+    /// The file of the namespace: as long as it is open, no other one has its number.
+    fn open(&self, place: &Path) -> io::Result<File> {
+        for _ in 0..TRIES {
+            let file = File::open(place)?;
+            if file.metadata()?.ino() as u32 == self.inode {
+                return Ok(file);
+            }
+            std::thread::yield_now();
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;
