@@ -84,7 +84,7 @@ pub extern "C" fn netstat_reason(error: i32, old: u8, facts: u32) -> u32 {
         ETIMEDOUT => Reason::TimedOut,
         // Also what `tcp_write_err` reports when the retransmissions ran out, and an ICMP message said why.
         ENETUNREACH | EHOSTUNREACH | ENETDOWN | EHOSTDOWN | ENONET | EACCES => Reason::Unreachable,
-        // The other messages that end an attempt at once.
+        // The other ICMP messages that end an attempt at once (`icmp_err_convert`, `ipv6_icmp_err_convert`).
         EPROTO | ENOPROTOOPT | EOPNOTSUPP if old == SYN_SENT => Reason::Unreachable,
         ECONNRESET if is(LATE) => Reason::Closed,
         ECONNRESET | EPIPE => Reason::ResetReceived,
@@ -299,8 +299,9 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
     if r.cookie == 0 {
         r.cookie = M::cookie(sk);
     }
-    let has_connected = r.flags & COUNTED != 0;
-    if !has_connected {
+    // In a transition to CLOSE.
+    let was_finished = r.flags & COUNTED != 0;
+    if !was_finished {
         let tcp = M::tcp_sock(sk);
         if !tcp.is_null() {
             add_totals::<M>(sk, tcp, r);
@@ -309,9 +310,9 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
     if r.count_skipped(CLOSE) && r.reason == Reason::Closed as u8 {
         r.reason = Reason::Unknown as u8;
     }
-    // Not closed in a transition: it never had one, or its last connection had ended before. A connection that the kernel itself closed, for want of
-    // anybody who holds it, ends in a softirq, and whoever that interrupts has not closed it.
-    if r.marks & HELD != 0 || r.closer == Process::NONE && is_holder(r) && !has_connected {
+    // Its last connection had ended before, and a process had it still: that is the one that closes it here. One that was never finished is closed by
+    // whoever runs; else the kernel itself has closed it, for want of anybody who holds it, in a softirq, and whoever that interrupts has not.
+    if r.marks & HELD != 0 || r.closer == Process::NONE && is_holder(r) && !was_finished {
         owner::close_accepted(r);
     }
     let reason = match r.reason {

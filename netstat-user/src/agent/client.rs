@@ -4,6 +4,7 @@ use super::door::Seat;
 use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
+use super::stream::Shown;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
 use crate::model::{RowTest, reason};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
@@ -134,6 +135,23 @@ impl<L: Lists> Client<L> {
         self.counter().workers.run(move || lists.own_since(&peer, None).map(Sight::Own)).await
     }
 
+    /// What this peer is shown of what it asks for, from now on where that goes on; else why that cannot be found out.
+    async fn shown(&self, request: &Request) -> io::Result<io::Result<Shown<L>>> {
+        let sight = match request {
+            // How the agent is, everybody is shown.
+            Request::Status | Request::Health => Sight::All,
+            _ => match self.sight().await? {
+                Ok(sight) => sight,
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        let view = match request {
+            Request::Events(_) | Request::Follow { .. } => self.view(&sight).await,
+            _ => Ok(None),
+        };
+        Ok(view.map(|view| Shown { sight, view }))
+    }
+
     /// Refuses, since it cannot be found out what the peer may see.
     ///
     /// # Errors
@@ -195,40 +213,39 @@ impl<L: Lists> Client<L> {
         if is_large && !self.has_memory(holders) {
             return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
         }
-        let sight = match request {
-            // How the agent is, everybody is shown.
-            Request::Status | Request::Health => Sight::All,
-            _ => match self.sight().await? {
-                Ok(sight) => sight,
-                Err(error) => return self.refuse_blind(&error).await,
-            },
+        let shown = match self.shown(&request).await? {
+            Ok(shown) => shown,
+            Err(error) => return self.refuse_blind(&error).await,
         };
-        if request.netns().is_some() && !sight.has(request.netns()) {
+        if request.netns().is_some() && !shown.sight.has(request.netns()) {
             return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
         }
-        let view = match request {
-            Request::Events(_) | Request::Follow { .. } => match self.view(&sight).await {
-                Err(error) if Scarce::of(&error).is_some() => return self.refuse_blind(&error).await,
-                view => view?,
-            },
-            _ => None,
-        };
+        self.answer(request, shown, seat, turn).await
+    }
+
+    async fn answer(
+        &mut self,
+        request: Request,
+        shown: Shown<L>,
+        seat: &Seat,
+        turn: Option<SemaphorePermit<'_>>,
+    ) -> io::Result<()> {
         match request {
-            Request::Holders { of } => self.holders(of, sight).await,
-            Request::Rows { wanted, recorded, holders } => self.rows(wanted, recorded, holders, sight).await,
+            Request::Holders { of } => self.holders(of, shown.sight).await,
+            Request::Rows { wanted, recorded, holders } => self.rows(wanted, recorded, holders, shown.sight).await,
             Request::Table { live, recent_ns, netns, age_ns, only } => {
-                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, sight).await
+                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight).await
             }
-            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, (sight, view), seat, turn).await,
+            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, shown, seat, turn).await,
             Request::Status => {
                 let status = self.status().await?;
                 self.send(&status).await
             }
             Request::Health => self.health().await,
-            Request::Cgroups(ids) => self.cgroups(ids, &sight).await,
+            Request::Cgroups(ids) => self.cgroups(ids, &shown.sight).await,
             Request::Events(wanted) => {
                 drop(turn);
-                self.events(wanted, sight, view, seat).await
+                self.events(wanted, shown, seat).await
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::desk::Desk;
 use super::sight::Sight;
-use super::{Lookup, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
+use super::{KernelLists, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
 use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
@@ -120,7 +120,7 @@ impl<S: Source> Fold<S> {
     ///
     /// # Errors
     /// The source's.
-    pub fn end_listing(&mut self, Lookup { listing, owners, .. }: &mut Lookup) -> io::Result<bool> {
+    pub fn end_listing(&mut self, KernelLists { listing, owners, .. }: &mut KernelLists) -> io::Result<bool> {
         let mut lost = self.drain(true)?;
         self.owners.renew(std::mem::take(owners));
         let are_wanted = listing.rows.iter().any(|(row, _)| may_be_orphan(row));

@@ -9,7 +9,7 @@ use super::pace::{Pace, Waiting};
 use super::sight::Sight;
 use super::thrift::Thrift;
 use super::workers::Workers;
-use super::{Lists, Lookup, Notice, Settings, Signal, Snapshot, Source, TICK, TICK_READ, TableWish};
+use super::{KernelLists, Lists, Notice, Settings, Signal, Snapshot, Source, TICK, TICK_READ, TableWish};
 use crate::model::NamespaceTables;
 use crate::query::{Health, Status};
 use bytes::Bytes;
@@ -102,7 +102,7 @@ pub struct TableAsk {
 }
 
 /// A listing, with those who wait for it.
-type AwaitedLookup = (Lookup, Vec<TableAsk>);
+type AwaitedLists = (KernelLists, Vec<TableAsk>);
 
 /// The task.
 pub struct Keeper<S, L> {
@@ -265,7 +265,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     }
 
     /// Begins to read the kernel's lists. All events recorded before are folded first.
-    fn look(&mut self, listed: &mpsc::Sender<AwaitedLookup>) -> io::Result<()> {
+    fn look(&mut self, listed: &mpsc::Sender<AwaitedLists>) -> io::Result<()> {
         self.drain(true)?;
         self.pace.begin(Instant::now());
         self.fold.begin_listing();
@@ -280,18 +280,18 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     }
 
     /// Folds in a listing, and answers those who waited for it. Returns whether it was the first, or a reload's.
-    fn found(&mut self, (mut lookup, asks): AwaitedLookup) -> io::Result<bool> {
-        self.places.count_by(Arc::clone(&lookup.subordinates));
-        self.fold.count_by(Arc::clone(&lookup.subordinates));
-        if self.fold.end_listing(&mut lookup)? {
+    fn found(&mut self, (mut lists, asks): AwaitedLists) -> io::Result<bool> {
+        self.places.count_by(Arc::clone(&lists.subordinates));
+        self.fold.count_by(Arc::clone(&lists.subordinates));
+        if self.fold.end_listing(&mut lists)? {
             self.pace.want();
         }
         asks.into_iter().for_each(|ask| self.show(ask));
         // Large lists are not freed here.
         let thrift = Arc::clone(&self.thrift);
         self.lister.hand(move || {
-            let much = size_of_val(&lookup.listing.rows[..]) > Thrift::MUCH;
-            drop(lookup);
+            let much = size_of_val(&lists.listing.rows[..]) > Thrift::MUCH;
+            drop(lists);
             if much {
                 thrift.want();
             }

@@ -118,7 +118,7 @@ pub enum Spaces<'a> {
 /// The kernel's lists; read on threads of their own.
 pub trait Lists: Send + Sync + 'static {
     /// Everything the kernel lists, in every namespace that can be reached, and who holds it.
-    fn list(&self) -> Lookup;
+    fn list(&self) -> KernelLists;
 
     /// Which processes hold which sockets, in the order of /proc.
     ///
@@ -165,7 +165,7 @@ pub trait Lists: Send + Sync + 'static {
 
 /// What a look at the kernel's lists found.
 #[derive(Debug, Default)]
-pub struct Lookup {
+pub struct KernelLists {
     /// The rows.
     pub listing: Listing,
     /// Who holds sockets, and what listens: evidence for the owners of later events.

@@ -87,6 +87,14 @@ pub struct StreamView<L> {
     shown: Mutex<ShownStays>,
 }
 
+/// What a peer is shown, and of a stream what keeps that true while it reads.
+pub struct Shown<L> {
+    /// What is shown.
+    pub sight: Sight,
+    /// `None` where that is everything, or not for long.
+    pub view: Option<StreamView<L>>,
+}
+
 impl<L: Lists> StreamView<L> {
     /// Which of the namespaces that the reader was last shown are there, and whether these are all of them.
     async fn present(&self) -> io::Result<(Presence, bool)> {
@@ -198,13 +206,7 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's.
-    pub async fn events(
-        &mut self,
-        wanted: Limits,
-        sight: Sight,
-        view: Option<StreamView<L>>,
-        seat: &Seat,
-    ) -> io::Result<()> {
+    pub async fn events(&mut self, wanted: Limits, Shown { sight, view }: Shown<L>, seat: &Seat) -> io::Result<()> {
         let (answer, mine) = oneshot::channel();
         let subscription = self.subscription(Wish { wanted, sight }, seat);
         self.ask(Ask::Events { subscription, answer }).await?;
@@ -221,7 +223,7 @@ impl<L: Lists> Client<L> {
         &mut self,
         wanted: Limits,
         age_ns: u64,
-        (sight, view): (Sight, Option<StreamView<L>>),
+        Shown { sight, view }: Shown<L>,
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {

@@ -82,9 +82,9 @@ impl Source for Fake {
 }
 
 impl Lists for Fake {
-    fn list(&self) -> Lookup {
+    fn list(&self) -> KernelLists {
         self.listed.fetch_add(1, Ordering::SeqCst);
-        Lookup { listing: self.listing.lock().unwrap().clone(), ..Lookup::default() }
+        KernelLists { listing: self.listing.lock().unwrap().clone(), ..KernelLists::default() }
     }
 
     fn holders(&self) -> io::Result<Vec<Link>> {

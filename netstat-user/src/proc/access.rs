@@ -3,7 +3,6 @@
 
 use super::stat::Stat;
 use crate::sys::{self, unless_scarce};
-use rustix::time::ClockId;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -199,16 +198,16 @@ fn dumper(root: &Path, pid: u32) -> io::Result<Option<u32>> {
 
 /// Whether a user may look into a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub enum Access {
     /// Yes, whatever the user's group.
     Open,
     /// No; or something ran out.
-    Guarded,
+    Denied,
     /// There is no such process any more, or one that is only waited for.
     Ended,
 }
 
-impl Guard {
+impl Access {
     /// Of a process under `root`.
     pub fn of(root: &Path, pid: u32, uid: u32) -> Self {
         let is_open = || {
@@ -220,34 +219,8 @@ impl Guard {
             Ok(true) => Self::Open,
             // It may have ended meanwhile.
             Ok(false) if has_ended().unwrap_or(false) => Self::Ended,
-            _ => Self::Guarded,
+            _ => Self::Denied,
         }
-    }
-}
-
-/// The processor time that looks at one user's processes may take. A process can be made slow to be looked at: each group it is in takes a line of its
-/// status.
-#[derive(Debug)]
-pub struct LookBudget {
-    begun_ns: u64,
-    allowed_ns: u64,
-}
-
-impl LookBudget {
-    /// For all of them, in nanoseconds.
-    const FIRST_NS: u64 = 250_000_000;
-    /// For each one more: some five times what it takes.
-    const EACH_NS: u64 = 200_000;
-
-    /// Of the calling thread, from now on.
-    pub fn begin() -> Self {
-        Self { begun_ns: sys::clock_ns(ClockId::ThreadCPUTime), allowed_ns: Self::FIRST_NS }
-    }
-
-    /// Notes that another one is looked at; false where there is no time for that.
-    pub fn take(&mut self) -> bool {
-        self.allowed_ns += Self::EACH_NS;
-        sys::clock_ns(ClockId::ThreadCPUTime) - self.begun_ns < self.allowed_ns
     }
 }
 
@@ -345,7 +318,7 @@ mod tests {
         assert!(is_run_by(65_533) && !is_run_by(0));
         assert!(!sees(0, theirs.id()), "of another group");
         assert!(!sees(65_533, std::process::id()));
-        assert_eq!([65_533, 65_532].map(|uid| Guard::of(root, theirs.id(), uid)), [Guard::Open, Guard::Guarded]);
+        assert_eq!([65_533, 65_532].map(|uid| Access::of(root, theirs.id(), uid)), [Access::Open, Access::Denied]);
         // Whatever bytes its name has: cut in the middle of a letter, say.
         let folder = std::env::temp_dir().join(format!("netstat-user-access-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
@@ -359,7 +332,7 @@ mod tests {
             assert!(std::time::Instant::now() < until, "a process of that name is not found");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        assert_eq!([65_532, 65_533].map(|uid| Guard::of(root, odd.id(), uid)), [Guard::Guarded; 2]);
+        assert_eq!([65_532, 65_533].map(|uid| Access::of(root, odd.id(), uid)), [Access::Denied; 2]);
         odd.kill().unwrap();
         odd.wait().unwrap();
         fs::remove_dir_all(&folder).unwrap();
@@ -369,14 +342,14 @@ mod tests {
             assert!(std::time::Instant::now() < until, "a setuid process is not found");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        assert!([65_532, 65_533].iter().all(|&uid| Guard::of(root, setuid.id(), uid) == Guard::Guarded));
+        assert!([65_532, 65_533].iter().all(|&uid| Access::of(root, setuid.id(), uid) == Access::Denied));
         setuid.kill().unwrap();
-        while Guard::of(root, setuid.id(), 65_533) != Guard::Ended {
+        while Access::of(root, setuid.id(), 65_533) != Access::Ended {
             assert!(std::time::Instant::now() < until, "one that is only waited for has not ended");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         setuid.wait().unwrap();
-        assert_eq!(Guard::of(root, setuid.id(), 65_533), Guard::Ended);
+        assert_eq!(Access::of(root, setuid.id(), 65_533), Access::Ended);
         theirs.kill().unwrap();
         theirs.wait().unwrap();
     }

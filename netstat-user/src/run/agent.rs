@@ -1,6 +1,7 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
-mod guards;
+mod guarded_finder;
+mod look_budget;
 mod look_ups;
 mod machine;
 mod traced;
@@ -173,7 +174,7 @@ async fn serve(
         }
     };
     let cgroups = Seen::new(Arc::clone(&machine.cgroups))?;
-    let source = Traced::new(tracer, options.buffer, cgroups, Arc::clone(&machine.guards))?;
+    let source = Traced::new(tracer, options.buffer, cgroups, Arc::clone(&machine.finder))?;
     let status = tokio::select! {
         status = agent::run(listeners, signals, source, machine, settings, notice) => status,
         never = stay_reachable(&mut bound, doors, complain) => match never {},

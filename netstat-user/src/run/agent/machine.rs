@@ -1,8 +1,8 @@
 //! The kernel's lists as the agent asks for them.
 
-use super::guards::Guards;
+use super::guarded_finder::GuardedFinder;
 use super::views::Views;
-use crate::agent::{Guarded, Lists, Lookup, Own, Peer, Presence, SocketProcess, Spaces};
+use crate::agent::{Guarded, KernelLists, Lists, Own, Peer, Presence, SocketProcess, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
 use crate::model::{Check, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates};
@@ -27,7 +27,7 @@ pub struct Machine {
     /// Cgroups by their ids, as they were met.
     pub cgroups: Arc<Mutex<Ids>>,
     /// Processes that the user of their sockets may not look into.
-    pub guards: Arc<Mutex<Guards>>,
+    pub finder: Arc<Mutex<GuardedFinder>>,
     guarded: Arc<Guarded>,
     /// Whether somebody may ask who is not shown everything.
     is_asked: bool,
@@ -54,13 +54,13 @@ impl Machine {
         let cgroups = Arc::new(Mutex::new(Ids::new(&root)));
         let (kernel, names) = (Kernel::new(&root, needs), netns::NAMES.into());
         let subordinates = Mutex::new(SubordinateFile::new(Path::new("/")));
-        let guards = Guards::new(root.clone(), is_asked, kept_ns)?;
-        let (guarded, guards) = (guards.found(), Arc::new(Mutex::new(guards)));
+        let finder = GuardedFinder::new(root.clone(), is_asked, kept_ns)?;
+        let (guarded, finder) = (finder.found(), Arc::new(Mutex::new(finder)));
         let views = Views::new(root.clone(), Arc::clone(&guarded));
         Ok(Self {
             kernel,
             cgroups,
-            guards,
+            finder,
             guarded,
             is_asked,
             root,
@@ -110,7 +110,7 @@ impl Machine {
 }
 
 impl Lists for Machine {
-    fn list(&self) -> Lookup {
+    fn list(&self) -> KernelLists {
         let wanted = RowsWanted::of(Proto::ALL.to_vec());
         let mut listing = Listing { protos: wanted.protos.clone(), ..Listing::default() };
         let spaces = listing.spaces.insert(Default::default());
@@ -148,9 +148,9 @@ impl Lists for Machine {
         }
         let subordinates = self.subordinates();
         let processes = processes.into_iter().collect();
-        lock(&self.guards).count_by(Arc::clone(&subordinates));
-        Guards::look_at(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
-        Lookup { listing, owners, subordinates }
+        lock(&self.finder).count_by(Arc::clone(&subordinates));
+        GuardedFinder::look_at(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
+        KernelLists { listing, owners, subordinates }
     }
 
     fn holders(&self) -> io::Result<Vec<Link>> {

@@ -1,6 +1,6 @@
 //! The kernel programs as the agent's source of events.
 
-use super::guards::Guards;
+use super::guarded_finder::GuardedFinder;
 use super::look_ups::LookUps;
 use crate::agent::Source;
 use crate::kernel::{self, RECORD_BYTES, Tracer};
@@ -19,9 +19,6 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{Interest, unix::AsyncFd};
-
-/// Cgroups are looked up for everybody.
-const ALL: u32 = 0;
 
 /// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon, and on a thread of
 /// its own, as nobody knows how long that takes.
@@ -56,14 +53,15 @@ impl Seen {
         Ok(Self { ids: HashSet::new(), since_ns: 0, last: None, look_ups })
     }
 
-    fn note(&mut self, event: &SocketEvent) {
+    /// Has the cgroup of an event's owner looked up, in the turn of the user that the socket counts for.
+    fn note(&mut self, event: &SocketEvent, user: impl FnOnce() -> u32) {
         let Some(id) = event.owner.and_then(|owner| owner.cgroup_id) else { return };
         let id = id.get();
         if event.time_ns.saturating_sub(self.since_ns) >= Self::TRUST_NS || self.ids.len() >= Self::MOST {
             (self.since_ns, self.last) = (event.time_ns, None);
             self.ids.clear();
         }
-        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.look_ups.want(ALL, id) {
+        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.look_ups.want(user(), id) {
             self.ids.insert(id);
         }
     }
@@ -81,7 +79,7 @@ pub struct Traced {
     forgotten: Forgotten,
     losses: Losses,
     cgroups: Seen,
-    guards: Arc<Mutex<Guards>>,
+    guarded: Arc<Mutex<GuardedFinder>>,
 }
 
 impl Traced {
@@ -89,12 +87,12 @@ impl Traced {
     ///
     /// # Errors
     /// The ring cannot be watched, or there is no room for a thread.
-    pub fn new(mut tracer: Tracer, buffer: u32, cgroups: Seen, guards: Arc<Mutex<Guards>>) -> io::Result<Self> {
+    pub fn new(mut tracer: Tracer, buffer: u32, cgroups: Seen, guarded: Arc<Mutex<GuardedFinder>>) -> io::Result<Self> {
         let ring = sys::watch(&tracer, Interest::READABLE)?;
         tracer.begin_looking()?;
         let (records, peak) = (BytesMut::new(), AtomicU64::new(0));
         let (forgotten, losses) = Default::default();
-        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses, cgroups, guards })
+        Ok(Self { tracer, ring, records, buffer: buffer.into(), pending: 0, peak, forgotten, losses, cgroups, guarded })
     }
 }
 
@@ -107,14 +105,16 @@ impl Source for Traced {
         }
         let before = events.len();
         let more = !records.is_empty();
+        let mut guarded = lock(&self.guarded);
         while let Some(record) = self.tracer.next(&mut records, 0) {
             // What cannot be understood is of another build's programs; the next listing shows what it was about.
             if let Ok(event) = record {
-                self.cgroups.note(&event);
-                lock(&self.guards).note(&event);
+                self.cgroups.note(&event, || guarded.counts_as(event.uid));
+                guarded.note(&event);
                 events.push(event);
             }
         }
+        drop(guarded);
         self.pending = if more { self.pending + (events.len() - before) as u64 * RECORD_BYTES } else { 0 };
         self.peak.fetch_max(self.pending.min(self.buffer), Ordering::Relaxed);
         Ok(more)
@@ -202,13 +202,13 @@ mod tests {
         };
         let mut seen = Seen::looking_up(slow).unwrap();
         let begun = Instant::now();
-        [1, 1, 2, 1, 2].into_iter().for_each(|id| seen.note(&of(id, 5)));
+        [1, 1, 2, 1, 2].into_iter().for_each(|id| seen.note(&of(id, 5), || 7));
         // What was not found may be found later.
-        seen.note(&of(1, 5 + Seen::TRUST_NS));
+        seen.note(&of(1, 5 + Seen::TRUST_NS), || 7);
         assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
         assert_eq!([(); 3].map(|()| looked_up.recv().unwrap()), [1, 2, 1]);
         let more = LookUps::<u64>::QUEUE as u64 + 100;
-        (0..more).for_each(|id| seen.note(&of(10 + id, 6 + Seen::TRUST_NS)));
+        (0..more).for_each(|id| seen.note(&of(10 + id, 6 + Seen::TRUST_NS), || 7));
         assert!(seen.ids.len() < more as usize, "{}", seen.ids.len());
     }
 }

@@ -1,7 +1,8 @@
 //! What users could see by themselves, without the agent.
 
+use super::look_budget::LookBudget;
 use crate::agent::{Guarded, KnownNamespace, Own, Peer, Presence, TRUST};
-use crate::proc::access::{self, LookBudget, Vantage, Viewer};
+use crate::proc::access::{self, Vantage, Viewer};
 use crate::proc::fds;
 use crate::proc::netns::Namespace;
 use crate::proc::tenure::{NamespaceIds, Tenures};

@@ -1,10 +1,11 @@
 //! Which processes may not be looked into by the user of their sockets: looked up when an event or a listing first has one, as it may be gone when
 //! somebody asks.
 
+use super::look_budget::LookBudget;
 use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
 use crate::model::{EventKind, SocketEvent, Subordinates};
-use crate::proc::access::{Guard, LookBudget};
+use crate::proc::access::Access;
 use hashbrown::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const TRUST_NS: u64 = 1_000_000_000;
 const FRESH: Duration = Duration::from_millis(100);
 
 /// A process to be looked at.
-struct LookUp {
+struct ProcessToCheck {
     process: SocketProcess,
     /// When it was met, by the kernel's clock and by this process's.
     now_ns: u64,
@@ -26,10 +27,10 @@ struct LookUp {
 }
 
 /// The look-ups, and what they found.
-pub struct Guards {
+pub struct GuardedFinder {
     found: Arc<Guarded>,
     /// The thread that looks; `None` where everybody who asks is shown everything.
-    look_ups: Option<LookUps<LookUp>>,
+    look_ups: Option<LookUps<ProcessToCheck>>,
     /// When a process was looked at.
     looked: HashMap<SocketProcess, u64>,
     /// Look-ups of each user, those counted together who hold each other's ids, since a time.
@@ -38,7 +39,7 @@ pub struct Guards {
     subordinates: Arc<Subordinates>,
 }
 
-impl Guards {
+impl GuardedFinder {
     /// Most look-ups that are remembered.
     const MOST: usize = 1 << 16;
     /// Most look-ups in a second for the sockets of one user. Each takes some 13 µs.
@@ -51,18 +52,18 @@ impl Guards {
     pub fn new(root: PathBuf, is_asked: bool, kept_ns: u64) -> io::Result<Self> {
         let found = Arc::new(Guarded::new(kept_ns));
         let finds = Arc::clone(&found);
-        let look_up = move |LookUp { process, now_ns, met }| {
-            let is_guarded = match Guard::of(&root, process.pid, process.uid) {
-                Guard::Open => false,
-                Guard::Guarded => true,
-                Guard::Ended => met.elapsed() > FRESH,
+        let look_up = move |ProcessToCheck { process, now_ns, met }| {
+            let is_guarded = match Access::of(&root, process.pid, process.uid) {
+                Access::Open => false,
+                Access::Denied => true,
+                Access::Ended => met.elapsed() > FRESH,
             };
             if is_guarded {
                 finds.note(process, now_ns);
             }
             finds.settle(process);
         };
-        let look_ups = is_asked.then(|| LookUps::new("guards", look_up)).transpose()?;
+        let look_ups = is_asked.then(|| LookUps::new("guarded", look_up)).transpose()?;
         let (looked, shares) = Default::default();
         Ok(Self { found, look_ups, looked, shares, since_ns: 0, subordinates: Arc::default() })
     }
@@ -76,6 +77,11 @@ impl Guards {
     pub fn count_by(&mut self, subordinates: Arc<Subordinates>) {
         self.found.count_by(Arc::clone(&subordinates));
         self.subordinates = subordinates;
+    }
+
+    /// Whom the sockets of a user count for; of one that is not known, nobody.
+    pub fn counts_as(&self, uid: Option<u32>) -> u32 {
+        uid.map_or(u32::MAX, |uid| self.subordinates.counts_as(uid))
     }
 
     /// Has the processes of an event looked at.
@@ -115,7 +121,7 @@ impl Guards {
             return;
         }
         self.found.expect(process);
-        if look_ups.want(user, LookUp { process, now_ns, met: Instant::now() }) {
+        if look_ups.want(user, ProcessToCheck { process, now_ns, met: Instant::now() }) {
             self.looked.insert(process, now_ns);
         } else {
             self.found.note(process, now_ns);
@@ -136,7 +142,7 @@ impl Guards {
         for processes in processes.chunk_by(|a, b| subordinates.counts_as(a.uid) == subordinates.counts_as(b.uid)) {
             let mut budget = LookBudget::begin();
             for &process in processes {
-                if !budget.take() || Guard::of(root, process.pid, process.uid) == Guard::Guarded {
+                if !budget.take() || Access::of(root, process.pid, process.uid) == Access::Denied {
                     found.note(process, now_ns);
                 }
             }
@@ -151,20 +157,20 @@ mod tests {
     /// A user whose sockets have ever new ids, and processes, takes no more than a share: the others' are looked at, and nothing waits.
     #[test]
     fn one_user_has_a_share_of_the_look_ups() {
-        let mut guards = Guards::new("/nonexistent".into(), true, u64::MAX).unwrap();
-        let found = guards.found();
+        let mut finder = GuardedFinder::new("/nonexistent".into(), true, u64::MAX).unwrap();
+        let found = finder.found();
         let process = |uid, pid| SocketProcess { pid, start: 1, uid };
-        for pid in 1..=Guards::SHARE as u32 + 10 {
-            guards.want(process(1000, pid), 5);
+        for pid in 1..=GuardedFinder::SHARE as u32 + 10 {
+            finder.want(process(1000, pid), 5);
         }
-        guards.want(process(1001, 7), 5);
-        let last = Guards::SHARE as u32;
+        finder.want(process(1001, 7), 5);
+        let last = GuardedFinder::SHARE as u32;
         assert_eq!([1, last, last + 1, last + 10].map(|pid| found.has(process(1000, pid))), [false, false, true, true]);
         assert!(!found.has(process(1001, 7)));
         // With the next second begins another share.
-        guards.want(process(1000, last + 20), 5 + TRUST_NS);
+        finder.want(process(1000, last + 20), 5 + TRUST_NS);
         assert!(!found.has(process(1000, last + 20)));
-        let mut none = Guards::new("/nonexistent".into(), false, 0).unwrap();
+        let mut none = GuardedFinder::new("/nonexistent".into(), false, 0).unwrap();
         none.want(process(1000, 1), 5);
         assert!(none.looked.is_empty());
     }
