@@ -4,7 +4,7 @@ use super::door::Seat;
 use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
-use super::stream::Shown;
+use super::stream_view::{ShownView, StreamView};
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
 use crate::model::{RowTest, reason};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
@@ -136,7 +136,7 @@ impl<L: Lists> Client<L> {
     }
 
     /// What this peer is shown of what it asks for, from now on where that goes on; else why that cannot be found out.
-    async fn shown(&self, request: &Request) -> io::Result<io::Result<Shown<L>>> {
+    async fn shown(&self, request: &Request) -> io::Result<io::Result<ShownView<L>>> {
         let sight = match request {
             // How the agent is, everybody is shown.
             Request::Status | Request::Health => Sight::All,
@@ -145,11 +145,14 @@ impl<L: Lists> Client<L> {
                 Err(error) => return Ok(Err(error)),
             },
         };
-        let view = match request {
-            Request::Events(_) | Request::Follow { .. } => self.view(&sight).await,
+        let view = match (&sight, request) {
+            (Sight::Own(own), Request::Events(_) | Request::Follow { .. }) => {
+                let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
+                StreamView::begin(lists, workers, self.peer, Arc::clone(own)).await.map(Some)
+            }
             _ => Ok(None),
         };
-        Ok(view.map(|view| Shown { sight, view }))
+        Ok(view.map(|view| ShownView { sight, view }))
     }
 
     /// Refuses, since it cannot be found out what the peer may see.
@@ -226,7 +229,7 @@ impl<L: Lists> Client<L> {
     async fn answer(
         &mut self,
         request: Request,
-        shown: Shown<L>,
+        shown: ShownView<L>,
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `house`, `welcome`, `turned_away` | where clients are served, how they are let in, and that they could not be |
 //! | `door`, `sight`, `guarded` | who is let in, and what they are shown; which processes are not shown to the users of their sockets |
-//! | `stay` | when a reader of events was shown which network namespace |
+//! | `stream_view`, `stay` | what a reader of events is shown while it reads; when it was shown which network namespace |
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
@@ -29,6 +29,7 @@ mod pace;
 mod sight;
 mod stay;
 mod stream;
+mod stream_view;
 mod tables;
 mod thrift;
 mod turned_away;

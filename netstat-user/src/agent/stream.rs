@@ -5,28 +5,22 @@ use super::client::{Client, TURN, patient};
 use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
-use super::sight::{Own, Peer, Sight};
-use super::stay::{LastLook, Presence, ShownStays};
+use super::sight::Sight;
+use super::stream_view::{STALL, ShownView, StreamView};
 use super::thrift::Thrift;
-use super::workers::Workers;
 use super::{Lists, Snapshot, TableWish};
 use crate::model::{Limits, LiveSocket};
 use crate::query::Answer;
-use crate::sys::{Scarce, lock};
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
-/// How long what waits for a reader that is to be dropped is kept for it.
-const STALL: Duration = Duration::from_secs(60);
-/// How often it is looked what a reader may see by now.
-const LOOK: Duration = Duration::from_secs(2);
 /// How often a reader that takes nothing is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -77,109 +71,6 @@ async fn next(head: &mut Head<'_>, feed: &Feed) -> FrameSource {
     FrameSource::Next(feed.next().await)
 }
 
-/// What a reader that is not shown everything may see while it reads.
-pub struct StreamView<L> {
-    lists: Arc<L>,
-    workers: Workers,
-    peer: Peer,
-    /// What it was last shown.
-    own: Mutex<Arc<Own>>,
-    shown: Mutex<ShownStays>,
-}
-
-/// What a peer is shown, and of a stream what keeps that true while it reads.
-pub struct Shown<L> {
-    /// What is shown.
-    pub sight: Sight,
-    /// `None` where that is everything, or not for long.
-    pub view: Option<StreamView<L>>,
-}
-
-impl<L: Lists> StreamView<L> {
-    /// Which of the namespaces that the reader was last shown are there, and whether these are all of them.
-    async fn present(&self) -> io::Result<(Presence, bool)> {
-        let (lists, own) = (Arc::clone(&self.lists), Arc::clone(&lock(&self.own)));
-        let known = own.namespaces.len();
-        let presence = self.workers.run(move || lists.present(&own)).await??;
-        let is_all = presence.objects.len() == known;
-        Ok((presence, is_all))
-    }
-
-    /// Notes which of them are there.
-    async fn look(&self) -> io::Result<()> {
-        let (presence, _) = self.present().await?;
-        lock(&self.shown).note(&presence);
-        Ok(())
-    }
-
-    /// Shows the reader what it may see, as it was at a time or later.
-    async fn renew(&self, feed: &Feed, since: Option<std::time::Instant>) -> io::Result<()> {
-        let (lists, peer) = (Arc::clone(&self.lists), self.peer);
-        let found = self.workers.run(move || {
-            let own = lists.own_since(&peer, since)?;
-            let presence = lists.present(&own)?;
-            io::Result::Ok((own, presence))
-        });
-        let (own, presence) = found.await??;
-        *lock(&self.own) = Arc::clone(&own);
-        feed.show(Sight::Own(own));
-        lock(&self.shown).note(&presence);
-        Ok(())
-    }
-
-    /// Notes what is there by now.
-    async fn look_anew(&self, feed: &Feed) -> io::Result<()> {
-        match self.present().await? {
-            (presence, true) => lock(&self.shown).note(&presence),
-            // The processes by which one is found may have ended before it.
-            _ => self.renew(feed, Some(std::time::Instant::now())).await?,
-        }
-        Ok(())
-    }
-
-    /// Shows the reader what it may see by now, again and again.
-    async fn follow(&self, feed: &Feed) -> Infallible {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // As long as something is scarce, it is what it was; and the workers end with the agent.
-            let _ = self.renew(feed, None).await;
-        }
-    }
-
-    /// The frames that may be sent, behind the number of events that are missed.
-    async fn pass(&self, frames: Bytes, feed: &Feed) -> io::Result<Bytes> {
-        let of_now = |last| lock(&self.shown).pass(&frames, last).map_err(io::Error::other);
-        let passed = match of_now(LastLook::Before)? {
-            Some(passed) => Some(passed),
-            None => {
-                let (since, mut last) = (Instant::now(), LastLook::Since);
-                while let Err(error) = self.look_anew(feed).await {
-                    if Scarce::of(&error).is_none() {
-                        return Err(error);
-                    }
-                    if since.elapsed() > STALL {
-                        // What waits is missed, too, and the stream ends with that.
-                        feed.give_up();
-                        last = LastLook::Never;
-                        break;
-                    }
-                    tokio::time::sleep(GLANCE).await;
-                }
-                of_now(last)?
-            }
-        };
-        let (passed, missed) = passed.unwrap_or_default();
-        if missed == 0 {
-            return Ok(passed);
-        }
-        let mut out = BytesMut::new();
-        let time_ns = lock(&self.shown).looked_ns();
-        Answer::Lost { time_ns, count: missed }.encode(&mut out);
-        out.extend_from_slice(&passed);
-        Ok(out.freeze())
-    }
-}
-
 /// Does something, while it is looked what the reader may see.
 async fn beside<T>(work: impl Future<Output = T>, look: Pin<&mut impl Future<Output = Infallible>>) -> T {
     tokio::select! {
@@ -189,24 +80,16 @@ async fn beside<T>(work: impl Future<Output = T>, look: Pin<&mut impl Future<Out
 }
 
 impl<L: Lists> Client<L> {
-    /// What the reader may see from here on, `None` where that is everything.
-    ///
-    /// # Errors
-    /// Something ran out, or the agent ends.
-    pub async fn view(&self, sight: &Sight) -> io::Result<Option<StreamView<L>>> {
-        let Sight::Own(own) = sight else { return Ok(None) };
-        let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
-        let own = Mutex::new(Arc::clone(own));
-        let view = StreamView { lists, workers, peer: self.peer, own, shown: Mutex::default() };
-        view.look().await?;
-        Ok(Some(view))
-    }
-
     /// Subscribes, and sends what happens until either side ends.
     ///
     /// # Errors
     /// The connection's.
-    pub async fn events(&mut self, wanted: Limits, Shown { sight, view }: Shown<L>, seat: &Seat) -> io::Result<()> {
+    pub async fn events(
+        &mut self,
+        wanted: Limits,
+        ShownView { sight, view }: ShownView<L>,
+        seat: &Seat,
+    ) -> io::Result<()> {
         let (answer, mine) = oneshot::channel();
         let subscription = self.subscription(Wish { wanted, sight }, seat);
         self.ask(Ask::Events { subscription, answer }).await?;
@@ -223,13 +106,13 @@ impl<L: Lists> Client<L> {
         &mut self,
         wanted: Limits,
         age_ns: u64,
-        Shown { sight, view }: Shown<L>,
+        ShownView { sight, view }: ShownView<L>,
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
         // What was listed before a namespace got its number is of another one.
         let age_ns = match (&view, &sight) {
-            (Some(view), Sight::Own(own)) => age_ns.min(lock(&view.shown).age_ns(own)),
+            (Some(view), Sight::Own(own)) => age_ns.min(view.age_ns(own)),
             _ => age_ns,
         };
         let (answer, snapshot) = oneshot::channel();
@@ -246,8 +129,7 @@ impl<L: Lists> Client<L> {
                 self.leave(&feed).await?;
                 return self.refuse_blind(&error).await;
             }
-            let there = lock(&view.shown);
-            live.retain(|socket| there.has(socket.netns));
+            view.retain_there(&mut live);
         }
         let mut end = BytesMut::new();
         Answer::LiveEnd { time_ns }.encode(&mut end);

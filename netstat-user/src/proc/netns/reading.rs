@@ -87,7 +87,7 @@ enum Witness {
 }
 
 /// What was read of a namespace.
-enum Reading<T> {
+enum NamespaceReading<T> {
     /// It is that one's.
     Sure(T),
     /// The process that it was read through was in it before and after, and may have been elsewhere between.
@@ -95,7 +95,7 @@ enum Reading<T> {
 }
 
 /// A namespace with what was read of it.
-type ReadNamespace<T> = (Namespace, io::Result<Reading<T>>);
+type ReadNamespace<T> = (Namespace, io::Result<NamespaceReading<T>>);
 
 /// Runs `f` in every one of the namespaces, in their order, as [`Namespace::within`]; several times for one that may not be entered, of which the last
 /// result counts. One that cannot be read through its process is looked for once more: others may be in it.
@@ -114,7 +114,7 @@ pub fn each<T: Send>(
             Err(error) if namespace.pid.is_some() && Scarce::of(&error).is_none() => look(&namespace, Witness::Any),
             read => read,
         };
-        let read = read.map(|(Reading::Sure(read) | Reading::Unsure(read))| read);
+        let read = read.map(|(NamespaceReading::Sure(read) | NamespaceReading::Unsure(read))| read);
         (namespace, read)
     };
     all.into_iter().map(settle).collect()
@@ -124,11 +124,11 @@ pub fn each<T: Send>(
 fn look_through_others<T>(
     root: &Path,
     all: &mut [ReadNamespace<T>],
-    look: impl Fn(&Namespace) -> io::Result<Reading<T>>,
+    look: impl Fn(&Namespace) -> io::Result<NamespaceReading<T>>,
 ) {
     let is_missed = |(namespace, read): &ReadNamespace<T>| match read {
-        Ok(Reading::Sure(_)) => false,
-        Ok(Reading::Unsure(_)) => true,
+        Ok(NamespaceReading::Sure(_)) => false,
+        Ok(NamespaceReading::Unsure(_)) => true,
         Err(error) => namespace.pid.is_some() && Scarce::of(error).is_none(),
     };
     let places = all.iter().enumerate().filter(|(_, found)| is_missed(found));
@@ -146,8 +146,8 @@ fn look_through_others<T>(
                 let seen = look(&other);
                 *tries = tries.saturating_sub(if seen.is_ok() { OTHERS / 2 } else { 1 });
                 let is_known = match &seen {
-                    Ok(Reading::Sure(_)) => true,
-                    Ok(Reading::Unsure(_)) => false,
+                    Ok(NamespaceReading::Sure(_)) => true,
+                    Ok(NamespaceReading::Unsure(_)) => false,
                     Err(error) => Scarce::of(error).is_some(),
                 };
                 if is_known || read.is_err() {
@@ -183,7 +183,8 @@ impl Namespace {
     /// # Errors
     /// Its process has ended or left it, and its name, if it has one, is gone or another one's; it may not be looked into; or something ran out.
     pub fn within<T: Send>(&self, root: &Path, names: &Path, f: &(impl Fn(&Path) -> T + Sync)) -> io::Result<T> {
-        self.by(root, names, Witness::Any, f).map(|(Reading::Sure(read) | Reading::Unsure(read))| read)
+        self.by(root, names, Witness::Any, f)
+            .map(|(NamespaceReading::Sure(read) | NamespaceReading::Unsure(read))| read)
     }
 
     /// The same, with what is asked of the process.
@@ -193,7 +194,7 @@ impl Namespace {
         names: &Path,
         witness: Witness,
         f: &(impl Fn(&Path) -> T + Sync),
-    ) -> io::Result<Reading<T>> {
+    ) -> io::Result<NamespaceReading<T>> {
         match self.pid.map(|pid| self.through(root, pid, witness, f)) {
             // A name may keep it.
             Some(Err(error)) if self.name.is_some() && Scarce::of(&error).is_none() => {}
@@ -202,7 +203,7 @@ impl Namespace {
         }
         let name = self.name.as_deref().unwrap_or_default();
         let file = self.open(&names.join(PathBuf::from(std::ffi::OsStr::from_bytes(name))))?;
-        enter(file, || f(&root.join("thread-self"))).map(Reading::Sure)
+        enter(file, || f(&root.join("thread-self"))).map(NamespaceReading::Sure)
     }
 
     /// The same by a process.
@@ -212,9 +213,9 @@ impl Namespace {
         pid: u32,
         witness: Witness,
         f: &(impl Fn(&Path) -> T + Sync),
-    ) -> io::Result<Reading<T>> {
+    ) -> io::Result<NamespaceReading<T>> {
         if own(root).is_ok_and(|own| own == self.inode) {
-            return Ok(Reading::Sure(f(&root.join("self"))));
+            return Ok(NamespaceReading::Sure(f(&root.join("self"))));
         }
         let folder = root.join(pid.to_string());
         let file = self.open(&folder.join("ns/net"))?;
@@ -222,7 +223,7 @@ impl Namespace {
         if fs::symlink_metadata(&own_thread).is_ok() {
             match enter(file, || f(&own_thread)) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                read => return read.map(Reading::Sure),
+                read => return read.map(NamespaceReading::Sure),
             }
         }
         let moved = || io::Error::from(io::ErrorKind::NotFound);
@@ -236,7 +237,11 @@ impl Namespace {
         if of(root, pid)? != self.inode {
             return Err(moved());
         }
-        Ok(if before.is_some() && turns(&thread) == before { Reading::Sure(read) } else { Reading::Unsure(read) })
+        Ok(if before.is_some() && turns(&thread) == before {
+            NamespaceReading::Sure(read)
+        } else {
+            NamespaceReading::Unsure(read)
+        })
     }
 
     /// The file of the namespace: as long as it is open, no other one has its number.

@@ -1,0 +1,154 @@
+//! What a reader of events is shown while it reads, if that is not everything: its user's processes and their namespaces come and go.
+
+use super::Lists;
+use super::feed::Feed;
+use super::sight::{Own, Peer, Sight};
+use super::stay::{LastLook, Presence, ShownStays};
+use super::workers::Workers;
+use crate::model::LiveSocket;
+use crate::query::Answer;
+use crate::sys::{Scarce, lock};
+use bytes::{Bytes, BytesMut};
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long what waits for a reader that is to be dropped is kept for it.
+pub const STALL: Duration = Duration::from_secs(60);
+/// How often it is looked what a reader may see by now.
+const LOOK: Duration = Duration::from_secs(2);
+/// Before it is looked once more for what was scarce.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What a reader that is not shown everything may see while it reads.
+pub struct StreamView<L> {
+    lists: Arc<L>,
+    workers: Workers,
+    peer: Peer,
+    /// What it was last shown.
+    own: Mutex<Arc<Own>>,
+    shown: Mutex<ShownStays>,
+}
+
+/// What a peer is shown, and of a stream what keeps that true while it reads.
+pub struct ShownView<L> {
+    /// What is shown.
+    pub sight: Sight,
+    /// `None` where that is everything, or not for long.
+    pub view: Option<StreamView<L>>,
+}
+
+impl<L: Lists> StreamView<L> {
+    /// What the reader may see from here on.
+    ///
+    /// # Errors
+    /// Something ran out, or the agent ends.
+    pub async fn begin(lists: Arc<L>, workers: Workers, peer: Peer, own: Arc<Own>) -> io::Result<Self> {
+        let view = Self { lists, workers, peer, own: Mutex::new(own), shown: Mutex::default() };
+        view.look().await?;
+        Ok(view)
+    }
+
+    /// How long all that is shown has been known to be the same, at the last look.
+    pub fn age_ns(&self, own: &Own) -> u64 {
+        lock(&self.shown).age_ns(own)
+    }
+
+    /// Leaves out the sockets of namespaces that were not there at the last look.
+    pub fn retain_there(&self, sockets: &mut Vec<LiveSocket>) {
+        let there = lock(&self.shown);
+        sockets.retain(|socket| there.has(socket.netns));
+    }
+
+    /// Which of the namespaces that the reader was last shown are there, and whether these are all of them.
+    async fn present(&self) -> io::Result<(Presence, bool)> {
+        let (lists, own) = (Arc::clone(&self.lists), Arc::clone(&lock(&self.own)));
+        let known = own.namespaces.len();
+        let presence = self.workers.run(move || lists.present(&own)).await??;
+        let is_all = presence.objects.len() == known;
+        Ok((presence, is_all))
+    }
+
+    /// Notes which of them are there.
+    ///
+    /// # Errors
+    /// Something ran out, or the agent ends.
+    pub async fn look(&self) -> io::Result<()> {
+        let (presence, _) = self.present().await?;
+        lock(&self.shown).note(&presence);
+        Ok(())
+    }
+
+    /// Shows the reader what it may see, as it was at a time or later.
+    async fn renew(&self, feed: &Feed, since: Option<std::time::Instant>) -> io::Result<()> {
+        let (lists, peer) = (Arc::clone(&self.lists), self.peer);
+        let found = self.workers.run(move || {
+            let own = lists.own_since(&peer, since)?;
+            let presence = lists.present(&own)?;
+            io::Result::Ok((own, presence))
+        });
+        let (own, presence) = found.await??;
+        *lock(&self.own) = Arc::clone(&own);
+        feed.show(Sight::Own(own));
+        lock(&self.shown).note(&presence);
+        Ok(())
+    }
+
+    /// Notes what is there by now.
+    async fn look_anew(&self, feed: &Feed) -> io::Result<()> {
+        match self.present().await? {
+            (presence, true) => lock(&self.shown).note(&presence),
+            // The processes by which one is found may have ended before it.
+            _ => self.renew(feed, Some(std::time::Instant::now())).await?,
+        }
+        Ok(())
+    }
+
+    /// Shows the reader what it may see by now, again and again.
+    pub async fn follow(&self, feed: &Feed) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // As long as something is scarce, it is what it was; and the workers end with the agent.
+            let _ = self.renew(feed, None).await;
+        }
+    }
+
+    /// The frames that may be sent, behind the number of events that are missed. For want of a look within [`STALL`] these and all that waits count as
+    /// missed.
+    ///
+    /// # Errors
+    /// The agent ends, or these are no frames.
+    pub async fn pass(&self, frames: Bytes, feed: &Feed) -> io::Result<Bytes> {
+        let of_now = |last| lock(&self.shown).pass(&frames, last).map_err(io::Error::other);
+        let passed = match of_now(LastLook::Before)? {
+            Some(passed) => Some(passed),
+            None => {
+                let (since, mut last) = (Instant::now(), LastLook::Since);
+                while let Err(error) = self.look_anew(feed).await {
+                    if Scarce::of(&error).is_none() {
+                        return Err(error);
+                    }
+                    if since.elapsed() > STALL {
+                        // What waits is missed, too, and the stream ends with that.
+                        feed.give_up();
+                        last = LastLook::Never;
+                        break;
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+                of_now(last)?
+            }
+        };
+        let (passed, missed) = passed.unwrap_or_default();
+        if missed == 0 {
+            return Ok(passed);
+        }
+        let mut out = BytesMut::new();
+        let time_ns = lock(&self.shown).looked_ns();
+        Answer::Lost { time_ns, count: missed }.encode(&mut out);
+        out.extend_from_slice(&passed);
+        Ok(out.freeze())
+    }
+}
