@@ -115,6 +115,8 @@ pub fn decode(
 }
 
 /// What stands behind the kind in every record of a socket (`netstat_ebpf::Record`).
+///
+/// Parts of [`decode`] are `inline(always)` in this file, because it is on the path of every event.
 struct RecordHead {
     old_state: u8,
     new_state: u8,

@@ -42,7 +42,7 @@ impl Credentials {
     }
 
     fn of(root: &Path, pid: u32) -> io::Result<Option<Self>> {
-        // The name of a process may be any bytes, but no line of its own: the kernel escapes those.
+        // The name of a process may be any bytes, but no newline: the kernel escapes that.
         let status = unless_scarce(fs::read(root.join(pid.to_string()).join("status")))?;
         Ok(status.map(|status| Self::parse(&String::from_utf8_lossy(&status))))
     }
@@ -127,13 +127,13 @@ impl Viewer {
             return Ok(Reach::No);
         }
         if place.user != self.place.user {
-            // Whether it can be dumped is not to be seen from below: the root of the viewer's own namespace may be the viewer.
+            // A nested viewer may be root of its own namespace. Then a process that cannot be dumped looks like one of theirs: deny.
             if self.is_nested {
                 return Ok(Reach::No);
             }
             return Ok(if is_above("user", self.place.user, &made)? { Reach::Above } else { Reach::No });
         }
-        // Whether it can be dumped is not to be seen where root is the viewer.
+        // The same where the viewer is root of the namespace that both are in.
         let is_seen = !self.is_nested || unless_scarce(root_of(root, pid))?.flatten() != Some(self.uid);
         Ok(if is_seen { Reach::Same } else { Reach::No })
     }

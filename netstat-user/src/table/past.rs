@@ -141,7 +141,7 @@ impl EndedSockets {
     pub fn index(&self, index: &mut EndedByEnds, most: usize) -> bool {
         let EndedByEnds { places, hasher, next } = index;
         if *next == 0 {
-            // Nothing is in it that would be hashed again.
+            // The table is empty: the hash function is not called.
             places.reserve(self.len, |_| 0);
         }
         let until = self.entries.len().min(*next + most);

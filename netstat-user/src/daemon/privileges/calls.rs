@@ -35,7 +35,7 @@ const DESCRIPTOR_COMMANDS: [libc::c_int; 7] = [
 ];
 
 /// The advice of madvise(2) that takes a page of memory from the whole machine, until it boots again: `MADV_HWPOISON`, `MADV_SOFT_OFFLINE`.
-const OF_THE_MACHINES_MEMORY: [u64; 2] = [100, 101];
+const POISONING_ADVICE: [u64; 2] = [100, 101];
 
 /// The option of prctl(2) that chooses which processes share a core with which (`PR_SCHED_CORE`).
 const SCHED_CORE: u64 = 62;
@@ -237,8 +237,8 @@ fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     // A terminal takes its foreground processes for whom to signal when it is asked for signals.
     let (set, asks) = (equal(1, libc::F_SETFL as u64)?, bits(2, libc::O_ASYNC as u64, libc::O_ASYNC as u64)?);
     rules.insert(libc::SYS_fcntl, vec![other_than(1, &descriptor_commands)?, SeccompRule::new(vec![set, asks])?]);
-    let of_the_machine = OF_THE_MACHINES_MEMORY.iter().map(|&advice| SeccompRule::new(vec![equal(2, advice)?]));
-    rules.insert(libc::SYS_madvise, of_the_machine.collect::<Result<_, _>>()?);
+    let poisoning = POISONING_ADVICE.iter().map(|&advice| SeccompRule::new(vec![equal(2, advice)?]));
+    rules.insert(libc::SYS_madvise, poisoning.collect::<Result<_, _>>()?);
     rules.insert(libc::SYS_prctl, vec![SeccompRule::new(vec![equal(0, SCHED_CORE)?])?]);
     // The tables of the kernel are of network namespaces, and tracefs is mounted in a mount namespace.
     rules.insert(libc::SYS_setns, vec![other_than(1, &[libc::CLONE_NEWNET as u64])?]);
@@ -268,12 +268,12 @@ fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::Back
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
-/// Where the bits of the argument that are in `mask` are these.
-fn bits(argument: u8, mask: u64, bits: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), bits)
+/// Where the bits of the argument that are in `mask` have this value.
+fn bits(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }
 
-/// The same, by itself.
+/// The same, as a rule of its own.
 fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
     SeccompRule::new(vec![bits(argument, mask, value)?])
 }
@@ -283,7 +283,7 @@ fn writing(argument: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError> 
     let access = u64::from(OFlags::ACCMODE.bits() & 0b11);
     let ways = (1..=access).map(|way| (access, way));
     let made = [OFlags::CREATE, OFlags::TRUNC].map(|flag| (u64::from(flag.bits()), u64::from(flag.bits())));
-    ways.chain(made).map(|(mask, bits)| masked(argument, mask, bits)).collect()
+    ways.chain(made).map(|(mask, value)| masked(argument, mask, value)).collect()
 }
 
 /// What a number alone decides. A call whose arguments a filter cannot see, and one that is newer than the tables, is not there (`ENOSYS`): the C library
