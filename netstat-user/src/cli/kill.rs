@@ -76,12 +76,14 @@ pub fn command() -> Command {
         .bin_name(KILL)
         .about("Close the sockets that an expression selects, whichever processes hold them")
         .long_about(
-            "Close the sockets that an expression selects, whichever processes hold them: TCP in every state, listeners, TIME_WAIT and requests included, \
-             UDP, UDP-Lite and raw sockets. Their processes see ECONNABORTED, the peers of connections a reset. The kernel closes a socket \
-             by its addresses and its cookie, so that none is closed that took the place of one that was selected. It takes \
-             CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY; on one without, Linux 6.5 or later, CAP_BPF and CAP_PERFMON: then TCP \
-             and UDP sockets are closed, but no requests and none in TIME_WAIT. A datagram socket that was bound to a port is aborted: its process sees the \
-             error, and the port is free once it closes it.",
+            "Close the sockets that an expression selects, whichever processes hold them: TCP sockets in every state (listeners, TIME_WAIT and \
+             requests included), UDP and raw sockets. Their processes see ECONNABORTED, the peers of connections a reset. A datagram socket that \
+             was bound to a port is aborted: its process sees the error, and the port is free once the process closes the socket. The kernel has no \
+             way to close UDP-Lite sockets.\n\n\
+             The kernel closes a socket by its addresses and its cookie. So a socket that has taken the place of a selected one is not closed.\n\n\
+             This takes CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY. On a kernel without that, from Linux 6.5 on, it takes CAP_BPF \
+             and CAP_PERFMON: then TCP and UDP sockets are closed, but no requests, none in TIME_WAIT, and none in FIN_WAIT2 that no process \
+             holds any more.",
         )
         .disable_version_flag(true)
         .args(select::options().into_iter().filter(|arg| !NOT_HERE.contains(&arg.get_id().as_str())))
