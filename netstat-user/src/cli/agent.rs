@@ -26,13 +26,13 @@ pub struct Options {
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
 
-    /// User to run as once everything is loaded and attached, by name or number; netstat-user unless given, where there is one that nobody logs in as. A folder that is made
-    /// for the socket is that user's
+    /// User to run as once everything is loaded and attached, by name or number. Unless given: netstat-user, where there is such a user that
+    /// nobody logs in as. A folder that is made for the socket is that user's
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 
-    /// What is kept of root's privileges once everything is loaded and attached: "full", what it takes to enter other network namespaces, so that
-    /// their sockets have cookies; "least", to look into processes and no more
+    /// What is kept of root's privileges once everything is loaded and attached: "full" keeps what it takes to enter other network namespaces, so
+    /// that their sockets have cookies; "least" keeps only what it takes to look into processes
     #[arg(long, value_enum, value_name = "full|least", default_value_t = Privileges::Full)]
     pub privileges: Privileges,
 
@@ -61,8 +61,9 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size, allow_hyphen_values = true)]
     pub buffer: u32,
 
-    /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
-    /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
+    /// How many sockets the kernel programs can remember at least (1 to 16777216); the events of more sockets lack owner and times. The memory,
+    /// some 200 bytes for each socket, is taken when it is needed. 1048576 unless given; before Linux 6.1 65536, and the memory is taken at the
+    /// start
     #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()), allow_hyphen_values = true)]
     pub remember: Option<u32>,
 }

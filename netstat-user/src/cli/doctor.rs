@@ -9,9 +9,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Say how well sockets can be traced here: each hook with the variant attached and those refused, what cannot be seen, what tracing
-/// depends on, losses, and for each thing amiss the line that mends it.
+/// depends on, losses, and for each thing that is wrong the command that mends it.
 ///
-/// Asks the agent where one answers; else attaches the programs itself for a moment, if it may.
+/// It asks the agent where one answers. Else it attaches the programs itself for a moment, if it may.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = DOCTOR, bin_name = DOCTOR, disable_version_flag = true)]
 pub struct Options {

@@ -12,11 +12,15 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Stream what happens to sockets: opened, each TCP state change, closed with totals.
 ///
-/// One short line per event on standard output: local time, event, protocol, both ends with who connected ("->" the local end, "<-" the
-/// remote end), transition or result, owner. A line fits the terminal, or 120 columns; narrow terminals have no word of the event and no
-/// state before; what of --life, or beside long addresses, does not fit a terminal follows on indented lines; -v shows everything. Sockets outside one's own network namespace have its name or number behind an @. One line that
-/// begins with "tracing:" goes to standard error once every probe is attached (on a terminal with the number of hooks, with -v with each of
-/// them), and a summary when it ends: on SIGINT or SIGTERM, after --count or --duration. Unknown values are shown as "-", in JSON as null.
+/// Standard output has one short line per event: local time, event, protocol, both ends with who connected ("->" the local end, "<-" the
+/// remote end), transition or result, owner. A line fits the terminal, or 120 columns. On a narrow terminal it has neither the word for the
+/// event nor the state before the transition. What does not fit a terminal, of --life or beside long addresses, follows on indented lines.
+/// -v shows everything. A socket outside one's own network namespace has the name or number of its namespace behind an @. Unknown values are
+/// shown as "-", in JSON as null.
+///
+/// Standard error has one line that begins with "tracing:" once every hook is attached: it names each hook; on a terminal, without -v, it has
+/// their number. A summary follows at the end: on SIGINT or SIGTERM, after --count or --duration.
+///
 /// Without --netns every network namespace is seen. pid, ports, protocol, state and namespace are filtered in the kernel.
 ///
 /// The owner is created (the process made the socket), accepted (it took the connection), inherited (the owner of the listener:
@@ -38,8 +42,8 @@ pub struct Options {
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',', value_parser = event, ignore_case = true)]
     pub event: Vec<EventName>,
 
-    /// One line per connection, when it ends, however long where that is no terminal: who, to whom, how it ended, how long it lived,
-    /// bytes, round-trip time, retransmissions, and the time in its states; with --json the close event and "states", an object of
+    /// One line per connection, when it ends: who, to whom, how it ended, how long it lived, bytes, round-trip time, retransmissions, and the
+    /// time in its states; without a terminal the line is as long as it needs to be. With --json the close event with "states", an object of
     /// nanoseconds by state
     #[arg(long, conflicts_with_all = ["event", "state"])]
     pub life: bool,
@@ -73,13 +77,14 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size, allow_hyphen_values = true)]
     pub buffer: u32,
 
-    /// How many sockets the kernel programs can remember at least (1 to 16777216); beyond that, events lack owner and times. The memory,
-    /// some 200 bytes each, is taken as they come. 1048576 unless given; before Linux 6.1 65536, and the memory is taken beforehand
+    /// How many sockets the kernel programs can remember at least (1 to 16777216); the events of more sockets lack owner and times. The memory,
+    /// some 200 bytes for each socket, is taken when it is needed. 1048576 unless given; before Linux 6.1 65536, and the memory is taken at the
+    /// start
     #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()), allow_hyphen_values = true)]
     pub remember: Option<u32>,
 
-    /// Read the stream of the agent behind this socket: no privilege is needed but the socket's. Without this option that is done where
-    /// the privilege to trace is missing and an agent answers on /run/netstat-user/agent.sock
+    /// Read the stream of the agent behind this socket; this takes no privilege but to use the socket. Without this option the same is done
+    /// where the privilege to trace is missing and an agent answers on /run/netstat-user/agent.sock
     #[arg(long, value_name = "PATH", conflicts_with_all = ["probe", "buffer", "remember", "debug"])]
     pub agent: Option<PathBuf>,
 

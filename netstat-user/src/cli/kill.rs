@@ -89,7 +89,7 @@ pub fn command() -> Command {
         .args(select::options().into_iter().filter(|arg| !NOT_HERE.contains(&arg.get_id().as_str())))
         .arg(flag(DRY_RUN, "Only list what would be closed"))
         .arg(flag(YES, "Do not ask; needed where standard input is no terminal"))
-        .arg(flag(JSON, "Print a JSON object per socket, with what became of it as `result', and why as `error'"))
+        .arg(flag(JSON, "Print a JSON object per socket: `result' is what became of it, `error' why it was not closed"))
         .arg(flag(SCHEMA, "Print the JSON Schema of these objects and exit"))
 }
 

@@ -193,17 +193,17 @@ pub fn options() -> Vec<Arg> {
             WHERE,
             "EXPR",
             "Only the sockets for which EXPR holds: ss's filter language (state established, dst 10.0.0.0/8:443, sport \
-             = :ssh; not binds before and, and before or; parentheses) and FIELD OP VALUE for every field (= != < <= > >= ~ !~), like \
+             = :ssh; not binds first, then and, then or; parentheses) and FIELD OP VALUE for every field (= != < <= > >= ~ !~), like \
              'recv_q > 4K and owners.program = nginx'. All of it: /usr/share/doc/netstat-user/docs/selecting.md (docs/ of the source)",
         ),
         option(COLUMNS, "FIELD,...", "These fields instead of the table; `--columns help' lists all of them"),
         option(
             SORT,
             "FIELD,-FIELD,...",
-            "In this order, - for the greatest first; what --count-by counts also by `count'",
+            "Order by these fields, - for the greatest first; beside --count-by also by `count'",
         ),
         option(LIMIT, "N", "Only the first N"),
-        option(COUNT_BY, "FIELD,...", "How many there are of each value, most first"),
+        option(COUNT_BY, "FIELD,...", "How many rows there are of each value, most first"),
         option("pid", "PID,...", "Only sockets that one of these processes holds"),
         option("comm", "NAME,...", "Only sockets that a process of this name holds; it may have * and ?"),
         option(
@@ -211,8 +211,8 @@ pub fn options() -> Vec<Arg> {
             "PORT,...",
             "Only sockets with one of these ports at either end: numbers, 8000-8099, or services",
         ),
-        option("lport", "PORT,...", "The same at their own end"),
-        option("rport", "PORT,...", "The same at the other end"),
+        option("lport", "PORT,...", "Only sockets with one of these ports at their own end"),
+        option("rport", "PORT,...", "Only sockets with one of these ports at the other end"),
         option("state", "STATE,...", "Only these states, by netstat's names or ss's, or ss's groups"),
         option("netns", "NAME|INODE|self", "The sockets of these network namespaces, instead of one's own"),
         option("proto", "PROTO,...", PROTO),
@@ -246,15 +246,15 @@ pub struct EventArgs {
     expressions: Vec<String>,
 
     /// These fields instead of the line, under a heading, with --json as the only keys; "--columns help" lists all fields. With --life and
-    /// --failed of the connection's close event
+    /// --failed they are those of the connection's close event
     #[arg(long, value_name = "FIELD,…")]
     columns: Vec<String>,
 
-    /// How many events there are of each value, most first, at the end; on a terminal every second, too
+    /// How many events there are of each value, most first: at the end, and on a terminal every second
     #[arg(long, value_name = "FIELD,…")]
     count_by: Vec<String>,
 
-    /// What --count-by counts in this order, - for the greatest first; "count" is how many there are
+    /// Order what --count-by counts by these fields, - for the greatest first; "count" is how many there are
     #[arg(long, value_name = "FIELD,-FIELD,…", allow_hyphen_values = true)]
     sort: Vec<String>,
 

@@ -262,9 +262,9 @@ fn json_rows() -> Vec<(&'static str, Cow<'static, str>)> {
 }
 
 const JSON_NOTE: &str = "One object per line. Values are never cut, formatted or translated; what is not known is null. \
-    Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. Its \
-    program is from its command line, its comm the name that the kernel keeps, as in events. The user has \
-    its name with -n, too: its number is uid. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
+    Every process that holds a socket is one of its owners, with or without -p; root sees those of all users. An owner's \
+    program is from its command line; its comm is the name that the kernel keeps, as in events. user is a name also with \
+    -n; the number is uid. What is not UTF-8 in a path or a program's name becomes U+FFFD.";
 
 /// The whole command, for help, manual and completions.
 pub fn command() -> Command {
@@ -274,8 +274,8 @@ pub fn command() -> Command {
         .long_about(
             "Which sockets exist, who owns them, and what happened to them. Without a verb, the options are those of \
              net-tools' netstat, and so is every byte of the output. Letters combine (-tapen), options may stand \
-             anywhere, netstat's long options may be shortened, and other words are ignored. Without any option the sockets of \
-             every family are listed that have a peer.",
+             anywhere, netstat's long options may be shortened, and other words are ignored. Without any option it lists the \
+             sockets of every family that have a peer.",
         )
         .disable_help_flag(true)
         .disable_version_flag(true)

@@ -26,7 +26,7 @@ Examples:
   netstat-user -tanp --recent 5m        and those that closed of late
   netstat-user events --life            each connection when it ends
   netstat-user events --failed          why connections fail, and whose they are
-  netstat-user doctor                   is tracing whole here?
+  netstat-user doctor                   is tracing complete here?
 Everything: netstat-user --help, or --man | man -l -; of a verb: VERB --help
 ",
     ),
@@ -100,8 +100,8 @@ Usage: netstat-user doctor [OPTIONS]
       --agent PATH       ask the agent behind this socket
       --no-agent         ask no agent: attach the programs for a moment
 Examples:
-  netstat-user doctor                 of the agent, or of a trial of its own
-  netstat-user doctor --no-agent      of a trial of its own
+  netstat-user doctor                 ask the agent; without one, try it here
+  netstat-user doctor --no-agent      try it here
 Exit code 0: nothing essential is missing; 1: something is, or no answer.
 Everything: netstat-user doctor --help
 ",

@@ -11,7 +11,7 @@ pub const GLOSSARY: [(&str, &str); 31] = [
     ("@", "before the network namespace, by name or number, of a socket outside one's own"),
     (
         "~",
-        "the end of a name or a text is cut, as the terminal has no room for it; a wider one, a pipe and --json have it whole",
+        "the end of a name or a text is cut, as the terminal has no room for it; a wider terminal, a pipe and --json have it whole",
     ),
     ("-", "none, or not known; null in JSON"),
     ("*", "any address or port"),
@@ -20,7 +20,10 @@ pub const GLOSSARY: [(&str, &str); 31] = [
     ("reset_sent", "reason: this end sent a reset"),
     ("refused", "reason: the peer refused the connection; often nobody listens on that port"),
     ("timed_out", "reason: no answer in time"),
-    ("unreachable", "reason: no route to the destination, as the kernel or an ICMP message said"),
+    (
+        "unreachable",
+        "reason: the destination could not be reached, as the kernel (it has no route) or an ICMP message said",
+    ),
     ("abandoned", "reason: its process closed it before it was established"),
     ("unknown", "reason: the kernel did not say, or a hook is missing (see doctor)"),
     ("LISTEN", "state: waits for connections"),
@@ -34,7 +37,10 @@ pub const GLOSSARY: [(&str, &str); 31] = [
     ("LAST_ACK", "state: closed by the peer, then here; the last acknowledgement is missing"),
     ("TIME_WAIT", "state: closed here first; the ends are kept for a minute against late segments"),
     ("CLOSE", "state: not connected, or gone"),
-    ("lost", "events for which the kernel's buffer had no room; they are counted, never left out silently"),
+    (
+        "lost",
+        "events that are missing: the kernel's buffer had no room, or the kernel left out a program; they are counted, never left out silently",
+    ),
     ("agent", "the process that keeps the table of all sockets and of those that closed, and answers queries"),
 ];
 
@@ -44,7 +50,7 @@ pub const EXIT_CODES: [(&str, &str); 4] = [
     (
         "1",
         "failed: output, privilege, no agent, no such table; of views: no such address family (-A), as of netstat; of doctor: something essential is \
-         missing; of kill: a socket could not be closed, or none was, as the answer to the question was no",
+         missing; of kill: a socket could not be closed, or none was, as the answer to the question was no, or not everything could be read",
     ),
     ("2", "verbs: a wrong command line"),
     (
