@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
 use std::time::Instant;
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -37,24 +38,27 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
 
     heading("suites");
-    // The suites mostly wait: what else has to be built is built beside them, with less claim to the processor.
-    let (sum, beside) = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| Beside::prepare(with_vm, &binary));
-        let sum = suites(&binary, &mut matrix, &mut findings);
-        (sum, beside.join())
+    // The suites mostly wait: what else has to be built is built beside them, with less claim to the processor. Machines that are ready by their end are
+    // booted then, beside what is built for the others.
+    let (ready, boots) = mpsc::channel();
+    let (sum, report, beside) = std::thread::scope(|scope| {
+        let (ready, binary) = (ready, &binary);
+        let beside = scope.spawn(move || Beside::prepare(with_vm, binary, &ready));
+        let sum = suites(binary, &mut matrix, &mut findings);
+        heading("kernel matrix");
+        let report = vm::run_all(boots, vm::Report::default());
+        (sum, report, beside.join())
     });
     tally += sum?;
-    let Ok(Beside { guests, installation, object }) = beside else {
+    let Ok(Beside { prepared, object }) = beside else {
         bail!("the thread that made the emulated machines ready panicked")
     };
-
-    heading("kernel matrix");
-    if with_vm {
-        let report = boot(guests, installation)?;
+    for report in [report?, prepared?] {
         tally += report.tally;
         matrix.append(report.matrix);
         findings.append(report.findings);
-    } else {
+    }
+    if !with_vm {
         println!("skipped: kernels under emulation: --no-vm was given");
         println!("skipped: an emulated Debian with systemd: --no-vm was given");
         tally += Tally::SKIPPED;
@@ -86,24 +90,34 @@ fn heading(name: &str) {
     println!("\n== {name}");
 }
 
-/// What is made ready beside the suites.
+/// What is done beside the suites.
 struct Beside {
-    guests: Result<vm::Prepared>,
-    /// The machine that packages are installed on; `None` where that cannot be had here.
-    installation: Result<Option<Installation>>,
+    /// What cannot be booted.
+    prepared: Result<vm::Report>,
     object: Result<ebpf::Verified>,
 }
 
 impl Beside {
-    fn prepare(with_vm: bool, binary: &Path) -> Self {
+    fn prepare(with_vm: bool, binary: &Path, ready: &vm::Ready) -> Self {
         // As little claim as there is, for this thread and what it starts. They are made ready all the same where that is refused.
         let _ = rustix::process::setpriority_process(None, 19);
-        let none = || Ok(vm::Prepared { boots: Vec::new(), report: vm::Report::default() });
-        let guests = if with_vm { vm::prepare(&[], vm::Extent::Short, binary) } else { none() };
-        let installation = if with_vm { Self::installation() } else { Ok(None) };
-        Self { guests, installation, object: ebpf::verify() }
+        let prepared = if with_vm { Self::machines(binary, ready) } else { Ok(vm::Report::default()) };
+        Self { prepared, object: ebpf::verify() }
     }
 
+    /// The guests of the matrix, and the machine that packages are installed on.
+    fn machines(binary: &Path, ready: &vm::Ready) -> Result<vm::Report> {
+        let mut report = vm::prepare(&[], vm::Extent::Short, binary, ready)?;
+        match Self::installation() {
+            // Who would boot it may have given up.
+            Ok(Some(installation)) => drop(ready.send(Box::new(installation))),
+            Ok(None) => report.tally += Tally::SKIPPED,
+            Err(error) => report.tally += report.findings.judge("installation", Err(error)),
+        }
+        Ok(report)
+    }
+
+    /// `None` where that cannot be had here.
     fn installation() -> Result<Option<Installation>> {
         match dist::quick() {
             Ok(packages) => install::prepare(&dist::TARGETS[0], &packages),
@@ -113,19 +127,6 @@ impl Beside {
             }
         }
     }
-}
-
-/// Boots all of them.
-fn boot(guests: Result<vm::Prepared>, installation: Result<Option<Installation>>) -> Result<vm::Report> {
-    let vm::Prepared { boots: guests, mut report } = guests?;
-    let mut boots: Vec<&dyn vm::Booted> = guests.iter().map(|boot| boot as &dyn vm::Booted).collect();
-    match &installation {
-        // Those that take longest come first: it takes about as long as the fourth of the guests.
-        Ok(Some(installation)) => boots.insert(3.min(boots.len()), installation),
-        Ok(None) => report.tally += Tally::SKIPPED,
-        Err(error) => report.tally += report.findings.judge("installation", Err(anyhow::anyhow!("{error:#}"))),
-    }
-    vm::run_all(&boots, report)
 }
 
 /// Every test of the workspace: one `cargo test`, which goes on after a failing target.

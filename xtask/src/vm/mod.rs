@@ -149,6 +149,15 @@ pub struct Report {
     pub findings: Findings,
 }
 
+impl Report {
+    /// Adds what others said.
+    pub fn append(&mut self, other: Self) {
+        self.tally += other.tally;
+        self.matrix.append(other.matrix);
+        self.findings.append(other.findings);
+    }
+}
+
 pub fn run(args: &[String]) -> Result<ExitCode> {
     apt::install(apt::VM)?;
     sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"]))?;
@@ -174,24 +183,23 @@ pub enum Extent {
 /// Boots each guest; `only` limits it to suites or guests of those names (all, if empty).
 /// What follows `--` goes to the suites: names of tests.
 fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report> {
-    let Prepared { boots, report } = prepare(only, extent, binary)?;
-    run_all(&boots.iter().map(|boot| boot as &dyn Booted).collect::<Vec<_>>(), report)
+    let (ready, boots) = mpsc::channel();
+    let report = prepare(only, extent, binary, &ready)?;
+    drop(ready);
+    run_all(boots, report)
 }
 
 /// What runs on a machine of its own, made ready.
-pub trait Booted: Sync {
+pub trait Booted: Send {
     /// Boots the machine and counts what is found there; `say` gets every line for people to read.
     fn run(&self, say: &dyn Fn(String)) -> Report;
 }
 
-/// The guests, made ready, and what cannot be booted.
-pub struct Prepared {
-    pub boots: Vec<Boot>,
-    pub report: Report,
-}
+/// Where machines go that are ready to be booted.
+pub type Ready = mpsc::Sender<Box<dyn Booted>>;
 
-/// Makes guests ready, as [`boot_all`] boots them.
-pub fn prepare(only: &[String], extent: Extent, binary: &Path) -> Result<Prepared> {
+/// Makes guests ready, as [`boot_all`] boots them; reports what cannot be booted.
+pub fn prepare(only: &[String], extent: Extent, binary: &Path, ready: &Ready) -> Result<Report> {
     let (only, tests) = match only.iter().position(|word| word == "--") {
         Some(at) => (&only[..at], &only[at + 1..]),
         None => (only, &[][..]),
@@ -208,7 +216,6 @@ pub fn prepare(only: &[String], extent: Extent, binary: &Path) -> Result<Prepare
     };
     let apt = Apt::open();
     let mut report = Report::default();
-    let mut boots = Vec::new();
     for guest in GUESTS.iter().filter(|guest| chosen(guest.name, &guests)) {
         let suites: Vec<_> = guest.suites.iter().filter(|suite| chosen(suite.test, &suites)).collect();
         if suites.is_empty() {
@@ -230,39 +237,45 @@ pub fn prepare(only: &[String], extent: Extent, binary: &Path) -> Result<Prepare
             Extent::Short => guest.left_to_vm.iter().copied().flatten().map(|name| format!("--skip {name} ")).collect(),
         };
         match Boot::prepare(guest, kernel, &userland, &suites, &builder, &arguments, extent) {
-            Ok(boot) => boots.push(boot),
+            // Who would boot them may have given up.
+            Ok(boot) => drop(ready.send(Box::new(boot))),
             Err(error) => {
                 report.findings.failed(&on_guest(&join(&suites), guest), format_args!("{error:#}"));
                 report.tally.failed += suites.len() as u64;
             }
         }
     }
-    Ok(Prepared { boots, report })
+    Ok(report)
 }
 
-/// One guest more at a time than there are processors here, since guests also wait. What they print comes one after another all the same.
-pub fn run_all(boots: &[&dyn Booted], mut report: Report) -> Result<Report> {
-    let (waiting, receivers): (Vec<_>, Vec<_>) = boots
-        .iter()
-        .map(|&boot| {
-            let (send, receive) = mpsc::channel();
-            ((boot, send), receive)
-        })
-        .unzip();
-    // Taken from the end.
-    let waiting = Mutex::new(waiting.into_iter().rev().collect::<Vec<_>>());
-    let next = || waiting.lock().ok().and_then(|mut waiting| waiting.pop());
+/// Boots machines as they become ready, one more at a time than there are processors here, since guests also wait; with as little claim to the
+/// processor as what may still be built for the next ones. What they print comes one after another all the same.
+pub fn run_all(ready: mpsc::Receiver<Box<dyn Booted>>, mut report: Report) -> Result<Report> {
+    let ready = Mutex::new(ready);
+    let (begun, receivers) = mpsc::channel();
+    // The next one, and where to send what comes from it. Who waits for one keeps the others waiting, who would, too.
+    let next = |begun: &mpsc::Sender<_>| {
+        let boot = ready.lock().ok()?.recv().ok()?;
+        let (send, receive) = mpsc::channel();
+        begun.send(receive).ok()?;
+        Some((boot, send))
+    };
     let processors = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..(processors + 1).min(boots.len()) {
-            scope.spawn(|| {
-                while let Some((boot, send)) = next() {
+        for _ in 0..=processors {
+            let begun = begun.clone();
+            let next = &next;
+            scope.spawn(move || {
+                // They run all the same where that is refused.
+                let _ = rustix::process::setpriority_process(None, 19);
+                while let Some((boot, send)) = next(&begun) {
                     let report = boot.run(&|line| drop(send.send(Said::Line(line))));
                     // Nobody stops listening before this ends.
                     let _ = send.send(Said::Report(report));
                 }
             });
         }
+        drop(begun);
         for receiver in receivers {
             let mut ended = false;
             for said in receiver {
@@ -270,9 +283,7 @@ pub fn run_all(boots: &[&dyn Booted], mut report: Report) -> Result<Report> {
                     Said::Line(line) => println!("{line}"),
                     Said::Report(its) => {
                         ended = true;
-                        report.tally += its.tally;
-                        report.matrix.append(its.matrix);
-                        report.findings.append(its.findings);
+                        report.append(its);
                     }
                 }
             }
