@@ -32,6 +32,41 @@ struct Slot {
     held: Word,
     /// [`Process::word`] of the last one with such an id that has ended.
     ended: Word,
+    /// That of the one with such an id that held sockets when another one took this place; 0 where there is none, [`SEVERAL`] where there were
+    /// several: the place says nothing of them, and what they hold when they end is not counted.
+    evicted: Word,
+}
+
+/// See [`Slot::evicted`].
+const SEVERAL: u64 = u64::MAX;
+
+/// Number of sockets of a process that is known to hold some, not how many.
+const SOME: u64 = 1 << 32;
+
+impl Slot {
+    /// Another one takes the place of this process.
+    #[inline(always)]
+    fn evict(&self, word: u64) {
+        if word != 0 && self.held.load() as i64 > 0 {
+            let other = self.evicted.exchange_if(0, word);
+            if other != 0 && other != word {
+                self.evicted.store(SEVERAL);
+            }
+        }
+    }
+
+    /// Whether another one may have taken the place of this process.
+    #[inline(always)]
+    fn has_evicted(&self, word: u64) -> bool {
+        let evicted = self.evicted.load();
+        evicted == word || evicted == SEVERAL
+    }
+
+    /// What was known of this one that was evicted is not needed any more.
+    #[inline(always)]
+    fn forget_evicted(&self, word: u64) {
+        let _ = self.evicted.exchange_if(word, 0);
+    }
 }
 
 /// A process: its thread-group id as the reader numbers it, and when it started ([`start_tag`]).
@@ -66,7 +101,9 @@ impl Process {
             && report_process(Kind::Process, (self.tgid, self.start), name())
             && slot.process.exchange_if(before, self.word()) == before
         {
-            slot.held.store(0);
+            slot.evict(before);
+            slot.held.store(if slot.has_evicted(self.word()) { SOME } else { 0 });
+            slot.forget_evicted(self.word());
         }
     }
 
@@ -181,7 +218,7 @@ pub fn found(task: Addr, tgid: u32) -> Option<Process> {
     Some(process)
 }
 
-/// The process that a thread-group leader stands for, if user space knows it.
+/// The process that a thread-group leader stands for, if user space knows it; with its place, which another one may have by now.
 #[inline(always)]
 fn known(leader_task: Addr) -> Option<(Process, &'static Slot)> {
     if !enabled() {
@@ -189,7 +226,7 @@ fn known(leader_task: Addr) -> Option<(Process, &'static Slot)> {
     }
     let process = leader(leader_task, Typed::get(leader_task, Field::TaskTgid)?)?;
     let slot = process.slot()?;
-    (slot.process.load() == process.word()).then_some((process, slot))
+    (slot.process.load() == process.word() || slot.has_evicted(process.word())).then_some((process, slot))
 }
 
 /// The same of a task that leads its threads.
@@ -224,8 +261,10 @@ pub fn ended(task: Addr) {
 #[inline(always)]
 pub fn freed(task: Addr) {
     let Some((process, slot)) = known_leader(task) else { return };
-    slot.process.store(0);
-    if slot.held.load() as i64 > 0 {
+    let word = process.word();
+    let holds = if slot.process.exchange_if(word, 0) == word { slot.held.load() as i64 > 0 } else { true };
+    slot.forget_evicted(word);
+    if holds {
         report_process(Kind::Gone, (process.tgid, process.start), [0; 2]);
     }
 }

@@ -19,6 +19,7 @@ mod shares;
 mod subordinate;
 mod tables;
 mod tcp_info;
+mod turns;
 pub mod visible;
 pub mod width;
 mod workload;
@@ -40,6 +41,7 @@ pub use shares::Shares;
 pub use subordinate::{Range as IdRange, Subordinates};
 pub use tables::{NamespaceTables, ProtoTable, SocketTable};
 pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};
+pub use turns::Turns;
 pub use workload::Workload;
 
 use std::net::IpAddr;

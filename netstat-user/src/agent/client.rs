@@ -5,6 +5,7 @@ use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
 use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
+use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
 use crate::model::{RowTest, reason};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
@@ -37,6 +38,8 @@ pub struct Client<L> {
     pub stream: UnixStream,
     /// Where it is served.
     pub house: Arc<House<L>>,
+    /// Threads for what blocks.
+    pub workers: UserWorkers,
     /// Who is at the other end.
     pub peer: Peer,
     /// The process that connected, until it is known when that began; `None` where the kernel does not say it.
@@ -132,7 +135,7 @@ impl<L: Lists> Client<L> {
             return Ok(Ok(Sight::All));
         }
         let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-        self.counter().workers.run(move || lists.own_since(&peer, None).map(Sight::Own)).await
+        self.workers.run(move || lists.own_since(&peer, None).map(Sight::Own)).await
     }
 
     /// What this peer is shown of what it asks for, from now on where that goes on; else why that cannot be found out.
@@ -147,7 +150,7 @@ impl<L: Lists> Client<L> {
         };
         let view = match (&sight, request) {
             (Sight::Own(own), Request::Events(_) | Request::Follow { .. }) => {
-                let (lists, workers) = (Arc::clone(&self.house.lists), self.counter().workers.clone());
+                let (lists, workers) = (Arc::clone(&self.house.lists), self.workers.clone());
                 StreamView::begin(lists, workers, self.peer, Arc::clone(own)).await.map(Some)
             }
             _ => Ok(None),
@@ -175,7 +178,7 @@ impl<L: Lists> Client<L> {
             // Where it is still there, that was of it.
             io::Result::Ok((begun.filter(|_| !process.is_some_and(sys::has_ended)), id))
         };
-        let found = self.counter().workers.run(look).await?;
+        let found = self.workers.run(look).await?;
         let known = |(begun, id): (Option<u64>, Option<u64>)| {
             self.peer = Peer { pid: begun.map(|_| pid), begun, id, ..self.peer };
         };
@@ -278,7 +281,7 @@ impl<L: Lists> Client<L> {
                 closed = closed.iter().filter_map(|closed| sight.closed(closed, epoch_ns)).collect();
                 io::Result::Ok((live, closed))
             };
-            match self.counter().workers.run(shown).await? {
+            match self.workers.run(shown).await? {
                 Ok(shown) => (live, closed) = shown,
                 Err(error) => return self.refuse_blind(&error).await,
             }
@@ -311,7 +314,7 @@ impl<L: Lists> Client<L> {
         }
         let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
-        let health = self.counter().workers.run(look.await.map_err(io::Error::other)?).await?;
+        let health = self.workers.run(look.await.map_err(io::Error::other)?).await?;
         *lock(&self.house.health) = Some((Instant::now(), health.clone()));
         Ok(health)
     }
@@ -337,7 +340,7 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             out
         };
-        let out = self.counter().workers.run(look).await?;
+        let out = self.workers.run(look).await?;
         self.send(&out).await
     }
 

@@ -165,6 +165,13 @@ pub struct Seat {
     pub user: Arc<User>,
 }
 
+impl Seat {
+    /// The user that it counts for.
+    pub const fn payer(&self) -> u32 {
+        self.payer.0
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.places.lock();

@@ -167,6 +167,7 @@ impl<S: Source> Fold<S> {
                 self.owners.resolve(event);
                 self.table.event(event);
             }
+            self.source.note(&self.batch);
             self.publish();
             if !more || Instant::now() > until {
                 break;

@@ -42,8 +42,42 @@ struct GuardedBy {
     crowded: HashMap<u32, Instant>,
     /// When there were more such users than are remembered.
     all_crowded: Option<Instant>,
-    /// Users whose look-ups were waited for in vain, and when.
-    slow: HashMap<u32, Instant>,
+    patience: Patience,
+}
+
+/// How long look-ups were waited for within a second: all who read events wait meanwhile.
+#[derive(Debug)]
+struct Patience {
+    since: Instant,
+    /// For those of each user.
+    waited: HashMap<u32, Duration>,
+    /// For those of all.
+    all: Duration,
+}
+
+impl Patience {
+    const SECOND: Duration = Duration::from_secs(1);
+    /// The longest for one user, and for all.
+    const USER: Duration = Duration::from_millis(100);
+    const ALL: Duration = Duration::from_millis(200);
+
+    fn new() -> Self {
+        Self { since: Instant::now(), waited: HashMap::new(), all: Duration::ZERO }
+    }
+
+    /// How long it may be waited for a look-up of this user.
+    fn left(&mut self, user: u32) -> Duration {
+        if self.since.elapsed() >= Self::SECOND {
+            *self = Self::new();
+        }
+        let waited = self.waited.get(&user).copied().unwrap_or_default();
+        Self::USER.saturating_sub(waited).min(Self::ALL.saturating_sub(self.all))
+    }
+
+    fn spend(&mut self, user: u32, waited: Duration) {
+        *self.waited.entry(user).or_default() += waited;
+        self.all += waited;
+    }
 }
 
 impl Default for Guarded {
@@ -56,18 +90,12 @@ impl Default for Guarded {
 impl Guarded {
     /// Most processes, and users, that are remembered.
     pub(super) const MOST: usize = 1 << 16;
-    /// How long it is waited for a look. Never by the task that takes events.
-    const PATIENCE: Duration = Duration::from_millis(100);
-    /// How long it is not waited again for a user's look-ups where that was in vain.
-    const PAUSE: Duration = Duration::from_secs(1);
-    /// Of how many users the look-ups are waited for in vain in that time.
-    const SLOW_USERS: usize = 2;
 
     /// None yet.
     pub fn new(kept_ns: u64) -> Self {
-        let (pending, processes, subordinates, crowded, all_crowded, slow) = Default::default();
-        let met = Shares::new(Self::MOST);
-        let known = GuardedBy { pending, processes, met, subordinates, crowded, all_crowded, slow };
+        let (pending, processes, subordinates, crowded, all_crowded) = Default::default();
+        let (met, patience) = (Shares::new(Self::MOST), Patience::new());
+        let known = GuardedBy { pending, processes, met, subordinates, crowded, all_crowded, patience };
         Self { known: Mutex::new(known), looked: Condvar::new(), kept_ns }
     }
 
@@ -110,25 +138,23 @@ impl Guarded {
         }
     }
 
-    /// Whether the user may not look into this process, or that is not found out within [`Guarded::PATIENCE`].
+    /// Whether the user may not look into this process, or it is not waited until that is found out. The task that takes events never asks.
     pub fn has(&self, process: SocketProcess) -> bool {
         let mut known = lock(&self.known);
         if !known.pending.contains(&process) {
             return known.processes.contains_key(&process);
         }
-        // One who has much looked at waits once, not for each; and where there are several such users, nobody waits.
-        known.slow.retain(|_, at| at.elapsed() < Self::PAUSE);
-        if known.slow.len() >= Self::SLOW_USERS || known.slow.contains_key(&process.uid) {
+        let user = known.subordinates.counts_as(process.uid);
+        let left = known.patience.left(user);
+        if left.is_zero() {
             return true;
         }
+        let begun = Instant::now();
         let is_pending = |known: &mut GuardedBy| known.pending.contains(&process);
-        let waited = self.looked.wait_timeout_while(known, Self::PATIENCE, is_pending);
+        let waited = self.looked.wait_timeout_while(known, left, is_pending);
         let (mut known, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            known.slow.insert(process.uid, Instant::now());
-            return true;
-        }
-        known.processes.contains_key(&process)
+        known.patience.spend(user, begun.elapsed());
+        waited.timed_out() || known.processes.contains_key(&process)
     }
 
     /// Whether nothing has been forgotten of this user's.
@@ -181,23 +207,31 @@ mod tests {
     }
 
     #[test]
-    fn who_has_slow_processes_is_waited_for_once() {
+    fn who_has_slow_processes_is_waited_for_a_tenth_of_a_second_in_each() {
+        let mut patience = Patience::new();
+        let milliseconds = Duration::from_millis;
+        assert_eq!(patience.left(1), milliseconds(100));
+        patience.spend(1, milliseconds(60));
+        assert_eq!([patience.left(1), patience.left(2)], [milliseconds(40), milliseconds(100)]);
+        patience.spend(1, milliseconds(40));
+        patience.spend(2, milliseconds(70));
+        assert_eq!(
+            [1, 2, 3].map(|user| patience.left(user)),
+            [0, 30, 30].map(milliseconds),
+            "there are several such users"
+        );
+        patience.since -= Patience::SECOND;
+        assert_eq!([1, 2].map(|user| patience.left(user)), [milliseconds(100); 2]);
+    }
+
+    #[test]
+    fn what_is_not_looked_at_in_time_counts_as_guarded() {
         let guarded = Guarded::new(1);
-        let process = |pid, uid| SocketProcess { pid, start: 1, uid };
-        let waits = |pid, uid| {
-            let begun = Instant::now();
-            assert!(guarded.has(process(pid, uid)), "not looked at yet");
-            begun.elapsed() >= Guarded::PATIENCE
-        };
-        (1..=3).for_each(|uid| guarded.expect(process(9, uid)));
-        assert!(waits(9, 1));
-        guarded.expect(process(8, 1));
+        let process = SocketProcess { pid: 9, start: 1, uid: 7 };
+        guarded.expect(process);
         let begun = Instant::now();
-        assert_eq!((waits(8, 1), waits(9, 2)), (false, true));
-        let waited = waits(9, 3);
-        // Unless this was kept from the processor for so long that it is waited anew.
-        assert!(!waited || begun.elapsed() >= Guarded::PAUSE, "there are two such users");
-        guarded.settle(process(9, 1));
-        assert!(!guarded.has(process(9, 1)), "what has been looked at is known");
+        assert!(guarded.has(process) && begun.elapsed() >= Patience::USER);
+        guarded.settle(process);
+        assert!(!guarded.has(process), "what has been looked at is known");
     }
 }

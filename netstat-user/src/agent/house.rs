@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Events that may wait for the thread of root's clients, and for that of all others: some 200 bytes each.
 const STAFF_EVENTS: usize = 1 << 20;
 const GUEST_EVENTS: usize = 1 << 18;
-/// Threads for what blocks, of either.
+/// Threads for what blocks, of either. Those of guests work for one user one at a time.
 const STAFF_WORKERS: usize = 2;
-const GUEST_WORKERS: usize = 1;
+const GUEST_WORKERS: usize = 2;
 /// Where the clients of some users are served.
 pub struct Counter {
     /// Its thread.
@@ -41,7 +41,7 @@ impl Counter {
     /// No room for its threads.
     pub fn for_staff(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(STAFF_EVENTS);
-        Self::open("staff", desk, Workers::new("staff", STAFF_WORKERS, || ())?, confine)
+        Self::open("staff", desk, Workers::new("staff", STAFF_WORKERS, STAFF_WORKERS, || ())?, confine)
     }
 
     /// Everybody else's, with less claim to the processor.
@@ -50,7 +50,7 @@ impl Counter {
     /// As [`Counter::for_staff`].
     pub fn for_guests(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(GUEST_EVENTS);
-        let workers = Workers::new("guests", GUEST_WORKERS, sys::step_back)?;
+        let workers = Workers::new("guests", GUEST_WORKERS, 1, sys::step_back)?;
         Self::open("guests", desk, workers, move || {
             sys::step_back();
             confine();

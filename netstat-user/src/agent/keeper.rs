@@ -147,7 +147,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         Ok(Self {
             fold,
             lists,
-            lister: Workers::new("lists", 1, || ())?,
+            lister: Workers::new("lists", 1, 1, || ())?,
             places,
             thrift,
             sockets: Arc::default(),
@@ -271,7 +271,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         self.fold.begin_listing();
         let (lists, listed) = (Arc::clone(&self.lists), listed.clone());
         let asks = std::mem::take(&mut self.waiting);
-        self.lister.hand(move || {
+        self.lister.of(0).hand(move || {
             let found = lists.list();
             // The agent may have ended meanwhile.
             let _ = listed.blocking_send((found, asks));
@@ -289,7 +289,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         asks.into_iter().for_each(|ask| self.show(ask));
         // Large lists are not freed here.
         let thrift = Arc::clone(&self.thrift);
-        self.lister.hand(move || {
+        self.lister.of(0).hand(move || {
             let much = size_of_val(&lists.listing.rows[..]) > Thrift::MUCH;
             drop(lists);
             if much {

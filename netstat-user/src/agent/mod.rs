@@ -77,6 +77,9 @@ pub trait Source {
     /// The kernel's.
     fn take(&mut self, events: &mut Vec<SocketEvent>) -> io::Result<bool>;
 
+    /// Looks up what will be asked of the processes of events, whose owners are all found by then. It waits for nothing.
+    fn note(&mut self, events: &[SocketEvent]);
+
     /// Waits until much is pending; may wait for ever.
     fn ready(&self) -> impl Future<Output = ()>;
 
@@ -262,7 +265,7 @@ pub async fn run<S: Source, L: Lists>(
     let (lists, places) = (Arc::new(lists), Places::new(settings.clients));
     let desks = [Arc::clone(&staff.desk), Arc::clone(&guests.desk)];
     let thrift = Arc::<Thrift>::default();
-    staff.thread.spawn(Arc::clone(&thrift).serve(staff.workers.clone()));
+    staff.thread.spawn(Arc::clone(&thrift).serve(staff.workers.of(0)));
     let keeper = Keeper::new(source, Arc::clone(&lists), desks, Arc::clone(&places), Arc::clone(&thrift), &settings)?;
     let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);

@@ -4,7 +4,7 @@ use super::Lists;
 use super::feed::Feed;
 use super::sight::{Own, Peer, Sight};
 use super::stay::{LastLook, Presence, ShownStays};
-use super::workers::Workers;
+use super::workers::UserWorkers;
 use crate::model::LiveSocket;
 use crate::query::Answer;
 use crate::sys::{Scarce, lock};
@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// What a reader that is not shown everything may see while it reads.
 pub struct StreamView<L> {
     lists: Arc<L>,
-    workers: Workers,
+    workers: UserWorkers,
     peer: Peer,
     /// What it was last shown.
     own: Mutex<Arc<Own>>,
@@ -45,7 +45,7 @@ impl<L: Lists> StreamView<L> {
     ///
     /// # Errors
     /// Something ran out, or the agent ends.
-    pub async fn begin(lists: Arc<L>, workers: Workers, peer: Peer, own: Arc<Own>) -> io::Result<Self> {
+    pub async fn begin(lists: Arc<L>, workers: UserWorkers, peer: Peer, own: Arc<Own>) -> io::Result<Self> {
         let view = Self { lists, workers, peer, own: Mutex::new(own), shown: Mutex::default() };
         view.look().await?;
         Ok(view)

@@ -32,7 +32,7 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let looked: io::Result<BytesMut> = self.counter().workers.run(look).await?;
+        let looked: io::Result<BytesMut> = self.workers.run(look).await?;
         match looked {
             Ok(out) => self.send(&out).await,
             Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", why(&error))).await,
@@ -46,7 +46,7 @@ impl<L: Lists> Client<L> {
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
-        match self.counter().workers.run(move || reading.frames()).await? {
+        match self.workers.run(move || reading.frames()).await? {
             Ok(out) => self.send(&out).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(refused) => self.refuse(&refused.to_string()).await,

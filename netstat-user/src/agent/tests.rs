@@ -47,6 +47,8 @@ impl Source for Fake {
         Ok(false)
     }
 
+    fn note(&mut self, _: &[SocketEvent]) {}
+
     fn ready(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }

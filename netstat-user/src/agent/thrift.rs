@@ -1,6 +1,6 @@
 //! When memory that was freed is given back to the kernel: the allocator keeps what a crowd took for the next crowd, which may not come.
 
-use super::workers::Workers;
+use super::workers::UserWorkers;
 use crate::sys;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Thrift {
     }
 
     /// Gives it back when that is wanted, on a thread for what blocks.
-    pub async fn serve(self: Arc<Self>, helpers: Workers) {
+    pub async fn serve(self: Arc<Self>, helpers: UserWorkers) {
         self.heed(|| helpers.hand(sys::give_back_memory)).await;
     }
 

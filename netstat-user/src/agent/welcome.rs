@@ -1,7 +1,7 @@
 //! Clients are let in: each connection becomes a task at its counter, or is refused.
 
 use super::client::Client;
-use super::door::Full;
+use super::door::{Full, Seat};
 use super::house::House;
 use super::sight::Peer;
 use super::{Lists, TICK};
@@ -89,9 +89,10 @@ impl<L: Lists> House<L> {
         // A connection belongs to the thread that serves it.
         let Ok(stream) = stream.into_std() else { return };
         let house = Arc::clone(self);
+        let workers = counter.workers.of(seat.as_ref().map_or(peer.uid, Seat::payer));
         counter.thread.spawn(async move {
             let Ok(stream) = UnixStream::from_std(stream) else { return };
-            let mut client = Client { stream, house, peer, process, is_staff };
+            let mut client = Client { stream, house, workers, peer, process, is_staff };
             // A client that goes in the middle is its own affair.
             let _ = match seat {
                 Ok(seat) => client.serve(&seat).await,

@@ -1,62 +1,169 @@
 //! Threads for what blocks. They are made before the agent serves: a machine without room for another thread later stops nobody.
 
+use crate::model::Turns;
 use crate::sys;
 use crate::sys::lock;
+use hashbrown::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use tokio::sync::oneshot;
 
 type WorkerJob = Box<dyn FnOnce() + Send>;
 
-/// Some threads that take jobs in turn.
-#[derive(Clone, Debug)]
+/// Some threads that take jobs of users, who take turns.
+#[derive(Debug)]
 pub struct Workers {
-    jobs: mpsc::Sender<WorkerJob>,
+    jobs: Arc<JobQueue>,
+}
+
+/// The threads, for the jobs of one user.
+#[derive(Clone, Debug)]
+pub struct UserWorkers {
+    jobs: Arc<JobQueue>,
+    user: u32,
+}
+
+#[derive(Debug)]
+struct JobQueue {
+    jobs: Mutex<Jobs>,
+    /// Notified when there is a job, or a user may have another one done.
+    wanted: Condvar,
+    /// How many jobs of one user are done at a time.
+    each: usize,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: Turns<WorkerJob>,
+    /// How many of each user's are being done.
+    running: HashMap<u32, usize>,
+    /// There will be none any more.
+    is_over: bool,
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs").field("waiting", &self.waiting.waiting()).field("running", &self.running).finish()
+    }
 }
 
 impl Workers {
-    /// Makes the threads; each calls `begin` first.
+    /// Makes the threads; each calls `begin` first. At most `each` of them work for the same user at a time.
     ///
     /// # Errors
     /// The kernel's, where it has no room for a thread.
-    pub fn new(name: &str, threads: usize, begin: fn()) -> io::Result<Self> {
-        let (jobs, todo) = mpsc::channel::<WorkerJob>();
-        let todo = Arc::new(Mutex::new(todo));
+    pub fn new(name: &str, threads: usize, each: usize, begin: fn()) -> io::Result<Self> {
+        let workers = Self { jobs: Arc::new(JobQueue { jobs: Mutex::default(), wanted: Condvar::new(), each }) };
         for _ in 0..threads {
-            let todo = Arc::clone(&todo);
-            thread::Builder::new()
-                .name(name.into())
-                .spawn(move || {
-                    begin();
-                    loop {
-                        // One waits with the lock, the others for the lock.
-                        let job = lock(&todo).recv();
-                        match job {
-                            Ok(job) => job(),
-                            Err(_) => return,
-                        }
-                    }
-                })
-                .map_err(sys::no_thread)?;
+            let jobs = Arc::clone(&workers.jobs);
+            let work = move || {
+                begin();
+                while let Some((user, job)) = jobs.next() {
+                    job();
+                    jobs.done(user);
+                }
+            };
+            thread::Builder::new().name(name.into()).spawn(work).map_err(sys::no_thread)?;
         }
-        Ok(Self { jobs })
+        Ok(workers)
     }
 
+    /// The threads, for the jobs of this user.
+    pub fn of(&self, user: u32) -> UserWorkers {
+        UserWorkers { jobs: Arc::clone(&self.jobs), user }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        lock(&self.jobs.jobs).is_over = true;
+        self.jobs.wanted.notify_all();
+    }
+}
+
+impl JobQueue {
+    /// Waits for the next job; `None` where there will be none.
+    fn next(&self) -> Option<(u32, WorkerJob)> {
+        let mut jobs = lock(&self.jobs);
+        loop {
+            let Jobs { waiting, running, is_over } = &mut *jobs;
+            if let Some((user, job)) = waiting.next(|user| running.get(&user).is_none_or(|&count| count < self.each)) {
+                *running.entry(user).or_default() += 1;
+                return Some((user, job));
+            }
+            if *is_over {
+                return None;
+            }
+            jobs = self.wanted.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn done(&self, user: u32) {
+        let mut jobs = lock(&self.jobs);
+        if let Some(count) = jobs.running.get_mut(&user) {
+            *count -= 1;
+            if *count == 0 {
+                jobs.running.remove(&user);
+            }
+        }
+        // Another thread may wait for this user's next one; this one looks by itself.
+        if jobs.waiting.waiting() > 1 {
+            self.wanted.notify_one();
+        }
+    }
+}
+
+impl UserWorkers {
     /// Hands over a job.
     pub fn hand(&self, job: impl FnOnce() + Send + 'static) {
-        // The threads live as long as there is a sender.
-        let _ = self.jobs.send(Box::new(job));
+        lock(&self.jobs.jobs).waiting.push(self.user, Box::new(job));
+        self.jobs.wanted.notify_one();
     }
 
     /// Runs a job on one of the threads, and waits for what it returns.
     ///
     /// # Errors
-    /// The job ended without returning.
+    /// The job ended without returning, or the threads have ended.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let (done, waiting) = oneshot::channel();
         // Whoever asked may have gone.
         self.hand(move || drop(done.send(job())));
         waiting.await.map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// However much one user has to be done, and however long that takes, a thread is free for another one.
+    #[test]
+    fn one_user_does_not_have_all_threads() {
+        let workers = Workers::new("test", 2, 1, || ()).unwrap();
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let (done, ended) = mpsc::channel();
+        let job = |user: u32, waits: bool| {
+            let (gate, done) = (Arc::clone(&gate), done.clone());
+            workers.of(user).hand(move || {
+                if waits {
+                    let _ = lock(&gate).recv();
+                }
+                let _ = done.send(user);
+            });
+        };
+        (0..8).for_each(|_| job(7, true));
+        (0..3).for_each(|_| job(8, false));
+        let next = || ended.recv_timeout(Duration::from_secs(10)).ok();
+        assert_eq!([(); 3].map(|()| next()), [Some(8); 3]);
+        (0..8).for_each(|_| go.send(()).unwrap());
+        assert_eq!([(); 8].map(|()| next()), [Some(7); 8]);
+        // What waits is done all the same when there will be no more.
+        job(9, false);
+        drop(workers);
+        assert_eq!(next(), Some(9));
     }
 }

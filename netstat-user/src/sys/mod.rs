@@ -23,7 +23,7 @@ pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;
 pub use memory::{Allocator, NO_MEMORY, has_memory};
-pub use mounts::{detached_mount, with_tracefs};
+pub use mounts::{detached_mount, mounted_tracefs, with_tracefs};
 pub use namespace::{
     NAMESPACE_COMMANDS, namespace_id, namespace_owner, netns_cookie, parent_namespace, thread_network,
 };

@@ -19,13 +19,18 @@ pub fn detached_mount(filesystem: &str) -> io::Result<OwnedFd> {
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
 }
 
+/// Where tracefs is mounted.
+pub fn mounted_tracefs() -> Option<&'static Path> {
+    TRACEFS.into_iter().map(Path::new).find(|path| path.join("events").is_dir())
+}
+
 /// Runs `f` where tracefs is mounted, and passes it the place. If it is mounted nowhere, `f` runs on a thread with a mount namespace of
 /// its own.
 ///
 /// # Errors
 /// The kernel's: no tracefs, no privilege to mount it, no thread to be had.
 pub fn with_tracefs<T: Send>(f: impl FnOnce(&Path) -> T + Send) -> io::Result<T> {
-    if let Some(mounted) = TRACEFS.into_iter().map(Path::new).find(|path| path.join("events").is_dir()) {
+    if let Some(mounted) = mounted_tracefs() {
         return Ok(f(mounted));
     }
     thread::scope(|scope| {

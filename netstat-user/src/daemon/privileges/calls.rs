@@ -188,8 +188,10 @@ const DENIED_OLDER: &[libc::c_long] = &[
 const DENIED_OLDER: &[libc::c_long] = &[];
 
 /// What is denied, too, where no other namespace is entered.
-const DENIED_INSIDE: &[libc::c_long] =
-    &[libc::SYS_setns, libc::SYS_unshare, libc::SYS_mount, libc::SYS_perf_event_open];
+const DENIED_INSIDE: &[libc::c_long] = &[libc::SYS_setns, libc::SYS_perf_event_open];
+
+/// What is denied, too, where tracefs is mounted already, or not needed.
+const DENIED_WHERE_MOUNTED: &[libc::c_long] = &[libc::SYS_unshare, libc::SYS_mount];
 
 /// The calls that open files, with the argument that has the flags.
 const OPENING: &[(libc::c_long, u8)] = &[
@@ -216,16 +218,31 @@ const NEWER: u32 = 463;
 /// From here on the calls of the x32 ABI on x86-64, with numbers that no table has (`__X32_SYSCALL_BIT`).
 const X32: u32 = 0x4000_0000;
 
-/// The filters of system calls, each to be applied. `enters`: other network namespaces are entered, and hooks are attached again.
-pub fn filters(enters: bool) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-    Ok([of_numbers(), of_calls(enters)?])
+/// What is still to be done besides looking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// Other network namespaces are entered, and hooks are attached again.
+    pub enters: bool,
+    /// For that tracefs is mounted, in a mount namespace of one's own.
+    pub mounts: bool,
 }
 
-fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
-    let inside = if enters { &[][..] } else { DENIED_INSIDE };
+/// The filters of system calls, each to be applied.
+pub fn filters(later: Later) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+    Ok([of_numbers(), of_calls(later)?])
+}
+
+fn of_calls(later: Later) -> Result<BpfProgram, seccompiler::BackendError> {
+    let inside = if later.enters { &[][..] } else { DENIED_INSIDE };
+    let mounting = if later.mounts { &[][..] } else { DENIED_WHERE_MOUNTED };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     rules.insert(libc::SYS_bpf, vec![other_than(0, &BPF_COMMANDS)?]);
-    rules.insert(libc::SYS_socket, vec![other_than(0, &[libc::AF_UNIX as u64, libc::AF_NETLINK as u64])?]);
+    // Of the kernel's own protocols it asks `sock_diag` alone. Another one says to all who listen what the kernel has found (uevents).
+    let (netlink, other_protocol) = (equal(0, libc::AF_NETLINK as u64)?, other(2, libc::NETLINK_SOCK_DIAG as u64)?);
+    let families = other_than(0, &[libc::AF_UNIX as u64, libc::AF_NETLINK as u64])?;
+    rules.insert(libc::SYS_socket, vec![families, SeccompRule::new(vec![netlink, other_protocol])?]);
+    // Tracepoints are of the whole machine: one of a process can have that signalled (`perf_event_attr.sigtrap`).
+    rules.insert(libc::SYS_perf_event_open, vec![other_than(1, &[u64::from(u32::MAX)])?]);
     let namespaces = NAMESPACE_COMMANDS.map(u64::from);
     rules.insert(libc::SYS_ioctl, vec![other_than(1, &[&COMMANDS[..], &namespaces].concat())?]);
     // Of its own threads and limits alone: those of other processes of the same user, which may be root's, need no capability.
@@ -251,7 +268,7 @@ fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
         rules.insert(call, writing(argument)?);
     }
     // After those that depend on an argument: what is denied is denied whatever it is.
-    rules.extend(DENIED.iter().chain(DENIED_OLDER).chain(inside).map(|&number| (number, Vec::new())));
+    rules.extend(DENIED.iter().chain(DENIED_OLDER).chain(inside).chain(mounting).map(|&number| (number, Vec::new())));
     let architecture = std::env::consts::ARCH.try_into()?;
     let denied = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture)?.try_into()
@@ -259,8 +276,12 @@ fn of_calls(enters: bool) -> Result<BpfProgram, seccompiler::BackendError> {
 
 /// Where the argument is none of these.
 fn other_than(argument: u8, values: &[u64]) -> Result<SeccompRule, seccompiler::BackendError> {
-    let differs = |&value: &u64| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value);
-    SeccompRule::new(values.iter().map(differs).collect::<Result<_, _>>()?)
+    SeccompRule::new(values.iter().map(|&value| other(argument, value)).collect::<Result<_, _>>()?)
+}
+
+/// Where the argument is not this.
+fn other(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
 }
 
 /// Where the argument is this.
@@ -314,8 +335,8 @@ mod tests {
 
     #[test]
     fn the_filters_are_sound_on_this_machine() {
-        let [_, full] = filters(true).unwrap();
-        let [_, least] = filters(false).unwrap();
+        let [_, full] = filters(Later { enters: true, mounts: true }).unwrap();
+        let [_, least] = filters(Later { enters: false, mounts: false }).unwrap();
         assert!(!full.is_empty() && !least.is_empty() && least.len() != full.len());
     }
 
@@ -328,7 +349,8 @@ mod tests {
         let tried = std::thread::scope(|scope| {
             let (file, moved) = (&file, file.with_extension("moved"));
             let confined = scope.spawn(move || {
-                filters(true).unwrap().iter().for_each(|filter| seccompiler::apply_filter(filter).unwrap());
+                let filters = filters(Later { enters: true, mounts: true }).unwrap();
+                filters.iter().for_each(|filter| seccompiler::apply_filter(filter).unwrap());
                 let is_denied = |error: Option<i32>| error == Some(libc::EPERM);
                 let os = |tried: std::io::Result<()>| is_denied(tried.err().and_then(|error| error.raw_os_error()));
                 [

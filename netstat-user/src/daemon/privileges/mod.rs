@@ -49,7 +49,8 @@ pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
 
 /// Denies system calls that are not needed.
 fn deny(enters: bool) -> Result<(), seccompiler::Error> {
-    calls::filters(enters)?.iter().try_for_each(|filter| seccompiler::apply_filter(filter))
+    let mounts = enters && sys::mounted_tracefs().is_none();
+    calls::filters(calls::Later { enters, mounts })?.iter().try_for_each(|filter| seccompiler::apply_filter(filter))
 }
 
 fn clear_bounding_set() -> io::Result<()> {

@@ -6,24 +6,38 @@ use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
 use crate::model::{EventKind, SocketEvent, Subordinates};
 use crate::proc::access::Access;
-use hashbrown::HashMap;
+use crate::run::clock::monotonic_ns;
+use crate::sys::lock;
+use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
 /// How long what was found is believed, and the time in which a user has so many look-ups, in nanoseconds.
 const TRUST_NS: u64 = 1_000_000_000;
 
-/// How long a look-up may wait until it is not believed any more that the process, which has ended by then, was none that is guarded.
-const FRESH: Duration = Duration::from_millis(100);
+/// How long ago a process may have been met, in nanoseconds, for it to be believed that it was none that is guarded although it has ended by the time
+/// that it is looked at.
+const FRESH_NS: u64 = 100_000_000;
 
 /// A process to be looked at.
 struct ProcessToCheck {
     process: SocketProcess,
-    /// When it was met, by the kernel's clock and by this process's.
-    now_ns: u64,
-    met: Instant,
+    /// When it was met, in the kernel's monotonic nanoseconds.
+    met_ns: u64,
+}
+
+impl ProcessToCheck {
+    /// Whether it counts as guarded where this is found of it at that time; `is_listed`: it was found open when the kernel's lists were last read.
+    fn is_guarded(&self, access: Access, now_ns: u64, is_listed: bool) -> bool {
+        match access {
+            Access::Open => false,
+            Access::Denied => true,
+            // Of a process that was found by its descriptors it is not known when it ended.
+            Access::Ended if self.process.start == 0 => !is_listed,
+            Access::Ended => now_ns.saturating_sub(self.met_ns) > FRESH_NS,
+        }
+    }
 }
 
 /// The look-ups, and what they found.
@@ -37,6 +51,8 @@ pub struct GuardedFinder {
     shares: HashMap<u32, usize>,
     since_ns: u64,
     subordinates: Arc<Subordinates>,
+    /// Those that were found open when the kernel's lists were last read.
+    listed: Arc<Mutex<HashSet<SocketProcess>>>,
 }
 
 impl GuardedFinder {
@@ -51,21 +67,19 @@ impl GuardedFinder {
     /// No room for the thread.
     pub fn new(root: PathBuf, is_asked: bool, kept_ns: u64) -> io::Result<Self> {
         let found = Arc::new(Guarded::new(kept_ns));
-        let finds = Arc::clone(&found);
-        let look_up = move |ProcessToCheck { process, now_ns, met }| {
-            let is_guarded = match Access::of(&root, process.pid, process.uid) {
-                Access::Open => false,
-                Access::Denied => true,
-                Access::Ended => met.elapsed() > FRESH,
-            };
-            if is_guarded {
-                finds.note(process, now_ns);
+        let listed = Arc::<Mutex<HashSet<_>>>::default();
+        let (finds, known) = (Arc::clone(&found), Arc::clone(&listed));
+        let look_up = move |check: ProcessToCheck| {
+            let process = check.process;
+            let access = Access::of(&root, process.pid, process.uid);
+            if check.is_guarded(access, monotonic_ns(), lock(&known).contains(&process)) {
+                finds.note(process, check.met_ns);
             }
             finds.settle(process);
         };
         let look_ups = is_asked.then(|| LookUps::new("guarded", look_up)).transpose()?;
         let (looked, shares) = Default::default();
-        Ok(Self { found, look_ups, looked, shares, since_ns: 0, subordinates: Arc::default() })
+        Ok(Self { found, look_ups, looked, shares, since_ns: 0, subordinates: Arc::default(), listed })
     }
 
     /// What was found, and will be.
@@ -121,7 +135,7 @@ impl GuardedFinder {
             return;
         }
         self.found.expect(process);
-        if look_ups.want(user, ProcessToCheck { process, now_ns, met: Instant::now() }) {
+        if look_ups.want(user, ProcessToCheck { process, met_ns: now_ns }) {
             self.looked.insert(process, now_ns);
         } else {
             self.found.note(process, now_ns);
@@ -129,49 +143,74 @@ impl GuardedFinder {
         }
     }
 
-    /// Looks at processes that were listed, on the calling thread. What there is no time for, of a user whose processes take long to be looked at,
-    /// counts as guarded.
-    pub fn look_at(
-        root: &Path,
-        mut processes: Vec<SocketProcess>,
-        subordinates: &Subordinates,
-        now_ns: u64,
-        found: &Guarded,
-    ) {
-        processes.sort_unstable_by_key(|process| subordinates.counts_as(process.uid));
-        for processes in processes.chunk_by(|a, b| subordinates.counts_as(a.uid) == subordinates.counts_as(b.uid)) {
-            let mut budget = LookBudget::begin();
-            for &process in processes {
-                if !budget.take() || Access::of(root, process.pid, process.uid) == Access::Denied {
-                    found.note(process, now_ns);
-                }
+    /// Notes which processes were found open when the kernel's lists were last read.
+    pub fn note_listed(&mut self, open: HashSet<SocketProcess>) {
+        *lock(&self.listed) = open;
+    }
+}
+
+/// Looks at processes that were listed, on the calling thread; those that are open. What there is no time for, of a user whose processes take long to be
+/// looked at, counts as guarded.
+pub fn look_at_listed(
+    root: &Path,
+    mut processes: Vec<SocketProcess>,
+    subordinates: &Subordinates,
+    now_ns: u64,
+    found: &Guarded,
+) -> HashSet<SocketProcess> {
+    let mut open = HashSet::new();
+    processes.sort_unstable_by_key(|process| subordinates.counts_as(process.uid));
+    for processes in processes.chunk_by(|a, b| subordinates.counts_as(a.uid) == subordinates.counts_as(b.uid)) {
+        let mut budget = LookBudget::begin();
+        for &process in processes {
+            let access = if budget.take() { Access::of(root, process.pid, process.uid) } else { Access::Denied };
+            match access {
+                Access::Open => drop(open.insert(process)),
+                Access::Denied => found.note(process, now_ns),
+                Access::Ended => {}
             }
         }
     }
+    open
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn who_has_ended_counts_as_guarded_unless_that_was_just_now() {
+        let is_guarded = |start, access, now_ns, is_listed| {
+            let check = ProcessToCheck { process: SocketProcess { pid: 7, start, uid: 1000 }, met_ns: 5 };
+            check.is_guarded(access, now_ns, is_listed)
+        };
+        let late = 5 + FRESH_NS + 1;
+        assert_eq!([5, late - 1, late].map(|now| is_guarded(1, Access::Ended, now, false)), [false, false, true]);
+        assert_eq!([Access::Open, Access::Denied].map(|access| is_guarded(1, access, late, true)), [false, true]);
+        // Found by its descriptors: it may have ended long ago.
+        assert_eq!([true, false].map(|is_listed| is_guarded(0, Access::Ended, 5, is_listed)), [false, true]);
+        assert!(is_guarded(0, Access::Denied, 5, true));
+    }
+
     /// A user whose sockets have ever new ids, and processes, takes no more than a share: the others' are looked at, and nothing waits.
     #[test]
     fn one_user_has_a_share_of_the_look_ups() {
+        let now = monotonic_ns();
         let mut finder = GuardedFinder::new("/nonexistent".into(), true, u64::MAX).unwrap();
         let found = finder.found();
         let process = |uid, pid| SocketProcess { pid, start: 1, uid };
         for pid in 1..=GuardedFinder::SHARE as u32 + 10 {
-            finder.want(process(1000, pid), 5);
+            finder.want(process(1000, pid), now);
         }
-        finder.want(process(1001, 7), 5);
+        finder.want(process(1001, 7), now);
         let last = GuardedFinder::SHARE as u32;
         assert_eq!([1, last, last + 1, last + 10].map(|pid| found.has(process(1000, pid))), [false, false, true, true]);
         assert!(!found.has(process(1001, 7)));
         // With the next second begins another share.
-        finder.want(process(1000, last + 20), 5 + TRUST_NS);
+        finder.want(process(1000, last + 20), now + TRUST_NS);
         assert!(!found.has(process(1000, last + 20)));
         let mut none = GuardedFinder::new("/nonexistent".into(), false, 0).unwrap();
-        none.want(process(1000, 1), 5);
+        none.want(process(1000, 1), now);
         assert!(none.looked.is_empty());
     }
 }

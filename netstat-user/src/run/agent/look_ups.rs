@@ -1,7 +1,7 @@
 //! Look-ups beside the keeper: nobody knows how long one takes, and events do not wait for it.
 
+use crate::model::Turns;
 use crate::sys::{self, lock};
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -11,15 +11,12 @@ pub struct LookUps<T>(Arc<LookUpQueue<T>>);
 
 /// What waits for the thread.
 struct LookUpQueue<T> {
-    queues: Mutex<UserQueues<T>>,
+    things: Mutex<LookUpTurns<T>>,
     wanted: Condvar,
 }
 
-struct UserQueues<T> {
-    by_user: HashMap<u32, VecDeque<T>>,
-    /// The users of whom something waits; whose turn comes first is at the front.
-    turns: VecDeque<u32>,
-    len: usize,
+struct LookUpTurns<T> {
+    waiting: Turns<T>,
     /// Nothing will be wanted any more.
     is_over: bool,
 }
@@ -35,8 +32,8 @@ impl<T: Send + 'static> LookUps<T> {
     /// # Errors
     /// No room for it.
     pub fn new(name: &str, mut look_up: impl FnMut(T) + Send + 'static) -> io::Result<Self> {
-        let queues = UserQueues { by_user: HashMap::new(), turns: VecDeque::new(), len: 0, is_over: false };
-        let waiting = Arc::new(LookUpQueue { queues: Mutex::new(queues), wanted: Condvar::new() });
+        let things = Mutex::new(LookUpTurns { waiting: Turns::default(), is_over: false });
+        let waiting = Arc::new(LookUpQueue { things, wanted: Condvar::new() });
         let things = Arc::clone(&waiting);
         let run = move || {
             while let Some(thing) = things.next() {
@@ -49,19 +46,11 @@ impl<T: Send + 'static> LookUps<T> {
 
     /// Has something of this user looked up, unless too much waits already; whether it will be.
     pub fn want(&self, user: u32, thing: T) -> bool {
-        let mut queues = lock(&self.0.queues);
-        if queues.len >= Self::MOST {
+        let waiting = &mut lock(&self.0.things).waiting;
+        if waiting.waiting() >= Self::MOST || waiting.waiting_of(user) >= Self::QUEUE {
             return false;
         }
-        let queue = queues.by_user.entry(user).or_default();
-        if queue.len() >= Self::QUEUE {
-            return false;
-        }
-        queue.push_back(thing);
-        if queue.len() == 1 {
-            queues.turns.push_back(user);
-        }
-        queues.len += 1;
+        waiting.push(user, thing);
         self.0.wanted.notify_one();
         true
     }
@@ -70,37 +59,22 @@ impl<T: Send + 'static> LookUps<T> {
 impl<T> LookUpQueue<T> {
     /// Waits for the next thing; `None` where there will be none.
     fn next(&self) -> Option<T> {
-        let mut queues = lock(&self.queues);
+        let mut things = lock(&self.things);
         loop {
-            if queues.is_over {
+            if things.is_over {
                 return None;
             }
-            if let Some(thing) = queues.next() {
+            if let Some((_, thing)) = things.waiting.next(|_| true) {
                 return Some(thing);
             }
-            queues = self.wanted.wait(queues).unwrap_or_else(PoisonError::into_inner);
+            things = self.wanted.wait(things).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-impl<T> UserQueues<T> {
-    fn next(&mut self) -> Option<T> {
-        let user = self.turns.pop_front()?;
-        let queue = self.by_user.get_mut(&user)?;
-        let thing = queue.pop_front();
-        if queue.is_empty() {
-            self.by_user.remove(&user);
-        } else {
-            self.turns.push_back(user);
-        }
-        self.len -= usize::from(thing.is_some());
-        thing
     }
 }
 
 impl<T> Drop for LookUps<T> {
     fn drop(&mut self) {
-        lock(&self.0.queues).is_over = true;
+        lock(&self.0.things).is_over = true;
         self.0.wanted.notify_one();
     }
 }
@@ -110,9 +84,8 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// However much one user has looked up, another one's turn comes next; and what is too much is refused to that user alone.
     #[test]
-    fn users_take_turns() {
+    fn too_much_is_refused_to_its_user_alone() {
         let (go, gate) = mpsc::channel::<()>();
         let (done, looked) = mpsc::channel();
         let look_ups = LookUps::new("turns", move |thing: (u32, usize)| {

@@ -1,6 +1,6 @@
 //! The kernel's lists as the agent asks for them.
 
-use super::guarded_finder::GuardedFinder;
+use super::guarded_finder::{GuardedFinder, look_at_listed};
 use super::views::Views;
 use crate::agent::{Guarded, KernelLists, Lists, Own, Peer, Presence, SocketProcess, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
@@ -149,7 +149,8 @@ impl Lists for Machine {
         let subordinates = self.subordinates();
         let processes = processes.into_iter().collect();
         lock(&self.finder).count_by(Arc::clone(&subordinates));
-        GuardedFinder::look_at(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
+        let open = look_at_listed(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
+        lock(&self.finder).note_listed(open);
         KernelLists { listing, owners, subordinates }
     }
 

@@ -105,19 +105,23 @@ impl Source for Traced {
         }
         let before = events.len();
         let more = !records.is_empty();
-        let mut guarded = lock(&self.guarded);
         while let Some(record) = self.tracer.next(&mut records, 0) {
             // What cannot be understood is of another build's programs; the next listing shows what it was about.
             if let Ok(event) = record {
-                self.cgroups.note(&event, || guarded.counts_as(event.uid));
-                guarded.note(&event);
                 events.push(event);
             }
         }
-        drop(guarded);
         self.pending = if more { self.pending + (events.len() - before) as u64 * RECORD_BYTES } else { 0 };
         self.peak.fetch_max(self.pending.min(self.buffer), Ordering::Relaxed);
         Ok(more)
+    }
+
+    fn note(&mut self, events: &[SocketEvent]) {
+        let mut guarded = lock(&self.guarded);
+        for event in events {
+            self.cgroups.note(event, || guarded.counts_as(event.uid));
+            guarded.note(event);
+        }
     }
 
     async fn ready(&self) {

@@ -132,21 +132,25 @@ impl Views {
 
     /// What somebody could see, by a look that began at the given time or later; without one, a moment ago.
     fn seen_by(&self, viewer: Viewer, since: Option<Instant>) -> io::Result<Arc<Own>> {
-        let mut known = lock(&self.own);
         let begun = Instant::now();
-        known.retain(|_, looked| looked.until + KEPT > begun);
-        match known.get(&viewer).filter(|looked| looked.until > begun) {
-            Some(Looked { own: None, .. }) => return Err(too_slow()),
-            Some(Looked { begun, own: Some(own), .. }) if since.is_none_or(|since| *begun >= since) => {
-                return Ok(Arc::clone(own));
+        {
+            let mut known = lock(&self.own);
+            known.retain(|_, looked| looked.until + KEPT > begun);
+            match known.get(&viewer).filter(|looked| looked.until > begun) {
+                Some(Looked { own: None, .. }) => return Err(too_slow()),
+                Some(Looked { begun, own: Some(own), .. }) if since.is_none_or(|since| *begun >= since) => {
+                    return Ok(Arc::clone(own));
+                }
+                _ => {}
             }
-            _ => {}
         }
+        // Others are looked up meanwhile: this takes as long as its user has processes.
         let own = match self.look(&viewer) {
             Ok(own) => Some(own),
             Err(error) if Scarce::of(&error) == Some(Scarce::Time) => None,
             Err(error) => return Err(error),
         };
+        let mut known = lock(&self.own);
         // Readers that see the same share what they are sent.
         let before = known.remove(&viewer).and_then(|looked| Some((looked.own?, looked.from)));
         let (look, from) = match (&own, before) {

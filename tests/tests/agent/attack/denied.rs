@@ -5,6 +5,7 @@ use netstat_tests::truth::runner::{Done, Test};
 use netstat_user::daemon::privileges;
 use nix::libc;
 use std::io;
+use std::path::Path;
 
 pub const TESTS: &[Test] = &[("attack::denied_calls_are_denied", denied_calls_are_denied)];
 
@@ -89,6 +90,8 @@ fn denied() -> Vec<Call> {
         ("bpf, to detach a program", libc::SYS_bpf, [9, NOWHERE, 16, 0]),
         ("bpf, to detach a link", libc::SYS_bpf, [34, NOWHERE, 16, 0]),
         ("bpf, to load", libc::SYS_bpf, [5, NOWHERE, 16, 0]),
+        ("socket of netlink for uevents", libc::SYS_socket, [libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 15, 0]),
+        ("perf_event_open of a process", libc::SYS_perf_event_open, [NOWHERE, 1, -1, -1]),
         ("socket of another family", libc::SYS_socket, [libc::AF_INET.into(), libc::SOCK_STREAM.into(), 0, 0]),
         ("io_uring_setup", libc::SYS_io_uring_setup, [1, NOWHERE, 0, 0]),
         ("setuid", libc::SYS_setuid, [0, 0, 0, 0]),
@@ -122,10 +125,15 @@ const ABSENT: [Call; 3] = [
 ];
 
 /// With `--privileges least` alone.
-const INSIDE: [Call; 3] = [
+const INSIDE: [Call; 2] = [
     ("setns", libc::SYS_setns, [-1, libc::CLONE_NEWNET as libc::c_long, 0, 0]),
-    ("unshare", libc::SYS_unshare, [libc::CLONE_NEWNS as libc::c_long, 0, 0, 0]),
     ("perf_event_open", libc::SYS_perf_event_open, [NOWHERE, -1, -1, -1]),
+];
+
+/// With `--privileges least`, and where tracefs is mounted.
+const MOUNTING: [Call; 2] = [
+    ("unshare", libc::SYS_unshare, [libc::CLONE_NEWNS as libc::c_long, 0, 0, 0]),
+    ("mount", libc::SYS_mount, [NOWHERE, NOWHERE, NOWHERE, 0]),
 ];
 
 /// Goes on at both levels.
@@ -155,7 +163,7 @@ fn errno((_, number, [a, b, c, d]): Call) -> i32 {
 pub fn play(level: &str) {
     let held = privileges::drop_to(level == "full", None);
     assert_eq!(held.refusal(), None);
-    let all = [denied(), ABSENT.to_vec(), INSIDE.to_vec(), allowed()].concat();
+    let all = [denied(), ABSENT.to_vec(), INSIDE.to_vec(), MOUNTING.to_vec(), allowed()].concat();
     let came: Vec<(&str, i32)> = all.into_iter().map(|call| (call.0, errno(call))).collect();
     // A thread can be had without clone3(2).
     std::thread::spawn(|| ()).join().unwrap();
@@ -168,7 +176,9 @@ fn denied_calls_are_denied() -> Done {
         let came: Vec<(String, i32)> = actor.hear();
         actor.end();
         let named = |calls: &[Call]| calls.iter().map(|call| call.0).collect::<Vec<_>>();
-        let (denied, absent, inside) = (named(&denied()), named(&ABSENT), named(&INSIDE));
+        let (mut denied, absent, mut inside) = (named(&denied()), named(&ABSENT), named(&INSIDE));
+        let is_mounted = Path::new("/sys/kernel/tracing/events").is_dir();
+        if is_mounted { &mut denied } else { &mut inside }.extend(named(&MOUNTING));
         let wrong: Vec<_> = came
             .iter()
             .filter(|(name, errno)| {
