@@ -176,31 +176,18 @@ impl Desk {
     fn deliver(&self, item: Item) {
         match item {
             Item::Batch(number, batch) => {
-                // Readers that want the same share the same bytes.
-                let mut made: Vec<(Arc<Wish>, Bytes, u64)> = Vec::new();
-                let mut missed = MissedBy::new(&batch);
+                let mut made = MadeOf::new(&batch);
                 for feed in self.readers_of(number, &batch) {
-                    let wish = feed.wish();
                     if feed.is_full() {
-                        feed.miss(missed.by(&wish));
-                        continue;
-                    }
-                    let at = made.iter().position(|(other, ..)| other.is_same(&wish)).unwrap_or_else(|| {
-                        let (bytes, count) = batch.encode(&wish);
-                        made.push((wish, bytes, count));
-                        made.len() - 1
-                    });
-                    let (_, bytes, count) = &made[at];
-                    if *count > 0 {
-                        feed.push(bytes, *count);
+                        made.miss(&feed);
+                    } else {
+                        made.send(&feed);
                     }
                 }
             }
             Item::Skipped(number, batch) => {
-                let mut missed = MissedBy::new(&batch);
-                for feed in self.readers_of(number, &batch) {
-                    feed.miss(missed.by(&feed.wish()));
-                }
+                let mut made = MadeOf::new(&batch);
+                self.readers_of(number, &batch).iter().for_each(|feed| made.miss(feed));
             }
             Item::Cut(number) => self.readers(number).iter().for_each(|feed| feed.cut()),
             Item::Lost(number, time_ns, count) => {
@@ -216,24 +203,59 @@ impl Desk {
     }
 }
 
-/// How much of a batch readers miss: counted once for those that want the same.
-struct MissedBy<'b> {
+/// What is made of a batch for its readers, once for those that want the same. The first reader of each user gets it in any case, the others as long as
+/// there is time.
+struct MadeOf<'b> {
     batch: &'b Batch,
+    sent: Vec<(Arc<Wish>, (Bytes, u64))>,
     counted: Vec<(Arc<Wish>, u64)>,
+    /// The first readers of each user.
+    firsts: Vec<Arc<Feed>>,
 }
 
-impl<'b> MissedBy<'b> {
+impl<'b> MadeOf<'b> {
     const fn new(batch: &'b Batch) -> Self {
-        Self { batch, counted: Vec::new() }
+        Self { batch, sent: Vec::new(), counted: Vec::new(), firsts: Vec::new() }
     }
 
-    fn by(&mut self, wish: &Arc<Wish>) -> u64 {
-        if let Some((_, count)) = self.counted.iter().find(|(other, _)| other.is_same(wish)) {
-            return *count;
+    /// What the batch is for a reader.
+    fn send(&mut self, feed: &Arc<Feed>) {
+        let batch = self.batch;
+        if let Some((bytes, count)) = Self::of(&mut self.sent, &mut self.firsts, feed, |wish| batch.encode(wish))
+            && count > 0
+        {
+            feed.push(&bytes, count);
         }
-        let count = self.batch.count(wish);
-        self.counted.push((Arc::clone(wish), count));
-        count
+    }
+
+    /// A reader misses the batch.
+    fn miss(&mut self, feed: &Arc<Feed>) {
+        let batch = self.batch;
+        if let Some(count) = Self::of(&mut self.counted, &mut self.firsts, feed, |wish| batch.count(wish)) {
+            feed.miss(count);
+        }
+    }
+
+    /// What was made for such a reader, or is made now; `None` where there is no time for the reader, which is dropped.
+    fn of<T: Clone>(
+        made: &mut Vec<(Arc<Wish>, T)>,
+        firsts: &mut Vec<Arc<Feed>>,
+        feed: &Arc<Feed>,
+        make: impl FnOnce(&Wish) -> T,
+    ) -> Option<T> {
+        if !firsts.iter().any(|first| first.shares_with(feed)) {
+            firsts.push(Arc::clone(feed));
+        } else if !feed.has_time() {
+            feed.cut();
+            return None;
+        }
+        let wish = feed.wish();
+        if let Some((_, made)) = made.iter().find(|(other, _)| other.is_same(&wish)) {
+            return Some(made.clone());
+        }
+        let it = feed.timed(|| make(&wish));
+        made.push((wish, it.clone()));
+        Some(it)
     }
 }
 
@@ -250,7 +272,7 @@ mod tests {
 
     fn join(desk: &Desk, netns: u32) -> Arc<Feed> {
         let wanted = Limits { netns: Some(vec![netns]), ..Limits::default() };
-        desk.join(Wish { wanted, sight: Sight::All }, Budget::new(usize::MAX, None), false)
+        desk.join(Wish { wanted, sight: Sight::All }, Budget::unbounded(), false)
     }
 
     fn deliver_all(desk: &Desk) {

@@ -8,6 +8,7 @@ use crate::sys;
 use crate::sys::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -20,6 +21,9 @@ const SHARE_LEAST: usize = 8;
 const REFUSALS: usize = 32;
 /// Bytes that may wait for the readers of one user, and for those of all users but root and the agent's own.
 const USER_ROOM: usize = 48 << 20;
+/// Processor time of the one thread of all guests, in a second, that the readers of one user may take before but one of them is served, and those of all.
+const USER_TIME: Duration = Duration::from_millis(250);
+const GUESTS_TIME: Duration = Duration::from_millis(600);
 const GUESTS_ROOM: usize = 128 << 20;
 
 /// Who is served: root, the agent's own user, the members of a group, or everyone.
@@ -98,7 +102,8 @@ impl Places {
     /// So many places.
     pub fn new(most: usize) -> Arc<Self> {
         let taken = Mutex::default();
-        let (guests_budget, staff_budget) = (Budget::new(GUESTS_ROOM, None), Budget::new(usize::MAX, None));
+        let (guests_budget, staff_budget) =
+            (Budget::new(GUESTS_ROOM, GUESTS_TIME, None), Budget::new(usize::MAX, Duration::MAX, None));
         Arc::new(Self { most, taken, guests_budget, staff_budget, refusals: Arc::new(Semaphore::new(REFUSALS)) })
     }
 
@@ -143,11 +148,14 @@ impl Places {
         }
         taken.all += 1;
         let new = || {
-            let (most, whole) =
-                if is_staff { (usize::MAX, &self.staff_budget) } else { (USER_ROOM, &self.guests_budget) };
+            let (most, time, whole) = if is_staff {
+                (usize::MAX, Duration::MAX, &self.staff_budget)
+            } else {
+                (USER_ROOM, USER_TIME, &self.guests_budget)
+            };
             // Root's requests wait for no other's.
             let turn = Semaphore::new(if is_staff { Semaphore::MAX_PERMITS } else { 1 });
-            Arc::new(User { turn, budget: Budget::new(most, Some(Arc::clone(whole))) })
+            Arc::new(User { turn, budget: Budget::new(most, time, Some(Arc::clone(whole))) })
         };
         let (count, user) = taken.users.entry(payer).or_insert_with(|| (0, new()));
         *count += 1;

@@ -3,8 +3,9 @@
 
 use super::batch::Wish;
 use super::sight::Sight;
-use crate::sys::lock;
+use crate::sys::{self, lock};
 use bytes::Bytes;
+use rustix::time::ClockId;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,19 +19,50 @@ const MOST: usize = 32 << 20;
 /// How long a reader may take nothing before its room is [`ROOM`].
 const STUCK: Duration = Duration::from_millis(250);
 
-/// Bytes that may wait for all readers of one user, or of all of them.
+/// What the readers of one user may take together, or those of all: bytes that wait for them, and processor time in a second, beyond which one of them
+/// alone is served.
 #[derive(Debug)]
 pub struct Budget {
     waiting: AtomicUsize,
     most: usize,
+    time: Duration,
+    spent: Mutex<Spent>,
     /// The budget that this one is a part of.
     whole: Option<Arc<Self>>,
 }
 
+/// Processor time that was spent since a time.
+#[derive(Debug)]
+struct Spent {
+    since: Instant,
+    time: Duration,
+}
+
 impl Budget {
-    /// So many bytes, within another budget.
-    pub fn new(most: usize, whole: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { waiting: AtomicUsize::new(0), most, whole })
+    /// So many bytes, and so much time in a second, within another budget.
+    pub fn new(most: usize, time: Duration, whole: Option<Arc<Self>>) -> Arc<Self> {
+        let spent = Mutex::new(Spent { since: Instant::now(), time: Duration::ZERO });
+        Arc::new(Self { waiting: AtomicUsize::new(0), most, time, spent, whole })
+    }
+
+    /// Without bounds.
+    #[cfg(test)]
+    pub fn unbounded() -> Arc<Self> {
+        Self::new(usize::MAX, Duration::MAX, None)
+    }
+
+    /// Whether there is time left in this second.
+    fn has_time(&self) -> bool {
+        let mut spent = lock(&self.spent);
+        if spent.since.elapsed() >= Duration::from_secs(1) {
+            *spent = Spent { since: Instant::now(), time: Duration::ZERO };
+        }
+        spent.time < self.time && self.whole.as_ref().is_none_or(|whole| whole.has_time())
+    }
+
+    fn spend(&self, time: Duration) {
+        lock(&self.spent).time += time;
+        self.whole.iter().for_each(|whole| whole.spend(time));
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -100,6 +132,24 @@ impl Feed {
     /// An empty queue; `from` is the number of the first batch for it.
     pub fn new(wish: Wish, budget: Arc<Budget>, from: u64, follows: bool) -> Self {
         Self { wish: Mutex::new(Arc::new(wish)), queue: Mutex::default(), news: Notify::new(), budget, from, follows }
+    }
+
+    /// Whether both are of the same user.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.budget, &other.budget)
+    }
+
+    /// Whether its user's readers have time left in this second.
+    pub fn has_time(&self) -> bool {
+        self.budget.has_time()
+    }
+
+    /// Does something for it, in processor time of its user.
+    pub fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun_ns = sys::clock_ns(ClockId::ThreadCPUTime);
+        let done = work();
+        self.budget.spend(Duration::from_nanos(sys::clock_ns(ClockId::ThreadCPUTime) - begun_ns));
+        done
     }
 
     /// What it wants and is shown now. Nobody waits for whoever has it.
@@ -262,7 +312,7 @@ mod tests {
 
     fn feed(most: usize) -> Feed {
         let wish = Wish { wanted: Limits::default(), sight: Sight::All };
-        Feed::new(wish, Budget::new(most, Some(Budget::new(usize::MAX, None))), 0, true)
+        Feed::new(wish, Budget::new(most, Duration::MAX, Some(Budget::unbounded())), 0, true)
     }
 
     fn next(feed: &Feed) -> Next {

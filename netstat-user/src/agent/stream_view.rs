@@ -121,7 +121,7 @@ impl<L: Lists> StreamView<L> {
     /// # Errors
     /// The agent ends, or these are no frames.
     pub async fn pass(&self, frames: Bytes, feed: &Feed) -> io::Result<Bytes> {
-        let of_now = |last| lock(&self.shown).pass(&frames, last).map_err(io::Error::other);
+        let of_now = |last| feed.timed(|| lock(&self.shown).pass(&frames, last)).map_err(io::Error::other);
         let passed = match of_now(LastLook::Before)? {
             Some(passed) => Some(passed),
             None => {
