@@ -337,7 +337,7 @@ mod tests {
     fn the_filters_are_sound_on_this_machine() {
         let [_, full] = filters(Later { enters: true, mounts: true }).unwrap();
         let [_, least] = filters(Later { enters: false, mounts: false }).unwrap();
-        assert!(!full.is_empty() && !least.is_empty() && least.len() != full.len());
+        assert!(!full.is_empty() && !least.is_empty());
     }
 
     #[test]
