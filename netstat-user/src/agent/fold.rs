@@ -335,3 +335,6 @@ impl<S: Source> Fold<S> {
         out.freeze()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,8 @@ struct Fake {
     held: Arc<AtomicUsize>,
 }
 
-fn health() -> Health {
+/// What a stand-in says of itself.
+pub fn health() -> Health {
     let programs = vec![ProgramHealth { name: "state".into(), runs: None, missed: Some(2) }];
     Health { checks: vec![Check::ok("stand_ins", "they report")], programs }
 }
@@ -138,7 +139,7 @@ impl Lists for Fake {
 const PLACE: Place = Place { pidns: 9, userns: 10 };
 
 /// What the wall clock is ahead.
-const EPOCH: u64 = 1_000;
+pub const EPOCH: u64 = 1_000;
 
 /// A socket of a network namespace was opened; nothing else is known of it.
 pub fn opened(netns: u32, time_ns: u64) -> SocketEvent {
@@ -156,7 +157,8 @@ pub fn opened(netns: u32, time_ns: u64) -> SocketEvent {
     }
 }
 
-fn event(cookie: u64) -> SocketEvent {
+/// A socket with this cookie, and with the number as its port, begins to connect.
+pub fn event(cookie: u64) -> SocketEvent {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port: Some(port) });
     SocketEvent {
         time_ns: 1,
@@ -173,9 +175,23 @@ fn event(cookie: u64) -> SocketEvent {
 }
 
 /// The row of the socket of [`event`] in TIME_WAIT.
-fn row(port: u16) -> SocketRow {
+pub fn row(port: u16) -> SocketRow {
     let end = |port| Endpoint { addr: [127, 0, 0, 1].into(), port };
     SocketRow::bare(Proto::Tcp, end(port), end(80), 6)
+}
+
+/// For so many clients and closed sockets.
+pub fn settings(clients: usize, recent_count: usize) -> Settings {
+    let uid = rustix::process::geteuid().as_raw();
+    Settings {
+        limits: Retention { recent_ns: u64::MAX, recent_count },
+        clients,
+        poll: Duration::MAX,
+        place: PLACE,
+        admission: Admission { uid, gid: None, everyone: false, shares_all: false },
+        confine: || (),
+        complain: |_| (),
+    }
 }
 
 /// Runs `test` beside an agent over a fake kernel, then stops the agent.
@@ -191,18 +207,7 @@ fn with_agent<F: Future<Output = ()>>(
         let listener = UnixListener::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
         let (signals, receiver) = mpsc::channel(1);
-        let uid = rustix::process::geteuid().as_raw();
-        let admission = Admission { uid, gid: None, everyone: false, shares_all: false };
-        let limits = Retention { recent_ns: u64::MAX, recent_count: 10 };
-        let settings = Settings {
-            limits,
-            clients,
-            poll: Duration::MAX,
-            place: PLACE,
-            admission,
-            confine: || (),
-            complain: |_| (),
-        };
+        let settings = settings(clients, 10);
         let fake = Fake::default();
         let (doors, listeners) = mpsc::channel(1);
         doors.send(listener).await.unwrap();

@@ -17,6 +17,8 @@ pub mod sctp;
 pub mod snmp;
 mod stat;
 pub mod tenure;
+#[cfg(test)]
+pub mod tree;
 pub mod unix;
 pub mod words;
 

@@ -82,7 +82,7 @@ impl Views {
         let Some(place) = place.filter(|_| peer.begun == Some(begun)) else { return Ok(nothing()) };
         let is_nested = self.place != Some(place);
         let viewer = Viewer { uid: peer.uid, gid: peer.gid, place, is_nested };
-        let own = self.seen_by(viewer, since)?;
+        let own = self.seen_by(viewer, since, |viewer| self.look(viewer))?;
         // It is there still, or another one has its number.
         if let Some(id) = peer.id
             && unless_scarce(sys::process_id_of(pid))? != Some(id)
@@ -131,7 +131,12 @@ impl Views {
     }
 
     /// What somebody could see, by a look that began at the given time or later; without one, a moment ago.
-    fn seen_by(&self, viewer: Viewer, since: Option<Instant>) -> io::Result<Arc<Own>> {
+    fn seen_by(
+        &self,
+        viewer: Viewer,
+        since: Option<Instant>,
+        look: impl FnOnce(&Viewer) -> io::Result<Own>,
+    ) -> io::Result<Arc<Own>> {
         let begun = Instant::now();
         {
             let mut known = lock(&self.own);
@@ -145,7 +150,7 @@ impl Views {
             }
         }
         // Others are looked up meanwhile: this takes as long as its user has processes.
-        let own = match self.look(&viewer) {
+        let own = match look(&viewer) {
             Ok(own) => Some(own),
             Err(error) if Scarce::of(&error) == Some(Scarce::Time) => None,
             Err(error) => return Err(error),
@@ -164,7 +169,7 @@ impl Views {
         own.ok_or_else(too_slow)
     }
 
-    /// The same, by a look at every process.
+    /// What somebody could see, by a look at every process.
     fn look(&self, viewer: &Viewer) -> io::Result<Own> {
         let mut own =
             Own { uid: viewer.uid, guarded: Arc::clone(&self.guarded), is_nested: viewer.is_nested, ..Own::default() };
@@ -201,3 +206,6 @@ impl Views {
         own.since = own.objects.iter().map(since).collect();
     }
 }
+
+#[cfg(test)]
+mod tests;
