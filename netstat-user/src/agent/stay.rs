@@ -165,6 +165,7 @@ impl ShownStays {
 mod tests {
     use super::*;
     use crate::agent::tests::opened;
+    use crate::model::{LiveSocket, Proto, TcpState};
 
     fn frames(events: &[(u32, u64)]) -> Bytes {
         let mut out = BytesMut::new();
@@ -177,6 +178,39 @@ mod tests {
     fn look(shown: &mut ShownStays, time_ns: u64, objects: &[(u32, u64)]) {
         let objects = objects.iter().map(|&(number, object)| (number, Some(object))).collect();
         shown.note(&Presence { objects, begun_ns: time_ns, ended_ns: time_ns + 1, epoch_ns: 1000 });
+    }
+
+    /// What the kernel's lists changed was read before the last look, or it is not sent.
+    #[test]
+    fn changes_of_the_table_are_sent_after_a_look_at_their_namespace() {
+        let mut shown = ShownStays::default();
+        look(&mut shown, 10, &[(1, 7)]);
+        let socket = |netns| LiveSocket {
+            proto: Proto::Tcp,
+            state: TcpState::Listen,
+            local: None,
+            remote: None,
+            netns: Some(netns),
+            uid: None,
+            inode: 3,
+            cookie: None,
+            owner: None,
+            since_ns: None,
+            seen_ns: 0,
+            state_ns: 0,
+        };
+        for change in [Answer::Live, Answer::Gone] {
+            let pass = |netns, last| {
+                let mut out = BytesMut::new();
+                change(socket(netns)).encode(&mut out);
+                let passed = shown.pass(&out.freeze(), last).unwrap();
+                passed.map(|(bytes, missed)| (!bytes.is_empty(), missed))
+            };
+            assert_eq!(pass(1, LastLook::Before), None, "not looked at since");
+            assert_eq!(pass(1, LastLook::Since), Some((true, 0)));
+            assert_eq!(pass(1, LastLook::Never), Some((false, 1)), "not looked for");
+            assert_eq!(pass(2, LastLook::Since), Some((false, 0)), "not shown");
+        }
     }
 
     #[test]

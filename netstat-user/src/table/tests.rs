@@ -287,6 +287,27 @@ fn what_remains_of_a_socket_is_its_owners_after_it_was_listed() {
     assert_eq!(users(Some(1001)), (Vec::new(), Vec::new()));
 }
 
+/// What is listed as another user's than that of the socket that ended with its ends is another connection.
+#[test]
+fn what_is_anothers_is_not_left_of_a_socket() {
+    let mut table = Table::new(LIMITS);
+    let close = |id| SocketEvent { owner: owner(8), uid: Some(1000), ..event(id, EventKind::Close(TOTALS), 0) };
+    (1..4).for_each(|id| table.event(&close(id)));
+    // Of what remains of a socket the kernel says 0, and it may say no cookie.
+    let row = |id, uid| SocketRow { uid, ..row(id, Proto::Tcp, TcpState::FinWait2, 0) };
+    let rows = [row(1, 0), row(2, 1000), row(3, 1001)];
+    let mut ended = EndedByEnds::default();
+    while table.index_ended(&mut ended) {}
+    let recorded = table.recorded(1, &rows, None, &ended).into_iter();
+    assert_eq!(recorded.map(|(at, owner)| (at, owner.pid)).collect::<Vec<_>>(), [(0, 8), (1, 8)]);
+    table.begin_listing();
+    table.listing(&listing(rows.to_vec()), 50);
+    let mut seen: Vec<_> = table.live().map(|socket| (socket.local, socket.uid, socket.seen_ns)).collect();
+    seen.sort_by_key(|(local, ..)| local.unwrap().port);
+    let of = |id: u16, uid, seen_ns| (Some(end(1, 1000 + id)), uid, seen_ns);
+    assert_eq!(seen, [of(1, None, 10), of(2, Some(1000), 10), of(3, Some(1001), 50)]);
+}
+
 #[test]
 fn a_socket_that_becomes_ipv4_is_listed_as_such() {
     let mapped = |end: EventEnd| {
