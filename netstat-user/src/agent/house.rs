@@ -21,6 +21,9 @@ const GUEST_EVENTS: usize = 1 << 18;
 /// Threads for what blocks, of either. Those of guests work for one user one at a time.
 const STAFF_WORKERS: usize = 2;
 const GUEST_WORKERS: usize = 2;
+/// By how much the thread of the guests' clients, and their workers, step back: readers of events miss some where they wait for long, requests do not.
+const GUESTS_BACK: i32 = 5;
+const WORKERS_BACK: i32 = 10;
 /// Where the clients of some users are served.
 pub struct Counter {
     /// Its thread.
@@ -50,9 +53,9 @@ impl Counter {
     /// As [`Counter::for_staff`].
     pub fn for_guests(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(GUEST_EVENTS);
-        let workers = Workers::new("guests", GUEST_WORKERS, 1, sys::step_back)?;
+        let workers = Workers::new("guests", GUEST_WORKERS, 1, || sys::step_back(WORKERS_BACK))?;
         Self::open("guests", desk, workers, move || {
-            sys::step_back();
+            sys::step_back(GUESTS_BACK);
             confine();
         })
     }

@@ -59,10 +59,10 @@ pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Lets other threads go before the calling one where there is not time for all.
-pub fn step_back() {
+/// Lets other threads go before the calling one where there is not time for all: by so many steps of nice(2).
+pub fn step_back(by: i32) {
     // It is served all the same where that is refused.
-    let _ = rustix::process::setpriority_process(None, 10);
+    let _ = rustix::process::setpriority_process(None, by);
 }
 
 /// Lets this process open as many descriptors as it may allow itself.
