@@ -9,47 +9,62 @@ const PARTS: usize = 4;
 /// Root, whose share no other user takes.
 const ROOT: u32 = 0;
 
-/// What is kept of each user, in a queue `Q`, and how much that is.
+/// What is kept of each user, in a queue `Q`, and how much that is: in pieces, or in bytes.
 #[derive(Debug)]
 pub struct Shares<Q> {
-    /// Number of those that a user may have while others have to make room.
+    /// How much a user may have while others have to make room.
     share: usize,
     users: HashMap<u32, (usize, Q)>,
-    by_count: BTreeSet<(usize, u32)>,
+    by_total: BTreeSet<(usize, u32)>,
 }
 
 impl<Q: Default> Shares<Q> {
-    /// Nothing yet, with room for so many.
+    /// Nothing yet, with room for so much.
     pub fn new(room: usize) -> Self {
-        Self { share: (room / PARTS).max(1), users: HashMap::new(), by_count: BTreeSet::new() }
+        Self { share: (room / PARTS).max(1), users: HashMap::new(), by_total: BTreeSet::new() }
     }
 
     /// The user who gives up the oldest of theirs for a new one of `user`: that user itself, who has a share, or whoever has the most.
     pub fn giving(&self, user: u32) -> u32 {
-        if self.users.get(&user).is_some_and(|&(count, _)| count >= self.share) {
+        if self.users.get(&user).is_some_and(|&(total, _)| total >= self.share) {
             return user;
         }
-        let most = self.by_count.iter().rev().find(|&&(count, user)| user != ROOT || count > self.share);
-        most.or_else(|| self.by_count.last()).map_or(user, |&(_, most)| most)
+        let most = self.by_total.iter().rev().find(|&&(total, user)| user != ROOT || total > self.share);
+        most.or_else(|| self.by_total.last()).map_or(user, |&(_, most)| most)
+    }
+
+    /// How much a user may have while others have to make room.
+    pub const fn share(&self) -> usize {
+        self.share
     }
 
     /// Counts one more of a user's; its queue, to put that in.
     pub fn add(&mut self, user: u32) -> &mut Q {
-        let (count, queue) = self.users.entry(user).or_default();
-        self.by_count.remove(&(*count, user));
-        *count += 1;
-        self.by_count.insert((*count, user));
+        self.add_sized(user, 1)
+    }
+
+    /// The same for one of this size, which is not 0.
+    pub fn add_sized(&mut self, user: u32, size: usize) -> &mut Q {
+        let (total, queue) = self.users.entry(user).or_default();
+        self.by_total.remove(&(*total, user));
+        *total += size;
+        self.by_total.insert((*total, user));
         queue
     }
 
     /// Counts one of a user's less, which `take` takes out of its queue. `None` where that user has none.
     pub fn remove<T>(&mut self, user: u32, take: impl FnOnce(&mut Q) -> T) -> Option<T> {
-        let (count, queue) = self.users.get_mut(&user)?;
-        let taken = take(queue);
-        self.by_count.remove(&(*count, user));
-        *count -= 1;
-        if *count > 0 {
-            self.by_count.insert((*count, user));
+        self.remove_sized(user, |queue| (take(queue), 1))
+    }
+
+    /// The same where `take` says what size that one was added with.
+    pub fn remove_sized<T>(&mut self, user: u32, take: impl FnOnce(&mut Q) -> (T, usize)) -> Option<T> {
+        let (total, queue) = self.users.get_mut(&user)?;
+        let (taken, size) = take(queue);
+        self.by_total.remove(&(*total, user));
+        *total = total.saturating_sub(size);
+        if *total > 0 {
+            self.by_total.insert((*total, user));
         } else {
             self.users.remove(&user);
         }
@@ -59,7 +74,7 @@ impl<Q: Default> Shares<Q> {
     /// How many users have any.
     #[cfg(test)]
     pub fn count(&self) -> usize {
-        assert_eq!(self.users.len(), self.by_count.len());
+        assert_eq!(self.users.len(), self.by_total.len());
         self.users.len()
     }
 }

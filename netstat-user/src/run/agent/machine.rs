@@ -188,7 +188,7 @@ impl Lists for Machine {
 
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
         let mut paths = lock(&self.cgroups);
-        ids.iter().filter_map(|&id| Some((id, paths.path(id)?.to_vec()))).collect()
+        ids.iter().filter_map(|&id| Some((id, paths.path(id)?.into_owned()))).collect()
     }
 
     fn subordinates(&self) -> Arc<Subordinates> {

@@ -20,6 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{Interest, unix::AsyncFd};
 
+/// The cgroup of an owner, and the user that its socket counts for: in that user's share its path is kept.
+struct CgroupToLookUp {
+    id: u64,
+    user: u32,
+}
+
 /// The cgroups of owners that events recorded: each path is looked up when its id is first met, as the cgroup may be removed soon, and on a thread of
 /// its own, as nobody knows how long that takes.
 pub struct Seen {
@@ -28,7 +34,7 @@ pub struct Seen {
     since_ns: u64,
     /// The last one: the next event is of the same more often than not.
     last: Option<u64>,
-    look_ups: LookUps<u64>,
+    look_ups: LookUps<CgroupToLookUp>,
 }
 
 impl Seen {
@@ -42,18 +48,16 @@ impl Seen {
     /// # Errors
     /// No room for it.
     pub fn new(paths: Arc<Mutex<Ids>>) -> io::Result<Self> {
-        Self::looking_up(move |id| {
-            let _ = lock(&paths).path(id);
-        })
+        Self::looking_up(move |CgroupToLookUp { id, user }| lock(&paths).record(id, user))
     }
 
-    fn looking_up(look_up: impl FnMut(u64) + Send + 'static) -> io::Result<Self> {
+    fn looking_up(look_up: impl FnMut(CgroupToLookUp) + Send + 'static) -> io::Result<Self> {
         // What finds no room is looked up with its next event, as is what was not found.
         let look_ups = LookUps::new("cgroups", look_up)?;
         Ok(Self { ids: HashSet::new(), since_ns: 0, last: None, look_ups })
     }
 
-    /// Has the cgroup of an event's owner looked up, in the turn of the user that the socket counts for.
+    /// Has the cgroup of an event's owner looked up, in the turn and the share of the user that the socket counts for.
     fn note(&mut self, event: &SocketEvent, user: impl FnOnce() -> u32) {
         let Some(id) = event.owner.and_then(|owner| owner.cgroup_id) else { return };
         let id = id.get();
@@ -61,7 +65,11 @@ impl Seen {
             (self.since_ns, self.last) = (event.time_ns, None);
             self.ids.clear();
         }
-        if self.last.replace(id) != Some(id) && !self.ids.contains(&id) && self.look_ups.want(user(), id) {
+        if self.last.replace(id) == Some(id) || self.ids.contains(&id) {
+            return;
+        }
+        let user = user();
+        if self.look_ups.want(user, CgroupToLookUp { id, user }) {
             self.ids.insert(id);
         }
     }
@@ -200,7 +208,7 @@ mod tests {
             netns: None,
         };
         let (done, looked_up) = mpsc::channel();
-        let slow = move |id| {
+        let slow = move |CgroupToLookUp { id, .. }| {
             std::thread::sleep(Duration::from_millis(200));
             done.send(id).unwrap();
         };
@@ -211,7 +219,7 @@ mod tests {
         seen.note(&of(1, 5 + Seen::TRUST_NS), || 7);
         assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
         assert_eq!([(); 3].map(|()| looked_up.recv().unwrap()), [1, 2, 1]);
-        let more = LookUps::<u64>::QUEUE as u64 + 100;
+        let more = LookUps::<CgroupToLookUp>::QUEUE as u64 + 100;
         (0..more).for_each(|id| seen.note(&of(10 + id, 6 + Seen::TRUST_NS), || 7));
         assert!(seen.ids.len() < more as usize, "{}", seen.ids.len());
     }

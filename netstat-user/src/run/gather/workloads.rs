@@ -5,7 +5,9 @@ use crate::model::{Comm, EventKind, Owner, SocketEvent, Workload};
 use crate::proc::cgroup::{self, Ids, Memberships};
 use crate::proc::fds;
 use crate::whose::workload::recognise;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +20,8 @@ pub struct Workloads {
     /// Of owners that events recorded.
     by_owner: HashMap<WorkloadKey, Arc<Workload>>,
     /// Few are different: most processes share a cgroup with others, or have had one with the same path.
-    by_paths: HashMap<Memberships, Arc<Workload>>,
-    by_id: HashMap<u64, Arc<Workload>>,
+    by_paths: KeptWorkloads<Memberships>,
+    by_id: KeptWorkloads<u64>,
     ids: Ids,
     /// Paths of cgroups that an agent saw before they were removed.
     removed: HashMap<u64, Vec<u8>>,
@@ -30,14 +32,46 @@ pub struct Workloads {
 
 /// Most cgroups, and most owners, that are kept beyond those of sockets that live.
 const KEPT: usize = 1 << 14;
+/// Most bytes of the paths that are kept of these.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// Whose share of what is known of cgroups is used: here nobody else has one.
+const NOBODY: u32 = u32::MAX;
 
 /// Most sockets that are kept as alive: of some the close is lost, and they would stay for ever.
 const ALIVE: usize = 1 << 20;
 
-/// Drops everything where there is too much: what is still wanted is found again.
-fn make_room<K, V>(map: &mut HashMap<K, V>, most: usize) {
-    if map.len() >= most {
-        map.clear();
+/// Workloads that were found. Where there are too many, or their paths are too long, all are dropped: what is still wanted is found again.
+#[derive(Debug)]
+struct KeptWorkloads<K> {
+    found: HashMap<K, Arc<Workload>>,
+    /// Bytes of the paths, in keys and workloads.
+    bytes: usize,
+}
+
+impl<K> Default for KeptWorkloads<K> {
+    fn default() -> Self {
+        Self { found: HashMap::new(), bytes: 0 }
+    }
+}
+
+impl<K: Eq + Hash> KeptWorkloads<K> {
+    fn get(&self, key: &K) -> Option<&Arc<Workload>> {
+        self.found.get(key)
+    }
+
+    /// Keeps one; its key has paths of so many bytes.
+    fn insert(&mut self, key: K, key_bytes: usize, workload: Arc<Workload>) {
+        let path_bytes = |workload: &Workload| workload.cgroup.as_ref().map_or(0, Vec::len);
+        let bytes = key_bytes + path_bytes(&workload);
+        if self.found.len() >= KEPT || self.bytes + bytes > KEPT_BYTES {
+            self.found.clear();
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+        if let Some(before) = self.found.insert(key, workload) {
+            self.bytes -= key_bytes + path_bytes(&before);
+        }
     }
 }
 
@@ -56,8 +90,8 @@ impl Workloads {
             root: root.into(),
             by_pid: HashMap::new(),
             by_owner: HashMap::new(),
-            by_paths: HashMap::new(),
-            by_id: HashMap::new(),
+            by_paths: KeptWorkloads::default(),
+            by_id: KeptWorkloads::default(),
             ids: Ids::new(root),
             removed: HashMap::new(),
             missing: HashSet::new(),
@@ -126,10 +160,10 @@ impl Workloads {
         if let Some(known) = self.by_id.get(&id) {
             return Some(Arc::clone(known));
         }
-        let path = self.ids.path(id).or_else(|| self.removed.get(&id).map(Vec::as_slice))?.to_vec();
+        self.ids.record(id, NOBODY);
+        let path = self.ids.path(id).or_else(|| self.removed.get(&id).map(Cow::from))?.into_owned();
         let workload = self.workload(Memberships { unified: Some(path), ..Memberships::default() });
-        make_room(&mut self.by_id, KEPT);
-        self.by_id.insert(id, Arc::clone(&workload));
+        self.by_id.insert(id, 0, Arc::clone(&workload));
         Some(workload)
     }
 
@@ -137,9 +171,9 @@ impl Workloads {
         if let Some(known) = self.by_paths.get(&memberships) {
             return Arc::clone(known);
         }
-        make_room(&mut self.by_paths, KEPT);
         let workload = Arc::new(recognise(memberships.shown(), memberships.paths()));
-        self.by_paths.insert(memberships, Arc::clone(&workload));
+        let bytes = memberships.paths().map(<[u8]>::len).sum();
+        self.by_paths.insert(memberships, bytes, Arc::clone(&workload));
         workload
     }
 }
@@ -182,7 +216,7 @@ pub struct Followed {
     /// By cookie, with the owner it was found for.
     by_socket: HashMap<u64, (u32, Arc<Workload>)>,
     /// What was last found for a process.
-    by_owner: HashMap<WorkloadKey, Arc<Workload>>,
+    by_owner: KeptWorkloads<WorkloadKey>,
     /// The sockets that closed since the last batch.
     closed: Vec<u64>,
 }
@@ -191,7 +225,7 @@ impl Followed {
     /// Nothing seen yet; /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
         let workloads = Workloads::new(root);
-        Self { workloads, by_socket: HashMap::new(), by_owner: HashMap::new(), closed: Vec::new() }
+        Self { workloads, by_socket: HashMap::new(), by_owner: KeptWorkloads::default(), closed: Vec::new() }
     }
 
     /// Takes in an event, before its fields are asked for.
@@ -206,12 +240,13 @@ impl Followed {
         }
         let found = self.workloads.recorded(&owner);
         if let Some(workload) = &found {
-            make_room(&mut self.by_owner, KEPT);
-            self.by_owner.insert(key(&owner), Arc::clone(workload));
+            self.by_owner.insert(key(&owner), 0, Arc::clone(workload));
         }
         let workload = found.or_else(|| self.by_owner.get(&key(&owner)).cloned());
         if let Some((cookie, workload)) = event.cookie.zip(workload) {
-            make_room(&mut self.by_socket, ALIVE);
+            if self.by_socket.len() >= ALIVE {
+                self.by_socket.clear();
+            }
             self.by_socket.insert(cookie, (owner.pid, workload));
         }
     }
@@ -299,6 +334,21 @@ mod tests {
         followed.closed.push(1);
         followed.forget_closed();
         assert_eq!(followed.by_socket.len(), 1);
+    }
+
+    /// However many long paths there are, what is kept of them is bounded.
+    #[test]
+    fn workloads_take_bounded_memory() {
+        let mut kept = KeptWorkloads::default();
+        for id in 0..20_000_u64 {
+            let path = vec![b'x'; 4000];
+            let workload = Arc::new(Workload { cgroup: Some(path), ..Workload::default() });
+            // One that is found again is there once.
+            (0..2).for_each(|_| kept.insert(id, 0, Arc::clone(&workload)));
+            assert!(kept.get(&id).is_some() && kept.bytes <= KEPT_BYTES);
+        }
+        let bytes: usize = kept.found.values().filter_map(|workload| workload.cgroup.as_ref()).map(Vec::len).sum();
+        assert_eq!(bytes, kept.bytes);
     }
 
     #[test]

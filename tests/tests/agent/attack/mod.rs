@@ -2,6 +2,7 @@
 //! is a thing that worked once.
 
 mod besieged;
+mod cgroups;
 pub mod denied;
 mod granted;
 mod kept;
@@ -25,6 +26,7 @@ pub const STRANGER: u32 = 54_321;
 pub fn tests() -> Vec<Test> {
     [
         besieged::TESTS,
+        cgroups::TESTS,
         denied::TESTS,
         granted::TESTS,
         kept::TESTS,

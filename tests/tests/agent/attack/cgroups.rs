@@ -1,0 +1,144 @@
+//! Cgroups of one user, by the thousand and with paths as long as the kernel allows.
+
+use super::{STRANGER, open_to_all};
+use crate::agent::Agent;
+use crate::churn::Place;
+use netstat_tests::netns::in_thread;
+use netstat_tests::truth::cgroup::{Nest, mount_hierarchy, private_mounts};
+use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::scale::{count, patience};
+use nix::libc;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[(
+    "attack::the_cgroups_of_one_user_push_nobodys_out_and_take_bounded_memory",
+    the_cgroups_of_one_user_push_nobodys_out_and_take_bounded_memory,
+)];
+
+const CONTAINER: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
+/// Another user, whose container is removed.
+const HONEST: u32 = 54_323;
+
+/// Has a process of this user make a UDP socket in the cgroup, and end; its number. The process begins in the cgroup: to move there takes a grace
+/// period of RCU each time.
+fn socket_inside(dir: &File, user: u32) -> io::Result<u32> {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    // struct clone_args up to `cgroup`, its size since Linux 5.7.
+    let mut args = [0u64; 11];
+    args[0] = CLONE_INTO_CGROUP;
+    args[4] = libc::SIGCHLD as u64;
+    args[10] = dir.as_raw_fd() as u64;
+    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own memory, and makes only system calls (fork(2)).
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if pid == 0 {
+        // SAFETY: system calls without pointers; the child ends with them.
+        unsafe {
+            let failed = libc::syscall(libc::SYS_setresuid, user, user, user) != 0
+                || libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0) < 0;
+            libc::syscall(libc::SYS_exit_group, libc::c_long::from(failed));
+        }
+        unreachable!("it has ended");
+    }
+    let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid as i32), None)?;
+    assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
+    Ok(pid as u32)
+}
+
+/// Waits until all that was recorded has been taken in, and its cgroups have been looked up.
+fn settle(agent: &Agent, place: &Place) {
+    agent.table(place.netns);
+    thread::sleep(Duration::from_millis(50));
+}
+
+/// Makes so many sockets of the stranger, each in a cgroup of its own with a path of 4000 bytes, which is removed. Returns the length of the paths.
+fn flood(agent: &Agent, place: &Place, folder: &Path, cgroups: usize) -> usize {
+    let mut deep = folder.to_owned();
+    while deep.as_os_str().len() + 2 * 251 < 4000 {
+        deep.push("x".repeat(250));
+        fs::create_dir(&deep).unwrap();
+    }
+    let length = 4000 - deep.as_os_str().len() - 1;
+    let numbers: Vec<usize> = (0..cgroups).collect();
+    for batch in numbers.chunks(500) {
+        let leaves: Vec<_> = batch.iter().map(|number| deep.join(format!("{number:0length$}"))).collect();
+        for leaf in &leaves {
+            fs::create_dir(leaf).unwrap();
+            socket_inside(&File::open(leaf).unwrap(), STRANGER).unwrap();
+        }
+        settle(agent, place);
+        leaves.iter().for_each(|leaf| remove(leaf));
+    }
+    while deep != folder {
+        remove(&deep);
+        deep.pop();
+    }
+    4000
+}
+
+/// Removes a cgroup; its last process may be on its way out.
+fn remove(dir: &Path) {
+    let deadline = Instant::now() + patience();
+    while let Err(error) = fs::remove_dir(dir) {
+        assert!(Instant::now() < deadline, "{}: {error}", dir.display());
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Containers of others that are gone stay named in `--recent`.
+fn the_cgroups_of_one_user_push_nobodys_out_and_take_bounded_memory() -> Done {
+    let outer = format!("netstat-flood-{}", std::process::id());
+    let nest = match Nest::new(&format!("/{outer}")) {
+        Ok(nest) => nest,
+        Err(error) => return Done::Skipped(format!("no cgroups can be made: {error}")),
+    };
+    let place = Place::new();
+    let agent = open_to_all(&["--recent", "1h"]);
+    let done = place.namespace.enter(|| {
+        in_thread(|| {
+            private_mounts().unwrap();
+            let point = Path::new("/mnt");
+            mount_hierarchy(point).unwrap();
+            let folder = point.join(&outer);
+            let container = folder.join(format!("docker-{CONTAINER}.scope"));
+            fs::create_dir(&container).unwrap();
+            let pid = match socket_inside(&File::open(&container).unwrap(), HONEST) {
+                Ok(pid) => pid,
+                Err(error) => {
+                    remove(&container);
+                    return Done::Skipped(format!("no process can begin in a cgroup: {error}"));
+                }
+            };
+            settle(&agent, &place);
+            remove(&container);
+            let named = || {
+                let mine = format!("event = close and pid = {pid}");
+                agent.classic(&["-uan", "--recent", "1h", "--where", &mine, "--columns", "container,unit,cgroup"])
+            };
+            let before = named();
+            assert_eq!(before.len(), 1);
+            assert_eq!(before[0]["container"], CONTAINER);
+            // The first thousand takes memory for other things, too.
+            flood(&agent, &place, &folder, count(1000));
+            let (resident, cgroups) = (agent.resident(), count(12_000));
+            let bytes = (flood(&agent, &place, &folder, cgroups) * cgroups) as u64;
+            let grown = agent.resident().saturating_sub(resident);
+            println!("{cgroups} cgroups, {} KiB of paths: {} KiB more", bytes >> 10, grown >> 10);
+            assert_eq!(named(), before, "the container of another user");
+            // Of the paths 16 MiB are kept.
+            assert!(grown < 28 << 20, "{} KiB", grown >> 10);
+            Done::Passed
+        })
+    });
+    drop(nest);
+    agent.stop();
+    place.leave();
+    done
+}
