@@ -35,7 +35,7 @@ struct Mount {
 }
 
 /// What a look for a cgroup finds.
-enum Look {
+enum CgroupLook {
     Found(Box<[u8]>),
     /// It has no path that can be seen, and never will.
     Gone,
@@ -73,9 +73,9 @@ impl Ids {
             return;
         }
         match self.look_up(id) {
-            Look::Found(path) => self.recorded.keep(id, user, Some(path)),
-            Look::Gone => self.recorded.keep(id, user, None),
-            Look::Missing => {}
+            CgroupLook::Found(path) => self.recorded.keep(id, user, Some(path)),
+            CgroupLook::Gone => self.recorded.keep(id, user, None),
+            CgroupLook::Missing => {}
         }
     }
 
@@ -84,46 +84,47 @@ impl Ids {
     pub fn path(&mut self, id: u64) -> Option<Cow<'_, [u8]>> {
         if self.recorded.get(id).is_none() {
             return match self.look_up(id) {
-                Look::Found(path) => Some(Cow::Owned(path.into_vec())),
-                Look::Gone | Look::Missing => None,
+                CgroupLook::Found(path) => Some(Cow::Owned(path.into_vec())),
+                CgroupLook::Gone | CgroupLook::Missing => None,
             };
         }
         self.recorded.get(id).flatten().map(Cow::Borrowed)
     }
 
-    fn look_up(&mut self, id: u64) -> Look {
+    fn look_up(&mut self, id: u64) -> CgroupLook {
         if self.walked.is_some() {
             return self.look_up_walking(id);
         }
-        let Some(mount) = self.mount() else { return Look::Missing };
+        let Some(mount) = self.mount() else { return CgroupLook::Missing };
         match sys::open_cgroup(&mount.dir, id) {
             Ok(dir) => {
                 let path = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok();
-                path.and_then(|path| Some(below(&mount.point, &path)?.into())).map_or(Look::Gone, Look::Found)
+                path.and_then(|path| Some(below(&mount.point, &path)?.into()))
+                    .map_or(CgroupLook::Gone, CgroupLook::Found)
             }
             // Ids are not used again: it is gone for good.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::STALE) => Look::Gone,
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::STALE) => CgroupLook::Gone,
             // It is tried again with the next one.
-            Err(error) if Scarce::of(&error).is_some() => Look::Missing,
+            Err(error) if Scarce::of(&error).is_some() => CgroupLook::Missing,
             Err(_) => self.look_up_walking(id),
         }
     }
 
-    fn look_up_walking(&mut self, id: u64) -> Look {
+    fn look_up_walking(&mut self, id: u64) -> CgroupLook {
         let known = |walked: &WalkedPaths| walked.path(id).map(Vec::into_boxed_slice);
         if let Some(path) = self.walked.as_ref().and_then(known) {
-            return Look::Found(path);
+            return CgroupLook::Found(path);
         }
         let begun = Instant::now();
         if self.not_before.is_some_and(|at| begun < at) {
-            return Look::Missing;
+            return CgroupLook::Missing;
         }
-        let Some(mount) = self.mount() else { return Look::Missing };
+        let Some(mount) = self.mount() else { return CgroupLook::Missing };
         let walked = WalkedPaths::of(&mount.point, Self::WALKED);
         let path = known(&walked);
         self.walked = Some(walked);
         self.not_before = Some(Instant::now() + begun.elapsed() * Self::PAUSE);
-        path.map_or(Look::Missing, Look::Found)
+        path.map_or(CgroupLook::Missing, CgroupLook::Found)
     }
 }
 
