@@ -275,6 +275,21 @@ mod tests {
         desk.join(Wish { wanted, sight: Sight::All }, Budget::unbounded(), false)
     }
 
+    /// Who has many readers takes no more of the thread's time than is theirs; one of them is served in any case.
+    #[test]
+    fn readers_beyond_their_users_time_are_dropped() {
+        let desk = Desk::new(1000);
+        let join = |budget: &Arc<Budget>, other| {
+            let wanted = Limits { netns: Some(vec![1, other]), ..Limits::default() };
+            desk.join(Wish { wanted, sight: Sight::All }, Arc::clone(budget), false)
+        };
+        let [crowd, other] = [Budget::new(usize::MAX, Duration::ZERO, None), Budget::unbounded()];
+        let feeds = [join(&crowd, 1), join(&crowd, 2), join(&other, 3), join(&other, 4)];
+        desk.publish(&batch(3, 1));
+        deliver_all(&desk);
+        assert_eq!(feeds.each_ref().map(|feed| feed.is_over()), [false, true, false, false]);
+    }
+
     fn deliver_all(desk: &Desk) {
         while let Some(item) = { lock(&desk.items).queue.pop_front() } {
             desk.deliver(item);

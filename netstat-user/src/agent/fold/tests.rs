@@ -19,6 +19,8 @@ impl Source for Batches {
         Ok(false)
     }
 
+    fn note(&mut self, _: &[SocketEvent]) {}
+
     fn ready(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }

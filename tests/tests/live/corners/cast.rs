@@ -265,8 +265,8 @@ fn accept32(listener: i32, how: &str) {
     while listen_up() {}
 }
 
-/// Connects, says that socket, uses another one so many times for a connection, and is gone. A child of it has the first socket, says its own
-/// PID, and lives to the end of the input.
+/// Uses a socket so many times for a connection, connects another one, says that, and is gone at a nudge. A child of it has the last socket, says its
+/// own PID, and lives to the end of the input.
 fn leave(to: SocketAddr, uses: usize) {
     let kept = made::connect(Domain::for_address(to), to).unwrap();
     let used = tcp(Domain::for_address(to));
@@ -276,6 +276,7 @@ fn leave(to: SocketAddr, uses: usize) {
         rustix::net::connect_unspec(&used).unwrap();
     }
     say(&Made::of(&kept));
+    assert!(listen_up());
     // SAFETY: this process has but one thread.
     if let ForkResult::Parent { .. } = unsafe { fork() }.unwrap() {
         std::process::exit(0);

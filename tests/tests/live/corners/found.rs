@@ -24,8 +24,9 @@ use std::thread;
 use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
-    ("corners::owner_that_has_ended_and_is_not_reaped", || heir(0, false)),
-    ("corners::owner_that_used_another_socket_again_and_again", || heir(3, true)),
+    ("corners::owner_that_has_ended_and_is_not_reaped", || heir(0, false, false)),
+    ("corners::owner_that_used_another_socket_again_and_again", || heir(3, true, false)),
+    ("corners::owner_whose_place_another_process_took", || heir(0, true, true)),
     ("corners::killed_with_both_ends_of_its_connections", killed_with_both_ends_of_its_connections),
     ("corners::mptcp_is_understood_and_closed_by_somebody", mptcp_is_understood_and_closed_by_somebody),
     ("corners::connect_that_was_ended_by_ss", connect_that_was_ended_by_ss),
@@ -34,8 +35,11 @@ pub const TESTS: &[Test] = &[
     ("corners::one_namespace_without_btf", one_namespace_without_btf),
 ];
 
-/// A process leaves its connection to its child and ends; who started it reaps it or not. What happens to the connection then is the child's.
-fn heir(uses: usize, reaped: bool) -> Done {
+/// A process leaves its connection to its child and ends; who started it reaps it or not. What happens to the connection then is the child's. Before, a
+/// process may have made a socket that is known by the same place of the kernel programs' table, which has one for every 32,768th number.
+fn heir(uses: usize, reaped: bool, evicted: bool) -> Done {
+    const PLACES: u32 = 32_768;
+    let numbers = evicted.then(|| ProcessNumbers::up_to(4 * PLACES));
     let namespace = NetNs::new().unwrap();
     let mut tracer = traced(&namespace, &["--proto", "tcp"]);
     let (made, heir) = namespace.enter(|| {
@@ -43,6 +47,10 @@ fn heir(uses: usize, reaped: bool) -> Done {
         let to = listener.local_addr().unwrap().to_string();
         let mut owner = Actor::start(actor::named("the-late", ROLE, &["leave", &to, &uses.to_string()]));
         let made: Made = owner.hear();
+        if evicted {
+            other_with_number(owner.pid() + PLACES);
+        }
+        owner.nudge();
         let heir: u32 = owner.hear();
         let (server, _) = listener.accept().unwrap();
         if reaped {
@@ -70,7 +78,47 @@ fn heir(uses: usize, reaped: bool) -> Done {
         assert_eq!(owner, (Some(heir), Some("the-heir"), Some("scanned")), "of {}: {}", made.pid, event.line);
     }
     check_closers(&outcome, &[(&made, heir, "the-heir")]);
+    drop(numbers);
     Done::Passed
+}
+
+/// The numbers that processes can have, until this is dropped.
+struct ProcessNumbers(String);
+
+impl ProcessNumbers {
+    const FILE: &str = "/proc/sys/kernel/pid_max";
+
+    fn up_to(most: u32) -> Self {
+        let before = fs::read_to_string(Self::FILE).unwrap();
+        let most = before.trim().parse::<u32>().unwrap().max(most);
+        fs::write(Self::FILE, most.to_string()).unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for ProcessNumbers {
+    fn drop(&mut self) {
+        fs::write(Self::FILE, &self.0).unwrap();
+    }
+}
+
+/// Has a process of this number make a socket and end.
+fn other_with_number(number: u32) {
+    for _ in 0..100 {
+        // The next process gets the next number, unless another one is quicker.
+        fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
+        let mut other = Actor::start(actor::named("the-other", ROLE, &["try"]));
+        let got = other.pid();
+        if got == number {
+            other.nudge();
+            let _: Vec<Option<i32>> = other.hear();
+        }
+        other.end();
+        if got == number {
+            return;
+        }
+    }
+    panic!("no process could be given the number {number}");
 }
 
 fn is_into(event: &Event, state: &str) -> bool {
