@@ -299,7 +299,7 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
     if r.cookie == 0 {
         r.cookie = M::cookie(sk);
     }
-    // In a transition to CLOSE.
+    // Whether its counters were added already, in a transition to CLOSE.
     let was_finished = r.flags & COUNTED != 0;
     if !was_finished {
         let tcp = M::tcp_sock(sk);

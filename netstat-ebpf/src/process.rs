@@ -32,8 +32,8 @@ struct Slot {
     held: Word,
     /// [`Process::word`] of the last one with such an id that has ended.
     ended: Word,
-    /// That of the one with such an id that held sockets when another one took this place; 0 where there is none, [`SEVERAL`] where there were
-    /// several: the place says nothing of them, and what they hold when they end is not counted.
+    /// [`Process::word`] of the one that lost this place to another one while it held sockets: 0 for none, [`SEVERAL`] for more than one. What these
+    /// hold is not counted any more.
     evicted: Word,
 }
 
@@ -44,14 +44,15 @@ const SEVERAL: u64 = u64::MAX;
 const SOME: u64 = 1 << 32;
 
 impl Slot {
-    /// Another one takes the place of this process.
+    /// This process, which holds so many sockets, is about to lose its place to another one, which may have lost its own before.
     #[inline(always)]
-    fn evict(&self, word: u64) {
-        if word != 0 && self.held.load() as i64 > 0 {
-            let other = self.evicted.exchange_if(0, word);
-            if other != 0 && other != word {
-                self.evicted.store(SEVERAL);
-            }
+    fn evict(&self, word: u64, held: u64, by: u64) {
+        if word == 0 || held as i64 <= 0 || self.evicted.exchange_if(by, word) == by {
+            return;
+        }
+        let other = self.evicted.exchange_if(0, word);
+        if other != 0 && other != word {
+            let _ = self.evicted.exchange_if(other, SEVERAL);
         }
     }
 
@@ -95,15 +96,22 @@ impl Process {
     #[inline(always)]
     fn introduce(self, name: impl Fn() -> [u64; 2]) {
         let Some(slot) = self.slot() else { return };
-        let before = slot.process.load();
-        // Threads may make sockets at the same time: one of them begins to count.
-        if before != self.word()
-            && report_process(Kind::Process, (self.tgid, self.start), name())
-            && slot.process.exchange_if(before, self.word()) == before
-        {
-            slot.evict(before);
-            slot.held.store(if slot.has_evicted(self.word()) { SOME } else { 0 });
-            slot.forget_evicted(self.word());
+        let (word, before) = (self.word(), slot.process.load());
+        if before == word || !report_process(Kind::Process, (self.tgid, self.start), name()) {
+            return;
+        }
+        let (held, is_back) = (slot.held.load(), slot.has_evicted(word));
+        slot.evict(before, held, word);
+        // Threads may make sockets at the same time: one of them begins to count, from what is counted by then.
+        let found = slot.process.exchange_if(before, word);
+        if found == before {
+            slot.forget_evicted(word);
+            slot.held.add(if is_back { SOME } else { 0 }.wrapping_sub(held));
+        } else if found == word && is_back {
+            slot.held.add(SOME);
+        } else if found == 0 {
+            // The one before has ended meanwhile.
+            slot.forget_evicted(before);
         }
     }
 
@@ -261,10 +269,10 @@ pub fn ended(task: Addr) {
 #[inline(always)]
 pub fn freed(task: Addr) {
     let Some((process, slot)) = known_leader(task) else { return };
-    let word = process.word();
-    let holds = if slot.process.exchange_if(word, 0) == word { slot.held.load() as i64 > 0 } else { true };
+    let (word, held) = (process.word(), slot.held.load());
+    let has_place = slot.process.exchange_if(word, 0) == word;
     slot.forget_evicted(word);
-    if holds {
+    if !has_place || held as i64 > 0 {
         report_process(Kind::Gone, (process.tgid, process.start), [0; 2]);
     }
 }

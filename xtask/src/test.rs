@@ -40,23 +40,31 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     heading("suites");
     // The suites mostly wait: what else has to be built is built beside them, with less claim to the processor. Machines that are ready by their end are
     // booted then, beside what is built for the others.
-    let (ready, boots) = mpsc::channel();
+    let (ready, machines) = mpsc::channel();
     let (sum, report, beside) = std::thread::scope(|scope| {
         let (ready, binary) = (ready, &binary);
         let beside = scope.spawn(move || Beside::prepare(with_vm, binary, &ready));
         let sum = suites(binary, &mut matrix, &mut findings);
         heading("kernel matrix");
-        let report = vm::run_all(boots, vm::Report::default());
+        let report = vm::run_all(machines, vm::Report::default());
         (sum, report, beside.join())
     });
-    tally += sum?;
+    match sum {
+        Ok(sum) => tally += sum,
+        Err(error) => tally += findings.judge("suites", Err(error)),
+    }
     let Ok(Beside { prepared, object }) = beside else {
         bail!("the thread that made the emulated machines ready panicked")
     };
-    for report in [report?, prepared?] {
-        tally += report.tally;
-        matrix.append(report.matrix);
-        findings.append(report.findings);
+    for report in [report, prepared] {
+        match report {
+            Ok(report) => {
+                tally += report.tally;
+                matrix.append(report.matrix);
+                findings.append(report.findings);
+            }
+            Err(error) => tally += findings.judge("emulated machines", Err(error)),
+        }
     }
     if !with_vm {
         println!("skipped: kernels under emulation: --no-vm was given");
@@ -98,7 +106,7 @@ struct Beside {
 }
 
 impl Beside {
-    fn prepare(with_vm: bool, binary: &Path, ready: &vm::Ready) -> Self {
+    fn prepare(with_vm: bool, binary: &Path, ready: &vm::ReadyMachines) -> Self {
         // As little claim as there is, for this thread and what it starts. They are made ready all the same where that is refused.
         let _ = rustix::process::setpriority_process(None, 19);
         let prepared = if with_vm { Self::machines(binary, ready) } else { Ok(vm::Report::default()) };
@@ -106,7 +114,7 @@ impl Beside {
     }
 
     /// The guests of the matrix, and the machine that packages are installed on.
-    fn machines(binary: &Path, ready: &vm::Ready) -> Result<vm::Report> {
+    fn machines(binary: &Path, ready: &vm::ReadyMachines) -> Result<vm::Report> {
         let mut report = vm::prepare(&[], vm::Extent::Short, binary, ready)?;
         match Self::installation() {
             // Who would boot it may have given up.

@@ -21,10 +21,10 @@ const SHARE_LEAST: usize = 8;
 const REFUSALS: usize = 32;
 /// Bytes that may wait for the readers of one user, and for those of all users but root and the agent's own.
 const USER_ROOM: usize = 48 << 20;
-/// Processor time of the one thread of all guests, in a second, that the readers of one user may take before but one of them is served, and those of all.
+const GUESTS_ROOM: usize = 128 << 20;
+/// Processor time of the guests' thread, in a second, that these readers may take before only one of a user's is served.
 const USER_TIME: Duration = Duration::from_millis(250);
 const GUESTS_TIME: Duration = Duration::from_millis(600);
-const GUESTS_ROOM: usize = 128 << 20;
 
 /// Who is served: root, the agent's own user, the members of a group, or everyone.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub enum Full {
 pub struct User {
     /// Held by the one of them whose request costs more than a look-up.
     pub turn: Semaphore,
-    /// What may wait for those that read events.
+    /// What those that read events may take: waiting bytes, and processor time.
     pub budget: Arc<Budget>,
 }
 

@@ -186,7 +186,8 @@ impl Feed {
         let stuck = || queue.blocked.is_some_and(|since| since.elapsed() >= STUCK);
         let full = bytes > MOST + queue.extra || bytes > ROOM && stuck() || !self.budget.has_room(chunk.len());
         if queue.missed > 0 || full {
-            queue.missed += events;
+            // A loss that cannot be reported has no events.
+            queue.missed += events.max(1);
         } else {
             queue.bytes = bytes;
             self.budget.take(chunk.len());
@@ -247,7 +248,7 @@ impl Feed {
         for (chunk, events) in std::mem::take(&mut queue.chunks) {
             queue.bytes -= chunk.len().min(queue.bytes);
             self.budget.give_back(chunk.len());
-            queue.missed += events;
+            queue.missed += events.max(1);
         }
     }
 

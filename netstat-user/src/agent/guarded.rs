@@ -1,4 +1,4 @@
-//! Which processes the users of their sockets may not look into, as far as that was found out: who has many makes room for those of the others.
+//! Which processes the users of their sockets may not look into, as far as that was found out. Where there is no room, the user with most gives up theirs.
 
 use crate::model::{Shares, Subordinates};
 use crate::sys::lock;
@@ -45,7 +45,7 @@ struct GuardedBy {
     patience: Patience,
 }
 
-/// How long look-ups were waited for within a second: all who read events wait meanwhile.
+/// How long look-ups were waited for within a second: all guests that read events wait meanwhile.
 #[derive(Debug)]
 struct Patience {
     since: Instant,
@@ -138,7 +138,7 @@ impl Guarded {
         }
     }
 
-    /// Whether the user may not look into this process, or it is not waited until that is found out. The task that takes events never asks.
+    /// True where the user may not look into this process, or where that is not known in time. It may wait: the task that takes events never calls it.
     pub fn has(&self, process: SocketProcess) -> bool {
         let mut known = lock(&self.known);
         if !known.pending.contains(&process) {

@@ -62,13 +62,20 @@ impl<L: Lists> StreamView<L> {
         sockets.retain(|socket| there.has(socket.netns));
     }
 
-    /// Which of the namespaces that the reader was last shown are there, and whether these are all of them.
-    async fn present(&self) -> io::Result<(Presence, bool)> {
+    /// Which of the namespaces that the reader was last shown are there, and what that was.
+    async fn present(&self) -> io::Result<(Presence, Arc<Own>)> {
         let (lists, own) = (Arc::clone(&self.lists), Arc::clone(&lock(&self.own)));
-        let known = own.namespaces.len();
+        let shown = Arc::clone(&own);
         let presence = self.workers.run(move || lists.present(&own)).await??;
-        let is_all = presence.objects.len() == known;
-        Ok((presence, is_all))
+        Ok((presence, shown))
+    }
+
+    /// Notes which of them are there, unless the reader is shown something else by now.
+    fn note(&self, presence: &Presence, shown: &Arc<Own>) {
+        let own = lock(&self.own);
+        if Arc::ptr_eq(&own, shown) {
+            lock(&self.shown).note(presence);
+        }
     }
 
     /// Notes which of them are there.
@@ -76,8 +83,8 @@ impl<L: Lists> StreamView<L> {
     /// # Errors
     /// Something ran out, or the agent ends.
     pub async fn look(&self) -> io::Result<()> {
-        let (presence, _) = self.present().await?;
-        lock(&self.shown).note(&presence);
+        let (presence, shown) = self.present().await?;
+        self.note(&presence, &shown);
         Ok(())
     }
 
@@ -91,27 +98,36 @@ impl<L: Lists> StreamView<L> {
         });
         let (own, presence) = found.await??;
         *lock(&self.own) = Arc::clone(&own);
+        self.note(&presence, &own);
         feed.show(Sight::Own(own));
-        lock(&self.shown).note(&presence);
         Ok(())
     }
 
     /// Notes what is there by now.
     async fn look_anew(&self, feed: &Feed) -> io::Result<()> {
-        match self.present().await? {
-            (presence, true) => lock(&self.shown).note(&presence),
+        let (presence, shown) = self.present().await?;
+        if presence.objects.len() < shown.namespaces.len() {
             // The processes by which one is found may have ended before it.
-            _ => self.renew(feed, Some(std::time::Instant::now())).await?,
+            return self.renew(feed, Some(std::time::Instant::now())).await;
         }
+        self.note(&presence, &shown);
         Ok(())
     }
 
     /// Shows the reader what it may see by now, again and again.
     pub async fn follow(&self, feed: &Feed) -> Infallible {
+        let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(LOOK).await;
-            // As long as something is scarce, it is what it was; and the workers end with the agent.
-            let _ = self.renew(feed, None).await;
+            match self.renew(feed, None).await {
+                Ok(()) => renewed = Instant::now(),
+                // As long as something is scarce, it is what it was, but not for ever; and the workers end with the agent.
+                Err(_) if renewed.elapsed() > STALL => {
+                    feed.give_up();
+                    feed.cut();
+                }
+                Err(_) => {}
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! Room that users share: how much of it each has, and who gives up the oldest of theirs where there is no more. Nobody can replace what is kept of
-//! the others.
+//! Room that users share: how much of it each has, and who gives up the oldest of theirs where there is no more. Who has a share replaces only
+//! their own; until then, it is taken from whoever has most.
 
 use hashbrown::HashMap;
 use std::collections::BTreeSet;

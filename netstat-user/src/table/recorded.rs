@@ -1,6 +1,6 @@
 //! Whom events recorded as the owners of sockets that nobody holds any more.
 
-use super::socket::{listed_socket, may_be_left_of, may_be_remains};
+use super::socket::{known_user, listed_socket, may_be_left_of, may_be_remains};
 use super::{EndedByEnds, Identity, Table};
 use crate::model::{LiveSocket, Owner, SocketRow};
 
@@ -26,7 +26,7 @@ impl Table {
             let before = || self.past.last_with(ended, &identity.ends.filter(|_| may_be_remains(row))?);
             // What lives is what the row shows, whoever's it is. What ended before with the same ends may have been another connection.
             let owner = match living(&identity) {
-                Some(living) if living.uid.is_some() && !shown(&living) => None,
+                Some(living) if known_user(&living).is_some() && !shown(&living) => None,
                 Some(living) if living.owner.is_some() => living.owner.filter(|_| shown(&living)),
                 living => {
                     let is_left_of = |before: &LiveSocket| {

@@ -11,8 +11,7 @@ pub fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> Live
         local: Some(end(row.local)),
         remote: Some(end(row.remote)),
         netns: row.netns,
-        // Of what remains of a socket the kernel says 0 (`get_timewait4_sock()`).
-        uid: Some(row.uid).filter(|&uid| uid != 0 || !may_be_remains(row)),
+        uid: Some(row.uid),
         inode: row.inode,
         cookie: row.cookie,
         owner,
@@ -27,15 +26,21 @@ pub fn may_be_remains(row: &SocketRow) -> bool {
     may_be_orphan(row) || row.inode == 0 && row.state == TcpState::TimeWait as u8
 }
 
-/// Whether it may be what is left of a socket whose end was reported, and for which the peer's is waited (`tcp_time_wait()`).
+/// Whether it may be what a closed socket left while the kernel waits for the peer's FIN (`tcp_time_wait()`).
 pub fn may_be_orphan(row: &SocketRow) -> bool {
     row.inode == 0 && row.state == TcpState::FinWait2 as u8
+}
+
+/// The user of a socket; `None` where it is not known: of what remains of one the kernel says root (`get_timewait4_sock()`).
+pub fn known_user(socket: &LiveSocket) -> Option<u32> {
+    let may_be_remains = socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::FinWait2);
+    socket.uid.filter(|&uid| uid != 0 || !may_be_remains)
 }
 
 /// Whether what is listed may be left of a socket that ended with the same ends, and not of another connection.
 pub fn may_be_left_of(listed: &LiveSocket, before: &LiveSocket) -> bool {
     let agree = |one: Option<u64>, other: Option<u64>| one.is_none() || other.is_none() || one == other;
-    agree(listed.cookie, before.cookie) && agree(listed.uid.map(u64::from), before.uid.map(u64::from))
+    agree(listed.cookie, before.cookie) && agree(known_user(listed).map(u64::from), before.uid.map(u64::from))
 }
 
 /// A socket of which only the event is known.

@@ -7,7 +7,7 @@ use crate::vm::initramfs::Image;
 use crate::vm::kernels::{self, Flavour, Series};
 use crate::vm::qemu::{self, Machine};
 use crate::vm::userland::Userland;
-use crate::vm::{Booted, Report};
+use crate::vm::{Bootable, Report};
 use crate::{apt, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -87,7 +87,7 @@ pub fn prepare(target: &'static Target, packages: &Packages) -> Result<Option<In
     Ok(Some(Installation { machine, kernel, initrd, disk, target }))
 }
 
-impl Booted for Installation {
+impl Bootable for Installation {
     fn run(&self, say: &dyn Fn(String)) -> Report {
         let mut report = Report::default();
         let (debian, release) = (self.target.debian, &self.kernel.release);

@@ -183,23 +183,23 @@ pub enum Extent {
 /// Boots each guest; `only` limits it to suites or guests of those names (all, if empty).
 /// What follows `--` goes to the suites: names of tests.
 fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report> {
-    let (ready, boots) = mpsc::channel();
+    let (ready, machines) = mpsc::channel();
     let report = prepare(only, extent, binary, &ready)?;
     drop(ready);
-    run_all(boots, report)
+    run_all(machines, report)
 }
 
 /// What runs on a machine of its own, made ready.
-pub trait Booted: Send {
+pub trait Bootable: Send {
     /// Boots the machine and counts what is found there; `say` gets every line for people to read.
     fn run(&self, say: &dyn Fn(String)) -> Report;
 }
 
 /// Where machines go that are ready to be booted.
-pub type Ready = mpsc::Sender<Box<dyn Booted>>;
+pub type ReadyMachines = mpsc::Sender<Box<dyn Bootable>>;
 
 /// Makes guests ready, as [`boot_all`] boots them; reports what cannot be booted.
-pub fn prepare(only: &[String], extent: Extent, binary: &Path, ready: &Ready) -> Result<Report> {
+pub fn prepare(only: &[String], extent: Extent, binary: &Path, ready: &ReadyMachines) -> Result<Report> {
     let (only, tests) = match only.iter().position(|word| word == "--") {
         Some(at) => (&only[..at], &only[at + 1..]),
         None => (only, &[][..]),
@@ -250,12 +250,12 @@ pub fn prepare(only: &[String], extent: Extent, binary: &Path, ready: &Ready) ->
 
 /// Boots machines as they become ready, one more at a time than there are processors here, since guests also wait; with as little claim to the
 /// processor as what may still be built for the next ones. What they print comes one after another all the same.
-pub fn run_all(ready: mpsc::Receiver<Box<dyn Booted>>, mut report: Report) -> Result<Report> {
-    let ready = Mutex::new(ready);
+pub fn run_all(machines: mpsc::Receiver<Box<dyn Bootable>>, mut report: Report) -> Result<Report> {
+    let machines = Mutex::new(machines);
     let (begun, receivers) = mpsc::channel();
     // The next one, and where to send what comes from it. Who waits for one keeps the others waiting, who would, too.
     let next = |begun: &mpsc::Sender<_>| {
-        let boot = ready.lock().ok()?.recv().ok()?;
+        let boot = machines.lock().ok()?.recv().ok()?;
         let (send, receive) = mpsc::channel();
         begun.send(receive).ok()?;
         Some((boot, send))
@@ -350,7 +350,7 @@ impl Boot {
     }
 }
 
-impl Booted for Boot {
+impl Bootable for Boot {
     fn run(&self, say: &dyn Fn(String)) -> Report {
         let mut report = Report::default();
         let (guest, release) = (self.guest, &self.kernel.release);

@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filters_are_sound_on_this_machine() {
+    fn the_filters_can_be_built_on_this_machine() {
         let [_, full] = filters(Later { enters: true, mounts: true }).unwrap();
         let [_, least] = filters(Later { enters: false, mounts: false }).unwrap();
         assert!(!full.is_empty() && !least.is_empty());

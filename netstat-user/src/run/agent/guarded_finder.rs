@@ -45,9 +45,9 @@ pub struct GuardedFinder {
     found: Arc<Guarded>,
     /// The thread that looks; `None` where everybody who asks is shown everything.
     look_ups: Option<LookUps<ProcessToCheck>>,
-    /// When a process was looked at.
-    looked: HashMap<SocketProcess, u64>,
-    /// Look-ups of each user, those counted together who hold each other's ids, since a time.
+    /// Those that were looked at since a time.
+    looked: HashSet<SocketProcess>,
+    /// Look-ups of each user, those counted together who hold each other's ids, since then.
     shares: HashMap<u32, usize>,
     since_ns: u64,
     subordinates: Arc<Subordinates>,
@@ -117,15 +117,13 @@ impl GuardedFinder {
     /// Has a process looked at, unless that was done a moment ago. One for which there is no turn counts as guarded.
     fn want(&mut self, process: SocketProcess, now_ns: u64) {
         let Some(look_ups) = &self.look_ups else { return };
-        if self.looked.get(&process).is_some_and(|&at| now_ns.saturating_sub(at) < TRUST_NS) {
-            return;
-        }
         if now_ns.saturating_sub(self.since_ns) >= TRUST_NS {
             self.since_ns = now_ns;
             self.shares.clear();
+            self.looked.clear();
         }
-        if self.looked.len() >= Self::MOST {
-            self.looked.retain(|_, at| now_ns.saturating_sub(*at) < TRUST_NS);
+        if self.looked.contains(&process) {
+            return;
         }
         let user = self.subordinates.counts_as(process.uid);
         let share = self.shares.entry(user).or_default();
@@ -136,7 +134,7 @@ impl GuardedFinder {
         }
         self.found.expect(process);
         if look_ups.want(user, ProcessToCheck { process, met_ns: now_ns }) {
-            self.looked.insert(process, now_ns);
+            self.looked.insert(process);
         } else {
             self.found.note(process, now_ns);
             self.found.settle(process);
@@ -149,8 +147,8 @@ impl GuardedFinder {
     }
 }
 
-/// Looks at processes that were listed, on the calling thread; those that are open. What there is no time for, of a user whose processes take long to be
-/// looked at, counts as guarded.
+/// Looks at processes that were listed, on the calling thread; those that are open. What there is no time for counts as guarded: that is of a user whose
+/// processes take long to be looked at, or there are many such users.
 pub fn look_at_listed(
     root: &Path,
     mut processes: Vec<SocketProcess>,
@@ -158,12 +156,16 @@ pub fn look_at_listed(
     now_ns: u64,
     found: &Guarded,
 ) -> HashSet<SocketProcess> {
-    let mut open = HashSet::new();
+    let (mut open, mut of_all) = (HashSet::new(), LookBudget::of_all());
     processes.sort_unstable_by_key(|process| subordinates.counts_as(process.uid));
     for processes in processes.chunk_by(|a, b| subordinates.counts_as(a.uid) == subordinates.counts_as(b.uid)) {
         let mut budget = LookBudget::begin();
         for &process in processes {
-            let access = if budget.take() { Access::of(root, process.pid, process.uid) } else { Access::Denied };
+            let access = if of_all.take() && budget.take() {
+                Access::of(root, process.pid, process.uid)
+            } else {
+                Access::Denied
+            };
             match access {
                 Access::Open => drop(open.insert(process)),
                 Access::Denied => found.note(process, now_ns),

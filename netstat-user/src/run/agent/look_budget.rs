@@ -12,14 +12,20 @@ pub struct LookBudget {
 }
 
 impl LookBudget {
-    /// For all of them, in nanoseconds.
+    /// For all processes of one user, and of all users, in nanoseconds.
     const FIRST_NS: u64 = 250_000_000;
+    const OF_ALL_NS: u64 = 1_000_000_000;
     /// For each one more: some five times what it takes.
     const EACH_NS: u64 = 200_000;
 
-    /// Of the calling thread, from now on.
+    /// For one user, in processor time of the calling thread from now on.
     pub fn begin() -> Self {
         Self::since(sys::clock_ns(ClockId::ThreadCPUTime))
+    }
+
+    /// The same for all users together.
+    pub fn of_all() -> Self {
+        Self { allowed_ns: Self::OF_ALL_NS, ..Self::begin() }
     }
 
     const fn since(begun_ns: u64) -> Self {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A thread that looks up one thing after another, of each user in turn: what one user has looked up, and how long that takes, delays another one's by
-/// one look-up at most.
+/// one look-up of each at most.
 pub struct LookUps<T>(Arc<LookUpQueue<T>>);
 
 /// What waits for the thread.

@@ -65,13 +65,14 @@ impl Seen {
             (self.since_ns, self.last) = (event.time_ns, None);
             self.ids.clear();
         }
-        if self.last.replace(id) == Some(id) || self.ids.contains(&id) {
+        if self.last == Some(id) {
             return;
         }
-        let user = user();
-        if self.look_ups.want(user, CgroupToLookUp { id, user }) {
-            self.ids.insert(id);
-        }
+        let is_met = self.ids.contains(&id) || {
+            let user = user();
+            self.look_ups.want(user, CgroupToLookUp { id, user }) && self.ids.insert(id)
+        };
+        self.last = is_met.then_some(id);
     }
 }
 

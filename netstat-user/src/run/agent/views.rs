@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const WORTH: u32 = 4;
 /// How long it is known beyond that, for the next one to be compared with.
 const KEPT: Duration = Duration::from_secs(10);
+/// Namespaces besides that one look has numbers for.
+const FROM: usize = 64;
 
 /// The looks at processes and their namespaces, and what they found.
 pub struct Views {
@@ -112,7 +114,13 @@ impl Views {
         let mut known = lock(&self.own);
         let is_it = |looked: &&mut Looked| looked.own.as_ref().is_some_and(|looked| looked.look == own.look);
         let looked = known.get_mut(viewer).filter(is_it);
-        looked.map_or_else(next, |looked| *looked.from.entry(near).or_insert_with(next))
+        looked.map_or_else(next, |looked| {
+            // Beyond that no more than sharing is lost.
+            if looked.from.len() >= FROM {
+                looked.from.clear();
+            }
+            *looked.from.entry(near).or_insert_with(next)
+        })
     }
 
     /// See [`Lists::present`](crate::agent::Lists::present).
