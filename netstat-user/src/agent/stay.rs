@@ -62,6 +62,8 @@ enum Verdict {
 pub struct ShownStays {
     by_number: HashMap<u32, Stays>,
     ended: usize,
+    /// When the last look began, and when it ended.
+    begun_ns: u64,
     looked_ns: u64,
     epoch_ns: u64,
 }
@@ -70,9 +72,12 @@ impl ShownStays {
     /// Most stays that are remembered once they have ended; beyond it none of them is, and what still waits of them is not sent.
     const MOST: usize = 1 << 12;
 
-    /// Notes what a look found.
-    pub fn note(&mut self, presence: &Presence) {
-        (self.epoch_ns, self.looked_ns) = (presence.epoch_ns, presence.ended_ns);
+    /// Notes what a look found; not where a later one was noted already.
+    pub fn note(&mut self, presence: &Presence) -> bool {
+        if presence.begun_ns < self.begun_ns {
+            return false;
+        }
+        (self.epoch_ns, self.begun_ns, self.looked_ns) = (presence.epoch_ns, presence.begun_ns, presence.ended_ns);
         let mut ended = 0;
         for (number, stays) in &mut self.by_number {
             let object = presence.objects.get(number);
@@ -95,6 +100,7 @@ impl ShownStays {
             // Between two looks that find the same one it was there all the time.
             open.until_ns = open.until_ns.max(presence.begun_ns);
         }
+        true
     }
 
     /// When the last look ended, in nanoseconds since the Unix epoch.
@@ -211,6 +217,15 @@ mod tests {
             assert_eq!(pass(1, LastLook::Never), Some((false, 1)), "not looked for");
             assert_eq!(pass(2, LastLook::Since), Some((false, 0)), "not shown");
         }
+    }
+
+    #[test]
+    fn an_older_look_takes_no_later_ones_place() {
+        let mut shown = ShownStays::default();
+        look(&mut shown, 10, &[(1, 7)]);
+        let older = Presence { begun_ns: 9, ended_ns: 99, ..Presence::default() };
+        assert!(!shown.note(&older) && shown.has(Some(1)) && shown.looked_ns() == 1011);
+        assert!(shown.note(&Presence { begun_ns: 11, ended_ns: 12, ..older }) && !shown.has(Some(1)));
     }
 
     #[test]

@@ -70,12 +70,10 @@ impl<L: Lists> StreamView<L> {
         Ok((presence, shown))
     }
 
-    /// Notes which of them are there, unless the reader is shown something else by now.
-    fn note(&self, presence: &Presence, shown: &Arc<Own>) {
+    /// Notes which of them are there; not where the reader is shown something else by now, or what is there was found later.
+    fn note(&self, presence: &Presence, shown: &Arc<Own>) -> bool {
         let own = lock(&self.own);
-        if Arc::ptr_eq(&own, shown) {
-            lock(&self.shown).note(presence);
-        }
+        Arc::ptr_eq(&own, shown) && lock(&self.shown).note(presence)
     }
 
     /// Notes which of them are there.
@@ -105,13 +103,17 @@ impl<L: Lists> StreamView<L> {
 
     /// Notes what is there by now.
     async fn look_anew(&self, feed: &Feed) -> io::Result<()> {
-        let (presence, shown) = self.present().await?;
-        if presence.objects.len() < shown.namespaces.len() {
-            // The processes by which one is found may have ended before it.
-            return self.renew(feed, Some(std::time::Instant::now())).await;
+        loop {
+            let (presence, shown) = self.present().await?;
+            if presence.objects.len() < shown.namespaces.len() {
+                // The processes by which one is found may have ended before it.
+                return self.renew(feed, Some(std::time::Instant::now())).await;
+            }
+            // Else it was renewed meanwhile, which may have begun before.
+            if self.note(&presence, &shown) {
+                return Ok(());
+            }
         }
-        self.note(&presence, &shown);
-        Ok(())
     }
 
     /// Shows the reader what it may see by now, again and again.
