@@ -305,7 +305,7 @@ fn what_is_anothers_is_not_left_of_a_socket() {
     let mut seen: Vec<_> = table.live().map(|socket| (socket.local, socket.uid, socket.seen_ns)).collect();
     seen.sort_by_key(|(local, ..)| local.unwrap().port);
     let of = |id: u16, uid, seen_ns| (Some(end(1, 1000 + id)), uid, seen_ns);
-    assert_eq!(seen, [of(1, None, 10), of(2, Some(1000), 10), of(3, Some(1001), 50)]);
+    assert_eq!(seen, [of(1, Some(0), 10), of(2, Some(1000), 10), of(3, Some(1001), 50)]);
 }
 
 #[test]
