@@ -38,7 +38,7 @@ pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};
 pub use rows::{Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket};
 pub use rows_wanted::RowsWanted;
 pub use shares::Shares;
-pub use subordinate::{Range as IdRange, Subordinates};
+pub use subordinate::{Range as IdRange, Subordinates, UNKNOWN_USER};
 pub use tables::{NamespaceTables, ProtoTable, SocketTable};
 pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};
 pub use turns::Turns;

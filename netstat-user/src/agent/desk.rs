@@ -2,7 +2,8 @@
 //! encodes for every reader.
 
 use super::batch::{Batch, Wish};
-use super::feed::{Budget, Feed};
+use super::budget::Budget;
+use super::feed::Feed;
 use crate::query::Answer;
 use crate::sys::lock;
 use bytes::{Bytes, BytesMut};

@@ -1,7 +1,7 @@
 //! Who is let in: by the peer's credentials, and while there are places. Nobody can take them all: a user has a share, and some are kept for
 //! root and the agent's own user.
 
-use super::feed::Budget;
+use super::budget::Budget;
 use super::sight::Peer;
 use crate::model::Subordinates;
 use crate::sys;

@@ -2,12 +2,12 @@
 //! because it paused itself does not count against a reader that takes what it gets.
 
 use super::batch::Wish;
+use super::budget::Budget;
 use super::sight::Sight;
 use crate::sys::{self, lock};
 use bytes::Bytes;
 use rustix::time::ClockId;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -18,68 +18,6 @@ const ROOM: usize = 4 << 20;
 const MOST: usize = 32 << 20;
 /// How long a reader may take nothing before its room is [`ROOM`].
 const STUCK: Duration = Duration::from_millis(250);
-
-/// What the readers of one user may take together, or those of all: bytes that wait for them, and processor time in a second, beyond which one of them
-/// alone is served.
-#[derive(Debug)]
-pub struct Budget {
-    waiting: AtomicUsize,
-    most: usize,
-    time: Duration,
-    spent: Mutex<Spent>,
-    /// The budget that this one is a part of.
-    whole: Option<Arc<Self>>,
-}
-
-/// Processor time that was spent since a time.
-#[derive(Debug)]
-struct Spent {
-    since: Instant,
-    time: Duration,
-}
-
-impl Budget {
-    /// So many bytes, and so much time in a second, within another budget.
-    pub fn new(most: usize, time: Duration, whole: Option<Arc<Self>>) -> Arc<Self> {
-        let spent = Mutex::new(Spent { since: Instant::now(), time: Duration::ZERO });
-        Arc::new(Self { waiting: AtomicUsize::new(0), most, time, spent, whole })
-    }
-
-    /// Without bounds.
-    #[cfg(test)]
-    pub fn unbounded() -> Arc<Self> {
-        Self::new(usize::MAX, Duration::MAX, None)
-    }
-
-    /// Whether there is time left in this second.
-    fn has_time(&self) -> bool {
-        let mut spent = lock(&self.spent);
-        if spent.since.elapsed() >= Duration::from_secs(1) {
-            *spent = Spent { since: Instant::now(), time: Duration::ZERO };
-        }
-        spent.time < self.time && self.whole.as_ref().is_none_or(|whole| whole.has_time())
-    }
-
-    fn spend(&self, time: Duration) {
-        lock(&self.spent).time += time;
-        self.whole.iter().for_each(|whole| whole.spend(time));
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        self.waiting.load(Ordering::Relaxed) + bytes <= self.most
-            && self.whole.as_ref().is_none_or(|whole| whole.has_room(bytes))
-    }
-
-    fn take(&self, bytes: usize) {
-        self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        self.whole.iter().for_each(|whole| whole.take(bytes));
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        self.whole.iter().for_each(|whole| whole.give_back(bytes));
-    }
-}
 
 /// The queue of one reader.
 #[derive(Debug)]
@@ -379,11 +317,11 @@ mod tests {
         (0..5).for_each(|_| feed.push(&chunk, 10));
         assert!(matches!(next(&feed), Next::Chunk(_)));
         feed.give_up();
-        assert_eq!(feed.budget.waiting.load(Ordering::Relaxed), 1 << 20, "one is being written");
+        assert_eq!(feed.budget.waiting(), 1 << 20, "one is being written");
         feed.written(chunk.len());
         feed.miss(7);
         assert_eq!(next(&feed), Next::Dropped(47));
         assert_eq!(feed.leave(), (47, 0));
-        assert_eq!(feed.budget.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(feed.budget.waiting(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Which processes the users of their sockets may not look into, as far as that was found out. Where there is no room, the user with most gives up theirs.
 
+use super::look_up_waits::LookUpWaits;
 use crate::model::{Shares, Subordinates};
 use crate::sys::lock;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -42,42 +43,7 @@ struct GuardedBy {
     crowded: HashMap<u32, Instant>,
     /// When there were more such users than are remembered.
     all_crowded: Option<Instant>,
-    patience: Patience,
-}
-
-/// How long look-ups were waited for within a second: all guests that read events wait meanwhile.
-#[derive(Debug)]
-struct Patience {
-    since: Instant,
-    /// For those of each user.
-    waited: HashMap<u32, Duration>,
-    /// For those of all.
-    all: Duration,
-}
-
-impl Patience {
-    const SECOND: Duration = Duration::from_secs(1);
-    /// The longest for one user, and for all.
-    const USER: Duration = Duration::from_millis(100);
-    const ALL: Duration = Duration::from_millis(200);
-
-    fn new() -> Self {
-        Self { since: Instant::now(), waited: HashMap::new(), all: Duration::ZERO }
-    }
-
-    /// How long it may be waited for a look-up of this user.
-    fn left(&mut self, user: u32) -> Duration {
-        if self.since.elapsed() >= Self::SECOND {
-            *self = Self::new();
-        }
-        let waited = self.waited.get(&user).copied().unwrap_or_default();
-        Self::USER.saturating_sub(waited).min(Self::ALL.saturating_sub(self.all))
-    }
-
-    fn spend(&mut self, user: u32, waited: Duration) {
-        *self.waited.entry(user).or_default() += waited;
-        self.all += waited;
-    }
+    waits: LookUpWaits,
 }
 
 impl Default for Guarded {
@@ -94,8 +60,8 @@ impl Guarded {
     /// None yet.
     pub fn new(kept_ns: u64) -> Self {
         let (pending, processes, subordinates, crowded, all_crowded) = Default::default();
-        let (met, patience) = (Shares::new(Self::MOST), Patience::new());
-        let known = GuardedBy { pending, processes, met, subordinates, crowded, all_crowded, patience };
+        let (met, waits) = (Shares::new(Self::MOST), LookUpWaits::new());
+        let known = GuardedBy { pending, processes, met, subordinates, crowded, all_crowded, waits };
         Self { known: Mutex::new(known), looked: Condvar::new(), kept_ns }
     }
 
@@ -145,7 +111,7 @@ impl Guarded {
             return known.processes.contains_key(&process);
         }
         let user = known.subordinates.counts_as(process.uid);
-        let left = known.patience.left(user);
+        let left = known.waits.left(user);
         if left.is_zero() {
             return true;
         }
@@ -153,7 +119,7 @@ impl Guarded {
         let is_pending = |known: &mut GuardedBy| known.pending.contains(&process);
         let waited = self.looked.wait_timeout_while(known, left, is_pending);
         let (mut known, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        known.patience.spend(user, begun.elapsed());
+        known.waits.spend(user, begun.elapsed());
         waited.timed_out() || known.processes.contains_key(&process)
     }
 
@@ -207,30 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn who_has_slow_processes_is_waited_for_a_tenth_of_a_second_in_each() {
-        let mut patience = Patience::new();
-        let milliseconds = Duration::from_millis;
-        assert_eq!(patience.left(1), milliseconds(100));
-        patience.spend(1, milliseconds(60));
-        assert_eq!([patience.left(1), patience.left(2)], [milliseconds(40), milliseconds(100)]);
-        patience.spend(1, milliseconds(40));
-        patience.spend(2, milliseconds(70));
-        assert_eq!(
-            [1, 2, 3].map(|user| patience.left(user)),
-            [0, 30, 30].map(milliseconds),
-            "there are several such users"
-        );
-        patience.since -= Patience::SECOND;
-        assert_eq!([1, 2].map(|user| patience.left(user)), [milliseconds(100); 2]);
-    }
-
-    #[test]
     fn what_is_not_looked_at_in_time_counts_as_guarded() {
         let guarded = Guarded::new(1);
         let process = SocketProcess { pid: 9, start: 1, uid: 7 };
         guarded.expect(process);
         let begun = Instant::now();
-        assert!(guarded.has(process) && begun.elapsed() >= Patience::USER);
+        assert!(guarded.has(process) && begun.elapsed() >= LookUpWaits::USER);
         guarded.settle(process);
         assert!(!guarded.has(process), "what has been looked at is known");
     }

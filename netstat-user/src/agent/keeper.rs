@@ -1,9 +1,10 @@
 //! The task that owns the table: it folds what happens, has the kernel's lists read when they are due, and answers the clients' tasks.
 
 use super::batch::Wish;
+use super::budget::Budget;
 use super::desk::Desk;
 use super::door::Places;
-use super::feed::{Budget, Feed};
+use super::feed::Feed;
 use super::fold::Fold;
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;

@@ -9,14 +9,16 @@
 //! | room | what it does |
 //! |---|---|
 //! | `house`, `welcome`, `turned_away` | where clients are served, how they are let in, and that they could not be |
-//! | `door`, `sight`, `guarded` | who is let in, and what they are shown; which processes are not shown to the users of their sockets |
+//! | `door`, `sight` | who is let in, and what they are shown |
+//! | `guarded`, `look_up_waits` | which processes are not shown to the users of their sockets, and how long it is waited until that is known |
 //! | `stream_view`, `stay` | what a reader of events is shown while it reads; when it was shown which network namespace |
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
-//! | `desk`, `batch`, `feed` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet |
+//! | `desk`, `batch`, `feed`, `budget` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet, and how much that may be |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers`, `thrift` | threads for what blocks; memory that is given back to the kernel |
 
 mod batch;
+mod budget;
 mod client;
 mod desk;
 mod door;
@@ -25,6 +27,7 @@ mod fold;
 mod guarded;
 mod house;
 mod keeper;
+mod look_up_waits;
 mod pace;
 mod sight;
 mod stay;

@@ -1,5 +1,8 @@
 //! User ids that a user holds besides their own, for user namespaces (subuid(5)).
 
+/// In place of a user who is not known: no user has this id.
+pub const UNKNOWN_USER: u32 = u32::MAX;
+
 /// Ranges of subordinate user ids, and who counts for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subordinates {

@@ -3,14 +3,12 @@
 
 use super::Retention;
 use super::slots::Identity;
-use crate::model::{ClosedSocket, Ends, LiveSocket, Shares, Subordinates};
+use crate::model::{ClosedSocket, Ends, LiveSocket, Shares, Subordinates, UNKNOWN_USER};
 use hashbrown::hash_table::Entry as Found;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// In place of a user who is not known: no user has this id.
-const UNKNOWN: HistoryUser = u32::MAX;
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
@@ -111,7 +109,7 @@ impl EndedSockets {
             last: NONE,
             len: 0,
             users: Shares::new(limits.recent_count),
-            forgotten: LastForgotten { user: UNKNOWN, ..LastForgotten::default() },
+            forgotten: LastForgotten { user: UNKNOWN_USER, ..LastForgotten::default() },
             subordinates: Arc::default(),
         }
     }
@@ -199,12 +197,12 @@ impl EndedSockets {
     /// See [`super::Table::crowd`].
     pub fn crowd(&self) -> Option<(u32, u64)> {
         let LastForgotten { user, user_ns, others_ns, .. } = self.forgotten;
-        (user != UNKNOWN && user_ns > others_ns).then_some((user, others_ns))
+        (user != UNKNOWN_USER && user_ns > others_ns).then_some((user, others_ns))
     }
 
     /// Keeps one that has just ended; where there are enough, in place of another one.
     pub fn keep(&mut self, closed: ClosedSocket) {
-        let user = closed.socket.uid.map_or(UNKNOWN, |uid| self.subordinates.counts_as(uid));
+        let user = closed.socket.uid.map_or(UNKNOWN_USER, |uid| self.subordinates.counts_as(uid));
         if self.limits.recent_count == 0 {
             self.forgotten.crowded_out(closed.closed_ns, user);
             return;

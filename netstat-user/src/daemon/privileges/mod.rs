@@ -49,8 +49,12 @@ pub fn drop_to(enters: bool, user: Option<&User>) -> Held {
 
 /// Denies system calls that are not needed.
 fn deny(enters: bool) -> Result<(), seccompiler::Error> {
-    let mounts = enters && sys::mounted_tracefs().is_none();
-    calls::filters(calls::Later { enters, mounts })?.iter().try_for_each(|filter| seccompiler::apply_filter(filter))
+    let later = match (enters, sys::mounted_tracefs()) {
+        (false, _) => calls::Later::Nothing,
+        (true, Some(_)) => calls::Later::Enters,
+        (true, None) => calls::Later::EntersAndMounts,
+    };
+    calls::filters(later)?.iter().try_for_each(|filter| seccompiler::apply_filter(filter))
 }
 
 fn clear_bounding_set() -> io::Result<()> {

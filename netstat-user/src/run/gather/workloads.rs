@@ -1,7 +1,7 @@
 //! Containers, units and pods of the processes that own sockets.
 
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Comm, EventKind, Owner, SocketEvent, Workload};
+use crate::model::{Comm, EventKind, Owner, SocketEvent, UNKNOWN_USER, Workload};
 use crate::proc::cgroup::{self, Ids, Memberships};
 use crate::proc::fds;
 use crate::whose::workload::recognise;
@@ -34,9 +34,6 @@ pub struct Workloads {
 const KEPT: usize = 1 << 14;
 /// Most bytes of the paths that are kept of these.
 const KEPT_BYTES: usize = 16 << 20;
-
-/// Whose share of what is known of cgroups is used: here nobody else has one.
-const NOBODY: u32 = u32::MAX;
 
 /// Most sockets that are kept as alive: of some the close is lost, and they would stay for ever.
 const ALIVE: usize = 1 << 20;
@@ -160,7 +157,8 @@ impl Workloads {
         if let Some(known) = self.by_id.get(&id) {
             return Some(Arc::clone(known));
         }
-        self.ids.record(id, NOBODY);
+        // Nobody else has a share.
+        self.ids.record(id, UNKNOWN_USER);
         let path = self.ids.path(id).or_else(|| self.removed.get(&id).map(Cow::from))?.into_owned();
         let workload = self.workload(Memberships { unified: Some(path), ..Memberships::default() });
         self.by_id.insert(id, 0, Arc::clone(&workload));

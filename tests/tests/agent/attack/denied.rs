@@ -5,7 +5,6 @@ use netstat_tests::truth::runner::{Done, Test};
 use netstat_user::daemon::privileges;
 use nix::libc;
 use std::io;
-use std::path::Path;
 
 pub const TESTS: &[Test] = &[("attack::denied_calls_are_denied", denied_calls_are_denied)];
 
@@ -177,7 +176,7 @@ fn denied_calls_are_denied() -> Done {
         actor.end();
         let named = |calls: &[Call]| calls.iter().map(|call| call.0).collect::<Vec<_>>();
         let (mut denied, absent, mut inside) = (named(&denied()), named(&ABSENT), named(&INSIDE));
-        let is_mounted = Path::new("/sys/kernel/tracing/events").is_dir();
+        let is_mounted = netstat_user::sys::mounted_tracefs().is_some();
         if is_mounted { &mut denied } else { &mut inside }.extend(named(&MOUNTING));
         let wrong: Vec<_> = came
             .iter()
