@@ -142,17 +142,14 @@ impl ShownStays {
     pub fn pass(&self, frames: &Bytes, last: LastLook) -> Result<Option<(Bytes, u64)>, QueryError> {
         let (mut arrived, mut out, mut missed) = (BytesMut::from(&frames[..]), BytesMut::new(), 0);
         while let Some(body) = next_frame(&mut arrived, MAX_ANSWER)? {
-            let verdict =
-                match Answer::decode(body.clone())? {
-                    Answer::Event(event) => self.judge(event.netns, event.time_ns),
-                    // As the kernel's lists have it: these were read after the namespace was first seen, and before this.
-                    Answer::Live(socket) | Answer::Gone(socket) if self.has(socket.netns) => {
-                        if last == LastLook::Since { Verdict::Sent } else { Verdict::Open }
-                    }
-                    // The reader is to follow anew.
-                    Answer::Live(_) | Answer::Gone(_) => Verdict::Before,
-                    _ => Verdict::Sent,
-                };
+            let verdict = match Answer::decode(body.clone())? {
+                Answer::Event(event) => self.judge(event.netns, event.time_ns),
+                // The reader is to follow anew.
+                Answer::Live(socket) | Answer::Gone(socket) if !self.has(socket.netns) => Verdict::Before,
+                // As the kernel's lists have it: these were read after the namespace was first seen, and before this.
+                Answer::Live(_) | Answer::Gone(_) if last != LastLook::Since => Verdict::Open,
+                _ => Verdict::Sent,
+            };
             match verdict {
                 Verdict::Sent => {
                     out.extend_from_slice(&(body.len() as u32).to_le_bytes());

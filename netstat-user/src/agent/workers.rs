@@ -12,19 +12,17 @@ use tokio::sync::oneshot;
 type WorkerJob = Box<dyn FnOnce() + Send>;
 
 /// Some threads that take jobs of users, who take turns.
-#[derive(Debug)]
 pub struct Workers {
     jobs: Arc<JobQueue>,
 }
 
 /// The threads, for the jobs of one user.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UserWorkers {
     jobs: Arc<JobQueue>,
     user: u32,
 }
 
-#[derive(Debug)]
 struct JobQueue {
     jobs: Mutex<Jobs>,
     /// Notified when there is a job, or a user may have another one done.
@@ -40,12 +38,6 @@ struct Jobs {
     running: HashMap<u32, usize>,
     /// There will be none any more.
     is_over: bool,
-}
-
-impl std::fmt::Debug for Jobs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jobs").field("waiting", &self.waiting.waiting()).field("running", &self.running).finish()
-    }
 }
 
 impl Workers {

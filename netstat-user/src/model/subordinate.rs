@@ -41,6 +41,11 @@ impl Subordinates {
         let range = self.ranges[..after].last().filter(|range| uid <= range.last);
         range.map_or(uid, |range| range.counts_as)
     }
+
+    /// The same, [`UNKNOWN_USER`] for one that is not known.
+    pub fn counts_as_if_known(&self, uid: Option<u32>) -> u32 {
+        uid.map_or(UNKNOWN_USER, |uid| self.counts_as(uid))
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +66,6 @@ mod tests {
         let found = [99, 100, 165, 199, 200, 250, 251, 300, 401, u32::MAX - 3, u32::MAX].map(|uid| held.counts_as(uid));
         assert_eq!(found, [99, 1, 1, 1, 2, 2, 251, 3, 401, u32::MAX - 3, 4]);
         assert_eq!(Subordinates::default().counts_as(7), 7);
+        assert_eq!([Some(165), None].map(|uid| held.counts_as_if_known(uid)), [1, UNKNOWN_USER]);
     }
 }

@@ -202,7 +202,7 @@ impl EndedSockets {
 
     /// Keeps one that has just ended; where there are enough, in place of another one.
     pub fn keep(&mut self, closed: ClosedSocket) {
-        let user = closed.socket.uid.map_or(UNKNOWN_USER, |uid| self.subordinates.counts_as(uid));
+        let user = self.subordinates.counts_as_if_known(closed.socket.uid);
         if self.limits.recent_count == 0 {
             self.forgotten.crowded_out(closed.closed_ns, user);
             return;

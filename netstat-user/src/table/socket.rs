@@ -31,7 +31,7 @@ pub fn may_be_orphan(row: &SocketRow) -> bool {
     row.inode == 0 && row.state == TcpState::FinWait2 as u8
 }
 
-/// The user of a socket; `None` where it is not known: of what remains of one the kernel says root (`get_timewait4_sock()`).
+/// The user of a socket; `None` where it is not known: the kernel reports 0 for what remains of one (`get_timewait4_sock()`).
 pub fn known_user(socket: &LiveSocket) -> Option<u32> {
     let may_be_remains = socket.inode == 0 && matches!(socket.state, TcpState::TimeWait | TcpState::FinWait2);
     socket.uid.filter(|&uid| uid != 0 || !may_be_remains)

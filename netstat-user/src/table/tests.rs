@@ -258,7 +258,7 @@ fn what_remains_of_a_socket_is_still_its_owners() {
     assert_eq!(pids(2), []);
 }
 
-/// The kernel says that what remains of a socket is root's.
+/// The kernel reports what remains of a socket as root's.
 #[test]
 fn what_remains_of_a_socket_is_its_owners_after_it_was_listed() {
     let users = |uid| {
@@ -293,7 +293,7 @@ fn what_is_anothers_is_not_left_of_a_socket() {
     let mut table = Table::new(LIMITS);
     let close = |id| SocketEvent { owner: owner(8), uid: Some(1000), ..event(id, EventKind::Close(TOTALS), 0) };
     (1..4).for_each(|id| table.event(&close(id)));
-    // Of what remains of a socket the kernel says 0, and it may say no cookie.
+    // For what remains of a socket the kernel reports user 0, and perhaps no cookie.
     let row = |id, uid| SocketRow { uid, ..row(id, Proto::Tcp, TcpState::FinWait2, 0) };
     let rows = [row(1, 0), row(2, 1000), row(3, 1001)];
     let mut ended = EndedByEnds::default();

@@ -4,7 +4,7 @@
 use super::look_budget::LookBudget;
 use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
-use crate::model::{EventKind, SocketEvent, Subordinates, UNKNOWN_USER};
+use crate::model::{EventKind, SocketEvent, Subordinates};
 use crate::proc::access::Access;
 use crate::run::clock::monotonic_ns;
 use crate::sys::lock;
@@ -95,7 +95,7 @@ impl GuardedFinder {
 
     /// Whom the sockets of a user count for; of one that is not known, nobody.
     pub fn counts_as(&self, uid: Option<u32>) -> u32 {
-        uid.map_or(UNKNOWN_USER, |uid| self.subordinates.counts_as(uid))
+        self.subordinates.counts_as_if_known(uid)
     }
 
     /// Has the processes of an event looked at.
