@@ -8,6 +8,7 @@ use super::{
 use crate::model::HookCoverage;
 use crate::sys;
 use aya::{Btf, Ebpf};
+use rustix::time::ClockId;
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
@@ -26,10 +27,13 @@ pub const JOB: Job = Job::Iterator(PROGRAM, "task_file");
 /// Pause at least between two runs for processes that are gone.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest that records are held up for a run.
-const WAIT: Duration = Duration::from_millis(5);
+/// The longest that records are held up for a run. The ring is emptied all the same.
+const WAIT: Duration = Duration::from_millis(250);
 
-/// The iterator may use one part in this many of the time,
+/// How often a run that lasts is asked for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The iterator may use one part in this many of the processor's time,
 const SHARE: u32 = 20;
 
 /// and up to this much at once after it has not run for a while.
@@ -94,9 +98,21 @@ impl Again {
     }
 
     /// Has it run now. Returns what it wrote if that takes no longer than [`WAIT`], otherwise a later [`Again::run`] does; `None` also where it runs
-    /// already, has taken its share of the time, or was refused.
-    pub fn walk(&mut self) -> Option<Vec<u8>> {
-        if self.hand(Instant::now()) { self.found(WAIT) } else { None }
+    /// already, has taken its share of the time, or was refused. `meanwhile` is called as long as it lasts, until it says that there is no more room.
+    pub fn walk(&mut self, mut meanwhile: impl FnMut() -> bool) -> Option<Vec<u8>> {
+        let begun = Instant::now();
+        if !self.hand(begun) {
+            return None;
+        }
+        loop {
+            if let Some(found) = self.found(LOOK) {
+                return Some(found);
+            }
+            let runs = self.finder.as_ref().is_some_and(|finder| finder.is_busy);
+            if !runs || begun.elapsed() >= WAIT || !meanwhile() {
+                return None;
+            }
+        }
     }
 
     /// Has the thread run it, where it may.
@@ -135,7 +151,7 @@ impl Again {
 #[derive(Debug)]
 struct Finder {
     asks: SyncSender<()>,
-    /// What a run wrote, and how long it took.
+    /// What a run wrote, and the processor time that it took.
     found: Receiver<(io::Result<Vec<u8>>, Duration)>,
     is_busy: bool,
 }
@@ -145,11 +161,12 @@ impl Finder {
     fn start(mut look: impl FnMut() -> io::Result<Vec<u8>> + Send + 'static) -> io::Result<Self> {
         let (asks, asked) = mpsc::sync_channel(1);
         let (done, found) = mpsc::sync_channel(1);
+        let spent = || Duration::from_nanos(sys::clock_ns(ClockId::ThreadCPUTime));
         let run = move || {
             while asked.recv().is_ok() {
-                let begun = Instant::now();
+                let before = spent();
                 let found = look();
-                if done.send((found, begun.elapsed())).is_err() {
+                if done.send((found, spent().saturating_sub(before))).is_err() {
                     return;
                 }
             }
@@ -206,20 +223,50 @@ mod tests {
         let long = Duration::from_millis(600);
         take.send(long).unwrap();
         let begun = Instant::now();
-        assert_eq!(again.walk(), None);
+        assert_eq!(again.walk(|| false), None, "no more room");
         again.ask();
-        assert_eq!((again.run(), again.walk()), (None, None), "one at a time");
+        assert_eq!((again.run(), again.walk(|| true)), (None, None), "one at a time");
         assert!(begun.elapsed() < long / 2, "{:?}", begun.elapsed());
+        // It has taken more than its share by then.
+        again.credit.spend(2 * CREDIT);
         let found = std::iter::repeat_with(|| {
             std::thread::sleep(Duration::from_millis(10));
             again.run()
         });
         assert_eq!(found.take(1000).flatten().next(), Some(vec![7]));
-        // The long run has taken its share; who asked meanwhile still waits.
-        assert!(again.due && again.walk().is_none());
+        // Who asked meanwhile still waits.
+        assert!(again.due && again.walk(|| true).is_none());
         again.credit = Credit::default();
         take.send(Duration::ZERO).unwrap();
         assert_eq!((again.run(), again.due), (None, false));
+    }
+
+    /// A process may have many descriptors, or the processor be busy: records wait for a run that takes longer than usual.
+    #[test]
+    fn a_run_is_waited_for() {
+        let look = || {
+            std::thread::sleep(4 * LOOK);
+            Ok(vec![7])
+        };
+        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
+        let mut looks = 0;
+        let found = again.walk(|| {
+            looks += 1;
+            true
+        });
+        assert_eq!(found, Some(vec![7]));
+        assert!(looks > 0);
+        let mut slow = Again {
+            finder: Some(
+                Finder::start(|| {
+                    std::thread::sleep(3 * WAIT);
+                    Ok(vec![7])
+                })
+                .unwrap(),
+            ),
+            ..Again::default()
+        };
+        assert_eq!(slow.walk(|| true), None, "not for ever");
     }
 
     #[test]

@@ -30,6 +30,9 @@ use std::{
 /// Bytes of records taken from the ring at a time: small enough to stay in the cache, large enough for one write.
 const BATCH: usize = 256 << 10;
 
+/// The same of a batch that waits for a run of the iterator.
+const LONG_BATCH: usize = 4 * BATCH;
+
 /// Bytes that the record of an event takes in the ring at least: with the ring's own header (`BPF_RINGBUF_HDR_SZ` of `include/uapi/linux/bpf.h`).
 pub const RECORD_BYTES: u64 = (size_of::<Record>() + BPF_RINGBUF_HDR_SZ as usize) as u64;
 
@@ -146,7 +149,7 @@ impl Tracer {
         }
         buffer.reserve(BATCH + 1024);
         self.unseen.begin(self.emptied);
-        self.emptied = self.read(buffer, BATCH);
+        self.emptied = read(&mut self.ring, &mut self.unseen, buffer, BATCH);
         if let Some(accepts) = &mut self.accepts {
             accepts.look(&mut self.ebpf, |index| sum(&self.counters, index))?;
             if self.unseen.accepted()
@@ -158,27 +161,25 @@ impl Tracer {
                 ));
             }
         }
-        if self.unseen.is_wanting()
-            && let Some(found) = self.again.walk()
-        {
-            self.unseen.learn(&found);
-            // The connection was closed before the iterator reached it; its last records name the process.
-            if self.emptied && self.unseen.is_wanting() {
-                self.emptied = self.read(buffer, 2 * BATCH);
-            }
+        if self.unseen.is_wanting() {
+            self.look_for_holders(buffer);
         }
         Ok(Records { full: !self.emptied, bytes: buffer.split().freeze(), more: None })
     }
 
-    /// Adds records of the ring to a batch of so many bytes; true when the ring holds no more.
-    fn read(&mut self, buffer: &mut BytesMut, most: usize) -> bool {
-        while buffer.len() < most {
-            let Some(record) = self.ring.next() else { return true };
-            buffer.extend_from_slice(&(record.len() as u32).to_ne_bytes());
-            buffer.extend_from_slice(&record);
-            self.unseen.look(&record);
+    /// Has the iterator look for what is wanting, and reads on while it does, as the programs need the room.
+    fn look_for_holders(&mut self, buffer: &mut BytesMut) {
+        let Self { again, ring, unseen, emptied, .. } = self;
+        let found = again.walk(|| {
+            *emptied = read(ring, unseen, buffer, LONG_BATCH);
+            buffer.len() < LONG_BATCH
+        });
+        let Some(found) = found else { return };
+        unseen.learn(&found);
+        // The connection was closed before the iterator reached it; its last records name the process.
+        if *emptied && unseen.is_wanting() {
+            *emptied = read(ring, unseen, buffer, LONG_BATCH);
         }
-        false
     }
 
     /// Decodes what comes next of a batch. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`.
@@ -272,6 +273,17 @@ impl Tracer {
     fn count(&self, index: u32) -> io::Result<u64> {
         sum(&self.counters, index)
     }
+}
+
+/// Adds records of the ring to a batch of so many bytes; true when the ring holds no more.
+fn read(ring: &mut RingBuf<MapData>, unseen: &mut Unseen, buffer: &mut BytesMut, most: usize) -> bool {
+    while buffer.len() < most {
+        let Some(record) = ring.next() else { return true };
+        buffer.extend_from_slice(&(record.len() as u32).to_ne_bytes());
+        buffer.extend_from_slice(&record);
+        unseen.look(&record);
+    }
+    false
 }
 
 /// What it means that nobody can be found who holds a socket.
