@@ -1,7 +1,7 @@
 //! Signals of a process that runs for long.
 
+use crate::sys::signals::{ENDING, RELOADING, Signals};
 use std::io;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// `reload` for each SIGHUP, `end` for each SIGTERM and SIGINT. From here on none of them is fatal. Needs a runtime.
@@ -10,14 +10,12 @@ use tokio::sync::mpsc;
 /// A signal that cannot be waited for.
 pub fn receive<T: Copy + Send + 'static>(reload: T, end: T) -> io::Result<mpsc::Receiver<T>> {
     let (sender, receiver) = mpsc::channel(4);
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut reloading, mut ending) = (Signals::of(RELOADING)?, Signals::of(ENDING)?);
     tokio::spawn(async move {
         loop {
             let received = tokio::select! {
-                _ = hangup.recv() => reload,
-                _ = terminate.recv() => end,
-                _ = interrupt.recv() => end,
+                () = reloading.next() => reload,
+                () = ending.next() => end,
             };
             if sender.send(received).await.is_err() {
                 return;

@@ -2,13 +2,13 @@
 
 use super::{Unwritable, Written};
 use crate::sys;
+use crate::sys::signals::{ENDING, Signals};
 use rustix::fs::{FileType, fstat};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, Interest, unix::AsyncFd};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 /// How long the reader of standard output may take for a batch once the end is decided.
@@ -25,8 +25,7 @@ pub enum Stop {
 
 /// Whatever may ask a stream to stop.
 pub struct Asked {
-    interrupt: Signal,
-    terminate: Signal,
+    signals: Signals,
     reader: OutputGone,
     deadline: Option<Instant>,
 }
@@ -37,12 +36,7 @@ impl Asked {
     /// # Errors
     /// A signal that cannot be waited for.
     pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            reader: OutputGone::watch(),
-            deadline: None,
-        })
+        Ok(Self { signals: Signals::of(ENDING)?, reader: OutputGone::watch(), deadline: None })
     }
 
     /// The time to stop after begins now.
@@ -60,8 +54,7 @@ impl Asked {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => Stop::Asked,
-            _ = self.terminate.recv() => Stop::Asked,
+            () = self.signals.next() => Stop::Asked,
             () = time_is_up => Stop::Asked,
             () = self.reader.gone() => Stop::Closed,
         }

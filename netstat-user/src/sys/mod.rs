@@ -15,9 +15,11 @@ mod process;
 pub mod resolver;
 mod rights;
 mod scarce;
+pub mod signals;
 mod types;
 mod watch;
 
+pub use awaited::{Awaited, Waiting};
 pub use beside::beside;
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};

@@ -9,21 +9,11 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-/// Descriptors that a runtime takes, with those that all runtimes of a process share.
-const OF_A_RUNTIME: usize = 8;
-
 /// A runtime on the calling thread.
 ///
 /// # Errors
-/// Fewer descriptors left than it takes, or the kernel's.
+/// The kernel's: no descriptor is left.
 pub fn runtime() -> io::Result<Runtime> {
-    use rustix::event::{EventfdFlags, eventfd};
-    // Where there are fewer, the runtime would panic.
-    let spare: Result<Vec<OwnedFd>, _> = (0..OF_A_RUNTIME).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
-    match spare {
-        Ok(spare) => drop(spare),
-        Err(error) => return Err(error.into()),
-    }
     Builder::new_current_thread().enable_all().build()
 }
 

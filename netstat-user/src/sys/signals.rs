@@ -1,0 +1,40 @@
+//! Signals that a process waits for. Where nothing is left to be told of them by, that is an error; tokio's own would panic.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+use std::io;
+use std::os::unix::net::UnixStream as Pipe;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+
+/// What ends a process that is asked to.
+pub const ENDING: &[i32] = &[SIGINT, SIGTERM];
+/// What has it look again at what it has read.
+pub const RELOADING: &[i32] = &[SIGHUP];
+
+/// Some signals, which from here on are not fatal.
+#[derive(Debug)]
+pub struct Signals(UnixStream);
+
+impl Signals {
+    /// Waits for these. Needs a runtime.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptor is left.
+    pub fn of(signals: &[i32]) -> io::Result<Self> {
+        let (told, teller) = Pipe::pair()?;
+        for &signal in signals {
+            pipe::register(signal, teller.try_clone()?)?;
+        }
+        told.set_nonblocking(true)?;
+        UnixStream::from_std(told).map(Self)
+    }
+
+    /// One or several have come.
+    pub async fn next(&mut self) {
+        // The other end is kept for the process's life: there is nothing but bytes to come.
+        if !matches!(self.0.read(&mut [0; 64]).await, Ok(1..)) {
+            std::future::pending().await
+        }
+    }
+}
