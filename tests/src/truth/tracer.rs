@@ -10,6 +10,7 @@ use crate::truth::{actor, check};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashSet;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -55,6 +56,19 @@ pub fn events_after(steps: &[&str], args: &[&str]) -> Command {
     let mut command = actor::prepared(steps);
     command.arg(programs::netstat_user()).arg("events").args(args);
     command
+}
+
+/// What each thread of a process waits for: its state, its processor time in ticks, and where it is in the kernel.
+fn doing(pid: u32) -> String {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let said = threads.map(|thread| {
+        let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let [state, user, system] = [0, 11, 12].map(|at| fields.get(at).copied().unwrap_or_default());
+        format!("{} {state} {user}+{system}\n{}", read("comm").trim_end(), read("stack"))
+    });
+    said.collect::<Vec<_>>().concat()
 }
 
 impl Tracer {
@@ -106,8 +120,9 @@ impl Tracer {
             }
             Err(RecvTimeoutError::Disconnected) => Err(Box::new(tracer.ended())),
             Err(RecvTimeoutError::Timeout) => {
+                let threads = doing(tracer.child.id());
                 let _ = tracer.child.kill();
-                panic!("no readiness line within {:?}: {:?}", patience(), tracer.ended());
+                panic!("no readiness line within {:?}: {:?}\n{threads}", patience(), tracer.ended());
             }
         }
     }
