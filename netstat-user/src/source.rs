@@ -22,7 +22,7 @@ use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
 use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::{Scarce, beside, copy_of, descriptors_are_few, thread_network};
+use crate::sys::{Awaited, Scarce, beside, copy_of, descriptors_are_few, thread_network};
 use cost::{Amount, Census, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
@@ -98,21 +98,25 @@ impl KernelSource {
         found.into_iter().filter_map(tables).collect()
     }
 
-    /// Starts to look for the processes that hold sockets, up to [`MOST_HELD`] where tables are read for others, beside whatever the caller does next.
+    /// Starts to look for the processes that hold sockets, beside whatever the caller does next; as [`KernelSource::holders_for_others`] where tables are
+    /// read for others.
     pub fn holders(&self) -> fds::Scan {
         self.look().holders()
     }
 
     /// The same; `census` is of the own namespace.
     fn holders_beside(&self, census: &Census<'_>) -> fds::Scan {
-        let most = if self.needs.lasting { MOST_HELD } else { usize::MAX };
+        if self.needs.lasting {
+            return self.holders_for_others(&Awaited::default());
+        }
+        let most = usize::MAX;
         let others = || if self.has_diag(Protocol::Tcp) { 0 } else { census.sockets().sum() };
         let amount = || Amount { sockets: others(), files: files(&self.root), chains: 0 };
         match self.iterators(amount).filter(|_| sees_all_processes(&self.root)) {
             None => fds::Scan::start(&self.root, most),
             Some(iterators) => {
                 let falls = Arc::clone(&self.falls);
-                fds::Scan::start_with(&self.root, most, move || match iterators.holders(most) {
+                fds::Scan::start_with(&self.root, most, move || match iterators.holders(most, &Awaited::default()) {
                     Ok(holders) => Some(holders),
                     Err(error) => {
                         falls.note("holders by iterator", &error, is_unsupported(&error));
@@ -120,6 +124,21 @@ impl KernelSource {
                     }
                 })
             }
+        }
+    }
+
+    /// Looks for the processes that hold sockets, up to [`MOST_HELD`], on the calling thread, as long as that is waited for: whoever reads for others
+    /// may have no room for a thread more.
+    pub fn holders_for_others(&self, awaited: &Awaited) -> fds::Scan {
+        let iterators = self.iterators(Amount::default).filter(|_| sees_all_processes(&self.root));
+        match iterators.map(|iterators| iterators.holders(MOST_HELD, awaited)) {
+            Some(Ok(held)) => fds::Scan::of_held(&self.root, held),
+            Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => fds::Scan::given_up(&self.root),
+            Some(Err(error)) => {
+                self.falls.note("holders by iterator", &error, is_unsupported(&error));
+                fds::Scan::make(&self.root, MOST_HELD, awaited)
+            }
+            None => fds::Scan::make(&self.root, MOST_HELD, awaited),
         }
     }
 
@@ -131,7 +150,7 @@ impl KernelSource {
                     self.falls.note(rows_by_iterator(transport), &error, is_unsupported(&error));
                 }
             }
-            if let Err(error) = iterators.holders(MOST_HELD) {
+            if let Err(error) = iterators.holders(MOST_HELD, &Awaited::default()) {
                 self.falls.note("holders by iterator", &error, is_unsupported(&error));
             }
         }

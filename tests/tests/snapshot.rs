@@ -21,6 +21,7 @@ use netstat_user::kernel::closing::{ClosingError, ClosingProgram};
 use netstat_user::kernel::snapshot::{Transport, sees_all_processes};
 use netstat_user::model::{Proto, SocketRow};
 use netstat_user::proc::fds;
+use netstat_user::sys::Awaited;
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashSet;
@@ -271,7 +272,7 @@ fn holders_in_the_order_of_proc() {
         links.into_iter().filter(|(pid, _)| ours.contains(pid)).collect()
     };
     assert!(sees_all_processes(Path::new("/proc")));
-    let walked = of_ours(iterators().holders(usize::MAX).unwrap().into_pairs());
+    let walked = of_ours(iterators().holders(usize::MAX, &Awaited::default()).unwrap().into_pairs());
     let scanned = of_ours(fds::Scan::start(Path::new("/proc"), usize::MAX).links().collect());
     assert_eq!(walked, scanned);
     let count = |fd: i32| {

@@ -9,7 +9,7 @@ use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
 use crate::model::{RowTest, reason};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
-use crate::sys::{self, Scarce, lock};
+use crate::sys::{self, Awaited, Scarce, lock};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io;
@@ -17,12 +17,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a look at all processes may take for others than root and the agent's own user.
+const MOST_FOR_GUESTS: Duration = Duration::from_secs(2);
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
 
@@ -56,6 +58,19 @@ pub async fn patient<T>(work: impl Future<Output = io::Result<T>>) -> io::Result
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Waits until whoever has asked has gone, or sends more than a request, which is no question.
+async fn gone(stream: &UnixStream) {
+    let (mut rest, mut left) = ([0; 512], MAX_REQUEST);
+    while left > 0 && stream.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+        match stream.try_read(&mut rest) {
+            Ok(0) => return,
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -112,6 +127,22 @@ impl<L: Lists> Client<L> {
         }
     }
 
+    /// Runs on a thread for what blocks what takes long, until the client has gone.
+    ///
+    /// # Errors
+    /// It has, or the agent ends.
+    pub async fn have_done<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Awaited) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let most = (!self.is_staff).then_some(MOST_FOR_GUESTS);
+        tokio::select! {
+            biased;
+            done = self.workers.run(move |awaited| work(&awaited.within(most))) => done,
+            () = gone(&self.stream) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     async fn request(&mut self) -> io::Result<Result<Request, QueryError>> {
         let mut arrived = BytesMut::new();
         patient(async {
@@ -135,7 +166,7 @@ impl<L: Lists> Client<L> {
             return Ok(Ok(Sight::All));
         }
         let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-        self.workers.run(move || lists.own_since(&peer, None).map(Sight::Own)).await
+        self.workers.run(move |_| lists.own_since(&peer, None).map(Sight::Own)).await
     }
 
     /// What this peer is shown of what it asks for, from now on where that goes on; else why that cannot be found out.
@@ -172,7 +203,7 @@ impl<L: Lists> Client<L> {
             return Ok(Ok(()));
         };
         let (lists, process) = (Arc::clone(&self.house.lists), self.process.take());
-        let look = move || {
+        let look = move |_: &Awaited| {
             let begun = lists.begun(pid)?;
             let id = process.as_ref().and_then(|process| sys::process_id(process).ok());
             // Where it is still there, that was of it.
@@ -275,13 +306,13 @@ impl<L: Lists> Client<L> {
         let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot.await.map_err(io::Error::other)?;
         if matches!(sight, Sight::Own(_)) {
             let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-            let shown = move || {
+            let shown = move |_: &Awaited| {
                 let sight = confirmed(&*lists, &peer, &sight)?;
                 live = live.iter().filter_map(|socket| sight.live(socket)).collect();
                 closed = closed.iter().filter_map(|closed| sight.closed(closed, epoch_ns)).collect();
                 io::Result::Ok((live, closed))
             };
-            match self.workers.run(shown).await? {
+            match self.have_done(shown).await? {
                 Ok(shown) => (live, closed) = shown,
                 Err(error) => return self.refuse_blind(&error).await,
             }
@@ -314,7 +345,8 @@ impl<L: Lists> Client<L> {
         }
         let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
-        let health = self.workers.run(look.await.map_err(io::Error::other)?).await?;
+        let look = look.await.map_err(io::Error::other)?;
+        let health = self.workers.run(|_| look()).await?;
         *lock(&self.house.health) = Some((Instant::now(), health.clone()));
         Ok(health)
     }
@@ -334,13 +366,13 @@ impl<L: Lists> Client<L> {
         // Who may not see every socket finds the cgroups that are still there by itself.
         ids.truncate(if sight.user().is_none() { CGROUPS } else { 0 });
         let lists = Arc::clone(&self.house.lists);
-        let look = move || {
+        let look = move |_: &Awaited| {
             let mut out = BytesMut::new();
             Answer::Cgroups(lists.cgroups(&ids)).encode(&mut out);
             Answer::End.encode(&mut out);
             out
         };
-        let out = self.workers.run(look).await?;
+        let out = self.have_done(look).await?;
         self.send(&out).await
     }
 

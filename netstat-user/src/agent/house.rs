@@ -20,7 +20,7 @@ const STAFF_EVENTS: usize = 1 << 20;
 const GUEST_EVENTS: usize = 1 << 18;
 /// Threads for what blocks, of either. Those of guests work for one user one at a time.
 const STAFF_WORKERS: usize = 2;
-const GUEST_WORKERS: usize = 2;
+const GUEST_WORKERS: usize = 8;
 /// By how much the thread of the guests' clients, and their workers, step back: readers of events miss some where they wait for long, requests do not.
 const GUESTS_BACK: i32 = 5;
 const WORKERS_BACK: i32 = 10;

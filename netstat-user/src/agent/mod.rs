@@ -47,6 +47,7 @@ pub use stay::Presence;
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{CoverageRows, Crowd, Health, Link, Past, Place, Status};
+use crate::sys::Awaited;
 use crate::table::{Listing, Retention};
 use door::Places;
 use feed::Feed;
@@ -130,8 +131,9 @@ pub trait Lists: Send + Sync + 'static {
     /// Which processes hold which sockets, in the order of /proc.
     ///
     /// # Errors
-    /// Not every process can be looked into: `PermissionDenied`, or for want of descriptors; or there are too many links.
-    fn holders(&self) -> io::Result<Vec<Link>>;
+    /// Not every process can be looked into: `PermissionDenied`, or for want of descriptors; there are too many links; or nobody waits for them any
+    /// more.
+    fn holders(&self, awaited: &Awaited) -> io::Result<Vec<Link>>;
 
     /// How many links the last look at all holders found.
     fn held(&self) -> usize;

@@ -66,7 +66,7 @@ impl<L: Lists> StreamView<L> {
     async fn present(&self) -> io::Result<(Presence, Arc<Own>)> {
         let (lists, own) = (Arc::clone(&self.lists), Arc::clone(&lock(&self.own)));
         let shown = Arc::clone(&own);
-        let presence = self.workers.run(move || lists.present(&own)).await??;
+        let presence = self.workers.run(move |_| lists.present(&own)).await??;
         Ok((presence, shown))
     }
 
@@ -89,7 +89,7 @@ impl<L: Lists> StreamView<L> {
     /// Shows the reader what it may see, as it was at a time or later.
     async fn renew(&self, feed: &Feed, since: Option<std::time::Instant>) -> io::Result<()> {
         let (lists, peer) = (Arc::clone(&self.lists), self.peer);
-        let found = self.workers.run(move || {
+        let found = self.workers.run(move |_| {
             let own = lists.own_since(&peer, since)?;
             let presence = lists.present(&own)?;
             io::Result::Ok((own, presence))

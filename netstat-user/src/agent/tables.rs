@@ -6,6 +6,7 @@ use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
 use crate::query::{Answer, Link, ROWS};
+use crate::sys::Awaited;
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,18 +22,20 @@ impl<L: Lists> Client<L> {
     /// # Errors
     /// The connection's, or the agent ends.
     pub async fn holders(&mut self, of: Vec<u64>, sight: Sight) -> io::Result<()> {
-        let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-        let look = move || {
-            let mut links = lists.holders()?;
-            let sight = confirmed(&*lists, &peer, &sight)?;
+        if let Sight::Own(_) = sight {
+            return self.refuse("the agent looks into every process only for whom it shows all").await;
+        }
+        let lists = Arc::clone(&self.house.lists);
+        let look = move |awaited: &Awaited| {
+            let mut links = lists.holders(awaited)?;
             let of: HashSet<u64> = of.into_iter().collect();
-            links.retain(|link| (of.is_empty() || of.contains(&link.inode)) && sight.holds(link.pid));
+            links.retain(|link| of.is_empty() || of.contains(&link.inode));
             let mut out = BytesMut::with_capacity(links.len() * 12 + 64);
             put_links(&mut out, &links);
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let looked: io::Result<BytesMut> = self.workers.run(look).await?;
+        let looked: io::Result<BytesMut> = self.have_done(look).await?;
         match looked {
             Ok(out) => self.send(&out).await,
             Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", why(&error))).await,
@@ -46,7 +49,7 @@ impl<L: Lists> Client<L> {
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
-        match self.workers.run(move || reading.frames()).await? {
+        match self.have_done(move |awaited| reading.frames(awaited)).await? {
             Ok(out) => self.send(&out).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(refused) => self.refuse(&refused.to_string()).await,
@@ -83,22 +86,18 @@ struct RowsRead<L> {
 impl<L: Lists> RowsRead<L> {
     /// The rows and their holders, as the frames of an answer. The processes are looked into once at most: to leave out rows, and to send their
     /// holders.
-    fn frames(self) -> Result<BytesMut, RowsRefused> {
+    fn frames(self, awaited: &Awaited) -> Result<BytesMut, RowsRefused> {
         let mut spaces = self.read()?;
         if self.recorded {
             spaces = self.record(spaces)?;
         }
         let pids: HashSet<u32> = self.wanted.only.as_ref().map(RowTest::pids).unwrap_or_default().into_iter().collect();
-        let links = (self.holders || !pids.is_empty()).then(|| self.links(&spaces)).flatten();
+        let links = (self.holders || !pids.is_empty()).then(|| self.links(&spaces, awaited)).flatten();
         let sight = confirmed(&*self.lists, &self.peer, &self.sight).map_err(RowsRefused::Unseen)?;
         spaces.retain(|space| sight.has(space.netns));
         if spaces.is_empty() && self.wanted.netns.is_some() {
             return Err(RowsRefused::NoNamespace);
         }
-        let links = links.map(|mut links| {
-            links.retain(|link| sight.holds(link.pid));
-            links
-        });
         if let (Some(only), false, Some(links)) = (&self.wanted.only, pids.is_empty(), &links) {
             retain_held(&mut spaces, only, &pids, links);
         }
@@ -144,10 +143,15 @@ impl<L: Lists> RowsRead<L> {
         Ok(spaces)
     }
 
-    /// Who holds sockets: nobody where there is no row; `None` where the agent may not look into every process, and the client finds them.
-    fn links(&self, spaces: &[NamespaceTables]) -> Option<Vec<Link>> {
+    /// Who holds sockets: nobody where there is no row; `None` where the agent may not look into every process, or does not for this peer, however many
+    /// descriptors they have: then the client finds them, in those that it may look into.
+    fn links(&self, spaces: &[NamespaceTables], awaited: &Awaited) -> Option<Vec<Link>> {
         let some = spaces.iter().flat_map(NamespaceTables::inodes).next().is_some();
-        if some { self.lists.holders().ok() } else { Some(Vec::new()) }
+        match &self.sight {
+            Sight::Own(_) if some => None,
+            _ if some => self.lists.holders(awaited).ok(),
+            _ => Some(Vec::new()),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ struct Fake {
     inodes: Arc<AtomicBool>,
     /// How often the processes were looked into.
     looks: Arc<AtomicU64>,
+    /// Whether there are so many processes that a look at them has no end.
+    many: Arc<AtomicBool>,
     /// How often it was asked how the programs fare.
     healths: Arc<AtomicU64>,
     /// How many links were found then.
@@ -90,8 +92,11 @@ impl Lists for Fake {
         KernelLists { listing: self.listing.lock().unwrap().clone(), ..KernelLists::default() }
     }
 
-    fn holders(&self) -> io::Result<Vec<Link>> {
+    fn holders(&self, awaited: &Awaited) -> io::Result<Vec<Link>> {
         self.looks.fetch_add(1, Ordering::SeqCst);
+        while self.many.load(Ordering::SeqCst) && !awaited.is_over() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok((0..40_000).map(|inode| Link { inode, pid: 7 }).collect())
     }
 
@@ -329,6 +334,24 @@ fn tables_come_with_the_owners_that_events_recorded() {
         }
         let gone = Asking::new(&path, &rows(false, 2)).await.all().await;
         assert!(matches!(&gone[1..], [Answer::Refused(denial)] if denial.reason.contains("namespace")));
+    });
+}
+
+/// Somebody may have processes with more descriptors than can be looked through: who gave up waiting for that is in nobody's way.
+#[test]
+fn a_look_ends_when_nobody_waits_for_it() {
+    with_agent(8, async |path, fake, _| {
+        fake.many.store(true, Ordering::SeqCst);
+        for asked in 1..=4 {
+            let asking = Asking::new(&path, &Request::Holders { of: vec![] }).await;
+            while fake.looks.load(Ordering::SeqCst) < asked {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop(asking);
+        }
+        fake.many.store(false, Ordering::SeqCst);
+        let holders = Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await;
+        assert_eq!(holders.last(), Some(&Answer::End));
     });
 }
 

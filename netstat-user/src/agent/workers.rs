@@ -1,8 +1,7 @@
 //! Threads for what blocks. They are made before the agent serves: a machine without room for another thread later stops nobody.
 
 use crate::model::Turns;
-use crate::sys;
-use crate::sys::lock;
+use crate::sys::{self, Awaited, lock};
 use hashbrown::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -113,22 +112,29 @@ impl UserWorkers {
         self.jobs.wanted.notify_one();
     }
 
-    /// Runs a job on one of the threads, and waits for what it returns.
+    /// Runs a job on one of the threads, and waits for what it returns. One that nobody waits for any more is not begun; one that takes long is to see
+    /// whether somebody does.
     ///
     /// # Errors
     /// The job ended without returning, or the threads have ended.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-        let (done, waiting) = oneshot::channel();
-        // Whoever asked may have gone.
-        self.hand(move || drop(done.send(job())));
-        waiting.await.map_err(io::Error::other)
+    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce(&Awaited) -> T + Send + 'static) -> io::Result<T> {
+        let (done, result) = oneshot::channel();
+        let (awaited, _waiting) = Awaited::begin();
+        self.hand(move || {
+            if !awaited.is_over() {
+                drop(done.send(job(&awaited)));
+            }
+        });
+        result.await.map_err(io::Error::other)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::Future;
     use std::sync::mpsc;
+    use std::task::{Context, Waker};
     use std::time::Duration;
 
     /// However much one user has to be done, and however long that takes, a thread is free for another one.
@@ -157,5 +163,21 @@ mod tests {
         job(9, false);
         drop(workers);
         assert_eq!(next(), Some(9));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_begun() {
+        let workers = Workers::new("test", 1, 1, || ()).unwrap();
+        let (go, gate) = mpsc::channel::<()>();
+        workers.of(7).hand(move || assert!(gate.recv().is_ok()));
+        let (done, ended) = mpsc::channel();
+        let (mine, theirs, others) = (workers.of(7), done.clone(), workers.of(8));
+        let mut given_up = Box::pin(mine.run(move |_| theirs.send("given up")));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(given_up.as_mut().poll(&mut context).is_pending());
+        drop(given_up);
+        others.hand(move || done.send("waited for").unwrap());
+        go.send(()).unwrap();
+        assert_eq!(ended.iter().collect::<Vec<_>>(), ["waited for"]);
     }
 }

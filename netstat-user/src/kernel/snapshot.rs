@@ -9,7 +9,7 @@ use super::linked::{Linked, Prepared};
 pub use super::refusal::is_unsupported;
 use super::shapes::{self, FoundMember};
 use crate::model::{Endpoint, HeldSockets, Proto, SocketRow, Timer};
-use crate::sys::{self, bpf};
+use crate::sys::{self, Awaited, bpf};
 use bytes::Buf;
 use netstat_ebpf::snapshot::{HolderRecord, NO_ORDER, Program, SocketRecord, UdpRecord};
 use netstat_ebpf::{ABSENT, FIELDS, Field, globals::OFFSETS, linux::AF_INET6};
@@ -88,13 +88,15 @@ impl Iterators {
         let row = |record: &SocketRecord| self.row(record, transport, netns);
         let mut rows = IteratedRows::default();
         let reads = match transport {
-            Transport::Tcp => self.walk(&self.tcp, |bytes: &[u8; size_of::<SocketRecord>()]| {
-                rows.push(row(&socket_record(bytes)), &mut keep);
-                true
-            })?,
+            Transport::Tcp => {
+                self.walk(&self.tcp, &Awaited::default(), |bytes: &[u8; size_of::<SocketRecord>()]| {
+                    rows.push(row(&socket_record(bytes)), &mut keep);
+                    true
+                })?
+            }
             Transport::Udp => {
                 let mut records = Vec::new();
-                let reads = self.walk(&self.udp, |bytes| {
+                let reads = self.walk(&self.udp, &Awaited::default(), |bytes| {
                     records.push(udp_record(bytes));
                     true
                 })?;
@@ -125,27 +127,32 @@ impl Iterators {
     /// namespace and family; process ids are those of the initial PID namespace.
     ///
     /// # Errors
-    /// The kernel's, also where it refuses the program.
-    pub fn holders(&self, most: usize) -> io::Result<HeldSockets> {
+    /// The kernel's, also where it refuses the program; `TimedOut` where nobody waits for it any more.
+    pub fn holders(&self, most: usize, awaited: &Awaited) -> io::Result<HeldSockets> {
         let mut holders = HeldSockets::new(most);
-        self.walk(&self.holders, |bytes| {
+        let take = |bytes: &_| {
             let record = holder_record(bytes);
             holders.add(record.pid, record.inode);
             !holders.is_over()
-        })?;
+        };
+        self.walk(&self.holders, awaited, take)?;
         Ok(holders)
     }
 
-    /// Walks once over all that an iterator has, while `take` wants more; returns how many reads brought something.
+    /// Walks once over all that an iterator has, while that is waited for and `take` wants more; returns how many reads brought something.
     fn walk<const SIZE: usize>(
         &self,
         prepared: &Prepared,
+        awaited: &Awaited,
         mut take: impl FnMut(&[u8; SIZE]) -> bool,
     ) -> io::Result<usize> {
         let walk = bpf::walk(prepared.link()?.as_fd())?;
         let mut buffer = vec![0u8; CHUNK];
         let (mut held, mut reads) = (0, 0);
         loop {
+            if awaited.is_over() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             match rustix::io::read(&walk, &mut buffer[held..]) {
                 Ok(0) => return Ok(reads),
                 Ok(length) => held += length,

@@ -9,7 +9,7 @@ pub use program::{comm, program_name};
 pub use work::{processes, socket_inode};
 
 use crate::model::{HeldSockets, Holder, SocketHolders};
-use crate::sys::{Scarce, descriptors_are_few};
+use crate::sys::{Awaited, Scarce, descriptors_are_few};
 use program::program;
 use rustix::fs::stat;
 use std::path::Path;
@@ -46,15 +46,22 @@ pub struct Scan {
 impl Scan {
     /// Starts to read every process under `root` on a thread of its own, until there are more links than so many.
     pub fn start(root: &Path, most: usize) -> Self {
+        Self::begin(root, most, &Awaited::default(), descriptors_are_few())
+    }
+
+    fn begin(root: &Path, most: usize, awaited: &Awaited, is_alone: bool) -> Self {
         let size = stat(root.join("self/fd")).map_or(0, |stat| stat.st_size);
         let (pids, failed) = match processes(root) {
             Ok(pids) => (pids, None),
             Err(error) => (Vec::new(), Some(error).filter(|&error| Scarce::of_errno(error).is_some())),
         };
-        let work = Arc::new(Work::new(root, pids, size > 0, most));
+        let work = Arc::new(Work::new(root, pids, size > 0, most, awaited));
         let theirs = Arc::clone(&work);
-        let alone = failed.is_some() || descriptors_are_few();
-        let helper = if alone { None } else { std::thread::Builder::new().spawn(move || theirs.run()).ok() };
+        let helper = if is_alone || failed.is_some() {
+            None
+        } else {
+            std::thread::Builder::new().spawn(move || theirs.run()).ok()
+        };
         Self {
             work,
             helper,
@@ -64,6 +71,26 @@ impl Scan {
             whole: true,
             most,
         }
+    }
+
+    /// The same on the calling thread, as long as that is waited for.
+    pub fn make(root: &Path, most: usize, awaited: &Awaited) -> Self {
+        Self::begin(root, most, awaited, true)
+    }
+
+    /// What somebody else has found, in the order of /proc.
+    pub fn of_held(root: &Path, held: HeldSockets) -> Self {
+        let (most, is_over) = (held.most(), held.is_over());
+        let mut scan = Self::of(root, held.into_pairs());
+        scan.found.iter_mut().for_each(|found| found.is_over = is_over);
+        Self { most, ..scan }
+    }
+
+    /// Nothing was found, as nobody waits for it any more.
+    pub fn given_up(root: &Path) -> Self {
+        let mut scan = Self::of(root, Vec::new());
+        scan.found.iter_mut().for_each(|found| found.is_given_up = true);
+        scan
     }
 
     /// Starts to look by other means, on a thread of its own: `look` finds process and inode of every link, in the order of /proc.
@@ -106,15 +133,9 @@ impl Scan {
     fn found(&mut self) -> &FoundLinks {
         if let Some(other) = self.other.take() {
             let root = self.work.root.clone();
-            let most = self.most;
             *self = match other.join() {
-                Ok(Some(held)) => {
-                    let is_over = held.is_over();
-                    let mut scan = Self::of(&root, held.into_pairs());
-                    scan.found.iter_mut().for_each(|found| found.is_over = is_over);
-                    Self { most, ..scan }
-                }
-                _ => Self::start(&root, most),
+                Ok(Some(held)) => Self::of_held(&root, held),
+                _ => Self::start(&root, self.most),
             };
         }
         let Self { work, helper, found, .. } = self;
@@ -152,8 +173,10 @@ impl Scan {
                 "processes hold more than {most} sockets, each counted with every process that holds it"
             ))
         };
+        let too_long = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it takes too long");
         let found = self.found();
-        found.failed.map(Into::into).or_else(|| found.is_over.then(too_many))
+        let failed = found.failed.map(Into::into).or_else(|| found.is_over.then(too_many));
+        failed.or_else(|| found.is_given_up.then(too_long))
     }
 
     /// The holders of these sockets. Only processes that hold one of them are asked for their name; for the one that they can change, `comm`,

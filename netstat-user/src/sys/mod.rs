@@ -1,5 +1,6 @@
 //! System calls no well-kept crate wraps: the one user-side room with `unsafe`.
 
+mod awaited;
 mod beside;
 pub mod bpf;
 mod cgroup;

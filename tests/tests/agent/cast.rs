@@ -43,7 +43,6 @@ pub fn run(arguments: &[String]) -> ExitCode {
             sandboxed::hide();
             look(argument(1), argument(2).parse().unwrap());
         }
-        "holders" => sandboxed::holders(argument(1)),
         "freeze" => sandboxed::freeze(argument(1)),
         "wander" => sandboxed::wander(argument(1)),
         "table" => numbers::table(argument(1), argument(2).parse().unwrap()),
@@ -203,7 +202,11 @@ fn look(path: &str, other: u32) {
     let is_mine = |pid: u32| {
         std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == crate::attack::STRANGER)
     };
-    let links = ask(path, &Request::Holders { of: vec![] }).into_iter().filter_map(|answer| match answer {
+    let asked = ask(path, &Request::Holders { of: vec![] });
+    let holders_refused = matches!(asked[..], [.., Answer::Refused(_)]);
+    let wanted = RowsWanted::of(Proto::ALL.to_vec());
+    let beside = ask(path, &Request::Rows { wanted, recorded: false, holders: true });
+    let links = asked.into_iter().chain(beside).filter_map(|answer| match answer {
         Answer::Links(links) => Some(links),
         _ => None,
     });
@@ -232,6 +235,7 @@ fn look(path: &str, other: u32) {
     let owned = ended.iter().filter(|closed| closed.socket.owner.is_some() || closed.totals.closed_by.is_some());
     let owned = owned.count();
     say(&serde_json::json!({
+        "holders_refused": holders_refused,
         "foreign_links": foreign_links,
         "namespaces": namespaces,
         "refused": refused,

@@ -2,7 +2,7 @@
 
 use crate::model::HeldSockets;
 use crate::proc::words;
-use crate::sys::Scarce;
+use crate::sys::{Awaited, Scarce};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -34,6 +34,8 @@ pub struct Work {
     skip_empty: bool,
     /// How many links are kept at most.
     most: usize,
+    /// Whether somebody waits for it.
+    awaited: Awaited,
 }
 
 /// Some descriptors of one process.
@@ -56,6 +58,8 @@ pub struct FoundLinks {
     pub links: HeldSockets,
     /// Whether there are more of them.
     pub is_over: bool,
+    /// Whether nobody waited for the rest.
+    pub is_given_up: bool,
     /// Whether a process was refused.
     pub refused: bool,
     /// Whether what a descriptor of a process is was refused: to root without CAP_SYS_PTRACE. netstat says nothing of it.
@@ -78,6 +82,7 @@ impl FoundLinks {
         self.links = HeldSockets::new(most);
         links.into_iter().for_each(|(place, inode)| self.links.add(place, inode));
         self.is_over |= others.is_over | self.links.is_over();
+        self.is_given_up |= others.is_given_up;
     }
 
     /// Keeps why something could not be read, where that says nothing of it.
@@ -88,8 +93,8 @@ impl FoundLinks {
 
 impl Work {
     /// The descriptors of these processes below `root`, none looked at yet; `counted` where the kernel says how many a process has. No more than
-    /// `most` links are kept.
-    pub fn new(root: &Path, pids: Vec<u32>, counted: bool, most: usize) -> Self {
+    /// `most` links are kept, and it ends where nobody waits for it.
+    pub fn new(root: &Path, pids: Vec<u32>, counted: bool, most: usize, awaited: &Awaited) -> Self {
         Self {
             root: root.to_path_buf(),
             pids,
@@ -98,13 +103,14 @@ impl Work {
             later: Mutex::new(Vec::new()),
             counted,
             most,
+            awaited: awaited.clone(),
             skip_empty: counted && rustix::process::geteuid().is_root(),
         }
     }
 
     /// The same where nothing is left to be looked at.
     pub fn done(root: &Path, pids: Vec<u32>) -> Self {
-        Self { next: AtomicUsize::new(usize::MAX / 2), ..Self::new(root, pids, false, usize::MAX) }
+        Self { next: AtomicUsize::new(usize::MAX / 2), ..Self::new(root, pids, false, usize::MAX, &Awaited::default()) }
     }
 
     /// Looks at processes until none is left.
@@ -119,6 +125,10 @@ impl Work {
         };
         let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
         loop {
+            if self.awaited.is_over() {
+                found.is_given_up = true;
+                return found;
+            }
             // A share first: it is what keeps the other thread busy longest.
             let share = self.shares.lock().ok().and_then(|mut shares| shares.pop());
             if let Some(share) = share {

@@ -2,8 +2,9 @@
 
 use super::{Namespace, of, of_thread, own, walk};
 use crate::proc::stat::Stat;
-use crate::sys::{Scarce, copy_of};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use crate::sys::{self, Scarce, copy_of, descriptors_are_few, effective_capabilities};
+use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, LinkNameSpaceType, move_into_link_name_space};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
@@ -28,35 +29,45 @@ pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send)
     enter(File::open(there)?, f)
 }
 
-/// Runs `f` on a thread that enters the namespace; where there may be no more threads, on the calling one, which comes back. The file is closed before.
+/// Runs `f` in the namespace: on the calling thread, which comes back, or where that takes a descriptor that is needed or would not be allowed, on one of
+/// its own. The file is closed before.
 ///
 /// # Errors
 /// The namespace cannot be entered.
 pub fn enter<T: Send>(file: File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-    let mut work = Some((file, f));
-    let apart = std::thread::scope(|scope| {
+    let own = if descriptors_are_few() { None } else { File::open("/proc/thread-self/ns/net").ok() };
+    // Root of a user namespace may enter the network namespaces that it made, and not come back to the one that others made.
+    let may_come_back = |own: &File| move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network)).is_ok();
+    match own.filter(may_come_back) {
+        Some(own) => visit(&own, file, f),
+        None if !effective_capabilities().contains(CapabilitySet::SYS_ADMIN) => Err(Errno::PERM.into()),
+        None => stay(file, f),
+    }
+}
+
+/// Runs `f` on a thread that enters the namespace.
+fn stay<T: Send>(file: File, f: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
         let inside = std::thread::Builder::new().spawn_scoped(scope, || {
-            let Some((file, f)) = work.take() else { return Ok(None) };
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
             drop(file);
-            Ok(Some(f()))
+            Ok(f())
         });
         let panicked = |_| Err(io::Error::other("the thread in the namespace panicked"));
-        inside.ok().map(|inside| inside.join().unwrap_or_else(panicked))
-    });
-    match (apart.transpose()?.flatten(), work) {
-        (Some(done), _) => Ok(done),
-        (None, Some((file, f))) => visit(file, f),
-        (None, None) => Err(io::ErrorKind::Other.into()),
-    }
+        inside.map_err(sys::no_thread)?.join().unwrap_or_else(panicked)
+    })
+}
+
+/// Whether a namespace could not be entered, and can be read through a process in it all the same.
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied || Scarce::of(error) == Some(Scarce::Tasks)
 }
 
 /// Before it is tried again to come back from a namespace.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Runs `f` on the calling thread, in the namespace for that long.
-fn visit<T>(file: File, f: impl FnOnce() -> T) -> io::Result<T> {
-    let own = File::open("/proc/thread-self/ns/net")?;
+/// Runs `f` on the calling thread, whose namespace is `own`, in another one for that long.
+fn visit<T>(own: &File, file: File, f: impl FnOnce() -> T) -> io::Result<T> {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
     drop(file);
     let done = f();
@@ -222,7 +233,8 @@ impl Namespace {
         let own_thread = root.join("thread-self");
         if fs::symlink_metadata(&own_thread).is_ok() {
             match enter(file, || f(&own_thread)) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                // There may be no room for a thread that stays in it, either.
+                Err(error) if is_refused(&error) => {}
                 read => return read.map(NamespaceReading::Sure),
             }
         }

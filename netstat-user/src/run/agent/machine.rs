@@ -12,7 +12,7 @@ use crate::query::Link;
 use crate::run::clock::monotonic_ns;
 use crate::source::{Evidence, KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
-use crate::sys::lock;
+use crate::sys::{Awaited, lock};
 use crate::table::Listing;
 use std::collections::HashSet;
 use std::io;
@@ -154,8 +154,8 @@ impl Lists for Machine {
         KernelLists { listing, owners, subordinates }
     }
 
-    fn holders(&self) -> io::Result<Vec<Link>> {
-        let mut scan = self.kernel.holders();
+    fn holders(&self, awaited: &Awaited) -> io::Result<Vec<Link>> {
+        let mut scan = self.kernel.holders_for_others(awaited);
         let links: Vec<Link> = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
         self.held.store(links.len(), Ordering::Relaxed);
         Self::whole(&mut scan).map(|()| links)
