@@ -13,13 +13,13 @@ pub struct Awaited {
 
 /// Nobody waits any more once this is dropped.
 #[derive(Debug)]
-pub struct Waiting(Arc<AtomicBool>);
+pub struct Waiter(Arc<AtomicBool>);
 
 impl Awaited {
     /// As long as somebody waits.
-    pub fn begin() -> (Self, Waiting) {
+    pub fn begin() -> (Self, Waiter) {
         let awaited = Self::default();
-        let waiting = Waiting(Arc::clone(&awaited.is_given_up));
+        let waiting = Waiter(Arc::clone(&awaited.is_given_up));
         (awaited, waiting)
     }
 
@@ -36,7 +36,7 @@ impl Awaited {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiter {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

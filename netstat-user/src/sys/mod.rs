@@ -20,7 +20,7 @@ pub mod signals;
 mod types;
 mod watch;
 
-pub use awaited::{Awaited, Waiting};
+pub use awaited::{Awaited, Waiter};
 pub use beside::beside;
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
