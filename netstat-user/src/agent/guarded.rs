@@ -46,8 +46,12 @@ struct GuardedBy {
     waits: LookUpWaits,
 }
 
+/// How long a connection may outlive its process: by default the kernel sends again what was not acknowledged for a quarter of an hour (`tcp_retries2` in
+/// tcp(7)).
+const OUTLIVED: Duration = Duration::from_secs(3600);
+
 impl Default for Guarded {
-    /// What was found counts for no time.
+    /// As if no closed socket was kept.
     fn default() -> Self {
         Self::new(0)
     }
@@ -57,8 +61,9 @@ impl Guarded {
     /// Most processes, and users, that are remembered.
     pub(super) const MOST: usize = 1 << 16;
 
-    /// None yet.
+    /// None yet; what is found counts as long as a closed socket is kept, and as a connection may outlive its process.
     pub fn new(kept_ns: u64) -> Self {
+        let kept_ns = kept_ns.max(OUTLIVED.as_nanos() as u64);
         let (pending, processes, subordinates, crowded, all_crowded) = Default::default();
         let (met, waits) = (Shares::new(Self::MOST), LookUpWaits::new());
         let known = GuardedBy { pending, processes, met, subordinates, crowded, all_crowded, waits };
@@ -170,6 +175,10 @@ mod tests {
         assert!(!guarded.has(process(0)) && guarded.is_whole(8));
         guarded.note(process(most + 1), 1 + 2 * KEPT);
         assert!(!guarded.has(process(1)) && !guarded.is_whole(8));
+        // Where no history is kept, there are still the connections that a process leaves behind.
+        let guarded = Guarded::new(0);
+        (0..=most).for_each(|pid| guarded.note(process(pid), 1 + u64::from(pid / most) * 900_000_000_000));
+        assert!(!guarded.has(process(0)) && !guarded.is_whole(8));
     }
 
     #[test]
