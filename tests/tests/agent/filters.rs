@@ -20,7 +20,7 @@ pub const TESTS: &[Test] = &[("filters::as_without_the_agent", as_without_the_ag
 /// The name of the process that makes some of the sockets.
 const OTHER: &str = "odd one, out";
 /// Tracers at a time: each is a set of kernel programs and their maps.
-const AT_A_TIME: usize = 7;
+const AT_A_TIME: usize = 4;
 /// The same on an emulated machine, whose memory is small, and where the kernel may take a minute to check the programs of several.
 const AT_A_TIME_EMULATED: usize = 1;
 
