@@ -1,14 +1,19 @@
 //! The addresses that are a network namespace's own: those that packets to are delivered to its sockets.
 
 use super::whole;
+use crate::sys::unless_scarce;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-/// The addresses of the namespace whose `net/` is below `root`; loopback's are among them. Of what cannot be read there are none.
-pub fn own(root: &Path) -> Vec<IpAddr> {
-    let read = |file: &str| whole(&root.join("net").join(file)).unwrap_or_default();
-    let v4 = ipv4(&read("fib_trie")).into_iter().map(IpAddr::V4);
-    v4.chain(ipv6(&read("if_inet6")).into_iter().map(IpAddr::V6)).collect()
+/// The addresses of the namespace whose `net/` is below `root`; loopback's are among them. Of what is not there, or may not be read, there are none.
+///
+/// # Errors
+/// Something ran out.
+pub fn own(root: &Path) -> io::Result<Vec<IpAddr>> {
+    let read = |file: &str| unless_scarce(whole(&root.join("net").join(file))).map(Option::unwrap_or_default);
+    let v4 = ipv4(&read("fib_trie")?).into_iter().map(IpAddr::V4);
+    Ok(v4.chain(ipv6(&read("if_inet6")?).into_iter().map(IpAddr::V6)).collect())
 }
 
 /// From /proc/net/fib_trie: a leaf is `|-- ADDRESS`, and below it stands `/32 host LOCAL` for an own address. Each stands there once for
@@ -54,9 +59,9 @@ mod tests {
 
     #[test]
     fn our_own() {
-        assert!(own(Path::new("/nonexistent")).is_empty());
-        if own(Path::new("/proc/self")).iter().any(IpAddr::is_loopback) {
-            assert!(std::net::UdpSocket::bind(own(Path::new("/proc/self"))[0].to_string() + ":0").is_ok());
+        assert!(own(Path::new("/nonexistent")).unwrap().is_empty());
+        if own(Path::new("/proc/self")).unwrap().iter().any(IpAddr::is_loopback) {
+            assert!(std::net::UdpSocket::bind(own(Path::new("/proc/self")).unwrap()[0].to_string() + ":0").is_ok());
         }
     }
 }

@@ -9,9 +9,12 @@ pub use program::{comm, program_name};
 pub use work::{processes, socket_inode};
 
 use crate::model::{HeldSockets, Holder, SocketHolders};
-use crate::sys::{Awaited, Scarce, descriptors_are_few};
+use crate::proc::hidden::hides_processes;
+use crate::sys::{Awaited, descriptors_are_few, failed_look};
 use program::program;
-use rustix::fs::stat;
+use rustix::fs::{OFlags, stat};
+use rustix::io::Errno;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,7 +27,7 @@ pub enum Blind {
     No,
     /// Some processes were refused, in others sockets were found.
     Partly,
-    /// Processes were refused, and no socket was found.
+    /// Processes were refused, and no socket was found but those of this process.
     Wholly,
 }
 
@@ -35,6 +38,8 @@ pub struct Scan {
     /// A look at the same by other means, under way.
     other: Option<JoinHandle<Option<HeldSockets>>>,
     found: Option<FoundLinks>,
+    /// Whether the processes were read here.
+    is_own: bool,
     /// Whether [`Scan::blind`] has been reported to the user.
     pub reported: bool,
     /// Whether it is of all sockets.
@@ -53,7 +58,7 @@ impl Scan {
         let size = stat(root.join("self/fd")).map_or(0, |stat| stat.st_size);
         let (pids, failed) = match processes(root) {
             Ok(pids) => (pids, None),
-            Err(error) => (Vec::new(), Some(error).filter(|&error| Scarce::of_errno(error).is_some())),
+            Err(error) => (Vec::new(), failed_look(error)),
         };
         let work = Arc::new(Work::new(root, pids, size > 0, most, awaited));
         let theirs = Arc::clone(&work);
@@ -67,6 +72,7 @@ impl Scan {
             helper,
             other: None,
             found: failed.map(|_| FoundLinks { failed, ..FoundLinks::default() }),
+            is_own: true,
             reported: false,
             whole: true,
             most,
@@ -114,7 +120,7 @@ impl Scan {
             found.links.add(pids.len() as u32 - 1, inode);
         }
         let (work, found) = (Arc::new(Work::done(root, pids)), Some(found));
-        Self { work, helper: None, other: None, found, reported: false, whole: true, most: usize::MAX }
+        Self { work, helper: None, other: None, found, is_own: false, reported: false, whole: true, most: usize::MAX }
     }
 
     /// The same of some sockets only.
@@ -151,17 +157,20 @@ impl Scan {
 
     /// How much could not be seen.
     pub fn blind(&mut self) -> Blind {
-        let found = self.found();
-        match (found.refused, found.links.pairs().is_empty()) {
-            (false, _) => Blind::No,
-            (true, false) => Blind::Partly,
-            (true, true) => Blind::Wholly,
+        if !self.found().refused {
+            return Blind::No;
+        }
+        // netstat has opened no socket yet when it looks.
+        let (root, own) = (self.work.root.clone(), own_number(&self.work.root));
+        match self.links().any(|(pid, inode)| Some(pid) != own || is_inherited(&root, inode)) {
+            true => Blind::Partly,
+            false => Blind::Wholly,
         }
     }
 
     /// Whether owners of some sockets may be unknown.
     pub fn hides(&mut self) -> bool {
-        self.blind() != Blind::No || self.found().hidden
+        self.blind() != Blind::No || self.found().hidden || self.is_own && hides_processes(&self.work.root)
     }
 
     /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then a socket without a
@@ -177,6 +186,12 @@ impl Scan {
         let found = self.found();
         let failed = found.failed.map(Into::into).or_else(|| found.is_over.then(too_many));
         failed.or_else(|| found.is_given_up.then(too_long))
+    }
+
+    /// Takes in why something of a process that was found could not be read.
+    pub fn note(&mut self, error: Errno) {
+        self.found();
+        self.found.iter_mut().for_each(|found| found.note(error));
     }
 
     /// The holders of these sockets. Only processes that hold one of them are asked for their name; for the one that they can change, `comm`,
@@ -197,11 +212,14 @@ impl Scan {
                 Some((at, holder)) if at == place => holder,
                 _ => {
                     let pid = work.pids[place as usize];
-                    let comm = || if comms { comm(&work.root, pid) } else { None };
+                    let mut fail = |error| failed = failed.or_else(|| failed_look(error));
                     match program(&work.root, pid) {
-                        Ok(program) => Some(owners.holder(Holder { pid, program, comm: comm() })),
+                        Ok(program) => {
+                            let comm = comms.then(|| comm(&work.root, pid).map_err(&mut fail).ok()).flatten();
+                            Some(owners.holder(Holder { pid, program, comm }))
+                        }
                         Err(error) => {
-                            failed = failed.or(Some(error).filter(|&error| Scarce::of_errno(error).is_some()));
+                            fail(error);
                             None
                         }
                     }
@@ -212,11 +230,32 @@ impl Scan {
                 owners.add(inode, holder);
             }
         }
-        if let Some(found) = &mut self.found {
-            found.failed = found.failed.or(failed);
+        if let Some(error) = failed {
+            self.note(error);
         }
         owners
     }
+}
+
+/// The number of this process under `root`.
+fn own_number(root: &Path) -> Option<u32> {
+    std::fs::read_link(root.join("self")).ok()?.to_str()?.parse().ok()
+}
+
+/// Whether a socket of this process was open already when its program began: what is opened here is closed by an exec.
+fn is_inherited(root: &Path, inode: u64) -> bool {
+    let own = root.join("self");
+    let descriptors = std::fs::read_dir(own.join("fd")).into_iter().flatten().flatten();
+    let mut same = descriptors.filter(|descriptor| {
+        std::fs::read_link(descriptor.path()).is_ok_and(|link| socket_inode(link.as_os_str().as_bytes()) == Some(inode))
+    });
+    same.any(|descriptor| {
+        let info = std::fs::read_to_string(own.join("fdinfo").join(descriptor.file_name())).unwrap_or_default();
+        // In octal digits, as proc_pid_fdinfo(5) has it.
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() == 0)
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod cursor;
 pub mod dev;
 pub mod fds;
+pub mod hidden;
 pub mod igmp;
 pub mod inet;
 pub mod lines;

@@ -4,6 +4,7 @@ mod reading;
 
 pub use reading::{each, enter, inside};
 
+use crate::proc::hidden::hides_processes;
 use crate::sys::Scarce;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -65,7 +66,7 @@ pub fn of_thread(root: &Path) -> io::Result<u32> {
 pub struct FoundNamespaces {
     /// By inode number.
     pub namespaces: Vec<Namespace>,
-    /// Whether processes were refused, whose namespaces may be others.
+    /// Whether processes were refused or hidden, whose namespaces may be others.
     pub refused: bool,
     /// What ran out on the way: then one that is not among them may be there all the same.
     pub failed: Option<io::Error>,
@@ -169,6 +170,7 @@ pub fn all(root: &Path, names: &Path) -> FoundNamespaces {
         }
         ControlFlow::Continue(())
     });
+    all.refused |= hides_processes(root);
     for (inode, name) in all.unless_scarce(named(names)).into_iter().flatten() {
         found.entry(inode).or_insert(Namespace { inode, name: None, pid: None }).name.get_or_insert(name);
     }

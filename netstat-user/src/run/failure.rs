@@ -1,5 +1,6 @@
 //! Why a request could not be served to its end, as `main` reports it.
 
+use crate::model::reason;
 use crate::stdio::Unwritable;
 use crate::sys::Scarce;
 use std::io;
@@ -29,6 +30,16 @@ impl Failure {
     pub fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output(unwritable) if unwritable.is_closed())
     }
+}
+
+/// What has run out and what to do about it, or the kernel's words.
+pub fn why(error: &io::Error) -> String {
+    Scarce::of(error).map_or_else(|| reason(error), Scarce::words)
+}
+
+/// That of processes which are there and may be looked at something could not be read, and why.
+pub fn unread_processes(error: &io::Error) -> String {
+    format!("not every process could be looked into: {}", why(error))
 }
 
 /// The kernel's words, or what to do where no descriptor is left.

@@ -50,6 +50,11 @@ fn removed(agent: &AgentChoice, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
     agent.path().map_or_else(Vec::new, |path| client::cgroups(path, ids))
 }
 
+/// Reports what could not be read of the processes that were looked up.
+fn report(workloads: &workloads::Workloads, round: &mut Round) -> Written<()> {
+    workloads.failure().map_or(Ok(()), |error| round.report_processes(error))
+}
+
 /// What was gathered for a table.
 #[derive(Default)]
 pub struct Gathered {
@@ -82,6 +87,7 @@ impl Gathered {
                 workloads.learn(removed(&asked.options.agent, &missing));
                 owners.iter().for_each(|owner| workloads.look_up_recorded(owner));
             }
+            report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {
@@ -113,6 +119,7 @@ impl Gathered {
         if need.meets(Need::CGROUPS) {
             let mut workloads = workloads::Workloads::new(&asked.proc);
             owners.holders().for_each(|holder| workloads.look_up(holder.pid));
+            report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {

@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     if rows.is_empty() && unread {
         return Ok(1);
     }
-    let incomplete = incomplete || unread;
+    let incomplete = incomplete || unread || round.lacks_processes();
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);
     }

@@ -12,7 +12,8 @@ use crate::filter::Predicate;
 use crate::life::Lives;
 use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{self, NAMES, NamespaceNames};
-use crate::stdio::screen;
+use crate::run::failure::unread_processes;
+use crate::stdio::{complain, screen};
 use crate::sys::resolver;
 use crate::view::columns::{ColumnTable, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
@@ -114,6 +115,9 @@ impl<'a> Printer<'a> {
         let ended = self.lives.as_mut().map(|lives| lives.take(&event));
         if let Some(followed) = &mut self.followed {
             followed.note(&event);
+            if let Some(error) = followed.new_failure() {
+                complain(&unread_processes(error));
+            }
         }
         if !self.options.wants(event.kind.event()) || (self.options.failed && !event.is_failure()) {
             return;

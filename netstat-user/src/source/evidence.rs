@@ -5,6 +5,7 @@ use crate::model::{Comm, EventEnd, NamespaceTables, RowsWanted, TcpState};
 use crate::owner::Owners;
 use crate::proc::fds;
 use crate::proc::netns::Namespace;
+use crate::sys::failed_look;
 
 /// What one look at the machine found.
 pub struct Evidence {
@@ -23,11 +24,16 @@ impl KernelSource {
         let tables = self.of(namespaces(), wanted);
         let mut owners = Owners::default();
         let mut named = (0, Comm::default());
+        let mut unnamed = None;
         for (pid, inode) in scan.links() {
             if named.0 != pid {
-                named = (pid, fds::comm(&self.root, pid).unwrap_or_default());
+                let comm = fds::comm(&self.root, pid).map_err(|error| unnamed = unnamed.or_else(|| failed_look(error)));
+                named = (pid, comm.unwrap_or_default());
             }
             owners.scanned(inode, pid, named.1);
+        }
+        if let Some(error) = unnamed {
+            scan.note(error);
         }
         for space in &tables {
             let rows = space.tables.iter().filter_map(|(_, table)| table.as_ref().ok()).flat_map(|table| &table.rows);

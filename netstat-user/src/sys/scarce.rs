@@ -64,6 +64,11 @@ impl Scarce {
     }
 }
 
+/// The error of a look at a process, where that says nothing of it: neither has the process gone, nor may this one not look at it.
+pub fn failed_look(error: Errno) -> Option<Errno> {
+    (!matches!(error, Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM)).then_some(error)
+}
+
 /// What was read; `None` where it is not there, or may not be looked at.
 ///
 /// # Errors
@@ -131,5 +136,12 @@ mod tests {
         assert_eq!(Scarce::of(&no_thread), Some(Scarce::Tasks), "{no_thread}");
         assert_eq!(Scarce::of(&too_slow()), Some(Scarce::Time));
         assert_eq!(Scarce::of(&io::Error::from_raw_os_error(libc::ENOENT)), None);
+    }
+
+    #[test]
+    fn a_process_that_has_gone_or_may_not_be_looked_at_is_no_failed_look() {
+        let failed = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::LOOP];
+        assert_eq!(failed.map(failed_look), failed.map(Some));
+        assert_eq!([Errno::NOENT, Errno::SRCH, Errno::ACCESS, Errno::PERM].map(failed_look), [None; 4]);
     }
 }

@@ -49,8 +49,9 @@ pub const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "fine; of doctor: nothing essential is missing"),
     (
         "1",
-        "failed: output, privilege, no agent, no such table; of views: no such address family (-A), as of netstat; of doctor: something essential is \
-         missing; of kill: a socket could not be closed, or none was, as the answer to the question was no, or not everything could be read",
+        "failed: output, privilege, no agent, no such table; of views: no such address family (-A), as of netstat; of those that netstat does not \
+         have: not everything could be read; of doctor: something essential is missing; of kill: a socket could not be closed, or none was, as the answer \
+         to the question was no, or not everything could be read",
     ),
     ("2", "verbs: a wrong command line"),
     (

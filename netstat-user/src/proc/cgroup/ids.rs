@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Ids {
     walked: Option<WalkedPaths>,
     /// When the hierarchy may be walked again.
     not_before: Option<Instant>,
+    /// Why a cgroup was not found, where something ran out.
+    failed: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,13 @@ impl Ids {
     /// The hierarchy as the process sees it whose /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
         let recorded = RecordedPaths::new(Self::ROOM);
-        Self { root: root.into(), mount: OnceCell::new(), recorded, walked: None, not_before: None }
+        let (walked, not_before, failed) = Default::default();
+        Self { root: root.into(), mount: OnceCell::new(), recorded, walked, not_before, failed }
+    }
+
+    /// What ran out since this was last asked, so that a cgroup was not found which may be there.
+    pub const fn take_failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
     }
 
     fn mount(&self) -> Option<&Mount> {
@@ -97,17 +106,22 @@ impl Ids {
         }
         let Some(mount) = self.mount() else { return CgroupLook::Missing };
         match sys::open_cgroup(&mount.dir, id) {
-            Ok(dir) => {
-                let path = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok();
-                path.and_then(|path| Some(below(&mount.point, &path)?.into()))
-                    .map_or(CgroupLook::Gone, CgroupLook::Found)
-            }
+            Ok(dir) => match fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())) {
+                Ok(path) => below(&mount.point, &path).map_or(CgroupLook::Gone, |path| CgroupLook::Found(path.into())),
+                Err(error) if Scarce::of(&error).is_some() => self.ran_out(error),
+                Err(_) => CgroupLook::Gone,
+            },
             // Ids are not used again: it is gone for good.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::STALE) => CgroupLook::Gone,
             // It is tried again with the next one.
-            Err(error) if Scarce::of(&error).is_some() => CgroupLook::Missing,
+            Err(error) if Scarce::of(&error).is_some() => self.ran_out(error),
             Err(_) => self.look_up_walking(id),
         }
+    }
+
+    fn ran_out(&mut self, error: io::Error) -> CgroupLook {
+        self.failed.get_or_insert(error);
+        CgroupLook::Missing
     }
 
     fn look_up_walking(&mut self, id: u64) -> CgroupLook {

@@ -16,13 +16,13 @@ pub fn program(root: &Path, pid: u32) -> rustix::io::Result<Vec<u8>> {
     Ok(program_name(&buffer[..len]).to_vec())
 }
 
-/// The name of a process's leader, as the kernel keeps it; `None` once it is gone.
-pub fn comm(root: &Path, pid: u32) -> Option<Comm> {
-    let file = open(rustix::fs::CWD, root.join(pid.to_string()).join("comm"), OFlags::empty()).ok()?;
+/// The name of a process's leader, as the kernel keeps it; an error once it is gone.
+pub fn comm(root: &Path, pid: u32) -> rustix::io::Result<Comm> {
+    let file = open(rustix::fs::CWD, root.join(pid.to_string()).join("comm"), OFlags::empty())?;
     let mut buffer = [0; 64];
-    let len = rustix::io::read(&file, &mut buffer).ok()?;
+    let len = rustix::io::read(&file, &mut buffer)?;
     let name = &buffer[..len];
-    Some(Comm::new(name.strip_suffix(b"\n").unwrap_or(name)))
+    Ok(Comm::new(name.strip_suffix(b"\n").unwrap_or(name)))
 }
 
 /// The first argument; of an absolute path only what follows the last slash.

@@ -61,7 +61,9 @@ fn other_means_come_first() {
     let mut found = Scan::start_with(Path::new("/proc"), 9, move || Some(held(&[(std::process::id(), inode)])));
     assert_eq!(found.owners(std::iter::once(inode), true).first(inode).unwrap().pid, std::process::id());
     let own = found.owners(std::iter::once(inode), true);
-    assert!(own.first(inode).is_some_and(|own| own.comm.is_some() && own.comm == comm(Path::new("/proc"), own.pid)));
+    assert!(
+        own.first(inode).is_some_and(|own| own.comm.is_some() && own.comm == comm(Path::new("/proc"), own.pid).ok())
+    );
 }
 
 #[test]
@@ -82,4 +84,57 @@ fn program_names() {
     assert_eq!(program_name(b""), b"");
     assert_eq!(program_name(b"\0\0"), b"");
     assert_eq!(program_name(b"/"), b"");
+}
+
+/// A tree like /proc with one process, whose files are made by `make` in its folder.
+fn tree(name: &str, make: impl FnOnce(&Path)) -> std::path::PathBuf {
+    let root = std::env::temp_dir().join(format!("netstat-user-fds-{name}-{}", std::process::id()));
+    let process = root.join("7");
+    std::fs::create_dir_all(&process).unwrap();
+    make(&process);
+    root
+}
+
+/// Whatever it is that failed: no process has gone, and none was refused.
+#[test]
+fn what_cannot_be_read_of_a_process_is_a_failure() {
+    let symlink = |at: &Path| std::os::unix::fs::symlink(at, at).unwrap();
+    let unopened = tree("unopened", |process| symlink(&process.join("fd")));
+    let mut scan = Scan::start(&unopened, usize::MAX);
+    assert_eq!(scan.links().count(), 0);
+    let failure = |scan: &mut Scan| scan.failure().and_then(|error| error.raw_os_error());
+    assert_eq!((failure(&mut scan), scan.blind()), (Some(libc::ELOOP), Blind::No));
+    // Only where its name is asked for.
+    let unnamed = tree("unnamed", |process| {
+        std::fs::write(process.join("cmdline"), "server\0").unwrap();
+        std::fs::create_dir(process.join("comm")).unwrap();
+    });
+    for (comms, failed) in [(false, None), (true, Some(libc::EISDIR))] {
+        let mut scan = Scan::of(&unnamed, vec![(7, 70)]);
+        let owners = scan.owners(std::iter::once(70), comms);
+        assert_eq!((owners.first(70).unwrap().pid, failure(&mut scan)), (7, failed));
+    }
+    let gone = tree("gone", |_| ());
+    let mut scan = Scan::of(&gone, vec![(7, 70), (8, 70)]);
+    assert!(scan.owners(std::iter::once(70), true).first(70).is_none() && scan.failure().is_none());
+    let mut scan = Scan::start(&gone, usize::MAX);
+    assert!(scan.links().next().is_none() && scan.failure().is_none());
+    [unopened, unnamed, gone].iter().for_each(|root| std::fs::remove_dir_all(root).unwrap());
+}
+
+/// netstat looks before it opens a socket; one that it was begun with is its own all the same.
+#[test]
+fn sockets_that_were_opened_here_are_not_counted_as_found() {
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().ino();
+    let blind = |pid: u32, refused: bool| {
+        let mut scan = Scan::of(Path::new("/proc"), vec![(pid, inode)]);
+        scan.found.iter_mut().for_each(|found| found.refused = refused);
+        scan.blind()
+    };
+    let own = std::process::id();
+    assert_eq!([blind(own, true), blind(own, false)], [Blind::Wholly, Blind::No]);
+    assert_eq!(blind(own + 1, true), Blind::Partly);
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).unwrap();
+    assert_eq!(blind(own, true), Blind::Partly);
 }

@@ -2,7 +2,7 @@
 
 use crate::model::HeldSockets;
 use crate::proc::words;
-use crate::sys::{Awaited, Scarce};
+use crate::sys::{Awaited, failed_look};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -62,10 +62,12 @@ pub struct FoundLinks {
     pub is_given_up: bool,
     /// Whether a process was refused.
     pub refused: bool,
-    /// Whether what a descriptor of a process is was refused: to root without CAP_SYS_PTRACE. netstat says nothing of it.
+    /// Whether more was refused, of which netstat says nothing: what a descriptor is, to root without CAP_SYS_PTRACE, or a process by `hidepid=1`.
     pub hidden: bool,
-    /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left.
+    /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left, say.
     pub failed: Option<Errno>,
+    /// Why a thread had no part in the work: then another one did it all, or nobody.
+    pub idle: Option<Errno>,
 }
 
 impl FoundLinks {
@@ -74,6 +76,7 @@ impl FoundLinks {
         self.refused |= others.refused;
         self.hidden |= others.hidden;
         self.failed = self.failed.or(others.failed);
+        self.idle = self.idle.or(others.idle);
         let most = self.links.most();
         let mut links = std::mem::take(&mut self.links).into_pairs();
         links.extend(others.links.into_pairs());
@@ -86,8 +89,15 @@ impl FoundLinks {
     }
 
     /// Keeps why something could not be read, where that says nothing of it.
-    fn note(&mut self, error: Errno) {
-        self.failed = self.failed.or(Some(error).filter(|&error| Scarce::of_errno(error).is_some()));
+    pub fn note(&mut self, error: Errno) {
+        self.failed = self.failed.or_else(|| failed_look(error));
+    }
+
+    /// The same of a process's folder of descriptors.
+    fn note_unopened(&mut self, error: Errno) {
+        self.refused |= error == Errno::ACCESS;
+        self.hidden |= error == Errno::PERM;
+        self.note(error);
     }
 }
 
@@ -119,7 +129,7 @@ impl Work {
         let proc = match open(rustix::fs::CWD, &self.root, OFlags::DIRECTORY) {
             Ok(proc) => proc,
             Err(error) => {
-                found.note(error);
+                found.idle = Some(error);
                 return found;
             }
         };
@@ -144,8 +154,12 @@ impl Work {
         }
     }
 
-    /// Looks once more at the processes for which no descriptor was left, one by one, with none open but that of the process.
+    /// Looks once more at the processes for which no descriptor was left, one by one, with none open but that of the process. Call it when all threads are
+    /// done.
     pub fn make_good(&self, found: &mut FoundLinks) {
+        if let Some(error) = found.idle.filter(|_| self.next.load(Ordering::Relaxed) < self.pids.len()) {
+            found.note(error);
+        }
         let later = self.later.lock().map(|mut later| std::mem::take(&mut *later)).unwrap_or_default();
         if later.is_empty() {
             return;
@@ -157,10 +171,7 @@ impl Work {
                 Ok(dir) => {
                     links(&dir, DescriptorRange { place, from: 0, to: u64::MAX, count: 0 }, &mut buffer, &mut again)
                 }
-                Err(error) => {
-                    again.refused |= error == Errno::ACCESS;
-                    again.note(error);
-                }
+                Err(error) => again.note_unopened(error),
             }
         }
         found.take_in(again);
@@ -171,11 +182,11 @@ impl Work {
         let mut share = DescriptorRange { place, from: 0, to: u64::MAX, count: 0 };
         if self.counted {
             let mut path = [0; 16];
-            let stat = fd_path(self.pids[place], &mut path)
-                .and_then(|path| rustix::fs::statat(proc, path, AtFlags::empty()).ok());
-            share.count = stat.and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or(0);
+            let Some(path) = fd_path(self.pids[place], &mut path) else { return };
+            let stat = rustix::fs::statat(proc, path, AtFlags::empty());
+            share.count = stat.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
             // Kernel threads, half of all processes on an idle machine, have no descriptors.
-            if share.count == 0 && self.skip_empty {
+            if share.count == 0 && self.skip_empty && stat.is_ok() {
                 return;
             }
             if share.count > SHARE
@@ -208,16 +219,15 @@ impl Work {
         let Some(path) = fd_path(self.pids[share.place], &mut path) else { return };
         let dir = match open(proc, path, OFlags::DIRECTORY) {
             Ok(dir) => dir,
-            Err(error) => {
-                found.refused |= error == Errno::ACCESS;
-                if Scarce::of_errno(error).is_some()
-                    && let Ok(mut later) = self.later.lock()
+            Err(error) if failed_look(error).is_some() => {
+                if let Ok(mut later) = self.later.lock()
                     && !later.contains(&share.place)
                 {
                     later.push(share.place);
                 }
                 return;
             }
+            Err(error) => return found.note_unopened(error),
         };
         links(&dir, share, buffer, found);
     }
@@ -232,6 +242,8 @@ fn links(dir: &OwnedFd, share: DescriptorRange, buffer: &mut [MaybeUninit<u8>], 
             Ok(Some(inode)) => found.links.add(share.place as u32, inode),
             // A gap in the numbers, or closed just now.
             Err(Errno::NOENT) => return false,
+            // It is a file with a long path (`do_proc_readlink`).
+            Err(Errno::NAMETOOLONG) => {}
             Err(error) => {
                 found.hidden |= error == Errno::ACCESS;
                 found.note(error);
@@ -251,8 +263,10 @@ fn links(dir: &OwnedFd, share: DescriptorRange, buffer: &mut [MaybeUninit<u8>], 
         return;
     }
     // The kernel's offset of descriptor N is N + 2 (`proc_readfd_common`).
-    if next > 0 && rustix::fs::seek(dir, SeekFrom::Start(next + 2)).is_err() {
-        return;
+    if next > 0
+        && let Err(error) = rustix::fs::seek(dir, SeekFrom::Start(next + 2))
+    {
+        return found.note(error);
     }
     let mut entries = RawDir::new(dir, buffer);
     while let Some(entry) = entries.next() {

@@ -1,8 +1,9 @@
 //! Who holds the sockets that were there before the kernel programs were attached.
 
-use crate::model::{Proto, RowsWanted, reason};
+use crate::model::{Proto, RowsWanted};
 use crate::owner::Owners;
 use crate::proc::netns;
+use crate::run::failure::why;
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::Scarce;
@@ -30,7 +31,7 @@ pub fn of_older_sockets() -> Owners {
     if let Some(error) = failed.or_else(|| found.scan.failure()).or(scarce) {
         complain(&format!(
             "not every process could be looked into, later events of their sockets may lack an owner: {}",
-            Scarce::of(&error).map_or_else(|| reason(&error), Scarce::words)
+            why(&error)
         ));
     }
     if found.scan.hides() {

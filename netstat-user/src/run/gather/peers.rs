@@ -6,16 +6,18 @@ use crate::diag::{Channel, DiagError, unix};
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Comm, Proto, RowsWanted, SocketHolders, UnixSocket};
 use crate::proc::addresses;
-use crate::proc::fds;
-use crate::proc::netns::{self, NAMES, Namespace, inside};
+use crate::proc::netns::{self, FoundNamespaces, NAMES, Namespace, inside};
+use crate::run::failure::why;
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::rows;
 use crate::run::table::sources::Sources;
 use crate::run::table::spaces::{each, spaces};
 use crate::stdio::Written;
+use crate::sys::Scarce;
 use crate::whose::peer::Peers;
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 
 /// The process at the other end.
@@ -50,17 +52,20 @@ impl Holders {
         round: &mut Round,
     ) -> Written<Self> {
         let owners: SocketHolders = sources.owners(asked, round, inodes.iter().copied())?;
-        let mut workloads = Workloads::new(&asked.proc);
+        let mut workloads = need.meets(Need::CGROUPS).then(|| Workloads::new(&asked.proc));
         let process = |&inode: &u64| {
             let holder = owners.first(inode)?;
-            let comm = holder.comm.or_else(|| fds::comm(&asked.proc, holder.pid).filter(|_| need.meets(Need::COMMS)));
-            let container = need.meets(Need::CGROUPS).then(|| {
+            let container = workloads.as_mut().and_then(|workloads| {
                 workloads.look_up(holder.pid);
                 workloads.of(holder.pid)?.container.clone()
             });
-            Some((inode, PeerProcess { pid: holder.pid, comm, container: container.flatten() }))
+            Some((inode, PeerProcess { pid: holder.pid, comm: holder.comm, container }))
         };
-        Ok(Self(inodes.iter().filter_map(process).collect()))
+        let found = Self(inodes.iter().filter_map(process).collect());
+        if let Some(workloads) = &workloads {
+            super::report(workloads, round)?;
+        }
+        Ok(found)
     }
 
     /// The process that holds the sockets, if it is the same for all.
@@ -94,17 +99,37 @@ impl InetPeers {
         let datagrams = protos.iter().any(|proto| !proto.is_tcp());
         let mut peers = Peers::default();
         if !protos.is_empty() {
-            let namespaces = netns::all(&asked.proc, Path::new(NAMES)).namespaces;
+            let FoundNamespaces { namespaces, mut failed, .. } = netns::all(&asked.proc, Path::new(NAMES));
+            let mut fail = |error: io::Error| {
+                if Scarce::of(&error).is_some() {
+                    failed.get_or_insert(error);
+                }
+            };
             let looked_into = if datagrams { namespaces.clone() } else { Vec::new() };
             let own = |_: &Namespace, root: &Path| addresses::own(root);
             for (namespace, own) in netns::each(&asked.proc, Path::new(NAMES), looked_into, own) {
                 // One that cannot be looked into has addresses that nobody knows.
-                own.into_iter().flatten().for_each(|addr| peers.add_address(namespace.inode, addr));
+                match own.flatten() {
+                    Ok(own) => own.into_iter().for_each(|addr| peers.add_address(namespace.inode, addr)),
+                    Err(error) => fail(error),
+                }
             }
             let wanted = RowsWanted::of(protos);
             for space in rows::everywhere(&asked.options.agent, &sources.source, namespaces, &wanted) {
-                let tables = space.tables.iter().filter_map(|(_, table)| table.as_ref().ok());
-                tables.flat_map(|table| &table.rows).for_each(|row| peers.add(space.netns.unwrap_or(0), row));
+                for (_, table) in space.tables {
+                    match table {
+                        Ok(table) => table.rows.iter().for_each(|row| peers.add(space.netns.unwrap_or(0), row)),
+                        Err(error) => fail(error),
+                    }
+                }
+            }
+            if let Some(error) = failed
+                && round.finds_no_namespaces()
+            {
+                round.note(&format!(
+                    "not every network namespace could be looked into, peers there are null: {}",
+                    why(&error)
+                ))?;
             }
         }
         let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (row.netns.or(table.netns), row)));
@@ -199,6 +224,7 @@ mod tests {
     use crate::cli::classic::{AgentChoice, Options};
     use crate::model::Proto;
     use crate::model::UnixRow;
+    use crate::proc::fds;
     use crate::proc::inet;
     use crate::run::table::selected::Selected;
     use std::net::{TcpListener, TcpStream, UdpSocket};

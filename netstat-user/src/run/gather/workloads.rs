@@ -4,10 +4,13 @@ use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Comm, EventKind, Owner, SocketEvent, UNKNOWN_USER, Workload};
 use crate::proc::cgroup::{self, Ids, Memberships};
 use crate::proc::fds;
+use crate::sys::failed_look;
 use crate::whose::workload::recognise;
+use rustix::io::Errno;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +29,8 @@ pub struct Workloads {
     /// Paths of cgroups that an agent saw before they were removed.
     removed: HashMap<u64, Vec<u8>>,
     missing: HashSet<u64>,
+    /// Why something could not be read of a process that is there and may be looked at.
+    failed: Option<io::Error>,
     /// Whether there are no cgroups but those of the unified hierarchy, whose ids the kernel programs record.
     unified: bool,
 }
@@ -72,6 +77,13 @@ impl<K: Eq + Hash> KeptWorkloads<K> {
     }
 }
 
+/// The error of a look, where that says nothing of the process.
+fn failure_of(error: io::Error) -> Option<io::Error> {
+    let is_gone = error.kind() == io::ErrorKind::NotFound;
+    let failed = Errno::from_io_error(&error).is_none_or(|errno| failed_look(errno).is_some());
+    (failed && !is_gone).then_some(error)
+}
+
 /// An owner that events recorded: process, its name, and the id of its cgroup.
 type WorkloadKey = (u32, Comm, Option<NonZeroU64>);
 
@@ -82,7 +94,10 @@ const fn key(owner: &Owner) -> WorkloadKey {
 impl Workloads {
     /// Nothing looked up yet; /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
-        let own = cgroup::own(root).unwrap_or_default();
+        let (own, failed) = match cgroup::own(root) {
+            Ok(own) => (own, None),
+            Err(error) => (Memberships::default(), failure_of(error)),
+        };
         Self {
             root: root.into(),
             by_pid: HashMap::new(),
@@ -92,6 +107,7 @@ impl Workloads {
             ids: Ids::new(root),
             removed: HashMap::new(),
             missing: HashSet::new(),
+            failed,
             unified: own.unified.is_some() && own.named.is_none() && own.controllers.is_empty(),
         }
     }
@@ -131,24 +147,47 @@ impl Workloads {
         self.by_pid.get(&pid).map(|workload| &**workload)
     }
 
+    /// Why not every process could be looked into, where it has not gone and may be.
+    pub const fn failure(&self) -> Option<&io::Error> {
+        self.failed.as_ref()
+    }
+
+    /// Keeps the first error that says nothing of the process.
+    fn note(&mut self, error: io::Error) {
+        self.failed = self.failed.take().or_else(|| failure_of(error));
+    }
+
     /// Reads it anew; `None` where the process has gone.
     fn read(&mut self, pid: u32) -> Option<Arc<Workload>> {
-        let memberships = cgroup::of(&self.root, pid).ok()?;
+        let memberships = cgroup::of(&self.root, pid).map_err(|error| self.note(error)).ok()?;
         Some(self.workload(memberships))
     }
 
     /// What an owner ran as part of when it became that, or does so now. If its process is gone, another one may have its number: then its
     /// name is another, as a rule.
     fn recorded(&mut self, owner: &Owner) -> Option<Arc<Workload>> {
+        drop(self.ids.take_failure());
         // Where there are cgroups of version 1, they name the container, and the ids are not theirs.
         if self.unified
             && let Some(workload) = self.by_id(owner)
         {
             return Some(workload);
         }
-        let same = fds::comm(&self.root, owner.pid).is_some_and(|comm| comm == owner.comm);
-        let read = if same { self.read(owner.pid) } else { None };
-        read.or_else(|| self.by_id(owner))
+        let read = match fds::comm(&self.root, owner.pid) {
+            Ok(comm) if comm == owner.comm => cgroup::of(&self.root, owner.pid),
+            Ok(_) => Err(io::ErrorKind::NotFound.into()),
+            Err(error) => Err(error.into()),
+        };
+        let error = match read {
+            Ok(memberships) => return Some(self.workload(memberships)),
+            Err(error) => error,
+        };
+        let found = self.by_id(owner);
+        if found.is_none() {
+            let errors = std::iter::once(error).chain(self.ids.take_failure());
+            errors.for_each(|error| self.note(error));
+        }
+        found
     }
 
     /// What the owner's cgroup names, by the id that the kernel programs recorded.
@@ -217,13 +256,16 @@ pub struct Followed {
     by_owner: KeptWorkloads<WorkloadKey>,
     /// The sockets that closed since the last batch.
     closed: Vec<u64>,
+    /// Whether a failure was reported.
+    reported: bool,
 }
 
 impl Followed {
     /// Nothing seen yet; /proc is mounted at `root`.
     pub fn new(root: &Path) -> Self {
         let workloads = Workloads::new(root);
-        Self { workloads, by_socket: HashMap::new(), by_owner: KeptWorkloads::default(), closed: Vec::new() }
+        let (by_socket, by_owner, closed) = Default::default();
+        Self { workloads, by_socket, by_owner, closed, reported: false }
     }
 
     /// Takes in an event, before its fields are asked for.
@@ -247,6 +289,13 @@ impl Followed {
             }
             self.by_socket.insert(cookie, (owner.pid, workload));
         }
+    }
+
+    /// Why not every process could be looked into, the first time that this is so.
+    pub fn new_failure(&mut self) -> Option<&io::Error> {
+        let is_new = !self.reported && self.workloads.failure().is_some();
+        self.reported |= is_new;
+        self.workloads.failure().filter(|_| is_new)
     }
 
     /// Forgets the sockets that have closed. Call it once their last events are written.
@@ -332,6 +381,28 @@ mod tests {
         followed.closed.push(1);
         followed.forget_closed();
         assert_eq!(followed.by_socket.len(), 1);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_read_is_another_thing_than_one_that_has_ended() {
+        let root = tree("unread", 7, "/");
+        fs::remove_file(root.join("7/cgroup")).unwrap();
+        let mut workloads = Workloads { failed: None, ..Workloads::new(&root) };
+        let look = |workloads: &mut Workloads| {
+            workloads.look_up(7);
+            (workloads.of(7).is_some(), workloads.failure().and_then(io::Error::raw_os_error))
+        };
+        assert_eq!(look(&mut workloads), (false, None));
+        fs::create_dir(root.join("7/cgroup")).unwrap();
+        assert_eq!(look(&mut workloads), (false, Some(libc::EISDIR)));
+        // In a stream of events it is reported once.
+        let mut followed = Followed::new(&root);
+        let reported = [1, 2].map(|cookie| {
+            followed.note(&event(EventKind::Open, Some(cookie), 7));
+            followed.new_failure().is_some()
+        });
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(reported, [true, false]);
     }
 
     /// However many long paths there are, what is kept of them is bounded.

@@ -70,6 +70,13 @@ impl<'a> AskedFor<'a> {
         self.options.all_netns || self.selected.netns().is_some()
     }
 
+    /// Whether what is printed is netstat's, to the byte, and the exit code too.
+    pub fn is_netstats(&self) -> bool {
+        let options = self.options;
+        self.selected.passes_all()
+            && !(options.json || options.info || options.recent.is_some() || self.reads_all_netns())
+    }
+
     /// Whether it matters which processes hold sockets.
     pub fn wants_holders(&self) -> bool {
         let shown = (self.options.programs || self.options.json) && self.selected.shows_view();

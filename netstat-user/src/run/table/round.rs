@@ -1,6 +1,7 @@
 //! What one round of a run prints, and says beside it.
 
 use crate::cli::classic::Options;
+use crate::run::failure::unread_processes;
 use crate::run::hint;
 use crate::stdio::Written;
 use crate::stdio::output::BufferedOutput;
@@ -18,6 +19,8 @@ pub struct Round {
     unread: Vec<(u32, bool)>,
     /// Whether it was reported that no network namespace can be found.
     finds_none: bool,
+    /// Whether it was reported that something of processes could not be read.
+    lacks_processes: bool,
 }
 
 impl Round {
@@ -29,6 +32,7 @@ impl Round {
             said_of_namespaces: false,
             unread: Vec::new(),
             finds_none: false,
+            lacks_processes: false,
         }
     }
 
@@ -43,6 +47,7 @@ impl Round {
         self.said_of_namespaces = false;
         self.unread.clear();
         self.finds_none = false;
+        self.lacks_processes = false;
     }
 
     /// Notes that a network namespace that rows are wanted of was not read: because that failed, or it was not asked for. False where that is known.
@@ -62,6 +67,22 @@ impl Round {
     /// Whether a network namespace that was asked for was not read.
     pub fn lacks_namespaces(&self) -> bool {
         self.finds_none || self.unread.iter().any(|&(_, failed)| failed)
+    }
+
+    /// Reports, once a round, that not every process could be looked into: what is shown of the holders of sockets may lack some.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn report_processes(&mut self, error: &io::Error) -> Written<()> {
+        if std::mem::replace(&mut self.lacks_processes, true) {
+            return Ok(());
+        }
+        self.note(&unread_processes(error))
+    }
+
+    /// Whether something of processes could not be read.
+    pub const fn lacks_processes(&self) -> bool {
+        self.lacks_processes
     }
 
     /// Whether none was before it.

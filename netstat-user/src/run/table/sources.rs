@@ -3,7 +3,7 @@
 use super::asked::AskedFor;
 use super::round::Round;
 use crate::field::Need;
-use crate::model::{SocketHolders, reason};
+use crate::model::SocketHolders;
 use crate::names::Names;
 use crate::proc::fds;
 use crate::source::KernelSource;
@@ -71,9 +71,27 @@ impl Sources {
         let owners = scan.owners(inodes, asked.wants_comms());
         // An agent is asked for Internet sockets alone.
         let agent_names = asked.tables.protocols.any();
-        // Where rows are selected by their owners, or these are a column, nobody reads netstat's line.
-        let selects = !asked.options.programs && asked.selected.needs().meets(Need::OWNERS);
-        if selects && !scan.reported && owners.lacks_some() && scan.hides() {
+        if asked.options.programs && !scan.reported {
+            // Without a /proc nobody's processes are refused.
+            let euid = std::fs::metadata(asked.proc.join("self")).map_or(0, |own| own.uid());
+            let said = match scan.blind() {
+                fds::Blind::No => None,
+                fds::Blind::Partly => Some(asked.lang.text(NOT_ALL).to_vec()),
+                fds::Blind::Wholly => Some(asked.lang.fill(NONE, &[&euid])),
+            };
+            if let Some(said) = said {
+                scan.reported = true;
+                round.say(&said)?;
+                if agent_names {
+                    round.hint(asked.options, "name them")?;
+                }
+            }
+        }
+        // netstat knows no word for the rest. To whom every process is open, what failed is the reason.
+        let shows = asked.options.programs || asked.selected.needs().meets(Need::OWNERS);
+        let failed = scan.failure();
+        let is_explained = failed.is_some() && sys::may_look_into_all();
+        if shows && !asked.is_netstats() && !is_explained && !scan.reported && owners.lacks_some() && scan.hides() {
             scan.reported = true;
             let could = Round::could(asked.options, "name them").filter(|_| agent_names);
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
@@ -86,24 +104,8 @@ impl Sources {
             };
             round.note_at_first(&format!("{unknown}{could}"))?;
         }
-        if asked.options.programs && !scan.reported {
-            scan.reported = true;
-            // Without a /proc nobody's processes are refused.
-            let euid = std::fs::metadata(asked.proc.join("self")).map_or(0, |own| own.uid());
-            let said = match scan.blind() {
-                fds::Blind::No => None,
-                fds::Blind::Partly => Some(asked.lang.text(NOT_ALL).to_vec()),
-                fds::Blind::Wholly => Some(asked.lang.fill(NONE, &[&euid])),
-            };
-            if let Some(said) = said {
-                round.say(&said)?;
-                if agent_names {
-                    round.hint(asked.options, "name them")?;
-                }
-            }
-            if let Some(error) = scan.failure() {
-                round.note(&format!("not every process could be looked into: {}", reason(&error)))?;
-            }
+        if let Some(error) = failed {
+            round.report_processes(&error)?;
         }
         Ok(owners)
     }

@@ -4,8 +4,9 @@ use super::asked::AskedFor;
 use super::round::Round;
 use crate::model::reason;
 use crate::proc::netns::{self, FoundNamespaces, Namespace};
+use crate::run::failure::why;
 use crate::stdio::Written;
-use crate::sys::{self, Scarce};
+use crate::sys;
 use crate::view::text::escape_word;
 use std::io;
 use std::path::Path;
@@ -51,10 +52,8 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
             "network namespaces cannot be found: {proc}/self/ns/net: {why}; mount it: mount -t proc proc {proc}"
         ))?;
     }
-    if let Some(error) = &found.failed
-        && round.finds_no_namespaces()
-    {
-        round.note(&lacking(error))?;
+    if let Some(error) = &found.failed {
+        report_lacking(error, round)?;
     }
     if let Some(listed) = asked.selected.netns() {
         found.namespaces.retain(|namespace| listed.contains(&namespace.inode));
@@ -72,10 +71,15 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     Ok(found.namespaces.into_iter().map(|namespace| Space { namespace: Some(namespace) }).collect())
 }
 
-/// That something ran out before all namespaces were found.
-fn lacking(error: &io::Error) -> String {
-    let why = Scarce::of(error).map_or_else(|| reason(error), Scarce::words);
-    format!("not all network namespaces could be found: {why}")
+/// Reports, once a round, that something ran out before all namespaces were found.
+///
+/// # Errors
+/// A failure to write to standard output.
+fn report_lacking(error: &io::Error, round: &mut Round) -> Written<()> {
+    match round.finds_no_namespaces() {
+        true => round.note(&format!("not all network namespaces could be found: {}", why(error))),
+        false => Ok(()),
+    }
 }
 
 /// Whether there may be namespaces that were not found. The kernel refuses what a process that has ended was in even to who may look into every one.
@@ -124,10 +128,7 @@ pub fn report_unread(asked: &AskedFor<'_>, read: &[u32], round: &mut Round) -> W
     let found = netns::all(&asked.proc, Path::new(netns::NAMES));
     if let Some(error) = &found.failed {
         // Which of them are not there cannot be known.
-        if round.finds_no_namespaces() {
-            round.note(&lacking(error))?;
-        }
-        return Ok(());
+        return report_lacking(error, round);
     }
     for inode in missing {
         let namespace = found.namespaces.iter().find(|namespace| namespace.inode == inode);

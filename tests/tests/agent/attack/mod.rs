@@ -10,6 +10,7 @@ mod limits;
 pub mod moving;
 pub mod numbers;
 mod places;
+mod processes;
 mod readers;
 mod rights;
 pub mod sandboxed;
@@ -34,6 +35,7 @@ pub fn tests() -> Vec<Test> {
         moving::TESTS,
         numbers::TESTS,
         places::TESTS,
+        processes::TESTS,
         readers::TESTS,
         rights::TESTS,
         sandboxed::TESTS,
