@@ -11,7 +11,7 @@ use super::{
     object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
     prime,
-    refusal::{HookRefusal, Lacking, Mend, causes},
+    refusal::{HookRefusal, Lacking, Mend, causes, scarce_below},
 };
 use crate::{
     model::{Coverage, HookCoverage, Limits},
@@ -95,9 +95,9 @@ pub enum AttachError {
     /// The kernel refused a map or the whole object.
     #[error("the kernel refused the maps of the programs: {}", causes(&**.0))]
     Maps(#[source] Box<dyn Error + Send + Sync>),
-    /// The kernel, or a limit of this process, gives no memory for the programs, their maps or the ring.
-    #[error("cannot trace: {}", sys::NO_MEMORY)]
-    Memory,
+    /// Something ran out while the programs were loaded and attached: open files, or memory for the programs, their maps or the ring.
+    #[error("cannot trace: {}", .0.words())]
+    Scarce(Scarce),
     /// The object cannot be used.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -119,16 +119,14 @@ pub enum AttachError {
 impl AttachError {
     /// Why a map cannot be had or used.
     pub fn maps(error: impl Error + Send + Sync + 'static) -> Self {
-        if lacks_memory(&error) { Self::Memory } else { Self::Maps(Box::new(error)) }
+        scarce_below(&error).map_or_else(|| Self::Maps(Box::new(error)), Self::Scarce)
     }
 
     /// What has run out, where that is the cause.
     pub fn scarce(&self) -> Option<Scarce> {
         match self {
             Self::Descriptors => Some(Scarce::OpenFiles),
-            Self::Memory => Some(Scarce::Memory),
-            Self::Netns(lacking) => lacking.scarce(),
-            Self::Hook { refused, .. } => refused.iter().find_map(|(_, refusal)| refusal.scarce()),
+            Self::Scarce(scarce) => Some(*scarce),
             _ => None,
         }
     }
@@ -144,18 +142,11 @@ impl AttachError {
             Self::Hook { refused, .. } => {
                 refused.iter().map(|(_, refusal)| refusal.mend()).min().unwrap_or(Mend::Unknown)
             }
-            Self::Memory => Mend::Memory,
+            Self::Scarce(scarce) => Mend::of(*scarce),
             Self::Maps(_) | Self::Object(_) | Self::Lacks(_) => Mend::Unknown,
         };
         mend.line().into()
     }
-}
-
-/// Whether an error comes of too little memory.
-fn lacks_memory(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source())
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .any(|error| error.raw_os_error() == Some(libc::ENOMEM))
 }
 
 /// Each variant that was tried, with its cause.
@@ -203,7 +194,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     // Both read the kernel's types.
     let (loader, GatheredFacts { facts, cgroup, lockdown, numbers: btf }) = sys::beside(EbpfLoader::new, facts::gather);
     if let (Err(cause), true) = (&facts.types, wanted.limits.netns.is_some()) {
-        return Err(AttachError::Netns(cause.clone()));
+        return Err(cause.scarce().map_or_else(|| AttachError::Netns(cause.clone()), AttachError::Scarce));
     }
     let kfuncs = btf.as_ref().filter(|_| facts.preempted).and_then(kfuncs);
     let filters = Filters::of(&wanted.limits);
@@ -219,21 +210,20 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         try_attach(&mut ebpf, way, cgroup.as_ref(), &mut accepts)
     };
     let locked = lockdown == Some(Lockdown::Confidentiality);
-    let mut coverage = walk(wanted, &facts, &filters, attach)
-        .map_err(|Unattached { hook, refused }| AttachError::Hook { hook, refused, locked })?;
+    let mut coverage = walk(wanted, &facts, &filters, attach).map_err(|unattached| unattached.into_error(locked))?;
     if filters.nothing {
         // Nothing is wanted, so the programs are not started: until then they do nothing.
         return Ok(Attached { ebpf, coverage, doubts: None, accepts: None, since_ns: 0 });
     }
     // Every hook is attached: nothing that happens to a socket is missed from now on. The sockets that exist already are looked up first.
     begin(&mut ebpf, phase::QUIET)?;
-    coverage.hooks.push(prime::prime(&mut ebpf, &mut loaded, btf.as_ref()));
+    coverage.hooks.push(prime::prime(&mut ebpf, &mut loaded, btf.as_ref()).map_err(AttachError::Scarce)?);
     let since_ns = begin_soon(&mut ebpf)?;
     cgroup::limit(&mut coverage, part);
     let doubts = match facts.symbols {
         Some(_) => None,
         None => {
-            let (doubts, covered) = doubts::begin(&mut ebpf, &mut loaded, btf.as_ref());
+            let (doubts, covered) = doubts::begin(&mut ebpf, &mut loaded, btf.as_ref()).map_err(AttachError::Scarce)?;
             coverage.hooks.push(covered);
             doubts
         }
@@ -285,10 +275,19 @@ fn kfuncs(btf: &Btf) -> Option<Kfuncs> {
     Some(ids)
 }
 
-/// A hook that cannot be done without, and the cause of each variant that was tried.
+/// A hook that cannot be done without, or that is not there for what ran out, and the cause of each variant that was tried.
 struct Unattached {
     hook: &'static str,
     refused: Vec<(Variant, HookRefusal)>,
+}
+
+impl Unattached {
+    /// The same, where the kernel is `locked` down or not. What ran out is named alone: the other variants' causes are not why.
+    fn into_error(self, locked: bool) -> AttachError {
+        let Self { hook, refused } = self;
+        let scarce = refused.iter().find_map(|(_, refusal)| refusal.scarce());
+        scarce.map_or_else(|| AttachError::Hook { hook, refused, locked }, AttachError::Scarce)
+    }
 }
 
 /// Goes through the hooks that are wanted, but for those that are needless beside the ones before them, and has `attach` try the variants of each until
@@ -316,7 +315,8 @@ fn walk(
                 Err(refusal) => refused.push((way.variant, refusal)),
             }
         }
-        if attached.is_none() && spec.weight == Weight::Required {
+        let starved = || refused.iter().any(|(_, refusal)| refusal.starved(spec.weight == Weight::Detail).is_some());
+        if attached.is_none() && (spec.weight == Weight::Required || starved()) {
             return Err(Unattached { hook: spec.name, refused });
         }
         all.extend(attached.map(|variant| (hook, variant)));

@@ -7,6 +7,7 @@ use super::{
     refusal::HookRefusal,
 };
 use crate::model::HookCoverage;
+use crate::sys::Scarce;
 use aya::{
     Btf, Ebpf,
     maps::{Array, MapData, PerCpuArray},
@@ -46,13 +47,20 @@ pub struct Doubts {
 }
 
 /// Loads the program that decides; `None` where it is refused. Each doubt is then decided by the next one only.
-pub fn begin(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> (Option<Doubts>, HookCoverage) {
+///
+/// # Errors
+/// What ran out.
+pub fn begin(
+    ebpf: &mut Ebpf,
+    loaded: &mut Preloaded,
+    btf: Option<&Btf>,
+) -> Result<(Option<Doubts>, HookCoverage), Scarce> {
     let (doubts, refusal) = match Doubts::new(ebpf, loaded, btf) {
         Ok(doubts) => (Some(doubts), None),
         Err(refusal) => (None, Some(refusal)),
     };
     let without = "some ends of TIME_WAIT and of connection requests are not reported before the next timer is stopped on their processor";
-    (doubts, iter::coverage(HOOK, without, refusal))
+    Ok((doubts, iter::coverage(HOOK, without, refusal)?))
 }
 
 impl Doubts {

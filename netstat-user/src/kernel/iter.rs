@@ -3,21 +3,31 @@
 use super::object::program;
 use super::refusal::HookRefusal;
 use crate::model::HookCoverage;
-use crate::sys::bpf;
+use crate::sys::{Scarce, bpf};
 use aya::{Ebpf, programs::Iter};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the coverage says of a program that is run for `hook`; `without` is what is missing where it was refused.
-pub fn coverage(hook: &'static str, without: &'static str, refusal: Option<HookRefusal>) -> HookCoverage {
-    HookCoverage {
+///
+/// # Errors
+/// What ran out, where it was refused for that.
+pub fn coverage(
+    hook: &'static str,
+    without: &'static str,
+    refusal: Option<HookRefusal>,
+) -> Result<HookCoverage, Scarce> {
+    if let Some(scarce) = refusal.as_ref().and_then(|refusal| refusal.starved(true)) {
+        return Err(scarce);
+    }
+    Ok(HookCoverage {
         hook,
         without,
         variant: refusal.is_none().then_some("iter"),
         mend: refusal.as_ref().map(|refusal| refusal.mend().line()),
         refused: refusal.map(|refusal| refusal.of("iter")).into_iter().collect(),
-    }
+    })
 }
 
 /// Links a loaded program, to be run from any thread.

@@ -6,7 +6,7 @@ use super::{
     load::{Job, Preloaded},
 };
 use crate::model::HookCoverage;
-use crate::sys;
+use crate::sys::{self, Scarce};
 use aya::{Btf, Ebpf};
 use rustix::time::ClockId;
 use std::{
@@ -40,7 +40,10 @@ const SHARE: u32 = 20;
 const CREDIT: Duration = Duration::from_millis(50);
 
 /// Loads the iterator and runs it once. Attach the other hooks first: a socket made meanwhile is known to them.
-pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> HookCoverage {
+///
+/// # Errors
+/// What ran out.
+pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Result<HookCoverage, Scarce> {
     let primed = loaded.load(ebpf, JOB, btf).and_then(|()| iter::walk(ebpf, PROGRAM));
     iter::coverage(HOOK, "owners of sockets older than the tracer come from /proc only", primed.err())
 }

@@ -189,11 +189,22 @@ impl HookRefusal {
     }
 
     /// What ran out, where that is the cause.
-    pub const fn scarce(&self) -> Option<Scarce> {
+    pub fn scarce(&self) -> Option<Scarce> {
         match self {
             Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => lacking.scarce(),
-            _ => None,
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) => scarce_below(self),
+            Self::Prototype(_) | Self::Alone { .. } | Self::Lacks(_) => None,
         }
+    }
+
+    /// What ran out, where nothing should be traced without the program: of open files there are too few for the rest as well. Without memory
+    /// for it, a program that adds a detail only is done without.
+    pub fn starved(&self, is_detail: bool) -> Option<Scarce> {
+        self.scarce().filter(|scarce| match scarce {
+            Scarce::OpenFiles | Scarce::FilesOfAll => true,
+            Scarce::Memory => !is_detail,
+            Scarce::Tasks | Scarce::Time => false,
+        })
     }
 
     /// What the coverage says of it.
@@ -238,6 +249,13 @@ pub fn is_unsupported(error: &io::Error) -> bool {
                     | sys::bpf::ENOTSUPP
             )
         )
+}
+
+/// What ran out, where an error of bpf(2) or one of the errors that it comes of says so. There `EAGAIN` and `ETIME` are about something else.
+pub fn scarce_below(error: &(dyn Error + 'static)) -> Option<Scarce> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| Scarce::of(error.downcast_ref::<io::Error>()?))
+        .find(|scarce| matches!(scarce, Scarce::OpenFiles | Scarce::FilesOfAll | Scarce::Memory))
 }
 
 /// The whole chain of causes on one line; of the verifier's log, which has many lines, only the last.
@@ -341,7 +359,9 @@ mod tests {
             (load(libc::EPERM), "security/lockdown"),
             (load(libc::EACCES), "--debug"),
             (HookRefusal::Prototype("x"), "newer"),
-            (load(libc::ENOMEM), "--debug"),
+            (load(libc::ENOMEM), "MemoryMax"),
+            (load(libc::ENFILE), "fs.file-max"),
+            (load(libc::EAGAIN), "--debug"),
             (HookRefusal::Alone { id: 7, name: "x".into() }, "detach"),
         ] {
             assert!(refusal.mend().line().contains(word), "{refusal}");
@@ -380,5 +400,27 @@ mod tests {
         assert_eq!(refusal.os_error().and_then(io::Error::raw_os_error), Some(libc::EMFILE));
         assert!(refusal.to_string().starts_with("attach: "), "{refusal}");
         assert_eq!(refusal.kind(), RefusalKind::Failed);
+    }
+
+    #[test]
+    fn what_ran_out_is_found_below_every_error() {
+        let attach = |errno| {
+            HookRefusal::from(ProgramError::SyscallError(aya::sys::SyscallError {
+                call: "bpf_link_create",
+                io_error: os(errno),
+            }))
+        };
+        let run = |errno| HookRefusal::Run(Box::new(os(errno)));
+        for refusal in [&load as &dyn Fn(i32) -> HookRefusal, &attach, &run] {
+            let found = |errno| (refusal(errno).scarce(), refusal(errno).starved(true));
+            assert_eq!(found(libc::EMFILE), (Some(Scarce::OpenFiles), Some(Scarce::OpenFiles)));
+            assert_eq!(found(libc::ENFILE), (Some(Scarce::FilesOfAll), Some(Scarce::FilesOfAll)));
+            assert_eq!(found(libc::ENOMEM), (Some(Scarce::Memory), None), "a detail is done without");
+            assert_eq!(refusal(libc::ENOMEM).starved(false), Some(Scarce::Memory));
+            assert_eq!((found(libc::EAGAIN), found(libc::EINVAL)), ((None, None), (None, None)));
+        }
+        let no_tracefs = |errno| HookRefusal::NoTracefs(Lacking::mount(os(errno)));
+        assert_eq!(no_tracefs(libc::ENFILE).starved(true), Some(Scarce::FilesOfAll));
+        assert_eq!(no_tracefs(libc::EAGAIN).starved(false), None, "without a thread to mount it there are other ways");
     }
 }

@@ -80,6 +80,9 @@ impl Tracer {
         let mut map = |name| ebpf.take_map(name).ok_or(AttachError::Lacks(name));
         let (ring, counters) = (map(maps::EVENTS)?, map(maps::COUNTERS)?);
         let link = iter::link(&mut ebpf, prime::PROGRAM);
+        if let Some(scarce) = link.as_ref().err().and_then(|refusal| refusal.starved(true)) {
+            return Err(AttachError::Scarce(scarce));
+        }
         // Where the kernel refuses the program, the coverage says so.
         let mishap = link.as_ref().err().filter(|_| coverage.has(prime::HOOK)).map(|refusal| no_holders(refusal));
         Ok(Self {
