@@ -344,7 +344,7 @@ fields! {
     // Field, name, kind, rows that always have it, rows that have it when asked for, what must be gathered, meaning.
     Time "time" ValueKind::Time, EC, NONE, NO, "when it happened, in UTC; of a closed socket, when the kernel destroyed it";
     Event "event" ValueKind::Word(&EVENTS), EC, NONE, NO, "what happened: open, state, close";
-    Proto "proto" ValueKind::Word(&PROTOS), ALL, NONE, NO, "protocol and family: tcp tcp6 udp udp6 udplite udplite6 raw raw6 sctp unix";
+    Proto "proto" ValueKind::Word(&PROTOS), ALL, NONE, NO, "protocol and family: tcp tcp6 udp udp6 udplite udplite6 raw raw6; in the tables also sctp unix";
     RecvQ "recv_q" ValueKind::Bytes, ISC, NONE, NO, "bytes received and not read yet; of a listener, connections not accepted yet";
     SendQ "send_q" ValueKind::Bytes, ISC, NONE, NO, "bytes sent and not acknowledged yet";
     LocalAddr "local.addr" ValueKind::Address, ISCE, NONE, NO, "address of the socket's own end";
@@ -424,7 +424,7 @@ fields! {
     InfoUnacked "info.unacked" ValueKind::Number, NONE, I, Need::INFO, "segments not acknowledged now";
     InfoBytesSent "info.bytes_sent" ValueKind::Bytes, NONE, I, Need::INFO, "payload sent, retransmissions included";
     InfoBytesRetrans "info.bytes_retrans" ValueKind::Bytes, NONE, I, Need::INFO, "payload sent again";
-    InfoBytesAcked "info.bytes_acked" ValueKind::Bytes, NONE, I, Need::INFO, "payload that the other end acknowledged";
+    InfoBytesAcked "info.bytes_acked" ValueKind::Bytes, NONE, I, Need::INFO, "bytes the other end acknowledged: payload, and one each for a FIN and for the SYN of the end that connected";
     InfoBytesReceived "info.bytes_received" ValueKind::Bytes, NONE, I, Need::INFO, "payload received";
     InfoSegsIn "info.segs_in" ValueKind::Number, NONE, I, Need::INFO, "segments received";
     InfoSegsOut "info.segs_out" ValueKind::Number, NONE, I, Need::INFO, "segments sent";

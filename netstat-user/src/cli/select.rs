@@ -219,9 +219,16 @@ pub fn options() -> Vec<Arg> {
     ]
 }
 
+/// ss's words for the port of an end, and our options.
+const ENDS: [(&str, &str); 2] = [("sport", "lport"), ("dport", "rport")];
+
 /// What to write in place of an option that rows of these kinds do not have, where others have it: conditions are expressions, and there is one form
 /// for programs. `own` are the options that the command line has.
 pub fn instead_of_option(name: &str, rows: RowKinds, own: &[&str]) -> Option<String> {
+    // ss's words for the ends; by their letters they are near `--port`, which means either end.
+    if let Some((_, end)) = ENDS.into_iter().find(|(word, end)| *word == name && own.contains(end)) {
+        return Some(format!("did you mean `--{end}'?"));
+    }
     if ["csv", "tsv"].contains(&name) {
         let columns = if own.contains(&COLUMNS) { ", --columns FIELD,... the fields that it names" } else { "" };
         return Some(format!("there is no {}: --json prints one object per line{columns}", name.to_uppercase()));

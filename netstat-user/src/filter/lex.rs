@@ -37,10 +37,19 @@ const SIGNS: &str = "()=<>!~&|'\"";
 
 type LocatedText<'a> = LocatingSlice<&'a str>;
 
+/// An operator whose signs are in the wrong order, and the right one.
+struct WrongOrder {
+    written: &'static str,
+    meant: &'static str,
+}
+
+const WRONG_ORDER: [WrongOrder; 2] =
+    [WrongOrder { written: "=>", meant: ">=" }, WrongOrder { written: "=<", meant: "<=" }];
+
 /// The tokens of the whole text.
 ///
 /// # Errors
-/// A [`Mistake`] where a text in quotes has no end.
+/// A [`Mistake`] where a text in quotes has no end, or an operator has its signs in the wrong order.
 pub fn tokens(expression: &str) -> Result<Vec<Token>, Mistake> {
     let mut text = LocatingSlice::new(expression);
     let mut tokens: Vec<Token> = Vec::new();
@@ -48,6 +57,12 @@ pub fn tokens(expression: &str) -> Result<Vec<Token>, Mistake> {
         let _: Result<&str, ContextError> = multispace0.parse_next(&mut text);
         if text.is_empty() {
             return Ok(tokens);
+        }
+        if let Some(order) = WRONG_ORDER.into_iter().find(|order| text.starts_with(order.written)) {
+            let start = expression.len() - text.len();
+            let place = TextPlace { start, end: start + order.written.len() };
+            let what = format!("there is no operator `{}'", order.written);
+            return Err(Mistake { expression: expression.to_owned(), place, what, nearest: Some(order.meant) });
         }
         let kind: Result<(TokenKind, std::ops::Range<usize>), ContextError> = token.with_span().parse_next(&mut text);
         match kind {

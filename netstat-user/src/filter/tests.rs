@@ -350,6 +350,8 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
         ("local.port = 70000", 13..18, "expected a port from 0 to 65535", None),
         ("sport = :99999", 8..14, "expected a port from 0 to 65535", None),
         ("sport ~ x", 6..7, "expected one of =", None),
+        ("sport => 80", 6..8, "there is no operator `=>'", Some(">=")),
+        ("recv_q =< 4K", 7..9, "there is no operator `=<'", Some("<=")),
         ("state = LISTN", 8..13, "expected one of", Some("LISTEN")),
         ("state = bucket", 8..14, "write `state bucket'", None),
         ("proto < udp", 8..11, "words like `proto' have no order", None),

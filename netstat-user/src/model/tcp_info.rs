@@ -53,7 +53,13 @@ pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
     field("backoff", 4, 1, &[], "doublings of the retransmission time"),
     field("bytes_sent", 200, 8, &[], "payload bytes sent, those sent again included"),
     field("bytes_retrans", 208, 8, &[], "payload bytes sent again"),
-    field("bytes_acked", 120, 8, &[], "payload bytes that the peer acknowledged"),
+    field(
+        "bytes_acked",
+        120,
+        8,
+        &[],
+        "bytes that the peer acknowledged: payload, and one each for a FIN and for the SYN of the end that connected",
+    ),
     field("bytes_received", 128, 8, &[], "payload bytes received"),
     field("bytes_not_sent", 144, 4, &[], "payload bytes queued and not sent yet"),
     field("segs_in", 140, 4, &[], "segments received"),
@@ -82,7 +88,8 @@ pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
 /// The words of the line that `--info` prints, as ss has them, and what they mean: for `--help`.
 pub const INFO_WORDS: &str = "rto, ato: time to a retransmission, to a delayed acknowledgement, ms. rtt: round-trip time/its deviation; minrtt, rcv_rtt: \
     the least of late, and as the receiver estimates it, ms. mss, rcvmss, advmss, pmtu: largest segment sent, received, announced, and path MTU, bytes. \
-    backoff: doublings of rto. cwnd, ssthresh: congestion window and slow start threshold, segments. bytes_sent, bytes_retrans, bytes_acked, bytes_received, notsent: payload, bytes. \
+    backoff: doublings of rto. cwnd, ssthresh: congestion window and slow start threshold, segments. bytes_sent, bytes_retrans, bytes_received, notsent: payload, bytes; \
+    bytes_acked: the same, and one each for FIN and SYN. \
     segs_out, segs_in, data_segs_out, data_segs_in: segments. lastsnd, lastrcv, lastack: time since data was sent, received, acknowledged, ms. \
     pacing_rate, delivery_rate: bits/s. busy, rwnd_limited, sndbuf_limited: time sending, held back by the peer's window, by the send buffer, ms. \
     delivered, unacked, retrans (now/in all), lost, sacked: segments; reord_seen: times they came reordered. rcv_space, rcv_ssthresh, snd_wnd, rcv_wnd: bytes. What is not known, or is nothing, is left out";

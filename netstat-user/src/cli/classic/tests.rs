@@ -186,6 +186,11 @@ fn ours_are_refused_where_they_could_have_no_effect() {
         let (exit, reason) = refused(line);
         assert!(exit == 3 && reason.contains(": --all-netns "), "{line}: {reason}");
     }
+    options("-t --info --where state=LISTEN --sort pid");
+    for line in ["-t --info --columns local", "--info --count-by state", "-t --info --json --columns info.rtt_us"] {
+        let (exit, reason) = refused(line);
+        assert!(exit == 3 && reason.contains(": --info "), "{line}: {reason}");
+    }
 }
 
 /// netstat's message and code stay, and a last line names what was probably meant.
@@ -239,6 +244,8 @@ fn what_others_write_is_answered_with_what_to_write_here() {
         ("--uid 0", "did you mean `--where \"uid = N\"'?"),
         ("--send-q=1", "did you mean `--where \"send_q = N\"'?"),
         ("--user root", "did you mean `--where \"user = TEXT\"'?"),
+        ("--sport 80", "did you mean `--lport'?"),
+        ("--dport=80", "did you mean `--rport'?"),
         ("--csv", "there is no CSV: --json prints one object per line, --columns FIELD,... the fields that it names"),
         ("-K", "-K of ss closes sockets: write `netstat-user kill --where EXPR'"),
         ("-tE", "-E of ss shows sockets as they end: write `netstat-user events --event close'"),

@@ -106,11 +106,11 @@ fn whose(command: &str, option: &str, pages: &[(&str, Page)]) -> String {
     let Some(name) = option.strip_prefix("--") else { return String::new() };
     let has = |page: &Page| page.command.get_arguments().any(|arg| arg.get_long() == Some(name));
     if pages.iter().any(|(verb, page)| verb.is_empty() && has(page)) {
-        return " here, it is one of the tables".to_owned();
+        return " here, it is an option of the tables".to_owned();
     }
     let others = pages.iter().filter(|(verb, page)| !is_of(command, verb) && has(page));
     let names: Vec<&str> = others.map(|(verb, _)| *verb).collect();
-    if names.is_empty() { String::new() } else { format!(" here, it is one of {}", names.join(" and ")) }
+    if names.is_empty() { String::new() } else { format!(" here, it is an option of {}", names.join(" and ")) }
 }
 
 /// The option of the verb that was probably meant.
@@ -246,6 +246,14 @@ mod tests {
                 "kill --user root",
                 "kill: there is no option `--user': netstat-user kill --help lists the options; did you mean `--where \"user = TEXT\"'?\n",
             ),
+            (
+                "kill --sport 80",
+                "kill: there is no option `--sport': netstat-user kill --help lists the options; did you mean `--lport'?\n",
+            ),
+            (
+                "events --dport=80",
+                "events: there is no option `--dport': netstat-user events --help lists the options; did you mean `--rport'?\n",
+            ),
             ("events --json=x", "events: --json: it takes no value: leave `=x' out\n"),
             (
                 "events \x1b[31mx",
@@ -275,7 +283,7 @@ mod tests {
             ),
             (
                 "doctor --life",
-                "doctor: there is no option `--life' here, it is one of events: netstat-user doctor --help lists the options\n",
+                "doctor: there is no option `--life' here, it is an option of events: netstat-user doctor --help lists the options\n",
             ),
             ("agent --recent-count -1", "agent: --recent-count: `-1' is not accepted: write a whole number from 0 on"),
             ("events --count -1", "events: --count: `-1' is not accepted: write a whole number from 1 on"),
