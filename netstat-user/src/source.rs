@@ -171,7 +171,7 @@ impl KernelSource {
             }
             false => Check::ok("sources", format!("{found}: sock_diag and /proc have the same rows")),
             true => {
-                let mend = "see whether memory or descriptors are short (dmesg, ulimit -n); it is tried again";
+                let mend = "see whether memory or descriptors are short (dmesg, ulimit -n, sysctl fs.file-max); it is tried again";
                 Check::amiss("sources", Level::Note, format!("{found}: sock_diag and /proc have the same rows"), mend)
             }
         }

@@ -61,6 +61,9 @@ pub enum AskError {
 
 /// What became of the connection.
 fn said(error: &io::Error) -> String {
+    if let Some(scarce) = Scarce::below(error) {
+        return scarce.words();
+    }
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it does not answer in time".into(),
         io::ErrorKind::UnexpectedEof => "it has ended".into(),

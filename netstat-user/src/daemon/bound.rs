@@ -37,8 +37,8 @@ pub enum BindError {
     /// Something else is there.
     #[error("agent: {} is there and is no socket: give another --socket", .0.display())]
     NoSocket(PathBuf),
-    /// An agent answers there.
-    #[error("agent: another agent answers on {}: stop it, or give another --socket", .0.display())]
+    /// Somebody listens there, as a rule another agent.
+    #[error("agent: something listens on {} already: stop it, or give another --socket", .0.display())]
     Taken(PathBuf),
     /// Somebody listens there and says nothing.
     #[error(

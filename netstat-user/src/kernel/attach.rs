@@ -11,7 +11,7 @@ use super::{
     object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
     prime,
-    refusal::{HookRefusal, Lacking, Mend, causes, scarce_below},
+    refusal::{HookRefusal, Lacking, Mend, causes},
 };
 use crate::{
     model::{Coverage, HookCoverage, Limits},
@@ -119,7 +119,7 @@ pub enum AttachError {
 impl AttachError {
     /// Why a map cannot be had or used.
     pub fn maps(error: impl Error + Send + Sync + 'static) -> Self {
-        scarce_below(&error).map_or_else(|| Self::Maps(Box::new(error)), Self::Scarce)
+        Scarce::below(&error).map_or_else(|| Self::Maps(Box::new(error)), Self::Scarce)
     }
 
     /// What has run out, where that is the cause.

@@ -192,7 +192,7 @@ impl HookRefusal {
     pub fn scarce(&self) -> Option<Scarce> {
         match self {
             Self::NoBtf(lacking) | Self::NoTracefs(lacking) | Self::NoCgroup(lacking) => lacking.scarce(),
-            Self::Load { .. } | Self::Attach(_) | Self::Run(_) => scarce_below(self),
+            Self::Load { .. } | Self::Attach(_) | Self::Run(_) => Scarce::below(self),
             Self::Prototype(_) | Self::Alone { .. } | Self::Lacks(_) => None,
         }
     }
@@ -249,13 +249,6 @@ pub fn is_unsupported(error: &io::Error) -> bool {
                     | sys::bpf::ENOTSUPP
             )
         )
-}
-
-/// What ran out, where an error of bpf(2) or one of the errors that it comes of says so. There `EAGAIN` and `ETIME` are about something else.
-pub fn scarce_below(error: &(dyn Error + 'static)) -> Option<Scarce> {
-    std::iter::successors(Some(error), |&error| error.source())
-        .filter_map(|error| Scarce::of(error.downcast_ref::<io::Error>()?))
-        .find(|scarce| matches!(scarce, Scarce::OpenFiles | Scarce::FilesOfAll | Scarce::Memory))
 }
 
 /// The whole chain of causes on one line; of the verifier's log, which has many lines, only the last.

@@ -31,6 +31,19 @@ pub enum Blind {
     Wholly,
 }
 
+/// The processes under `root` that may not be looked into: the links of namespaces are kept from whom those of descriptors are
+/// (`proc_ns_readlink`, `proc_fd_access_allowed`), and every process has them.
+///
+/// # Errors
+/// The kernel's: nothing can be said of any.
+pub fn denied(root: &Path) -> std::io::Result<Vec<u32>> {
+    let is_denied = |pid: &u32| {
+        let link = rustix::fs::readlink(root.join(format!("{pid}/ns/net")), Vec::new());
+        link.err() == Some(Errno::ACCESS)
+    };
+    Ok(processes(root)?.into_iter().filter(is_denied).collect())
+}
+
 /// A scan under way or done.
 pub struct Scan {
     work: Arc<Work>,
@@ -171,6 +184,14 @@ impl Scan {
     /// Whether owners of some sockets may be unknown.
     pub fn hides(&mut self) -> bool {
         self.blind() != Blind::No || self.found().hidden || self.is_own && hides_processes(&self.work.root)
+    }
+
+    /// The processes that were refused, wholly or in part.
+    pub fn denied(&mut self) -> Vec<u32> {
+        let mut places = self.found().denied.clone();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().filter_map(|place| self.work.pids.get(place as usize).copied()).collect()
     }
 
     /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then a socket without a

@@ -7,9 +7,9 @@ mod machine;
 mod traced;
 mod views;
 
-use super::failure::Failure;
+use super::failure::{Failure, words};
 use super::forgotten::not_remembered_yet;
-use super::ready::report;
+use super::ready::{report, report_proc};
 use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
 use crate::cli::agent::{Options, Privileges, Share};
@@ -57,6 +57,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
         // Its thread must not be there when privileges are given up.
         drop(waiting);
+        report_proc("agent: ");
         report(tracer.coverage(), false);
         let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
         let mut machine = Machine::new(is_asked, recent_ns(options)).map_err(StartError::Starved)?;
@@ -87,7 +88,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
                     complain(&format!("agent: {}, {} lost", counted(status.events, "event", "events"), status.lost));
                 }
                 Err(error) => {
-                    complain(&format!("agent: {error}"));
+                    complain(&format!("agent: {}", words(&error)));
                     return Ok(1);
                 }
             }
@@ -112,7 +113,7 @@ enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Attach(#[from] AttachError),
-    #[error("agent: {0}")]
+    #[error("agent: {}", words(.0))]
     Starved(#[source] io::Error),
 }
 

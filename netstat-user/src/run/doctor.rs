@@ -5,6 +5,7 @@ pub mod closing;
 use super::clock::{epoch_ns, local_time, monotonic_ns};
 use super::forgotten::not_remembered;
 use super::hint::way_in;
+use super::shielded;
 use super::table::history::of_others;
 use crate::cli::doctor::Options;
 use crate::cli::names::{MOST_REMEMBERED, SOCKET};
@@ -12,13 +13,15 @@ use crate::cli::value::LARGEST_BUFFER;
 use crate::client::{self, AskError, place};
 use crate::kernel::{self, AttachError, Hook, Instead, Missed, Tracer, Wanted, Weight};
 use crate::model::{Check, Level};
+use crate::proc::fds;
 use crate::query::{CoverageRows, Health, HookRow, Past, Status};
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, print, screen};
-use crate::sys::Scarce;
+use crate::sys::{self, Scarce};
 use crate::view::doctor::{HookFinding, RefusedVariant, Report};
 use crate::view::text::{counted, span};
+use std::io;
 use std::path::Path;
 
 /// Buffer of the trial: nothing is read from it.
@@ -48,8 +51,8 @@ pub fn run(options: &Options) -> Written<u8> {
             report
         }
         Some(Err(error)) if options.agent.is_some() => {
-            let check = Check::amiss("agent", Level::Bad, format!("{}: {error}", path.display()), way_in(path, &error));
-            Report { source: "No agent answers".into(), checks: vec![check], ..Report::default() }
+            let check = no_answer(path, &error, Level::Bad, "");
+            Report { source: silence(&error).into(), checks: vec![check], ..Report::default() }
         }
         other => trial(other.and_then(Result::err).as_ref()),
     };
@@ -61,6 +64,25 @@ pub fn run(options: &Options) -> Written<u8> {
     }
     print(&out)?;
     Ok(u8::from(report.verdict() == Level::Bad))
+}
+
+/// That the agent gave no answer, and what lacks then; what ran out here is named in its place.
+fn no_answer(path: &Path, error: &AskError, level: Level, without: &str) -> Check {
+    let scarce = if let AskError::Io(error) = error { Scarce::below(error) } else { None };
+    let name = scarce.map_or("agent", Scarce::name);
+    Check::amiss(name, level, format!("{}: {error}{without}", path.display()), way_in(path, error))
+}
+
+/// What is known of an agent that gave no answer.
+fn silence(error: &AskError) -> &'static str {
+    match error {
+        AskError::Io(error) if Scarce::below(error).is_some() => "The agent could not be asked",
+        AskError::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            "The agent does not answer in time"
+        }
+        AskError::Io(_) => "No agent answers",
+        _ => "The agent gives no answer that can be used",
+    }
 }
 
 fn of_agent(path: &Path, status: &Status, coverage: &CoverageRows, health: Health) -> Report {
@@ -142,7 +164,7 @@ fn of_status(status: &Status) -> Vec<Check> {
     ];
     if forgotten > 0 {
         let found = not_remembered(forgotten);
-        let mend = remembering(live.saturating_add(forgotten));
+        let mend = format!("{}; {WITHOUT_MEMORY}", remembering(live.saturating_add(forgotten)));
         checks.push(Check::amiss("forgotten", Level::Bad, found, mend));
     }
     if status.dropped_readers > 0 {
@@ -228,6 +250,9 @@ fn remembering(sockets: u64) -> String {
     started_with_memory(&format!("--remember {sockets}"), sockets.saturating_mul(REMEMBERED_BYTES))
 }
 
+/// What else keeps the kernel programs from remembering a socket.
+const WITHOUT_MEMORY: &str = "if there were fewer sockets than it remembers now, the kernel had no memory for them: raise MemoryMax= of the unit";
+
 /// A number of sockets to remember that would be enough for so many, and half as many more.
 fn more(sockets: u64) -> u64 {
     sockets.saturating_add(sockets / 2).clamp(1 << 20, MOST_REMEMBERED.into()).next_power_of_two()
@@ -257,8 +282,28 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
     checks
 }
 
+/// The processes that the kernel shows to nobody, if there are any: that their sockets have no owner is not for want of rights.
+fn shielded_processes() -> Option<Check> {
+    let denied = fds::denied(Path::new("/proc")).ok().filter(|_| shielded::may_look())?;
+    let found = format!("{}; their sockets that are older than the tracer have no owner", shielded::words(&denied)?);
+    let mend = "see what confines this process: cat /proc/self/attr/current, dmesg";
+    Some(Check::amiss("shielded", Level::Note, found, mend))
+}
+
+/// Threads that `events` cannot do without: one that looks for holders, and one that writes to a pipe or a terminal.
+const THREADS_OF_EVENTS: usize = 2;
+
+/// Whether there is room for the threads of `events`; `None` where there is.
+fn without_threads() -> Option<Check> {
+    let scarce = Scarce::of(&sys::try_threads(THREADS_OF_EVENTS).err()?).unwrap_or(Scarce::Tasks);
+    let found = format!("events cannot start: {}", scarce.words());
+    Some(Check::amiss(scarce.name(), Level::Bad, found, AttachError::Scarce(scarce).mend()))
+}
+
 /// Attaches the programs for a moment.
 fn trial(no_agent: Option<&AskError>) -> Report {
+    // Before one of our own takes the room.
+    let no_threads = without_threads();
     let _waiting = WaitNote::start("the kernel programs to be attached for a trial");
     let mut report = Report { checks: kernel::checks(), ..Report::default() };
     if place().pidns == 0 {
@@ -273,6 +318,7 @@ fn trial(no_agent: Option<&AskError>) -> Report {
     source.prepare();
     report.checks.push(source.check());
     report.checks.push(closing::check(Path::new("/proc")));
+    report.checks.extend(shielded_processes());
     let started = Tracer::start(&Wanted { ring_bytes: TRIAL_BUFFER, ..Wanted::default() });
     report.source = match &started {
         Ok(_) => "Hooks attached here for a moment",
@@ -296,9 +342,9 @@ fn trial(no_agent: Option<&AskError>) -> Report {
             report.checks.push(Check::amiss(name, Level::Bad, error.to_string(), error.mend()));
         }
     }
+    report.checks.extend(no_threads);
     if let Some(error) = no_agent {
-        let found = format!("{SOCKET}: {error}: --recent cannot be served");
-        report.checks.push(Check::amiss("agent", Level::Note, found, way_in(Path::new(SOCKET), error)));
+        report.checks.push(no_answer(Path::new(SOCKET), error, Level::Note, ": --recent cannot be served"));
     }
     report
 }
@@ -340,6 +386,23 @@ fn hook(row: &HookRow) -> HookFinding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An agent that is there is not to be started again, and what ran out here is not the agent's.
+    #[test]
+    fn what_is_known_of_a_silent_agent_is_said() {
+        let path = Path::new("/x");
+        let found = |error: io::Error| {
+            let error = AskError::Io(error);
+            let check = no_answer(path, &error, Level::Bad, "");
+            (silence(&error), check.name, check.mend.unwrap_or_default())
+        };
+        let (source, name, mend) = found(io::ErrorKind::TimedOut.into());
+        assert!(source.ends_with("in time") && name == "agent" && !mend.contains("as root"), "{mend}");
+        let (source, name, mend) = found(io::Error::from_raw_os_error(libc::ENFILE));
+        assert!(source.ends_with("be asked") && name == "open_files" && !mend.contains("as root"), "{mend}");
+        let (source, name, mend) = found(io::ErrorKind::NotFound.into());
+        assert!(source == "No agent answers" && name == "agent" && mend.starts_with("as root: "), "{mend}");
+    }
 
     #[test]
     fn a_hook_is_essential_or_not_and_has_its_mend() {
@@ -445,7 +508,7 @@ mod tests {
             found(&Status { past, ..full.clone() }, "recent"),
             Some((Level::Note, started("--recent-count 262144", "")))
         );
-        let more = started("--remember 1048576", "");
+        let more = started("--remember 1048576", &format!("; {WITHOUT_MEMORY}"));
         assert_eq!(found(&full, "forgotten"), Some((Level::Bad, more)));
         assert_eq!((super::more(1_000_000), super::more(u64::MAX / 2)), (2_097_152, MOST_REMEMBERED.into()));
     }

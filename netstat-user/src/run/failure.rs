@@ -42,12 +42,9 @@ pub fn unread_processes(error: &io::Error) -> String {
     format!("not every process could be looked into: {}", why(error))
 }
 
-/// The kernel's words, or what to do where no descriptor is left.
-fn words(error: &io::Error) -> String {
-    match Scarce::of(error) {
-        Some(scarce @ (Scarce::OpenFiles | Scarce::FilesOfAll)) => scarce.words(),
-        _ => error.to_string(),
-    }
+/// The kernel's words, or what to do where no descriptor or no memory is left.
+pub fn words(error: &io::Error) -> String {
+    Scarce::below(error).map_or_else(|| error.to_string(), Scarce::words)
 }
 
 #[cfg(test)]
@@ -64,6 +61,8 @@ mod tests {
             let said = other(os(libc::EMFILE)).to_string();
             assert!(said.contains(": too many open files: raise their limit (ulimit -n), which is "), "{said}");
             assert!(other(os(libc::ENFILE)).to_string().contains("on this machine"));
+            assert!(other(os(libc::ENOMEM)).to_string().contains("MemoryMax of the unit"));
+            assert!(other(io::Error::other(os(libc::ENFILE))).to_string().contains("on this machine"));
             let said = other(os(libc::EPERM)).to_string();
             assert!(said.contains("Operation not permitted") && !said.contains("standard output"), "{said}");
             assert!(!other(os(libc::EPIPE)).is_closed_output());

@@ -20,7 +20,10 @@ pub fn not_remembered(sockets: u64) -> String {
 
 /// The same, and what helps a run that goes on, or the next one.
 pub fn not_remembered_yet(sockets: u64) -> String {
-    format!("{}; --remember makes room for more", not_remembered(sockets))
+    format!(
+        "{}; there are more than --remember makes room for, or the kernel had no memory for them (MemoryMax= of the unit)",
+        not_remembered(sockets)
+    )
 }
 
 /// How many sockets were forgotten, as far as it was said.

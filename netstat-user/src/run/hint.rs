@@ -3,6 +3,7 @@
 use crate::cli::names::SOCKET;
 use crate::client::{self, AskError};
 use crate::proc::{unix, whole};
+use crate::sys::Scarce;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -23,8 +24,22 @@ fn command(path: &Path) -> String {
 
 /// How to get an answer on a path where there was this error.
 pub fn way_in(path: &Path, error: &AskError) -> String {
+    way_past(path, error, || listens(path))
+}
+
+/// What to start, or to restart where an agent `is_there`.
+fn start(command: &str, is_there: bool) -> String {
+    if is_there { format!("as root, restart it as {command}") } else { format!("as root: {command}") }
+}
+
+fn way_past(path: &Path, error: &AskError, listens: impl FnOnce() -> bool) -> String {
     let command = command(path);
     match error {
+        // It could not even be asked.
+        AskError::Io(error) if Scarce::below(error).is_some() => "raise that limit, and ask again".into(),
+        AskError::Short(_) => "ask again; if it stays so, raise that limit of the agent".into(),
+        AskError::Elsewhere => "run it where the agent runs".into(),
+        AskError::Older | AskError::Query(_) | AskError::OffTopic => start(&command, true),
         // It is there, and does not answer.
         AskError::Io(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
             "it is there and does not answer: see whether it is stopped (kill -CONT); it may also be busy with thousands of network namespaces".into()
@@ -33,9 +48,9 @@ pub fn way_in(path: &Path, error: &AskError) -> String {
         AskError::Refused(denial) if denial.is_full => {
             format!("try again, or as root, restart it as {command} --clients N with a larger N than now")
         }
-        AskError::Refused(_) => format!("as root: {command}{LET_IN}"),
-        AskError::Io(error) if error.kind() == ErrorKind::PermissionDenied => format!("as root: {command}{LET_IN}"),
-        _ => format!("as root: {command}"),
+        AskError::Refused(_) => start(&command, true) + LET_IN,
+        AskError::Io(error) if error.kind() == ErrorKind::PermissionDenied => start(&command, listens()) + LET_IN,
+        AskError::Io(_) => start(&command, false),
     }
 }
 
@@ -60,14 +75,13 @@ fn could_after(
     listens: impl FnOnce() -> bool,
 ) -> String {
     let (place, command) = (path.display(), command(path));
+    let start = |is_there| start(&command, is_there) + LET_IN + share;
     match error {
-        None => format!("the agent on {place} could {what}: as root, restart it as {command}{LET_IN}{share}"),
+        None => format!("the agent on {place} could {what}: {}", start(true)),
         Some(AskError::Io(error)) if error.kind() == ErrorKind::PermissionDenied && listens() => {
-            format!(
-                "the agent on {place} could {what}, and does not let this user ask: as root, restart it as {command}{LET_IN}{share}"
-            )
+            format!("the agent on {place} could {what}, and does not let this user ask: {}", start(true))
         }
-        Some(_) => format!("an agent could {what}: as root: {command}{LET_IN}{share}"),
+        Some(_) => format!("an agent could {what}: {}", start(false)),
     }
 }
 
@@ -89,8 +103,22 @@ mod tests {
         assert!(way_in(usual, &io(ErrorKind::TimedOut)).contains("does not answer"));
         assert!(way_in(other, &AskError::Stranger(7)).starts_with("see whose /x is"));
         let denial = |is_full| AskError::Refused(Denial { is_full, ..Denial::new("no") });
-        assert!(way_in(other, &denial(false)).starts_with("as root: netstat-user agent --socket /x"));
+        assert!(
+            way_in(other, &denial(false)).starts_with("as root, restart it as netstat-user agent --socket /x --mode")
+        );
         assert!(way_in(other, &denial(true)).starts_with("try again, or as root, restart it"));
+        // One that is there, and lets this user not ask, is not to be started a second time.
+        assert_eq!(
+            way_past(usual, &io(ErrorKind::PermissionDenied), || true),
+            "as root, restart it as netstat-user agent --mode 660 --group GROUP"
+        );
+        // What ran out here says nothing of an agent.
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            let error = AskError::Io(std::io::Error::from_raw_os_error(errno));
+            assert!(!way_in(usual, &error).contains("netstat-user agent"), "{error}");
+            assert!(error.to_string().contains("raise"), "{error}");
+        }
+        assert!(!way_in(usual, &AskError::Short(Scarce::OpenFiles)).contains("netstat-user agent"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod ordering;
 mod printing;
 mod ready;
 pub mod resolve;
+mod shielded;
 mod table;
 
 use crate::cli::{Refusal, RefusalReason, Request, help};

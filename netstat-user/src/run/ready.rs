@@ -3,11 +3,23 @@
 use crate::model::visible::escape_lines;
 use crate::model::{Coverage, RefusalKind, Refused};
 use crate::stdio::{complain, lines};
+use crate::sys;
 use crate::view::text::counted;
 use std::io::{self, IsTerminal};
 
 /// Exit code of a run that lost events, with `--strict`.
 pub const LOST: u8 = 3;
+
+/// What lacks without a /proc, and what mends it.
+const NO_PROC: &str = "/proc is not mounted, or not that of this PID namespace: sockets older than the tracer have no owner, and \
+                       containers and units may be missing; mount it: mount -t proc proc /proc";
+
+/// Says that there is no /proc, if there is none; `who` begins the line.
+pub fn report_proc(who: &str) {
+    if sys::own_namespace("pid") == 0 {
+        complain(&format!("{who}{NO_PROC}"));
+    }
+}
 
 /// Says which hooks are attached, in one line, and which are not and why, in one line each. `whole`: names every hook also to a person.
 pub fn report(coverage: &Coverage, whole: bool) {

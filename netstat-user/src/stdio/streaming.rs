@@ -78,7 +78,7 @@ impl Output {
         let is_file = stdout_type() == Some(FileType::RegularFile);
         if !is_file {
             // The runtime makes it when it is needed, and has no words for it.
-            sys::try_thread()?;
+            sys::try_threads(1)?;
         }
         let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
         Ok(Self { file, other: tokio::io::stdout(), taken: 0 })

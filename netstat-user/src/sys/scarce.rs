@@ -2,7 +2,10 @@
 
 use super::NO_MEMORY;
 use rustix::io::Errno;
+use std::error::Error;
 use std::io;
+use std::sync::mpsc;
+use std::thread;
 
 /// What has run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,18 @@ impl Scarce {
             Errno::NOMEM => Some(Self::Memory),
             _ => None,
         }
+    }
+
+    /// What files or memory ran out, where an error or one of those that it comes of says so. In calls that make something in the kernel, such as
+    /// bpf(2), `EAGAIN` and `ETIME` are about something else.
+    pub fn below(error: &(dyn Error + 'static)) -> Option<Self> {
+        let of_io = |error: &io::Error| {
+            let own = Self::of(error).filter(|own| matches!(own, Self::OpenFiles | Self::FilesOfAll | Self::Memory));
+            // Its `source` is the one of the error that it wraps.
+            own.or_else(|| Self::below(error.get_ref()?))
+        };
+        std::iter::successors(Some(error), |&error| error.source())
+            .find_map(|error| of_io(error.downcast_ref::<io::Error>()?))
     }
 
     /// One word for it.
@@ -108,13 +123,24 @@ pub fn no_thread(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{NO_THREAD}: {error}"))
 }
 
-/// Whether there is room for another thread.
+/// Whether there is room for so many other threads at a time.
 ///
 /// # Errors
 /// As [`no_thread`].
-pub fn try_thread() -> io::Result<()> {
-    // It has nothing to do, and so nothing to fail at.
-    std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join())).map_err(no_thread)
+pub fn try_threads(number: usize) -> io::Result<()> {
+    let mut started = Vec::new();
+    let outcome = (0..number).try_for_each(|_| {
+        // It has nothing to do, and so nothing to fail at, until all are there.
+        let (end, ended) = mpsc::channel::<()>();
+        let thread = thread::Builder::new().spawn(move || ended.recv())?;
+        started.push((end, thread));
+        Ok(())
+    });
+    for (end, thread) in started {
+        drop(end);
+        drop(thread.join());
+    }
+    outcome.map_err(no_thread)
 }
 
 #[cfg(test)]
@@ -143,5 +169,26 @@ mod tests {
         let failed = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::LOOP];
         assert_eq!(failed.map(failed_look), failed.map(Some));
         assert_eq!([Errno::NOENT, Errno::SRCH, Errno::ACCESS, Errno::PERM].map(failed_look), [None; 4]);
+    }
+
+    #[test]
+    fn what_ran_out_is_found_below_other_errors() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("no")]
+        struct Above(#[source] io::Error);
+        let os = io::Error::from_raw_os_error;
+        let found = |errno| {
+            let each: [&(dyn Error + 'static); 3] =
+                [&Above(os(errno)), &io::Error::other(os(errno)), &io::Error::other(Above(os(errno)))];
+            each.map(Scarce::below)
+        };
+        assert_eq!(found(libc::ENFILE), [Some(Scarce::FilesOfAll); 3]);
+        assert_eq!(found(libc::ENOMEM), [Some(Scarce::Memory); 3]);
+        assert_eq!((found(libc::EAGAIN), found(libc::ETIME), found(libc::ENOENT)), ([None; 3], [None; 3], [None; 3]));
+    }
+
+    #[test]
+    fn several_threads_are_tried_at_once() {
+        assert!(try_threads(3).is_ok());
     }
 }

@@ -2,11 +2,15 @@
 
 use super::confined::drop_all;
 use crate::model::{Check, Level};
+use crate::sys::Scarce;
 use std::error::Error;
 use std::sync::Arc;
 
 /// What lets a process give up the rest.
 const MEND: &str = "run as root, on a kernel with CONFIG_SECCOMP_FILTER=y and CONFIG_SECURITY_LANDLOCK=y";
+
+/// The same where something ran out on the way.
+const MEND_SCARCE: &str = "restart it when that limit is raised";
 
 /// One thing that is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub struct Held {
 
 /// A step that the kernel refused.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{what}: {error}")]
+#[error("{what}: {}", self.scarce().map_or_else(|| error.to_string(), Scarce::words))]
 struct RefusedStep {
     step: PrivilegeStep,
     /// Its name.
@@ -48,6 +52,13 @@ struct RefusedStep {
     /// Why.
     #[source]
     error: Arc<dyn Error + Send + Sync>,
+}
+
+impl RefusedStep {
+    /// What ran out, where that is why.
+    fn scarce(&self) -> Option<Scarce> {
+        Scarce::below(&*self.error)
+    }
 }
 
 impl Held {
@@ -81,9 +92,14 @@ impl Held {
         self.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
+    /// What mends that something was refused: where it is that something ran out, the kernel can do it.
+    fn mend(&self) -> &'static str {
+        if self.refused.iter().all(|refused| refused.scarce().is_some()) { MEND_SCARCE } else { MEND }
+    }
+
     /// What was refused, and what mends it; `None` where nothing was.
     pub fn refusal(&self) -> Option<String> {
-        (!self.refused.is_empty()).then(|| format!("not given up: {}: {MEND}", self.causes()))
+        (!self.refused.is_empty()).then(|| format!("not given up: {}: {}", self.causes(), self.mend()))
     }
 
     /// What `doctor` says of it.
@@ -117,7 +133,7 @@ impl Held {
             ),
         });
         if !self.refused.is_empty() {
-            checks.push(Check::amiss("not_given_up", Level::Note, self.causes(), MEND));
+            checks.push(Check::amiss("not_given_up", Level::Note, self.causes(), self.mend()));
         }
         checks
     }
@@ -147,5 +163,21 @@ mod tests {
             assert_eq!((checks[2].level, checks[2].found.as_str()), (Level::Note, &*format!("{what}: no")));
             assert_eq!(held.refusal().unwrap(), format!("not given up: {what}: no: {MEND}"));
         }
+    }
+
+    /// A kernel that can do it all may be short of files or memory at that moment.
+    #[test]
+    fn what_ran_out_is_no_question_of_the_kernels_configuration() {
+        let mut held = Held::default();
+        let full = std::io::Error::from_raw_os_error(libc::ENFILE);
+        held.note(PrivilegeStep::Threads, "threads", Err(super::super::confined::KeptError::Capabilities(full)));
+        let said = held.refusal().unwrap();
+        assert!(said.starts_with("not given up: threads: too many open files on this machine: "), "{said}");
+        assert!(said.ends_with(MEND_SCARCE) && !said.contains("CONFIG"), "{said}");
+        let checks = held.checks();
+        assert_eq!(checks.last().and_then(|check| check.mend.as_deref()), Some(MEND_SCARCE));
+        // What else was refused has its own reason.
+        held.note(PrivilegeStep::SystemCalls, "seccomp", Err("no"));
+        assert!(held.refusal().unwrap().ends_with(MEND));
     }
 }

@@ -138,3 +138,9 @@ fn sockets_that_were_opened_here_are_not_counted_as_found() {
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).unwrap();
     assert_eq!(blind(own, true), Blind::Partly);
 }
+
+#[test]
+fn its_own_process_is_not_denied() {
+    let denied = denied(Path::new("/proc")).unwrap();
+    assert!(!denied.contains(&std::process::id()), "{denied:?}");
+}

@@ -64,6 +64,8 @@ pub struct FoundLinks {
     pub refused: bool,
     /// Whether more was refused, of which netstat says nothing: what a descriptor is, to root without CAP_SYS_PTRACE, or a process by `hidepid=1`.
     pub hidden: bool,
+    /// The places of the processes that were refused in one way or the other; one of them may be there several times.
+    pub denied: Vec<u32>,
     /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left, say.
     pub failed: Option<Errno>,
     /// Why a thread had no part in the work: then another one did it all, or nobody.
@@ -75,6 +77,7 @@ impl FoundLinks {
     pub fn take_in(&mut self, others: Self) {
         self.refused |= others.refused;
         self.hidden |= others.hidden;
+        self.denied.extend(others.denied);
         self.failed = self.failed.or(others.failed);
         self.idle = self.idle.or(others.idle);
         let most = self.links.most();
@@ -88,16 +91,26 @@ impl FoundLinks {
         self.is_given_up |= others.is_given_up;
     }
 
+    /// Notes a process whose folder of descriptors could not be opened.
+    fn refuse(&mut self, error: Errno, place: usize) {
+        if error == Errno::ACCESS {
+            self.refused = true;
+            self.deny(place);
+        }
+        self.hidden |= error == Errno::PERM;
+        self.note(error);
+    }
+
+    /// Notes a process that was refused.
+    fn deny(&mut self, place: usize) {
+        if self.denied.last() != Some(&(place as u32)) {
+            self.denied.push(place as u32);
+        }
+    }
+
     /// Keeps why something could not be read, where that says nothing of it.
     pub fn note(&mut self, error: Errno) {
         self.failed = self.failed.or_else(|| failed_look(error));
-    }
-
-    /// The same of a process's folder of descriptors.
-    fn note_unopened(&mut self, error: Errno) {
-        self.refused |= error == Errno::ACCESS;
-        self.hidden |= error == Errno::PERM;
-        self.note(error);
     }
 }
 
@@ -171,7 +184,7 @@ impl Work {
                 Ok(dir) => {
                     links(&dir, DescriptorRange { place, from: 0, to: u64::MAX, count: 0 }, &mut buffer, &mut again)
                 }
-                Err(error) => again.note_unopened(error),
+                Err(error) => again.refuse(error, place),
             }
         }
         found.take_in(again);
@@ -227,7 +240,7 @@ impl Work {
                 }
                 return;
             }
-            Err(error) => return found.note_unopened(error),
+            Err(error) => return found.refuse(error, share.place),
         };
         links(&dir, share, buffer, found);
     }
@@ -245,7 +258,10 @@ fn links(dir: &OwnedFd, share: DescriptorRange, buffer: &mut [MaybeUninit<u8>], 
             // It is a file with a long path (`do_proc_readlink`).
             Err(Errno::NAMETOOLONG) => {}
             Err(error) => {
-                found.hidden |= error == Errno::ACCESS;
+                if error == Errno::ACCESS {
+                    found.hidden = true;
+                    found.deny(share.place);
+                }
                 found.note(error);
             }
             Ok(None) => {}

@@ -16,7 +16,7 @@ pub fn check(root: &Path) -> Check {
         return Check::amiss("kill", Level::Note, found, kernel::OUTSIDE);
     }
     if !kernel::may_close() {
-        let found = "this user closes no socket, also none of its own: that takes cap_net_admin";
+        let found = "this user may close no socket, not even its own: that takes cap_net_admin";
         return Check::amiss("kill", Level::Note, found, "run as root");
     }
     // A look is no reason to load a module.

@@ -1,9 +1,12 @@
 //! Who holds the sockets that were there before the kernel programs were attached.
 
+use crate::kernel;
 use crate::model::{Proto, RowsWanted};
 use crate::owner::Owners;
 use crate::proc::netns;
 use crate::run::failure::why;
+use crate::run::ready::report_proc;
+use crate::run::shielded;
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::complain;
 use crate::sys::Scarce;
@@ -14,9 +17,10 @@ use std::path::Path;
 pub fn of_older_sockets() -> Owners {
     let proc = Path::new("/proc");
     if let Err(error) = fs::read_dir(proc) {
-        complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {error}"));
+        complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {}", why(&error)));
         return Owners::default();
     }
+    report_proc("");
     // Whoever listens has no peer.
     let wanted = RowsWanted { peer: Some(false), ..RowsWanted::of(vec![Proto::Tcp, Proto::Tcp6]) };
     let mut failed = None;
@@ -35,10 +39,35 @@ pub fn of_older_sockets() -> Owners {
         ));
     }
     if found.scan.hides() {
-        complain(
-            "the sockets of some processes could not be looked up, their later events may lack an owner: \
-             grant cap_sys_ptrace and cap_dac_read_search, or run as root",
-        );
+        complain(&not_looked_into(&found.scan.denied(), shielded::may_look()));
     }
     found.owners
+}
+
+/// That the sockets of these processes are not known; `may_look` where this one has every right to look into them.
+fn not_looked_into(denied: &[u32], may_look: bool) -> String {
+    if let Some(shielded) = shielded::words(denied).filter(|_| may_look) {
+        return format!("{shielded}: later events of their sockets may lack an owner");
+    }
+    let way = if kernel::is_contained() {
+        kernel::OUTSIDE
+    } else {
+        "grant cap_sys_ptrace and cap_dac_read_search, or run as root"
+    };
+    format!("the sockets of some processes could not be looked up, their later events may lack an owner: {way}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_the_rights_is_not_advised_to_get_them() {
+        let shielded = not_looked_into(&[12, 40], true);
+        assert!(shielded.contains("shields 2 processes") && shielded.contains("such as process 12:"), "{shielded}");
+        assert!(!shielded.contains("root") && !shielded.contains("grant"), "{shielded}");
+        for said in [not_looked_into(&[12], false), not_looked_into(&[], true)] {
+            assert!(said.contains("run as root"), "{said}");
+        }
+    }
 }

@@ -49,7 +49,7 @@ impl Ages {
             (Ok(_), Some(_)) => None,
             (Ok(_), None) => Some("ages need the agent, which --no-agent excludes: they are null".to_owned()),
             (Err(error), Some(path)) => Some(format!(
-                "agent {}: {error}; ages need it and are null without: {}",
+                "agent {}: {error}; without it the ages are null; to have them: {}",
                 path.display(),
                 way_in(path, error)
             )),

@@ -68,7 +68,10 @@ fn gaps(past: &Past, crowd: Option<Crowd>, within: Duration, now_ns: u64) -> Vec
             true => format!(": --recent-count {} keeps no more{}", past.most, of_others(crowd, ago_ns)),
             false => String::new(),
         };
-        gaps.push(format!("it knows all that closed within {}, and not all before{why}", span(known_ns)));
+        gaps.push(format!(
+            "it lists all that closed in the last {}, but not all that closed earlier{why}",
+            span(known_ns)
+        ));
     }
     if let Some(lost_ns) = past.lost_ns.map(ago_ns).filter(|&lost_ns| u128::from(lost_ns) < within.as_nanos()) {
         gaps.push(format!(
@@ -96,7 +99,7 @@ mod tests {
         let past = Past { since_ns: 100_000_000_000, most: 65_536, ..Past::default() };
         let lines = |past: &Past, seconds| gaps(past, None, Duration::from_secs(seconds), 109_000_000_000);
         assert_eq!(lines(&past, 9), Vec::<String>::new());
-        assert_eq!(lines(&past, 10), ["it knows all that closed within 9.00s, and not all before"]);
+        assert_eq!(lines(&past, 10), ["it lists all that closed in the last 9.00s, but not all that closed earlier"]);
         let crowded = Past { crowded: true, lost_ns: Some(105_000_000_000), lost: 7, ..past };
         assert_eq!(lines(&crowded, 3), Vec::<String>::new());
         let [short, lost] = &lines(&crowded, 600)[..] else { panic!("two lines") };

@@ -6,7 +6,7 @@ use crate::model::reason;
 use crate::proc::netns::{self, FoundNamespaces, Namespace};
 use crate::run::failure::why;
 use crate::stdio::Written;
-use crate::sys;
+use crate::sys::{self, Scarce};
 use crate::view::text::escape_word;
 use std::io;
 use std::path::Path;
@@ -47,10 +47,7 @@ pub fn spaces(asked: &AskedFor<'_>, round: &mut Round) -> Written<Vec<Space>> {
     if let Err(error) = netns::own(proc)
         && round.finds_no_namespaces()
     {
-        let (proc, why) = (proc.display(), reason(&error));
-        round.note(&format!(
-            "network namespaces cannot be found: {proc}/self/ns/net: {why}; mount it: mount -t proc proc {proc}"
-        ))?;
+        round.note(&without_own(proc, &error))?;
     }
     if let Some(error) = &found.failed {
         report_lacking(error, round)?;
@@ -80,6 +77,17 @@ fn report_lacking(error: &io::Error, round: &mut Round) -> Written<()> {
         true => round.note(&format!("not all network namespaces could be found: {}", why(error))),
         false => Ok(()),
     }
+}
+
+/// That the own namespace is not there, and so no other one either, or why that is not known.
+fn without_own(proc: &Path, error: &io::Error) -> String {
+    let proc = proc.display();
+    let why = match (Scarce::below(error), error.kind()) {
+        (Some(scarce), _) => scarce.words(),
+        (None, io::ErrorKind::NotFound) => format!("{}; mount it: mount -t proc proc {proc}", reason(error)),
+        (None, _) => reason(error),
+    };
+    format!("network namespaces cannot be found: {proc}/self/ns/net: {why}")
 }
 
 /// Whether there may be namespaces that were not found. The kernel refuses what a process that has ended was in even to who may look into every one.
@@ -161,4 +169,19 @@ fn why_unread(asked: &AskedFor<'_>, inode: u32, namespace: Option<&Namespace>, r
         io::ErrorKind::NotFound => return None,
         _ => Unread::Failed { name, error },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A /proc that is there need not be mounted.
+    #[test]
+    fn proc_is_to_be_mounted_only_where_it_is_not() {
+        let said = |errno| without_own(Path::new("/proc"), &io::Error::from_raw_os_error(errno));
+        assert!(said(libc::ENOENT).ends_with("mount it: mount -t proc proc /proc"));
+        for (errno, way) in [(libc::ENOMEM, "MemoryMax"), (libc::ENFILE, "fs.file-max"), (libc::EACCES, "denied")] {
+            assert!(said(errno).contains(way) && !said(errno).contains("mount -t"), "{}", said(errno));
+        }
+    }
 }
