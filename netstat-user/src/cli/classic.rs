@@ -98,10 +98,11 @@ pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
     if select.first().is_some() {
         given.selection = selection(&mut given, select, program)?;
     }
-    let names_fields = !given.selection.columns.is_empty() || !given.selection.count_by.is_empty();
-    if given.info && names_fields {
-        let text = "%s: --info adds lines to the tables: it cannot be given with --columns or --count-by, which show the fields that they name, such \
-                    as info.rtt_us\n";
+    let mut named =
+        given.selection.columns.iter().chain(&given.selection.count_by).map(|column| column.name()).peekable();
+    if given.info && named.peek().is_some() && !named.any(|name| name.starts_with("info.")) {
+        let text = "%s: --info adds lines to the tables: it has no effect with --columns or --count-by, which show the fields that they name, such as \
+                    info.rtt_us\n";
         return Err(usage(Some(own(text, &[program]))));
     }
     if given.schema {

@@ -187,7 +187,8 @@ fn ours_are_refused_where_they_could_have_no_effect() {
         assert!(exit == 3 && reason.contains(": --all-netns "), "{line}: {reason}");
     }
     options("-t --info --where state=LISTEN --sort pid");
-    for line in ["-t --info --columns local", "--info --count-by state", "-t --info --json --columns info.rtt_us"] {
+    options("-t --info --json --columns local,info.rtt_us");
+    for line in ["-t --info --columns local", "--info --count-by state"] {
         let (exit, reason) = refused(line);
         assert!(exit == 3 && reason.contains(": --info "), "{line}: {reason}");
     }
