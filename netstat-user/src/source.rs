@@ -82,7 +82,15 @@ impl KernelSource {
 
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
     pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
-        let look = |_: &Namespace, root: &Path| self.tables(root, wanted, &Census::new(root));
+        self.of_while(&Awaited::default(), namespaces, wanted)
+    }
+
+    /// The same; no more tables are read once nobody waits for them.
+    pub fn of_while(&self, awaited: &Awaited, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
+        let look = |_: &Namespace, root: &Path| match awaited.is_over() {
+            true => Vec::new(),
+            false => self.tables(root, wanted, &Census::new(root)),
+        };
         let found = netns::each(&self.root, Path::new(netns::NAMES), namespaces, look);
         let tables = |(namespace, read): (Namespace, io::Result<Vec<ProtoTable>>)| {
             let tables = match read {
@@ -98,8 +106,8 @@ impl KernelSource {
         found.into_iter().filter_map(tables).collect()
     }
 
-    /// Starts to look for the processes that hold sockets, beside whatever the caller does next; as [`KernelSource::holders_for_others`] where tables are
-    /// read for others.
+    /// Starts to look for the processes that hold sockets, beside whatever the caller does next; where tables are read for others, no thread is made, and
+    /// the caller waits, as in [`KernelSource::holders_for_others`].
     pub fn holders(&self) -> fds::Scan {
         self.look().holders()
     }

@@ -23,8 +23,8 @@ use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a look at all processes may take for others than root and the agent's own user.
-const MOST_FOR_GUESTS: Duration = Duration::from_secs(2);
+/// How often it is looked whether a client that sends no more has gone.
+const HALF_CLOSED: Duration = Duration::from_millis(100);
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
 
@@ -61,12 +61,16 @@ pub async fn patient<T>(work: impl Future<Output = io::Result<T>>) -> io::Result
     }
 }
 
-/// Waits until whoever has asked has gone, or sends more than a request, which is no question.
+/// Returns when the client has closed the connection, or has sent more bytes than a request may have. One that closes its sending half still reads.
 async fn gone(stream: &UnixStream) {
     let (mut rest, mut left) = ([0; 512], MAX_REQUEST);
-    while left > 0 && stream.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+    while left > 0 {
+        let Ok(ready) = stream.ready(Interest::READABLE).await else { return };
+        if ready.is_write_closed() {
+            return;
+        }
         match stream.try_read(&mut rest) {
-            Ok(0) => return,
+            Ok(0) => tokio::time::sleep(HALF_CLOSED).await,
             Ok(count) => left = left.saturating_sub(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return,
@@ -135,10 +139,9 @@ impl<L: Lists> Client<L> {
         &self,
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
     ) -> io::Result<T> {
-        let most = (!self.is_staff).then_some(MOST_FOR_GUESTS);
         tokio::select! {
             biased;
-            done = self.workers.run(move |awaited| work(&awaited.within(most))) => done,
+            done = self.workers.run(work) => done,
             () = gone(&self.stream) => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -247,7 +250,7 @@ impl<L: Lists> Client<L> {
             Request::Status => (None, false),
         };
         let holders = matches!(request, Request::Holders { .. } | Request::Rows { holders: true, .. });
-        if is_large && !self.has_memory(holders) {
+        if is_large && !sys::has_memory(self.size_of_answer(holders)) {
             return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
         }
         let shown = match self.shown(&request).await? {
@@ -287,11 +290,12 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// Whether there is memory for an answer with all sockets, and all who hold them: where it is not found to be missing before, the whole agent ends for want of it.
-    fn has_memory(&self, holders: bool) -> bool {
+    /// Bytes that an answer with all sockets takes, and all who hold them: where they are not found to be missing before, the whole agent ends for want of
+    /// them.
+    pub fn size_of_answer(&self, holders: bool) -> usize {
         let links = if holders { self.house.lists.held().saturating_mul(OF_A_LINK) } else { 0 };
         let sockets = self.house.sockets.load(Ordering::Relaxed) * OF_A_SOCKET;
-        sys::has_memory(links.saturating_add(OF_AN_ANSWER + sockets))
+        links.saturating_add(OF_AN_ANSWER + sockets)
     }
 
     /// The turn of this user's clients whose requests cost something.
@@ -339,16 +343,22 @@ impl<L: Lists> Client<L> {
 
     /// How the kernel programs fare, or did a moment ago.
     async fn look_at_health(&self) -> io::Result<Health> {
-        let known = lock(&self.house.health).clone().filter(|(at, _)| at.elapsed() < TRUST);
-        if let Some((_, health)) = known {
+        if let Some(health) = fresh(&lock(&self.house.health)) {
             return Ok(health);
         }
         let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
-        let look = look.await.map_err(io::Error::other)?;
-        let health = self.workers.run(|_| look()).await?;
-        *lock(&self.house.health) = Some((Instant::now(), health.clone()));
-        Ok(health)
+        let (look, house) = (look.await.map_err(io::Error::other)?, Arc::clone(&self.house));
+        let look_once = move |_: &Awaited| {
+            // Others may have asked at the same time: one of them looks, and the rest wait for that.
+            let mut known = lock(&house.health);
+            fresh(&known).unwrap_or_else(|| {
+                let health = look();
+                *known = Some((Instant::now(), health.clone()));
+                health
+            })
+        };
+        self.workers.run(look_once).await
     }
 
     async fn health(&mut self) -> io::Result<()> {
@@ -393,6 +403,11 @@ impl<L: Lists> Client<L> {
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+}
+
+/// What was known a moment ago.
+fn fresh(known: &Option<(Instant, Health)>) -> Option<Health> {
+    known.as_ref().filter(|(at, _)| at.elapsed() < TRUST).map(|(_, health)| health.clone())
 }
 
 /// What is shown of what has been read: what the peer could see before and can see after it.

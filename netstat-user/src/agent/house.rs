@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 /// Events that may wait for the thread of root's clients, and for that of all others: some 200 bytes each.
 const STAFF_EVENTS: usize = 1 << 20;
@@ -23,7 +23,9 @@ const STAFF_WORKERS: usize = 2;
 const GUEST_WORKERS: usize = 8;
 /// By how much the thread of the guests' clients, and their workers, step back: readers of events miss some where they wait for long, requests do not.
 const GUESTS_BACK: i32 = 5;
-const WORKERS_BACK: i32 = 10;
+const WORKERS_BACK: i32 = 15;
+/// Memory that answers for guests may take while they are made, in MiB: several large ones are made one after another.
+const MEMORY_FOR_GUESTS: usize = 256;
 /// Where the clients of some users are served.
 pub struct Counter {
     /// Its thread.
@@ -32,6 +34,8 @@ pub struct Counter {
     pub desk: Arc<Desk>,
     /// Its threads for what blocks.
     pub workers: Workers,
+    /// The memory for answers that are being made, in MiB.
+    memory: Semaphore,
 }
 
 /// Holds a counter's thread: it ends when this is dropped.
@@ -44,7 +48,8 @@ impl Counter {
     /// No room for its threads.
     pub fn for_staff(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(STAFF_EVENTS);
-        Self::open("staff", desk, Workers::new("staff", STAFF_WORKERS, STAFF_WORKERS, || ())?, confine)
+        let workers = Workers::new("staff", STAFF_WORKERS, STAFF_WORKERS, || ())?;
+        Self::open("staff", desk, workers, Semaphore::MAX_PERMITS, confine)
     }
 
     /// Everybody else's, with less claim to the processor.
@@ -54,7 +59,7 @@ impl Counter {
     pub fn for_guests(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(GUEST_EVENTS);
         let workers = Workers::new("guests", GUEST_WORKERS, 1, || sys::step_back(WORKERS_BACK))?;
-        Self::open("guests", desk, workers, move || {
+        Self::open("guests", desk, workers, MEMORY_FOR_GUESTS, move || {
             sys::step_back(GUESTS_BACK);
             confine();
         })
@@ -64,6 +69,7 @@ impl Counter {
         name: &str,
         desk: Desk,
         workers: Workers,
+        memory: usize,
         begin: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Open)> {
         let desk = Arc::new(desk);
@@ -92,7 +98,16 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((Self { thread, desk, workers }, Open(open)))
+        Ok((Self { thread, desk, workers, memory: Semaphore::new(memory) }, Open(open)))
+    }
+
+    /// Waits until there is memory for an answer of so many bytes: for one that is larger than all there is, until no other one is being made.
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub async fn memory_for(&self, bytes: usize) -> io::Result<SemaphorePermit<'_>> {
+        let share = (bytes >> 20).clamp(1, MEMORY_FOR_GUESTS) as u32;
+        self.memory.acquire_many(share).await.map_err(io::Error::other)
     }
 }
 

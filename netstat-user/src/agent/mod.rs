@@ -144,8 +144,13 @@ pub trait Lists: Send + Sync + 'static {
     /// The kernel's tables as they are; rows that do not pass the condition may be left out. `None` where the one namespace cannot be found.
     ///
     /// # Errors
-    /// Something ran out before it was known which namespaces there are.
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> io::Result<Option<Vec<NamespaceTables>>>;
+    /// Something ran out before it was known which namespaces there are, or nobody waits for them any more.
+    fn tables(
+        &self,
+        wanted: &RowsWanted,
+        spaces: &Spaces<'_>,
+        awaited: &Awaited,
+    ) -> io::Result<Option<Vec<NamespaceTables>>>;
 
     /// The paths of these cgroups, as far as they are known, also of those that were removed since an owner in them was recorded.
     fn cgroups(&self, ids: &[u64]) -> Vec<(u64, Vec<u8>)>;

@@ -35,7 +35,9 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
+        let memory = self.counter().memory_for(self.size_of_answer(true)).await?;
         let looked: io::Result<BytesMut> = self.have_done(look).await?;
+        drop(memory);
         match looked {
             Ok(out) => self.send(&out).await,
             Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", why(&error))).await,
@@ -49,7 +51,10 @@ impl<L: Lists> Client<L> {
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
-        match self.have_done(move |awaited| reading.frames(awaited)).await? {
+        let memory = self.counter().memory_for(self.size_of_answer(holders)).await?;
+        let read = self.have_done(move |awaited| reading.frames(awaited)).await?;
+        drop(memory);
+        match read {
             Ok(out) => self.send(&out).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(refused) => self.refuse(&refused.to_string()).await,
@@ -87,7 +92,7 @@ impl<L: Lists> RowsRead<L> {
     /// The rows and their holders, as the frames of an answer. The processes are looked into once at most: to leave out rows, and to send their
     /// holders.
     fn frames(self, awaited: &Awaited) -> Result<BytesMut, RowsRefused> {
-        let mut spaces = self.read()?;
+        let mut spaces = self.read(awaited)?;
         if self.recorded {
             spaces = self.record(spaces)?;
         }
@@ -117,13 +122,13 @@ impl<L: Lists> RowsRead<L> {
     }
 
     /// The tables, without the rows of which their own values say that they are not wanted.
-    fn read(&self) -> Result<Vec<NamespaceTables>, RowsRefused> {
+    fn read(&self, awaited: &Awaited) -> Result<Vec<NamespaceTables>, RowsRefused> {
         let spaces = match (self.wanted.netns, &self.sight) {
             (Some(netns), _) => Spaces::One(netns, self.peer.pid),
             (None, Sight::All) => Spaces::All,
             (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
         };
-        let tables = self.lists.tables(&self.wanted, &spaces).map_err(RowsRefused::Unread)?;
+        let tables = self.lists.tables(&self.wanted, &spaces, awaited).map_err(RowsRefused::Unread)?;
         let mut spaces = tables.ok_or(RowsRefused::NoNamespace)?;
         if let Some(only) = &self.wanted.only {
             // Whose they are is looked at later.

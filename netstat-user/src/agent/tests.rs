@@ -129,7 +129,12 @@ impl Lists for Fake {
     }
 
     /// Namespace 1 has more rows than one frame, the sockets of [`event`] among them; no other one can be found.
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> io::Result<Option<Vec<NamespaceTables>>> {
+    fn tables(
+        &self,
+        wanted: &RowsWanted,
+        spaces: &Spaces<'_>,
+        _: &Awaited,
+    ) -> io::Result<Option<Vec<NamespaceTables>>> {
         let inode = |port| if self.inodes.load(Ordering::SeqCst) { u64::from(port) } else { 0 };
         let rows = (1..=10_000).map(|port| SocketRow { inode: inode(port), ..row(port) });
         let rows = rows.filter(|row| wanted.keeps(row)).collect();

@@ -63,7 +63,10 @@ impl<L: Lists> House<L> {
         }
         let counter = if is_staff { &self.staff } else { &self.guests };
         let seat = match self.admission.admits(&peer, &stream) {
-            false => Err(Denial::new("this user may not ask: see --mode and --group of netstat-user agent")),
+            false => {
+                let reason = "this user may not ask: see --mode and --group of netstat-user agent";
+                Err(Denial { turns_away: true, ..Denial::new(reason) })
+            }
             true => {
                 let denial = |full: Full| Denial { is_full: true, ..Denial::new(full.to_string()) };
                 self.places.take(peer.uid, is_staff).map_err(denial)

@@ -8,6 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use tokio::sync::oneshot;
 
+/// How many jobs of one user may wait: those that were given up stay until it is their turn.
+const MOST_WAITING: usize = 1024;
+
 type WorkerJob = Box<dyn FnOnce() + Send>;
 
 /// Some threads that take jobs of users, who take turns.
@@ -116,8 +119,11 @@ impl UserWorkers {
     /// whether somebody does.
     ///
     /// # Errors
-    /// The job ended without returning, or the threads have ended.
+    /// The job ended without returning, the threads have ended, or too many of this user's jobs wait: given up, or for readers of events.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce(&Awaited) -> T + Send + 'static) -> io::Result<T> {
+        if lock(&self.jobs.jobs).waiting.waiting_of(self.user) >= MOST_WAITING {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         let (done, result) = oneshot::channel();
         let (awaited, _waiting) = Awaited::begin();
         self.hand(move || {
@@ -133,8 +139,9 @@ impl UserWorkers {
 mod tests {
     use super::*;
     use std::future::Future;
+    use std::pin::pin;
     use std::sync::mpsc;
-    use std::task::{Context, Waker};
+    use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
     /// However much one user has to be done, and however long that takes, a thread is free for another one.
@@ -176,6 +183,12 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         assert!(given_up.as_mut().poll(&mut context).is_pending());
         drop(given_up);
+        // However many are given up, they take no more room than that.
+        let refused = (0..2 * MOST_WAITING).find_map(|_| match pin!(mine.run(|_| ())).poll(&mut context) {
+            Poll::Ready(refused) => refused.err().map(|error| error.kind()),
+            Poll::Pending => None,
+        });
+        assert_eq!(refused, Some(io::ErrorKind::QuotaExceeded));
         others.hand(move || done.send("waited for").unwrap());
         go.send(()).unwrap();
         assert_eq!(ended.iter().collect::<Vec<_>>(), ["waited for"]);

@@ -285,7 +285,7 @@ impl Unattached {
     /// The same, where the kernel is `locked` down or not. What ran out is named alone: the other variants' causes are not why.
     fn into_error(self, locked: bool) -> AttachError {
         let Self { hook, refused } = self;
-        let scarce = refused.iter().find_map(|(_, refusal)| refusal.scarce());
+        let scarce = refused.iter().find_map(|(_, refusal)| refusal.starved(false));
         scarce.map_or_else(|| AttachError::Hook { hook, refused, locked }, AttachError::Scarce)
     }
 }

@@ -30,8 +30,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest that records are held up for a run. The ring is emptied all the same.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// How often a run that lasts is asked for.
+/// The same once they were held up for a tenth of the time ([`WAITS`]), and how often a run that lasts is asked for.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// Whoever takes the records may wait for one part in this many of the time.
+const WAITS: u32 = 10;
 
 /// The iterator may use one part in this many of the processor's time,
 const SHARE: u32 = 20;
@@ -58,6 +61,8 @@ pub struct Again {
     due: bool,
     not_before: Option<Instant>,
     credit: Credit,
+    /// The time that records may be held up.
+    waits: Credit,
     /// Whether the last run failed, and its error until somebody asks for it. Of failures in a row only the first is kept.
     failing: bool,
     failure: Option<io::Error>,
@@ -66,7 +71,7 @@ pub struct Again {
 impl Again {
     /// Nothing to be looked for yet; `link` is the linked program, where there is one.
     pub fn new(link: Option<OwnedFd>) -> Self {
-        Self { link, ..Self::default() }
+        Self { link, waits: Credit::new(WAIT, WAITS), ..Self::default() }
     }
 
     /// Makes the thread. It has the privileges that the calling one has by now.
@@ -107,15 +112,16 @@ impl Again {
         if !self.hand(begun) {
             return None;
         }
-        loop {
-            if let Some(found) = self.found(LOOK) {
-                return Some(found);
-            }
+        let most = if self.waits.allows(begun) { WAIT } else { LOOK };
+        let found = loop {
+            let found = self.found(LOOK);
             let runs = self.finder.as_ref().is_some_and(|finder| finder.is_busy);
-            if !runs || begun.elapsed() >= WAIT || !meanwhile() {
-                return None;
+            if found.is_some() || !runs || begun.elapsed() >= most || !meanwhile() {
+                break found;
             }
-        }
+        };
+        self.waits.spend(begun.elapsed());
+        found
     }
 
     /// Has the thread run it, where it may.
@@ -182,6 +188,10 @@ impl Finder {
 /// Time that may be spent: it grows by a share of the time that passes.
 #[derive(Debug)]
 struct Credit {
+    /// How much may be spent at once.
+    most: Duration,
+    /// It grows by one part in this many.
+    share: u32,
     left: Duration,
     /// What was spent beyond what was left.
     owed: Duration,
@@ -190,16 +200,21 @@ struct Credit {
 
 impl Default for Credit {
     fn default() -> Self {
-        Self { left: CREDIT, owed: Duration::ZERO, since: None }
+        Self::new(CREDIT, SHARE)
     }
 }
 
 impl Credit {
+    /// All of it.
+    const fn new(most: Duration, share: u32) -> Self {
+        Self { most, share, left: most, owed: Duration::ZERO, since: None }
+    }
+
     /// Whether any is left.
     fn allows(&mut self, now: Instant) -> bool {
         let since = self.since.replace(now).unwrap_or(now);
-        let grown = now.saturating_duration_since(since) / SHARE;
-        self.left = (self.left + grown.saturating_sub(self.owed)).min(CREDIT);
+        let grown = now.saturating_duration_since(since) / self.share;
+        self.left = (self.left + grown.saturating_sub(self.owed)).min(self.most);
         self.owed = self.owed.saturating_sub(grown);
         self.left > Duration::ZERO
     }
@@ -259,6 +274,8 @@ mod tests {
         });
         assert_eq!(found, Some(vec![7]));
         assert!(looks > 0);
+        again.waits.spend(2 * WAIT);
+        assert_eq!(again.walk(|| true), None, "records have waited for their share of the time");
         let mut slow = Again {
             finder: Some(
                 Finder::start(|| {

@@ -308,12 +308,14 @@ pub struct Denial {
     pub hides_namespace: bool,
     /// Whether no place is left, for all or for this user.
     pub is_full: bool,
+    /// Whether this user may ask nothing at all.
+    pub turns_away: bool,
 }
 
 impl Denial {
     /// A request that is not served for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), hides_namespace: false, is_full: false }
+        Self { reason: reason.into(), hides_namespace: false, is_full: false, turns_away: false }
     }
 }
 

@@ -11,6 +11,9 @@ use std::path::Path;
 /// The options that let other users ask.
 const LET_IN: &str = " --mode 660 --group GROUP";
 
+/// What to do where an agent is there, and its answer does not come of who asks.
+const AGAIN: &str = "ask again; netstat-user doctor shows how the agent is";
+
 /// The option that shows them everything.
 pub const SHARE_ALL: &str = " --share all";
 
@@ -48,8 +51,13 @@ fn way_past(path: &Path, error: &AskError, listens: impl FnOnce() -> bool) -> St
         AskError::Refused(denial) if denial.is_full => {
             format!("try again, or as root, restart it as {command} --clients N with a larger N than now")
         }
-        AskError::Refused(_) => start(&command, true) + LET_IN,
+        AskError::Refused(denial) if denial.turns_away => start(&command, true) + LET_IN,
+        AskError::Refused(denial) if denial.hides_namespace => start(&command, true) + SHARE_ALL,
+        // Its reason says what is missing.
+        AskError::Refused(_) => AGAIN.into(),
         AskError::Io(error) if error.kind() == ErrorKind::PermissionDenied => start(&command, listens()) + LET_IN,
+        // It hung up.
+        AskError::Io(_) if listens() => AGAIN.into(),
         AskError::Io(_) => start(&command, false),
     }
 }
@@ -102,11 +110,14 @@ mod tests {
         );
         assert!(way_in(usual, &io(ErrorKind::TimedOut)).contains("does not answer"));
         assert!(way_in(other, &AskError::Stranger(7)).starts_with("see whose /x is"));
-        let denial = |is_full| AskError::Refused(Denial { is_full, ..Denial::new("no") });
-        assert!(
-            way_in(other, &denial(false)).starts_with("as root, restart it as netstat-user agent --socket /x --mode")
-        );
-        assert!(way_in(other, &denial(true)).starts_with("try again, or as root, restart it"));
+        let refused = |denial: fn(Denial) -> Denial| way_in(other, &AskError::Refused(denial(Denial::new("no"))));
+        let restart = "as root, restart it as netstat-user agent --socket /x";
+        assert_eq!(refused(|no| Denial { turns_away: true, ..no }), format!("{restart} --mode 660 --group GROUP"));
+        assert_eq!(refused(|no| Denial { hides_namespace: true, ..no }), format!("{restart} --share all"));
+        assert!(refused(|no| Denial { is_full: true, ..no }).starts_with("try again, or as root, restart it"));
+        assert!(!refused(|no| no).contains("netstat-user agent"));
+        // It was there, and hung up.
+        assert!(!way_past(usual, &io(ErrorKind::UnexpectedEof), || true).contains("netstat-user agent"));
         // One that is there, and lets this user not ask, is not to be started a second time.
         assert_eq!(
             way_past(usual, &io(ErrorKind::PermissionDenied), || true),

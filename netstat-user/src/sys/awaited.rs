@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 /// Whether something is still waited for. By default it is, for ever.
 #[derive(Clone, Debug, Default)]
-pub struct Awaited {
-    is_given_up: Arc<AtomicBool>,
-    until: Option<Instant>,
-}
+pub struct Awaited(Arc<AtomicBool>);
 
 /// Nobody waits any more once this is dropped.
 #[derive(Debug)]
@@ -19,20 +15,13 @@ impl Awaited {
     /// As long as somebody waits.
     pub fn begin() -> (Self, Waiter) {
         let awaited = Self::default();
-        let waiting = Waiter(Arc::clone(&awaited.is_given_up));
+        let waiting = Waiter(Arc::clone(&awaited.0));
         (awaited, waiting)
-    }
-
-    /// The same, and no longer than that from now on.
-    #[must_use]
-    pub fn within(&self, most: Option<Duration>) -> Self {
-        let until = most.map(|most| Instant::now() + most);
-        Self { is_given_up: Arc::clone(&self.is_given_up), until: self.until.into_iter().chain(until).min() }
     }
 
     /// Whether nobody waits for it any more.
     pub fn is_over(&self) -> bool {
-        self.is_given_up.load(Ordering::Relaxed) || self.until.is_some_and(|until| Instant::now() >= until)
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -47,12 +36,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn somebody_waits_until_the_time_is_up_or_they_have_gone() {
-        let (awaited, waiting) = Awaited::begin();
-        let short = awaited.within(Some(Duration::ZERO));
-        let long = awaited.within(Some(Duration::from_secs(3600)));
-        assert_eq!([&awaited, &short, &long, &short.within(None)].map(Awaited::is_over), [false, true, false, true]);
-        drop(waiting);
-        assert!(awaited.is_over() && long.is_over() && !Awaited::default().is_over());
+    fn what_is_awaited_is_over_when_whoever_waits_has_gone() {
+        let (awaited, waiter) = Awaited::begin();
+        let same = awaited.clone();
+        assert!(!awaited.is_over());
+        drop(waiter);
+        assert!(awaited.is_over() && same.is_over() && !Awaited::default().is_over());
     }
 }

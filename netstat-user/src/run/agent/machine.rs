@@ -169,7 +169,12 @@ impl Lists for Machine {
         self.checks.iter().cloned().chain([self.kernel.check()]).collect()
     }
 
-    fn tables(&self, wanted: &RowsWanted, spaces: &Spaces<'_>) -> io::Result<Option<Vec<NamespaceTables>>> {
+    fn tables(
+        &self,
+        wanted: &RowsWanted,
+        spaces: &Spaces<'_>,
+        awaited: &Awaited,
+    ) -> io::Result<Option<Vec<NamespaceTables>>> {
         let namespaces = match *spaces {
             Spaces::One(inode, peer) => match self.namespace(inode, peer)? {
                 Some(namespace) => vec![namespace],
@@ -182,7 +187,10 @@ impl Lists for Machine {
                 all
             }
         };
-        let tables = self.kernel.of(namespaces, wanted);
+        let tables = self.kernel.of_while(awaited, namespaces, wanted);
+        if awaited.is_over() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         Ok((!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables))
     }
 

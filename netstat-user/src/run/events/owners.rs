@@ -17,7 +17,10 @@ use std::path::Path;
 pub fn of_older_sockets() -> Owners {
     let proc = Path::new("/proc");
     if let Err(error) = fs::read_dir(proc) {
-        complain(&format!("/proc cannot be read, sockets older than the tracer have no owner: {}", why(&error)));
+        complain(&format!(
+            "/proc cannot be read, sockets older than the tracer have no owner: {}; mount it: mount -t proc proc /proc",
+            why(&error)
+        ));
         return Owners::default();
     }
     report_proc("");

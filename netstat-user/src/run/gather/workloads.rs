@@ -79,7 +79,8 @@ impl<K: Eq + Hash> KeptWorkloads<K> {
 
 /// The error of a look, where that says nothing of the process.
 fn failure_of(error: io::Error) -> Option<io::Error> {
-    let is_gone = error.kind() == io::ErrorKind::NotFound;
+    // A path longer than a page, which the kernel does not print (`proc_cgroup_show`), is one that is not known: whoever may make cgroups makes such a one.
+    let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename);
     let failed = Errno::from_io_error(&error).is_none_or(|errno| failed_look(errno).is_some());
     (failed && !is_gone).then_some(error)
 }

@@ -88,14 +88,16 @@ impl Sources {
             }
         }
         // netstat knows no word for the rest. To whom every process is open, what failed is the reason.
-        let shows = asked.options.programs || asked.selected.needs().meets(Need::OWNERS);
+        let may_look = sys::may_look_into_all();
+        // A dash in the column of programs is what netstat prints; who has every right can do no more about it.
+        let shows = asked.options.programs && !may_look || asked.selected.needs().meets(Need::OWNERS);
         let failed = scan.failure();
-        let is_explained = failed.is_some() && sys::may_look_into_all();
+        let is_explained = failed.is_some() && may_look;
         if shows && !asked.is_netstats() && !is_explained && !scan.reported && owners.lacks_some() && scan.hides() {
             scan.reported = true;
             let could = Round::could(asked.options, "name them").filter(|_| agent_names);
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
-            let unknown = match (rustix::process::geteuid().is_root(), sys::may_look_into_all()) {
+            let unknown = match (rustix::process::geteuid().is_root(), may_look) {
                 (true, true) => {
                     "the owners of some sockets are unknown: the kernel shields some processes from this one, although it has CAP_SYS_PTRACE"
                 }
