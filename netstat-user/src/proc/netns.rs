@@ -135,13 +135,18 @@ fn walk(root: &Path, mut see: impl FnMut(io::Result<(u32, u32)>) -> ControlFlow<
         let inode = of(root, pid);
         // Its first thread may have ended, and is in no namespace then, while others go on (`netns_get`, `ns_get_path`).
         let may_have_threads = inode.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound);
+        let is_there = inode.is_ok();
         see(inode.map(|inode| (pid, inode)))?;
         if !may_have_threads {
             continue;
         }
         // A thread may have gone elsewhere on its own. What it cannot be asked is not worth a warning: its process could be.
         match threads(root, pid) {
-            Ok(threads) => threads.into_iter().try_for_each(|thread| see(Ok(thread)))?,
+            // The first one was seen as the process.
+            Ok(threads) => {
+                let mut others = threads.into_iter().filter(|&(thread, _)| thread != pid || !is_there);
+                others.try_for_each(|thread| see(Ok(thread)))?;
+            }
             Err(error) if Scarce::of(&error).is_some() => see(Err(error))?,
             Err(_) => {}
         }

@@ -85,7 +85,7 @@ fn visit<T>(own: &File, file: File, f: impl FnOnce() -> T) -> io::Result<T> {
 const TRIES: u32 = 8;
 
 /// How many of the processes in a namespace are tried where it cannot be read through the one that it was found by. One that was read through, and then
-/// may have been elsewhere meanwhile, counts as half of them: reading takes long.
+/// may have been elsewhere meanwhile, counts as a quarter of them: reading takes long.
 const OTHERS: u32 = 16;
 
 /// What is asked of a process through which a namespace is read that may not be entered.
@@ -155,7 +155,7 @@ fn look_through_others<T>(
                 let (namespace, read) = &mut all[*place];
                 let other = Namespace { pid: Some(pid), ..namespace.clone() };
                 let seen = look(&other);
-                *tries = tries.saturating_sub(if seen.is_ok() { OTHERS / 2 } else { 1 });
+                *tries = tries.saturating_sub(if seen.is_ok() { OTHERS / 4 } else { 1 });
                 let is_known = match &seen {
                     Ok(NamespaceReading::Sure(_)) => true,
                     Ok(NamespaceReading::Unsure(_)) => false,

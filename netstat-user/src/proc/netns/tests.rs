@@ -55,3 +55,19 @@ fn our_own_is_there_and_can_be_looked_into() {
     let read = own.within(root, names, &|root: &Path| fs::read(root.join("net/tcp"))).unwrap();
     assert!(read.unwrap().starts_with(b"  sl"));
 }
+
+/// Whoever looks for the processes in a namespace asks each of them once: one that goes to and fro would use up what there is for all.
+#[test]
+fn a_process_of_several_threads_is_met_once() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let other = std::thread::spawn(move || ended.recv());
+    let own = std::process::id();
+    let mut met = 0;
+    let _ = walk(Path::new("/proc"), |seen| {
+        met += u32::from(seen.is_ok_and(|(pid, _)| pid == own));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(met, 1);
+    drop(end);
+    assert!(other.join().unwrap().is_err());
+}
