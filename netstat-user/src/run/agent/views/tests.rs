@@ -55,6 +55,20 @@ fn looks_that_find_the_same_have_one_number() {
 }
 
 /// Whoever has processes that are slow to be looked at is refused at once for a while, and nobody else is.
+/// The process that asked has gone, and another one has its number: it lends nobody what it could see.
+#[test]
+fn whoever_has_the_number_has_not_asked() {
+    let tree = Tree::new("number");
+    tree.add(11, MINE);
+    let views = views(&tree);
+    let shown = |begun| {
+        let peer = Peer { uid: tree.uid(), gid: tree.gid(), pid: Some(11), begun, id: None };
+        views.own_since(&peer, Some(Instant::now())).unwrap().namespaces.len()
+    };
+    let begun = views.begun(11).unwrap();
+    assert_eq!([begun, begun.map(|begun| begun + 1), None].map(shown), [1, 0, 0]);
+}
+
 #[test]
 fn a_look_that_takes_too_long_is_remembered() {
     let tree = Tree::new("slow-look");
