@@ -275,7 +275,6 @@ mod tests {
             assert_eq!(own(7).live(&LiveSocket { netns, ..socket }), None);
             assert!(Sight::All.event(&SocketEvent { netns, ..event }).is_some());
         }
-
         // Both looks have to find it: another namespace, or process, with the number is not it.
         let with = |id, begun| {
             let objects = [(1, KnownNamespace { id: Some(id), witnesses: vec![4] })].into();

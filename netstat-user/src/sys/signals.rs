@@ -1,4 +1,4 @@
-//! Signals that a process waits for. Where nothing is left to be told of them by, that is an error; tokio's own would panic.
+//! Signals that a process waits for. Where no descriptor is left to wait on, that is an error; tokio's own would panic.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
@@ -22,12 +22,12 @@ impl Signals {
     /// # Errors
     /// The kernel's: no descriptor is left.
     pub fn of(signals: &[i32]) -> io::Result<Self> {
-        let (told, teller) = Pipe::pair()?;
+        let (reader, writer) = Pipe::pair()?;
         for &signal in signals {
-            pipe::register(signal, teller.try_clone()?)?;
+            pipe::register(signal, writer.try_clone()?)?;
         }
-        told.set_nonblocking(true)?;
-        UnixStream::from_std(told).map(Self)
+        reader.set_nonblocking(true)?;
+        UnixStream::from_std(reader).map(Self)
     }
 
     /// One or several have come.

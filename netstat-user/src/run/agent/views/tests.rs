@@ -54,7 +54,6 @@ fn looks_that_find_the_same_have_one_number() {
     assert!(one.iter().all(|look| ![first.look, from_besides.look, two[0], two[1]].contains(look)));
 }
 
-/// Whoever has processes that are slow to be looked at is refused at once for a while, and nobody else is.
 /// The process that asked has gone, and another one has its number: it lends nobody what it could see.
 #[test]
 fn whoever_has_the_number_has_not_asked() {
@@ -69,6 +68,7 @@ fn whoever_has_the_number_has_not_asked() {
     assert_eq!([begun, begun.map(|begun| begun + 1), None].map(shown), [1, 0, 0]);
 }
 
+/// Whoever has processes that are slow to be looked at is refused at once for a while, and nobody else is.
 #[test]
 fn a_look_that_takes_too_long_is_remembered() {
     let tree = Tree::new("slow-look");
