@@ -8,7 +8,7 @@
 //! ```text
 //! room     may import                       what it is
 //! model    -                                plain data: Proto, TcpState, Endpoint, Owner, Event, table rows
-//! sys      -                                system calls no well-kept crate wraps; the one user-side room with `unsafe`
+//! sys      model                            system calls no well-kept crate wraps; the one user-side room with `unsafe`
 //! lang     -                                English and German words, by locale
 //! field    model                            the table of fields of rows and events, and what each row answers for them
 //! filter   model field                      the filter language: text → expression → predicate over rows

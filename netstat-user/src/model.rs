@@ -19,6 +19,7 @@ mod shares;
 mod subordinate;
 mod tables;
 mod tcp_info;
+mod this_second;
 mod turns;
 pub mod visible;
 pub mod width;
@@ -41,6 +42,7 @@ pub use shares::Shares;
 pub use subordinate::{Range as IdRange, Subordinates, UNKNOWN_USER};
 pub use tables::{NamespaceTables, ProtoTable, SocketTable};
 pub use tcp_info::{INFO_COUNT, INFO_FIELDS, INFO_WORDS, InfoField, TcpInfo};
+pub use this_second::ThisSecond;
 pub use turns::Turns;
 pub use workload::Workload;
 

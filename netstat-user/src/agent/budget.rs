@@ -1,9 +1,11 @@
 //! What the readers of events of one user, and of all, may take.
 
-use crate::sys::lock;
+use crate::model::ThisSecond;
+use crate::sys::{self, lock};
+use rustix::time::ClockId;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the readers of one user may take together, or those of all: bytes that wait for them, and processor time in a second, beyond which one of them
 /// alone is served.
@@ -12,23 +14,16 @@ pub struct Budget {
     waiting: AtomicUsize,
     most: usize,
     time: Duration,
-    spent: Mutex<Spent>,
+    /// Of the latter, how much was spent.
+    spent: Mutex<ThisSecond<Duration>>,
     /// The budget that this one is a part of.
     whole: Option<Arc<Self>>,
-}
-
-/// Processor time that was spent since a time.
-#[derive(Debug)]
-struct Spent {
-    since: Instant,
-    time: Duration,
 }
 
 impl Budget {
     /// So many bytes, and so much time in a second, within another budget.
     pub fn new(most: usize, time: Duration, whole: Option<Arc<Self>>) -> Arc<Self> {
-        let spent = Mutex::new(Spent { since: Instant::now(), time: Duration::ZERO });
-        Arc::new(Self { waiting: AtomicUsize::new(0), most, time, spent, whole })
+        Arc::new(Self { waiting: AtomicUsize::new(0), most, time, spent: Mutex::default(), whole })
     }
 
     /// Without bounds.
@@ -39,16 +34,13 @@ impl Budget {
 
     /// Whether there is time left in this second.
     pub fn has_time(&self) -> bool {
-        let mut spent = lock(&self.spent);
-        if spent.since.elapsed() >= Duration::from_secs(1) {
-            *spent = Spent { since: Instant::now(), time: Duration::ZERO };
-        }
-        spent.time < self.time && self.whole.as_ref().is_none_or(|whole| whole.has_time())
+        let spent = *lock(&self.spent).at(sys::clock_ns(ClockId::Monotonic));
+        spent < self.time && self.whole.as_ref().is_none_or(|whole| whole.has_time())
     }
 
     /// Processor time was spent for one of them.
     pub fn spend(&self, time: Duration) {
-        lock(&self.spent).time += time;
+        *lock(&self.spent).last() += time;
         self.whole.iter().for_each(|whole| whole.spend(time));
     }
 

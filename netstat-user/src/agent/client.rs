@@ -7,9 +7,9 @@ use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
 use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::{RowTest, reason};
+use crate::model::RowTest;
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
-use crate::sys::{self, Awaited, Scarce, lock};
+use crate::sys::{self, Awaited, lock};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io;
@@ -139,9 +139,25 @@ impl<L: Lists> Client<L> {
         &self,
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
     ) -> io::Result<T> {
+        self.unless_gone(self.workers.run(work)).await
+    }
+
+    /// Has an answer made the same way, once there is memory for it.
+    ///
+    /// # Errors
+    /// As [`Client::have_done`].
+    pub async fn have_made<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&Awaited) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        self.unless_gone(self.counter().make(&self.workers, bytes, work)).await
+    }
+
+    async fn unless_gone<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         tokio::select! {
             biased;
-            done = self.workers.run(work) => done,
+            done = work => done,
             () = gone(&self.stream) => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -423,12 +439,7 @@ pub fn confirmed(lists: &impl Lists, peer: &Peer, before: &Sight) -> io::Result<
 
 /// That it cannot be found out what a peer may see.
 pub fn blind(error: &io::Error) -> String {
-    format!("the agent cannot find out what this user may see: {}", why(error))
-}
-
-/// Why something could not be read.
-pub fn why(error: &io::Error) -> String {
-    Scarce::of(error).map_or_else(|| reason(error).to_lowercase(), Scarce::words)
+    format!("the agent cannot find out what this user may see: {}", sys::why(error))
 }
 
 /// What a user is refused who asks for another one's network namespace.

@@ -2,7 +2,8 @@
 
 use super::look_up_waits::LookUpWaits;
 use crate::model::{Shares, Subordinates};
-use crate::sys::lock;
+use crate::sys::{self, lock};
+use rustix::time::ClockId;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ impl Guarded {
     pub fn new(kept_ns: u64) -> Self {
         let kept_ns = kept_ns.max(OUTLIVED.as_nanos() as u64);
         let (pending, processes, subordinates, crowded, all_crowded) = Default::default();
-        let (met, waits) = (Shares::new(Self::MOST), LookUpWaits::new());
+        let (met, waits) = (Shares::new(Self::MOST), LookUpWaits::default());
         let known = GuardedBy { pending, processes, met, subordinates, crowded, all_crowded, waits };
         Self { known: Mutex::new(known), looked: Condvar::new(), kept_ns }
     }
@@ -116,7 +117,7 @@ impl Guarded {
             return known.processes.contains_key(&process);
         }
         let user = known.subordinates.counts_as(process.uid);
-        let left = known.waits.left(user);
+        let left = known.waits.left(user, sys::clock_ns(ClockId::Monotonic));
         if left.is_zero() {
             return true;
         }

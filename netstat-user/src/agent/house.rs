@@ -5,15 +5,15 @@ use super::door::{Admission, Places};
 use super::keeper::Ask;
 use super::thrift::Thrift;
 use super::turned_away::TurnedAway;
-use super::workers::Workers;
+use super::workers::{UserWorkers, Workers};
 use crate::query::{Health, Place};
-use crate::sys;
+use crate::sys::{self, Awaited};
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Events that may wait for the thread of root's clients, and for that of all others: some 200 bytes each.
 const STAFF_EVENTS: usize = 1 << 20;
@@ -35,7 +35,7 @@ pub struct Counter {
     /// Its threads for what blocks.
     pub workers: Workers,
     /// The memory for answers that are being made, in MiB.
-    memory: Semaphore,
+    memory: Arc<Semaphore>,
 }
 
 /// Holds a counter's thread: it ends when this is dropped.
@@ -98,16 +98,30 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((Self { thread, desk, workers, memory: Semaphore::new(memory) }, Open(open)))
+        Ok((Self { thread, desk, workers, memory: Arc::new(Semaphore::new(memory)) }, Open(open)))
     }
 
-    /// Waits until there is memory for an answer of so many bytes: for one that is larger than all there is, until no other one is being made.
+    /// Has an answer of at most so many bytes made on a thread for what blocks, once there is memory for it: for one that is larger than all there is,
+    /// once no other one is being made.
     ///
     /// # Errors
-    /// None that is expected.
-    pub async fn memory_for(&self, bytes: usize) -> io::Result<SemaphorePermit<'_>> {
+    /// As [`UserWorkers::run`].
+    pub async fn make<T: Send + 'static>(
+        &self,
+        workers: &UserWorkers,
+        bytes: usize,
+        work: impl FnOnce(&Awaited) -> T + Send + 'static,
+    ) -> io::Result<T> {
         let share = (bytes >> 20).clamp(1, MEMORY_FOR_GUESTS) as u32;
-        self.memory.acquire_many(share).await.map_err(io::Error::other)
+        let memory = Arc::clone(&self.memory).acquire_many_owned(share).await.map_err(io::Error::other)?;
+        let memory = Arc::new(memory);
+        // Work that has begun takes it until it ends, and what waits for its turn only while somebody waits for that.
+        let taken = Arc::downgrade(&memory);
+        let work = move |awaited: &Awaited| {
+            let _memory = taken.upgrade();
+            work(awaited)
+        };
+        workers.run(work).await
     }
 }
 
@@ -135,4 +149,76 @@ pub struct House<L> {
     pub turned_away: TurnedAway,
     /// How the kernel programs fared, and when.
     pub health: Mutex<Option<(Instant, Health)>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    #[test]
+    fn large_answers_for_guests_are_made_one_after_another() {
+        let (counter, _open) = Counter::for_guests(|| ()).unwrap();
+        let (one, other) = (counter.workers.of(7), counter.workers.of(8));
+        let (go, gate) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut large = Box::pin(counter.make(&one, usize::MAX, move |_| {
+            begun.send(()).unwrap();
+            gate.recv()
+        }));
+        assert!(large.as_mut().poll(&mut context).is_pending());
+        begins.recv_timeout(Duration::from_secs(10)).unwrap();
+        let mut next = pin!(counter.make(&other, 1, |_| ()));
+        assert!(next.as_mut().poll(&mut context).is_pending());
+        // That the client has gone takes the memory from nobody who fills it.
+        drop(large);
+        assert!(next.as_mut().poll(&mut context).is_pending());
+        assert!(counter.memory.available_permits() == 0);
+        go.send(()).unwrap();
+        let ended = Instant::now();
+        while next.as_mut().poll(&mut context).is_pending() {
+            assert!(ended.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // The last thing that a thread does with an answer is to give the memory back.
+        while counter.memory.available_permits() < MEMORY_FOR_GUESTS {
+            assert!(ended.elapsed() < Duration::from_secs(10));
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_before_its_turn_takes_no_memory() {
+        let (counter, _open) = Counter::for_guests(|| ()).unwrap();
+        let one = counter.workers.of(7);
+        let (go, gate) = mpsc::channel::<()>();
+        one.hand(move || assert!(gate.recv().is_err()));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut large = Box::pin(counter.make(&one, usize::MAX, |_| ()));
+        assert!(large.as_mut().poll(&mut context).is_pending() && counter.memory.available_permits() == 0);
+        drop(large);
+        assert_eq!(counter.memory.available_permits(), MEMORY_FOR_GUESTS);
+        drop(go);
+    }
+
+    #[test]
+    fn answers_for_staff_do_not_wait_for_memory() {
+        let (counter, _open) = Counter::for_staff(|| ()).unwrap();
+        let workers = counter.workers.of(0);
+        let mut context = Context::from_waker(Waker::noop());
+        let (begun, begins) = mpsc::channel();
+        let answers = [(); 2].map(|()| {
+            let begun = begun.clone();
+            let mut answer = Box::pin(counter.make(&workers, usize::MAX, move |_| begun.send(()).unwrap()));
+            drop(answer.as_mut().poll(&mut context));
+            answer
+        });
+        // Neither has been taken back yet.
+        assert!((0..2).all(|_| begins.recv_timeout(Duration::from_secs(10)).is_ok()));
+        drop(answers);
+    }
 }

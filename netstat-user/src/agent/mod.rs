@@ -15,7 +15,7 @@
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed`, `budget` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet, and how much that may be |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
-//! | `workers`, `thrift` | threads for what blocks; memory that is given back to the kernel |
+//! | `workers`, `turn_queue`, `thrift` | threads for what blocks; where that waits; memory that is given back to the kernel |
 
 mod batch;
 mod budget;
@@ -35,6 +35,7 @@ mod stream;
 mod stream_view;
 mod tables;
 mod thrift;
+mod turn_queue;
 mod turned_away;
 mod welcome;
 mod workers;
@@ -43,6 +44,7 @@ pub use door::Admission;
 pub use guarded::{Guarded, SocketProcess};
 pub use sight::{KnownNamespace, Own, Peer};
 pub use stay::Presence;
+pub use turn_queue::{TurnLimits, TurnQueue};
 
 use crate::model::{Check, ClosedSocket, LiveSocket, NamespaceTables, RowsWanted, SocketEvent, Subordinates};
 use crate::owner::Owners;

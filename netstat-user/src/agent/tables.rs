@@ -1,12 +1,12 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
-use super::client::{Client, blind, confirmed, why};
+use super::client::{Client, blind, confirmed};
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
 use crate::query::{Answer, Link, ROWS};
-use crate::sys::Awaited;
+use crate::sys::{self, Awaited};
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -35,12 +35,10 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let memory = self.counter().memory_for(self.size_of_answer(true)).await?;
-        let looked: io::Result<BytesMut> = self.have_done(look).await?;
-        drop(memory);
+        let looked: io::Result<BytesMut> = self.have_made(self.size_of_answer(true), look).await?;
         match looked {
             Ok(out) => self.send(&out).await,
-            Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", why(&error))).await,
+            Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", sys::why(&error))).await,
         }
     }
 
@@ -51,10 +49,7 @@ impl<L: Lists> Client<L> {
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
-        let memory = self.counter().memory_for(self.size_of_answer(holders)).await?;
-        let read = self.have_done(move |awaited| reading.frames(awaited)).await?;
-        drop(memory);
-        match read {
+        match self.have_made(self.size_of_answer(holders), move |awaited| reading.frames(awaited)).await? {
             Ok(out) => self.send(&out).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(refused) => self.refuse(&refused.to_string()).await,
@@ -67,7 +62,7 @@ impl<L: Lists> Client<L> {
 enum RowsRefused {
     #[error("the agent cannot find the network namespace")]
     NoNamespace,
-    #[error("the agent cannot find every network namespace: {}", why(.0))]
+    #[error("the agent cannot find every network namespace: {}", sys::why(.0))]
     Unread(#[source] io::Error),
     #[error("{}", blind(.0))]
     Unseen(#[source] io::Error),

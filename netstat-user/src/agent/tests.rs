@@ -349,7 +349,9 @@ fn a_look_ends_when_nobody_waits_for_it() {
         fake.many.store(true, Ordering::SeqCst);
         for asked in 1..=4 {
             let asking = Asking::new(&path, &Request::Holders { of: vec![] }).await;
+            let begun = Instant::now();
             while fake.looks.load(Ordering::SeqCst) < asked {
+                assert!(begun.elapsed() < Duration::from_secs(10), "look {asked} does not begin");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             drop(asking);

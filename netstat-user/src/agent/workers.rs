@@ -1,10 +1,9 @@
 //! Threads for what blocks. They are made before the agent serves: a machine without room for another thread later stops nobody.
 
-use crate::model::Turns;
-use crate::sys::{self, Awaited, lock};
-use hashbrown::HashMap;
+use super::turn_queue::{TurnLimits, TurnQueue};
+use crate::sys::{self, Awaited};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::oneshot;
 
@@ -15,31 +14,14 @@ type WorkerJob = Box<dyn FnOnce() + Send>;
 
 /// Some threads that take jobs of users, who take turns.
 pub struct Workers {
-    jobs: Arc<JobQueue>,
+    jobs: Arc<TurnQueue<WorkerJob>>,
 }
 
 /// The threads, for the jobs of one user.
 #[derive(Clone)]
 pub struct UserWorkers {
-    jobs: Arc<JobQueue>,
+    jobs: Arc<TurnQueue<WorkerJob>>,
     user: u32,
-}
-
-struct JobQueue {
-    jobs: Mutex<Jobs>,
-    /// Notified when there is a job, or a user may have another one done.
-    wanted: Condvar,
-    /// How many jobs of one user are done at a time.
-    each: usize,
-}
-
-#[derive(Default)]
-struct Jobs {
-    waiting: Turns<WorkerJob>,
-    /// How many of each user's are being done.
-    running: HashMap<u32, usize>,
-    /// There will be none any more.
-    is_over: bool,
 }
 
 impl Workers {
@@ -48,15 +30,13 @@ impl Workers {
     /// # Errors
     /// The kernel's, where it has no room for a thread.
     pub fn new(name: &str, threads: usize, each: usize, begin: fn()) -> io::Result<Self> {
-        let workers = Self { jobs: Arc::new(JobQueue { jobs: Mutex::default(), wanted: Condvar::new(), each }) };
+        let limits = TurnLimits { of_user: MOST_WAITING, of_all: usize::MAX, at_a_time: each };
+        let workers = Self { jobs: Arc::new(TurnQueue::new(limits)) };
         for _ in 0..threads {
             let jobs = Arc::clone(&workers.jobs);
             let work = move || {
                 begin();
-                while let Some((user, job)) = jobs.next() {
-                    job();
-                    jobs.done(user);
-                }
+                jobs.work(|job| job());
             };
             thread::Builder::new().name(name.into()).spawn(work).map_err(sys::no_thread)?;
         }
@@ -71,48 +51,14 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        lock(&self.jobs.jobs).is_over = true;
-        self.jobs.wanted.notify_all();
-    }
-}
-
-impl JobQueue {
-    /// Waits for the next job; `None` where there will be none.
-    fn next(&self) -> Option<(u32, WorkerJob)> {
-        let mut jobs = lock(&self.jobs);
-        loop {
-            let Jobs { waiting, running, is_over } = &mut *jobs;
-            if let Some((user, job)) = waiting.next(|user| running.get(&user).is_none_or(|&count| count < self.each)) {
-                *running.entry(user).or_default() += 1;
-                return Some((user, job));
-            }
-            if *is_over {
-                return None;
-            }
-            jobs = self.wanted.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn done(&self, user: u32) {
-        let mut jobs = lock(&self.jobs);
-        if let Some(count) = jobs.running.get_mut(&user) {
-            *count -= 1;
-            if *count == 0 {
-                jobs.running.remove(&user);
-            }
-        }
-        // Another thread may wait for this user's next one; this one looks by itself.
-        if jobs.waiting.waiting() > 1 {
-            self.wanted.notify_one();
-        }
+        self.jobs.end();
     }
 }
 
 impl UserWorkers {
     /// Hands over a job.
     pub fn hand(&self, job: impl FnOnce() + Send + 'static) {
-        lock(&self.jobs.jobs).waiting.push(self.user, Box::new(job));
-        self.jobs.wanted.notify_one();
+        self.jobs.push(self.user, Box::new(job));
     }
 
     /// Runs a job on one of the threads, and waits for what it returns. One that nobody waits for any more is not begun; one that takes long is to see
@@ -121,16 +67,16 @@ impl UserWorkers {
     /// # Errors
     /// The job ended without returning, the threads have ended, or too many of this user's jobs wait: given up, or for readers of events.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce(&Awaited) -> T + Send + 'static) -> io::Result<T> {
-        if lock(&self.jobs.jobs).waiting.waiting_of(self.user) >= MOST_WAITING {
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
         let (done, result) = oneshot::channel();
         let (awaited, _waiting) = Awaited::begin();
-        self.hand(move || {
+        let job = move || {
             if !awaited.is_over() {
                 drop(done.send(job(&awaited)));
             }
-        });
+        };
+        if !self.jobs.try_push(self.user, Box::new(job)) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         result.await.map_err(io::Error::other)
     }
 }
@@ -138,9 +84,10 @@ impl UserWorkers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::lock;
     use std::future::Future;
     use std::pin::pin;
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 

@@ -7,7 +7,7 @@ mod machine;
 mod traced;
 mod views;
 
-use super::failure::{Failure, words};
+use super::failure::Failure;
 use super::forgotten::not_remembered_yet;
 use super::ready::{report, report_proc};
 use super::refuse;
@@ -25,7 +25,7 @@ use crate::query::Status;
 use crate::stdio::complain;
 use crate::stdio::lines::{self, ErrorQueue};
 use crate::stdio::waiting::WaitNote;
-use crate::sys;
+use crate::sys::{self, why_below};
 use crate::table::Retention;
 use crate::view::text::counted;
 use machine::Machine;
@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
                     complain(&format!("agent: {}, {} lost", counted(status.events, "event", "events"), status.lost));
                 }
                 Err(error) => {
-                    complain(&format!("agent: {}", words(&error)));
+                    complain(&format!("agent: {}", why_below(&error)));
                     return Ok(1);
                 }
             }
@@ -113,7 +113,7 @@ enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Attach(#[from] AttachError),
-    #[error("agent: {}", words(.0))]
+    #[error("agent: {}", why_below(.0))]
     Starved(#[source] io::Error),
 }
 

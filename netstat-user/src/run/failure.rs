@@ -1,8 +1,7 @@
 //! Why a request could not be served to its end, as `main` reports it.
 
-use crate::model::reason;
 use crate::stdio::Unwritable;
-use crate::sys::Scarce;
+use crate::sys::{why, why_below};
 use std::io;
 
 /// Why a request could not be served to its end.
@@ -15,13 +14,13 @@ pub enum Failure {
     #[error("cannot read standard input: {0}")]
     Input(#[source] io::Error),
     /// No descriptor, thread or signal handler to wait with.
-    #[error("cannot wait for events and signals: {}", words(.0))]
+    #[error("cannot wait for events and signals: {}", why_below(.0))]
     Runtime(#[source] io::Error),
     /// What the kernel programs recorded cannot be read.
-    #[error("cannot read what the kernel programs recorded: {}", words(.0))]
+    #[error("cannot read what the kernel programs recorded: {}", why_below(.0))]
     Programs(#[source] io::Error),
     /// The connection to the agent cannot be handed over.
-    #[error("cannot read from the agent: {}", words(.0))]
+    #[error("cannot read from the agent: {}", why_below(.0))]
     Agent(#[source] io::Error),
 }
 
@@ -32,19 +31,9 @@ impl Failure {
     }
 }
 
-/// What has run out and what to do about it, or the kernel's words.
-pub fn why(error: &io::Error) -> String {
-    Scarce::of(error).map_or_else(|| reason(error), Scarce::words)
-}
-
 /// That of processes which are there and may be looked at something could not be read, and why.
 pub fn unread_processes(error: &io::Error) -> String {
     format!("not every process could be looked into: {}", why(error))
-}
-
-/// The kernel's words, or what to do where no descriptor or no memory is left.
-pub fn words(error: &io::Error) -> String {
-    Scarce::below(error).map_or_else(|| error.to_string(), Scarce::words)
 }
 
 #[cfg(test)]

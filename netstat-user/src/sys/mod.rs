@@ -41,6 +41,8 @@ pub use rights::{
     effective_capabilities, is_in_initial_user_namespace, may_list_all_descriptors, may_look_into_all, own_namespace,
     pid_namespace_if_nested,
 };
-pub use scarce::{Scarce, copy_of, failed_look, no_thread, too_many_open_files, too_slow, try_threads, unless_scarce};
+pub use scarce::{
+    Scarce, copy_of, failed_look, no_thread, too_many_open_files, too_slow, try_threads, unless_scarce, why, why_below,
+};
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{runtime, watch};

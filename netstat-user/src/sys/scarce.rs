@@ -1,6 +1,7 @@
 //! What runs out: descriptors, threads, memory, the time for a look. An error that comes of it says nothing of what was looked at.
 
 use super::NO_MEMORY;
+use crate::model::reason;
 use rustix::io::Errno;
 use std::error::Error;
 use std::io;
@@ -77,6 +78,16 @@ impl Scarce {
             Self::Time => TOO_SLOW.into(),
         }
     }
+}
+
+/// What has run out and what to do about it, or the kernel's words.
+pub fn why(error: &io::Error) -> String {
+    Scarce::of(error).map_or_else(|| reason(error), Scarce::words)
+}
+
+/// The same where the error may be one of a call that makes something in the kernel, or come of such a one: see [`Scarce::below`].
+pub fn why_below(error: &io::Error) -> String {
+    Scarce::below(error).map_or_else(|| reason(error), Scarce::words)
 }
 
 /// The error of a look at a process, where that says nothing of it: neither has the process gone, nor may this one not look at it.

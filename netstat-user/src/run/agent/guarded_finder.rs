@@ -4,7 +4,7 @@
 use super::look_budget::LookBudget;
 use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
-use crate::model::{EventKind, SocketEvent, Subordinates};
+use crate::model::{EventKind, SocketEvent, Subordinates, ThisSecond};
 use crate::proc::access::Access;
 use crate::run::clock::monotonic_ns;
 use crate::sys::lock;
@@ -12,9 +12,6 @@ use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-/// How long what was found is believed, and the time in which a user has so many look-ups, in nanoseconds.
-const TRUST_NS: u64 = 1_000_000_000;
 
 /// How long ago a process may have been met, in nanoseconds, for it to be believed that it was none that is guarded although it has ended by the time
 /// that it is looked at.
@@ -45,14 +42,18 @@ pub struct GuardedFinder {
     found: Arc<Guarded>,
     /// The thread that looks; `None` where everybody who asks is shown everything.
     look_ups: Option<LookUps<ProcessToCheck>>,
-    /// Those that were looked at since a time.
-    looked: HashSet<SocketProcess>,
-    /// Look-ups of each user, those counted together who hold each other's ids, since then.
-    shares: HashMap<u32, usize>,
-    since_ns: u64,
+    looked: ThisSecond<LookedAt>,
     subordinates: Arc<Subordinates>,
     /// Those that were found open when the kernel's lists were last read.
     listed: Arc<Mutex<HashSet<SocketProcess>>>,
+}
+
+/// What was looked at within a second, for which it is believed.
+#[derive(Default)]
+struct LookedAt {
+    processes: HashSet<SocketProcess>,
+    /// Look-ups of each user, those counted together who hold each other's ids.
+    shares: HashMap<u32, usize>,
 }
 
 impl GuardedFinder {
@@ -78,8 +79,7 @@ impl GuardedFinder {
             finds.settle(process);
         };
         let look_ups = is_asked.then(|| LookUps::new("guarded", look_up)).transpose()?;
-        let (looked, shares) = Default::default();
-        Ok(Self { found, look_ups, looked, shares, since_ns: 0, subordinates: Arc::default(), listed })
+        Ok(Self { found, look_ups, looked: ThisSecond::default(), subordinates: Arc::default(), listed })
     }
 
     /// What was found, and will be.
@@ -117,24 +117,20 @@ impl GuardedFinder {
     /// Has a process looked at, unless that was done a moment ago. One for which there is no turn counts as guarded.
     fn want(&mut self, process: SocketProcess, now_ns: u64) {
         let Some(look_ups) = &self.look_ups else { return };
-        if now_ns.saturating_sub(self.since_ns) >= TRUST_NS {
-            self.since_ns = now_ns;
-            self.shares.clear();
-            self.looked.clear();
-        }
-        if self.looked.contains(&process) {
+        let looked = self.looked.at(now_ns);
+        if looked.processes.contains(&process) {
             return;
         }
         let user = self.subordinates.counts_as(process.uid);
-        let share = self.shares.entry(user).or_default();
+        let share = looked.shares.entry(user).or_default();
         *share += 1;
-        if *share > Self::SHARE || self.looked.len() >= Self::MOST {
+        if *share > Self::SHARE || looked.processes.len() >= Self::MOST {
             self.found.note(process, now_ns);
             return;
         }
         self.found.expect(process);
         if look_ups.want(user, ProcessToCheck { process, met_ns: now_ns }) {
-            self.looked.insert(process);
+            looked.processes.insert(process);
         } else {
             self.found.note(process, now_ns);
             self.found.settle(process);
@@ -209,10 +205,10 @@ mod tests {
         assert_eq!([1, last, last + 1, last + 10].map(|pid| found.has(process(1000, pid))), [false, false, true, true]);
         assert!(!found.has(process(1001, 7)));
         // With the next second begins another share.
-        finder.want(process(1000, last + 20), now + TRUST_NS);
+        finder.want(process(1000, last + 20), now + 1_000_000_000);
         assert!(!found.has(process(1000, last + 20)));
         let mut none = GuardedFinder::new("/nonexistent".into(), false, 0).unwrap();
         none.want(process(1000, 1), now);
-        assert!(none.looked.is_empty());
+        assert!(none.looked.last().processes.is_empty());
     }
 }

@@ -1,25 +1,13 @@
 //! Look-ups beside the keeper: nobody knows how long one takes, and events do not wait for it.
 
-use crate::model::Turns;
-use crate::sys::{self, lock};
+use crate::agent::{TurnLimits, TurnQueue};
+use crate::sys;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A thread that looks up one thing after another, of each user in turn: what one user has looked up, and how long that takes, delays another one's by
 /// one look-up of each at most.
-pub struct LookUps<T>(Arc<LookUpQueue<T>>);
-
-/// What waits for the thread.
-struct LookUpQueue<T> {
-    things: Mutex<LookUpTurns<T>>,
-    wanted: Condvar,
-}
-
-struct LookUpTurns<T> {
-    waiting: Turns<T>,
-    /// Nothing will be wanted any more.
-    is_over: bool,
-}
+pub struct LookUps<T>(Arc<TurnQueue<T>>);
 
 impl<T: Send + 'static> LookUps<T> {
     /// Most of one user that wait for the thread.
@@ -31,51 +19,23 @@ impl<T: Send + 'static> LookUps<T> {
     ///
     /// # Errors
     /// No room for it.
-    pub fn new(name: &str, mut look_up: impl FnMut(T) + Send + 'static) -> io::Result<Self> {
-        let things = Mutex::new(LookUpTurns { waiting: Turns::default(), is_over: false });
-        let waiting = Arc::new(LookUpQueue { things, wanted: Condvar::new() });
+    pub fn new(name: &str, look_up: impl FnMut(T) + Send + 'static) -> io::Result<Self> {
+        let limits = TurnLimits { of_user: Self::QUEUE, of_all: Self::MOST, at_a_time: 1 };
+        let waiting = Arc::new(TurnQueue::new(limits));
         let things = Arc::clone(&waiting);
-        let run = move || {
-            while let Some(thing) = things.next() {
-                look_up(thing);
-            }
-        };
-        std::thread::Builder::new().name(name.into()).spawn(run).map_err(sys::no_thread)?;
+        std::thread::Builder::new().name(name.into()).spawn(move || things.work(look_up)).map_err(sys::no_thread)?;
         Ok(Self(waiting))
     }
 
     /// Has something of this user looked up, unless too much waits already; whether it will be.
     pub fn want(&self, user: u32, thing: T) -> bool {
-        let waiting = &mut lock(&self.0.things).waiting;
-        if waiting.waiting() >= Self::MOST || waiting.waiting_of(user) >= Self::QUEUE {
-            return false;
-        }
-        waiting.push(user, thing);
-        self.0.wanted.notify_one();
-        true
-    }
-}
-
-impl<T> LookUpQueue<T> {
-    /// Waits for the next thing; `None` where there will be none.
-    fn next(&self) -> Option<T> {
-        let mut things = lock(&self.things);
-        loop {
-            if things.is_over {
-                return None;
-            }
-            if let Some((_, thing)) = things.waiting.next(|_| true) {
-                return Some(thing);
-            }
-            things = self.wanted.wait(things).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.0.try_push(user, thing)
     }
 }
 
 impl<T> Drop for LookUps<T> {
     fn drop(&mut self) {
-        lock(&self.0.things).is_over = true;
-        self.0.wanted.notify_one();
+        self.0.give_up();
     }
 }
 

@@ -4,12 +4,11 @@ use crate::kernel;
 use crate::model::{Proto, RowsWanted};
 use crate::owner::Owners;
 use crate::proc::netns;
-use crate::run::failure::why;
 use crate::run::ready::report_proc;
 use crate::run::shielded;
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::complain;
-use crate::sys::Scarce;
+use crate::sys::{Scarce, why};
 use std::fs;
 use std::path::Path;
 
