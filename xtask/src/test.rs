@@ -19,9 +19,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         _ => bail!("test takes nothing but --no-vm"),
     };
     let start = Instant::now();
-    let mut tally = Tally::default();
-    let mut matrix = Matrix::default();
-    let mut findings = Findings::default();
+    let mut all = vm::Report::default();
 
     heading("packages");
     let packages = apt::install(&[apt::TESTS, apt::VM].concat());
@@ -31,7 +29,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
 
     heading("check");
-    tally += findings.judge("check", check::all());
+    all.judge("check", check::all());
 
     heading("build");
     let binary = sh::root().join("target/release/netstat-user");
@@ -44,54 +42,51 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let (sum, report, beside) = std::thread::scope(|scope| {
         let (ready, binary) = (ready, &binary);
         let beside = scope.spawn(move || Beside::prepare(with_vm, binary, &ready));
-        let sum = suites(binary, &mut matrix, &mut findings);
+        let sum = suites(binary, &mut all.matrix, &mut all.findings);
         heading("kernel matrix");
         let report = vm::run_all(machines, vm::Report::default());
         (sum, report, beside.join())
     });
     match sum {
-        Ok(sum) => tally += sum,
-        Err(error) => tally += findings.judge("suites", Err(error)),
+        Ok(sum) => all.tally += sum,
+        Err(error) => all.judge("suites", Err(error)),
     }
     let Ok(Beside { prepared, object }) = beside else {
         bail!("the thread that made the emulated machines ready panicked")
     };
     for report in [report, prepared] {
         match report {
-            Ok(report) => {
-                tally += report.tally;
-                matrix.append(report.matrix);
-                findings.append(report.findings);
-            }
-            Err(error) => tally += findings.judge("emulated machines", Err(error)),
+            Ok(report) => all.append(report),
+            Err(error) => all.judge("emulated machines", Err(error)),
         }
     }
     if !with_vm {
         println!("skipped: kernels under emulation: --no-vm was given");
         println!("skipped: an emulated Debian with systemd: --no-vm was given");
-        tally += Tally::SKIPPED;
-        tally += Tally::SKIPPED;
+        all.tally += Tally::SKIPPED;
+        all.tally += Tally::SKIPPED;
     }
-    print!("{matrix}");
-    tally += findings.judge("the kernel matrix", matrix.judge());
+    print!("{}", all.matrix);
+    let judged = all.matrix.judge();
+    all.judge("the kernel matrix", judged);
 
     heading("kernel object");
-    tally += match object {
+    match object {
         Ok(ebpf::Verified::Unknown(reason)) => {
             println!("skipped: rebuilding the kernel object: {reason}");
-            Tally::SKIPPED
+            all.tally += Tally::SKIPPED;
         }
         Ok(ebpf::Verified::Same) => {
             println!("a rebuild gives the same bytes");
-            Tally::one(true)
+            all.tally += Tally::one(true);
         }
-        Err(error) => findings.judge("kernel object", Err(error)),
-    };
+        Err(error) => all.judge("kernel object", Err(error)),
+    }
 
     println!("\nin {} s", start.elapsed().as_secs());
-    print!("{findings}");
-    println!("{tally}");
-    Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    print!("{}", all.findings);
+    println!("{}", all.tally);
+    Ok(if all.tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn heading(name: &str) {
@@ -120,7 +115,7 @@ impl Beside {
             // Who would boot it may have given up.
             Ok(Some(installation)) => drop(ready.send(Box::new(installation))),
             Ok(None) => report.tally += Tally::SKIPPED,
-            Err(error) => report.tally += report.findings.judge("installation", Err(error)),
+            Err(error) => report.judge("installation", Err(error)),
         }
         Ok(report)
     }

@@ -52,7 +52,7 @@ pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Resu
 }
 
 /// When the iterator is run once more: on a thread of its own, as nobody knows how many descriptors there are. A user may have millions of one socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Again {
     /// The program, until the thread has it; `None` where it was refused.
     link: Option<OwnedFd>,
@@ -71,7 +71,16 @@ pub struct Again {
 impl Again {
     /// Nothing to be looked for yet; `link` is the linked program, where there is one.
     pub fn new(link: Option<OwnedFd>) -> Self {
-        Self { link, waits: Credit::new(WAIT, WAITS), ..Self::default() }
+        Self {
+            link,
+            finder: None,
+            due: false,
+            not_before: None,
+            credit: Credit::default(),
+            waits: Credit::new(WAIT, WAITS),
+            failing: false,
+            failure: None,
+        }
     }
 
     /// Makes the thread. It has the privileges that the calling one has by now.
@@ -237,7 +246,7 @@ mod tests {
             std::thread::sleep(taken.recv().unwrap_or_default());
             Ok(vec![7])
         };
-        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
+        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::new(None) };
         let long = Duration::from_millis(600);
         take.send(long).unwrap();
         let begun = Instant::now();
@@ -266,7 +275,7 @@ mod tests {
             std::thread::sleep(4 * LOOK);
             Ok(vec![7])
         };
-        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
+        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::new(None) };
         let mut looks = 0;
         let found = again.walk(|| {
             looks += 1;
@@ -284,7 +293,7 @@ mod tests {
                 })
                 .unwrap(),
             ),
-            ..Again::default()
+            ..Again::new(None)
         };
         assert_eq!(slow.walk(|| true), None, "not for ever");
     }
@@ -294,7 +303,7 @@ mod tests {
         let answers = [Err(libc::EMFILE), Err(libc::ENOMEM), Ok(vec![7]), Err(libc::EIO)];
         let mut answers = answers.into_iter();
         let look = move || answers.next().unwrap().map_err(io::Error::from_raw_os_error);
-        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::default() };
+        let mut again = Again { finder: Some(Finder::start(look).unwrap()), ..Again::new(None) };
         let mut run = || {
             again.credit = Credit::default();
             assert!(again.hand(Instant::now()));

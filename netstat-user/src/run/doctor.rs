@@ -284,7 +284,10 @@ fn missed(Missed { alone, paired }: Missed, lost: u64, mend: &str) -> Vec<Check>
 
 /// The processes that the kernel shows to nobody, if there are any: that their sockets have no owner is not for want of rights.
 fn shielded_processes() -> Option<Check> {
-    let denied = fds::denied(Path::new("/proc")).ok().filter(|_| shielded::may_look())?;
+    if !shielded::may_look() {
+        return None;
+    }
+    let denied = fds::denied(Path::new("/proc")).ok()?;
     let found = format!("{}; their sockets that are older than the tracer have no owner", shielded::words(&denied)?);
     let mend = "see what confines this process: cat /proc/self/attr/current, dmesg";
     Some(Check::amiss("shielded", Level::Note, found, mend))

@@ -150,6 +150,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds what a step said of which there is an outcome alone.
+    pub fn judge(&mut self, what: &str, outcome: Result<()>) {
+        self.tally += self.findings.judge(what, outcome);
+    }
+
     /// Adds what others said.
     pub fn append(&mut self, other: Self) {
         self.tally += other.tally;
@@ -164,7 +169,8 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let mut report = boot_all(args, Extent::Whole, &sh::root().join("target/release/netstat-user"))?;
     print!("{}", report.matrix);
     if args.is_empty() {
-        report.tally += report.findings.judge("the kernel matrix", report.matrix.judge());
+        let judged = report.matrix.judge();
+        report.judge("the kernel matrix", judged);
     }
     print!("{}", report.findings);
     println!("{}", report.tally);
