@@ -22,7 +22,7 @@ use crate::kernel::snapshot::{Transport, is_unsupported, sees_all_processes};
 use crate::model::{Check, Level, NamespaceTables, Proto, ProtoTable, RowsWanted, SocketRow, SocketTable};
 use crate::proc::netns::{self, Namespace};
 use crate::proc::{fds, inet};
-use crate::sys::{Awaited, Scarce, beside, copy_of, descriptors_are_few, thread_network};
+use crate::sys::{Awaited, GivenUp, Scarce, beside, copy_of, descriptors_are_few, thread_network};
 use cost::{Amount, Census, LOAD_UDP, SAVED_PER_SOCKET, chains, files, is_beyond_diag};
 use loaded::{FallBacks, Loaded};
 use rustix::fs::PROC_SUPER_MAGIC;
@@ -82,11 +82,24 @@ impl KernelSource {
 
     /// The tables of namespaces, in their order. One that has gone meanwhile has none.
     pub fn of(&self, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
-        self.of_while(&Awaited::default(), namespaces, wanted)
+        self.read(&Awaited::default(), namespaces, wanted)
     }
 
     /// The same; no more tables are read once nobody waits for them.
-    pub fn of_while(&self, awaited: &Awaited, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
+    ///
+    /// # Errors
+    /// Nobody does.
+    pub fn of_while(
+        &self,
+        awaited: &Awaited,
+        namespaces: Vec<Namespace>,
+        wanted: &RowsWanted,
+    ) -> Result<Vec<NamespaceTables>, GivenUp> {
+        let tables = self.read(awaited, namespaces, wanted);
+        awaited.go_on().map(|()| tables)
+    }
+
+    fn read(&self, awaited: &Awaited, namespaces: Vec<Namespace>, wanted: &RowsWanted) -> Vec<NamespaceTables> {
         let look = |_: &Namespace, root: &Path| match awaited.is_over() {
             true => Vec::new(),
             false => self.tables(root, wanted, &Census::new(root)),
@@ -141,7 +154,7 @@ impl KernelSource {
         let iterators = self.iterators(Amount::default).filter(|_| sees_all_processes(&self.root));
         match iterators.map(|iterators| iterators.holders(MOST_HELD, awaited)) {
             Some(Ok(held)) => fds::Scan::of_held(&self.root, held),
-            Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => fds::Scan::given_up(&self.root),
+            Some(Err(error)) if GivenUp::is(&error) => fds::Scan::given_up(&self.root),
             Some(Err(error)) => {
                 self.falls.note("holders by iterator", &error, is_unsupported(&error));
                 fds::Scan::make(&self.root, MOST_HELD, awaited)

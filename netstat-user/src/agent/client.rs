@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{SemaphorePermit, oneshot};
 
@@ -65,11 +65,12 @@ pub async fn patient<T>(work: impl Future<Output = io::Result<T>>) -> io::Result
 async fn gone(stream: &UnixStream) {
     let (mut rest, mut left) = ([0; 512], MAX_REQUEST);
     while left > 0 {
-        let Ok(ready) = stream.ready(Interest::READABLE).await else { return };
-        if ready.is_write_closed() {
+        if stream.readable().await.is_err() {
             return;
         }
         match stream.try_read(&mut rest) {
+            // It sends no more, and may have closed the connection.
+            Ok(0) if sys::has_hung_up(stream) => return,
             Ok(0) => tokio::time::sleep(HALF_CLOSED).await,
             Ok(count) => left = left.saturating_sub(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -235,11 +236,18 @@ impl<L: Lists> Client<L> {
         Ok(found.map(known))
     }
 
-    /// Reads a request and answers it.
+    /// Reads a request and answers it, or refuses it where too many of this user's wait.
     ///
     /// # Errors
     /// The connection's, or the agent ends.
     pub async fn serve(&mut self, seat: &Seat) -> io::Result<()> {
+        match self.answer_request(seat).await {
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => self.refuse(&error.to_string()).await,
+            served => served,
+        }
+    }
+
+    async fn answer_request(&mut self, seat: &Seat) -> io::Result<()> {
         if let Err(error) = self.meet().await? {
             return self.refuse_blind(&error).await;
         }
@@ -265,8 +273,7 @@ impl<L: Lists> Client<L> {
             Request::Health | Request::Cgroups(_) | Request::Events(_) => (Some(self.turn(seat).await?), false),
             Request::Status => (None, false),
         };
-        let holders = matches!(request, Request::Holders { .. } | Request::Rows { holders: true, .. });
-        if is_large && !sys::has_memory(self.size_of_answer(holders)) {
+        if is_large && !sys::has_memory(self.size_of_answer(asks_holders(&request))) {
             return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
         }
         let shown = match self.shown(&request).await? {
@@ -309,7 +316,9 @@ impl<L: Lists> Client<L> {
     /// Bytes that an answer with all sockets takes, and all who hold them: where they are not found to be missing before, the whole agent ends for want of
     /// them.
     pub fn size_of_answer(&self, holders: bool) -> usize {
-        let links = if holders { self.house.lists.held().saturating_mul(OF_A_LINK) } else { 0 };
+        // Guests are refused them, or look themselves.
+        let looks = holders && self.house.admission.shows_all(self.is_staff);
+        let links = if looks { self.house.lists.held().saturating_mul(OF_A_LINK) } else { 0 };
         let sockets = self.house.sockets.load(Ordering::Relaxed) * OF_A_SOCKET;
         links.saturating_add(OF_AN_ANSWER + sockets)
     }
@@ -365,12 +374,14 @@ impl<L: Lists> Client<L> {
         let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
         let (look, house) = (look.await.map_err(io::Error::other)?, Arc::clone(&self.house));
+        let looking = Arc::clone(&self.counter().looking);
         let look_once = move |_: &Awaited| {
-            // Others may have asked at the same time: one of them looks, and the rest wait for that.
-            let mut known = lock(&house.health);
-            fresh(&known).unwrap_or_else(|| {
+            // Others at this counter may have asked at the same time: one of them looks, and the threads of the rest wait for that.
+            let _looking = lock(&looking);
+            let known = fresh(&lock(&house.health));
+            known.unwrap_or_else(|| {
                 let health = look();
-                *known = Some((Instant::now(), health.clone()));
+                *lock(&house.health) = Some((Instant::now(), health.clone()));
                 health
             })
         };
@@ -418,6 +429,15 @@ impl<L: Lists> Client<L> {
     /// The agent ends.
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Whether a request has the processes looked at, for whom that is done at all.
+fn asks_holders(request: &Request) -> bool {
+    match request {
+        Request::Holders { .. } => true,
+        Request::Rows { wanted, holders, .. } => *holders || !wanted.pids().is_empty(),
+        _ => false,
     }
 }
 

@@ -47,8 +47,8 @@ struct GuardedBy {
     waits: LookUpWaits,
 }
 
-/// How long a connection may outlive its process: by default the kernel sends again what was not acknowledged for a quarter of an hour (`tcp_retries2` in
-/// tcp(7)).
+/// How long a connection may outlive its process, at least: by default the kernel sends again what was not acknowledged for a quarter of an hour
+/// (`tcp_retries2` in tcp(7)), and hosts may have set it higher.
 const OUTLIVED: Duration = Duration::from_secs(3600);
 
 impl Default for Guarded {

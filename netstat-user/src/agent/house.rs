@@ -26,6 +26,7 @@ const GUESTS_BACK: i32 = 5;
 const WORKERS_BACK: i32 = 15;
 /// Memory that answers for guests may take while they are made, in MiB: several large ones are made one after another.
 const MEMORY_FOR_GUESTS: usize = 256;
+
 /// Where the clients of some users are served.
 pub struct Counter {
     /// Its thread.
@@ -34,6 +35,8 @@ pub struct Counter {
     pub desk: Arc<Desk>,
     /// Its threads for what blocks.
     pub workers: Workers,
+    /// Held by whoever looks how the kernel programs fare.
+    pub looking: Arc<Mutex<()>>,
     /// The memory for answers that are being made, in MiB.
     memory: Arc<Semaphore>,
 }
@@ -98,11 +101,14 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((Self { thread, desk, workers, memory: Arc::new(Semaphore::new(memory)) }, Open(open)))
+        Ok((
+            Self { thread, desk, workers, looking: Arc::default(), memory: Arc::new(Semaphore::new(memory)) },
+            Open(open),
+        ))
     }
 
-    /// Has an answer of at most so many bytes made on a thread for what blocks, once there is memory for it: for one that is larger than all there is,
-    /// once no other one is being made.
+    /// Has an answer of at most so many bytes made on a thread for what blocks, when there is memory for it. One that is larger than what there is for all
+    /// is made when no other one is.
     ///
     /// # Errors
     /// As [`UserWorkers::run`].
@@ -113,15 +119,21 @@ impl Counter {
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
     ) -> io::Result<T> {
         let share = (bytes >> 20).clamp(1, MEMORY_FOR_GUESTS) as u32;
-        let memory = Arc::clone(&self.memory).acquire_many_owned(share).await.map_err(io::Error::other)?;
-        let memory = Arc::new(memory);
-        // Work that has begun takes it until it ends, and what waits for its turn only while somebody waits for that.
-        let taken = Arc::downgrade(&memory);
-        let work = move |awaited: &Awaited| {
-            let _memory = taken.upgrade();
-            work(awaited)
-        };
-        workers.run(work).await
+        let mut waiting = work;
+        loop {
+            // It is taken by the thread that makes the answer, until it is made: what waits for its user's turn, or is given up, keeps it from nobody.
+            drop(self.memory.acquire_many(share).await.map_err(io::Error::other)?);
+            let memory = Arc::clone(&self.memory);
+            let try_to = move |awaited: &Awaited| match memory.try_acquire_many(share) {
+                Ok(_taken) => Ok(waiting(awaited)),
+                Err(_) => Err(waiting),
+            };
+            match workers.run(try_to).await? {
+                Ok(made) => return Ok(made),
+                // Somebody else's was begun first.
+                Err(work) => waiting = work,
+            }
+        }
     }
 }
 
@@ -192,15 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_before_its_turn_takes_no_memory() {
+    fn what_waits_for_its_turn_takes_no_memory() {
         let (counter, _open) = Counter::for_guests(|| ()).unwrap();
         let one = counter.workers.of(7);
         let (go, gate) = mpsc::channel::<()>();
         one.hand(move || assert!(gate.recv().is_err()));
         let mut context = Context::from_waker(Waker::noop());
-        let mut large = Box::pin(counter.make(&one, usize::MAX, |_| ()));
-        assert!(large.as_mut().poll(&mut context).is_pending() && counter.memory.available_permits() == 0);
-        drop(large);
+        let mut large = pin!(counter.make(&one, usize::MAX, |_| ()));
+        assert!(large.as_mut().poll(&mut context).is_pending());
         assert_eq!(counter.memory.available_permits(), MEMORY_FOR_GUESTS);
         drop(go);
     }

@@ -145,7 +145,8 @@ impl<L: Lists> StreamView<L> {
             None => {
                 let (since, mut last) = (Instant::now(), LastLook::Since);
                 while let Err(error) = self.look_anew(feed).await {
-                    if Scarce::of(&error).is_none() {
+                    // Too many other requests of the user may wait.
+                    if Scarce::of(&error).is_none() && error.kind() != io::ErrorKind::QuotaExceeded {
                         return Err(error);
                     }
                     if since.elapsed() > STALL {

@@ -48,8 +48,9 @@ impl<L: Lists> Client<L> {
     /// The connection's, or the agent ends.
     pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
+        let size = self.size_of_answer(holders || !wanted.pids().is_empty());
         let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
-        match self.have_made(self.size_of_answer(holders), move |awaited| reading.frames(awaited)).await? {
+        match self.have_made(size, move |awaited| reading.frames(awaited)).await? {
             Ok(out) => self.send(&out).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(refused) => self.refuse(&refused.to_string()).await,
@@ -91,7 +92,7 @@ impl<L: Lists> RowsRead<L> {
         if self.recorded {
             spaces = self.record(spaces)?;
         }
-        let pids: HashSet<u32> = self.wanted.only.as_ref().map(RowTest::pids).unwrap_or_default().into_iter().collect();
+        let pids: HashSet<u32> = self.wanted.pids().into_iter().collect();
         let links = (self.holders || !pids.is_empty()).then(|| self.links(&spaces, awaited)).flatten();
         let sight = confirmed(&*self.lists, &self.peer, &self.sight).map_err(RowsRefused::Unseen)?;
         spaces.retain(|space| sight.has(space.netns));

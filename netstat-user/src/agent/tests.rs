@@ -347,18 +347,24 @@ fn tables_come_with_the_owners_that_events_recorded() {
 fn a_look_ends_when_nobody_waits_for_it() {
     with_agent(8, async |path, fake, _| {
         fake.many.store(true, Ordering::SeqCst);
-        for asked in 1..=4 {
-            let asking = Asking::new(&path, &Request::Holders { of: vec![] }).await;
+        for (asked, read_first) in (1..=6).zip([true, false].into_iter().cycle()) {
+            let mut asking = Asking::new(&path, &Request::Holders { of: vec![] }).await;
             let begun = Instant::now();
             while fake.looks.load(Ordering::SeqCst) < asked {
                 assert!(begun.elapsed() < Duration::from_secs(10), "look {asked} does not begin");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
+            if read_first {
+                // As every client does that waits for its answer: that it closes is no reset then.
+                assert!(matches!(asking.next().await, Some(Answer::Begin(_))));
+            }
             drop(asking);
         }
         fake.many.store(false, Ordering::SeqCst);
-        let holders = Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await;
-        assert_eq!(holders.last(), Some(&Answer::End));
+        // Who sends no more still waits for the answer.
+        let mut half = Asking::new(&path, &Request::Holders { of: vec![] }).await;
+        half.stream.shutdown().await.unwrap();
+        assert_eq!(half.all().await.last(), Some(&Answer::End));
     });
 }
 

@@ -10,6 +10,9 @@ use tokio::sync::oneshot;
 /// How many jobs of one user may wait: those that were given up stay until it is their turn.
 const MOST_WAITING: usize = 1024;
 
+/// Why another one is not taken.
+const TOO_MANY: &str = "too many requests of this user wait for the agent: try again";
+
 type WorkerJob = Box<dyn FnOnce() + Send>;
 
 /// Some threads that take jobs of users, who take turns.
@@ -75,7 +78,7 @@ impl UserWorkers {
             }
         };
         if !self.jobs.try_push(self.user, Box::new(job)) {
-            return Err(io::ErrorKind::QuotaExceeded.into());
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, TOO_MANY));
         }
         result.await.map_err(io::Error::other)
     }

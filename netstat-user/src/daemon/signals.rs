@@ -14,8 +14,9 @@ pub fn receive<T: Copy + Send + 'static>(reload: T, end: T) -> io::Result<mpsc::
     tokio::spawn(async move {
         loop {
             let received = tokio::select! {
-                () = reloading.next() => reload,
-                () = ending.next() => end,
+                // A process that no signal would reach any more ends while it can.
+                came = reloading.next() => if came.is_ok() { reload } else { end },
+                _ = ending.next() => end,
             };
             if sender.send(received).await.is_err() {
                 return;

@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest that records are held up for a run. The ring is emptied all the same.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// The same once they were held up for a tenth of the time ([`WAITS`]), and how often a run that lasts is asked for.
+/// How often it is looked whether a run that lasts has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Whoever takes the records may wait for one part in this many of the time.
@@ -114,18 +114,21 @@ impl Again {
         found
     }
 
-    /// Has it run now. Returns what it wrote if that takes no longer than [`WAIT`], otherwise a later [`Again::run`] does; `None` also where it runs
-    /// already, has taken its share of the time, or was refused. `meanwhile` is called as long as it lasts, until it says that there is no more room.
+    /// Has it run now. Returns what it wrote if that takes no longer than [`WAIT`], otherwise a later [`Again::run`] does: at once where records were held
+    /// up for their share of the time. `None` also where it runs already, has taken its share of the processor, or was refused. `meanwhile` is called as
+    /// long as it lasts, until it says that there is no more room.
     pub fn walk(&mut self, mut meanwhile: impl FnMut() -> bool) -> Option<Vec<u8>> {
         let begun = Instant::now();
         if !self.hand(begun) {
             return None;
         }
-        let most = if self.waits.allows(begun) { WAIT } else { LOOK };
+        if !self.waits.allows(begun) {
+            return None;
+        }
         let found = loop {
             let found = self.found(LOOK);
             let runs = self.finder.as_ref().is_some_and(|finder| finder.is_busy);
-            if found.is_some() || !runs || begun.elapsed() >= most || !meanwhile() {
+            if found.is_some() || !runs || begun.elapsed() >= WAIT || !meanwhile() {
                 break found;
             }
         };
@@ -284,7 +287,9 @@ mod tests {
         assert_eq!(found, Some(vec![7]));
         assert!(looks > 0);
         again.waits.spend(2 * WAIT);
+        let begun = Instant::now();
         assert_eq!(again.walk(|| true), None, "records have waited for their share of the time");
+        assert!(begun.elapsed() < 4 * LOOK, "{:?}", begun.elapsed());
         let mut slow = Again {
             finder: Some(
                 Finder::start(|| {

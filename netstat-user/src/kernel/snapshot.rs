@@ -127,7 +127,7 @@ impl Iterators {
     /// namespace and family; process ids are those of the initial PID namespace.
     ///
     /// # Errors
-    /// The kernel's, also where it refuses the program; `TimedOut` where nobody waits for it any more.
+    /// The kernel's, also where it refuses the program; [`GivenUp`](crate::sys::GivenUp) where nobody waits for it any more.
     pub fn holders(&self, most: usize, awaited: &Awaited) -> io::Result<HeldSockets> {
         let mut holders = HeldSockets::new(most);
         let take = |bytes: &_| {
@@ -150,9 +150,7 @@ impl Iterators {
         let mut buffer = vec![0u8; CHUNK];
         let (mut held, mut reads) = (0, 0);
         loop {
-            if awaited.is_over() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+            awaited.go_on()?;
             match rustix::io::read(&walk, &mut buffer[held..]) {
                 Ok(0) => return Ok(reads),
                 Ok(length) => held += length,

@@ -21,6 +21,11 @@ impl RowsWanted {
         Self { protos, peer: None, netns: None, only: None }
     }
 
+    /// Every process that the condition names.
+    pub fn pids(&self) -> Vec<u32> {
+        self.only.as_ref().map(RowTest::pids).unwrap_or_default()
+    }
+
     /// Whether a row has the protocol and the peer that are wanted. The condition is not looked at, nor the namespace, in which a table is read.
     pub fn keeps(&self, row: &SocketRow) -> bool {
         self.protos.contains(&row.proto) && self.peer.is_none_or(|peer| peer == row.has_peer())

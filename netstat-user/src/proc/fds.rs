@@ -10,7 +10,7 @@ pub use work::{processes, socket_inode};
 
 use crate::model::{HeldSockets, Holder, SocketHolders};
 use crate::proc::hidden::hides_processes;
-use crate::sys::{Awaited, descriptors_are_few, failed_look};
+use crate::sys::{Awaited, GivenUp, descriptors_are_few, failed_look};
 use program::program;
 use rustix::fs::{OFlags, stat};
 use rustix::io::Errno;
@@ -36,7 +36,7 @@ pub enum Blind {
 ///
 /// # Errors
 /// The kernel's: nothing can be said of any.
-pub fn denied(root: &Path) -> std::io::Result<Vec<u32>> {
+pub fn denied_at(root: &Path) -> std::io::Result<Vec<u32>> {
     let is_denied = |pid: &u32| {
         let link = rustix::fs::readlink(root.join(format!("{pid}/ns/net")), Vec::new());
         link.err() == Some(Errno::ACCESS)
@@ -203,10 +203,9 @@ impl Scan {
                 "processes hold more than {most} sockets, each counted with every process that holds it"
             ))
         };
-        let too_long = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it takes too long");
         let found = self.found();
         let failed = found.failed.map(Into::into).or_else(|| found.is_over.then(too_many));
-        failed.or_else(|| found.is_given_up.then(too_long))
+        failed.or_else(|| found.is_given_up.then(|| GivenUp.into()))
     }
 
     /// Takes in why something of a process that was found could not be read.

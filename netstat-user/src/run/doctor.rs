@@ -287,7 +287,7 @@ fn shielded_processes() -> Option<Check> {
     if !shielded::may_look() {
         return None;
     }
-    let denied = fds::denied(Path::new("/proc")).ok()?;
+    let denied = fds::denied_at(Path::new("/proc")).ok()?;
     let found = format!("{}; their sockets that are older than the tracer have no owner", shielded::words(&denied)?);
     let mend = "see what confines this process: cat /proc/self/attr/current, dmesg";
     Some(Check::amiss("shielded", Level::Note, found, mend))

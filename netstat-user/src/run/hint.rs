@@ -12,7 +12,7 @@ use std::path::Path;
 const LET_IN: &str = " --mode 660 --group GROUP";
 
 /// What to do where an agent is there, and its answer does not come of who asks.
-const AGAIN: &str = "ask again; netstat-user doctor shows how the agent is";
+const AGAIN: &str = "ask again; what the agent wrote to its log may say why";
 
 /// The option that shows them everything.
 pub const SHARE_ALL: &str = " --share all";

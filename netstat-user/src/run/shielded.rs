@@ -12,9 +12,7 @@ pub fn may_look() -> bool {
 pub fn words(denied: &[u32]) -> Option<String> {
     let number = counted(denied.len() as u64, "process", "processes");
     let first = denied.first()?;
-    Some(format!(
-        "the kernel shields {number} from this one, although it has the rights (a security module does that), such as process {first}"
-    ))
+    Some(format!("the kernel shields {number} from this one, although it has the rights, process {first} for one"))
 }
 
 #[cfg(test)]
@@ -25,6 +23,6 @@ mod tests {
     fn how_many_and_which_is_said() {
         assert_eq!(words(&[]), None);
         let said = words(&[12, 40]).unwrap();
-        assert!(said.contains("shields 2 processes from") && said.ends_with("such as process 12"), "{said}");
+        assert!(said.contains("shields 2 processes from") && said.ends_with("process 12 for one"), "{said}");
     }
 }

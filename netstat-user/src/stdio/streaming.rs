@@ -54,7 +54,8 @@ impl Asked {
             }
         };
         tokio::select! {
-            () = self.signals.next() => Stop::Asked,
+            // One that no signal would reach any more ends while it can.
+            _ = self.signals.next() => Stop::Asked,
             () = time_is_up => Stop::Asked,
             () = self.reader.gone() => Stop::Closed,
         }

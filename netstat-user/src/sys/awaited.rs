@@ -1,11 +1,17 @@
 //! Work that takes long, for somebody who may not wait for it any more.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether something is still waited for. By default it is, for ever.
 #[derive(Clone, Debug, Default)]
 pub struct Awaited(Arc<AtomicBool>);
+
+/// Nobody waits for it any more: what was found until then is not all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody waits for it any more")]
+pub struct GivenUp;
 
 /// Nobody waits any more once this is dropped.
 #[derive(Debug)]
@@ -23,6 +29,27 @@ impl Awaited {
     pub fn is_over(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// The same, for work that ends then.
+    ///
+    /// # Errors
+    /// Nobody waits for it any more.
+    pub fn go_on(&self) -> Result<(), GivenUp> {
+        if self.is_over() { Err(GivenUp) } else { Ok(()) }
+    }
+}
+
+impl GivenUp {
+    /// Whether an error is this one.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|error| error.is::<Self>())
+    }
+}
+
+impl From<GivenUp> for io::Error {
+    fn from(given_up: GivenUp) -> Self {
+        Self::other(given_up)
+    }
 }
 
 impl Drop for Waiter {
@@ -39,8 +66,10 @@ mod tests {
     fn what_is_awaited_is_over_when_whoever_waits_has_gone() {
         let (awaited, waiter) = Awaited::begin();
         let same = awaited.clone();
-        assert!(!awaited.is_over());
+        assert_eq!(awaited.go_on(), Ok(()));
         drop(waiter);
         assert!(awaited.is_over() && same.is_over() && !Awaited::default().is_over());
+        let error = io::Error::from(awaited.go_on().unwrap_err());
+        assert!(GivenUp::is(&error) && !GivenUp::is(&io::ErrorKind::TimedOut.into()));
     }
 }

@@ -20,7 +20,7 @@ pub mod signals;
 mod types;
 mod watch;
 
-pub use awaited::{Awaited, Waiter};
+pub use awaited::{Awaited, GivenUp, Waiter};
 pub use beside::beside;
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
@@ -31,7 +31,8 @@ pub use namespace::{
     NAMESPACE_COMMANDS, namespace_id, namespace_owner, netns_cookie, parent_namespace, thread_network,
 };
 pub use peer::{
-    brings_descriptors, has_ended, peer_groups, peer_process, process_id, process_id_of, refuse_descriptors,
+    brings_descriptors, has_ended, has_hung_up, peer_groups, peer_process, process_id, process_id_of,
+    refuse_descriptors,
 };
 pub use process::{
     allow_descriptors, descriptors_are_few, descriptors_left, give_back_memory, outlive_file_limit, output_is_closed,

@@ -1,5 +1,6 @@
 //! Who is at the other end of a UNIX socket, and what may be sent over it.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -27,6 +28,13 @@ pub fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
     }
     groups.truncate(len as usize / size_of::<u32>());
     Ok(groups)
+}
+
+/// Whether the peer has closed its socket, or takes nothing any more and sends nothing (`unix_poll`). One that only sends no more has not.
+pub fn has_hung_up(socket: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(&socket, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut polled, Some(&now)), Ok(1..)) && polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 /// `SO_PEERPIDFD` of `include/uapi/asm-generic/socket.h`, since Linux 6.5.

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn several_threads_are_tried_at_once() {
+    fn where_there_is_room_threads_can_be_tried() {
         assert!(try_threads(3).is_ok());
     }
 }

@@ -31,10 +31,14 @@ impl Signals {
     }
 
     /// One or several have come.
-    pub async fn next(&mut self) {
+    ///
+    /// # Errors
+    /// The kernel's: they cannot be waited for any more.
+    pub async fn next(&mut self) -> io::Result<()> {
         // The other end is kept for the process's life: there is nothing but bytes to come.
-        if !matches!(self.0.read(&mut [0; 64]).await, Ok(1..)) {
-            std::future::pending().await
+        match self.0.read(&mut [0; 64]).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
     }
 }

@@ -141,6 +141,6 @@ fn sockets_that_were_opened_here_are_not_counted_as_found() {
 
 #[test]
 fn its_own_process_is_not_denied() {
-    let denied = denied(Path::new("/proc")).unwrap();
+    let denied = denied_at(Path::new("/proc")).unwrap();
     assert!(!denied.contains(&std::process::id()), "{denied:?}");
 }

@@ -1,4 +1,4 @@
-//! How to read what a network namespace has: on a thread that enters it, or where that is not allowed, through a process in it.
+//! How to read what a network namespace has: in it, or where it may not be entered, through a process in it.
 
 use super::{Namespace, of, of_thread, own, walk};
 use crate::proc::stat::Stat;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs `f` in the namespace whose `net/` is below `within`, which is `root` or a folder of a process or thread in it: on the calling
-/// thread where that is there already, else on one that enters it.
+/// thread where that is there already, else as [`enter`].
 ///
 /// # Errors
 /// The namespace cannot be entered: it has gone, or for want of privilege.
@@ -29,7 +29,7 @@ pub fn inside<T: Send>(root: &Path, within: &Path, f: impl FnOnce() -> T + Send)
     enter(File::open(there)?, f)
 }
 
-/// Runs `f` in the namespace: on the calling thread, which comes back, or where that takes a descriptor that is needed or would not be allowed, on one of
+/// Runs `f` in the namespace, on the calling thread, which comes back. Where few descriptors are left, or it may not come back, `f` runs on a thread of
 /// its own. The file is closed before.
 ///
 /// # Errors
@@ -71,11 +71,8 @@ fn visit<T>(own: &File, file: File, f: impl FnOnce() -> T) -> io::Result<T> {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
     drop(file);
     let done = f();
-    // What it read if it stayed would be taken for its own namespace's.
-    while let Err(error) = move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network)) {
-        if Scarce::of_errno(error).is_none() {
-            return Err(error.into());
-        }
+    // What it read if it stayed would be taken for its own namespace's. It has come back before, and so lacks nothing but memory.
+    while move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network)).is_err() {
         std::thread::sleep(PAUSE);
     }
     Ok(done)

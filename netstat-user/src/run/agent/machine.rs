@@ -89,6 +89,14 @@ impl Machine {
         netns::all(&self.root, &self.names).whole()
     }
 
+    /// Notes how many links a look at all holders found. One that did not see them all says no more than that there are so many.
+    fn note_held(&self, links: usize, is_whole: bool) {
+        match is_whole {
+            true => self.held.store(links, Ordering::Relaxed),
+            false => drop(self.held.fetch_max(links, Ordering::Relaxed)),
+        }
+    }
+
     /// Whether a look at all holders saw them all.
     fn whole(scan: &mut fds::Scan) -> io::Result<()> {
         match scan.failure() {
@@ -131,8 +139,9 @@ impl Lists for Machine {
             let rows = space.tables.into_iter().filter_map(|(_, table)| table.ok()).flat_map(|table| table.rows);
             listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
         }
-        self.held.store(scan.links().count(), Ordering::Relaxed);
-        if Self::whole(&mut scan).is_ok() {
+        let whole = Self::whole(&mut scan);
+        self.note_held(scan.links().count(), whole.is_ok());
+        if whole.is_ok() {
             listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
         }
         let mut processes = HashSet::new();
@@ -157,8 +166,9 @@ impl Lists for Machine {
     fn holders(&self, awaited: &Awaited) -> io::Result<Vec<Link>> {
         let mut scan = self.kernel.holders_for_others(awaited);
         let links: Vec<Link> = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
-        self.held.store(links.len(), Ordering::Relaxed);
-        Self::whole(&mut scan).map(|()| links)
+        let whole = Self::whole(&mut scan);
+        self.note_held(links.len(), whole.is_ok());
+        whole.map(|()| links)
     }
 
     fn held(&self) -> usize {
@@ -187,10 +197,7 @@ impl Lists for Machine {
                 all
             }
         };
-        let tables = self.kernel.of_while(awaited, namespaces, wanted);
-        if awaited.is_over() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+        let tables = self.kernel.of_while(awaited, namespaces, wanted)?;
         Ok((!matches!(spaces, Spaces::One(..)) || !tables.is_empty()).then_some(tables))
     }
 

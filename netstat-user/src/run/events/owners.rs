@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn who_has_the_rights_is_not_advised_to_get_them() {
         let shielded = not_looked_into(&[12, 40], true);
-        assert!(shielded.contains("shields 2 processes") && shielded.contains("such as process 12:"), "{shielded}");
+        assert!(shielded.contains("shields 2 processes") && shielded.contains("process 12 for one:"), "{shielded}");
         assert!(!shielded.contains("root") && !shielded.contains("grant"), "{shielded}");
         for said in [not_looked_into(&[12], false), not_looked_into(&[], true)] {
             assert!(said.contains("run as root"), "{said}");

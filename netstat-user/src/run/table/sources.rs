@@ -6,6 +6,7 @@ use crate::field::Need;
 use crate::model::SocketHolders;
 use crate::names::Names;
 use crate::proc::fds;
+use crate::run::shielded;
 use crate::source::KernelSource;
 use crate::stdio::Written;
 use crate::sys;
@@ -88,7 +89,7 @@ impl Sources {
             }
         }
         // netstat knows no word for the rest. To whom every process is open, what failed is the reason.
-        let may_look = sys::may_look_into_all();
+        let may_look = shielded::may_look();
         // A dash in the column of programs is what netstat prints; who has every right can do no more about it.
         let shows = asked.options.programs && !may_look || asked.selected.needs().meets(Need::OWNERS);
         let failed = scan.failure();
@@ -99,7 +100,10 @@ impl Sources {
             let could = could.map_or_else(String::new, |could| format!("; {could}"));
             let unknown = match (rustix::process::geteuid().is_root(), may_look) {
                 (true, true) => {
-                    "the owners of some sockets are unknown: the kernel shields some processes from this one, although it has CAP_SYS_PTRACE"
+                    "the owners of some sockets are unknown: the kernel shields some processes from this one, although it has the rights"
+                }
+                (true, false) if sys::may_look_into_all() => {
+                    "the owners of some sockets are unknown to this process: it lacks CAP_DAC_READ_SEARCH"
                 }
                 (true, false) => "the owners of some sockets are unknown to this process: it lacks CAP_SYS_PTRACE",
                 (false, _) => "the owners of other users' sockets are unknown to this user: run as root",

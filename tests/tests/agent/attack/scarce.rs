@@ -1,5 +1,6 @@
 //! Nothing left: descriptors, threads, time.
 
+use super::STRANGER;
 use super::readers::blink;
 use crate::agent::{Agent, Reader, path};
 use crate::churn::Place;
@@ -12,6 +13,7 @@ use netstat_user::query::{Answer, Request};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ pub const TESTS: &[Test] = &[
     ("attack::a_reload_is_reported", a_reload_is_reported),
     ("attack::without_proc_nothing_is_empty", without_proc_nothing_is_empty),
     ("attack::root_without_ptrace_is_not_blind_unawares", root_without_ptrace_is_not_blind_unawares),
+    ("attack::root_without_dac_read_search_is_not_blind_unawares", root_without_dac_read_search_is_not_blind_unawares),
 ];
 
 /// Where there is no /proc, a table that needs one is an error, and not empty.
@@ -69,6 +72,34 @@ fn root_without_ptrace_is_not_blind_unawares() -> Done {
         command.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]).arg(programs::netstat_user()).args(args);
         let outcome = command::run(&mut command, None, patience()).unwrap();
         assert!(String::from_utf8_lossy(&outcome.stderr).contains("CAP_SYS_PTRACE"), "{args:?}: {outcome:?}");
+    }
+    Done::Passed
+}
+
+/// The same where it may ask for other users' processes, and not list their open files.
+fn root_without_dac_read_search_is_not_blind_unawares() -> Done {
+    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+        return Done::Skipped("setpriv of util-linux is not installed".into());
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    // As its standard input, for no other process has it.
+    let hold = |listener: TcpListener| {
+        Command::new("sleep").arg("600").uid(STRANGER).stdin(OwnedFd::from(listener)).spawn().unwrap()
+    };
+    let mut holder = hold(listener);
+    let rights = ["--bounding-set=-all,+sys_ptrace", "--inh-caps=-all"];
+    let outcomes = [&["--columns", "local,pid"][..], &["-p", "--json"]].map(|args| {
+        let mut command = Command::new("setpriv");
+        command.args(rights).arg(programs::netstat_user()).args(["-tln", "--no-agent", "--port", &port]).args(args);
+        command::run(&mut command, None, patience()).unwrap()
+    });
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let says = ["it lacks CAP_DAC_READ_SEARCH", "Not all processes could be identified"];
+    for (outcome, says) in outcomes.iter().zip(says) {
+        let stderr = String::from_utf8_lossy(&outcome.stderr);
+        assert!(stderr.contains(says) && !stderr.contains("shield"), "{outcome:?}");
     }
     Done::Passed
 }
