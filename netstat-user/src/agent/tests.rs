@@ -33,6 +33,8 @@ struct Fake {
     many: Arc<AtomicBool>,
     /// How often it was asked how the programs fare.
     healths: Arc<AtomicU64>,
+    /// Whether that has no end.
+    slow: Arc<AtomicBool>,
     /// How many links were found then.
     held: Arc<AtomicUsize>,
 }
@@ -70,7 +72,13 @@ impl Source for Fake {
 
     fn health(&self) -> impl FnOnce() -> Health + Send + 'static {
         self.healths.fetch_add(1, Ordering::SeqCst);
-        health
+        let slow = Arc::clone(&self.slow);
+        move || {
+            while slow.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            health()
+        }
     }
 
     fn missed(&self) -> u64 {
@@ -365,6 +373,31 @@ fn a_look_ends_when_nobody_waits_for_it() {
         let mut half = Asking::new(&path, &Request::Holders { of: vec![] }).await;
         half.stream.shutdown().await.unwrap();
         assert_eq!(half.all().await.last(), Some(&Answer::End));
+    });
+}
+
+#[test]
+fn to_look_how_the_programs_fare_holds_up_no_other_request() {
+    with_agent(8, async |path, fake, _| {
+        fake.slow.store(true, Ordering::SeqCst);
+        let mut asked = Vec::new();
+        for number in 1..=2 {
+            asked.push(Asking::new(&path, &Request::Health).await);
+            let begun = Instant::now();
+            while fake.healths.load(Ordering::SeqCst) < number {
+                assert!(begun.elapsed() < Duration::from_secs(10), "look {number} is not asked for");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        // The second waits for the first; whoever asks for something else does not.
+        asked.push(Asking::new(&path, &Request::Health).await);
+        let status = async { Asking::new(&path, &Request::Status).await.all().await };
+        let status = tokio::time::timeout(Duration::from_secs(10), status).await;
+        fake.slow.store(false, Ordering::SeqCst);
+        assert_eq!(status.unwrap().last(), Some(&Answer::End));
+        for asking in asked {
+            assert_eq!(asking.all().await.last(), Some(&Answer::End));
+        }
     });
 }
 

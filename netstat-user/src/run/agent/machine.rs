@@ -89,14 +89,6 @@ impl Machine {
         netns::all(&self.root, &self.names).whole()
     }
 
-    /// Notes how many links a look at all holders found. One that did not see them all says no more than that there are so many.
-    fn note_held(&self, links: usize, is_whole: bool) {
-        match is_whole {
-            true => self.held.store(links, Ordering::Relaxed),
-            false => drop(self.held.fetch_max(links, Ordering::Relaxed)),
-        }
-    }
-
     /// Whether a look at all holders saw them all.
     fn whole(scan: &mut fds::Scan) -> io::Result<()> {
         match scan.failure() {
@@ -114,6 +106,14 @@ impl Machine {
             Some(pid) => Ok(Some(netns::Namespace { inode, name, pid: Some(pid) })),
             None => Ok(self.namespaces()?.into_iter().find(|namespace| namespace.inode == inode)),
         }
+    }
+}
+
+/// Notes how many links a look at all holders found. One that did not see them all says no more than that there are so many.
+fn note_held(held: &AtomicUsize, links: usize, is_whole: bool) {
+    match is_whole {
+        true => held.store(links, Ordering::Relaxed),
+        false => drop(held.fetch_max(links, Ordering::Relaxed)),
     }
 }
 
@@ -140,7 +140,7 @@ impl Lists for Machine {
             listing.rows.extend(rows.map(|row| (SocketRow { netns: space.netns, ..row }, None)));
         }
         let whole = Self::whole(&mut scan);
-        self.note_held(scan.links().count(), whole.is_ok());
+        note_held(&self.held, scan.links().count(), whole.is_ok());
         if whole.is_ok() {
             listing.held = Some(scan.links().map(|(_, inode)| inode).collect());
         }
@@ -167,7 +167,7 @@ impl Lists for Machine {
         let mut scan = self.kernel.holders_for_others(awaited);
         let links: Vec<Link> = scan.links().map(|(pid, inode)| Link { inode, pid }).collect();
         let whole = Self::whole(&mut scan);
-        self.note_held(links.len(), whole.is_ok());
+        note_held(&self.held, links.len(), whole.is_ok());
         whole.map(|()| links)
     }
 
@@ -220,5 +220,20 @@ impl Lists for Machine {
 
     fn present(&self, own: &Own) -> io::Result<Presence> {
         self.views.present(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_did_not_see_all_links_counts_for_no_less_than_before() {
+        let held = AtomicUsize::new(0);
+        let seen = [(7, true), (3, false), (9, false), (2, true)].map(|(links, is_whole)| {
+            note_held(&held, links, is_whole);
+            held.load(Ordering::Relaxed)
+        });
+        assert_eq!(seen, [7, 7, 9, 2]);
     }
 }
