@@ -92,6 +92,11 @@ impl Table {
         self.slots.len()
     }
 
+    /// Number of live sockets in these network namespaces.
+    pub fn len_in(&self, is_in: impl Fn(Option<u32>) -> bool) -> usize {
+        self.slots.len_in(is_in)
+    }
+
     /// Memory taken, in bytes.
     pub fn bytes(&self) -> usize {
         self.slots.bytes() + self.past.bytes()

@@ -3,11 +3,13 @@
 use super::door::Seat;
 use super::house::{Counter, House};
 use super::keeper::{Ask, TableAsk};
+use super::rooms::Room;
 use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
+use super::tables::RowsAsked;
 use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::RowTest;
+use crate::model::{LiveSocket, RowTest};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
 use crate::sys::{self, Awaited, lock};
 use bytes::{Bytes, BytesMut};
@@ -23,14 +25,18 @@ use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is looked whether a client that sends no more has gone.
-const HALF_CLOSED: Duration = Duration::from_millis(100);
+/// How often it is looked whether a client that waits has gone.
+const GLANCE: Duration = Duration::from_millis(50);
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
 
-/// Bytes that an answer takes for a while, and those for each socket in it: as row, with its holders and owner, and as frames.
+/// Bytes that an answer takes while it is made, and those for each socket in it: as row, with its owner, and as frames; of the table, before and after it
+/// was found out what may be shown.
 const OF_AN_ANSWER: usize = 4 << 20;
-const OF_A_SOCKET: usize = 512;
+const OF_A_ROW: usize = 256;
+const OF_A_LIVE_SOCKET: usize = 2 * size_of::<LiveSocket>();
+/// Those for the closed sockets of one user.
+const OF_A_HISTORY: usize = 8 << 20;
 /// Those for each link from a process to a socket, where holders are asked for: as it is read, as it is handed over, and as frame.
 const OF_A_LINK: usize = 64;
 
@@ -50,6 +56,14 @@ pub struct Client<L> {
     pub is_staff: bool,
 }
 
+/// What a client holds until its answer is sent: memory, and its user's turn.
+pub struct HeldUntilSent<'s> {
+    /// The memory.
+    pub room: Room,
+    /// The turn.
+    pub _turn: Option<SemaphorePermit<'s>>,
+}
+
 /// Does what a client must not hold up for long.
 ///
 /// # Errors
@@ -61,21 +75,10 @@ pub async fn patient<T>(work: impl Future<Output = io::Result<T>>) -> io::Result
     }
 }
 
-/// Returns when the client has closed the connection, or has sent more bytes than a request may have. One that closes its sending half still reads.
+/// Returns when the client has closed the connection. What it sends is left to whoever reads it, and one that sends no more still reads.
 async fn gone(stream: &UnixStream) {
-    let (mut rest, mut left) = ([0; 512], MAX_REQUEST);
-    while left > 0 {
-        if stream.readable().await.is_err() {
-            return;
-        }
-        match stream.try_read(&mut rest) {
-            // It sends no more, and may have closed the connection.
-            Ok(0) if sys::has_hung_up(stream) => return,
-            Ok(0) => tokio::time::sleep(HALF_CLOSED).await,
-            Ok(count) => left = left.saturating_sub(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
+    while !sys::has_hung_up(stream) {
+        tokio::time::sleep(GLANCE).await;
     }
 }
 
@@ -151,11 +154,15 @@ impl<L: Lists> Client<L> {
         &self,
         bytes: usize,
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
-    ) -> io::Result<T> {
+    ) -> io::Result<(T, Room)> {
         self.unless_gone(self.counter().make(&self.workers, bytes, work)).await
     }
 
-    async fn unless_gone<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    /// Waits for something, until the client has gone.
+    ///
+    /// # Errors
+    /// It has, or those of what is waited for.
+    pub async fn unless_gone<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         tokio::select! {
             biased;
             done = work => done,
@@ -186,7 +193,7 @@ impl<L: Lists> Client<L> {
             return Ok(Ok(Sight::All));
         }
         let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-        self.workers.run(move |_| lists.own_since(&peer, None).map(Sight::Own)).await
+        self.have_done(move |_| lists.own_since(&peer, None).map(Sight::Own)).await
     }
 
     /// What this peer is shown of what it asks for, from now on where that goes on; else why that cannot be found out.
@@ -242,7 +249,9 @@ impl<L: Lists> Client<L> {
     /// The connection's, or the agent ends.
     pub async fn serve(&mut self, seat: &Seat) -> io::Result<()> {
         match self.answer_request(seat).await {
-            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => self.refuse(&error.to_string()).await,
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                self.deny(Denial { is_busy: true, ..Denial::new(error.to_string()) }).await
+            }
             served => served,
         }
     }
@@ -265,17 +274,14 @@ impl<L: Lists> Client<L> {
         let mut begin = BytesMut::new();
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
-        let (turn, is_large) = match request {
-            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } | Request::Follow { .. } => {
-                (Some(self.turn(seat).await?), true)
-            }
+        let turn = match request {
             // What the peer may see, or how the programs fare, is more than a look-up, too.
-            Request::Health | Request::Cgroups(_) | Request::Events(_) => (Some(self.turn(seat).await?), false),
-            Request::Status => (None, false),
+            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } | Request::Follow { .. } => {
+                Some(self.turn(seat).await?)
+            }
+            Request::Health | Request::Cgroups(_) | Request::Events(_) => Some(self.turn(seat).await?),
+            Request::Status => None,
         };
-        if is_large && !sys::has_memory(self.size_of_answer(asks_holders(&request))) {
-            return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
-        }
         let shown = match self.shown(&request).await? {
             Ok(shown) => shown,
             Err(error) => return self.refuse_blind(&error).await,
@@ -283,7 +289,11 @@ impl<L: Lists> Client<L> {
         if request.netns().is_some() && !shown.sight.has(request.netns()) {
             return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
         }
-        self.answer(request, shown, seat, turn).await
+        let size = self.size_of_answer(&request, &shown.sight).await?;
+        if size > 0 && !sys::has_memory(size) {
+            return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
+        }
+        self.answer(request, shown, seat, turn, size).await
     }
 
     async fn answer(
@@ -292,14 +302,21 @@ impl<L: Lists> Client<L> {
         shown: ShownView<L>,
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
+        size: usize,
     ) -> io::Result<()> {
         match request {
-            Request::Holders { of } => self.holders(of, shown.sight).await,
-            Request::Rows { wanted, recorded, holders } => self.rows(wanted, recorded, holders, shown.sight).await,
-            Request::Table { live, recent_ns, netns, age_ns, only } => {
-                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight).await
+            Request::Holders { of } => self.holders(of, shown.sight, size).await,
+            Request::Rows { wanted, recorded, holders } => {
+                self.rows(RowsAsked { wanted, recorded, holders }, shown.sight, size).await
             }
-            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, shown, seat, turn).await,
+            Request::Table { live, recent_ns, netns, age_ns, only } => {
+                let room = self.room(size).await?;
+                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight, room).await
+            }
+            Request::Follow { wanted, age_ns } => {
+                let held = HeldUntilSent { room: self.room(size).await?, _turn: turn };
+                self.follow(wanted, age_ns, shown, seat, held).await
+            }
             Request::Status => {
                 let status = self.status().await?;
                 self.send(&status).await
@@ -313,26 +330,47 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// Bytes that an answer with all sockets takes, and all who hold them: where they are not found to be missing before, the whole agent ends for want of
+    /// Bytes that an answer takes while it is made, 0 where those are few: where they are not found to be missing before, the whole agent ends for want of
     /// them.
-    pub fn size_of_answer(&self, holders: bool) -> usize {
+    async fn size_of_answer(&self, request: &Request, sight: &Sight) -> io::Result<usize> {
+        let (each, links) = match request {
+            Request::Rows { wanted, holders, .. } => (OF_A_ROW, *holders || !wanted.pids().is_empty()),
+            Request::Holders { .. } => (0, true),
+            Request::Follow { .. } | Request::Table { live: true, .. } => (OF_A_LIVE_SOCKET, false),
+            Request::Table { live: false, .. } => (0, false),
+            Request::Health | Request::Cgroups(_) | Request::Events(_) | Request::Status => return Ok(0),
+        };
         // Guests are refused them, or look themselves.
-        let looks = holders && self.house.admission.shows_all(self.is_staff);
-        let links = if looks { self.house.lists.held().saturating_mul(OF_A_LINK) } else { 0 };
-        let sockets = self.house.sockets.load(Ordering::Relaxed) * OF_A_SOCKET;
-        links.saturating_add(OF_AN_ANSWER + sockets)
+        let links = if links && sight.user().is_none() { self.house.lists.held() } else { 0 };
+        let sockets = match sight {
+            _ if each == 0 => 0,
+            Sight::All => self.house.sockets.load(Ordering::Relaxed),
+            Sight::Own(_) => {
+                let (answer, shown) = oneshot::channel();
+                self.ask(Ask::Shown { sight: sight.clone(), netns: request.netns(), answer }).await?;
+                shown.await.map_err(io::Error::other)?
+            }
+        };
+        let history = if matches!(request, Request::Table { .. }) { OF_A_HISTORY } else { 0 };
+        Ok(links.saturating_mul(OF_A_LINK).saturating_add(OF_AN_ANSWER + history + sockets * each))
+    }
+
+    /// Memory for an answer that is made here.
+    async fn room(&self, size: usize) -> io::Result<Room> {
+        self.unless_gone(self.counter().rooms.wait(size)).await
     }
 
     /// The turn of this user's clients whose requests cost something.
     async fn turn<'s>(&self, seat: &'s Seat) -> io::Result<SemaphorePermit<'s>> {
-        seat.user.turn.acquire().await.map_err(io::Error::other)
+        self.unless_gone(async { seat.user.turn.acquire().await.map_err(io::Error::other) }).await
     }
 
-    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
+    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight, mut room: Room) -> io::Result<()> {
         let (answer, snapshot) = oneshot::channel();
         let ask = TableAsk { wish, sight: sight.clone(), hurry: self.is_staff, follow: None, answer };
         self.ask(Ask::Table(ask)).await?;
-        let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot.await.map_err(io::Error::other)?;
+        let snapshot = self.unless_gone(async { snapshot.await.map_err(io::Error::other) }).await?;
+        let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot;
         if matches!(sight, Sight::Own(_)) {
             let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
             let shown = move |_: &Awaited| {
@@ -346,6 +384,7 @@ impl<L: Lists> Client<L> {
                 Err(error) => return self.refuse_blind(&error).await,
             }
         }
+        room.keep(size_of_val(&live[..]) + size_of_val(&closed[..]));
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
         let mut out = BytesMut::with_capacity(CHUNK);
@@ -355,7 +394,7 @@ impl<L: Lists> Client<L> {
         };
         while answers.peek().is_some() {
             answers.by_ref().take(TURN).filter(wanted).for_each(|answer| answer.encode(&mut out));
-            self.send(&out).await?;
+            room.while_it_may(self.send(&out)).await?;
             out.clear();
             tokio::task::yield_now().await;
         }
@@ -429,15 +468,6 @@ impl<L: Lists> Client<L> {
     /// The agent ends.
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-/// Whether a request has the processes looked at, for whom that is done at all.
-fn asks_holders(request: &Request) -> bool {
-    match request {
-        Request::Holders { .. } => true,
-        Request::Rows { wanted, holders, .. } => *holders || !wanted.pids().is_empty(),
-        _ => false,
     }
 }
 

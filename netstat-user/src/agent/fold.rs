@@ -286,6 +286,11 @@ impl<S: Source> Fold<S> {
         self.table.len() + self.table.recent_len()
     }
 
+    /// How many sockets live in the network namespaces that are shown; in one of them, where that alone is asked for.
+    pub fn shown(&self, sight: &Sight, asked: Option<u32>) -> usize {
+        self.table.len_in(|netns| sight.has(netns) && (asked.is_none() || netns == asked))
+    }
+
     /// How far back the closed sockets reach.
     fn past(&self) -> Past {
         let epoch_ns = self.source.epoch_ns();

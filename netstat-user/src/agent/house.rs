@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::door::{Admission, Places};
 use super::keeper::Ask;
+use super::rooms::{Room, Rooms};
 use super::thrift::Thrift;
 use super::turned_away::TurnedAway;
 use super::workers::{UserWorkers, Workers};
@@ -13,7 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// Events that may wait for the thread of root's clients, and for that of all others: some 200 bytes each.
 const STAFF_EVENTS: usize = 1 << 20;
@@ -24,8 +25,6 @@ const GUEST_WORKERS: usize = 8;
 /// By how much the thread of the guests' clients, and their workers, step back: readers of events miss some where they wait for long, requests do not.
 const GUESTS_BACK: i32 = 5;
 const WORKERS_BACK: i32 = 15;
-/// Memory that answers for guests may take while they are made, in MiB: several large ones are made one after another.
-const MEMORY_FOR_GUESTS: usize = 256;
 
 /// Where the clients of some users are served.
 pub struct Counter {
@@ -37,8 +36,8 @@ pub struct Counter {
     pub workers: Workers,
     /// Held by whoever looks how the kernel programs fare.
     pub looking: Arc<Mutex<()>>,
-    /// The memory for answers that are being made, in MiB.
-    memory: Arc<Semaphore>,
+    /// The memory for answers.
+    pub rooms: Arc<Rooms>,
 }
 
 /// Holds a counter's thread: it ends when this is dropped.
@@ -52,7 +51,7 @@ impl Counter {
     pub fn for_staff(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(STAFF_EVENTS);
         let workers = Workers::new("staff", STAFF_WORKERS, STAFF_WORKERS, || ())?;
-        Self::open("staff", desk, workers, Semaphore::MAX_PERMITS, confine)
+        Self::open("staff", desk, workers, Rooms::boundless(), confine)
     }
 
     /// Everybody else's, with less claim to the processor.
@@ -62,7 +61,7 @@ impl Counter {
     pub fn for_guests(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(GUEST_EVENTS);
         let workers = Workers::new("guests", GUEST_WORKERS, 1, || sys::step_back(WORKERS_BACK))?;
-        Self::open("guests", desk, workers, MEMORY_FOR_GUESTS, move || {
+        Self::open("guests", desk, workers, Rooms::bounded(), move || {
             sys::step_back(GUESTS_BACK);
             confine();
         })
@@ -72,7 +71,7 @@ impl Counter {
         name: &str,
         desk: Desk,
         workers: Workers,
-        memory: usize,
+        rooms: Rooms,
         begin: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Open)> {
         let desk = Arc::new(desk);
@@ -101,32 +100,27 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((
-            Self { thread, desk, workers, looking: Arc::default(), memory: Arc::new(Semaphore::new(memory)) },
-            Open(open),
-        ))
+        Ok((Self { thread, desk, workers, looking: Arc::default(), rooms: Arc::new(rooms) }, Open(open)))
     }
 
-    /// Has an answer of at most so many bytes made on a thread for what blocks, when there is memory for it. One that is larger than what there is for all
-    /// is made when no other one is.
+    /// Has an answer of at most so many bytes made on a thread for what blocks, when there is memory for it; with that memory.
     ///
     /// # Errors
-    /// As [`UserWorkers::run`].
+    /// As [`UserWorkers::run`] and [`Rooms::wait`].
     pub async fn make<T: Send + 'static>(
         &self,
         workers: &UserWorkers,
         bytes: usize,
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
-    ) -> io::Result<T> {
-        let share = (bytes >> 20).clamp(1, MEMORY_FOR_GUESTS) as u32;
+    ) -> io::Result<(T, Room)> {
         let mut waiting = work;
         loop {
-            // It is taken by the thread that makes the answer, until it is made: what waits for its user's turn, or is given up, keeps it from nobody.
-            drop(self.memory.acquire_many(share).await.map_err(io::Error::other)?);
-            let memory = Arc::clone(&self.memory);
-            let try_to = move |awaited: &Awaited| match memory.try_acquire_many(share) {
-                Ok(_taken) => Ok(waiting(awaited)),
-                Err(_) => Err(waiting),
+            // It is taken by the thread that makes the answer: what waits for its user's turn, or is given up, keeps it from nobody.
+            drop(self.rooms.wait(bytes).await?);
+            let rooms = Arc::clone(&self.rooms);
+            let try_to = move |awaited: &Awaited| match rooms.take(bytes) {
+                Some(room) => Ok((waiting(awaited), room)),
+                None => Err(waiting),
             };
             match workers.run(try_to).await? {
                 Ok(made) => return Ok(made),
@@ -175,6 +169,7 @@ mod tests {
     #[test]
     fn large_answers_for_guests_are_made_one_after_another() {
         let (counter, _open) = Counter::for_guests(|| ()).unwrap();
+        let _runtime = counter.thread.enter();
         let (one, other) = (counter.workers.of(7), counter.workers.of(8));
         let (go, gate) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
@@ -185,12 +180,12 @@ mod tests {
         }));
         assert!(large.as_mut().poll(&mut context).is_pending());
         begins.recv_timeout(Duration::from_secs(10)).unwrap();
-        let mut next = pin!(counter.make(&other, 1, |_| ()));
+        let mut next = pin!(counter.make(&other, usize::MAX, |_| ()));
         assert!(next.as_mut().poll(&mut context).is_pending());
         // That the client has gone takes the memory from nobody who fills it.
         drop(large);
         assert!(next.as_mut().poll(&mut context).is_pending());
-        assert!(counter.memory.available_permits() == 0);
+        assert_eq!(counter.rooms.left()[1], 0);
         go.send(()).unwrap();
         let ended = Instant::now();
         while next.as_mut().poll(&mut context).is_pending() {
@@ -198,7 +193,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         // The last thing that a thread does with an answer is to give the memory back.
-        while counter.memory.available_permits() < MEMORY_FOR_GUESTS {
+        while counter.rooms.left() != Rooms::bounded().left() {
             assert!(ended.elapsed() < Duration::from_secs(10));
         }
     }
@@ -206,19 +201,21 @@ mod tests {
     #[test]
     fn what_waits_for_its_turn_takes_no_memory() {
         let (counter, _open) = Counter::for_guests(|| ()).unwrap();
+        let _runtime = counter.thread.enter();
         let one = counter.workers.of(7);
         let (go, gate) = mpsc::channel::<()>();
         one.hand(move || assert!(gate.recv().is_err()));
         let mut context = Context::from_waker(Waker::noop());
         let mut large = pin!(counter.make(&one, usize::MAX, |_| ()));
         assert!(large.as_mut().poll(&mut context).is_pending());
-        assert_eq!(counter.memory.available_permits(), MEMORY_FOR_GUESTS);
+        assert_eq!(counter.rooms.left(), Rooms::bounded().left());
         drop(go);
     }
 
     #[test]
     fn answers_for_staff_do_not_wait_for_memory() {
         let (counter, _open) = Counter::for_staff(|| ()).unwrap();
+        let _runtime = counter.thread.enter();
         let workers = counter.workers.of(0);
         let mut context = Context::from_waker(Waker::noop());
         let (begun, begins) = mpsc::channel();

@@ -44,6 +44,15 @@ pub enum Ask {
         /// To the client.
         answer: oneshot::Sender<Bytes>,
     },
+    /// How many sockets live where the client is shown them.
+    Shown {
+        /// What it is shown.
+        sight: Sight,
+        /// The one network namespace that it asks for.
+        netns: Option<u32>,
+        /// To the client.
+        answer: oneshot::Sender<usize>,
+    },
     /// How the kernel programs fare.
     Health {
         /// To the client: what looks.
@@ -287,7 +296,11 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         if self.fold.end_listing(&mut lists)? {
             self.pace.want();
         }
-        asks.into_iter().for_each(|ask| self.show(ask));
+        for ask in asks {
+            self.show(ask);
+            // There may be many who ask, and many sockets.
+            self.drain(false)?;
+        }
         // Large lists are not freed here.
         let thrift = Arc::clone(&self.thrift);
         self.lister.of(0).hand(move || {
@@ -337,6 +350,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 }
             }
             Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),
+            Ask::Shown { sight, netns, answer } => drop(answer.send(self.fold.shown(&sight, netns))),
             Ask::Health { answer } => drop(answer.send(Box::new(self.fold.source.health()))),
             Ask::Finish { feed, desk } => {
                 self.drain(true)?;

@@ -15,7 +15,8 @@
 //! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
 //! | `desk`, `batch`, `feed`, `budget` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet, and how much that may be |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
-//! | `workers`, `turn_queue`, `thrift` | threads for what blocks; where that waits; memory that is given back to the kernel |
+//! | `workers`, `turn_queue` | threads for what blocks; where that waits |
+//! | `rooms`, `thrift` | memory for answers; memory that is given back to the kernel |
 
 mod batch;
 mod budget;
@@ -29,6 +30,7 @@ mod house;
 mod keeper;
 mod look_up_waits;
 mod pace;
+mod rooms;
 mod sight;
 mod stay;
 mod stream;

@@ -1,7 +1,7 @@
 //! A stream of events to one reader, behind the sockets that live where those are wanted, too.
 
 use super::batch::Wish;
-use super::client::{Client, TURN, patient};
+use super::client::{Client, HeldUntilSent, TURN, patient};
 use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// How often a reader that takes nothing is looked at.
@@ -30,8 +30,8 @@ struct Head<'s> {
     live: std::vec::IntoIter<LiveSocket>,
     /// What ends the list of them, and says how the agent is.
     last: Option<Bytes>,
-    /// Held until all of them are sent.
-    turn: Option<SemaphorePermit<'s>>,
+    /// What is held until all of them are sent.
+    held: Option<HeldUntilSent<'s>>,
 }
 
 impl Head<'_> {
@@ -40,7 +40,7 @@ impl Head<'_> {
         let mut out = BytesMut::new();
         self.live.by_ref().take(TURN).for_each(|socket| Answer::Live(socket).encode(&mut out));
         if out.is_empty() {
-            (self.live, self.turn) = (Vec::new().into_iter(), None);
+            (self.live, self.held) = (Vec::new().into_iter(), None);
             return self.last.take();
         }
         Some(out.freeze())
@@ -108,7 +108,7 @@ impl<L: Lists> Client<L> {
         age_ns: u64,
         ShownView { sight, view }: ShownView<L>,
         seat: &Seat,
-        turn: Option<SemaphorePermit<'_>>,
+        mut held: HeldUntilSent<'_>,
     ) -> io::Result<()> {
         // What was listed before a namespace got its number is of another one.
         let age_ns = match (&view, &sight) {
@@ -131,9 +131,10 @@ impl<L: Lists> Client<L> {
             }
             view.retain_there(&mut live);
         }
+        held.room.keep(size_of_val(&live[..]));
         let mut end = BytesMut::new();
         Answer::LiveEnd { time_ns }.encode(&mut end);
-        self.stream_to(&feed, view, live, end, turn).await
+        self.stream_to(&feed, view, live, end, Some(held)).await
     }
 
     fn subscription(&self, wish: Wish, seat: &Seat) -> Subscription {
@@ -148,9 +149,9 @@ impl<L: Lists> Client<L> {
         view: Option<StreamView<L>>,
         live: Vec<LiveSocket>,
         end: BytesMut,
-        turn: Option<SemaphorePermit<'_>>,
+        held: Option<HeldUntilSent<'_>>,
     ) -> io::Result<()> {
-        let outcome = self.send_events(feed, view, live, end, turn).await;
+        let outcome = self.send_events(feed, view, live, end, held).await;
         self.leave(feed).await?;
         outcome
     }
@@ -176,11 +177,11 @@ impl<L: Lists> Client<L> {
         view: Option<StreamView<L>>,
         live: Vec<LiveSocket>,
         mut end: BytesMut,
-        turn: Option<SemaphorePermit<'_>>,
+        held: Option<HeldUntilSent<'_>>,
     ) -> io::Result<()> {
         let much = live.len() * size_of::<LiveSocket>() > Thrift::MUCH;
         end.extend_from_slice(&self.status().await?);
-        let mut head = Head { live: live.into_iter(), last: Some(end.freeze()), turn };
+        let mut head = Head { live: live.into_iter(), last: Some(end.freeze()), held };
         let (desk, asks) = (Arc::clone(&self.counter().desk), self.house.asks.clone());
         let thrift = Arc::clone(&self.house.thrift);
         let (reader, mut writer) = self.stream.split();
@@ -213,7 +214,11 @@ impl<L: Lists> Client<L> {
             match next {
                 FrameSource::Head(part) => {
                     // As with every list, a reader that takes nothing is not waited for.
-                    beside(patient(write(&mut writer, &part, feed)), look.as_mut()).await?;
+                    let writing = patient(write(&mut writer, &part, feed));
+                    match &head.held {
+                        Some(held) => beside(held.room.while_it_may(writing), look.as_mut()).await?,
+                        None => beside(writing, look.as_mut()).await?,
+                    }
                     feed.preceded(part.len());
                     if much && head.is_over() {
                         thrift.want();

@@ -2,6 +2,7 @@
 
 use super::client::{Client, blind, confirmed};
 use super::keeper::Ask;
+use super::rooms::Room;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
@@ -21,7 +22,7 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's, or the agent ends.
-    pub async fn holders(&mut self, of: Vec<u64>, sight: Sight) -> io::Result<()> {
+    pub async fn holders(&mut self, of: Vec<u64>, sight: Sight, size: usize) -> io::Result<()> {
         if let Sight::Own(_) = sight {
             return self.refuse("the agent looks into every process only for whom it shows all").await;
         }
@@ -35,9 +36,9 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let looked: io::Result<BytesMut> = self.have_made(self.size_of_answer(true), look).await?;
+        let (looked, room): (io::Result<BytesMut>, _) = self.have_made(size, look).await?;
         match looked {
-            Ok(out) => self.send(&out).await,
+            Ok(out) => self.send_made(&out, room).await,
             Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", sys::why(&error))).await,
         }
     }
@@ -46,16 +47,32 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's, or the agent ends.
-    pub async fn rows(&mut self, wanted: RowsWanted, recorded: bool, holders: bool, sight: Sight) -> io::Result<()> {
+    pub async fn rows(&mut self, asked: RowsAsked, sight: Sight, size: usize) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
-        let size = self.size_of_answer(holders || !wanted.pids().is_empty());
-        let reading = RowsRead { lists, asks, peer, sight, wanted, recorded, holders };
-        match self.have_made(size, move |awaited| reading.frames(awaited)).await? {
-            Ok(out) => self.send(&out).await,
+        let reading = RowsRead { lists, asks, peer, sight, asked };
+        let (read, room) = self.have_made(size, move |awaited| reading.frames(awaited)).await?;
+        match read {
+            Ok(out) => self.send_made(&out, room).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(refused) => self.refuse(&refused.to_string()).await,
         }
     }
+
+    /// Sends an answer that is made.
+    async fn send_made(&mut self, out: &[u8], mut room: Room) -> io::Result<()> {
+        room.keep(out.len());
+        room.while_it_may(self.send(out)).await
+    }
+}
+
+/// Rows that are asked for.
+pub struct RowsAsked {
+    /// Which.
+    pub wanted: RowsWanted,
+    /// Whether the owners that events recorded are wanted.
+    pub recorded: bool,
+    /// Whether the holders are.
+    pub holders: bool,
 }
 
 /// Why there are no rows.
@@ -71,17 +88,14 @@ enum RowsRefused {
     Ending,
 }
 
-/// Rows that are asked for.
+/// Rows that are read for a client.
 struct RowsRead<L> {
     lists: Arc<L>,
     asks: mpsc::Sender<Ask>,
     peer: Peer,
     /// What the peer could see before they were read.
     sight: Sight,
-    wanted: RowsWanted,
-    /// Whether the owners that events recorded are wanted, and the holders.
-    recorded: bool,
-    holders: bool,
+    asked: RowsAsked,
 }
 
 impl<L: Lists> RowsRead<L> {
@@ -89,22 +103,22 @@ impl<L: Lists> RowsRead<L> {
     /// holders.
     fn frames(self, awaited: &Awaited) -> Result<BytesMut, RowsRefused> {
         let mut spaces = self.read(awaited)?;
-        if self.recorded {
+        if self.asked.recorded {
             spaces = self.record(spaces)?;
         }
-        let pids: HashSet<u32> = self.wanted.pids().into_iter().collect();
-        let links = (self.holders || !pids.is_empty()).then(|| self.links(&spaces, awaited)).flatten();
+        let pids: HashSet<u32> = self.asked.wanted.pids().into_iter().collect();
+        let links = (self.asked.holders || !pids.is_empty()).then(|| self.links(&spaces, awaited)).flatten();
         let sight = confirmed(&*self.lists, &self.peer, &self.sight).map_err(RowsRefused::Unseen)?;
         spaces.retain(|space| sight.has(space.netns));
-        if spaces.is_empty() && self.wanted.netns.is_some() {
+        if spaces.is_empty() && self.asked.wanted.netns.is_some() {
             return Err(RowsRefused::NoNamespace);
         }
-        if let (Some(only), false, Some(links)) = (&self.wanted.only, pids.is_empty(), &links) {
+        if let (Some(only), false, Some(links)) = (&self.asked.wanted.only, pids.is_empty(), &links) {
             retain_held(&mut spaces, only, &pids, links);
         }
         let mut out = BytesMut::new();
         put_tables(&mut out, &spaces);
-        if let (true, Some(mut links)) = (self.holders, links) {
+        if let (true, Some(mut links)) = (self.asked.holders, links) {
             let shown: HashSet<u64> = spaces.iter().flat_map(NamespaceTables::inodes).collect();
             links.retain(|link| shown.contains(&link.inode));
             // That nobody holds them is an answer, too.
@@ -119,14 +133,14 @@ impl<L: Lists> RowsRead<L> {
 
     /// The tables, without the rows of which their own values say that they are not wanted.
     fn read(&self, awaited: &Awaited) -> Result<Vec<NamespaceTables>, RowsRefused> {
-        let spaces = match (self.wanted.netns, &self.sight) {
+        let spaces = match (self.asked.wanted.netns, &self.sight) {
             (Some(netns), _) => Spaces::One(netns, self.peer.pid),
             (None, Sight::All) => Spaces::All,
             (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
         };
-        let tables = self.lists.tables(&self.wanted, &spaces, awaited).map_err(RowsRefused::Unread)?;
+        let tables = self.lists.tables(&self.asked.wanted, &spaces, awaited).map_err(RowsRefused::Unread)?;
         let mut spaces = tables.ok_or(RowsRefused::NoNamespace)?;
-        if let Some(only) = &self.wanted.only {
+        if let Some(only) = &self.asked.wanted.only {
             // Whose they are is looked at later.
             retain(&mut spaces, |row, netns, _| only.passes(&ListedRow { row, netns, held: &|_| None }));
         }

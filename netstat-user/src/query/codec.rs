@@ -252,7 +252,7 @@ records! {
     ClosedSocket { socket, closed_ns, totals }
     Link { inode, pid }
     Network { addr, len }
-    Denial { reason; hides_namespace, is_full, turns_away }
+    Denial { reason; hides_namespace, is_full, turns_away, is_busy }
     HookRow grows { hook, without, variant, refused; mend, failed, denied }
     CoverageRows { hooks, cgroup_namespace }
     Check grows { name, level, found, mend }

@@ -310,12 +310,14 @@ pub struct Denial {
     pub is_full: bool,
     /// Whether this user may ask nothing at all.
     pub turns_away: bool,
+    /// Whether others are being answered, and it may be asked again.
+    pub is_busy: bool,
 }
 
 impl Denial {
     /// A request that is not served for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), hides_namespace: false, is_full: false, turns_away: false }
+        Self { reason: reason.into(), hides_namespace: false, is_full: false, turns_away: false, is_busy: false }
     }
 }
 

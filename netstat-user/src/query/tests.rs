@@ -91,7 +91,13 @@ fn answers() -> Vec<Answer> {
         }),
         Answer::Coverage(CoverageRows { hooks: vec![hook], cgroup_namespace: Some(4_026_532_177) }),
         Answer::End,
-        Answer::Refused(Denial { hides_namespace: true, is_full: true, turns_away: true, ..Denial::new("no") }),
+        Answer::Refused(Denial {
+            hides_namespace: true,
+            is_full: true,
+            turns_away: true,
+            is_busy: true,
+            ..Denial::new("no")
+        }),
         Answer::Namespace { netns: 4_026_531_840, name: Some(b"blue\xff".to_vec()) },
         Answer::Namespace { netns: 1, name: None },
         Answer::Rows { proto: Proto::Tcp, rows: rows(Proto::Tcp), recorded: vec![(1, owner())] },
@@ -266,7 +272,7 @@ fn later_fields(answer: &Answer) -> (&'static str, usize) {
         Answer::Health(_) => ("health", 0),
         Answer::Cgroups(_) => ("cgroups", 0),
         Answer::End => ("end", 0),
-        Answer::Refused(_) => ("refused", 3),
+        Answer::Refused(_) => ("refused", 4),
         // Never sent.
         Answer::Unknown(_) => ("unknown", 0),
     }

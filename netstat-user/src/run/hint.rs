@@ -51,6 +51,7 @@ fn way_past(path: &Path, error: &AskError, listens: impl FnOnce() -> bool) -> St
         AskError::Refused(denial) if denial.is_full => {
             format!("try again, or as root, restart it as {command} --clients N with a larger N than now")
         }
+        AskError::Refused(denial) if denial.is_busy => "ask again".into(),
         AskError::Refused(denial) if denial.turns_away => start(&command, true) + LET_IN,
         AskError::Refused(denial) if denial.hides_namespace => start(&command, true) + SHARE_ALL,
         // Its reason says what is missing.
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(refused(|no| Denial { turns_away: true, ..no }), format!("{restart} --mode 660 --group GROUP"));
         assert_eq!(refused(|no| Denial { hides_namespace: true, ..no }), format!("{restart} --share all"));
         assert!(refused(|no| Denial { is_full: true, ..no }).starts_with("try again, or as root, restart it"));
+        assert_eq!(refused(|no| Denial { is_busy: true, ..no }), "ask again");
         assert!(!refused(|no| no).contains("netstat-user agent"));
         // It was there, and hung up.
         assert!(!way_past(usual, &io(ErrorKind::UnexpectedEof), || true).contains("netstat-user agent"));

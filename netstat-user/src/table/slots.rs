@@ -1,7 +1,8 @@
 //! Where the live sockets are, and by what each is found: its cookie, its inode, its ends.
 
 use crate::model::{Ends, EventEnd, LiveSocket, Proto, SocketEvent};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::hash_map::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use std::hash::BuildHasher;
 use std::ops::Index;
 
@@ -66,6 +67,8 @@ pub struct Slots {
     /// The first of each chain: all sockets with the same ends, of which the same of inode and cookie is known. A user can make any number
     /// of them, and each is put in, found and taken out in the same time.
     by_ends: HashTable<u32>,
+    /// How many there are in each network namespace.
+    by_netns: HashMap<Option<u32>, usize>,
     /// The one after and the one before each slot in its chain, [`NONE`] at its ends.
     chains: Vec<ChainLinks>,
 }
@@ -108,6 +111,11 @@ impl Slots {
     /// Number of live sockets.
     pub const fn len(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// Number of live sockets in these network namespaces.
+    pub fn len_in(&self, is_in: impl Fn(Option<u32>) -> bool) -> usize {
+        self.by_netns.iter().filter(|&(&netns, _)| is_in(netns)).map(|(_, &count)| count).sum()
     }
 
     /// Number of places, free ones included.
@@ -214,6 +222,7 @@ impl Slots {
 
     fn index(&mut self, at: usize) {
         let Some(socket) = self.slots[at].socket else { return };
+        *self.by_netns.entry(socket.netns).or_default() += 1;
         let Self { slots, hasher, by_cookie, by_inode, by_ends, chains, .. } = self;
         let there = |at: &u32| slots[*at as usize].socket.as_ref();
         let cookie = |at: &u32| hasher.hash_one(there(at).and_then(|s| s.cookie).unwrap_or(0));
@@ -243,6 +252,12 @@ impl Slots {
     fn unindex(&mut self, at: usize) {
         let Some(socket) = &self.slots[at].socket else { return };
         let (identity, mine) = (Identity::of(socket), kin(socket));
+        if let Entry::Occupied(mut counted) = self.by_netns.entry(socket.netns) {
+            *counted.get_mut() -= 1;
+            if *counted.get() == 0 {
+                counted.remove();
+            }
+        }
         let is = |other: &u32| *other as usize == at;
         let drop_from = |table: &mut HashTable<u32>, hash: u64| {
             if let Ok(entry) = table.find_entry(hash, is) {

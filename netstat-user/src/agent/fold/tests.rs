@@ -112,3 +112,27 @@ fn events_are_folded_while_owners_are_looked_up() {
         assert_eq!(fold.status(0).lost, before + 1);
     }
 }
+
+/// What an answer takes goes by the sockets that are shown: one user's, in a namespace of its own, make no other's answer large.
+#[test]
+fn sockets_are_counted_where_they_are_shown() {
+    let of = |netns: u32, cookie: u64| SocketEvent { netns: Some(netns), ..event(cookie) };
+    let first = (1..=5).map(|cookie| of(1, cookie)).chain((6..=7).map(|cookie| of(2, cookie))).collect();
+    let then = vec![ended(of(1, 1)), of(2, 8)];
+    let desks = [(); 2].map(|()| Arc::new(Desk::new(1)));
+    let batches = Batches { left: [first, then].into(), losses: vec![], asked: 0 };
+    let mut fold = Fold::new(batches, desks, &settings(1, 10)).unwrap();
+    let own = |namespaces: &[u32]| {
+        Sight::Own(Arc::new(crate::agent::Own {
+            namespaces: namespaces.iter().copied().collect(),
+            ..Default::default()
+        }))
+    };
+    let mut counts = || {
+        fold.drain(true).unwrap();
+        let of_own = [&[1][..], &[2], &[1, 2], &[3]].map(|namespaces| fold.shown(&own(namespaces), None));
+        (fold.shown(&Sight::All, None), of_own, fold.shown(&own(&[1, 2]), Some(2)), fold.shown(&own(&[1]), Some(2)))
+    };
+    assert_eq!(counts(), (7, [5, 2, 7, 0], 2, 0));
+    assert_eq!(counts(), (7, [4, 3, 7, 0], 3, 0));
+}
