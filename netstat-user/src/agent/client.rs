@@ -6,10 +6,9 @@ use super::keeper::{Ask, TableAsk};
 use super::rooms::Room;
 use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
-use super::tables::RowsAsked;
 use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::{LiveSocket, RowTest};
+use crate::model::{LiveSocket, RowTest, RowsWanted};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
 use crate::sys::{self, Awaited, lock};
 use bytes::{Bytes, BytesMut};
@@ -54,6 +53,16 @@ pub struct Client<L> {
     pub process: Option<OwnedFd>,
     /// Whether that is root or the agent's own user.
     pub is_staff: bool,
+}
+
+/// Rows that are asked for.
+pub struct RowsAsked {
+    /// Which.
+    pub wanted: RowsWanted,
+    /// Whether the owners that events recorded are wanted.
+    pub recorded: bool,
+    /// Whether the holders are.
+    pub holders: bool,
 }
 
 /// What a client holds until its answer is sent: memory, and its user's turn.

@@ -1,11 +1,11 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
-use super::client::{Client, blind, confirmed};
+use super::client::{Client, RowsAsked, blind, confirmed};
 use super::keeper::Ask;
 use super::rooms::Room;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
-use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, RowsWanted, SocketRow};
+use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
 use crate::query::{Answer, Link, ROWS};
 use crate::sys::{self, Awaited};
 use bytes::BytesMut;
@@ -63,16 +63,6 @@ impl<L: Lists> Client<L> {
         room.keep(out.len());
         room.while_it_may(self.send(out)).await
     }
-}
-
-/// Rows that are asked for.
-pub struct RowsAsked {
-    /// Which.
-    pub wanted: RowsWanted,
-    /// Whether the owners that events recorded are wanted.
-    pub recorded: bool,
-    /// Whether the holders are.
-    pub holders: bool,
 }
 
 /// Why there are no rows.
