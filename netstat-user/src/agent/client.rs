@@ -1,14 +1,15 @@
 //! One connection: who it is, what it asks, and the answer.
 
+use super::answer_memory::{AnswerMemory, AnswerShare};
 use super::door::Seat;
+use super::fold::AnswerSize;
 use super::house::{Counter, House};
-use super::keeper::{Ask, TableAsk};
-use super::rooms::Room;
+use super::keeper::{Ask, ListedAsk, TableAsk};
 use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
 use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::{LiveSocket, RowTest, RowsWanted};
+use crate::model::{ClosedSocket, Limits, LiveSocket, RowTest, RowsWanted};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
 use crate::sys::{self, Awaited, lock};
 use bytes::{Bytes, BytesMut};
@@ -16,7 +17,6 @@ use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -34,8 +34,7 @@ pub const TURN: usize = 1024;
 const OF_AN_ANSWER: usize = 4 << 20;
 const OF_A_ROW: usize = 256;
 const OF_A_LIVE_SOCKET: usize = 2 * size_of::<LiveSocket>();
-/// Those for the closed sockets of one user.
-const OF_A_HISTORY: usize = 8 << 20;
+const OF_A_CLOSED_SOCKET: usize = 2 * size_of::<ClosedSocket>();
 /// Those for each link from a process to a socket, where holders are asked for: as it is read, as it is handed over, and as frame.
 const OF_A_LINK: usize = 64;
 
@@ -65,12 +64,14 @@ pub struct RowsAsked {
     pub holders: bool,
 }
 
-/// What a client holds until its answer is sent: memory, and its user's turn.
-pub struct HeldUntilSent<'s> {
-    /// The memory.
-    pub room: Room,
-    /// The turn.
-    pub _turn: Option<SemaphorePermit<'s>>,
+/// What happens from now on, behind the sockets that live.
+pub struct FollowAsked {
+    /// Of which sockets.
+    pub wanted: Limits,
+    /// How long ago they may have been compared with the kernel's lists, in nanoseconds.
+    pub age_ns: u64,
+    /// Bytes that the first list of them takes.
+    pub size: usize,
 }
 
 /// Does what a client must not hold up for long.
@@ -163,7 +164,7 @@ impl<L: Lists> Client<L> {
         &self,
         bytes: usize,
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
-    ) -> io::Result<(T, Room)> {
+    ) -> io::Result<(T, AnswerShare)> {
         self.unless_gone(self.counter().make(&self.workers, bytes, work)).await
     }
 
@@ -218,7 +219,8 @@ impl<L: Lists> Client<L> {
         let view = match (&sight, request) {
             (Sight::Own(own), Request::Events(_) | Request::Follow { .. }) => {
                 let (lists, workers) = (Arc::clone(&self.house.lists), self.workers.clone());
-                StreamView::begin(lists, workers, self.peer, Arc::clone(own)).await.map(Some)
+                let view = StreamView::begin(lists, workers, self.peer, Arc::clone(own));
+                self.unless_gone(async { Ok(view.await.map(Some)) }).await?
             }
             _ => Ok(None),
         };
@@ -228,8 +230,11 @@ impl<L: Lists> Client<L> {
     /// Refuses, since it cannot be found out what the peer may see.
     ///
     /// # Errors
-    /// The connection's.
+    /// The connection's; `QuotaExceeded` where too much waits already.
     pub async fn refuse_blind(&mut self, error: &io::Error) -> io::Result<()> {
+        if error.kind() == io::ErrorKind::QuotaExceeded {
+            return Err(io::Error::new(error.kind(), error.to_string()));
+        }
         self.refuse(&blind(error)).await
     }
 
@@ -245,14 +250,14 @@ impl<L: Lists> Client<L> {
             // Where it is still there, that was of it.
             io::Result::Ok((begun.filter(|_| !process.is_some_and(sys::has_ended)), id))
         };
-        let found = self.workers.run(look).await?;
+        let found = self.have_done(look).await?;
         let known = |(begun, id): (Option<u64>, Option<u64>)| {
             self.peer = Peer { pid: begun.map(|_| pid), begun, id, ..self.peer };
         };
         Ok(found.map(known))
     }
 
-    /// Reads a request and answers it, or refuses it where too many of this user's wait.
+    /// Reads a request and answers it, or refuses it where too much waits already, or is being answered.
     ///
     /// # Errors
     /// The connection's, or the agent ends.
@@ -283,13 +288,10 @@ impl<L: Lists> Client<L> {
         let mut begin = BytesMut::new();
         Answer::Begin(self.house.place).encode(&mut begin);
         self.send(&begin).await?;
+        // What the peer may see, or how the programs fare, is more than a look-up, too.
         let turn = match request {
-            // What the peer may see, or how the programs fare, is more than a look-up, too.
-            Request::Holders { .. } | Request::Rows { .. } | Request::Table { .. } | Request::Follow { .. } => {
-                Some(self.turn(seat).await?)
-            }
-            Request::Health | Request::Cgroups(_) | Request::Events(_) => Some(self.turn(seat).await?),
             Request::Status => None,
+            _ => Some(self.turn(seat).await?),
         };
         let shown = match self.shown(&request).await? {
             Ok(shown) => shown,
@@ -319,12 +321,10 @@ impl<L: Lists> Client<L> {
                 self.rows(RowsAsked { wanted, recorded, holders }, shown.sight, size).await
             }
             Request::Table { live, recent_ns, netns, age_ns, only } => {
-                let room = self.room(size).await?;
-                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight, room).await
+                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight, size).await
             }
             Request::Follow { wanted, age_ns } => {
-                let held = HeldUntilSent { room: self.room(size).await?, _turn: turn };
-                self.follow(wanted, age_ns, shown, seat, held).await
+                self.follow(FollowAsked { wanted, age_ns, size }, shown, seat, turn).await
             }
             Request::Status => {
                 let status = self.status().await?;
@@ -342,31 +342,41 @@ impl<L: Lists> Client<L> {
     /// Bytes that an answer takes while it is made, 0 where those are few: where they are not found to be missing before, the whole agent ends for want of
     /// them.
     async fn size_of_answer(&self, request: &Request, sight: &Sight) -> io::Result<usize> {
-        let (each, links) = match request {
-            Request::Rows { wanted, holders, .. } => (OF_A_ROW, *holders || !wanted.pids().is_empty()),
-            Request::Holders { .. } => (0, true),
-            Request::Follow { .. } | Request::Table { live: true, .. } => (OF_A_LIVE_SOCKET, false),
-            Request::Table { live: false, .. } => (0, false),
+        let (each, links, recent_ns) = match request {
+            Request::Rows { wanted, holders, .. } => (OF_A_ROW, *holders || !wanted.pids().is_empty(), 0),
+            Request::Holders { .. } => (0, true, 0),
+            Request::Follow { .. } => (OF_A_LIVE_SOCKET, false, 0),
+            Request::Table { live, recent_ns, .. } => (if *live { OF_A_LIVE_SOCKET } else { 0 }, false, *recent_ns),
             Request::Health | Request::Cgroups(_) | Request::Events(_) | Request::Status => return Ok(0),
         };
+        let (answer, size) = oneshot::channel();
+        self.ask(Ask::Size { sight: sight.clone(), netns: request.netns(), recent_ns, answer }).await?;
+        let AnswerSize { live, closed } = size.await.map_err(io::Error::other)?;
         // Guests are refused them, or look themselves.
         let links = if links && sight.user().is_none() { self.house.lists.held() } else { 0 };
-        let sockets = match sight {
-            _ if each == 0 => 0,
-            Sight::All => self.house.sockets.load(Ordering::Relaxed),
-            Sight::Own(_) => {
-                let (answer, shown) = oneshot::channel();
-                self.ask(Ask::Shown { sight: sight.clone(), netns: request.netns(), answer }).await?;
-                shown.await.map_err(io::Error::other)?
-            }
-        };
-        let history = if matches!(request, Request::Table { .. }) { OF_A_HISTORY } else { 0 };
-        Ok(links.saturating_mul(OF_A_LINK).saturating_add(OF_AN_ANSWER + history + sockets * each))
+        let sockets = (live * each).saturating_add(closed * OF_A_CLOSED_SOCKET);
+        Ok(links.saturating_mul(OF_A_LINK).saturating_add(OF_AN_ANSWER + sockets))
     }
 
-    /// Memory for an answer that is made here.
-    async fn room(&self, size: usize) -> io::Result<Room> {
-        self.unless_gone(self.counter().rooms.wait(size)).await
+    /// Waits until the table is as new as is wished. What is asked of it afterwards is so, too.
+    ///
+    /// # Errors
+    /// The client has gone, or the agent ends.
+    pub async fn listed(&self, wish: &TableWish) -> io::Result<()> {
+        if !wish.live {
+            return Ok(());
+        }
+        let (answer, listed) = oneshot::channel();
+        self.ask(Ask::Listed(ListedAsk { wish: *wish, hurry: self.is_staff, answer })).await?;
+        self.unless_gone(async { listed.await.map_err(io::Error::other) }).await
+    }
+
+    /// Waits for memory for an answer that is made here.
+    ///
+    /// # Errors
+    /// The client has gone, or there is none.
+    pub async fn share(&self, size: usize) -> io::Result<AnswerShare> {
+        self.unless_gone(self.counter().memory.wait(size, AnswerMemory::patience())).await
     }
 
     /// The turn of this user's clients whose requests cost something.
@@ -374,9 +384,11 @@ impl<L: Lists> Client<L> {
         self.unless_gone(async { seat.user.turn.acquire().await.map_err(io::Error::other) }).await
     }
 
-    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight, mut room: Room) -> io::Result<()> {
+    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight, size: usize) -> io::Result<()> {
+        self.listed(&wish).await?;
+        let mut share = self.share(size).await?;
         let (answer, snapshot) = oneshot::channel();
-        let ask = TableAsk { wish, sight: sight.clone(), hurry: self.is_staff, follow: None, answer };
+        let ask = TableAsk { wish, sight: sight.clone(), follow: None, answer };
         self.ask(Ask::Table(ask)).await?;
         let snapshot = self.unless_gone(async { snapshot.await.map_err(io::Error::other) }).await?;
         let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot;
@@ -390,10 +402,13 @@ impl<L: Lists> Client<L> {
             };
             match self.have_done(shown).await? {
                 Ok(shown) => (live, closed) = shown,
-                Err(error) => return self.refuse_blind(&error).await,
+                Err(error) => {
+                    drop(share);
+                    return self.refuse_blind(&error).await;
+                }
             }
         }
-        room.keep(size_of_val(&live[..]) + size_of_val(&closed[..]));
+        share.keep(size_of_val(&live[..]) + size_of_val(&closed[..]));
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
         let mut out = BytesMut::with_capacity(CHUNK);
@@ -403,7 +418,7 @@ impl<L: Lists> Client<L> {
         };
         while answers.peek().is_some() {
             answers.by_ref().take(TURN).filter(wanted).for_each(|answer| answer.encode(&mut out));
-            room.while_it_may(self.send(&out)).await?;
+            share.before_deadline(self.send(&out)).await?;
             out.clear();
             tokio::task::yield_now().await;
         }
@@ -411,7 +426,7 @@ impl<L: Lists> Client<L> {
             Answer::Since(past, crowd).encode(&mut out);
         }
         Answer::End.encode(&mut out);
-        self.send(&out).await
+        share.before_deadline(self.send(&out)).await
     }
 
     /// How the kernel programs fare, or did a moment ago.
@@ -421,19 +436,16 @@ impl<L: Lists> Client<L> {
         }
         let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
-        let (look, house) = (look.await.map_err(io::Error::other)?, Arc::clone(&self.house));
-        let looking = Arc::clone(&self.counter().looking);
-        let look_once = move |_: &Awaited| {
-            // Others at this counter may have asked at the same time: one of them looks, and the threads of the rest wait for that.
-            let _looking = lock(&looking);
-            let known = fresh(&lock(&house.health));
-            known.unwrap_or_else(|| {
-                let health = look();
-                *lock(&house.health) = Some((Instant::now(), health.clone()));
-                health
-            })
-        };
-        self.workers.run(look_once).await
+        let look = look.await.map_err(io::Error::other)?;
+        // Others at this counter may have asked at the same time: one of them looks, and the rest wait for that.
+        let looking = &self.counter().looking;
+        let _looking = self.unless_gone(async { Ok(looking.lock().await) }).await?;
+        if let Some(health) = fresh(&lock(&self.house.health)) {
+            return Ok(health);
+        }
+        let health = self.have_done(move |_: &Awaited| look()).await?;
+        *lock(&self.house.health) = Some((Instant::now(), health.clone()));
+        Ok(health)
     }
 
     async fn health(&mut self) -> io::Result<()> {

@@ -30,6 +30,15 @@ fn dated(socket: LiveSocket, epoch_ns: u64) -> LiveSocket {
     }
 }
 
+/// How many sockets an answer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerSize {
+    /// That live.
+    pub live: usize,
+    /// That have ended.
+    pub closed: usize,
+}
+
 /// The source, and the table that its events are folded into.
 pub struct Fold<S> {
     /// Where events come from.
@@ -281,14 +290,15 @@ impl<S: Source> Fold<S> {
         Ok(ended)
     }
 
-    /// How many sockets are known, open and closed.
-    pub fn len(&self) -> usize {
-        self.table.len() + self.table.recent_len()
-    }
-
-    /// How many sockets live in the network namespaces that are shown; in one of them, where that alone is asked for.
-    pub fn shown(&self, sight: &Sight, asked: Option<u32>) -> usize {
-        self.table.len_in(|netns| sight.has(netns) && (asked.is_none() || netns == asked))
+    /// How many sockets are shown in the network namespaces that are; in one of them, where that alone is asked for.
+    pub fn size(&self, sight: &Sight, netns: Option<u32>, recent_ns: u64) -> AnswerSize {
+        let is_asked = |its: Option<u32>| netns.is_none() || its == netns;
+        let recent = (recent_ns > 0).then(|| self.table.recent(self.source.now_ns(), recent_ns));
+        let recent = recent.into_iter().flatten().filter(|closed| is_asked(closed.socket.netns));
+        AnswerSize {
+            live: self.table.len_in(|its| sight.has(its) && is_asked(its)),
+            closed: recent.filter(|closed| sight.had(closed, 0)).count(),
+        }
     }
 
     /// How far back the closed sockets reach.

@@ -1,16 +1,15 @@
 //! Where clients are served: at two counters, each a thread with a desk for events and threads for what blocks.
 
+use super::answer_memory::{AnswerMemory, AnswerShare};
 use super::desk::Desk;
 use super::door::{Admission, Places};
 use super::keeper::Ask;
-use super::rooms::{Room, Rooms};
 use super::thrift::Thrift;
 use super::turned_away::TurnedAway;
 use super::workers::{UserWorkers, Workers};
 use crate::query::{Health, Place};
 use crate::sys::{self, Awaited};
 use std::io;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::runtime::Handle;
@@ -35,9 +34,9 @@ pub struct Counter {
     /// Its threads for what blocks.
     pub workers: Workers,
     /// Held by whoever looks how the kernel programs fare.
-    pub looking: Arc<Mutex<()>>,
+    pub looking: tokio::sync::Mutex<()>,
     /// The memory for answers.
-    pub rooms: Arc<Rooms>,
+    pub memory: Arc<AnswerMemory>,
 }
 
 /// Holds a counter's thread: it ends when this is dropped.
@@ -51,7 +50,7 @@ impl Counter {
     pub fn for_staff(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(STAFF_EVENTS);
         let workers = Workers::new("staff", STAFF_WORKERS, STAFF_WORKERS, || ())?;
-        Self::open("staff", desk, workers, Rooms::boundless(), confine)
+        Self::open("staff", desk, workers, AnswerMemory::boundless(), confine)
     }
 
     /// Everybody else's, with less claim to the processor.
@@ -61,7 +60,7 @@ impl Counter {
     pub fn for_guests(confine: fn()) -> io::Result<(Self, Open)> {
         let desk = Desk::new(GUEST_EVENTS);
         let workers = Workers::new("guests", GUEST_WORKERS, 1, || sys::step_back(WORKERS_BACK))?;
-        Self::open("guests", desk, workers, Rooms::bounded(), move || {
+        Self::open("guests", desk, workers, AnswerMemory::bounded(), move || {
             sys::step_back(GUESTS_BACK);
             confine();
         })
@@ -71,7 +70,7 @@ impl Counter {
         name: &str,
         desk: Desk,
         workers: Workers,
-        rooms: Rooms,
+        memory: AnswerMemory,
         begin: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Open)> {
         let desk = Arc::new(desk);
@@ -100,26 +99,29 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((Self { thread, desk, workers, looking: Arc::default(), rooms: Arc::new(rooms) }, Open(open)))
+        Ok((
+            Self { thread, desk, workers, looking: tokio::sync::Mutex::default(), memory: Arc::new(memory) },
+            Open(open),
+        ))
     }
 
     /// Has an answer of at most so many bytes made on a thread for what blocks, when there is memory for it; with that memory.
     ///
     /// # Errors
-    /// As [`UserWorkers::run`] and [`Rooms::wait`].
+    /// As [`UserWorkers::run`] and [`AnswerMemory::wait`].
     pub async fn make<T: Send + 'static>(
         &self,
         workers: &UserWorkers,
         bytes: usize,
         work: impl FnOnce(&Awaited) -> T + Send + 'static,
-    ) -> io::Result<(T, Room)> {
-        let mut waiting = work;
+    ) -> io::Result<(T, AnswerShare)> {
+        let (until, mut waiting) = (AnswerMemory::patience(), work);
         loop {
             // It is taken by the thread that makes the answer: what waits for its user's turn, or is given up, keeps it from nobody.
-            drop(self.rooms.wait(bytes).await?);
-            let rooms = Arc::clone(&self.rooms);
-            let try_to = move |awaited: &Awaited| match rooms.take(bytes) {
-                Some(room) => Ok((waiting(awaited), room)),
+            drop(self.memory.wait(bytes, until).await?);
+            let memory = Arc::clone(&self.memory);
+            let try_to = move |awaited: &Awaited| match memory.take(bytes) {
+                Some(share) => Ok((waiting(awaited), share)),
                 None => Err(waiting),
             };
             match workers.run(try_to).await? {
@@ -143,8 +145,6 @@ pub struct House<L> {
     pub guests: Counter,
     /// Where this process's numbers are true.
     pub place: Place,
-    /// How many sockets the table has, open and closed.
-    pub sockets: Arc<AtomicUsize>,
     /// To the task that owns the table.
     pub asks: mpsc::Sender<Ask>,
     /// Notified of memory that is free.
@@ -185,7 +185,7 @@ mod tests {
         // That the client has gone takes the memory from nobody who fills it.
         drop(large);
         assert!(next.as_mut().poll(&mut context).is_pending());
-        assert_eq!(counter.rooms.left()[1], 0);
+        assert_eq!(counter.memory.left()[1], 0);
         go.send(()).unwrap();
         let ended = Instant::now();
         while next.as_mut().poll(&mut context).is_pending() {
@@ -193,7 +193,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         // The last thing that a thread does with an answer is to give the memory back.
-        while counter.rooms.left() != Rooms::bounded().left() {
+        while counter.memory.left() != AnswerMemory::bounded().left() {
             assert!(ended.elapsed() < Duration::from_secs(10));
         }
     }
@@ -208,7 +208,7 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         let mut large = pin!(counter.make(&one, usize::MAX, |_| ()));
         assert!(large.as_mut().poll(&mut context).is_pending());
-        assert_eq!(counter.rooms.left(), Rooms::bounded().left());
+        assert_eq!(counter.memory.left(), AnswerMemory::bounded().left());
         drop(go);
     }
 

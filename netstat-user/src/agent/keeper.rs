@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::desk::Desk;
 use super::door::Places;
 use super::feed::Feed;
-use super::fold::Fold;
+use super::fold::{AnswerSize, Fold};
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;
 use super::thrift::Thrift;
@@ -16,7 +16,6 @@ use crate::query::{Health, Status};
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -30,6 +29,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// A question of a client's task.
 pub enum Ask {
+    /// Whether the table has been compared with the kernel's lists as lately as is wished: answered once it has.
+    Listed(ListedAsk),
     /// What is true now.
     Table(TableAsk),
     /// What happens from now on.
@@ -44,14 +45,16 @@ pub enum Ask {
         /// To the client.
         answer: oneshot::Sender<Bytes>,
     },
-    /// How many sockets live where the client is shown them.
-    Shown {
+    /// How many sockets the client would be shown, in the table or in all others.
+    Size {
         /// What it is shown.
         sight: Sight,
         /// The one network namespace that it asks for.
         netns: Option<u32>,
+        /// How long ago those that have ended may have, in nanoseconds; none of them where that is 0.
+        recent_ns: u64,
         /// To the client.
-        answer: oneshot::Sender<usize>,
+        answer: oneshot::Sender<AnswerSize>,
     },
     /// How the kernel programs fare.
     Health {
@@ -97,14 +100,22 @@ impl Subscription {
     }
 }
 
-/// A table that is asked for; it may wait for the listing that makes it as new as it is to be.
+/// A table that is to be asked for, and may wait for the listing that makes it as new as it is to be.
+pub struct ListedAsk {
+    /// What of it.
+    pub wish: TableWish,
+    /// Whether its listing waits for no pause.
+    pub hurry: bool,
+    /// To the client.
+    pub answer: oneshot::Sender<()>,
+}
+
+/// A table that is asked for.
 pub struct TableAsk {
     /// What of it.
     pub wish: TableWish,
     /// What the client is shown.
     pub sight: Sight,
-    /// Whether its listing waits for no pause.
-    pub hurry: bool,
     /// What happens from that moment on, where that is wanted.
     pub follow: Option<Subscription>,
     /// To the client.
@@ -112,7 +123,7 @@ pub struct TableAsk {
 }
 
 /// A listing, with those who wait for it.
-type AwaitedLists = (KernelLists, Vec<TableAsk>);
+type AwaitedLists = (KernelLists, Vec<ListedAsk>);
 
 /// The task.
 pub struct Keeper<S, L> {
@@ -121,9 +132,8 @@ pub struct Keeper<S, L> {
     lister: Workers,
     places: Arc<Places>,
     thrift: Arc<Thrift>,
-    sockets: Arc<AtomicUsize>,
     pace: Pace,
-    waiting: Vec<TableAsk>,
+    waiting: Vec<ListedAsk>,
     /// Runs that the kernel left out when it was last looked, and when to look again.
     missed: u64,
     look_at: Instant,
@@ -160,17 +170,11 @@ impl<S: Source, L: Lists> Keeper<S, L> {
             lister: Workers::new("lists", 1, 1, || ())?,
             places,
             thrift,
-            sockets: Arc::default(),
             pace: Pace::new(settings.poll, now),
             waiting: Vec::new(),
             missed,
             look_at: now + LOOK,
         })
-    }
-
-    /// How many sockets the table has, open and closed: kept up to date while the task works.
-    pub fn sockets(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.sockets)
     }
 
     /// Works until it is to stop; `door` lets clients in, and does not end by itself.
@@ -213,7 +217,6 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 _ = &mut door => return Err(io::Error::other("nobody can be let in any more")),
                 () = due => {}
             }
-            self.sockets.store(self.fold.len(), Ordering::Relaxed);
             self.look_around();
             if self.pace.due(self.waits()).is_some_and(|due| due <= Instant::now()) {
                 self.look(&listed)?;
@@ -296,10 +299,9 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         if self.fold.end_listing(&mut lists)? {
             self.pace.want();
         }
+        // Whoever asked may have gone.
         for ask in asks {
-            self.show(ask);
-            // There may be many who ask, and many sockets.
-            self.drain(false)?;
+            let _ = ask.answer.send(());
         }
         // Large lists are not freed here.
         let thrift = Arc::clone(&self.thrift);
@@ -314,7 +316,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     }
 
     /// Answers with the table.
-    fn show(&mut self, TableAsk { wish, sight, follow, answer, .. }: TableAsk) {
+    fn show(&mut self, TableAsk { wish, sight, follow, answer }: TableAsk) {
         let mut snapshot = self.fold.snapshot(&wish, &sight);
         // All that the snapshot shows has been handed to the readers, and nothing else.
         let desk = follow.as_ref().map(|subscription| Arc::clone(&subscription.desk));
@@ -328,14 +330,19 @@ impl<S: Source, L: Lists> Keeper<S, L> {
     /// Answers, now or once the kernel's lists have been read; whoever asked may have gone.
     fn ask(&mut self, ask: Ask) -> io::Result<()> {
         match ask {
+            Ask::Listed(ask) => {
+                // What the kernel has lost until now counts, too.
+                self.drain(true)?;
+                if self.fold.is_new_enough(&ask.wish) {
+                    let _ = ask.answer.send(());
+                } else {
+                    self.waiting.push(ask);
+                }
+            }
             Ask::Table(ask) => {
                 // What the kernel has recorded until now, or lost, is part of the answer.
                 self.drain(true)?;
-                if ask.wish.live && !self.fold.is_new_enough(&ask.wish) {
-                    self.waiting.push(ask);
-                } else {
-                    self.show(ask);
-                }
+                self.show(ask);
             }
             Ask::Recorded { mut spaces, uid, answer } => {
                 if self.fold.add_recorded(&mut spaces, uid)? {
@@ -350,7 +357,9 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 }
             }
             Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),
-            Ask::Shown { sight, netns, answer } => drop(answer.send(self.fold.shown(&sight, netns))),
+            Ask::Size { sight, netns, recent_ns, answer } => {
+                let _ = answer.send(self.fold.size(&sight, netns, recent_ns));
+            }
             Ask::Health { answer } => drop(answer.send(Box::new(self.fold.source.health()))),
             Ask::Finish { feed, desk } => {
                 self.drain(true)?;

@@ -16,8 +16,9 @@
 //! | `desk`, `batch`, `feed`, `budget` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet, and how much that may be |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers`, `turn_queue` | threads for what blocks; where that waits |
-//! | `rooms`, `thrift` | memory for answers; memory that is given back to the kernel |
+//! | `answer_memory`, `thrift` | memory for answers; memory that is given back to the kernel |
 
+mod answer_memory;
 mod batch;
 mod budget;
 mod client;
@@ -30,7 +31,6 @@ mod house;
 mod keeper;
 mod look_up_waits;
 mod pace;
-mod rooms;
 mod sight;
 mod stay;
 mod stream;
@@ -281,11 +281,9 @@ pub async fn run<S: Source, L: Lists>(
     let thrift = Arc::<Thrift>::default();
     staff.thread.spawn(Arc::clone(&thrift).serve(staff.workers.of(0)));
     let keeper = Keeper::new(source, Arc::clone(&lists), desks, Arc::clone(&places), Arc::clone(&thrift), &settings)?;
-    let sockets = keeper.sockets();
     let (admission, place) = (settings.admission, settings.place);
     let (turned_away, health) = (TurnedAway::new(settings.complain), Mutex::default());
-    let house =
-        Arc::new(House { admission, places, staff, guests, place, sockets, asks, thrift, lists, turned_away, health });
+    let house = Arc::new(House { admission, places, staff, guests, place, asks, thrift, lists, turned_away, health });
     keeper.run(signals, asked, house.open(listeners), notice).await
 }
 

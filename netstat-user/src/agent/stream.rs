@@ -1,7 +1,8 @@
 //! A stream of events to one reader, behind the sockets that live where those are wanted, too.
 
+use super::answer_memory::AnswerShare;
 use super::batch::Wish;
-use super::client::{Client, HeldUntilSent, TURN, patient};
+use super::client::{Client, FollowAsked, TURN, patient};
 use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
@@ -18,11 +19,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 /// How often a reader that takes nothing is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// What is held until a list is sent: memory, and the user's turn.
+struct HeldUntilSent<'s> {
+    share: AnswerShare,
+    _turn: Option<SemaphorePermit<'s>>,
+}
 
 /// What goes before the events.
 struct Head<'s> {
@@ -104,37 +111,39 @@ impl<L: Lists> Client<L> {
     /// The connection's.
     pub async fn follow(
         &mut self,
-        wanted: Limits,
-        age_ns: u64,
+        FollowAsked { wanted, age_ns, size }: FollowAsked,
         ShownView { sight, view }: ShownView<L>,
         seat: &Seat,
-        mut held: HeldUntilSent<'_>,
+        turn: Option<SemaphorePermit<'_>>,
     ) -> io::Result<()> {
         // What was listed before a namespace got its number is of another one.
         let age_ns = match (&view, &sight) {
             (Some(view), Sight::Own(own)) => age_ns.min(view.age_ns(own)),
             _ => age_ns,
         };
-        let (answer, snapshot) = oneshot::channel();
         let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
+        self.listed(&wish).await?;
+        let mut share = self.share(size).await?;
+        let (answer, snapshot) = oneshot::channel();
         let shown = Wish { wanted, sight: sight.clone() };
         let subscription = self.subscription(shown.clone(), seat);
-        let ask = TableAsk { wish, sight, hurry: self.is_staff, follow: Some(subscription), answer };
+        let ask = TableAsk { wish, sight, follow: Some(subscription), answer };
         self.ask(Ask::Table(ask)).await?;
         let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
         live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
             if let Err(error) = view.look().await {
+                drop(share);
                 self.leave(&feed).await?;
                 return self.refuse_blind(&error).await;
             }
             view.retain_there(&mut live);
         }
-        held.room.keep(size_of_val(&live[..]));
+        share.keep(size_of_val(&live[..]));
         let mut end = BytesMut::new();
         Answer::LiveEnd { time_ns }.encode(&mut end);
-        self.stream_to(&feed, view, live, end, Some(held)).await
+        self.stream_to(&feed, view, live, end, Some(HeldUntilSent { share, _turn: turn })).await
     }
 
     fn subscription(&self, wish: Wish, seat: &Seat) -> Subscription {
@@ -216,7 +225,7 @@ impl<L: Lists> Client<L> {
                     // As with every list, a reader that takes nothing is not waited for.
                     let writing = patient(write(&mut writer, &part, feed));
                     match &head.held {
-                        Some(held) => beside(held.room.while_it_may(writing), look.as_mut()).await?,
+                        Some(held) => beside(held.share.before_deadline(writing), look.as_mut()).await?,
                         None => beside(writing, look.as_mut()).await?,
                     }
                     feed.preceded(part.len());

@@ -1,8 +1,8 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
+use super::answer_memory::AnswerShare;
 use super::client::{Client, RowsAsked, blind, confirmed};
 use super::keeper::Ask;
-use super::rooms::Room;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
@@ -36,10 +36,13 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let (looked, room): (io::Result<BytesMut>, _) = self.have_made(size, look).await?;
+        let (looked, share): (io::Result<BytesMut>, _) = self.have_made(size, look).await?;
         match looked {
-            Ok(out) => self.send_made(&out, room).await,
-            Err(error) => self.refuse(&format!("the agent cannot look into every process: {}", sys::why(&error))).await,
+            Ok(out) => self.send_made(&out, share).await,
+            Err(error) => {
+                drop(share);
+                self.refuse(&format!("the agent cannot look into every process: {}", sys::why(&error))).await
+            }
         }
     }
 
@@ -50,18 +53,21 @@ impl<L: Lists> Client<L> {
     pub async fn rows(&mut self, asked: RowsAsked, sight: Sight, size: usize) -> io::Result<()> {
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, asked };
-        let (read, room) = self.have_made(size, move |awaited| reading.frames(awaited)).await?;
+        let (read, share) = self.have_made(size, move |awaited| reading.frames(awaited)).await?;
         match read {
-            Ok(out) => self.send_made(&out, room).await,
+            Ok(out) => self.send_made(&out, share).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(refused) => self.refuse(&refused.to_string()).await,
+            Err(refused) => {
+                drop(share);
+                self.refuse(&refused.to_string()).await
+            }
         }
     }
 
     /// Sends an answer that is made.
-    async fn send_made(&mut self, out: &[u8], mut room: Room) -> io::Result<()> {
-        room.keep(out.len());
-        room.while_it_may(self.send(out)).await
+    async fn send_made(&mut self, out: &[u8], mut share: AnswerShare) -> io::Result<()> {
+        share.keep(out.len());
+        share.before_deadline(self.send(out)).await
     }
 }
 

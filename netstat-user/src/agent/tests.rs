@@ -389,12 +389,12 @@ fn to_look_how_the_programs_fare_holds_up_no_other_request() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        // The second waits for the first; whoever asks for something else does not.
+        // The others wait for the first; whoever asks for something else does not, and finds a thread for what blocks.
         asked.push(Asking::new(&path, &Request::Health).await);
-        let status = async { Asking::new(&path, &Request::Status).await.all().await };
-        let status = tokio::time::timeout(Duration::from_secs(10), status).await;
+        let holders = async { Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await };
+        let holders = tokio::time::timeout(Duration::from_secs(10), holders).await;
         fake.slow.store(false, Ordering::SeqCst);
-        assert_eq!(status.unwrap().last(), Some(&Answer::End));
+        assert_eq!(holders.unwrap().last(), Some(&Answer::End));
         for asking in asked {
             assert_eq!(asking.all().await.last(), Some(&Answer::End));
         }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 const MOST_WAITING: usize = 1024;
 
 /// Why another one is not taken.
-const TOO_MANY: &str = "too many requests of this user wait for the agent: try again";
+const TOO_MANY: &str = "too many requests of this user wait for the agent";
 
 type WorkerJob = Box<dyn FnOnce() + Send>;
 

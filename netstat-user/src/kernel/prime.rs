@@ -287,9 +287,7 @@ mod tests {
         assert_eq!(found, Some(vec![7]));
         assert!(looks > 0);
         again.waits.spend(2 * WAIT);
-        let begun = Instant::now();
         assert_eq!(again.walk(|| true), None, "records have waited for their share of the time");
-        assert!(begun.elapsed() < 4 * LOOK, "{:?}", begun.elapsed());
         let mut slow = Again {
             finder: Some(
                 Finder::start(|| {

@@ -310,7 +310,7 @@ pub struct Denial {
     pub is_full: bool,
     /// Whether this user may ask nothing at all.
     pub turns_away: bool,
-    /// Whether others are being answered, and it may be asked again.
+    /// Whether there is no room for it now: the same request may be served later.
     pub is_busy: bool,
 }
 

@@ -81,6 +81,7 @@ fn silence(error: &AskError) -> &'static str {
             "The agent does not answer in time"
         }
         AskError::Io(_) => "No agent answers",
+        AskError::Refused(denial) if denial.is_busy => "The agent is busy",
         _ => "The agent gives no answer that can be used",
     }
 }

@@ -30,7 +30,7 @@ impl Awaited {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The same, for work that ends then.
+    /// Fails once nobody waits for it any more: work that takes long ends then.
     ///
     /// # Errors
     /// Nobody waits for it any more.

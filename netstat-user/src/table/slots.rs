@@ -128,6 +128,7 @@ impl Slots {
         let index = self.by_cookie.allocation_size()
             + self.by_inode.allocation_size()
             + self.by_ends.allocation_size()
+            + self.by_netns.allocation_size()
             + self.chains.capacity() * size_of::<ChainLinks>();
         self.slots.capacity() * size_of::<TableSlot>() + self.free.capacity() * size_of::<u32>() + index
     }

@@ -130,9 +130,13 @@ fn sockets_are_counted_where_they_are_shown() {
     };
     let mut counts = || {
         fold.drain(true).unwrap();
-        let of_own = [&[1][..], &[2], &[1, 2], &[3]].map(|namespaces| fold.shown(&own(namespaces), None));
-        (fold.shown(&Sight::All, None), of_own, fold.shown(&own(&[1, 2]), Some(2)), fold.shown(&own(&[1]), Some(2)))
+        let size = |sight: &Sight, netns, recent_ns| {
+            let AnswerSize { live, closed } = fold.size(sight, netns, recent_ns);
+            (live, closed)
+        };
+        let of_own = [&[1][..], &[2], &[1, 2], &[3]].map(|namespaces| size(&own(namespaces), None, u64::MAX));
+        (size(&Sight::All, None, 0), of_own, size(&own(&[1, 2]), Some(2), 1), size(&own(&[1]), Some(2), 1))
     };
-    assert_eq!(counts(), (7, [5, 2, 7, 0], 2, 0));
-    assert_eq!(counts(), (7, [4, 3, 7, 0], 3, 0));
+    assert_eq!(counts(), ((7, 0), [(5, 0), (2, 0), (7, 0), (0, 0)], (2, 0), (0, 0)));
+    assert_eq!(counts(), ((7, 0), [(4, 1), (3, 0), (7, 1), (0, 0)], (3, 0), (0, 0)));
 }

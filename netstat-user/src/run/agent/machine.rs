@@ -109,7 +109,7 @@ impl Machine {
     }
 }
 
-/// Notes how many links a look at all holders found. One that did not see them all says no more than that there are so many.
+/// Notes how many links a look at all holders found. After one that did not see them all, there are at least so many.
 fn note_held(held: &AtomicUsize, links: usize, is_whole: bool) {
     match is_whole {
         true => held.store(links, Ordering::Relaxed),

@@ -79,7 +79,7 @@ fn subscribe(options: &Options, path: &Path, mut asking: Asking) -> Result<Event
     match client::coverage(&mut asking) {
         Ok(coverage) => Ok(EventSubscription { path: path.to_owned(), coverage, asking }),
         Err(error) => {
-            say(path, &error.to_string());
+            say(path, &format!("{error}: {}", way_in(path, &error)));
             Err(1)
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// What answers for guests may take together, in MiB: those that are small, which so never wait for others, and all others.
 const OF_SMALL: usize = 64;
@@ -14,12 +14,12 @@ const SMALL: usize = 16;
 /// How long it is waited for. Clients wait for some seconds, and then ask the kernel.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client may take to read an answer, and how many bytes of it for each second more.
-const GRACE: Duration = Duration::from_secs(5);
-const RATE: usize = 8 << 20;
-const BUSY: &str = "the agent has no memory for this answer while it answers others: try again";
+const GRACE: Duration = Duration::from_secs(10);
+const RATE: usize = 4 << 20;
+const BUSY: &str = "the agent has no memory for this answer while it answers others";
 
 /// Memory for answers.
-pub struct Rooms {
+pub struct AnswerMemory {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
     is_bounded: bool,
@@ -27,7 +27,7 @@ pub struct Rooms {
 
 /// Memory for one answer, until it is dropped.
 #[derive(Debug)]
-pub struct Room {
+pub struct AnswerShare {
     taken: OwnedSemaphorePermit,
     is_bounded: bool,
     until: Option<Instant>,
@@ -38,7 +38,7 @@ const fn mebibytes(bytes: usize) -> usize {
     (bytes >> 20) + 1
 }
 
-impl Rooms {
+impl AnswerMemory {
     /// For guests.
     pub fn bounded() -> Self {
         let pool = |size| Arc::new(Semaphore::new(size));
@@ -59,24 +59,29 @@ impl Rooms {
         }
     }
 
+    /// Until when somebody waits who begins now.
+    pub fn patience() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
     /// Waits until there is memory for an answer of at most so many bytes.
     ///
     /// # Errors
-    /// `QuotaExceeded`: there was none for some seconds.
-    pub async fn wait(&self, bytes: usize) -> io::Result<Room> {
+    /// `QuotaExceeded`: there was none by then.
+    pub async fn wait(&self, bytes: usize, until: Instant) -> io::Result<AnswerShare> {
         let (pool, share) = self.pool(bytes);
-        match timeout(PATIENCE, Arc::clone(pool).acquire_many_owned(share)).await {
-            Ok(Ok(taken)) => Ok(Room { taken, is_bounded: self.is_bounded, until: None }),
+        match timeout_at(until, Arc::clone(pool).acquire_many_owned(share)).await {
+            Ok(Ok(taken)) => Ok(AnswerShare { taken, is_bounded: self.is_bounded, until: None }),
             Ok(Err(closed)) => Err(io::Error::other(closed)),
             Err(_) => Err(io::Error::new(io::ErrorKind::QuotaExceeded, BUSY)),
         }
     }
 
     /// Takes memory for an answer, where there is some now.
-    pub fn take(&self, bytes: usize) -> Option<Room> {
+    pub fn take(&self, bytes: usize) -> Option<AnswerShare> {
         let (pool, share) = self.pool(bytes);
         let taken = Arc::clone(pool).try_acquire_many_owned(share).ok()?;
-        Some(Room { taken, is_bounded: self.is_bounded, until: None })
+        Some(AnswerShare { taken, is_bounded: self.is_bounded, until: None })
     }
 
     /// How much is left, in MiB.
@@ -86,7 +91,7 @@ impl Rooms {
     }
 }
 
-impl Room {
+impl AnswerShare {
     /// Gives back what an answer that is made does not take. From here on its client is to read it.
     pub fn keep(&mut self, bytes: usize) {
         let more = self.taken.num_permits().saturating_sub(mebibytes(bytes));
@@ -99,12 +104,10 @@ impl Room {
     ///
     /// # Errors
     /// `TimedOut` where the client is slower than it may be, or those of `sending`.
-    pub async fn while_it_may<T>(&self, sending: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    pub async fn before_deadline<T>(&self, sending: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         match self.until {
             None => sending.await,
-            Some(until) => {
-                tokio::time::timeout_at(until, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            }
+            Some(until) => timeout_at(until, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         }
     }
 }
@@ -117,15 +120,15 @@ mod tests {
 
     #[test]
     fn small_answers_never_wait_for_large_ones() {
-        let rooms = Rooms::bounded();
-        let large = rooms.take(usize::MAX).unwrap();
-        assert_eq!(rooms.left(), [OF_SMALL, 0]);
-        assert!(rooms.take(SMALL * MIB).is_none());
-        let small: Vec<_> = std::iter::repeat_with(|| rooms.take((SMALL - 1) * MIB)).map_while(|room| room).collect();
-        assert_eq!((small.len(), rooms.left()), (OF_SMALL / SMALL, [0, 0]));
+        let memory = AnswerMemory::bounded();
+        let large = memory.take(usize::MAX).unwrap();
+        assert_eq!(memory.left(), [OF_SMALL, 0]);
+        assert!(memory.take(SMALL * MIB).is_none());
+        let small: Vec<_> = std::iter::repeat_with(|| memory.take((SMALL - 1) * MIB)).map_while(|room| room).collect();
+        assert_eq!((small.len(), memory.left()), (OF_SMALL / SMALL, [0, 0]));
         drop((large, small));
-        assert_eq!(rooms.left(), [OF_SMALL, OF_LARGE]);
-        let boundless = Rooms::boundless();
+        assert_eq!(memory.left(), [OF_SMALL, OF_LARGE]);
+        let boundless = AnswerMemory::boundless();
         let many: Vec<_> = (0..64).map(|_| boundless.take(usize::MAX).unwrap()).collect();
         assert!(many.iter().all(|room| room.until.is_none()));
     }
@@ -134,17 +137,17 @@ mod tests {
     fn an_answer_keeps_what_it_takes_and_no_longer_than_it_may() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let rooms = Rooms::bounded();
-            let mut room = rooms.wait(100 * MIB).await.unwrap();
-            assert_eq!(rooms.left()[1], OF_LARGE - 101);
+            let memory = AnswerMemory::bounded();
+            let mut room = memory.wait(100 * MIB, AnswerMemory::patience()).await.unwrap();
+            assert_eq!(memory.left()[1], OF_LARGE - 101);
             // Nobody waits for ever.
-            let refused = rooms.wait(150 * MIB).await.unwrap_err();
-            assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("try again"));
+            let refused = memory.wait(150 * MIB, AnswerMemory::patience()).await.unwrap_err();
+            assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("no memory"));
             room.keep(80 * MIB);
-            assert_eq!(rooms.left()[1], OF_LARGE - 81);
+            assert_eq!(memory.left()[1], OF_LARGE - 81);
             let (begun, never) = (Instant::now(), std::future::pending::<io::Result<()>>());
-            let late = room.while_it_may(never).await.unwrap_err();
-            assert_eq!((late.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 15));
+            let late = room.before_deadline(never).await.unwrap_err();
+            assert_eq!((late.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 30));
         });
     }
 }
