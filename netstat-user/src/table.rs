@@ -17,7 +17,7 @@ mod recorded;
 mod slots;
 mod socket;
 
-use crate::model::{ClosedSocket, Ends, EventKind, LiveSocket, SocketEvent, Subordinates, TcpState, Totals};
+use crate::model::{ClosedSocket, Ends, EventKind, LiveSocket, Proto, SocketEvent, Subordinates, TcpState, Totals};
 pub use changes::Change;
 use hashbrown::HashSet;
 pub use listing::{Correction, Listing};
@@ -92,8 +92,8 @@ impl Table {
         self.slots.len()
     }
 
-    /// Number of live sockets in these network namespaces.
-    pub fn len_in(&self, is_in: impl Fn(Option<u32>) -> bool) -> usize {
+    /// Number of live sockets in these network namespaces, of these protocols.
+    pub fn len_in(&self, is_in: impl Fn(Option<u32>, Proto) -> bool) -> usize {
         self.slots.len_in(is_in)
     }
 

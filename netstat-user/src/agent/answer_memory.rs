@@ -92,6 +92,18 @@ impl AnswerMemory {
 }
 
 impl AnswerShare {
+    /// Whether an answer of so many bytes may be made with it.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`: it is larger than was thought, and there may be others.
+    pub fn is_enough_for(&self, bytes: usize) -> io::Result<()> {
+        let all = self.taken.num_permits() >= OF_LARGE;
+        match !self.is_bounded || all || mebibytes(bytes) <= self.taken.num_permits() {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::QuotaExceeded, BUSY)),
+        }
+    }
+
     /// Gives back what an answer that is made does not take. From here on its client is to read it.
     pub fn keep(&mut self, bytes: usize) {
         let more = self.taken.num_permits().saturating_sub(mebibytes(bytes));
@@ -143,6 +155,8 @@ mod tests {
             // Nobody waits for ever.
             let refused = memory.wait(150 * MIB, AnswerMemory::patience()).await.unwrap_err();
             assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("no memory"));
+            assert!(room.is_enough_for(100 * MIB).is_ok() && room.is_enough_for(101 * MIB).is_err());
+            assert!(AnswerMemory::boundless().take(MIB).unwrap().is_enough_for(usize::MAX).is_ok());
             room.keep(80 * MIB);
             assert_eq!(memory.left()[1], OF_LARGE - 81);
             let (begun, never) = (Instant::now(), std::future::pending::<io::Result<()>>());

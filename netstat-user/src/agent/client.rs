@@ -2,14 +2,14 @@
 
 use super::answer_memory::{AnswerMemory, AnswerShare};
 use super::door::Seat;
-use super::fold::AnswerSize;
+use super::fold::{AnswerSize, SizeAsked};
 use super::house::{Counter, House};
 use super::keeper::{Ask, ListedAsk, TableAsk};
 use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
 use super::workers::UserWorkers;
 use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::{ClosedSocket, Limits, LiveSocket, RowTest, RowsWanted};
+use crate::model::{ClosedSocket, LiveSocket, Proto, RowTest, RowsWanted};
 use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
 use crate::sys::{self, Awaited, lock};
 use bytes::{Bytes, BytesMut};
@@ -32,7 +32,7 @@ pub const TURN: usize = 1024;
 /// Bytes that an answer takes while it is made, and those for each socket in it: as row, with its owner, and as frames; of the table, before and after it
 /// was found out what may be shown.
 const OF_AN_ANSWER: usize = 4 << 20;
-const OF_A_ROW: usize = 256;
+pub const OF_A_ROW: usize = 256;
 const OF_A_LIVE_SOCKET: usize = 2 * size_of::<LiveSocket>();
 const OF_A_CLOSED_SOCKET: usize = 2 * size_of::<ClosedSocket>();
 /// Those for each link from a process to a socket, where holders are asked for: as it is read, as it is handed over, and as frame.
@@ -62,16 +62,6 @@ pub struct RowsAsked {
     pub recorded: bool,
     /// Whether the holders are.
     pub holders: bool,
-}
-
-/// What happens from now on, behind the sockets that live.
-pub struct FollowAsked {
-    /// Of which sockets.
-    pub wanted: Limits,
-    /// How long ago they may have been compared with the kernel's lists, in nanoseconds.
-    pub age_ns: u64,
-    /// Bytes that the first list of them takes.
-    pub size: usize,
 }
 
 /// Does what a client must not hold up for long.
@@ -300,11 +290,7 @@ impl<L: Lists> Client<L> {
         if request.netns().is_some() && !shown.sight.has(request.netns()) {
             return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
         }
-        let size = self.size_of_answer(&request, &shown.sight).await?;
-        if size > 0 && !sys::has_memory(size) {
-            return self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await;
-        }
-        self.answer(request, shown, seat, turn, size).await
+        self.answer(request, shown, seat, turn).await
     }
 
     async fn answer(
@@ -313,19 +299,16 @@ impl<L: Lists> Client<L> {
         shown: ShownView<L>,
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
-        size: usize,
     ) -> io::Result<()> {
         match request {
-            Request::Holders { of } => self.holders(of, shown.sight, size).await,
+            Request::Holders { of } => self.holders(of, shown.sight).await,
             Request::Rows { wanted, recorded, holders } => {
-                self.rows(RowsAsked { wanted, recorded, holders }, shown.sight, size).await
+                self.rows(RowsAsked { wanted, recorded, holders }, shown.sight).await
             }
             Request::Table { live, recent_ns, netns, age_ns, only } => {
-                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight, size).await
+                self.table(TableWish { live, unlisted: false, age_ns, recent_ns, netns }, only, shown.sight).await
             }
-            Request::Follow { wanted, age_ns } => {
-                self.follow(FollowAsked { wanted, age_ns, size }, shown, seat, turn).await
-            }
+            Request::Follow { wanted, age_ns } => self.follow(wanted, age_ns, shown, seat, turn).await,
             Request::Status => {
                 let status = self.status().await?;
                 self.send(&status).await
@@ -339,23 +322,30 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// Bytes that an answer takes while it is made, 0 where those are few: where they are not found to be missing before, the whole agent ends for want of
-    /// them.
-    async fn size_of_answer(&self, request: &Request, sight: &Sight) -> io::Result<usize> {
-        let (each, links, recent_ns) = match request {
-            Request::Rows { wanted, holders, .. } => (OF_A_ROW, *holders || !wanted.pids().is_empty(), 0),
-            Request::Holders { .. } => (0, true, 0),
-            Request::Follow { .. } => (OF_A_LIVE_SOCKET, false, 0),
-            Request::Table { live, recent_ns, .. } => (if *live { OF_A_LIVE_SOCKET } else { 0 }, false, *recent_ns),
-            Request::Health | Request::Cgroups(_) | Request::Events(_) | Request::Status => return Ok(0),
-        };
+    /// Bytes that an answer takes while it is made, so many for each socket that lives; `None`, and the client is refused it, where those are missing: the
+    /// whole agent would end for want of them.
+    ///
+    /// # Errors
+    /// The connection's, or the agent ends.
+    pub async fn size_of_answer(
+        &mut self,
+        sight: &Sight,
+        asked: SizeAsked,
+        each: usize,
+        links: bool,
+    ) -> io::Result<Option<usize>> {
         let (answer, size) = oneshot::channel();
-        self.ask(Ask::Size { sight: sight.clone(), netns: request.netns(), recent_ns, answer }).await?;
+        self.ask(Ask::Size { sight: sight.clone(), asked, answer }).await?;
         let AnswerSize { live, closed } = size.await.map_err(io::Error::other)?;
         // Guests are refused them, or look themselves.
         let links = if links && sight.user().is_none() { self.house.lists.held() } else { 0 };
         let sockets = (live * each).saturating_add(closed * OF_A_CLOSED_SOCKET);
-        Ok(links.saturating_mul(OF_A_LINK).saturating_add(OF_AN_ANSWER + sockets))
+        let size = links.saturating_mul(OF_A_LINK).saturating_add(OF_AN_ANSWER + sockets);
+        if sys::has_memory(size) {
+            return Ok(Some(size));
+        }
+        self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await?;
+        Ok(None)
     }
 
     /// Waits until the table is as new as is wished. What is asked of it afterwards is so, too.
@@ -371,12 +361,16 @@ impl<L: Lists> Client<L> {
         self.unless_gone(async { listed.await.map_err(io::Error::other) }).await
     }
 
-    /// Waits for memory for an answer that is made here.
+    /// Waits for memory for sockets of the table; `None` where the client is refused them.
     ///
     /// # Errors
-    /// The client has gone, or there is none.
-    pub async fn share(&self, size: usize) -> io::Result<AnswerShare> {
-        self.unless_gone(self.counter().memory.wait(size, AnswerMemory::patience())).await
+    /// The client has gone, or there is no memory for now.
+    pub async fn share_of_table(&mut self, sight: &Sight, wish: &TableWish) -> io::Result<Option<AnswerShare>> {
+        let asked = SizeAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
+        let each = if wish.live { OF_A_LIVE_SOCKET } else { 0 };
+        let Some(size) = self.size_of_answer(sight, asked, each, false).await? else { return Ok(None) };
+        let memory = &self.counter().memory;
+        self.unless_gone(memory.wait(size, AnswerMemory::patience())).await.map(Some)
     }
 
     /// The turn of this user's clients whose requests cost something.
@@ -384,14 +378,16 @@ impl<L: Lists> Client<L> {
         self.unless_gone(async { seat.user.turn.acquire().await.map_err(io::Error::other) }).await
     }
 
-    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight, size: usize) -> io::Result<()> {
+    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         self.listed(&wish).await?;
-        let mut share = self.share(size).await?;
+        let Some(mut share) = self.share_of_table(&sight, &wish).await? else { return Ok(()) };
         let (answer, snapshot) = oneshot::channel();
         let ask = TableAsk { wish, sight: sight.clone(), follow: None, answer };
         self.ask(Ask::Table(ask)).await?;
         let snapshot = self.unless_gone(async { snapshot.await.map_err(io::Error::other) }).await?;
         let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot;
+        // Others may have come while it was waited for memory.
+        share.is_enough_for(size_of_val(&live[..]) + size_of_val(&closed[..]))?;
         if matches!(sight, Sight::Own(_)) {
             let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
             let shown = move |_: &Awaited| {

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::desk::Desk;
 use super::sight::Sight;
 use super::{KernelLists, ROWS_A_TURN, Settings, Snapshot, Source, TICK, TableWish};
-use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, SocketEvent, Subordinates};
+use crate::model::{ClosedSocket, LiveSocket, NamespaceTables, Proto, SocketEvent, Subordinates};
 use crate::owner::Owners;
 use crate::query::{Answer, Crowd, Past, Status};
 use crate::table::{Change, EndedByEnds, Table, may_be_orphan, may_be_remains};
@@ -28,6 +28,17 @@ fn dated(socket: LiveSocket, epoch_ns: u64) -> LiveSocket {
         state_ns: socket.state_ns + epoch_ns,
         ..socket
     }
+}
+
+/// Of which sockets an answer is asked for.
+#[derive(Clone, Debug)]
+pub struct SizeAsked {
+    /// Their protocols.
+    pub protos: Vec<Proto>,
+    /// The one network namespace.
+    pub netns: Option<u32>,
+    /// How long ago those that have ended may have, in nanoseconds; none of them where that is 0.
+    pub recent_ns: u64,
 }
 
 /// How many sockets an answer has.
@@ -290,13 +301,16 @@ impl<S: Source> Fold<S> {
         Ok(ended)
     }
 
-    /// How many sockets are shown in the network namespaces that are; in one of them, where that alone is asked for.
-    pub fn size(&self, sight: &Sight, netns: Option<u32>, recent_ns: u64) -> AnswerSize {
-        let is_asked = |its: Option<u32>| netns.is_none() || its == netns;
-        let recent = (recent_ns > 0).then(|| self.table.recent(self.source.now_ns(), recent_ns));
-        let recent = recent.into_iter().flatten().filter(|closed| is_asked(closed.socket.netns));
+    /// How many sockets an answer has, of those that are shown.
+    pub fn size(&self, sight: &Sight, asked: &SizeAsked) -> AnswerSize {
+        let is_asked = |netns: Option<u32>, proto: Proto| {
+            (asked.netns.is_none() || netns == asked.netns) && asked.protos.contains(&proto)
+        };
+        let recent = (asked.recent_ns > 0).then(|| self.table.recent(self.source.now_ns(), asked.recent_ns));
+        let is_asked_of = |closed: &&ClosedSocket| is_asked(closed.socket.netns, closed.socket.proto);
+        let recent = recent.into_iter().flatten().filter(is_asked_of);
         AnswerSize {
-            live: self.table.len_in(|its| sight.has(its) && is_asked(its)),
+            live: self.table.len_in(|netns, proto| sight.has(netns) && is_asked(netns, proto)),
             closed: recent.filter(|closed| sight.had(closed, 0)).count(),
         }
     }

@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::desk::Desk;
 use super::door::Places;
 use super::feed::Feed;
-use super::fold::{AnswerSize, Fold};
+use super::fold::{AnswerSize, Fold, SizeAsked};
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;
 use super::thrift::Thrift;
@@ -49,10 +49,8 @@ pub enum Ask {
     Size {
         /// What it is shown.
         sight: Sight,
-        /// The one network namespace that it asks for.
-        netns: Option<u32>,
-        /// How long ago those that have ended may have, in nanoseconds; none of them where that is 0.
-        recent_ns: u64,
+        /// Which of them it asks for.
+        asked: SizeAsked,
         /// To the client.
         answer: oneshot::Sender<AnswerSize>,
     },
@@ -357,8 +355,8 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 }
             }
             Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),
-            Ask::Size { sight, netns, recent_ns, answer } => {
-                let _ = answer.send(self.fold.size(&sight, netns, recent_ns));
+            Ask::Size { sight, asked, answer } => {
+                let _ = answer.send(self.fold.size(&sight, &asked));
             }
             Ask::Health { answer } => drop(answer.send(Box::new(self.fold.source.health()))),
             Ask::Finish { feed, desk } => {

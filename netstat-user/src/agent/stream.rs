@@ -2,7 +2,7 @@
 
 use super::answer_memory::AnswerShare;
 use super::batch::Wish;
-use super::client::{Client, FollowAsked, TURN, patient};
+use super::client::{Client, TURN, patient};
 use super::door::Seat;
 use super::feed::{Feed, Next};
 use super::keeper::{Ask, Subscription, TableAsk};
@@ -111,7 +111,8 @@ impl<L: Lists> Client<L> {
     /// The connection's.
     pub async fn follow(
         &mut self,
-        FollowAsked { wanted, age_ns, size }: FollowAsked,
+        wanted: Limits,
+        age_ns: u64,
         ShownView { sight, view }: ShownView<L>,
         seat: &Seat,
         turn: Option<SemaphorePermit<'_>>,
@@ -123,7 +124,7 @@ impl<L: Lists> Client<L> {
         };
         let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
         self.listed(&wish).await?;
-        let mut share = self.share(size).await?;
+        let Some(mut share) = self.share_of_table(&sight, &wish).await? else { return Ok(()) };
         let (answer, snapshot) = oneshot::channel();
         let shown = Wish { wanted, sight: sight.clone() };
         let subscription = self.subscription(shown.clone(), seat);
@@ -131,6 +132,11 @@ impl<L: Lists> Client<L> {
         self.ask(Ask::Table(ask)).await?;
         let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        // Others may have come while it was waited for memory.
+        if let Err(error) = share.is_enough_for(size_of_val(&live[..])) {
+            self.leave(&feed).await?;
+            return Err(error);
+        }
         live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
             if let Err(error) = view.look().await {

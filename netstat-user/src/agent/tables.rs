@@ -1,7 +1,8 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
 use super::answer_memory::AnswerShare;
-use super::client::{Client, RowsAsked, blind, confirmed};
+use super::client::{Client, OF_A_ROW, RowsAsked, blind, confirmed};
+use super::fold::SizeAsked;
 use super::keeper::Ask;
 use super::sight::{Peer, Sight};
 use super::{Lists, Spaces};
@@ -22,7 +23,7 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's, or the agent ends.
-    pub async fn holders(&mut self, of: Vec<u64>, sight: Sight, size: usize) -> io::Result<()> {
+    pub async fn holders(&mut self, of: Vec<u64>, sight: Sight) -> io::Result<()> {
         if let Sight::Own(_) = sight {
             return self.refuse("the agent looks into every process only for whom it shows all").await;
         }
@@ -36,6 +37,8 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
+        let asked = SizeAsked { protos: Vec::new(), netns: None, recent_ns: 0 };
+        let Some(size) = self.size_of_answer(&sight, asked, 0, true).await? else { return Ok(()) };
         let (looked, share): (io::Result<BytesMut>, _) = self.have_made(size, look).await?;
         match looked {
             Ok(out) => self.send_made(&out, share).await,
@@ -50,7 +53,11 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's, or the agent ends.
-    pub async fn rows(&mut self, asked: RowsAsked, sight: Sight, size: usize) -> io::Result<()> {
+    pub async fn rows(&mut self, asked: RowsAsked, sight: Sight) -> io::Result<()> {
+        let RowsAsked { wanted, holders, .. } = &asked;
+        let links = *holders || !wanted.pids().is_empty();
+        let size = SizeAsked { protos: wanted.protos.clone(), netns: wanted.netns, recent_ns: 0 };
+        let Some(size) = self.size_of_answer(&sight, size, OF_A_ROW, links).await? else { return Ok(()) };
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, asked };
         let (read, share) = self.have_made(size, move |awaited| reading.frames(awaited)).await?;

@@ -67,8 +67,8 @@ pub struct Slots {
     /// The first of each chain: all sockets with the same ends, of which the same of inode and cookie is known. A user can make any number
     /// of them, and each is put in, found and taken out in the same time.
     by_ends: HashTable<u32>,
-    /// How many there are in each network namespace.
-    by_netns: HashMap<Option<u32>, usize>,
+    /// How many there are of each protocol in each network namespace.
+    by_netns: HashMap<(Option<u32>, Proto), usize>,
     /// The one after and the one before each slot in its chain, [`NONE`] at its ends.
     chains: Vec<ChainLinks>,
 }
@@ -113,9 +113,9 @@ impl Slots {
         self.slots.len() - self.free.len()
     }
 
-    /// Number of live sockets in these network namespaces.
-    pub fn len_in(&self, is_in: impl Fn(Option<u32>) -> bool) -> usize {
-        self.by_netns.iter().filter(|&(&netns, _)| is_in(netns)).map(|(_, &count)| count).sum()
+    /// Number of live sockets in these network namespaces, of these protocols.
+    pub fn len_in(&self, is_in: impl Fn(Option<u32>, Proto) -> bool) -> usize {
+        self.by_netns.iter().filter(|&(&(netns, proto), _)| is_in(netns, proto)).map(|(_, &count)| count).sum()
     }
 
     /// Number of places, free ones included.
@@ -223,7 +223,7 @@ impl Slots {
 
     fn index(&mut self, at: usize) {
         let Some(socket) = self.slots[at].socket else { return };
-        *self.by_netns.entry(socket.netns).or_default() += 1;
+        *self.by_netns.entry((socket.netns, socket.proto)).or_default() += 1;
         let Self { slots, hasher, by_cookie, by_inode, by_ends, chains, .. } = self;
         let there = |at: &u32| slots[*at as usize].socket.as_ref();
         let cookie = |at: &u32| hasher.hash_one(there(at).and_then(|s| s.cookie).unwrap_or(0));
@@ -253,7 +253,7 @@ impl Slots {
     fn unindex(&mut self, at: usize) {
         let Some(socket) = &self.slots[at].socket else { return };
         let (identity, mine) = (Identity::of(socket), kin(socket));
-        if let Entry::Occupied(mut counted) = self.by_netns.entry(socket.netns) {
+        if let Entry::Occupied(mut counted) = self.by_netns.entry((socket.netns, socket.proto)) {
             *counted.get_mut() -= 1;
             if *counted.get() == 0 {
                 counted.remove();

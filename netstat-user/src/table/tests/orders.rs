@@ -365,7 +365,7 @@ fn check(kinds: Vec<usize>, before: Vec<usize>, ops: &[Op], sees_all: bool) -> R
     let unlisted = run.table.live().filter(|socket| !socket.is_listed()).count();
     prop_assert!(lost || unlisted <= run.kernel.sockets.len());
     prop_assert_eq!(
-        (run.table.len_in(|netns| netns == Some(1)), run.table.len_in(|_| true)),
+        (run.table.len_in(|netns, _| netns == Some(1)), run.table.len_in(|_, _| true)),
         (run.table.len(), run.table.len())
     );
     Ok(())
