@@ -16,7 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client may take to read an answer, and how many bytes of it for each second more.
 const GRACE: Duration = Duration::from_secs(10);
 const RATE: usize = 4 << 20;
-const BUSY: &str = "the agent has no memory for this answer while it answers others";
+
+/// There is none, or no time for this one, while others are answered.
+pub fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, "the agent has no room for this answer while it answers others")
+}
 
 /// Memory for answers.
 pub struct AnswerMemory {
@@ -73,7 +77,7 @@ impl AnswerMemory {
         match timeout_at(until, Arc::clone(pool).acquire_many_owned(share)).await {
             Ok(Ok(taken)) => Ok(AnswerShare { taken, is_bounded: self.is_bounded, until: None }),
             Ok(Err(closed)) => Err(io::Error::other(closed)),
-            Err(_) => Err(io::Error::new(io::ErrorKind::QuotaExceeded, BUSY)),
+            Err(_) => Err(busy()),
         }
     }
 
@@ -100,7 +104,7 @@ impl AnswerShare {
         let all = self.taken.num_permits() >= OF_LARGE;
         match !self.is_bounded || all || mebibytes(bytes) <= self.taken.num_permits() {
             true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::QuotaExceeded, BUSY)),
+            false => Err(busy()),
         }
     }
 
@@ -154,7 +158,7 @@ mod tests {
             assert_eq!(memory.left()[1], OF_LARGE - 101);
             // Nobody waits for ever.
             let refused = memory.wait(150 * MIB, AnswerMemory::patience()).await.unwrap_err();
-            assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("no memory"));
+            assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("no room"));
             assert!(room.is_enough_for(100 * MIB).is_ok() && room.is_enough_for(101 * MIB).is_err());
             assert!(AnswerMemory::boundless().take(MIB).unwrap().is_enough_for(usize::MAX).is_ok());
             room.keep(80 * MIB);

@@ -1,6 +1,6 @@
 //! One connection: who it is, what it asks, and the answer.
 
-use super::answer_memory::{AnswerMemory, AnswerShare};
+use super::answer_memory::AnswerShare;
 use super::door::Seat;
 use super::fold::{AnswerSize, SizeAsked};
 use super::house::{Counter, House};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::sync::{SemaphorePermit, mpsc, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -153,7 +153,7 @@ impl<L: Lists> Client<L> {
     pub async fn have_made<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce(&Awaited) -> T + Send + 'static,
+        work: impl FnOnce(&Awaited, &AnswerShare) -> T + Send + 'static,
     ) -> io::Result<(T, AnswerShare)> {
         self.unless_gone(self.counter().make(&self.workers, bytes, work)).await
     }
@@ -348,7 +348,7 @@ impl<L: Lists> Client<L> {
         Ok(None)
     }
 
-    /// Waits until the table is as new as is wished. What is asked of it afterwards is so, too.
+    /// Waits until the table is as new as is wished. What is asked of it afterwards is so, too, unless events are lost in between.
     ///
     /// # Errors
     /// The client has gone, or the agent ends.
@@ -361,16 +361,14 @@ impl<L: Lists> Client<L> {
         self.unless_gone(async { listed.await.map_err(io::Error::other) }).await
     }
 
-    /// Waits for memory for sockets of the table; `None` where the client is refused them.
+    /// The same for sockets of the table.
     ///
     /// # Errors
-    /// The client has gone, or there is no memory for now.
-    pub async fn share_of_table(&mut self, sight: &Sight, wish: &TableWish) -> io::Result<Option<AnswerShare>> {
+    /// As [`Client::size_of_answer`].
+    pub async fn size_of_table(&mut self, sight: &Sight, wish: &TableWish) -> io::Result<Option<usize>> {
         let asked = SizeAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
         let each = if wish.live { OF_A_LIVE_SOCKET } else { 0 };
-        let Some(size) = self.size_of_answer(sight, asked, each, false).await? else { return Ok(None) };
-        let memory = &self.counter().memory;
-        self.unless_gone(memory.wait(size, AnswerMemory::patience())).await.map(Some)
+        self.size_of_answer(sight, asked, each, false).await
     }
 
     /// The turn of this user's clients whose requests cost something.
@@ -380,30 +378,22 @@ impl<L: Lists> Client<L> {
 
     async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         self.listed(&wish).await?;
-        let Some(mut share) = self.share_of_table(&sight, &wish).await? else { return Ok(()) };
-        let (answer, snapshot) = oneshot::channel();
-        let ask = TableAsk { wish, sight: sight.clone(), follow: None, answer };
-        self.ask(Ask::Table(ask)).await?;
-        let snapshot = self.unless_gone(async { snapshot.await.map_err(io::Error::other) }).await?;
-        let Snapshot { mut live, mut closed, past, crowd, epoch_ns, .. } = snapshot;
-        // Others may have come while it was waited for memory.
-        share.is_enough_for(size_of_val(&live[..]) + size_of_val(&closed[..]))?;
-        if matches!(sight, Sight::Own(_)) {
-            let (lists, peer) = (Arc::clone(&self.house.lists), self.peer);
-            let shown = move |_: &Awaited| {
-                let sight = confirmed(&*lists, &peer, &sight)?;
-                live = live.iter().filter_map(|socket| sight.live(socket)).collect();
-                closed = closed.iter().filter_map(|closed| sight.closed(closed, epoch_ns)).collect();
-                io::Result::Ok((live, closed))
-            };
-            match self.have_done(shown).await? {
-                Ok(shown) => (live, closed) = shown,
-                Err(error) => {
-                    drop(share);
-                    return self.refuse_blind(&error).await;
-                }
+        let Some(size) = self.size_of_table(&sight, &wish).await? else { return Ok(()) };
+        let reading = TableRead {
+            lists: Arc::clone(&self.house.lists),
+            asks: self.house.asks.clone(),
+            peer: self.peer,
+            sight,
+            wish,
+        };
+        let (read, mut share) = self.have_made(size, move |_, share| reading.snapshot(share)).await?;
+        let Snapshot { live, closed, past, crowd, .. } = match read {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                drop(share);
+                return self.refuse_blind(&error).await;
             }
-        }
+        };
         share.keep(size_of_val(&live[..]) + size_of_val(&closed[..]));
         let live = live.into_iter().map(Answer::Live);
         let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
@@ -432,16 +422,27 @@ impl<L: Lists> Client<L> {
         }
         let (answer, look) = oneshot::channel();
         self.ask(Ask::Health { answer }).await?;
-        let look = look.await.map_err(io::Error::other)?;
-        // Others at this counter may have asked at the same time: one of them looks, and the rest wait for that.
-        let looking = &self.counter().looking;
-        let _looking = self.unless_gone(async { Ok(looking.lock().await) }).await?;
-        if let Some(health) = fresh(&lock(&self.house.health)) {
-            return Ok(health);
+        let mut look = look.await.map_err(io::Error::other)?;
+        loop {
+            // Others at this counter may have asked at the same time: one of them looks, and the rest wait for that.
+            drop(self.unless_gone(async { Ok(self.counter().looking.lock().await) }).await?);
+            if let Some(health) = fresh(&lock(&self.house.health)) {
+                return Ok(health);
+            }
+            let (looking, house) = (Arc::clone(&self.counter().looking), Arc::clone(&self.house));
+            // By the thread that looks, until it has: what waits for its user's turn, or is given up, holds up nobody.
+            let look_once = move |_: &Awaited| {
+                let Ok(_looking) = looking.try_lock_owned() else { return Err(look) };
+                let health = look();
+                *lock(&house.health) = Some((Instant::now(), health.clone()));
+                Ok(health)
+            };
+            match self.have_done(look_once).await? {
+                Ok(health) => return Ok(health),
+                // Somebody else's was begun first.
+                Err(waiting) => look = waiting,
+            }
         }
-        let health = self.have_done(move |_: &Awaited| look()).await?;
-        *lock(&self.house.health) = Some((Instant::now(), health.clone()));
-        Ok(health)
     }
 
     async fn health(&mut self) -> io::Result<()> {
@@ -485,6 +486,37 @@ impl<L: Lists> Client<L> {
     /// The agent ends.
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// A table that is read for a client.
+struct TableRead<L> {
+    lists: Arc<L>,
+    asks: mpsc::Sender<Ask>,
+    peer: Peer,
+    /// What the peer could see before.
+    sight: Sight,
+    wish: TableWish,
+}
+
+impl<L: Lists> TableRead<L> {
+    /// What the client is shown of it, with this memory.
+    ///
+    /// # Errors
+    /// The agent ends, it cannot be found out what the peer may see, or the table takes more memory by now than that.
+    fn snapshot(self, share: &AnswerShare) -> io::Result<Snapshot> {
+        let (answer, snapshot) = oneshot::channel();
+        let ask = TableAsk { wish: self.wish, sight: self.sight.clone(), follow: None, answer };
+        self.asks.blocking_send(Ask::Table(ask)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        let mut snapshot = snapshot.blocking_recv().map_err(io::Error::other)?;
+        let Snapshot { live, closed, epoch_ns, .. } = &mut snapshot;
+        if matches!(self.sight, Sight::Own(_)) {
+            share.is_enough_for(2 * (size_of_val(&live[..]) + size_of_val(&closed[..])))?;
+            let sight = confirmed(&*self.lists, &self.peer, &self.sight)?;
+            *live = live.iter().filter_map(|socket| sight.live(socket)).collect();
+            *closed = closed.iter().filter_map(|closed| sight.closed(closed, *epoch_ns)).collect();
+        }
+        Ok(snapshot)
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Counter {
     /// Its threads for what blocks.
     pub workers: Workers,
     /// Held by whoever looks how the kernel programs fare.
-    pub looking: tokio::sync::Mutex<()>,
+    pub looking: Arc<tokio::sync::Mutex<()>>,
     /// The memory for answers.
     pub memory: Arc<AnswerMemory>,
 }
@@ -99,10 +99,7 @@ impl Counter {
             })
             .map_err(sys::no_thread)?;
         let thread = made_here.recv().map_err(io::Error::other)??;
-        Ok((
-            Self { thread, desk, workers, looking: tokio::sync::Mutex::default(), memory: Arc::new(memory) },
-            Open(open),
-        ))
+        Ok((Self { thread, desk, workers, looking: Arc::default(), memory: Arc::new(memory) }, Open(open)))
     }
 
     /// Has an answer of at most so many bytes made on a thread for what blocks, when there is memory for it; with that memory.
@@ -113,7 +110,7 @@ impl Counter {
         &self,
         workers: &UserWorkers,
         bytes: usize,
-        work: impl FnOnce(&Awaited) -> T + Send + 'static,
+        work: impl FnOnce(&Awaited, &AnswerShare) -> T + Send + 'static,
     ) -> io::Result<(T, AnswerShare)> {
         let (until, mut waiting) = (AnswerMemory::patience(), work);
         loop {
@@ -121,7 +118,7 @@ impl Counter {
             drop(self.memory.wait(bytes, until).await?);
             let memory = Arc::clone(&self.memory);
             let try_to = move |awaited: &Awaited| match memory.take(bytes) {
-                Some(share) => Ok((waiting(awaited), share)),
+                Some(share) => Ok((waiting(awaited, &share), share)),
                 None => Err(waiting),
             };
             match workers.run(try_to).await? {
@@ -174,13 +171,13 @@ mod tests {
         let (go, gate) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
         let mut context = Context::from_waker(Waker::noop());
-        let mut large = Box::pin(counter.make(&one, usize::MAX, move |_| {
+        let mut large = Box::pin(counter.make(&one, usize::MAX, move |_, _| {
             begun.send(()).unwrap();
             gate.recv()
         }));
         assert!(large.as_mut().poll(&mut context).is_pending());
         begins.recv_timeout(Duration::from_secs(10)).unwrap();
-        let mut next = pin!(counter.make(&other, usize::MAX, |_| ()));
+        let mut next = pin!(counter.make(&other, usize::MAX, |_, _| ()));
         assert!(next.as_mut().poll(&mut context).is_pending());
         // That the client has gone takes the memory from nobody who fills it.
         drop(large);
@@ -206,7 +203,7 @@ mod tests {
         let (go, gate) = mpsc::channel::<()>();
         one.hand(move || assert!(gate.recv().is_err()));
         let mut context = Context::from_waker(Waker::noop());
-        let mut large = pin!(counter.make(&one, usize::MAX, |_| ()));
+        let mut large = pin!(counter.make(&one, usize::MAX, |_, _| ()));
         assert!(large.as_mut().poll(&mut context).is_pending());
         assert_eq!(counter.memory.left(), AnswerMemory::bounded().left());
         drop(go);
@@ -221,7 +218,7 @@ mod tests {
         let (begun, begins) = mpsc::channel();
         let answers = [(); 2].map(|()| {
             let begun = begun.clone();
-            let mut answer = Box::pin(counter.make(&workers, usize::MAX, move |_| begun.send(()).unwrap()));
+            let mut answer = Box::pin(counter.make(&workers, usize::MAX, move |_, _| begun.send(()).unwrap()));
             drop(answer.as_mut().poll(&mut context));
             answer
         });

@@ -1,6 +1,6 @@
 //! A stream of events to one reader, behind the sockets that live where those are wanted, too.
 
-use super::answer_memory::AnswerShare;
+use super::answer_memory::{AnswerMemory, AnswerShare, busy};
 use super::batch::Wish;
 use super::client::{Client, TURN, patient};
 use super::door::Seat;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{SemaphorePermit, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// How often a reader that takes nothing is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -124,7 +124,9 @@ impl<L: Lists> Client<L> {
         };
         let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
         self.listed(&wish).await?;
-        let Some(mut share) = self.share_of_table(&sight, &wish).await? else { return Ok(()) };
+        let Some(size) = self.size_of_table(&sight, &wish).await? else { return Ok(()) };
+        let memory = &self.counter().memory;
+        let mut share = self.unless_gone(memory.wait(size, AnswerMemory::patience())).await?;
         let (answer, snapshot) = oneshot::channel();
         let shown = Wish { wanted, sight: sight.clone() };
         let subscription = self.subscription(shown.clone(), seat);
@@ -133,14 +135,17 @@ impl<L: Lists> Client<L> {
         let Snapshot { time_ns, mut live, feed, .. } = snapshot.await.map_err(io::Error::other)?;
         let Some(feed) = feed else { return Err(io::ErrorKind::BrokenPipe.into()) };
         // Others may have come while it was waited for memory.
-        if let Err(error) = share.is_enough_for(size_of_val(&live[..])) {
+        if let Err(error) = share.is_enough_for(2 * size_of_val(&live[..])) {
             self.leave(&feed).await?;
             return Err(error);
         }
         live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
-            if let Err(error) = view.look().await {
-                drop(share);
+            // It waits for its turn among the user's others, with memory that others wait for.
+            let looked =
+                async { timeout_at(AnswerMemory::patience(), view.look()).await.unwrap_or_else(|_| Err(busy())) };
+            if let Err(error) = self.unless_gone(looked).await {
+                drop((live, share));
                 self.leave(&feed).await?;
                 return self.refuse_blind(&error).await;
             }

@@ -28,7 +28,7 @@ impl<L: Lists> Client<L> {
             return self.refuse("the agent looks into every process only for whom it shows all").await;
         }
         let lists = Arc::clone(&self.house.lists);
-        let look = move |awaited: &Awaited| {
+        let look = move |awaited: &Awaited, _: &AnswerShare| {
             let mut links = lists.holders(awaited)?;
             let of: HashSet<u64> = of.into_iter().collect();
             links.retain(|link| of.is_empty() || of.contains(&link.inode));
@@ -60,7 +60,7 @@ impl<L: Lists> Client<L> {
         let Some(size) = self.size_of_answer(&sight, size, OF_A_ROW, links).await? else { return Ok(()) };
         let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
         let reading = RowsRead { lists, asks, peer, sight, asked };
-        let (read, share) = self.have_made(size, move |awaited| reading.frames(awaited)).await?;
+        let (read, share) = self.have_made(size, move |awaited, _| reading.frames(awaited)).await?;
         match read {
             Ok(out) => self.send_made(&out, share).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),

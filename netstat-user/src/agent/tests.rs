@@ -33,8 +33,9 @@ struct Fake {
     many: Arc<AtomicBool>,
     /// How often it was asked how the programs fare.
     healths: Arc<AtomicU64>,
-    /// Whether that has no end.
+    /// Whether that has no end, and how often it was begun.
     slow: Arc<AtomicBool>,
+    begun: Arc<AtomicU64>,
     /// How many links were found then.
     held: Arc<AtomicUsize>,
 }
@@ -72,8 +73,9 @@ impl Source for Fake {
 
     fn health(&self) -> impl FnOnce() -> Health + Send + 'static {
         self.healths.fetch_add(1, Ordering::SeqCst);
-        let slow = Arc::clone(&self.slow);
+        let (slow, begun) = (Arc::clone(&self.slow), Arc::clone(&self.begun));
         move || {
+            begun.fetch_add(1, Ordering::SeqCst);
             while slow.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -393,11 +395,16 @@ fn to_look_how_the_programs_fare_holds_up_no_other_request() {
         asked.push(Asking::new(&path, &Request::Health).await);
         let holders = async { Asking::new(&path, &Request::Holders { of: vec![] }).await.all().await };
         let holders = tokio::time::timeout(Duration::from_secs(10), holders).await;
+        // That a client has gone ends no look that others wait for.
+        drop(asked.remove(0));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(fake.begun.load(Ordering::SeqCst), 1);
         fake.slow.store(false, Ordering::SeqCst);
         assert_eq!(holders.unwrap().last(), Some(&Answer::End));
         for asking in asked {
             assert_eq!(asking.all().await.last(), Some(&Answer::End));
         }
+        assert_eq!(fake.begun.load(Ordering::SeqCst), 1, "the others were answered with what it found");
     });
 }
 
