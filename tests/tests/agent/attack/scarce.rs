@@ -96,10 +96,12 @@ fn root_without_dac_read_search_is_not_blind_unawares() -> Done {
     });
     holder.kill().unwrap();
     holder.wait().unwrap();
-    let says = ["it lacks CAP_DAC_READ_SEARCH", "Not all processes could be identified"];
+    // Where no socket was found but its own, netstat has other words.
+    let says =
+        [&["it lacks CAP_DAC_READ_SEARCH"][..], &["Not all processes could be identified", "No info could be read"]];
     for (outcome, says) in outcomes.iter().zip(says) {
         let stderr = String::from_utf8_lossy(&outcome.stderr);
-        assert!(stderr.contains(says) && !stderr.contains("shield"), "{outcome:?}");
+        assert!(says.iter().any(|says| stderr.contains(says)) && !stderr.contains("shield"), "{outcome:?}");
     }
     Done::Passed
 }
@@ -417,7 +419,7 @@ fn a_request_without_memory_is_refused() -> Done {
     let used = used.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10;
     // Less than an answer is reckoned with, and enough for all else.
     data(Some(used + (8 << 20)));
-    let request = Request::Table { live: true, recent_ns: 0, netns: None, age_ns: 0, only: None };
+    let request = Request::Table { live: false, recent_ns: u64::MAX, netns: None, age_ns: 0, only: None };
     let mut reader = Reader::new(agent.connect().unwrap(), &request).unwrap();
     let answers: Vec<Answer> = (0..2).map_while(|_| reader.next().ok().flatten()).collect();
     data(None);
