@@ -75,7 +75,7 @@ impl AnswerMemory {
     pub async fn wait(&self, bytes: usize, until: Instant) -> io::Result<AnswerShare> {
         let (pool, share) = self.pool(bytes);
         match timeout_at(until, Arc::clone(pool).acquire_many_owned(share)).await {
-            Ok(Ok(taken)) => Ok(AnswerShare { taken, is_bounded: self.is_bounded, until: None }),
+            Ok(Ok(taken)) => Ok(self.share(taken)),
             Ok(Err(closed)) => Err(io::Error::other(closed)),
             Err(_) => Err(busy()),
         }
@@ -85,7 +85,11 @@ impl AnswerMemory {
     pub fn take(&self, bytes: usize) -> Option<AnswerShare> {
         let (pool, share) = self.pool(bytes);
         let taken = Arc::clone(pool).try_acquire_many_owned(share).ok()?;
-        Some(AnswerShare { taken, is_bounded: self.is_bounded, until: None })
+        Some(self.share(taken))
+    }
+
+    const fn share(&self, taken: OwnedSemaphorePermit) -> AnswerShare {
+        AnswerShare { taken, is_bounded: self.is_bounded, until: None }
     }
 
     /// How much is left, in MiB.
@@ -140,13 +144,14 @@ mod tests {
         let large = memory.take(usize::MAX).unwrap();
         assert_eq!(memory.left(), [OF_SMALL, 0]);
         assert!(memory.take(SMALL * MIB).is_none());
-        let small: Vec<_> = std::iter::repeat_with(|| memory.take((SMALL - 1) * MIB)).map_while(|room| room).collect();
+        let small: Vec<_> =
+            std::iter::repeat_with(|| memory.take((SMALL - 1) * MIB)).map_while(|share| share).collect();
         assert_eq!((small.len(), memory.left()), (OF_SMALL / SMALL, [0, 0]));
         drop((large, small));
         assert_eq!(memory.left(), [OF_SMALL, OF_LARGE]);
         let boundless = AnswerMemory::boundless();
         let many: Vec<_> = (0..64).map(|_| boundless.take(usize::MAX).unwrap()).collect();
-        assert!(many.iter().all(|room| room.until.is_none()));
+        assert!(many.iter().all(|share| share.until.is_none()));
     }
 
     #[test]
@@ -154,17 +159,17 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let memory = AnswerMemory::bounded();
-            let mut room = memory.wait(100 * MIB, AnswerMemory::patience()).await.unwrap();
+            let mut share = memory.wait(100 * MIB, AnswerMemory::patience()).await.unwrap();
             assert_eq!(memory.left()[1], OF_LARGE - 101);
             // Nobody waits for ever.
             let refused = memory.wait(150 * MIB, AnswerMemory::patience()).await.unwrap_err();
             assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("no room"));
-            assert!(room.is_enough_for(100 * MIB).is_ok() && room.is_enough_for(101 * MIB).is_err());
+            assert!(share.is_enough_for(100 * MIB).is_ok() && share.is_enough_for(101 * MIB).is_err());
             assert!(AnswerMemory::boundless().take(MIB).unwrap().is_enough_for(usize::MAX).is_ok());
-            room.keep(80 * MIB);
+            share.keep(80 * MIB);
             assert_eq!(memory.left()[1], OF_LARGE - 81);
             let (begun, never) = (Instant::now(), std::future::pending::<io::Result<()>>());
-            let sending = tokio::time::timeout(Duration::from_secs(60), room.before_deadline(never));
+            let sending = tokio::time::timeout(Duration::from_secs(60), share.before_deadline(never));
             let late = sending.await.expect("it ends").unwrap_err();
             assert_eq!((late.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 30));
         });

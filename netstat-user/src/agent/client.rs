@@ -348,6 +348,16 @@ impl<L: Lists> Client<L> {
         Ok(None)
     }
 
+    /// The same for sockets of the table.
+    ///
+    /// # Errors
+    /// As [`Client::size_of_answer`].
+    pub async fn size_of_table(&mut self, sight: &Sight, wish: &TableWish) -> io::Result<Option<usize>> {
+        let asked = SizeAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
+        let each = if wish.live { OF_A_LIVE_SOCKET } else { 0 };
+        self.size_of_answer(sight, asked, each, false).await
+    }
+
     /// Waits until the table is as new as is wished. What is asked of it afterwards is so, too, unless events are lost in between.
     ///
     /// # Errors
@@ -359,16 +369,6 @@ impl<L: Lists> Client<L> {
         let (answer, listed) = oneshot::channel();
         self.ask(Ask::Listed(ListedAsk { wish: *wish, hurry: self.is_staff, answer })).await?;
         self.unless_gone(async { listed.await.map_err(io::Error::other) }).await
-    }
-
-    /// The same for sockets of the table.
-    ///
-    /// # Errors
-    /// As [`Client::size_of_answer`].
-    pub async fn size_of_table(&mut self, sight: &Sight, wish: &TableWish) -> io::Result<Option<usize>> {
-        let asked = SizeAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
-        let each = if wish.live { OF_A_LIVE_SOCKET } else { 0 };
-        self.size_of_answer(sight, asked, each, false).await
     }
 
     /// The turn of this user's clients whose requests cost something.
@@ -389,6 +389,8 @@ impl<L: Lists> Client<L> {
         let (read, mut share) = self.have_made(size, move |_, share| reading.snapshot(share)).await?;
         let Snapshot { live, closed, past, crowd, .. } = match read {
             Ok(snapshot) => snapshot,
+            // The agent ends, which says nothing of what the peer may see.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
             Err(error) => {
                 drop(share);
                 return self.refuse_blind(&error).await;
@@ -508,7 +510,7 @@ impl<L: Lists> TableRead<L> {
         let (answer, snapshot) = oneshot::channel();
         let ask = TableAsk { wish: self.wish, sight: self.sight.clone(), follow: None, answer };
         self.asks.blocking_send(Ask::Table(ask)).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        let mut snapshot = snapshot.blocking_recv().map_err(io::Error::other)?;
+        let mut snapshot = snapshot.blocking_recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
         let Snapshot { live, closed, epoch_ns, .. } = &mut snapshot;
         if matches!(self.sight, Sight::Own(_)) {
             share.is_enough_for(2 * (size_of_val(&live[..]) + size_of_val(&closed[..])))?;
