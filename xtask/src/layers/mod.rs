@@ -172,7 +172,7 @@ fn file_breaches(rules: &Rules, map: &Map, file: &str, text: &str) -> Result<Vec
     if !wires && room != room_of(rules.map) && !map.contains_key(&room) {
         breach(1, format!("room `{room}` is not in the layer map of {}", rules.map));
     }
-    for Name { module, path, line } in names {
+    for Name { module, path, line, .. } in names {
         let first = path[0].as_str();
         let is_unsafe = first == "unsafe" || first == UNSAFE_ATTRIBUTE && !rules.unsafe_attributes;
         if is_unsafe && !rules.unsafe_rooms.contains(&room.as_str()) {
