@@ -333,7 +333,8 @@ macro_rules! fields {
         #[repr(u8)]
         pub enum Field { $(#[doc = $doc] $field,)* }
 
-        /// Every field, in the order of [`Field`], which is that of JSON.
+        /// Every field, in the order of [`Field`], which is that of JSON: but for the object `info` of `--info`, whose order is that of
+        /// [`INFO_FIELDS`](crate::model::INFO_FIELDS).
         pub const FIELDS: [FieldSpec; [$(Field::$field),*].len()] = [$(FieldSpec {
             field: Field::$field, name: $name, kind: $kind, always: $always, asked: $asked, need: $need, doc: $doc,
         },)*];

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::INFO_FIELDS;
 use std::collections::HashSet;
 
 #[test]
@@ -30,6 +31,27 @@ fn nothing_that_was_promised_is_missing() {
     for name in promised.split_whitespace() {
         assert!(Field::named(name).is_some(), "{name}");
     }
+}
+
+#[test]
+fn the_kernels_values_of_a_connection_are_the_fields_of_info_in_their_units() {
+    let named: HashSet<String> = INFO_FIELDS.iter().map(|value| format!("info.{}", value.name)).collect();
+    for field in group("info").filter(|field| *field != Field::InfoCongestion) {
+        let (name, kind) = (field.name(), field.spec().kind);
+        assert!(named.contains(name), "{name} is no value");
+        let of_name = match name.rsplit_once('_') {
+            Some((_, "us")) => Some(Unit::Micros),
+            Some((_, "ms")) => Some(Unit::Millis),
+            _ => None,
+        };
+        let unit = match kind {
+            ValueKind::Span(unit) => Some(unit),
+            _ => None,
+        };
+        assert_eq!(unit, of_name, "{name}");
+        assert!(unit.is_some() || matches!(kind, ValueKind::Number | ValueKind::Bytes), "{name}");
+    }
+    assert_eq!(group("info").count(), INFO_FIELDS.len() + 1, "a value is no field");
 }
 
 #[test]
