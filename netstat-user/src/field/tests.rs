@@ -55,6 +55,15 @@ fn the_kernels_values_of_a_connection_are_the_fields_of_info_in_their_units() {
 }
 
 #[test]
+fn the_words_of_a_field_are_several_and_differ() {
+    for spec in &FIELDS {
+        let ValueKind::Word(words) = spec.kind else { continue };
+        let once: HashSet<&str> = words.iter().copied().collect();
+        assert!(once.len() == words.len() && once.len() > 1 && !once.contains(""), "{}", spec.name);
+    }
+}
+
+#[test]
 fn columns_are_fields_and_groups_of_the_rows_that_are_listed() {
     let inet = RowKinds::INET;
     assert_eq!(
