@@ -12,15 +12,15 @@
 //! lang     -                                English and German words, by locale
 //! field    model                            the table of fields of rows and events, and what each row answers for them
 //! filter   model field                      the filter language: text → expression → predicate over rows
-//! cli      model field filter               argv → Request; no I/O
+//! cli      model field filter               argv → Request; no I/O, but for the paths that a shell completes
 //! diag     model                            sock_diag: dumps of sockets, tcp_info, and closing sockets, over netlink
 //! kernel   model sys                        all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                        readers of /proc and the descriptor scan
 //! source   diag kernel model owner proc sys where rows and holders come from: iterators, sock_diag, /proc, and the cost model that chooses
 //! table    model                            the live table: fold(seed | event | resync, now)
 //! query    model                            the agent's language: length-limited frames, requests and answers
-//! client   model query sys                  the agent's protocol from the asking side: one request, its answers, put together again
-//! agent    model table owner query sys      run(listener, shutdown, source): the live table, its clients, its readers
+//! client   model query sys                  the agent's protocol from the asking side: a request, its answers put together again, and the table that is followed
+//! agent    model table owner query sys      the agent: the live table, kept by events and listings, and its clients and readers
 //! owner    model                            merges ownership evidence and keeps its grade
 //! life     model                            what each open connection did so far, for the one line at its end
 //! names    model sys                        host, service, user and network names, looked up before rendering
