@@ -31,9 +31,9 @@
 //! run      *                                one module per verb: wires the rooms together, from a request to an outcome
 //! ```
 //!
-//! `*` is every other room. No modules import each other in a circle of any length; a module and those inside it count as one, and the modules inside one parent
-//! are held to the same. Only `main.rs` stands outside the map, and only it exits the
-//! process, but for `sys/memory.rs`, where there is no memory to return with.
+//! `*` is every other room. No modules import each other in a circle of any length, nor do the modules inside one of them; a module and those
+//! inside it count as one, and an import through `pub use` counts where the name comes from. Only `main.rs` stands outside the map, and only it
+//! exits the process, but for `sys/memory.rs`, where there is no memory to return with.
 //! `kernel` alone sees `aya` and `netstat_ebpf`. `sys` alone holds user-side `unsafe`, each block with its `SAFETY:` line.
 //!
 //! # Words
