@@ -11,6 +11,7 @@
 //! fields      the kernel fields that the programs read
 //! kfunc       functions of the kernel that only its BTF numbers
 //! snapshot    the records of the iterators
+//! lib         the ABI that user space shares: records, tags, filters, and the names of maps and programs
 //! sys         the machine and the kernel's helpers as safe functions
 //! read        kernel memory as safe functions
 //! iter        the iterators: an object of its own

@@ -19,7 +19,7 @@ pub use provider::{Provider, Subject};
 pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
 pub use value::Value;
 
-use crate::model::{CloseReason, Direction, Grade, Proto, TcpState};
+use crate::model::{CloseReason, Direction, EventName, Grade, Proto, TcpState, Timer, UnixRow};
 
 /// A set of kinds of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,52 +257,49 @@ const PROTOS: [&str; Proto::ALL.len() + 2] = {
     names
 };
 
-/// The names of the TCP states.
-const TCP_STATES: [&str; TcpState::ALL.len()] = {
-    let mut names = [""; TcpState::ALL.len()];
+/// The names of every value of a type that has few.
+macro_rules! names {
+    ($words:ty) => {{
+        let mut names = [""; <$words>::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = <$words>::ALL[at].name();
+            at += 1;
+        }
+        names
+    }};
+}
+
+const TCP_STATES: [&str; TcpState::ALL.len()] = names!(TcpState);
+
+/// The names of the states of TCP and of UNIX domain sockets.
+const STATES: [&str; TCP_STATES.len() + UnixRow::STATES.len()] = {
+    let mut names = [""; TCP_STATES.len() + UnixRow::STATES.len()];
     let mut at = 0;
     while at < names.len() {
-        names[at] = TcpState::ALL[at].name();
+        names[at] = if at < TCP_STATES.len() { TCP_STATES[at] } else { UnixRow::STATES[at - TCP_STATES.len()] };
         at += 1;
     }
     names
 };
 
-/// The names of the states of UNIX domain sockets.
-const UNIX_STATES: [&str; 5] = ["FREE", "LISTENING", "CONNECTING", "CONNECTED", "DISCONNECTING"];
-
-/// The names of both.
-const STATES: [&str; TCP_STATES.len() + UNIX_STATES.len()] = {
-    let mut names = [""; TCP_STATES.len() + UNIX_STATES.len()];
+/// The names of the flags of UNIX domain sockets.
+const FLAGS: [&str; UnixRow::FLAGS.len()] = {
+    let mut names = [""; UnixRow::FLAGS.len()];
     let mut at = 0;
     while at < names.len() {
-        names[at] = if at < TCP_STATES.len() { TCP_STATES[at] } else { UNIX_STATES[at - TCP_STATES.len()] };
+        names[at] = UnixRow::FLAGS[at].1;
         at += 1;
     }
     names
 };
 
-const GRADES: [&str; 4] =
-    [Grade::Created.name(), Grade::Accepted.name(), Grade::Inherited.name(), Grade::Scanned.name()];
-
-const REASONS: [&str; 8] = [
-    CloseReason::Closed.name(),
-    CloseReason::ResetReceived.name(),
-    CloseReason::ResetSent.name(),
-    CloseReason::Refused.name(),
-    CloseReason::TimedOut.name(),
-    CloseReason::Unreachable.name(),
-    CloseReason::Abandoned.name(),
-    CloseReason::Unknown.name(),
-];
-
-const DIRECTIONS: [&str; 2] = [Direction::Out.name(), Direction::In.name()];
-const EVENTS: [&str; 3] = ["open", "state", "close"];
+const GRADES: [&str; Grade::ALL.len()] = names!(Grade);
+const REASONS: [&str; CloseReason::ALL.len()] = names!(CloseReason);
+const DIRECTIONS: [&str; Direction::ALL.len()] = names!(Direction);
+const EVENTS: [&str; EventName::ALL.len()] = names!(EventName);
 /// Who chooses a local port, the word of `port_chosen_by`: the kernel does where a process connects or asks for port 0.
 pub const CHOOSERS: [&str; 2] = ["process", "kernel"];
-const TIMERS: [&str; 5] = ["off", "on", "keepalive", "timewait", "probe"];
-const TYPES: [&str; 5] = ["STREAM", "DGRAM", "RAW", "RDM", "SEQPACKET"];
-const FLAGS: [&str; 3] = ["ACC", "W", "N"];
 
 const NONE: RowKinds = RowKinds::NONE;
 const I: RowKinds = RowKinds::INET;
@@ -333,7 +330,8 @@ macro_rules! fields {
         #[repr(u8)]
         pub enum Field { $(#[doc = $doc] $field,)* }
 
-        /// Every field, in the order of [`Field`], which is that of JSON.
+        /// Every field, in the order of [`Field`], which is that of JSON: but for the object `info` of `--info`, whose order is that of
+        /// [`INFO_FIELDS`](crate::model::INFO_FIELDS).
         pub const FIELDS: [FieldSpec; [$(Field::$field),*].len()] = [$(FieldSpec {
             field: Field::$field, name: $name, kind: $kind, always: $always, asked: $asked, need: $need, doc: $doc,
         },)*];
@@ -356,7 +354,7 @@ fields! {
     RemoteAddrs "remote_addrs" ValueKind::Address, S, NONE, NO, "SCTP: every address of the other end";
     Refcnt "refcnt" ValueKind::Number, U, NONE, NO, "references the kernel holds";
     Flags "flags" ValueKind::Word(&FLAGS), U, NONE, NO, "UNIX: ACC listens";
-    Type "type" ValueKind::Word(&TYPES), U, NONE, NO, "UNIX: STREAM DGRAM RAW RDM SEQPACKET";
+    Type "type" ValueKind::Word(&UnixRow::TYPES), U, NONE, NO, "UNIX: STREAM DGRAM RAW RDM SEQPACKET";
     State "state" ValueKind::Word(&STATES), ISCU, E, NO, "netstat's name of the state; of an event, the state entered";
     OldState "old_state" ValueKind::Word(&TCP_STATES), E, NONE, NO, "state events: the state left";
     NewState "new_state" ValueKind::Word(&TCP_STATES), E, NONE, NO, "state events: the state entered";
@@ -372,7 +370,7 @@ fields! {
     OwnersProgram "owners.program" ValueKind::Text, ISCU, E, Need::OWNERS, "their programs, from their command lines; of closed sockets as owners.comm";
     OwnersComm "owners.comm" ValueKind::Text, ISCU, E, Need::OWNERS.or(Need::COMMS), "their names as the kernel keeps them";
     OwnersOwner "owners.owner" ValueKind::Word(&GRADES), NONE, ISCU, Need::OWNERS, "how an owner is known that events recorded for a socket no process holds";
-    TimerName "timer.name" ValueKind::Word(&TIMERS), IC, NONE, NO, "the running timer: off on keepalive timewait probe";
+    TimerName "timer.name" ValueKind::Word(&Timer::NAMES), IC, NONE, NO, "the running timer: off on keepalive timewait probe";
     TimerSeconds "timer.seconds" ValueKind::Span(Unit::Hundredths), IC, NONE, NO, "time to its expiry";
     TimerRetransmits "timer.retransmits" ValueKind::Number, IC, NONE, NO, "retransmissions of the oldest segment";
     TimerProbes "timer.probes" ValueKind::Number, IC, NONE, NO, "probes not answered";

@@ -12,15 +12,15 @@
 //! lang     -                                English and German words, by locale
 //! field    model                            the table of fields of rows and events, and what each row answers for them
 //! filter   model field                      the filter language: text → expression → predicate over rows
-//! cli      model field filter               argv → Request; no I/O
+//! cli      model field filter               argv → Request; no I/O, but for the paths that a shell completes
 //! diag     model                            sock_diag: dumps of sockets, tcp_info, and closing sockets, over netlink
 //! kernel   model sys                        all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                        readers of /proc and the descriptor scan
 //! source   diag kernel model owner proc sys where rows and holders come from: iterators, sock_diag, /proc, and the cost model that chooses
 //! table    model                            the live table: fold(seed | event | resync, now)
 //! query    model                            the agent's language: length-limited frames, requests and answers
-//! client   model query sys                  the agent's protocol from the asking side: one request, its answers, put together again
-//! agent    model table owner query sys      run(listener, shutdown, source): the live table, its clients, its readers
+//! client   model query sys                  the agent's protocol from the asking side: a request, its answers put together again, and the table that is followed
+//! agent    model table owner query sys      the agent: the live table, kept by events and listings, and its clients and readers
 //! owner    model                            merges ownership evidence and keeps its grade
 //! life     model                            what each open connection did so far, for the one line at its end
 //! names    model sys                        host, service, user and network names, looked up before rendering
@@ -31,8 +31,9 @@
 //! run      *                                one module per verb: wires the rooms together, from a request to an outcome
 //! ```
 //!
-//! `*` is every other room. No modules import each other in a circle of any length, nor do those inside them. Only `main.rs` stands outside the map, and only it exits the
-//! process, but for `sys/memory.rs`, where there is no memory to return with.
+//! `*` is every other room. No modules import each other in a circle of any length, nor do the modules inside one of them; a module and those
+//! inside it count as one, and an import through `pub use` counts where the name comes from. Only `main.rs` stands outside the map, and only it
+//! exits the process, but for `sys/memory.rs`, where there is no memory to return with.
 //! `kernel` alone sees `aya` and `netstat_ebpf`. `sys` alone holds user-side `unsafe`, each block with its `SAFETY:` line.
 //!
 //! # Words

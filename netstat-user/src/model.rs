@@ -361,11 +361,7 @@ pub enum EventKind {
 impl EventKind {
     /// The name in JSON.
     pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::State { .. } => "state",
-            Self::Close(_) => "close",
-        }
+        self.event().name()
     }
 }
 

@@ -22,12 +22,9 @@ impl Wish {
         self.sight.event(event).filter(|shown| self.wanted.passes(shown))
     }
 
-    /// The live socket as the reader may see it, if it is wanted: its kind and its network namespace decide.
+    /// The live socket as the reader may see it, if it is wanted.
     pub fn shows(&self, socket: &LiveSocket) -> Option<LiveSocket> {
-        let Limits { protos, netns, .. } = &self.wanted;
-        let is_wanted = protos.as_ref().is_none_or(|protos| protos.contains(&socket.proto))
-            && netns.as_ref().is_none_or(|wanted| socket.netns.is_some_and(|netns| wanted.contains(&netns)));
-        self.sight.live(socket).filter(|_| is_wanted)
+        self.sight.live(socket).filter(|_| self.wanted.passes_socket(socket))
     }
 
     /// Whether both want the same and are shown the same.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::INFO_FIELDS;
 use std::collections::HashSet;
 
 #[test]
@@ -29,6 +30,36 @@ fn nothing_that_was_promised_is_missing() {
         info.pacing_rate info.last_send_ms info.last_recv_ms info.min_rtt_us";
     for name in promised.split_whitespace() {
         assert!(Field::named(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn the_kernels_values_of_a_connection_are_the_fields_of_info_in_their_units() {
+    let named: HashSet<String> = INFO_FIELDS.iter().map(|value| format!("info.{}", value.name)).collect();
+    for field in group("info").filter(|field| *field != Field::InfoCongestion) {
+        let (name, kind) = (field.name(), field.spec().kind);
+        assert!(named.contains(name), "{name} is no value");
+        let of_name = match name.rsplit_once('_') {
+            Some((_, "us")) => Some(Unit::Micros),
+            Some((_, "ms")) => Some(Unit::Millis),
+            _ => None,
+        };
+        let unit = match kind {
+            ValueKind::Span(unit) => Some(unit),
+            _ => None,
+        };
+        assert_eq!(unit, of_name, "{name}");
+        assert!(unit.is_some() || matches!(kind, ValueKind::Number | ValueKind::Bytes), "{name}");
+    }
+    assert_eq!(group("info").count(), INFO_FIELDS.len() + 1, "a value is no field");
+}
+
+#[test]
+fn the_words_of_a_field_are_several_and_differ() {
+    for spec in &FIELDS {
+        let ValueKind::Word(words) = spec.kind else { continue };
+        let once: HashSet<&str> = words.iter().copied().collect();
+        assert!(once.len() == words.len() && once.len() > 1 && !once.contains(""), "{}", spec.name);
     }
 }
 

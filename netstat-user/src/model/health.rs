@@ -62,3 +62,16 @@ pub struct ProgramHealth {
     /// Times the kernel did not run it, because it ran already on that processor; `None` before Linux 5.12.
     pub missed: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_has_no_numbers_of_errors() {
+        let check = Check::ok("x", "a map: Operation not permitted (os error 1): b: No such process (os error 3)");
+        assert_eq!(check.found, "a map: Operation not permitted: b: No such process");
+        let check = Check::amiss("x", Level::Bad, "No such process (os error 3)", "start it");
+        assert_eq!(check.found, "No such process");
+    }
+}

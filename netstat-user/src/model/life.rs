@@ -59,6 +59,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Out, Self::In];
+
     /// The name in text.
     pub const fn name(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 //! An expression is turned into limits from its leaves up, by [`Limits::and`] and [`Limits::or`]. Limits may let more pass than the expression
 //! does, and never less: whoever sets them checks the expression once more.
 
-use super::{EventEnd, EventKind, Network, Proto, SocketEvent, TcpState};
+use super::{EventEnd, EventKind, LiveSocket, Network, Proto, SocketEvent, TcpState};
 use std::{net::IpAddr, ops::RangeInclusive};
 
 /// An event passes where it satisfies every limit; `None`: no limit. What cannot be decided passes: the pid and the cgroup of an owner
@@ -380,6 +380,29 @@ impl Limits {
             && self.raddrs.as_ref().is_none_or(|addrs| addrs.has(raddr))
             && self.pids.as_ref().is_none_or(|pids| pid.is_none_or(|pid| pids.contains(&pid)))
             && self.netns.as_ref().is_none_or(|netns| event.netns.is_none_or(|inode| netns.contains(&inode)))
+    }
+
+    /// Whether a live socket passes: its protocol and its network namespace decide, which its events have all its life. One of which the namespace
+    /// is not known does not pass where namespaces are limited.
+    pub fn passes_socket(&self, socket: &LiveSocket) -> bool {
+        // Every limit by its name: of a new one it must be said here whether sockets are held to it.
+        let Self {
+            protos,
+            netns,
+            kinds: _,
+            entered: _,
+            left: _,
+            ports: _,
+            lports: _,
+            rports: _,
+            addrs: _,
+            laddrs: _,
+            raddrs: _,
+            pids: _,
+            cgroups: _,
+        } = self;
+        protos.as_ref().is_none_or(|protos| protos.contains(&socket.proto))
+            && netns.as_ref().is_none_or(|wanted| socket.netns.is_some_and(|netns| wanted.contains(&netns)))
     }
 }
 

@@ -73,16 +73,12 @@ pub struct UnixRow<'a> {
 }
 
 impl Timer {
+    /// netstat's words, by the kind of the timer.
+    pub const NAMES: [&'static str; 5] = ["off", "on", "keepalive", "timewait", "probe"];
+
     /// netstat's word for the timer, `None` for one it has no word for.
-    pub const fn name(&self) -> Option<&'static str> {
-        Some(match self.kind {
-            0 => "off",
-            1 => "on",
-            2 => "keepalive",
-            3 => "timewait",
-            4 => "probe",
-            _ => return None,
-        })
+    pub fn name(&self) -> Option<&'static str> {
+        Self::NAMES.get(self.kind as usize).copied()
     }
 }
 
@@ -101,29 +97,25 @@ impl UnixRow<'_> {
         Self::FLAGS.into_iter().filter(move |(bit, _)| flags & bit != 0).map(|(_, name)| name)
     }
 
+    /// netstat's names of the types, from that of `SOCK_STREAM`, 1, on.
+    pub const TYPES: [&'static str; 5] = ["STREAM", "DGRAM", "RAW", "RDM", "SEQPACKET"];
+
     /// netstat's name of the type, `None` for one it has no name for.
-    pub const fn kind_name(&self) -> Option<&'static str> {
-        Some(match self.kind {
-            1 => "STREAM",
-            2 => "DGRAM",
-            3 => "RAW",
-            4 => "RDM",
-            5 => "SEQPACKET",
-            _ => return None,
-        })
+    pub fn kind_name(&self) -> Option<&'static str> {
+        Self::TYPES.get(self.kind.checked_sub(1)? as usize).copied()
     }
 
+    /// netstat's names of the kernel's `socket_state`s, by their number. One that is not connected has its name only if it listens.
+    pub const STATES: [&'static str; 5] = ["FREE", "LISTENING", "CONNECTING", "CONNECTED", "DISCONNECTING"];
+    /// The kernel's `SS_UNCONNECTED`.
+    const UNCONNECTED: u32 = 1;
+
     /// netstat's name of the kernel's `socket_state`; empty for a socket that neither listens nor is connected.
-    pub const fn state_name(&self) -> Option<&'static str> {
-        Some(match self.state {
-            0 => "FREE",
-            1 if self.accepts() => "LISTENING",
-            1 => "",
-            2 => "CONNECTING",
-            3 => "CONNECTED",
-            4 => "DISCONNECTING",
-            _ => return None,
-        })
+    pub fn state_name(&self) -> Option<&'static str> {
+        if self.state == Self::UNCONNECTED && !self.accepts() {
+            return Some("");
+        }
+        Self::STATES.get(self.state as usize).copied()
     }
 }
 
@@ -302,4 +294,24 @@ pub struct SctpPeer {
     pub recv_q: u64,
     /// Bytes sent and not acknowledged yet.
     pub send_q: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_numbers_have_netstats_names() {
+        let timers = [0, 1, 2, 3, 4, 5].map(|kind| Timer { kind, ..Timer::default() }.name());
+        assert_eq!(timers, [Some("off"), Some("on"), Some("keepalive"), Some("timewait"), Some("probe"), None]);
+        let unix = |kind, state, flags| UnixRow { refcnt: 0, protocol: 0, flags, kind, state, inode: 0, path: b"" };
+        let types = [0, 1, 2, 3, 4, 5, 6].map(|kind| unix(kind, 0, 0).kind_name());
+        assert_eq!(types, [None, Some("STREAM"), Some("DGRAM"), Some("RAW"), Some("RDM"), Some("SEQPACKET"), None]);
+        let states = [0, 1, 2, 3, 4, 5].map(|state| unix(1, state, 0).state_name());
+        assert_eq!(
+            states,
+            [Some("FREE"), Some(""), Some("CONNECTING"), Some("CONNECTED"), Some("DISCONNECTING"), None]
+        );
+        assert_eq!(unix(1, 1, 1 << 16).state_name(), Some("LISTENING"));
+    }
 }

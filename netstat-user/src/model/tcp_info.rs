@@ -1,12 +1,10 @@
 //! What the kernel keeps of a TCP connection beyond its addresses and queues: `struct tcp_info` of `linux/tcp.h`.
 
-/// A value of [`TcpInfo`]: its name, its unit, and where the kernel's structure has it.
+/// A value of [`TcpInfo`]: its name, which ends in its unit if it is a time, and where the kernel's structure has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InfoField {
     /// The name, in JSON and in expressions behind `info.`.
     pub name: &'static str,
-    /// What it is, with its unit.
-    pub doc: &'static str,
     /// Offset of the first byte in `struct tcp_info`.
     pub at: usize,
     /// Bytes that it has there: 1, 2, 4 or 8.
@@ -22,67 +20,61 @@ const ZERO: &[u64] = &[0];
 /// And for rates, which the kernel also gives as "without limit".
 const NO_RATE: &[u64] = &[0, u32::MAX as u64, u64::MAX];
 
-const fn field(name: &'static str, at: usize, size: usize, none: &'static [u64], doc: &'static str) -> InfoField {
-    InfoField { name, doc, at, size, none, of_listeners: false }
+const fn field(name: &'static str, at: usize, size: usize, none: &'static [u64]) -> InfoField {
+    InfoField { name, at, size, none, of_listeners: false }
 }
 
-const fn shared(name: &'static str, at: usize, size: usize, none: &'static [u64], doc: &'static str) -> InfoField {
-    InfoField { of_listeners: true, ..field(name, at, size, none, doc) }
+const fn shared(name: &'static str, at: usize, size: usize, none: &'static [u64]) -> InfoField {
+    InfoField { of_listeners: true, ..field(name, at, size, none) }
 }
 
-/// The values, in the order of JSON objects. `congestion` stands beside them: it is a name.
+/// The values, in the order of JSON objects. `congestion` stands beside them: it is a name. What they mean stands in the table of fields.
 pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
-    field("rtt_us", 68, 4, ZERO, "smoothed round-trip time, µs"),
-    field("rttvar_us", 72, 4, ZERO, "its mean deviation, µs"),
-    field("min_rtt_us", 148, 4, &[0, u32::MAX as u64], "least round-trip time of late, µs"),
-    field("rcv_rtt_us", 92, 4, ZERO, "round-trip time as the receiving side estimates it, µs"),
-    field("rto_us", 8, 4, ZERO, "time to a retransmission, µs"),
-    field("ato_us", 12, 4, ZERO, "time to a delayed acknowledgement, µs"),
-    shared("cwnd", 80, 4, ZERO, "congestion window, segments"),
-    field("ssthresh", 76, 4, &[0, 0x7fff_ffff], "slow start threshold, segments; null until there was congestion"),
-    field("mss", 16, 4, ZERO, "largest segment sent, bytes"),
-    field("rcv_mss", 20, 4, ZERO, "largest segment received, bytes"),
-    field("advmss", 84, 4, ZERO, "largest segment announced to the peer, bytes"),
-    field("pmtu", 60, 4, ZERO, "path MTU, bytes"),
-    field("retransmits", 100, 4, &[], "segments sent again, in all"),
-    field("lost", 32, 4, &[], "segments in flight that are taken for lost"),
-    field("unacked", 24, 4, &[], "segments in flight"),
-    field("sacked", 28, 4, &[], "segments in flight that the peer acknowledged selectively"),
-    field("retrans_out", 36, 4, &[], "segments in flight that were sent again"),
-    shared("reordering", 88, 4, ZERO, "reordering of segments that is tolerated, segments"),
-    field("backoff", 4, 1, &[], "doublings of the retransmission time"),
-    field("bytes_sent", 200, 8, &[], "payload bytes sent, those sent again included"),
-    field("bytes_retrans", 208, 8, &[], "payload bytes sent again"),
-    field(
-        "bytes_acked",
-        120,
-        8,
-        &[],
-        "bytes that the peer acknowledged: payload, and one each for a FIN and for the SYN of the end that connected",
-    ),
-    field("bytes_received", 128, 8, &[], "payload bytes received"),
-    field("bytes_not_sent", 144, 4, &[], "payload bytes queued and not sent yet"),
-    field("segs_in", 140, 4, &[], "segments received"),
-    field("segs_out", 136, 4, &[], "segments sent"),
-    field("data_segs_in", 152, 4, &[], "segments received that carried payload"),
-    field("data_segs_out", 156, 4, &[], "segments sent that carried payload"),
-    field("delivered", 192, 4, &[], "segments delivered to the peer"),
-    field("delivery_rate", 160, 8, NO_RATE, "latest rate at which payload was delivered, bytes/s"),
-    shared("pacing_rate", 104, 8, NO_RATE, "rate at which segments are paced, bytes/s; null where they are not"),
-    shared("max_pacing_rate", 112, 8, NO_RATE, "limit of that rate, bytes/s; null for none"),
-    field("last_send_ms", 44, 4, &[], "since payload was last sent, ms"),
-    field("last_recv_ms", 52, 4, &[], "since payload was last received, ms"),
-    field("last_ack_ms", 56, 4, &[], "since an acknowledgement was last received, ms"),
-    field("busy_us", 168, 8, &[], "time with payload in flight, µs"),
-    field("rwnd_limited_us", 176, 8, &[], "time for which the peer's window held back payload, µs"),
-    field("sndbuf_limited_us", 184, 8, &[], "time for which the send buffer held back payload, µs"),
-    field("rcv_space", 96, 4, ZERO, "space for received payload, as it is tuned, bytes"),
-    field("rcv_ssthresh", 64, 4, ZERO, "window that is announced at most now, bytes"),
-    field("snd_wnd", 228, 4, &[], "window that the peer announced, bytes"),
-    field("rcv_wnd", 232, 4, &[], "window announced to the peer, bytes"),
-    field("dsack_dups", 216, 4, &[], "segments that the peer reported as received twice"),
-    field("reord_seen", 220, 4, &[], "times that segments were found reordered"),
-    field("rcv_ooopack", 224, 4, &[], "segments received out of order"),
+    field("rtt_us", 68, 4, ZERO),
+    field("rttvar_us", 72, 4, ZERO),
+    field("min_rtt_us", 148, 4, &[0, u32::MAX as u64]),
+    field("rcv_rtt_us", 92, 4, ZERO),
+    field("rto_us", 8, 4, ZERO),
+    field("ato_us", 12, 4, ZERO),
+    shared("cwnd", 80, 4, ZERO),
+    field("ssthresh", 76, 4, &[0, 0x7fff_ffff]),
+    field("mss", 16, 4, ZERO),
+    field("rcv_mss", 20, 4, ZERO),
+    field("advmss", 84, 4, ZERO),
+    field("pmtu", 60, 4, ZERO),
+    field("retransmits", 100, 4, &[]),
+    field("lost", 32, 4, &[]),
+    field("unacked", 24, 4, &[]),
+    field("sacked", 28, 4, &[]),
+    field("retrans_out", 36, 4, &[]),
+    shared("reordering", 88, 4, ZERO),
+    field("backoff", 4, 1, &[]),
+    field("bytes_sent", 200, 8, &[]),
+    field("bytes_retrans", 208, 8, &[]),
+    field("bytes_acked", 120, 8, &[]),
+    field("bytes_received", 128, 8, &[]),
+    field("bytes_not_sent", 144, 4, &[]),
+    field("segs_in", 140, 4, &[]),
+    field("segs_out", 136, 4, &[]),
+    field("data_segs_in", 152, 4, &[]),
+    field("data_segs_out", 156, 4, &[]),
+    field("delivered", 192, 4, &[]),
+    field("delivery_rate", 160, 8, NO_RATE),
+    shared("pacing_rate", 104, 8, NO_RATE),
+    shared("max_pacing_rate", 112, 8, NO_RATE),
+    field("last_send_ms", 44, 4, &[]),
+    field("last_recv_ms", 52, 4, &[]),
+    field("last_ack_ms", 56, 4, &[]),
+    field("busy_us", 168, 8, &[]),
+    field("rwnd_limited_us", 176, 8, &[]),
+    field("sndbuf_limited_us", 184, 8, &[]),
+    field("rcv_space", 96, 4, ZERO),
+    field("rcv_ssthresh", 64, 4, ZERO),
+    field("snd_wnd", 228, 4, &[]),
+    field("rcv_wnd", 232, 4, &[]),
+    field("dsack_dups", 216, 4, &[]),
+    field("reord_seen", 220, 4, &[]),
+    field("rcv_ooopack", 224, 4, &[]),
 ];
 
 /// The words of the line that `--info` prints, as ss has them, and what they mean: for `--help`.

@@ -9,6 +9,11 @@
 //! with a length. Whoever does not know them passes over them, and where they are missing they are unknown or zero. An answer of a kind
 //! that is not known is [`Answer::Unknown`], and is passed over too. What cannot be had so needs another [`VERSION`]: a new word among those that are sent
 //! by their place (a state, a protocol, a reason), above all, which an earlier release takes for garbage.
+//!
+//! Nothing on the wire has a name, so the order of a record's fields is the language itself: it never changes, and need not be that of the table
+//! of fields ([`FIELDS`](crate::field::FIELDS)). The encoding is written by hand, and not by a library whose encodings describe themselves,
+//! because a frame is encoded and decoded for every event: it holds the values, and the lengths by which a reader passes over what it does
+//! not know, and nothing else. docs/cost.md has what the agent costs with it.
 
 mod bits;
 mod codec;

@@ -16,10 +16,10 @@ use super::table::spaces::Space;
 use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
+use crate::model::visible::escape_word;
 use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow, reason};
 use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
-use crate::view::text::escape_word;
 use std::io;
 
 /// The rows of a table that is listed, as far as they matter here.

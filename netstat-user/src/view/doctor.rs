@@ -3,6 +3,8 @@
 use super::colour::{self, Role};
 use super::json::Object;
 use super::text;
+use crate::model::visible::{escape_lines, escape_text, escape_word};
+use crate::model::width::wrap;
 use crate::model::{Check, Level, ProgramHealth};
 
 /// A variant of a hook that could not be used.
@@ -180,14 +182,14 @@ struct ReportWriter<'o> {
 impl ReportWriter<'_> {
     fn verdict(&mut self, report: &Report) {
         let mut verdict = Vec::new();
-        text::wrap(&mut verdict, &text::escape_text(report.sentence().as_bytes()), 0, 0, self.width);
+        wrap(&mut verdict, &escape_text(report.sentence().as_bytes()), 0, 0, self.width);
         colour::paint(self.out, self.coloured, role(report.verdict()), &verdict);
         self.out.push(b'\n');
     }
 
     /// Appends a title, which may have an empty line before it.
     fn title(&mut self, title: &str) {
-        self.out.extend_from_slice(text::escape_lines(title).as_bytes());
+        self.out.extend_from_slice(escape_lines(title).as_bytes());
         self.out.push(b'\n');
     }
 
@@ -199,11 +201,11 @@ impl ReportWriter<'_> {
         colour::paint(out, self.coloured, role(check.level), level);
         out.resize(out.len() + 4_usize.saturating_sub(level.len()), b' ');
         out.push(b' ');
-        text::left(out, &text::escape_word(check.name.as_bytes()), 22);
+        text::left(out, &escape_word(check.name.as_bytes()), 22);
         out.push(b' ');
-        let found = text::escape_text(check.found.as_bytes());
-        let same = same.map(|above| [b"as ", &*text::escape_word(above.name.as_bytes())].concat());
-        text::wrap(out, same.as_deref().unwrap_or(&found), FOUND, FOUND, self.width);
+        let found = escape_text(check.found.as_bytes());
+        let same = same.map(|above| [b"as ", &*escape_word(above.name.as_bytes())].concat());
+        wrap(out, same.as_deref().unwrap_or(&found), FOUND, FOUND, self.width);
         out.push(b'\n');
     }
 
@@ -223,7 +225,7 @@ impl ReportWriter<'_> {
     fn detail(&mut self, label: &str, what: &str) {
         text::fill(self.out, DETAIL);
         let line = format!("{label}: {what}");
-        text::wrap(self.out, &text::escape_text(line.as_bytes()), DETAIL, DETAIL + 2, self.width);
+        wrap(self.out, &escape_text(line.as_bytes()), DETAIL, DETAIL + 2, self.width);
         self.out.push(b'\n');
     }
 
@@ -248,7 +250,7 @@ impl ReportWriter<'_> {
             .runs
             .map(|(runs, ns)| format!(", {} of {} ns", text::counted(runs, "run", "runs"), ns / runs.max(1)));
         self.out.extend_from_slice(b"       ");
-        text::left(self.out, &text::escape_word(program.name.as_bytes()), 22);
+        text::left(self.out, &escape_word(program.name.as_bytes()), 22);
         self.out.push(b' ');
         self.out.extend_from_slice(missed.as_bytes());
         self.out.extend_from_slice(runs.unwrap_or_default().as_bytes());

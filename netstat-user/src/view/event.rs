@@ -6,6 +6,7 @@ mod short;
 
 use super::json;
 use super::text::{self, number};
+use crate::model::visible::escape_word;
 use crate::model::{AddressText, Closer, Comm, Direction, Ended, Event, EventEnd, EventKind, SocketEvent, StateTimes};
 use jiff::Timestamp;
 use short::Short;
@@ -188,7 +189,7 @@ impl EventView {
         out.extend_from_slice(event.direction().map_or("-", Direction::name).as_bytes());
         if let Some(name) = netns {
             out.extend_from_slice(b" netns_name=");
-            out.extend_from_slice(&text::escape_word(name));
+            out.extend_from_slice(&escape_word(name));
         }
         match &event.kind {
             EventKind::State { in_state_ns, .. } => labelled(out, " in_state_ns=", *in_state_ns),
@@ -310,7 +311,7 @@ fn string(out: &mut Vec<u8>, value: &[u8]) {
 fn process(out: &mut Vec<u8>, pid: u32, comm: &Comm) {
     number(out, pid);
     out.push(b'/');
-    out.extend_from_slice(&text::escape_word(comm.as_bytes()));
+    out.extend_from_slice(&escape_word(comm.as_bytes()));
 }
 
 /// What `write` appends, padded with blanks to `width` bytes and one more.

@@ -2,8 +2,9 @@
 
 use crate::lang::Lang;
 use crate::model::net::Group;
+use crate::model::visible::escape;
 use crate::view::json::Object;
-use crate::view::text::{escape, left, put};
+use crate::view::text::{left, put};
 
 /// Title and heading.
 pub fn heading(out: &mut Vec<u8>, lang: &Lang) {

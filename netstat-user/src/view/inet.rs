@@ -6,6 +6,7 @@ pub mod info;
 use super::json::Object;
 use super::{Listed, text};
 use crate::lang::Lang;
+use crate::model::visible::escape;
 use crate::model::{AddressText, Comm, Endpoint, Holder, Labels, Owner, Proto, SocketRow, TcpState, Timer};
 use beyond::Beyond;
 use std::net::IpAddr;
@@ -104,7 +105,7 @@ pub fn ending(out: &mut Vec<u8>, style: Style<'_>, uid: u32, inode: u64, holder:
         out.push(b' ');
         let start = out.len();
         match style.labels.users.get(&uid) {
-            Some(name) => out.extend_from_slice(&text::escape(name)),
+            Some(name) => out.extend_from_slice(&escape(name)),
             None => text::number(out, uid),
         }
         text::pad(out, start, 10);
@@ -159,7 +160,7 @@ fn endpoint(out: &mut Vec<u8>, style: Style<'_>, proto: Proto, end: &Endpoint) {
 pub fn port(out: &mut Vec<u8>, labels: &Labels, key: &'static str, port: u16) {
     match labels.ports.get(&(key, port)) {
         _ if port == 0 => out.push(b'*'),
-        Some(name) => out.extend_from_slice(&text::escape(name)),
+        Some(name) => out.extend_from_slice(&escape(name)),
         None => text::number(out, port),
     }
 }
@@ -168,7 +169,7 @@ pub fn port(out: &mut Vec<u8>, labels: &Labels, key: &'static str, port: u16) {
 pub fn host(out: &mut Vec<u8>, style: Style<'_>, addr: &IpAddr) {
     match addr {
         _ if !style.numeric_hosts && style.labels.hosts.contains_key(addr) => {
-            out.extend_from_slice(&text::escape(&style.labels.hosts[addr]));
+            out.extend_from_slice(&escape(&style.labels.hosts[addr]));
         }
         IpAddr::V4(v4) => {
             let [first, rest @ ..] = v4.octets();

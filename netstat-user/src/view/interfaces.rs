@@ -4,8 +4,9 @@ mod hardware;
 
 use crate::lang::Lang;
 use crate::model::net::{IFF_AUTOMEDIA, IFF_BROADCAST, IFF_POINTOPOINT, IFF_PORTSEL, InetAddress, Interface, Traffic};
+use crate::model::visible::escape;
 use crate::view::json::Object;
-use crate::view::text::{escape, left, numeric, put};
+use crate::view::text::{left, numeric, put};
 use hardware::Hardware;
 use std::net::Ipv4Addr;
 

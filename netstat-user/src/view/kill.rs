@@ -2,7 +2,9 @@
 
 use super::inet::{json_end, json_owners};
 use super::json::Object;
-use super::text::{escape_text, escape_word, fill, left, number, width as columns, wrap};
+use super::text::{fill, left, number};
+use crate::model::visible::{escape_text, escape_word};
+use crate::model::width::{width as columns, wrap};
 use crate::model::{Endpoint, Holder, KillResult, SocketRow, TcpState};
 
 /// A socket, and what became of it.

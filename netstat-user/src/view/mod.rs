@@ -18,6 +18,7 @@ pub mod text;
 pub mod unix;
 
 use crate::model::Holder;
+use crate::model::visible::escape;
 
 /// Which sockets a table lists, as its title says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub fn program(out: &mut Vec<u8>, holder: Option<&Holder>) {
         Some(holder) => {
             out.extend_from_slice(itoa::Buffer::new().format(holder.pid).as_bytes());
             out.push(b'/');
-            out.extend_from_slice(&text::escape(&holder.program));
+            out.extend_from_slice(&escape(&holder.program));
             out.truncate(start + 19);
         }
         None => out.push(b'-'),

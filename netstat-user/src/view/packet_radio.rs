@@ -1,9 +1,10 @@
 //! The AX.25, NET/ROM, ROSE, X.25 and IPX tables, and their JSON.
 
 use super::json::Object;
-use super::text::{escape, left, put};
+use super::text::{left, put};
 use crate::lang::Lang;
 use crate::model::packet_radio::{Ax25Row, IpxEnd, IpxRow, NetromRow, Progress, RoseRow, X25Row};
+use crate::model::visible::escape;
 use std::borrow::Cow;
 use std::fmt::Display;
 

@@ -1,9 +1,10 @@
 //! The routing tables of AX.25, NET/ROM, ROSE and X.25, and their JSON.
 
 use super::json::Object;
-use super::text::{escape, left, put};
+use super::text::{left, put};
 use crate::lang::Lang;
 use crate::model::packet_radio::{Ax25Route, NetromRoute, RoseRoute, X25Route};
+use crate::model::visible::escape;
 
 /// Title and headings of the AX.25 table.
 pub fn ax25_heading(out: &mut Vec<u8>, lang: &Lang) {

@@ -2,8 +2,9 @@
 
 use crate::lang::Lang;
 use crate::model::net::{RTF_CACHE, RTF_GATEWAY, RTF_HOST, RTF_REJECT, RTF_UP, Route4, Route6};
+use crate::model::visible::escape;
 use crate::view::json::Object;
-use crate::view::text::{escape, left, put};
+use crate::view::text::{left, put};
 
 /// Columns of the IPv4 table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

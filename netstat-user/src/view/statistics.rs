@@ -4,8 +4,8 @@ mod sentences;
 
 use crate::lang::Lang;
 use crate::model::net::CounterTable;
+use crate::model::visible::escape;
 use crate::view::json;
-use crate::view::text::escape;
 use sentences::{SentenceGroup, SentenceKind};
 
 /// Which tables to print, of those net-tools knows; the others are always printed.

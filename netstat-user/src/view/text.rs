@@ -1,11 +1,9 @@
 //! Fixed-width text in bytes, as C's printf lays it out.
 
 use crate::model::AddressText;
+use crate::model::visible::escape_word;
 use std::borrow::Cow;
 use std::net::IpAddr;
-
-pub use crate::model::visible::{escape, escape_lines, escape_text, escape_word};
-pub use crate::model::width::{cut, width, wrap};
 
 /// A text as one word, which is neither nothing nor the dash of what is not known.
 pub fn word(text: &[u8]) -> Cow<'_, [u8]> {

@@ -3,8 +3,9 @@
 use super::Listed;
 use super::inet::beyond::{self, Netns};
 use super::json::Object;
-use super::text::{escape, left, put};
+use super::text::{left, put};
 use crate::lang::Lang;
+use crate::model::visible::escape;
 use crate::model::{Comm, Holder, UnixRow};
 
 /// Whether a table lists the socket.

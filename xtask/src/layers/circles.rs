@@ -10,6 +10,12 @@ type Module = Vec<String>;
 /// A module → those beside it that it or a module in it imports, each with where that is done first, as `file:line`.
 type Imports = BTreeMap<Module, BTreeMap<Module, String>>;
 
+/// Of each module, what its `use` declarations name: the name in the module → the path from the top of the crate.
+type Uses = BTreeMap<Module, BTreeMap<String, Vec<String>>>;
+
+/// Most `use` declarations that a path leads through. A name that is imported from itself, as that of a crate is, leads nowhere.
+const LEADS: usize = 16;
+
 /// Every circle of modules that import each other, one line each, by the names and texts of a crate's files.
 pub fn circles(files: &[(String, String)]) -> Result<Vec<String>> {
     let imports = imports(files)?;
@@ -24,14 +30,14 @@ pub fn circles(files: &[(String, String)]) -> Result<Vec<String>> {
 /// where no two files import each other.
 fn imports(files: &[(String, String)]) -> Result<Imports> {
     let modules: BTreeSet<Module> = files.iter().map(|(file, _)| module_of(file)).collect();
+    let names = files.iter().map(|(file, text)| Ok((file, names_of(file, text)?))).collect::<Result<Vec<_>>>()?;
+    let uses = uses(names.iter().flat_map(|(_, names)| names));
     let mut imports = Imports::new();
-    for (file, text) in files {
+    for (file, names) in &names {
         let own = module_of(file);
-        for Name { module, path, line } in names_of(file, text)? {
-            let Some(mut target) = absolute(&module, &path) else { continue };
-            while !target.is_empty() && !modules.contains(&target) {
-                target.pop();
-            }
+        for Name { module, path, line, .. } in names {
+            let Some(target) = absolute(module, path) else { continue };
+            let target = home(target, &modules, &uses);
             let shared = own.iter().zip(&target).take_while(|(own, target)| own == target).count();
             // A module and those inside it are one.
             if let (Some(own), Some(target)) = (own.get(..=shared), target.get(..=shared)) {
@@ -41,6 +47,32 @@ fn imports(files: &[(String, String)]) -> Result<Imports> {
         }
     }
     Ok(imports)
+}
+
+/// The `use` declarations among the names. One that does not say where it starts is looked up below its own module.
+fn uses<'a>(names: impl Iterator<Item = &'a Name>) -> Uses {
+    let mut uses = Uses::new();
+    for Name { module, path, known_as, .. } in names {
+        let Some(known_as) = known_as else { continue };
+        let target = absolute(module, path).unwrap_or_else(|| [module, path.as_slice()].concat());
+        uses.entry(module.clone()).or_default().insert(known_as.clone(), target);
+    }
+    uses
+}
+
+/// The module that has what a path names: not one that only imports it, or passes it on (`pub use`).
+fn home(mut path: Vec<String>, modules: &BTreeSet<Module>, uses: &Uses) -> Module {
+    let mut leads = LEADS;
+    loop {
+        let deepest = (0..=path.len()).rev().find(|&length| modules.contains(&path[..length])).unwrap_or_default();
+        let (module, rest) = path.split_at(deepest);
+        let lead = rest.split_first().and_then(|(name, rest)| Some((uses.get(module)?.get(name)?, rest)));
+        match lead.filter(|_| leads > 0) {
+            Some((target, rest)) => path = [target, rest].concat(),
+            None => return module.to_vec(),
+        }
+        leads -= 1;
+    }
 }
 
 /// Follows the imports of a module that is not `done`, and notes each circle that they close.
@@ -102,5 +134,35 @@ mod tests {
         let [a, b, c, child] = through_a_child;
         assert_eq!(found(&[a, b, ("run/b/c.rs", "use super::super::d;"), child]), Vec::<String>::new(), "no such room");
         assert_eq!(found(&[("run/a.rs", "use a::child::A;"), b, c, child]), Vec::<String>::new(), "one way only");
+    }
+
+    #[test]
+    fn an_import_of_what_a_module_passes_on_is_one_of_its_home() {
+        let found = |parent: &str, child: &str| {
+            let files = [("model.rs", parent), ("model/a.rs", "use super::b::f;"), ("model/b.rs", child)];
+            circles(&files.map(|(file, text)| (file.into(), text.into()))).unwrap()
+        };
+        let line =
+            "modules import each other in a circle: model::a -> model::b -> model::a (model/a.rs:1, model/b.rs:1)";
+        for (parent, child) in [
+            ("pub use a::A;", "use crate::model::A;"),
+            ("pub use self::a::A;", "use super::A::Variant;"),
+            ("pub use crate::model::a::A;", "fn f() { super::A::new() }"),
+            ("use a::A;", "mod tests { use super::super::A; }"),
+            ("pub use a::{A, B as C};", "use super::C;"),
+            ("pub use a::{C, A as B};", "use crate::model::{D, B};"),
+            ("pub use a as c;", "use super::c::A;"),
+            ("pub use a::{self as c};", "use super::c::A;"),
+            ("pub use B as C; use a::A as B;", "use super::C;"),
+        ] {
+            assert_eq!(found(parent, child), [line], "{parent} {child}");
+        }
+        for (parent, child) in [
+            ("pub use a::{A, B as C};", "use super::B;"),
+            ("pub use a::A; use clap;", "use super::{clap, D};"),
+            ("fn f() -> impl Iterator + use<> { a::A }", "use super::A;"),
+        ] {
+            assert_eq!(found(parent, child), Vec::<String>::new(), "{parent} {child}");
+        }
     }
 }

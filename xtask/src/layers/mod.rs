@@ -19,6 +19,8 @@ use std::path::Path;
 struct Rules {
     /// The file with the map, in the folder of the sources.
     map: &'static str,
+    /// The crate's library by the name under which its programs import it: the room `lib`, but for the rooms in it.
+    library: &'static str,
     /// Files (without `.rs`) outside the map: they see all rooms, no room sees them.
     wiring: &'static [&'static str],
     /// Crates that one room alone may name, itself included in their prefix (`aya` stands for `aya_log` too).
@@ -34,6 +36,7 @@ const ENDS: [&str; 2] = ["main.rs", "sys/memory.rs"];
 
 const USER: Rules = Rules {
     map: "lib.rs",
+    library: "netstat_user",
     wiring: &["main"],
     fenced_crates: &[("aya", "kernel"), ("netstat_ebpf", "kernel")],
     unsafe_rooms: &["sys"],
@@ -42,7 +45,8 @@ const USER: Rules = Rules {
 
 const EBPF: Rules = Rules {
     map: "main.rs",
-    wiring: &["lib", "main"],
+    library: "netstat_ebpf",
+    wiring: &["main"],
     fenced_crates: &[],
     unsafe_rooms: &["sys", "read"],
     unsafe_attributes: true,
@@ -172,7 +176,7 @@ fn file_breaches(rules: &Rules, map: &Map, file: &str, text: &str) -> Result<Vec
     if !wires && room != room_of(rules.map) && !map.contains_key(&room) {
         breach(1, format!("room `{room}` is not in the layer map of {}", rules.map));
     }
-    for Name { module, path, line } in names {
+    for Name { module, path, line, .. } in names {
         let first = path[0].as_str();
         let is_unsafe = first == "unsafe" || first == UNSAFE_ATTRIBUTE && !rules.unsafe_attributes;
         if is_unsafe && !rules.unsafe_rooms.contains(&room.as_str()) {
@@ -194,7 +198,17 @@ fn file_breaches(rules: &Rules, map: &Map, file: &str, text: &str) -> Result<Vec
         if wires {
             continue;
         }
-        let Some(target) = absolute(&module, &path) else { continue };
+        let is_room = |name: &String| map.contains_key(name);
+        let target = match absolute(&module, &path) {
+            Some(target) => target,
+            None if first == rules.library => {
+                let room = path.get(1).filter(|name| is_room(name));
+                vec![room.map_or("lib", String::as_str).to_owned()]
+            }
+            // At the top of the crate a path may start with a room.
+            None if module.is_empty() && path.len() > 1 && is_room(&path[0]) => path,
+            None => continue,
+        };
         match target.first().map(String::as_str) {
             None => {}
             Some(own) if own == room => {}
@@ -231,7 +245,7 @@ mod tests {
     #[test]
     fn a_room_imports_those_above_it_where_the_map_is_an_order() {
         let map = parse_map(
-            "//! ```text\n//! file   what it is\n//! sys    the machine\n//! read   memory\n//! iter   iterators\n//! mini   minisockets\n\
+            "//! ```text\n//! file   what it is\n//! linux  numbers\n//! lib    the ABI\n//! sys    the machine\n//! read   memory\n//! iter   iterators\n//! mini   minisockets\n\
              //! tcp    TCP\n//! ```\n",
         );
         let check = |file: &str, text: &str| file_breaches(&EBPF, map.as_ref().unwrap(), file, text).unwrap();
@@ -239,6 +253,16 @@ mod tests {
         assert_eq!(
             check("mini.rs", "use crate::tcp;"),
             ["mini.rs:1: `mini` may not import `tcp` (layer map in main.rs)"]
+        );
+        // The library is a room, for its own files and for those of the programs.
+        assert_eq!(check("lib.rs", "pub mod linux; pub use linux::AF_INET;"), Vec::<String>::new());
+        assert_eq!(check("sys.rs", "use netstat_ebpf::{Record, linux::AF_INET};"), Vec::<String>::new());
+        for text in ["mod mini; use mini::step;", "use crate::mini;", "fn f() { unsafe { g() } }"] {
+            assert_eq!(check("lib.rs", text).len(), 1, "{text}");
+        }
+        assert_eq!(
+            check("linux.rs", "use netstat_ebpf::Record;"),
+            ["linux.rs:1: `linux` may not import `lib` (layer map in main.rs)"]
         );
         assert_eq!(check("sys.rs", "fn f() { unsafe { g() } }"), Vec::<String>::new());
         assert_eq!(check("read.rs", "fn f() { unsafe { g() } }"), Vec::<String>::new());

@@ -48,6 +48,8 @@ pub struct Name {
     pub path: Vec<String>,
     /// Its line in the file.
     pub line: usize,
+    /// What the module calls it, if this is a `use` of one name.
+    pub known_as: Option<String>,
 }
 
 /// Every path of a file; single identifiers too.
@@ -69,19 +71,35 @@ impl Names {
                         at += 2;
                     }
                 }
+                TokenTree::Ident(ident) if *ident == "use" && tokens.get(at + 1).is_some_and(continues) => {
+                    at = self.path(tokens, at + 1, Vec::new(), module, true) - 1;
+                }
                 TokenTree::Ident(ident) if *ident == "unsafe" && tokens.get(at + 1).is_some_and(is_arguments) => {
                     let line = ident.span().start().line;
-                    self.0.push(Name { module: module.to_vec(), path: vec![UNSAFE_ATTRIBUTE.to_owned()], line });
+                    self.0.push(Name {
+                        module: module.to_vec(),
+                        path: vec![UNSAFE_ATTRIBUTE.to_owned()],
+                        line,
+                        known_as: None,
+                    });
                 }
-                TokenTree::Ident(_) => at = self.path(tokens, at, Vec::new(), module) - 1,
+                TokenTree::Ident(_) => at = self.path(tokens, at, Vec::new(), module, false) - 1,
                 _ => {}
             }
             at += 1;
         }
     }
 
-    /// Reads the path that begins at `at` below `prefix`, groups (`a::{b, c::d}`) included; returns where it ends.
-    fn path(&mut self, tokens: &[TokenTree], mut at: usize, prefix: Vec<String>, module: &[String]) -> usize {
+    /// Reads the path that begins at `at` below `prefix`, groups (`a::{b, c::d}`) included; returns where it ends. In a `use` that is behind
+    /// the name that is given to it.
+    fn path(
+        &mut self,
+        tokens: &[TokenTree],
+        mut at: usize,
+        prefix: Vec<String>,
+        module: &[String],
+        is_use: bool,
+    ) -> usize {
         let mut path = prefix;
         let line = tokens[at].span().start().line;
         loop {
@@ -92,7 +110,7 @@ impl Names {
                     let inner = flat(group.stream());
                     for element in inner.split(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ',')) {
                         if !element.is_empty() {
-                            self.path(element, 0, path.clone(), module);
+                            self.path(element, 0, path.clone(), module, is_use);
                         }
                     }
                     return at + 1;
@@ -107,7 +125,15 @@ impl Names {
             }
             at += 2;
         }
-        self.0.push(Name { module: module.to_vec(), path, line });
+        let mut known_as = path.iter().rfind(|name| *name != "self").filter(|name| is_use && *name != "*").cloned();
+        if let (true, Some(TokenTree::Ident(word)), Some(TokenTree::Ident(name))) =
+            (is_use, tokens.get(at), tokens.get(at + 1))
+            && *word == "as"
+        {
+            known_as = Some(name.to_string());
+            at += 2;
+        }
+        self.0.push(Name { module: module.to_vec(), path, line, known_as });
         at
     }
 }

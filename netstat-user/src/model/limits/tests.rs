@@ -149,3 +149,38 @@ fn ports_are_ranges_and_their_complement() {
     assert!(ports.clone().and(&ports.clone().complement()).is_empty());
     assert!(ports.clone().or(&ports.complement()).has(Some(2)));
 }
+
+/// A reader that follows the table is shown the sockets of its protocols and namespaces; what an event alone has, or a socket only later, limits
+/// its events.
+#[test]
+fn sockets_pass_by_protocol_and_namespace() {
+    let socket = |proto, netns| LiveSocket {
+        proto,
+        state: TcpState::Listen,
+        local: None,
+        remote: None,
+        netns,
+        uid: None,
+        inode: 0,
+        cookie: None,
+        owner: None,
+        since_ns: None,
+        seen_ns: 0,
+        state_ns: 0,
+    };
+    let passed = |limits: &Limits| {
+        [(Proto::Tcp, Some(1)), (Proto::Udp, Some(1)), (Proto::Tcp, Some(2)), (Proto::Tcp, None)]
+            .map(|(proto, netns)| limits.passes_socket(&socket(proto, netns)))
+    };
+    assert_eq!(passed(&Limits::default()), [true; 4]);
+    assert_eq!(passed(&leaf(|limits| limits.protos = Some(vec![Proto::Tcp]))), [true, false, true, true]);
+    assert_eq!(passed(&leaf(|limits| limits.netns = Some(vec![1, 3]))), [true, true, false, false]);
+    let both = leaf(|limits| (limits.protos, limits.netns) = (Some(vec![Proto::Tcp]), Some(vec![1])));
+    assert_eq!(passed(&both), [true, false, false, false]);
+    let of_events = leaf(|limits| {
+        limits.kinds = Some(Kinds::CLOSE);
+        limits.lports = Some(Ports::one(80));
+        limits.pids = Some(vec![4]);
+    });
+    assert_eq!(passed(&of_events), [true; 4]);
+}

@@ -1,11 +1,11 @@
 //! What one round of a run prints, and says beside it.
 
 use crate::cli::classic::Options;
+use crate::model::visible::escape_text;
 use crate::run::failure::unread_processes;
 use crate::run::hint;
 use crate::stdio::Written;
 use crate::stdio::output::BufferedOutput;
-use crate::view::text::escape_text;
 use std::io::{self, IsTerminal};
 
 /// The output of a round: `-c` has many, every other run one.

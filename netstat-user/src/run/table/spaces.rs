@@ -3,10 +3,10 @@
 use super::asked::AskedFor;
 use super::round::Round;
 use crate::model::reason;
+use crate::model::visible::escape_word;
 use crate::proc::netns::{self, FoundNamespaces, Namespace};
 use crate::stdio::Written;
 use crate::sys::{self, Scarce, why};
-use crate::view::text::escape_word;
 use std::io;
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! What `--columns help` prints.
 
 use crate::field::{FIELDS, RowKinds, groups};
-use crate::view::text::{fill, wrap};
+use crate::model::width::wrap;
+use crate::view::text::fill;
 
 /// The kinds of rows, by a letter each.
 const ROWS: [(RowKinds, u8, &str); 4] = [

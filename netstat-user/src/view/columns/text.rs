@@ -2,9 +2,10 @@
 
 use crate::field::{Column, Field, HasFields, STATE_TIMES, Unit, Value, ValueKind, group};
 use crate::model::AddressText;
+use crate::model::width::{cut, width};
 use crate::view::colour::{Role, paint};
 use crate::view::event::{summed_up, timestamp};
-use crate::view::text::{CUT, cut, fill, span, width, word};
+use crate::view::text::{CUT, fill, span, word};
 
 /// Blanks between two columns.
 const GAP: usize = 2;

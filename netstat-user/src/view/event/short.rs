@@ -11,9 +11,11 @@ mod facts;
 mod life;
 mod line;
 
+use crate::model::visible::escape_word;
+use crate::model::width::{cut, width as columns};
 use crate::model::{Direction, EventEnd, EventKind, Owner, SocketEvent};
 use crate::view::colour::Role;
-use crate::view::text::{CUT, cut, escape_word, number, width as columns, word};
+use crate::view::text::{CUT, number, word};
 pub use facts::summed_up;
 use facts::{Detail, result_of};
 use line::{ShortCells, ShortLine};

@@ -1,6 +1,7 @@
 //! What our own options add to netstat's tables: the namespace of each socket, and how sockets ended.
 
 use super::{SocketRow, Style, json_end};
+use crate::model::visible::escape_word;
 use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo, TcpState};
 use crate::view::event;
 use crate::view::json::Object;
@@ -80,7 +81,7 @@ pub fn cells(out: &mut Vec<u8>, style: Style<'_>, beyond: &Beyond<'_>, timer: us
 /// A namespace's name, or its inode number.
 pub fn netns(out: &mut Vec<u8>, netns: Netns<'_>) {
     match (netns.name, netns.inode) {
-        (Some(name), _) => out.extend_from_slice(&text::escape_word(name)),
+        (Some(name), _) => out.extend_from_slice(&escape_word(name)),
         (None, Some(inode)) => text::number(out, inode),
         (None, None) => out.push(b'-'),
     }

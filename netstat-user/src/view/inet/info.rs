@@ -1,5 +1,6 @@
 //! What the kernel knows of a TCP connection, as a line below its row and as a JSON object.
 
+use crate::model::visible::escape_word;
 use crate::model::{INFO_FIELDS, TcpInfo};
 use crate::view::json::Object;
 use crate::view::text::put;
@@ -65,7 +66,7 @@ pub fn line(out: &mut Vec<u8>, info: &TcpInfo) {
     out.push(b'\t');
     if let Some(name) = info.congestion() {
         out.push(b' ');
-        out.extend_from_slice(&crate::view::text::escape_word(name));
+        out.extend_from_slice(&escape_word(name));
     }
     for (name, key, form, zero) in &LINE {
         let second = match form {

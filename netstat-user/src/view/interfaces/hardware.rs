@@ -1,6 +1,7 @@
 //! Hardware types as ifconfig names them.
 
-use crate::view::text::{escape, put};
+use crate::model::visible::escape;
+use crate::view::text::put;
 
 /// A kind of hardware (`ARPHRD_…` of `include/uapi/linux/if_arp.h`).
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
 //! A line and its pieces, measured in columns.
 
+use crate::model::width::width as columns;
 use crate::view::colour::{Role, paint};
-use crate::view::text::{number, width as columns};
+use crate::view::text::number;
 
 /// Pieces of text, each in its role, before it is known whether they fit.
 #[derive(Clone, Debug, Default)]
