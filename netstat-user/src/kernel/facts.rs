@@ -3,8 +3,7 @@
 use super::{
     btf::{Btf, TRACEPOINT},
     cgroup,
-    hooks::{HOOKS, Needs},
-    load,
+    hooks::{HOOKS, ITERATED, Needs},
     plan::{Facts, KernelTypes, Symbols},
     refusal::Lacking,
     symbols,
@@ -116,7 +115,7 @@ fn types() -> (Result<KernelTypes, Lacking>, Option<Symbols>, Option<aya::Btf>) 
     let names: HashSet<&[u8]> = KernelTypes::names()
         .chain(symbols::names())
         .chain(kfunc::ALL.map(|(_, name)| name))
-        .chain(load::ITERATORS)
+        .chain(ITERATED.map(|spec| spec.function))
         .map(str::as_bytes)
         .collect();
     let wants = |name: &[u8]| names.contains(name.strip_prefix(TRACEPOINT.as_bytes()).unwrap_or(name));

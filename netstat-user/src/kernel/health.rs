@@ -246,9 +246,8 @@ fn made_up(program: &str) -> Option<Hook> {
         _ => HOOKS
             .iter()
             .any(|other| match other.adds {
-                Adds::Nested(hook, variants) | Adds::LeftOut(hook, variants) => {
-                    hook == spec.hook && variants.contains(&way.variant)
-                }
+                Adds::Nested(hook, variant) => (hook, variant) == (spec.hook, way.variant),
+                Adds::LeftOut(hook, variants) => hook == spec.hook && variants.contains(&way.variant),
                 _ => false,
             })
             .then_some(spec.hook),
