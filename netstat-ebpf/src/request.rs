@@ -14,6 +14,7 @@ use crate::{
     sys::{Addr, now},
     timer::{self, Of, is_set_anew, knows_why},
 };
+use aya_ebpf::EbpfContext;
 use netstat_ebpf::{
     ABSENT, Field, Grade,
     linux::tcp::{CLOSE, LISTEN, NEW_SYN_RECV, SYN_RECV},
@@ -81,7 +82,7 @@ fn waits(req: Addr, cookie: u64) {
 
 /// The timer of a request is stopped before it has run out.
 #[inline(always)]
-pub fn stopped(ctx: *mut core::ffi::c_void, req: Addr) {
+pub fn stopped(ctx: &impl EbpfContext, req: Addr) {
     let mut reported = known::<Typed>(req);
     let new = reported.is_none();
     let child = take_child(req);
