@@ -8,9 +8,10 @@ use crate::{
     mini::{describe, doubt, known, step},
     pending::pending,
     read::{Memory, Probed, Typed, offset},
-    remembered::{OUTSIDE, Remembered, UNREPORTED, forget, recall, remember},
+    remembered::{OUTSIDE, Remembered, UNREPORTED},
     report::report_state,
     setup::{enabled, sees_births, since},
+    store::{forget, recall, remember},
     sys::{Addr, now},
     timer::{self, Of, is_set_anew, knows_why},
 };

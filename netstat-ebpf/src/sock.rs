@@ -3,9 +3,10 @@
 use crate::{
     owner, process,
     read::{Memory, Probed, Typed, UNKNOWN_INODE, task},
-    remembered::{CONNECTING, REFUSED, Remembered, forget, recall, remember},
+    remembered::{CONNECTING, REFUSED, Remembered},
     report::{report_close, report_open},
     setup::enabled,
+    store::{forget, recall, remember},
     sys::{Addr, Socket, address_of, cookie, current_uid, now},
     wanted,
 };

@@ -9,9 +9,10 @@ use crate::{
     ending::is_late_data,
     mini::{describe, doubt, known, step},
     read::{Memory, Probed, Typed},
-    remembered::{MINI, Remembered, SENT_RESET, forget, recall, remember},
+    remembered::{MINI, Remembered, SENT_RESET},
     request,
     setup::enabled,
+    store::{forget, recall, remember},
     sys::Addr,
     timer::{self, Of, is_set_anew, knows_why},
 };
