@@ -218,6 +218,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         // Nothing is wanted, so the programs are not started: until then they do nothing.
         return Ok(Attached { ebpf, coverage, doubts: None, accepts: None, since_ns: 0 });
     }
+    set(&mut ebpf, maps::BIRTHS, u64::from(sees_births(&coverage)))?;
     // Every hook is attached: nothing that happens to a socket is missed from now on. The sockets that exist already are looked up first.
     begin(&mut ebpf, phase::QUIET)?;
     coverage.hooks.push(prime::prime(&mut ebpf, &mut loaded, btf.as_ref()).map_err(AttachError::Scarce)?);
@@ -260,9 +261,21 @@ fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
 
 /// Sets what the programs do: a [`phase`], or the moment from which they report.
 fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
-    let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
-    let mut started = Array::<_, u64>::try_from(map).map_err(AttachError::maps)?;
-    started.set(0, phase, 0).map_err(AttachError::maps)
+    set(ebpf, maps::STARTED, phase)
+}
+
+/// Sets the only word of a map.
+fn set(ebpf: &mut Ebpf, name: &'static str, word: u64) -> Result<(), AttachError> {
+    let map = ebpf.map_mut(name).ok_or(AttachError::Lacks(name))?;
+    let mut words = Array::<_, u64>::try_from(map).map_err(AttachError::maps)?;
+    words.set(0, word, 0).map_err(AttachError::maps)
+}
+
+/// Whether the hook on transitions is attached in a way that sees connections begin.
+fn sees_births(coverage: &Coverage) -> bool {
+    let state = coverage.hooks.iter().find(|covered| covered.hook == Hook::State.name());
+    let way = state.and_then(|covered| Hook::State.way_named(covered.variant?));
+    way.is_some_and(|way| way.births)
 }
 
 /// The numbers of the functions of [`kfunc::ALL`], `None` where the kernel lacks one.
@@ -375,11 +388,8 @@ fn make(
     if let Some(sockets) = object::remembered(wanted.remember, preallocated) {
         loader.map_max_entries(object::MORE_SOCKETS, sockets);
     }
-    // `tcp_set_state` is not passed when a connection begins.
-    let births = u32::from(!matches!(wanted.forced(Hook::State), Some(Variant::Fentry | Variant::Kprobe)));
     let (preempted, undisturbed) = (u32::from(facts.preempted), u32::from(kfuncs.is_some()));
     for (name, value) in [
-        (globals::BIRTHS, &births),
         (globals::PREEMPTED, &preempted),
         (globals::UNDISTURBED, &undisturbed),
         (globals::PIDNS, &pidns),
@@ -463,4 +473,43 @@ fn alone(error: &ProgramError, needs: Needs, root: &OwnedFd) -> Option<HookRefus
     let other = sys::bpf::exclusive(root.as_fd(), kind as u32).ok().flatten()?;
     let name = String::from_utf8_lossy(&other.name).into_owned();
     Some(HookRefusal::Alone { id: other.id, name: if name.is_empty() { "without a name".into() } else { name } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether connections are seen to begin where the kernel knows these ways of the hook on transitions, and refuses those `refused`.
+    fn births(known: &[Variant], refused: &[Variant], forced: Option<Variant>) -> bool {
+        let forced: Vec<_> = forced.into_iter().map(|variant| (Hook::State, variant)).collect();
+        let known: Vec<_> = known.iter().map(|&variant| (Hook::State, variant)).collect();
+        let absent = || Lacking::mount(io::ErrorKind::NotFound.into());
+        let facts = Facts {
+            types: Ok(plan::KernelTypes::knowing(&known)),
+            tracefs: Ok(()),
+            cgroup: Err(absent()),
+            symbols: None,
+            preempted: false,
+        };
+        let attach = |_, way: &'static Way| match refused.contains(&way.variant) {
+            true => Err(HookRefusal::Prototype(way.target)),
+            false => Ok(()),
+        };
+        let wanted = Wanted { forced, ..Wanted::default() };
+        let Ok(coverage) = walk(&wanted, &facts, &Filters::of(&wanted.limits), attach) else { panic!("not attached") };
+        sees_births(&coverage)
+    }
+
+    #[test]
+    fn births_are_seen_or_not_by_the_way_that_is_attached() {
+        use Variant::{Fentry, Kprobe, RawTp, TpBtf, Tracepoint};
+        let all = [TpBtf, RawTp, Tracepoint, Fentry, Kprobe];
+        assert!(births(&all, &[], None));
+        assert!(births(&all, &[TpBtf, RawTp], None), "tracepoint");
+        assert!(!births(&all, &[TpBtf, RawTp, Tracepoint], None), "the kernel refuses all but fentry");
+        assert!(!births(&all, &[TpBtf, RawTp, Tracepoint, Fentry], None), "all but kprobe");
+        assert!(!births(&[Fentry, Kprobe], &[], None), "no tracepoint is as the programs know it");
+        assert!(!births(&all, &[], Some(Fentry)) && !births(&all, &[], Some(Kprobe)));
+        assert!(births(&all, &[Fentry], Some(RawTp)));
+    }
 }

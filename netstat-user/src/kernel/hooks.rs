@@ -167,6 +167,8 @@ pub struct Way {
     pub needs: Needs,
     /// What it means that this way is attached in place of a better one.
     pub instead: Instead,
+    /// Whether it sees connections begin (`LISTEN` → `SYN_RECV`), if transitions pass its hook.
+    pub births: bool,
     /// The hooks that see the same between them, but for a few; while all of them are attached, this way may be detached. None for one that stays.
     pub made_up_for_by: &'static [Hook],
 }
@@ -193,6 +195,11 @@ impl Way {
     /// The same way, which lacks something that the ways before it have, or costs more.
     const fn worse(self, words: &'static str) -> Self {
         Self { instead: Instead::Worse(words), ..self }
+    }
+
+    /// The same way, which does not see connections begin.
+    const fn without_births(self) -> Self {
+        Self { births: false, ..self }
     }
 
     /// The same way, which may be detached while these hooks are attached.

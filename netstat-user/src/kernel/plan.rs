@@ -52,6 +52,12 @@ impl KernelTypes {
         Self { offsets, misfits, maps_grow, known }
     }
 
+    /// Those of a kernel that has every map, and these prototypes alone.
+    #[cfg(test)]
+    pub fn knowing(known: &[(Hook, Variant)]) -> Self {
+        Self { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() }
+    }
+
     /// Names in the kernel's BTF that [`KernelTypes::from_btf`] asks for; those of tracepoints without [`TRACEPOINT`](super::btf::TRACEPOINT).
     pub fn names() -> impl Iterator<Item = &'static str> {
         let structs = Field::of_tracer().map(|(_, strukt, _)| strukt).chain([HASH_MAP.0]);
@@ -143,7 +149,7 @@ mod tests {
     use crate::model::{Limits, Proto, limits::Kinds};
 
     fn types(known: &[(Hook, Variant)]) -> Result<KernelTypes, Lacking> {
-        Ok(KernelTypes { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
+        Ok(KernelTypes::knowing(known))
     }
 
     fn usable(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<&'static str> {

@@ -26,7 +26,7 @@ const DESTROY_RECORD: Layout = Layout { category: "tcp", fields: &[("skaddr", 8)
 
 /// The best way to attach to a hook, which is in no other's place.
 const fn way(variant: Variant, program: &'static str, target: &'static str, needs: Needs) -> Way {
-    Way { variant, program, target, needs, instead: Instead::Same(""), made_up_for_by: &[] }
+    Way { variant, program, target, needs, instead: Instead::Same(""), births: true, made_up_for_by: &[] }
 }
 
 /// Every hook, in the order they are attached: one that another makes needless comes after that. The programs do nothing before all are.
@@ -237,10 +237,11 @@ pub const HOOKS: [HookSpec; 21] = [
                 .worse("raw_tp reports the same transitions, but accepted connections have no cookie until they close"),
             way(Variant::Tracepoint, "state_tracepoint", "inet_sock_set_state", Needs::Record(3, &STATE_RECORD))
                 .worse("tracepoint reports the same transitions, but accepted connections have no cookie until they close"),
-            way(Variant::Fentry, "state_fentry", "tcp_set_state", Needs::Function(2)).worse(
+            // `tcp_set_state` is not passed when a connection begins.
+            way(Variant::Fentry, "state_fentry", "tcp_set_state", Needs::Function(2)).without_births().worse(
                 "fentry does not see a socket begin to listen, nor a connection come in: those states are missing",
             ),
-            way(Variant::Kprobe, "state_kprobe", "tcp_set_state", Needs::Function(2)).worse(
+            way(Variant::Kprobe, "state_kprobe", "tcp_set_state", Needs::Function(2)).without_births().worse(
                 "kprobe does not see a socket begin to listen, nor a connection come in, accepted connections have no \
                  cookie until they close, and each transition costs a breakpoint",
             ),
