@@ -4,8 +4,8 @@ use crate::{
     count::count,
     process,
     read::{Memory, Probed, Typed, offset, task},
-    remembered::recall,
     setup::enabled,
+    store::recall,
     sys::Addr,
     wanted,
 };

@@ -5,11 +5,10 @@ use crate::{
     owner::{self, is_holder},
     process::Process,
     read::{Memory, Probed, offset},
-    remembered::{
-        CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, forget, recall, recall_same, remember,
-    },
+    remembered::{CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET},
     report::report_close,
     setup::enabled,
+    store::{forget, recall, recall_same, remember},
     sys::Addr,
     wanted,
 };

@@ -19,8 +19,8 @@ mod object {
     use crate::{
         read::{Memory, Typed, offset},
         sys::{
-            Addr, FileContext, SocketContext, cookie, jiffies, listed_file, listed_socket, request_sock,
-            socket_of_file, tcp_sock, time_wait_sock, write,
+            Addr, FileContext, SocketContext, cookie, jiffies, request_sock, socket_of_file, tcp_sock, time_wait_sock,
+            write,
         },
     };
     use netstat_ebpf::{
@@ -156,8 +156,8 @@ mod object {
     /// TCP sockets, requests and timewait minisockets of a network namespace.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/tcp")]
-    extern "C" fn tcp_rows(ctx: *const SocketContext) -> i32 {
-        let (output, sk, uid) = listed_socket(ctx);
+    extern "C" fn tcp_rows(ctx: &SocketContext) -> i32 {
+        let (output, sk, uid) = ctx.listed();
         // The walk ends with a call without a socket.
         if sk.is_null() {
             return 0;
@@ -199,8 +199,8 @@ mod object {
     /// UDP sockets of a network namespace (`udp4_format_sock`); UDP-Lite has a table of its own that no iterator walks.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/udp")]
-    extern "C" fn udp_rows(ctx: *const SocketContext) -> i32 {
-        let (output, sk, uid) = listed_socket(ctx);
+    extern "C" fn udp_rows(ctx: &SocketContext) -> i32 {
+        let (output, sk, uid) = ctx.listed();
         if sk.is_null() {
             return 0;
         }
@@ -234,8 +234,8 @@ mod object {
     /// /proc/PID/fd shows them; the walk passes over threads that share them.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/task_file")]
-    extern "C" fn holders(ctx: *const FileContext) -> i32 {
-        let (output, task, file) = listed_file(ctx);
+    extern "C" fn holders(ctx: &FileContext) -> i32 {
+        let (output, task, file) = ctx.listed();
         if task.is_null() || file.is_null() {
             return 0;
         }

@@ -13,7 +13,7 @@ mod sys;
 
 #[cfg(target_arch = "bpf")]
 mod object {
-    use crate::sys::{Addr, SocketContext, cookie, destroy, listed_socket, tcp_sock, value_by_key};
+    use crate::sys::{Addr, SocketContext, cookie, destroy, tcp_sock, value_by_key};
     use aya_ebpf::{macros::map, maps::HashMap};
     use netstat_ebpf::snapshot::closing::{MINI, SEEN, SOUGHT, WANTED};
 
@@ -37,8 +37,8 @@ mod object {
     /// TCP sockets of a network namespace.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/tcp")]
-    extern "C" fn close_tcp(ctx: *const SocketContext) -> i32 {
-        let (_, sk, _) = listed_socket(ctx);
+    extern "C" fn close_tcp(ctx: &SocketContext) -> i32 {
+        let (_, sk, _) = ctx.listed();
         // The walk ends with a call without a socket.
         if !sk.is_null() {
             serve(sk, || !tcp_sock(sk).is_null());
@@ -49,8 +49,8 @@ mod object {
     /// UDP sockets of a network namespace.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "iter/udp")]
-    extern "C" fn close_udp(ctx: *const SocketContext) -> i32 {
-        let (_, sk, _) = listed_socket(ctx);
+    extern "C" fn close_udp(ctx: &SocketContext) -> i32 {
+        let (_, sk, _) = ctx.listed();
         if !sk.is_null() {
             serve(sk, || true);
         }

@@ -332,8 +332,6 @@ pub mod globals {
     pub const WAKE_BYTES: &str = "WAKE_BYTES";
     /// `u32`: how often a record looks whether to wake the reader: when the time has none of these bits.
     pub const WAKE_MASK: &str = "WAKE_MASK";
-    /// `u32`: whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`).
-    pub const BIRTHS: &str = "BIRTHS";
     /// `u32`: whether a task can be preempted in a program, and others stand in for it.
     pub const PREEMPTED: &str = "PREEMPTED";
     /// `u32`: 1 where the programs are to run without being preempted, see [`kfunc`](super::kfunc).
@@ -384,6 +382,9 @@ pub mod maps {
     pub const ASKED: &str = "ASKED";
     /// `u64`: what the programs do, see [`phase`](super::phase).
     pub const STARTED: &str = "STARTED";
+    /// `u64`: whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`). That depends on the way in which it is attached, which
+    /// is known after load.
+    pub const BIRTHS: &str = "BIRTHS";
     /// The program that `state_nested` is attached behind, and goes on in.
     pub const BEFORE: &str = "BEFORE";
 }

@@ -22,7 +22,8 @@
 //! ends        addresses and ports
 //! ring        room in the ring buffer
 //! process     processes, their names and their end
-//! remembered  what is remembered of each socket
+//! remembered  what is remembered of a socket
+//! store       the entry of each socket, by address
 //! wanted      the filters
 //! owner       the owners of sockets
 //! report      the records of sockets
@@ -85,6 +86,8 @@ mod setup;
 mod sock;
 #[cfg(target_arch = "bpf")]
 mod stand_in;
+#[cfg(target_arch = "bpf")]
+mod store;
 #[cfg(target_arch = "bpf")]
 #[allow(dead_code, reason = "each object uses a part of the room")]
 mod sys;

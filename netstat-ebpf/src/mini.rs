@@ -4,8 +4,9 @@
 use crate::{
     ends::Tuple,
     read::{Memory, Probed, offset},
-    remembered::{MINI, Remembered, forget, recall},
+    remembered::{MINI, Remembered},
     report::report_state,
+    store::{forget, recall},
     sys::{Addr, Word, now},
     timer::{self, knows_why},
     wanted,

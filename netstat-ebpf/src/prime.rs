@@ -5,8 +5,9 @@ use crate::{
     listen,
     process::{self, Process},
     read::{Memory, Probed, Typed},
-    remembered::{OUTSIDE, recall, remember},
+    remembered::OUTSIDE,
     setup::since,
+    store::{recall, remember},
     sys::{Addr, socket_of_file, write},
     wanted,
 };

@@ -15,7 +15,7 @@ use crate::{
     tcp, time_wait,
 };
 use aya_ebpf::{
-    EbpfContext, Global,
+    Global,
     macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fentry, fexit, kprobe, map, raw_tracepoint, tracepoint},
     maps::ProgramArray,
     programs::{
@@ -328,7 +328,7 @@ pub fn process_free(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "timer_cancel")]
 pub fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
     undisturbed(|| {
-        time_wait::timer_cancel(ctx.as_ptr(), ctx.arg(0));
+        time_wait::timer_cancel(&ctx, ctx.arg(0));
     });
     0
 }
@@ -369,8 +369,8 @@ pub fn synack_again(ctx: BtfTracePointContext) -> i32 {
 /// The iterator is one of the shortest there are: what matters is that it is run.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/bpf_map")]
-pub extern "C" fn decide_bpf_map(ctx: *const sys::MapContext) -> i32 {
-    if sys::is_last(ctx) {
+pub extern "C" fn decide_bpf_map(ctx: &sys::MapContext) -> i32 {
+    if ctx.is_last() {
         mini::decide();
     }
     0
@@ -378,8 +378,8 @@ pub extern "C" fn decide_bpf_map(ctx: *const sys::MapContext) -> i32 {
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub extern "C" fn prime_task_file(ctx: *const sys::FileContext) -> i32 {
-    let (output, task, file) = sys::listed_file(ctx);
+pub extern "C" fn prime_task_file(ctx: &sys::FileContext) -> i32 {
+    let (output, task, file) = ctx.listed();
     if !task.is_null() && !file.is_null() {
         prime::held(output, task, file);
     }

@@ -8,12 +8,14 @@ use crate::{
     mini::{describe, doubt, known, step},
     pending::pending,
     read::{Memory, Probed, Typed, offset},
-    remembered::{OUTSIDE, Remembered, UNREPORTED, forget, recall, remember},
+    remembered::{OUTSIDE, Remembered, UNREPORTED},
     report::report_state,
     setup::{enabled, sees_births, since},
+    store::{forget, recall, remember},
     sys::{Addr, now},
     timer::{self, Of, is_set_anew, knows_why},
 };
+use aya_ebpf::EbpfContext;
 use netstat_ebpf::{
     ABSENT, Field, Grade,
     linux::tcp::{CLOSE, LISTEN, NEW_SYN_RECV, SYN_RECV},
@@ -81,7 +83,7 @@ fn waits(req: Addr, cookie: u64) {
 
 /// The timer of a request is stopped before it has run out.
 #[inline(always)]
-pub fn stopped(ctx: *mut core::ffi::c_void, req: Addr) {
+pub fn stopped(ctx: &impl EbpfContext, req: Addr) {
     let mut reported = known::<Typed>(req);
     let new = reported.is_none();
     let child = take_child(req);

@@ -9,8 +9,8 @@ use netstat_ebpf::phase;
 static STARTED: Array<Word> = Array::with_max_entries(1, 0);
 
 /// Whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`).
-#[unsafe(no_mangle)]
-static BIRTHS: Global<u32> = Global::new(1);
+#[map]
+static BIRTHS: Array<Word> = Array::with_max_entries(1, 0);
 
 /// Whether a task can be preempted in a program, and others stand in for it.
 #[unsafe(no_mangle)]
@@ -41,7 +41,7 @@ pub fn since() -> Option<u64> {
 /// Whether the hook on transitions sees connections begin (`LISTEN` → `SYN_RECV`).
 #[inline(always)]
 pub fn sees_births() -> bool {
-    BIRTHS.load() != 0
+    BIRTHS.get(0).is_some_and(|births| births.load() != 0)
 }
 
 /// Whether a task can be preempted in a program, and others stand in for it.

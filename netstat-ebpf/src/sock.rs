@@ -3,10 +3,11 @@
 use crate::{
     owner, process,
     read::{Memory, Probed, Typed, UNKNOWN_INODE, task},
-    remembered::{CONNECTING, REFUSED, Remembered, forget, recall, remember},
+    remembered::{CONNECTING, REFUSED, Remembered},
     report::{report_close, report_open},
     setup::enabled,
-    sys::{Addr, Socket, cookie, current_uid, now},
+    store::{forget, recall, remember},
+    sys::{Addr, Socket, address_of, cookie, current_uid, now},
     wanted,
 };
 use aya_ebpf::programs::SockContext;
@@ -62,12 +63,6 @@ impl Inet {
     fn inode(&self) -> u64 {
         Probed::allocated_inode(self.sk).unwrap_or(UNKNOWN_INODE)
     }
-}
-
-/// The address of the socket of a `cgroup/sock` program.
-#[inline(always)]
-fn address_of(ctx: &SockContext) -> Addr {
-    ctx.sock.cast_const().cast()
 }
 
 /// Body of `cgroup/sock_create`: a process has made a socket, in its own context. One that was `refused` is never reported.

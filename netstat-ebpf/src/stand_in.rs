@@ -7,8 +7,8 @@ use crate::{
     count::count,
     pending::pending,
     read::Memory,
-    remembered::netstat_state_of,
     setup::are_preempted,
+    store::netstat_state_of,
     sys::{Addr, Word},
 };
 use netstat_ebpf::counter;

@@ -18,13 +18,17 @@ use aya_ebpf::{
 };
 use core::{
     cell::UnsafeCell,
-    ffi::c_void,
     intrinsics::{AtomicOrdering::SeqCst, atomic_cxchg, atomic_xadd},
     mem::{MaybeUninit, transmute},
 };
 use netstat_ebpf::kfunc;
 
 /// An address in kernel memory.
+///
+/// A plain pointer, and no type of its own: aya's contexts give arguments as pointers or numbers only, and the helpers take pointers. No code reads
+/// through one as through a pointer of Rust, so that any number may be one: `read` alone loads from an address, either where the verifier admits
+/// the load for the kernel's type of it, or by a helper that gives zeros where nothing is mapped. The functions here hand it on to helpers, for
+/// which the verifier insists on the type, too.
 pub type Addr = *const u8;
 
 /// A word that programs on several processors change at the same time. `core` has none here: the compiler does not know that the BPF machine
@@ -180,12 +184,18 @@ pub fn is_refused() -> bool {
     unsafe { bpf_get_retval() != 0 }
 }
 
+/// Where the context of a program lies.
+#[inline(always)]
+pub fn address_of(ctx: &impl EbpfContext) -> Addr {
+    ctx.as_ptr().cast_const().cast()
+}
+
 /// The innermost callers of the kernel function that a program is attached to.
 #[inline(always)]
-pub fn callers<const N: usize>(ctx: *mut c_void) -> [u64; N] {
+pub fn callers<const N: usize>(ctx: &impl EbpfContext) -> [u64; N] {
     let mut frames = [0u64; N];
     // SAFETY: the length is that of the array; the verifier insists on a context.
-    unsafe { bpf_get_stack(ctx, frames.as_mut_ptr().cast(), (N * 8) as u32, 0) };
+    unsafe { bpf_get_stack(ctx.as_ptr(), frames.as_mut_ptr().cast(), (N * 8) as u32, 0) };
     frames
 }
 
@@ -292,19 +302,24 @@ pub fn asked6(ctx: &SockAddrContext) -> ([u64; 2], u16) {
     ([word(0), word(2)], u16::from_be(port as u16))
 }
 
-/// Context of a `bpf_map` iterator (`struct bpf_iter__bpf_map`).
+/// Context of a `bpf_map` iterator (`struct bpf_iter__bpf_map`). The kernel alone makes contexts of iterators, for their entry points.
 #[repr(C)]
 pub struct MapContext {
-    meta: *const IteratorMeta,
+    meta: Meta,
     map: Addr,
 }
 
-/// Whether this is the last call of a `bpf_map` iterator.
-#[inline(always)]
-pub fn is_last(ctx: *const MapContext) -> bool {
-    // SAFETY: the kernel hands over a context of this shape. The last call is without a map.
-    unsafe { (*ctx).map }.is_null()
+impl MapContext {
+    /// Whether this is the last call, which is without a map.
+    #[inline(always)]
+    pub const fn is_last(&self) -> bool {
+        self.map.is_null()
+    }
 }
+
+/// Where the kernel has what it hands to every iterator.
+#[repr(transparent)]
+struct Meta(*const IteratorMeta);
 
 /// What the kernel hands to every iterator (`struct bpf_iter_meta`).
 #[repr(C)]
@@ -312,36 +327,47 @@ struct IteratorMeta {
     output: Addr,
 }
 
+impl Meta {
+    /// Where the iterator writes.
+    #[inline(always)]
+    const fn output(&self) -> Addr {
+        // SAFETY: the kernel makes every context that this is part of, and sets it to what is valid until the program returns.
+        unsafe { (*self.0).output }
+    }
+}
+
 /// Context of an iterator over sockets (`struct bpf_iter__tcp`, `struct bpf_iter__udp`).
 #[repr(C)]
 pub struct SocketContext {
-    meta: *const IteratorMeta,
+    meta: Meta,
     sk: Addr,
     uid: u32,
 }
 
-/// Where an iterator over sockets writes, the socket and its user; the socket is null in the last call.
-#[inline(always)]
-pub fn listed_socket(ctx: *const SocketContext) -> (Addr, Addr, u32) {
-    // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
-    unsafe { ((*(*ctx).meta).output, (*ctx).sk, (*ctx).uid) }
+impl SocketContext {
+    /// Where the iterator writes, the socket and its user; the socket is null in the last call.
+    #[inline(always)]
+    pub const fn listed(&self) -> (Addr, Addr, u32) {
+        (self.meta.output(), self.sk, self.uid)
+    }
 }
 
 /// Context of a `task_file` iterator (`struct bpf_iter__task_file`).
 #[repr(C)]
 pub struct FileContext {
-    meta: *const IteratorMeta,
+    meta: Meta,
     task: Addr,
     fd: u32,
     pad: u32,
     file: Addr,
 }
 
-/// Where a `task_file` iterator writes, the task and the file; the last two are null in the last call.
-#[inline(always)]
-pub fn listed_file(ctx: *const FileContext) -> (Addr, Addr, Addr) {
-    // SAFETY: the kernel hands over a context of this shape, whose `meta` is never null.
-    unsafe { ((*(*ctx).meta).output, (*ctx).task, (*ctx).file) }
+impl FileContext {
+    /// Where the iterator writes, the task and the file; the last two are null in the last call.
+    #[inline(always)]
+    pub const fn listed(&self) -> (Addr, Addr, Addr) {
+        (self.meta.output(), self.task, self.file)
+    }
 }
 
 /// Writes a record to where an iterator writes; false where that is full: the kernel comes back with the same object at the next read.

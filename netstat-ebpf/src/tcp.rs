@@ -7,10 +7,11 @@ use crate::{
     pending::pending,
     process,
     read::{Memory, UNKNOWN_INODE},
-    remembered::{ENDED, OUTSIDE, Remembered, SENT_RESET, UNREPORTED, forget, recall, recall_same, remember},
+    remembered::{ENDED, OUTSIDE, Remembered, SENT_RESET, UNREPORTED},
     report::report_state,
     request,
     setup::{are_preempted, enabled, sees_births, since},
+    store::{forget, recall, recall_same, remember},
     sys::{Addr, forget_truth, forget_value, jiffies, now},
     time_wait, wanted,
 };

@@ -9,12 +9,14 @@ use crate::{
     ending::is_late_data,
     mini::{describe, doubt, known, step},
     read::{Memory, Probed, Typed},
-    remembered::{MINI, Remembered, SENT_RESET, forget, recall, remember},
+    remembered::{MINI, Remembered, SENT_RESET},
     request,
     setup::enabled,
+    store::{forget, recall, remember},
     sys::Addr,
     timer::{self, Of, is_set_anew, knows_why},
 };
+use aya_ebpf::EbpfContext;
 use netstat_ebpf::{
     Field, Reason, UNSEEN,
     linux::tcp::{CLOSE, CLOSING, FIN_WAIT1, FIN_WAIT2, TIME_WAIT},
@@ -113,7 +115,7 @@ fn substate(tw: Addr) -> u8 {
 
 /// Body of the hook on `timer_cancel`, which fires also when a timer has run out and its function is about to be called.
 #[inline(always)]
-pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
+pub fn timer_cancel(ctx: &impl EbpfContext, timer: Addr) {
     if !enabled() {
         return;
     }
@@ -126,7 +128,7 @@ pub fn timer_cancel(ctx: *mut core::ffi::c_void, timer: Addr) {
 }
 
 #[inline(always)]
-fn stopped(ctx: *mut core::ffi::c_void, tw: Addr, over: bool) {
+fn stopped(ctx: &impl EbpfContext, tw: Addr, over: bool) {
     let mut known = known::<Typed>(tw);
     let (new, doubtful) = (known.is_none(), !over && !knows_why());
     let state = substate(tw);

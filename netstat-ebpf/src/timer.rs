@@ -5,9 +5,9 @@
 use crate::{
     ehash,
     read::{Memory, Probed, Typed, offset},
-    sys::{Addr, Word, callers},
+    sys::{Addr, Word, address_of, callers},
 };
-use aya_ebpf::Global;
+use aya_ebpf::{EbpfContext, Global};
 use netstat_ebpf::{
     ABSENT, Field,
     linux::tcp::{LISTEN, NEW_SYN_RECV, TIME_WAIT},
@@ -107,7 +107,7 @@ pub fn runs(timer: Addr) -> bool {
 /// Whether a timer is stopped because it has run out, and its function is about to be called: then it is the first of a list that lies on
 /// the stack (`heads` in `__run_timers`), as does the context `ctx` of the program. The others are in the wheel.
 #[inline(always)]
-pub fn has_run_out(ctx: *mut core::ffi::c_void, timer: Addr) -> bool {
+pub fn has_run_out(ctx: &impl EbpfContext, timer: Addr) -> bool {
     /// Less than the stack of any kernel. What is compared are functions that call each other.
     const STACK: u64 = 8 << 10;
     let entry = offset(Field::TimerEntry);
@@ -116,7 +116,7 @@ pub fn has_run_out(ctx: *mut core::ffi::c_void, timer: Addr) -> bool {
     }
     // `pprev`, the second word of a `struct hlist_node`.
     let before: u64 = Typed::at(timer.wrapping_add(entry as usize + 8));
-    before.wrapping_sub(Typed::number(ctx.cast_const().cast())) < STACK
+    before.wrapping_sub(Typed::number(address_of(ctx))) < STACK
 }
 
 /// Whether it is known at once why a timer is stopped: that takes the addresses of the functions that do it.
@@ -127,7 +127,7 @@ pub fn knows_why() -> bool {
 
 /// Whether a timer is cancelled only to be started again (`mod_timer_pending`): that is among the callers then.
 #[inline(always)]
-pub fn is_set_anew(ctx: *mut core::ffi::c_void) -> bool {
+pub fn is_set_anew(ctx: &impl EbpfContext) -> bool {
     const FRAMES: usize = 8;
     let within = |frame, from, to| frame >= from && frame < to;
     callers::<FRAMES>(ctx).iter().any(|&frame| {

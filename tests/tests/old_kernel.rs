@@ -10,7 +10,7 @@ use netstat_tests::programs::{net_tools, netstat_user};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::{self, cell};
 use netstat_user::kernel::snapshot::Transport;
-use netstat_user::kernel::{Hook, Iterators};
+use netstat_user::kernel::{Hook, ITERATED, Iterators};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn events_and_the_agent_say_what_they_need() -> Done {
         if arguments == ["events"] {
             let names =
                 Hook::ALL.iter().flat_map(|hook| hook.ways().iter().map(|way| (hook.name(), way.variant.name())));
-            for (hook, variant) in names.chain([("older_sockets", "iter"), ("late_ends", "iter")]) {
+            for (hook, variant) in names.chain(ITERATED.iter().map(|spec| (spec.name, "iter"))) {
                 println!("{}", cell(hook, variant, &format!("refused reason={}", said.trim_end())));
             }
         }

@@ -6,7 +6,7 @@ use super::{
     doubts::{self, Doubts},
     facts::{self, GatheredFacts, Lockdown},
     filters::Filters,
-    hooks::{Hook, Needs, Variant, Way, Weight},
+    hooks::{Adds, Hook, LATE_ENDS, Needs, OLDER_SOCKETS, Variant, Way, Weight},
     load::{Job, Preloaded},
     object::{self, Kfuncs, ObjectError, program},
     plan::{self, Facts},
@@ -202,12 +202,15 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
     let mut loaded = Preloaded::ahead(&mut ebpf, &likely(wanted, &facts, &filters), btf.as_ref());
     let (cgroup, part) = cgroup.map_or((None, None), |cgroup| (Some(cgroup.dir), cgroup.part));
     let mut accepts = None;
-    let attach = |hook, way| {
+    let attach = |hook: Hook, way| {
         loaded.load(&mut ebpf, Job::Hook(way), btf.as_ref())?;
-        if hook == Hook::Nested {
-            go_on_in_state(&mut ebpf)?;
+        if let Adds::Nested(other, variant) = hook.spec().adds {
+            go_on_in(&mut ebpf, other, variant)?;
         }
-        try_attach(&mut ebpf, way, cgroup.as_ref(), &mut accepts)
+        if let Some(attached) = try_attach(&mut ebpf, way, cgroup.as_ref())? {
+            accepts = Some((hook, way, attached));
+        }
+        Ok(())
     };
     let locked = lockdown == Some(Lockdown::Confidentiality);
     let mut coverage = walk(wanted, &facts, &filters, attach).map_err(|unattached| unattached.into_error(locked))?;
@@ -215,6 +218,7 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         // Nothing is wanted, so the programs are not started: until then they do nothing.
         return Ok(Attached { ebpf, coverage, doubts: None, accepts: None, since_ns: 0 });
     }
+    set(&mut ebpf, maps::BIRTHS, u64::from(sees_births(&coverage)))?;
     // Every hook is attached: nothing that happens to a socket is missed from now on. The sockets that exist already are looked up first.
     begin(&mut ebpf, phase::QUIET)?;
     coverage.hooks.push(prime::prime(&mut ebpf, &mut loaded, btf.as_ref()).map_err(AttachError::Scarce)?);
@@ -229,13 +233,9 @@ pub fn attach(wanted: &Wanted) -> Result<Attached, AttachError> {
         }
     };
     loaded.unload(&mut ebpf);
-    // Without the hooks on accept with a peer's address, the one on the return of accept(2) must stay.
-    if wanted.forced(Hook::Accept).is_some()
-        || !coverage.has(Hook::Accept4.name())
-        || !coverage.has(Hook::Accept6.name())
-    {
-        accepts = None;
-    }
+    let accepts = accepts
+        .filter(|&(hook, way, _)| wanted.forced(hook).is_none() && is_made_up_for(way, &coverage))
+        .map(|(_, _, accepts)| accepts);
     // Whoever waits for this makes sockets at once.
     thread::sleep(Duration::from_nanos(since_ns.saturating_sub(sys::kernel_monotonic_ns())));
     Ok(Attached { ebpf, coverage, doubts, accepts, since_ns })
@@ -261,9 +261,21 @@ fn begin_soon(ebpf: &mut Ebpf) -> Result<u64, AttachError> {
 
 /// Sets what the programs do: a [`phase`], or the moment from which they report.
 fn begin(ebpf: &mut Ebpf, phase: u64) -> Result<(), AttachError> {
-    let map = ebpf.map_mut(maps::STARTED).ok_or(AttachError::Lacks(maps::STARTED))?;
-    let mut started = Array::<_, u64>::try_from(map).map_err(AttachError::maps)?;
-    started.set(0, phase, 0).map_err(AttachError::maps)
+    set(ebpf, maps::STARTED, phase)
+}
+
+/// Sets the only word of a map.
+fn set(ebpf: &mut Ebpf, name: &'static str, word: u64) -> Result<(), AttachError> {
+    let map = ebpf.map_mut(name).ok_or(AttachError::Lacks(name))?;
+    let mut words = Array::<_, u64>::try_from(map).map_err(AttachError::maps)?;
+    words.set(0, word, 0).map_err(AttachError::maps)
+}
+
+/// Whether the hook on transitions is attached in a way that sees connections begin.
+fn sees_births(coverage: &Coverage) -> bool {
+    let state = coverage.hooks.iter().find(|covered| covered.hook == Hook::State.name());
+    let way = state.and_then(|covered| Hook::State.way_named(covered.variant?));
+    way.is_some_and(|way| way.births)
 }
 
 /// The numbers of the functions of [`kfunc::ALL`], `None` where the kernel lacks one.
@@ -331,6 +343,11 @@ fn walk(
     Ok(coverage)
 }
 
+/// Whether a hook need not stay attached in this way.
+fn is_made_up_for(way: &Way, coverage: &Coverage) -> bool {
+    !way.made_up_for_by.is_empty() && way.made_up_for_by.iter().all(|hook| coverage.has(hook.name()))
+}
+
 /// The programs that are needed if the kernel takes every variant that is tried.
 fn likely(wanted: &Wanted, facts: &Facts, filters: &Filters) -> Vec<Job> {
     let mut jobs = Vec::new();
@@ -339,8 +356,8 @@ fn likely(wanted: &Wanted, facts: &Facts, filters: &Filters) -> Vec<Job> {
         Ok(())
     });
     if walked.is_ok() && !filters.nothing {
-        jobs.extend(facts.symbols.is_none().then_some(doubts::JOB));
-        jobs.push(prime::JOB);
+        jobs.extend(facts.symbols.is_none().then_some(Job::Iterated(&LATE_ENDS)));
+        jobs.push(Job::Iterated(&OLDER_SOCKETS));
     }
     jobs
 }
@@ -371,11 +388,8 @@ fn make(
     if let Some(sockets) = object::remembered(wanted.remember, preallocated) {
         loader.map_max_entries(object::MORE_SOCKETS, sockets);
     }
-    // `tcp_set_state` is not passed when a connection begins.
-    let births = u32::from(!matches!(wanted.forced(Hook::State), Some(Variant::Fentry | Variant::Kprobe)));
     let (preempted, undisturbed) = (u32::from(facts.preempted), u32::from(kfuncs.is_some()));
     for (name, value) in [
-        (globals::BIRTHS, &births),
         (globals::PREEMPTED, &preempted),
         (globals::UNDISTURBED, &undisturbed),
         (globals::PIDNS, &pidns),
@@ -401,22 +415,17 @@ fn make(
     Ok(ebpf)
 }
 
-/// Gives the program for nested transitions the one that it goes on in: of the only variant that it is attached behind.
-fn go_on_in_state(ebpf: &mut Ebpf) -> Result<(), HookRefusal> {
-    let [before, ..] = Hook::State.spec().ways else { return Ok(()) };
+/// Gives the program for what is nested the one that it goes on in, which is attached to `hook` by then.
+fn go_on_in(ebpf: &mut Ebpf, hook: Hook, variant: Variant) -> Result<(), HookRefusal> {
+    let before = hook.way(variant).ok_or(HookRefusal::Lacks(hook.name()))?;
     let before = program::<BtfTracePoint>(ebpf, before.program)?.fd()?.try_clone().map_err(ProgramError::from)?;
     let map = ebpf.map_mut(maps::BEFORE).ok_or(HookRefusal::Lacks(maps::BEFORE))?;
     let mut programs = ProgramArray::try_from(map).map_err(ProgramError::from)?;
     Ok(programs.set(0, &before, 0).map_err(ProgramError::from)?)
 }
 
-/// Attaches a program that is loaded.
-fn try_attach(
-    ebpf: &mut Ebpf,
-    way: &'static Way,
-    cgroup: Option<&OwnedFd>,
-    accepts: &mut Option<Accepts>,
-) -> Result<(), HookRefusal> {
+/// Attaches a program that is loaded; the links are returned of one that can be detached again.
+fn try_attach(ebpf: &mut Ebpf, way: &'static Way, cgroup: Option<&OwnedFd>) -> Result<Option<Accepts>, HookRefusal> {
     let Way { variant, program: name, target, needs, .. } = *way;
     match variant {
         Variant::TpBtf => program::<BtfTracePoint>(ebpf, name)?.attach().map(drop),
@@ -428,8 +437,7 @@ fn try_attach(
                 .map_err(|error| HookRefusal::NoTracefs(Lacking::mount(error)))?
         }
         Variant::Syscall => {
-            *accepts = Some(accepts::attach(ebpf, name)?);
-            return Ok(());
+            return accepts::attach(ebpf, name).map(Some);
         }
         Variant::Fexit | Variant::Fexit4 => program::<FExit>(ebpf, name)?.attach().map(drop),
         Variant::Fentry => program::<FEntry>(ebpf, name)?.attach().map(drop),
@@ -451,6 +459,7 @@ fn try_attach(
             attached
         }
     }
+    .map(|()| None)
     .map_err(HookRefusal::from)
 }
 
@@ -461,7 +470,46 @@ fn alone(error: &ProgramError, needs: Needs, root: &OwnedFd) -> Option<HookRefus
     if failure.io_error.raw_os_error() != Some(libc::EPERM) {
         return None;
     }
-    let other = sys::bpf::exclusive(root.as_fd(), kind).ok().flatten()?;
+    let other = sys::bpf::exclusive(root.as_fd(), kind as u32).ok().flatten()?;
     let name = String::from_utf8_lossy(&other.name).into_owned();
     Some(HookRefusal::Alone { id: other.id, name: if name.is_empty() { "without a name".into() } else { name } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether connections are seen to begin where the kernel knows these ways of the hook on transitions, and refuses those `refused`.
+    fn births(known: &[Variant], refused: &[Variant], forced: Option<Variant>) -> bool {
+        let forced: Vec<_> = forced.into_iter().map(|variant| (Hook::State, variant)).collect();
+        let known: Vec<_> = known.iter().map(|&variant| (Hook::State, variant)).collect();
+        let absent = || Lacking::mount(io::ErrorKind::NotFound.into());
+        let facts = Facts {
+            types: Ok(plan::KernelTypes::knowing(&known)),
+            tracefs: Ok(()),
+            cgroup: Err(absent()),
+            symbols: None,
+            preempted: false,
+        };
+        let attach = |_, way: &'static Way| match refused.contains(&way.variant) {
+            true => Err(HookRefusal::Prototype(way.target)),
+            false => Ok(()),
+        };
+        let wanted = Wanted { forced, ..Wanted::default() };
+        let Ok(coverage) = walk(&wanted, &facts, &Filters::of(&wanted.limits), attach) else { panic!("not attached") };
+        sees_births(&coverage)
+    }
+
+    #[test]
+    fn births_are_seen_or_not_by_the_way_that_is_attached() {
+        use Variant::{Fentry, Kprobe, RawTp, TpBtf, Tracepoint};
+        let all = [TpBtf, RawTp, Tracepoint, Fentry, Kprobe];
+        assert!(births(&all, &[], None));
+        assert!(births(&all, &[TpBtf, RawTp], None), "tracepoint");
+        assert!(!births(&all, &[TpBtf, RawTp, Tracepoint], None), "the kernel refuses all but fentry");
+        assert!(!births(&all, &[TpBtf, RawTp, Tracepoint, Fentry], None), "all but kprobe");
+        assert!(!births(&[Fentry, Kprobe], &[], None), "no tracepoint is as the programs know it");
+        assert!(!births(&all, &[], Some(Fentry)) && !births(&all, &[], Some(Kprobe)));
+        assert!(births(&all, &[Fentry], Some(RawTp)));
+    }
 }

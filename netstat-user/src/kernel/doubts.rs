@@ -2,6 +2,7 @@
 //! stopped on the same processor. The last one of each processor has no next one for a while: user space asks the programs to decide it.
 
 use super::{
+    hooks::LATE_ENDS,
     iter,
     load::{Job, Preloaded},
     refusal::HookRefusal,
@@ -17,14 +18,6 @@ use std::{
     io, thread,
     time::{Duration, Instant},
 };
-
-/// Name of the hook in the coverage.
-pub const HOOK: &str = "late_ends";
-
-const PROGRAM: &str = "decide_bpf_map";
-
-/// Loads it.
-pub const JOB: Job = Job::Iterator(PROGRAM, "bpf_map");
 
 /// How often the programs are asked. A timer that was stopped before the last question can be decided at this one: the function that stopped it
 /// has returned by then.
@@ -59,8 +52,7 @@ pub fn begin(
         Ok(doubts) => (Some(doubts), None),
         Err(refusal) => (None, Some(refusal)),
     };
-    let without = "some ends of TIME_WAIT and of connection requests are not reported before the next timer is stopped on their processor";
-    Ok((doubts, iter::coverage(HOOK, without, refusal)?))
+    Ok((doubts, iter::coverage(&LATE_ENDS, refusal)?))
 }
 
 impl Doubts {
@@ -69,7 +61,7 @@ impl Doubts {
             ebpf.take_map(maps::DOUBTS).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::DOUBTS))?;
         let asked =
             ebpf.take_map(maps::ASKED).and_then(|map| map.try_into().ok()).ok_or(HookRefusal::Lacks(maps::ASKED))?;
-        loaded.load(ebpf, JOB, btf)?;
+        loaded.load(ebpf, Job::Iterated(&LATE_ENDS), btf)?;
         Ok(Self { left, asked, seen: Vec::new(), decided: Vec::new(), next: Instant::now() })
     }
 
@@ -104,7 +96,7 @@ impl Doubts {
             if doubt == *seen && doubt != *decided {
                 let [mini, _] = doubt;
                 self.asked.set(0, mini, 0).map_err(io::Error::other)?;
-                iter::walk(ebpf, PROGRAM).map_err(io::Error::other)?;
+                iter::walk(ebpf, LATE_ENDS.program).map_err(io::Error::other)?;
                 *decided = doubt;
             }
             *seen = doubt;

@@ -3,13 +3,12 @@
 use super::{
     btf::{Btf, TRACEPOINT},
     cgroup,
-    hooks::{HOOKS, Needs},
-    load,
+    hooks::{HOOKS, ITERATED, Needs},
     plan::{Facts, KernelTypes, Symbols},
     refusal::Lacking,
     symbols,
 };
-use crate::sys::{self, KERNEL_TYPES};
+use crate::sys::{self, Capability, KERNEL_TYPES};
 use hashbrown::HashSet;
 use netstat_ebpf::kfunc;
 use rustix::fs::{Mode, OFlags, openat};
@@ -19,16 +18,6 @@ use std::{fs, io, path::Path};
 /// Where the kernel says how far it is locked down, and the file's name there.
 const SECURITYFS: &str = "/sys/kernel/security";
 const LOCKDOWN: &str = "lockdown";
-
-/// The capabilities that loading and attaching take.
-const NEEDED: [(&str, CapabilitySet); 3] = [
-    ("cap_bpf", CapabilitySet::BPF),
-    ("cap_perfmon", CapabilitySet::PERFMON),
-    ("cap_net_admin", CapabilitySet::NET_ADMIN),
-];
-
-/// The command that lets a user other than root trace without CAP_SYS_ADMIN. It is one command, as each `setcap` replaces what the last one set.
-const SETCAP: &str = "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM";
 
 /// What was found, with the handles that attaching needs.
 pub struct GatheredFacts {
@@ -57,22 +46,28 @@ pub fn capabilities_over_kernel() -> CapabilitySet {
 
 /// Whether this process may close sockets: those of the network namespaces that its user namespace owns.
 pub fn may_close() -> bool {
-    sys::effective_capabilities().contains(CapabilitySet::NET_ADMIN)
+    Capability::NET_ADMIN.is_in(sys::effective_capabilities())
 }
 
 /// What lets this user trace.
 pub fn grant() -> String {
-    if is_contained() { OUTSIDE.to_owned() } else { format!("run as root, or: {SETCAP}") }
+    if is_contained() { OUTSIDE.to_owned() } else { format!("run as root, or: {}", setcap()) }
+}
+
+/// The command that lets a user other than root trace without CAP_SYS_ADMIN. It is one command, as each `setcap` replaces what the last one set.
+fn setcap() -> String {
+    let names: Vec<_> = Capability::TO_TRACE.iter().chain(&Capability::TO_FIND_OWNERS).map(|it| it.name).collect();
+    format!("setcap {}+ep PROGRAM", names.join(","))
 }
 
 /// Names of the capabilities this process lacks for tracing.
 pub fn missing_capabilities() -> Vec<&'static str> {
     let mut held = capabilities_over_kernel();
-    // CAP_SYS_ADMIN includes the first two, which exist since Linux 5.8.
-    if held.contains(CapabilitySet::SYS_ADMIN) {
-        held |= CapabilitySet::BPF | CapabilitySet::PERFMON;
+    // CAP_SYS_ADMIN includes these two, which exist since Linux 5.8.
+    if Capability::SYS_ADMIN.is_in(held) {
+        held |= Capability::BPF.set | Capability::PERFMON.set;
     }
-    NEEDED.iter().filter(|(_, capability)| !held.contains(*capability)).map(|(name, _)| *name).collect()
+    Capability::TO_TRACE.into_iter().filter(|needed| !needed.is_in(held)).map(|needed| needed.name).collect()
 }
 
 fn release() -> String {
@@ -116,7 +111,7 @@ fn types() -> (Result<KernelTypes, Lacking>, Option<Symbols>, Option<aya::Btf>) 
     let names: HashSet<&[u8]> = KernelTypes::names()
         .chain(symbols::names())
         .chain(kfunc::ALL.map(|(_, name)| name))
-        .chain(load::ITERATORS)
+        .chain(ITERATED.map(|spec| spec.function))
         .map(str::as_bytes)
         .collect();
     let wants = |name: &[u8]| names.contains(name.strip_prefix(TRACEPOINT.as_bytes()).unwrap_or(name));
@@ -198,6 +193,11 @@ mod tests {
         assert_eq!(lockdown("none integrity [confidentiality]\n"), Some(Lockdown::Confidentiality));
         assert_eq!(lockdown("none integrity confidentiality"), None);
         assert_eq!(lockdown("[more]"), None);
+    }
+
+    #[test]
+    fn one_command_grants_all() {
+        assert_eq!(setcap(), "setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM");
     }
 
     #[test]

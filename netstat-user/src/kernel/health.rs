@@ -6,16 +6,15 @@ use super::plan::KernelTypes;
 use super::refusal::{Lacking, Mend};
 use super::{AttachError, Tracer};
 use crate::model::{Check, Coverage, Level, ProgramHealth};
-use crate::sys::Scarce;
-use rustix::thread::CapabilitySet;
+use crate::sys::{Capability, Scarce};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-/// Capabilities beyond those that tracing needs, with their numbers in `include/uapi/linux/capability.h`, and what is missing without.
-const BESIDE: [(&str, CapabilitySet, &str); 3] = [
-    ("cap_sys_ptrace", CapabilitySet::SYS_PTRACE, WITHOUT_OWNERS),
-    ("cap_dac_read_search", CapabilitySet::DAC_READ_SEARCH, WITHOUT_OWNERS),
-    ("cap_sys_admin", CapabilitySet::SYS_ADMIN, "named network namespaces without a process cannot be entered"),
+/// Capabilities beyond those that tracing needs, and what is missing without.
+const BESIDE: [(Capability, &str); 3] = [
+    (Capability::SYS_PTRACE, WITHOUT_OWNERS),
+    (Capability::DAC_READ_SEARCH, WITHOUT_OWNERS),
+    (Capability::SYS_ADMIN, "named network namespaces without a process cannot be entered"),
 ];
 const WITHOUT_OWNERS: &str = "the sockets of other users' processes, older than the tracer, have no owner";
 
@@ -146,7 +145,8 @@ fn not_held() -> &'static str {
 fn capabilities() -> Check {
     let missing = facts::missing_capabilities();
     if missing.is_empty() {
-        return Check::ok("capabilities", "cap_bpf, cap_perfmon and cap_net_admin are held");
+        let [bpf, perfmon, net_admin] = Capability::TO_TRACE.map(|needed| needed.name);
+        return Check::ok("capabilities", format!("{bpf}, {perfmon} and {net_admin} are held"));
     }
     Check::amiss(
         "capabilities",
@@ -158,15 +158,16 @@ fn capabilities() -> Check {
 
 fn beside() -> impl Iterator<Item = Check> {
     let held = facts::capabilities_over_kernel();
-    BESIDE.into_iter().map(move |(name, capability, without)| {
-        if held.contains(capability) {
-            Check::ok(name, "held")
+    BESIDE.into_iter().map(move |(capability, without)| {
+        if capability.is_in(held) {
+            Check::ok(capability.name, "held")
         } else {
-            let mend = match name {
-                "cap_sys_admin" if !facts::is_contained() => "run as root".to_owned(),
+            let mend = match capability {
+                // The command that grants the others leaves it out.
+                Capability::SYS_ADMIN if !facts::is_contained() => "run as root".to_owned(),
                 _ => facts::grant(),
             };
-            Check::amiss(name, Level::Note, format!("{}: {without}", not_held()), mend)
+            Check::amiss(capability.name, Level::Note, format!("{}: {without}", not_held()), mend)
         }
     })
 }
@@ -246,9 +247,8 @@ fn made_up(program: &str) -> Option<Hook> {
         _ => HOOKS
             .iter()
             .any(|other| match other.adds {
-                Adds::Nested(hook, variants) | Adds::LeftOut(hook, variants) => {
-                    hook == spec.hook && variants.contains(&way.variant)
-                }
+                Adds::Nested(hook, variant) => (hook, variant) == (spec.hook, way.variant),
+                Adds::LeftOut(hook, variants) => hook == spec.hook && variants.contains(&way.variant),
                 _ => false,
             })
             .then_some(spec.hook),

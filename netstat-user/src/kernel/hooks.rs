@@ -2,7 +2,9 @@
 
 mod table;
 
-pub use table::HOOKS;
+pub use table::{HOOKS, ITERATED, LATE_ENDS, OLDER_SOCKETS};
+
+use aya_obj::generated::bpf_attach_type;
 
 /// A place in the kernel the programs listen at; the order is that of [`HOOKS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,9 +148,9 @@ pub enum Adds {
     ToCloses,
     /// Unless that hook is attached in one of these ways.
     Unless(Hook, &'static [Variant]),
-    /// If that hook is attached in one of these ways: it sees what interrupts the program there.
-    Nested(Hook, &'static [Variant]),
-    /// The same where a task can be preempted in a program: it sees what the kernel leaves out then.
+    /// If that hook is attached in this way: it sees what interrupts the program there, and goes on in that program.
+    Nested(Hook, Variant),
+    /// If that hook is attached in one of these ways, where a task can be preempted in a program: it sees what the kernel leaves out then.
     LeftOut(Hook, &'static [Variant]),
 }
 
@@ -165,6 +167,10 @@ pub struct Way {
     pub needs: Needs,
     /// What it means that this way is attached in place of a better one.
     pub instead: Instead,
+    /// Whether it sees connections begin (`LISTEN` → `SYN_RECV`), if transitions pass its hook.
+    pub births: bool,
+    /// The hooks that see the same between them, but for a few; while all of them are attached, this way may be detached. None for one that stays.
+    pub made_up_for_by: &'static [Hook],
 }
 
 /// What it means that a way is attached in place of a better one: a sentence without its full stop.
@@ -191,6 +197,16 @@ impl Way {
         Self { instead: Instead::Worse(words), ..self }
     }
 
+    /// The same way, which does not see connections begin.
+    const fn without_births(self) -> Self {
+        Self { births: false, ..self }
+    }
+
+    /// The same way, which may be detached while these hooks are attached.
+    const fn made_up_for_by(self, hooks: &'static [Hook]) -> Self {
+        Self { made_up_for_by: hooks, ..self }
+    }
+
     /// The same way, which has all that the ways before it have.
     const fn same(self, words: &'static str) -> Self {
         Self { instead: Instead::Same(words), ..self }
@@ -212,10 +228,25 @@ pub enum Needs {
     AnyFunction,
     /// tracefs.
     Tracefs,
-    /// A hook of cgroups for sockets: its `enum bpf_attach_type` of `include/uapi/linux/bpf.h`.
-    CgroupSock(u32),
-    /// A hook of cgroups for addresses, likewise.
-    CgroupAddress(u32),
+    /// A hook of cgroups for sockets.
+    CgroupSock(bpf_attach_type),
+    /// A hook of cgroups for addresses.
+    CgroupAddress(bpf_attach_type),
+}
+
+/// A row of [`ITERATED`]: a program that is attached nowhere, but run over all that the kernel has of a kind.
+#[derive(Debug)]
+pub struct IteratedSpec {
+    /// The name shown to people.
+    pub name: &'static str,
+    /// Name of the program in the object.
+    pub program: &'static str,
+    /// The kernel's function for it, which its BTF numbers.
+    pub function: &'static str,
+    /// What is missing without it.
+    pub without: &'static str,
+    /// How much depends on it.
+    pub weight: Weight,
 }
 
 /// The record of a classic tracepoint.
@@ -281,6 +312,19 @@ impl Hook {
     pub fn way_named(self, variant: &str) -> Option<&'static Way> {
         self.ways().iter().find(|way| way.variant.name() == variant)
     }
+}
+
+impl IteratedSpec {
+    /// What the kernel goes through: its function is `bpf_iter_` and this.
+    pub fn target(&self) -> &'static str {
+        self.function.trim_start_matches("bpf_iter_")
+    }
+}
+
+/// How much depends on what has this name in the coverage, `None` if it is of another release.
+pub fn weight(name: &str) -> Option<Weight> {
+    let iterated = || ITERATED.iter().find(|spec| spec.name == name).map(|spec| spec.weight);
+    Hook::named(name).map(|hook| hook.spec().weight).or_else(iterated)
 }
 
 #[cfg(test)]

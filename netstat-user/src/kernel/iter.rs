@@ -1,5 +1,6 @@
 //! Iterator programs that are run for what they do in the kernel, and write little or nothing.
 
+use super::hooks::{IteratedSpec, Weight};
 use super::object::program;
 use super::refusal::HookRefusal;
 use crate::model::HookCoverage;
@@ -9,21 +10,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What the coverage says of a program that is run for `hook`; `without` is what is missing where it was refused.
+/// What the coverage says of a program that is run, with the `refusal` if it was refused.
 ///
 /// # Errors
 /// What ran out, where it was refused for that.
-pub fn coverage(
-    hook: &'static str,
-    without: &'static str,
-    refusal: Option<HookRefusal>,
-) -> Result<HookCoverage, Scarce> {
-    if let Some(scarce) = refusal.as_ref().and_then(|refusal| refusal.starved(true)) {
+pub fn coverage(spec: &'static IteratedSpec, refusal: Option<HookRefusal>) -> Result<HookCoverage, Scarce> {
+    let is_detail = spec.weight == Weight::Detail;
+    if let Some(scarce) = refusal.as_ref().and_then(|refusal| refusal.starved(is_detail)) {
         return Err(scarce);
     }
     Ok(HookCoverage {
-        hook,
-        without,
+        hook: spec.name,
+        without: spec.without,
         variant: refusal.is_none().then_some("iter"),
         mend: refusal.as_ref().map(|refusal| refusal.mend().line()),
         refused: refusal.map(|refusal| refusal.of("iter")).into_iter().collect(),

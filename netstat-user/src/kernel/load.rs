@@ -2,7 +2,7 @@
 //! until events can be reported, and it works on as many programs at once as there are processors.
 
 use super::{
-    hooks::{Needs, Variant, Way},
+    hooks::{IteratedSpec, Needs, Variant, Way},
     object::typed,
     refusal::{HookRefusal, Lacking},
 };
@@ -24,16 +24,13 @@ use std::{
 /// Threads at most: the few programs that take long are soon distributed.
 const THREADS: usize = 8;
 
-/// The kernel's names of the iterators that programs are loaded for.
-pub const ITERATORS: [&str; 2] = ["bpf_iter_bpf_map", "bpf_iter_task_file"];
-
 /// A program to load.
 #[derive(Clone, Copy, Debug)]
 pub enum Job {
     /// That of a hook.
     Hook(&'static Way),
-    /// An iterator of this name, over what the kernel has of a target.
-    Iterator(&'static str, &'static str),
+    /// One that is run.
+    Iterated(&'static IteratedSpec),
 }
 
 impl Job {
@@ -41,7 +38,7 @@ impl Job {
     pub const fn program(self) -> &'static str {
         match self {
             Self::Hook(way) => way.program,
-            Self::Iterator(program, _) => program,
+            Self::Iterated(spec) => spec.program,
         }
     }
 
@@ -51,7 +48,7 @@ impl Job {
         let name = self.program();
         let way = match self {
             Self::Hook(way) => way,
-            Self::Iterator(_, target) => return Ok(typed::<Iter>(program, name)?.load(target, types()?)?),
+            Self::Iterated(spec) => return Ok(typed::<Iter>(program, name)?.load(spec.target(), types()?)?),
         };
         match way.variant {
             Variant::TpBtf => typed::<BtfTracePoint>(program, name)?.load(way.target, types()?),

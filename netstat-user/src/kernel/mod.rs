@@ -32,7 +32,7 @@ mod unseen;
 pub use attach::{AttachError, Wanted};
 pub use facts::{OUTSIDE, is_contained, may_close, missing_capabilities};
 pub use health::{Missed, checks, missed};
-pub use hooks::{Hook, Instead, Sees, Variant, Weight};
+pub use hooks::{Hook, ITERATED, Instead, Sees, Variant, Weight, weight};
 pub use object::digest as object_digest;
 pub use ring::{RECORD_BYTES, Records, Tracer};
 pub use snapshot::Iterators;

@@ -52,6 +52,12 @@ impl KernelTypes {
         Self { offsets, misfits, maps_grow, known }
     }
 
+    /// Those of a kernel that has every map, and these prototypes alone.
+    #[cfg(test)]
+    pub fn knowing(known: &[(Hook, Variant)]) -> Self {
+        Self { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() }
+    }
+
     /// Names in the kernel's BTF that [`KernelTypes::from_btf`] asks for; those of tracepoints without [`TRACEPOINT`](super::btf::TRACEPOINT).
     pub fn names() -> impl Iterator<Item = &'static str> {
         let structs = Field::of_tracer().map(|(_, strukt, _)| strukt).chain([HASH_MAP.0]);
@@ -101,7 +107,7 @@ pub fn is_needless(hook: Hook, attached: &[(Hook, Variant)], filters: &Filters, 
         Adds::BesideTcp => filters.protos & !TCP == 0,
         Adds::ToCloses => !filters.has(Kind::Close),
         Adds::Unless(other, variants) => by(other, variants),
-        Adds::Nested(other, variants) => !by(other, variants),
+        Adds::Nested(other, variant) => !by(other, &[variant]),
         Adds::LeftOut(other, variants) => !preempted || !by(other, variants),
     }
 }
@@ -123,15 +129,17 @@ pub fn candidates(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<(&'
 }
 
 fn refusal(hook: Hook, way: &Way, facts: &Facts) -> Option<HookRefusal> {
-    match (way.variant, &facts.types) {
-        (Variant::Cgroup | Variant::CgroupAlone, _) => facts.cgroup.as_ref().err().cloned().map(HookRefusal::NoCgroup),
-        (Variant::Tracepoint | Variant::Syscall, _) if facts.tracefs.is_err() => {
+    match (way.needs, &facts.types) {
+        (Needs::CgroupSock(_) | Needs::CgroupAddress(_), _) => {
+            facts.cgroup.as_ref().err().cloned().map(HookRefusal::NoCgroup)
+        }
+        (Needs::Record(..) | Needs::Tracefs, _) if facts.tracefs.is_err() => {
             facts.tracefs.as_ref().err().cloned().map(HookRefusal::NoTracefs)
         }
-        // The classic tracepoint carries what it needs; without BTF its record is all there is.
-        (Variant::Tracepoint, Err(_)) => None,
+        // The record carries what the program needs; without BTF it is all there is.
+        (Needs::Record(..), Err(_)) => None,
         (_, Err(cause)) => Some(HookRefusal::NoBtf(cause.clone())),
-        (variant, Ok(types)) => (!types.known.contains(&(hook, variant))).then_some(HookRefusal::Prototype(way.target)),
+        (_, Ok(types)) => (!types.known.contains(&(hook, way.variant))).then_some(HookRefusal::Prototype(way.target)),
     }
 }
 
@@ -141,7 +149,7 @@ mod tests {
     use crate::model::{Limits, Proto, limits::Kinds};
 
     fn types(known: &[(Hook, Variant)]) -> Result<KernelTypes, Lacking> {
-        Ok(KernelTypes { offsets: [0; FIELDS], misfits: Vec::new(), maps_grow: true, known: known.to_vec() })
+        Ok(KernelTypes::knowing(known))
     }
 
     fn usable(hook: Hook, facts: &Facts, forced: Option<Variant>) -> Vec<&'static str> {

@@ -2,6 +2,7 @@
 //! an owner has ended whose sockets other processes still hold, or when a process accepted a connection that no hook saw.
 
 use super::{
+    hooks::OLDER_SOCKETS,
     iter,
     load::{Job, Preloaded},
 };
@@ -15,14 +16,6 @@ use std::{
     sync::mpsc::{self, Receiver, SyncSender},
     time::{Duration, Instant},
 };
-
-/// Name of the hook in the coverage.
-pub const HOOK: &str = "older_sockets";
-/// Name of the program in the object.
-pub const PROGRAM: &str = "prime_task_file";
-
-/// Loads it.
-pub const JOB: Job = Job::Iterator(PROGRAM, "task_file");
 
 /// Pause at least between two runs for processes that are gone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,8 +40,9 @@ const CREDIT: Duration = Duration::from_millis(50);
 /// # Errors
 /// What ran out.
 pub fn prime(ebpf: &mut Ebpf, loaded: &mut Preloaded, btf: Option<&Btf>) -> Result<HookCoverage, Scarce> {
-    let primed = loaded.load(ebpf, JOB, btf).and_then(|()| iter::walk(ebpf, PROGRAM));
-    iter::coverage(HOOK, "owners of sockets older than the tracer come from /proc only", primed.err())
+    let primed = loaded.load(ebpf, Job::Iterated(&OLDER_SOCKETS), btf);
+    let primed = primed.and_then(|()| iter::walk(ebpf, OLDER_SOCKETS.program));
+    iter::coverage(&OLDER_SOCKETS, primed.err())
 }
 
 /// When the iterator is run once more: on a thread of its own, as nobody knows how many descriptors there are. A user may have millions of one socket.

@@ -6,8 +6,9 @@ use super::{
     cgroup,
     decode::{DecodeError, Decoded, Process, decode},
     doubts::Doubts,
+    hooks::OLDER_SOCKETS,
     iter,
-    prime::{self, Again},
+    prime::Again,
     processes::Processes,
     unseen::Unseen,
 };
@@ -79,12 +80,13 @@ impl Tracer {
         let log = if wanted.debug { Some(EbpfLogger::init(&mut ebpf).map_err(AttachError::maps)?) } else { None };
         let mut map = |name| ebpf.take_map(name).ok_or(AttachError::Lacks(name));
         let (ring, counters) = (map(maps::EVENTS)?, map(maps::COUNTERS)?);
-        let link = iter::link(&mut ebpf, prime::PROGRAM);
+        let link = iter::link(&mut ebpf, OLDER_SOCKETS.program);
         if let Some(scarce) = link.as_ref().err().and_then(|refusal| refusal.starved(true)) {
             return Err(AttachError::Scarce(scarce));
         }
         // Where the kernel refuses the program, the coverage says so.
-        let mishap = link.as_ref().err().filter(|_| coverage.has(prime::HOOK)).map(|refusal| no_holders(refusal));
+        let mishap =
+            link.as_ref().err().filter(|_| coverage.has(OLDER_SOCKETS.name)).map(|refusal| no_holders(refusal));
         Ok(Self {
             ring: ring.try_into().map_err(AttachError::maps)?,
             counters: counters.try_into().map_err(AttachError::maps)?,

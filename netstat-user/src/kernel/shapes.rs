@@ -53,91 +53,99 @@ impl WantedType {
     }
 }
 
+/// Members of a struct, and what the programs read at each.
+type WantedMembers = (&'static str, &'static [&'static str], WantedType);
+
+/// What each field must be: a row for each field of `netstat_ebpf::Field`, and for no other.
+const WANTED: [WantedMembers; 76] = {
+    use WantedType::{Array, Compound, Low, Number, Pointer};
+    [
+        ("sock_common", &["skc_daddr", "skc_rcv_saddr", "skc_hash"], Number(4)),
+        ("sock_common", &["skc_dport", "skc_num", "skc_family"], Number(2)),
+        ("sock_common", &["skc_state"], Number(1)),
+        ("sock_common", &["skc_flags"], Number(8)),
+        // `possible_net_t`, `atomic64_t`: each a struct of one word.
+        ("sock_common", &["skc_net", "skc_cookie"], Compound(8)),
+        ("sock_common", &["skc_v6_daddr", "skc_v6_rcv_saddr", "skc_nulls_node", "skc_node"], Compound(16)),
+        ("sock_common", &["skc_listener"], Pointer),
+        ("sock", &["sk_protocol", "sk_type"], Number(2)),
+        ("sock", &["sk_err", "sk_ack_backlog"], Number(4)),
+        ("sock", &["sk_shutdown"], Number(1)),
+        ("sock", &["sk_ino"], Number(8)),
+        // `kuid_t`, `refcount_t`, `atomic_t`: each a struct of one number.
+        ("sock", &["sk_uid", "sk_wmem_alloc", "sk_backlog.rmem_alloc"], Compound(4)),
+        ("sock", &["sk_lock.slock"], Compound(4)),
+        ("sock", &["sk_lock.owned"], Number(4)),
+        ("sock", &["sk_backlog.head"], Pointer),
+        ("sock", &["sk_timer", "tcp_retransmit_timer"], Compound(24)),
+        ("sock", &["sk_socket"], Pointer),
+        ("sk_buff", &["next"], Pointer),
+        ("sk_buff", &["cb"], Array(48)),
+        // Of two bytes since Linux 6.15.
+        ("tcp_skb_cb", &["tcp_flags"], Low(1)),
+        ("socket", &["file", "sk"], Pointer),
+        ("socket_alloc", &["vfs_inode"], Compound(64)),
+        ("file", &["f_inode", "private_data"], Pointer),
+        ("inode", &["i_ino"], Number(8)),
+        ("net", &["ns"], Compound(4)),
+        ("net", &["ipv4"], Compound(64)),
+        ("net", &["hash_mix"], Number(4)),
+        ("netns_ipv4", &["tcp_death_row"], Compound(16)),
+        ("netns_ipv4", &["udp_table"], Pointer),
+        ("inet_timewait_death_row", &["hashinfo"], Pointer),
+        ("inet_hashinfo", &["ehash"], Pointer),
+        ("inet_hashinfo", &["ehash_mask"], Number(4)),
+        ("udp_table", &["mask"], Number(4)),
+        ("ns_common", &["inum"], Number(4)),
+        ("inet_sock", &["inet_sport"], Number(2)),
+        ("inet_connection_sock", &["icsk_retransmits", "icsk_pending", "icsk_probes_out"], Number(1)),
+        ("inet_connection_sock", &["icsk_timeout"], Number(8)),
+        ("inet_connection_sock", &["icsk_retransmit_timer", "icsk_keepalive_timer"], Compound(24)),
+        ("tcp_sock", &["bytes_received", "bytes_sent", "bytes_retrans"], Number(8)),
+        ("tcp_sock", &["data_segs_in", "segs_out", "srtt_us", "total_retrans"], Number(4)),
+        ("tcp_sock", &["rcv_nxt", "copied_seq", "write_seq", "snd_una"], Number(4)),
+        ("udp_sock", &["forward_deficit"], Number(4)),
+        ("inet_connection_sock", &["icsk_accept_queue"], Compound(24)),
+        ("request_sock_queue", &["rskq_accept_head", "rskq_accept_tail"], Pointer),
+        ("request_sock", &["sk", "dl_next"], Pointer),
+        ("mptcp_sock", &["first"], Pointer),
+        ("signal_struct", &["live"], Compound(4)),
+        ("task_struct", &["group_leader", "thread_pid", "nsproxy", "cred", "files", "signal", "cgroups"], Pointer),
+        ("css_set", &["dfl_cgrp"], Pointer),
+        ("cgroup", &["kn"], Pointer),
+        ("kernfs_node", &["id"], Number(8)),
+        ("task_struct", &["flags"], Number(4)),
+        ("task_struct", &["start_boottime"], Number(8)),
+        ("task_struct", &["comm"], Array(16)),
+        ("task_struct", &["tgid", "pid"], Number(4)),
+        ("pid", &["level"], Number(4)),
+        // Without a length since Linux 6.7, of one element before.
+        ("pid", &["numbers"], Array(0)),
+        ("upid", &["nr"], Number(4)),
+        ("upid", &["ns"], Pointer),
+        ("pid_namespace", &["ns"], Compound(4)),
+        ("nsproxy", &["net_ns"], Pointer),
+        ("cred", &["fsuid"], Compound(4)),
+        ("files_struct", &["fdt"], Pointer),
+        ("fdtable", &["max_fds"], Number(4)),
+        ("fdtable", &["fd"], Pointer),
+        ("io_kiocb", &["opcode"], Number(1)),
+        ("io_uring_cqe", &["res"], Number(4)),
+        ("timer_list", &["function"], Pointer),
+        ("timer_list", &["expires"], Number(8)),
+        ("timer_list", &["entry"], Compound(16)),
+        ("hlist_node", &["next", "pprev"], Pointer),
+        ("inet_timewait_sock", &["tw_timer"], Compound(24)),
+        ("inet_timewait_sock", &["tw_substate"], Number(1)),
+        ("request_sock", &["rsk_timer"], Compound(24)),
+        ("request_sock", &["num_retrans"], Number(1)),
+        ("tcp_request_sock", &["snt_synack"], Number(8)),
+    ]
+};
+
 /// What the programs read at a field.
 fn wanted(strukt: &str, member: &str) -> Option<WantedType> {
-    use WantedType::{Array, Compound, Low, Number, Pointer};
-    Some(match (strukt, member) {
-        ("sock_common", "skc_daddr" | "skc_rcv_saddr" | "skc_hash") => Number(4),
-        ("sock_common", "skc_dport" | "skc_num" | "skc_family") => Number(2),
-        ("sock_common", "skc_state") => Number(1),
-        ("sock_common", "skc_flags") => Number(8),
-        // `possible_net_t`, `atomic64_t`: each a struct of one word.
-        ("sock_common", "skc_net" | "skc_cookie") => Compound(8),
-        ("sock_common", "skc_v6_daddr" | "skc_v6_rcv_saddr" | "skc_nulls_node" | "skc_node") => Compound(16),
-        ("sock_common", "skc_listener") => Pointer,
-        ("sock", "sk_protocol" | "sk_type") => Number(2),
-        ("sock", "sk_err" | "sk_ack_backlog") => Number(4),
-        ("sock", "sk_shutdown") => Number(1),
-        ("sock", "sk_ino") => Number(8),
-        // `kuid_t`, `refcount_t`, `atomic_t`: each a struct of one number.
-        ("sock", "sk_uid" | "sk_wmem_alloc" | "sk_backlog.rmem_alloc") => Compound(4),
-        ("sock", "sk_lock.slock") => Compound(4),
-        ("sock", "sk_lock.owned") => Number(4),
-        ("sock", "sk_backlog.head") => Pointer,
-        ("sock", "sk_timer" | "tcp_retransmit_timer") => Compound(24),
-        ("sock", "sk_socket") => Pointer,
-        ("sk_buff", "next") => Pointer,
-        ("sk_buff", "cb") => Array(48),
-        // Of two bytes since Linux 6.15.
-        ("tcp_skb_cb", "tcp_flags") => Low(1),
-        ("socket", "file" | "sk") => Pointer,
-        ("socket_alloc", "vfs_inode") => Compound(64),
-        ("file", "f_inode" | "private_data") => Pointer,
-        ("inode", "i_ino") => Number(8),
-        ("net", "ns") => Compound(4),
-        ("net", "ipv4") => Compound(64),
-        ("net", "hash_mix") => Number(4),
-        ("netns_ipv4", "tcp_death_row") => Compound(16),
-        ("netns_ipv4", "udp_table") => Pointer,
-        ("inet_timewait_death_row", "hashinfo") => Pointer,
-        ("inet_hashinfo", "ehash") => Pointer,
-        ("inet_hashinfo", "ehash_mask") => Number(4),
-        ("udp_table", "mask") => Number(4),
-        ("ns_common", "inum") => Number(4),
-        ("inet_sock", "inet_sport") => Number(2),
-        ("inet_connection_sock", "icsk_retransmits" | "icsk_pending" | "icsk_probes_out") => Number(1),
-        ("inet_connection_sock", "icsk_timeout") => Number(8),
-        ("inet_connection_sock", "icsk_retransmit_timer" | "icsk_keepalive_timer") => Compound(24),
-        ("tcp_sock", "bytes_received" | "bytes_sent" | "bytes_retrans") => Number(8),
-        ("tcp_sock", "data_segs_in" | "segs_out" | "srtt_us" | "total_retrans") => Number(4),
-        ("tcp_sock", "rcv_nxt" | "copied_seq" | "write_seq" | "snd_una") => Number(4),
-        ("udp_sock", "forward_deficit") => Number(4),
-        ("inet_connection_sock", "icsk_accept_queue") => Compound(24),
-        ("request_sock_queue", "rskq_accept_head" | "rskq_accept_tail") => Pointer,
-        ("request_sock", "sk" | "dl_next") => Pointer,
-        ("mptcp_sock", "first") => Pointer,
-        ("signal_struct", "live") => Compound(4),
-        ("task_struct", "group_leader" | "thread_pid" | "nsproxy" | "cred" | "files" | "signal" | "cgroups") => Pointer,
-        ("css_set", "dfl_cgrp") | ("cgroup", "kn") => Pointer,
-        ("kernfs_node", "id") => Number(8),
-        ("task_struct", "flags") => Number(4),
-        ("task_struct", "start_boottime") => Number(8),
-        ("task_struct", "comm") => Array(16),
-        ("task_struct", "tgid" | "pid") => Number(4),
-        ("pid", "level") => Number(4),
-        // Without a length since Linux 6.7, of one element before.
-        ("pid", "numbers") => Array(0),
-        ("upid", "nr") => Number(4),
-        ("upid", "ns") => Pointer,
-        ("pid_namespace", "ns") => Compound(4),
-        ("nsproxy", "net_ns") => Pointer,
-        ("cred", "fsuid") => Compound(4),
-        ("files_struct", "fdt") => Pointer,
-        ("fdtable", "max_fds") => Number(4),
-        ("fdtable", "fd") => Pointer,
-        ("io_kiocb", "opcode") => Number(1),
-        ("io_uring_cqe", "res") => Number(4),
-        ("timer_list", "function") => Pointer,
-        ("timer_list", "expires") => Number(8),
-        ("timer_list", "entry") => Compound(16),
-        ("hlist_node", "next" | "pprev") => Pointer,
-        ("inet_timewait_sock", "tw_timer") => Compound(24),
-        ("inet_timewait_sock", "tw_substate") => Number(1),
-        ("request_sock", "rsk_timer") => Compound(24),
-        ("request_sock", "num_retrans") => Number(1),
-        ("tcp_request_sock", "snt_synack") => Number(8),
-        _ => return None,
-    })
+    WANTED.iter().find(|(of, members, _)| *of == strukt && members.contains(&member)).map(|&(.., wanted)| wanted)
 }
 
 #[cfg(test)]
@@ -169,6 +177,19 @@ mod tests {
         for (strukt, member) in fields() {
             assert!(wanted(strukt, member).is_some(), "say what {strukt}.{member} must be");
         }
+    }
+
+    /// And nothing is said of a field that the programs do not read any more, nor twice of one that they do.
+    #[test]
+    fn no_line_is_stale() {
+        let mut read: Vec<_> = fields().collect();
+        read.sort_unstable();
+        read.dedup();
+        let listed =
+            WANTED.iter().flat_map(|&(strukt, members, _)| members.iter().map(move |&member| (strukt, member)));
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_unstable();
+        assert_eq!(listed, read);
     }
 
     /// `NETSTAT_BTF` may name more blobs, separated by colons: those of other kernels.

@@ -124,7 +124,7 @@ impl UnixRow<'_> {
 pub struct UnixSocket {
     /// Socket type, `SOCK_STREAM` and so on.
     pub kind: u32,
-    /// The kernel's TCP state: 1 connected, 10 listening, 7 neither.
+    /// The kernel's TCP state (`unix_sock` borrows them): `ESTABLISHED`, `LISTEN`, or `CLOSE` where it is neither connected nor listening.
     pub state: u8,
     /// Inode of the socket, 0 for a connection not accepted yet.
     pub inode: u64,

@@ -372,7 +372,7 @@ fn hook(row: &HookRow) -> HookFinding {
         }
         Some(variant) => Check::ok(&row.hook, variant.clone()),
         None => {
-            let is_detail = Hook::named(&row.hook).is_none_or(|hook| hook.spec().weight == Weight::Detail);
+            let is_detail = kernel::weight(&row.hook).is_none_or(|weight| weight == Weight::Detail);
             let level = if is_detail { Level::Note } else { Level::Bad };
             Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend)
         }

@@ -3,6 +3,7 @@
 mod awaited;
 mod beside;
 pub mod bpf;
+mod capability;
 mod cgroup;
 mod clock;
 pub mod interfaces;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use awaited::{Awaited, GivenUp, Waiter};
 pub use beside::beside;
+pub use capability::Capability;
 pub use cgroup::open_cgroup;
 pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
 pub use lock::lock;

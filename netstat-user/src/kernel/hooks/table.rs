@@ -1,6 +1,10 @@
 //! The table of hooks. A new hook is a row here, a body in the kernel object, a record and a test.
 
-use super::{Adds, Hook, HookSpec, Instead, Layout, Needs, Sees, Variant, Way, Weight};
+use super::{Adds, Hook, HookSpec, Instead, IteratedSpec, Layout, Needs, Sees, Variant, Way, Weight};
+use aya_obj::generated::bpf_attach_type::{
+    BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_INET_SOCK_RELEASE, BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET4_GETPEERNAME,
+    BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_INET6_GETPEERNAME,
+};
 
 const STATE_RECORD: Layout = Layout {
     category: "sock",
@@ -22,7 +26,7 @@ const DESTROY_RECORD: Layout = Layout { category: "tcp", fields: &[("skaddr", 8)
 
 /// The best way to attach to a hook, which is in no other's place.
 const fn way(variant: Variant, program: &'static str, target: &'static str, needs: Needs) -> Way {
-    Way { variant, program, target, needs, instead: Instead::Same("") }
+    Way { variant, program, target, needs, instead: Instead::Same(""), births: true, made_up_for_by: &[] }
 }
 
 /// Every hook, in the order they are attached: one that another makes needless comes after that. The programs do nothing before all are.
@@ -34,10 +38,9 @@ pub const HOOKS: [HookSpec; 21] = [
         weight: Weight::Essential,
         without: "no open events, and no owners of sockets made from now on",
         adds: Adds::Always,
-        // BPF_CGROUP_INET_SOCK_CREATE
         ways: &[
-            way(Variant::Cgroup, "sock_create", "sock_create", Needs::CgroupSock(2)),
-            way(Variant::CgroupAlone, "sock_create_alone", "sock_create", Needs::CgroupSock(2))
+            way(Variant::Cgroup, "sock_create", "sock_create", Needs::CgroupSock(BPF_CGROUP_INET_SOCK_CREATE)),
+            way(Variant::CgroupAlone, "sock_create_alone", "sock_create", Needs::CgroupSock(BPF_CGROUP_INET_SOCK_CREATE))
                 .same("cgroup_alone reports the same events"),
         ],
     },
@@ -52,7 +55,10 @@ pub const HOOKS: [HookSpec; 21] = [
             way(Variant::Fexit, "accept_fexit2", "inet_csk_accept", Needs::Function(2)),
             way(Variant::Fexit4, "accept_fexit4", "inet_csk_accept", Needs::Function(4))
                 .same("nothing: this is the same function as another kernel declares it"),
-            way(Variant::Syscall, "accept_syscall", "sys_exit_accept", Needs::Tracefs).worse(
+            // An accept(2) that asks for the peer's address passes these two hooks.
+            way(Variant::Syscall, "accept_syscall", "sys_exit_accept", Needs::Tracefs)
+                .made_up_for_by(&[Hook::Accept4, Hook::Accept6])
+                .worse(
                 "accept(2) is seen at the return of the system call, which costs every system call of the machine some 50 ns. \
                  Where programs ask for the peer's address it is taken away, and attached again when one does not ask: connections of that \
                  moment may have the owner of their listener, or another process that holds them",
@@ -76,8 +82,7 @@ pub const HOOKS: [HookSpec; 21] = [
         weight: Weight::Essential,
         without: "no close events for sockets that are not TCP",
         adds: Adds::BesideTcp,
-        // BPF_CGROUP_INET_SOCK_RELEASE
-        ways: &[way(Variant::Cgroup, "sock_release", "sock_release", Needs::CgroupSock(34))],
+        ways: &[way(Variant::Cgroup, "sock_release", "sock_release", Needs::CgroupSock(BPF_CGROUP_INET_SOCK_RELEASE))],
     },
     HookSpec {
         hook: Hook::Accept4,
@@ -86,8 +91,7 @@ pub const HOOKS: [HookSpec; 21] = [
         weight: Weight::Detail,
         without: "connections accepted with the peer's address keep their listener's owner until they are closed",
         adds: Adds::Unless(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
-        // BPF_CGROUP_INET4_GETPEERNAME
-        ways: &[way(Variant::Cgroup, "accept4", "getpeername4", Needs::CgroupAddress(29))],
+        ways: &[way(Variant::Cgroup, "accept4", "getpeername4", Needs::CgroupAddress(BPF_CGROUP_INET4_GETPEERNAME))],
     },
     HookSpec {
         hook: Hook::Accept6,
@@ -96,8 +100,7 @@ pub const HOOKS: [HookSpec; 21] = [
         weight: Weight::Detail,
         without: "connections accepted with the peer's address keep their listener's owner until they are closed",
         adds: Adds::Unless(Hook::Accept, &[Variant::Fexit, Variant::Fexit4]),
-        // BPF_CGROUP_INET6_GETPEERNAME
-        ways: &[way(Variant::Cgroup, "accept6", "getpeername6", Needs::CgroupAddress(30))],
+        ways: &[way(Variant::Cgroup, "accept6", "getpeername6", Needs::CgroupAddress(BPF_CGROUP_INET6_GETPEERNAME))],
     },
     HookSpec {
         hook: Hook::Connect4,
@@ -106,8 +109,7 @@ pub const HOOKS: [HookSpec; 21] = [
         weight: Weight::Detail,
         without: "a connection that fails for want of a route is reported as closed, and without its destination",
         adds: Adds::ToCloses,
-        // BPF_CGROUP_INET4_CONNECT
-        ways: &[way(Variant::Cgroup, "connect4", "connect4", Needs::CgroupAddress(10))],
+        ways: &[way(Variant::Cgroup, "connect4", "connect4", Needs::CgroupAddress(BPF_CGROUP_INET4_CONNECT))],
     },
     HookSpec {
         hook: Hook::Connect6,
@@ -116,8 +118,7 @@ pub const HOOKS: [HookSpec; 21] = [
         weight: Weight::Detail,
         without: "a connection that fails for want of a route is reported as closed, and without its destination",
         adds: Adds::ToCloses,
-        // BPF_CGROUP_INET6_CONNECT
-        ways: &[way(Variant::Cgroup, "connect6", "connect6", Needs::CgroupAddress(11))],
+        ways: &[way(Variant::Cgroup, "connect6", "connect6", Needs::CgroupAddress(BPF_CGROUP_INET6_CONNECT))],
     },
     HookSpec {
         hook: Hook::Rename,
@@ -236,10 +237,11 @@ pub const HOOKS: [HookSpec; 21] = [
                 .worse("raw_tp reports the same transitions, but accepted connections have no cookie until they close"),
             way(Variant::Tracepoint, "state_tracepoint", "inet_sock_set_state", Needs::Record(3, &STATE_RECORD))
                 .worse("tracepoint reports the same transitions, but accepted connections have no cookie until they close"),
-            way(Variant::Fentry, "state_fentry", "tcp_set_state", Needs::Function(2)).worse(
+            // `tcp_set_state` is not passed when a connection begins.
+            way(Variant::Fentry, "state_fentry", "tcp_set_state", Needs::Function(2)).without_births().worse(
                 "fentry does not see a socket begin to listen, nor a connection come in: those states are missing",
             ),
-            way(Variant::Kprobe, "state_kprobe", "tcp_set_state", Needs::Function(2)).worse(
+            way(Variant::Kprobe, "state_kprobe", "tcp_set_state", Needs::Function(2)).without_births().worse(
                 "kprobe does not see a socket begin to listen, nor a connection come in, accepted connections have no \
                  cookie until they close, and each transition costs a breakpoint",
             ),
@@ -251,7 +253,7 @@ pub const HOOKS: [HookSpec; 21] = [
         sees: Sees::Tcp,
         weight: Weight::Detail,
         without: "transitions that interrupt the program on another are left out, one of ten thousand on a busy machine",
-        adds: Adds::Nested(Hook::State, &[Variant::TpBtf]),
+        adds: Adds::Nested(Hook::State, Variant::TpBtf),
         ways: &[way(Variant::TpBtf, "state_nested", "inet_sock_set_state", Needs::Arguments(3))],
     },
     HookSpec {
@@ -264,3 +266,24 @@ pub const HOOKS: [HookSpec; 21] = [
         ways: &[way(Variant::Tracepoint, "state_left_out", "inet_sock_set_state", Needs::Record(3, &STATE_RECORD))],
     },
 ];
+
+/// The owners of sockets that are older than the tracer.
+pub const OLDER_SOCKETS: IteratedSpec = IteratedSpec {
+    name: "older_sockets",
+    program: "prime_task_file",
+    function: "bpf_iter_task_file",
+    without: "owners of sockets older than the tracer come from /proc only",
+    weight: Weight::Detail,
+};
+
+/// The ends that the programs cannot decide at once.
+pub const LATE_ENDS: IteratedSpec = IteratedSpec {
+    name: "late_ends",
+    program: "decide_bpf_map",
+    function: "bpf_iter_bpf_map",
+    without: "some ends of TIME_WAIT and of connection requests are not reported before the next timer is stopped on their processor",
+    weight: Weight::Detail,
+};
+
+/// Every program that is run, and not attached.
+pub const ITERATED: [IteratedSpec; 2] = [OLDER_SOCKETS, LATE_ENDS];

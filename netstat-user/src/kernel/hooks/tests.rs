@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 fn every_program_of_the_object_is_in_the_table_once() {
     let bytes = object::bytes(false, None).unwrap();
     let object = aya_obj::Object::parse(&bytes).unwrap();
-    // The iterators are no hooks: they are run, and not attached.
-    let built: BTreeSet<&str> = object
-        .programs
-        .iter()
-        .filter(|(_, program)| !matches!(program.section, aya_obj::ProgramSection::Iter { .. }))
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let built = |runs: bool| -> BTreeSet<&str> {
+        let is_run = |section: &_| matches!(section, aya_obj::ProgramSection::Iter { .. });
+        let built = object.programs.iter().filter(|(_, program)| is_run(&program.section) == runs);
+        built.map(|(name, _)| name.as_str()).collect()
+    };
     let listed: Vec<&str> = HOOKS.iter().flat_map(|spec| spec.ways).map(|way| way.program).collect();
-    assert_eq!(listed.len(), built.len());
-    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), built);
+    assert_eq!(listed.len(), built(false).len());
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), built(false));
+    assert_eq!(ITERATED.iter().map(|spec| spec.program).collect::<BTreeSet<_>>(), built(true));
 }
 
 #[test]
@@ -26,7 +25,10 @@ fn a_name_leads_to_its_hook_alone() {
             assert!(hook.ways()[..at].iter().all(|before| before.variant != way.variant), "{way:?}");
         }
     }
-    assert_eq!(Hook::named("older_sockets"), None);
+    for spec in &ITERATED {
+        assert_eq!((Hook::named(spec.name), weight(spec.name)), (None, Some(spec.weight)), "{spec:?}");
+    }
+    assert_eq!((weight("tcp_state"), weight("of_another_release")), (Some(Weight::Required), None));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::run::ready::report_proc;
 use crate::run::shielded;
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::complain;
-use crate::sys::{Scarce, why};
+use crate::sys::{Capability, Scarce, why};
 use std::fs;
 use std::path::Path;
 
@@ -52,9 +52,9 @@ fn not_looked_into(denied: &[u32], may_look: bool) -> String {
         return format!("{shielded}: later events of their sockets may lack an owner");
     }
     let way = if kernel::is_contained() {
-        kernel::OUTSIDE
+        kernel::OUTSIDE.to_owned()
     } else {
-        "grant cap_sys_ptrace and cap_dac_read_search, or run as root"
+        format!("grant {}, or run as root", Capability::TO_FIND_OWNERS.map(|needed| needed.name).join(" and "))
     };
     format!("the sockets of some processes could not be looked up, their later events may lack an owner: {way}")
 }
