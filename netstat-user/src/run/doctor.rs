@@ -2,7 +2,6 @@
 
 pub mod closing;
 
-use super::clock::{epoch_ns, local_time, monotonic_ns};
 use super::forgotten::not_remembered;
 use super::hint::way_in;
 use super::shielded;
@@ -18,7 +17,7 @@ use crate::query::{CoverageRows, Health, HookRow, Past, Status};
 use crate::source::{KernelSource, RowNeeds};
 use crate::stdio::waiting::WaitNote;
 use crate::stdio::{Written, print, screen};
-use crate::sys::{self, Scarce};
+use crate::sys::{self, Scarce, epoch_ns, kernel_monotonic_ns, local_time};
 use crate::view::doctor::{HookFinding, RefusedVariant, Report};
 use crate::view::text::{counted, span};
 use std::io;
@@ -114,7 +113,7 @@ fn elsewhere() -> Check {
 /// What the agent has counted.
 fn of_status(status: &Status) -> Vec<Check> {
     let Status { live, recent, events, forgotten, buffer, peak_fill, past, crowd, .. } = *status;
-    let ago_ns = |time_ns: u64| (epoch_ns() + monotonic_ns()).saturating_sub(time_ns);
+    let ago_ns = |time_ns: u64| (epoch_ns() + kernel_monotonic_ns()).saturating_sub(time_ns);
     let ago = |time_ns: u64| span(ago_ns(time_ns));
     let larger = larger(buffer, status.pid);
     let fill = format!("{} KiB, filled up to {} % so far", buffer >> 10, peak_fill * 100 / buffer.max(1));
@@ -132,7 +131,7 @@ fn of_status(status: &Status) -> Vec<Check> {
         } else {
             Check::ok("buffer", fill)
         },
-        of_losses(status, epoch_ns() + monotonic_ns(), &larger),
+        of_losses(status, epoch_ns() + kernel_monotonic_ns(), &larger),
         match past.crowded {
             false => Check::ok("recent", format!("reaches back {}", ago(past.since_ns))),
             true => {
@@ -465,7 +464,7 @@ mod tests {
     #[test]
     fn a_loss_is_bad_while_it_affects_an_answer() {
         const MINUTE: u64 = 60_000_000_000;
-        let now = epoch_ns() + monotonic_ns();
+        let now = epoch_ns() + kernel_monotonic_ns();
         let found = |lost, ago_ns, since_ago_ns, keeps_ns| {
             let past = Past { lost_ns: Some(now - ago_ns), since_ns: now - since_ago_ns, lost, ..Past::default() };
             let check = of_losses(&Status { lost, past, keeps_ns, ..Status::default() }, now, "more");
@@ -490,7 +489,7 @@ mod tests {
         };
         let well = Status { buffer: 16 << 20, peak_fill: 1 << 20, ..Status::default() };
         assert!(of_status(&well).iter().all(|check| check.level == Level::Ok));
-        let now = epoch_ns() + monotonic_ns();
+        let now = epoch_ns() + kernel_monotonic_ns();
         let lossy = Past { lost_ns: Some(now), lost: 3, ..Past::default() };
         let full = Status { lost: 3, past: lossy, peak_fill: 9 << 20, dropped_readers: 1, forgotten: 2, ..well };
         let started = |option: &str, memory: &str| {

@@ -2,7 +2,6 @@
 
 pub mod agent;
 pub mod classic;
-pub mod clock;
 pub mod doctor;
 pub mod events;
 pub mod failure;

@@ -4,7 +4,6 @@ mod chosen;
 mod columns;
 mod counts;
 
-use super::clock::local_offset;
 use super::gather::Followed;
 use crate::cli::events::Options;
 use crate::field::{EventFields, Need, Provider};
@@ -14,7 +13,7 @@ use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{self, NAMES, NamespaceNames};
 use crate::run::failure::unread_processes;
 use crate::stdio::{complain, screen};
-use crate::sys::resolver;
+use crate::sys::{local_offset, resolver};
 use crate::view::columns::{ColumnTable, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
 use crate::view::text::counted;

@@ -9,10 +9,9 @@ use crate::model::{Check, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted,
 use crate::proc::cgroup::Ids;
 use crate::proc::{fds, netns};
 use crate::query::Link;
-use crate::run::clock::monotonic_ns;
 use crate::source::{Evidence, KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
-use crate::sys::{Awaited, lock};
+use crate::sys::{Awaited, kernel_monotonic_ns, lock};
 use crate::table::Listing;
 use std::collections::HashSet;
 use std::io;
@@ -158,7 +157,7 @@ impl Lists for Machine {
         let subordinates = self.subordinates();
         let processes = processes.into_iter().collect();
         lock(&self.finder).count_by(Arc::clone(&subordinates));
-        let open = look_at_listed(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
+        let open = look_at_listed(&self.root, processes, &subordinates, kernel_monotonic_ns(), &self.guarded);
         lock(&self.finder).note_listed(open);
         KernelLists { listing, owners, subordinates }
     }

@@ -7,11 +7,9 @@ use crate::kernel::{self, RECORD_BYTES, Tracer};
 use crate::model::SocketEvent;
 use crate::proc::cgroup::Ids;
 use crate::query::{CoverageRows, Health, Status};
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::forgotten::{Forgotten, Losses};
 use crate::stdio::complain;
-use crate::sys;
-use crate::sys::lock;
+use crate::sys::{self, epoch_ns, kernel_monotonic_ns, lock};
 use bytes::BytesMut;
 use std::collections::HashSet;
 use std::io;
@@ -172,7 +170,7 @@ impl Source for Traced {
     }
 
     fn now_ns(&self) -> u64 {
-        monotonic_ns()
+        kernel_monotonic_ns()
     }
 
     fn epoch_ns(&self) -> u64 {

@@ -7,9 +7,9 @@ use crate::client::{self, AskError};
 use crate::model::ClosedSocket;
 use crate::proc::netns;
 use crate::query::{Crowd, Past};
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
 use crate::stdio::Written;
+use crate::sys::{epoch_ns, kernel_monotonic_ns};
 use crate::view::text::{counted, span};
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn recent(asked: &AskedFor<'_>, within: Duration, round: &mut Round) -> Writ
     let mut notes = Vec::new();
     let closed = match netns.and_then(|netns| client::closed(path, within, netns, asked.selected.row_test(true))) {
         Ok(history) => {
-            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
+            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + kernel_monotonic_ns()));
             let mut closed = history.closed;
             if !history.here {
                 notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
