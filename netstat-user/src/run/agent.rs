@@ -1,17 +1,14 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
-mod guarded_finder;
-mod look_budget;
-mod look_ups;
 mod machine;
 mod traced;
-mod views;
 
 use super::failure::Failure;
 use super::forgotten::not_remembered_yet;
 use super::ready::{report, report_proc};
 use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
+use crate::cgroups::Seen;
 use crate::cli::agent::{Options, Privileges, Share};
 use crate::cli::help::mistake::wrong;
 use crate::cli::names::AGENT;
@@ -33,7 +30,7 @@ use rustix::time::ClockId;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use traced::{Seen, Traced};
+use traced::Traced;
 
 /// Serves the request and returns the exit code.
 ///

@@ -4,7 +4,7 @@ mod chosen;
 mod columns;
 mod counts;
 
-use super::gather::Followed;
+use crate::cgroups::Followed;
 use crate::cli::events::Options;
 use crate::field::{EventFields, Need, Provider};
 use crate::filter::Predicate;

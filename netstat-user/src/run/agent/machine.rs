@@ -1,10 +1,9 @@
 //! The kernel's lists as the agent asks for them.
 
-use super::guarded_finder::{GuardedFinder, look_at_listed};
-use super::views::Views;
 use crate::agent::{Guarded, KernelLists, Lists, Own, Peer, Presence, SocketProcess, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
+use crate::looks::{GuardedFinder, Views, look_at_listed};
 use crate::model::{Check, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates};
 use crate::proc::cgroup::Ids;
 use crate::proc::{fds, netns};
