@@ -28,6 +28,7 @@
 //! daemon   model client sys                 what a process that runs for long needs: signals, the service manager, accounts, its socket, fewer privileges
 //! view     model lang field                 rows in, bytes out: netstat tables, event text, JSON
 //! cgroups  field looks model proc sys whose what sockets' processes run as part of, looked up once and kept within bounds: cgroup, unit, container, pod
+//! findings cli kernel model query sys view  what the state of the tracer and the agent means, and what mends it
 //! looks    agent model proc sys             what users could see by themselves, and what they may not look into: looks at /proc within bounds
 //! whose    model                            whose a socket is beyond its process: container, unit and pod; the other end
 //! run      *                                one module per verb: wires the rooms together, from a request to an outcome
@@ -65,6 +66,7 @@ pub mod daemon;
 pub mod diag;
 pub mod field;
 pub mod filter;
+pub mod findings;
 pub mod kernel;
 pub mod lang;
 pub mod life;

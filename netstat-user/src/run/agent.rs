@@ -4,7 +4,6 @@ mod machine;
 mod traced;
 
 use super::failure::Failure;
-use super::forgotten::not_remembered_yet;
 use super::ready::{report, report_proc};
 use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
@@ -17,6 +16,7 @@ use crate::daemon::accounts::{self, GroupError, UserError};
 use crate::daemon::bound::watch::{hand, stay_reachable};
 use crate::daemon::bound::{BindError, Bound};
 use crate::daemon::{manager, privileges, signals};
+use crate::findings::not_remembered_yet;
 use crate::kernel::{AttachError, Tracer, Wanted};
 use crate::query::Status;
 use crate::stdio::complain;
