@@ -192,7 +192,8 @@ mod tests {
     /// A user whose sockets have ever new ids, and processes, takes no more than a share: the others' are looked at, and nothing waits.
     #[test]
     fn one_user_has_a_share_of_the_look_ups() {
-        let now = kernel_monotonic_ns();
+        // However late the thread gets to run, it looks soon after this.
+        let now = kernel_monotonic_ns() + 3_600_000_000_000;
         let mut finder = GuardedFinder::new("/nonexistent".into(), true, u64::MAX).unwrap();
         let found = finder.found();
         let process = |uid, pid| SocketProcess { pid, start: 1, uid };
