@@ -193,23 +193,29 @@ const RESERVED: u64 = 96;
 /// Fewer places than these are not worth an agent: a user's share of them, and one that is root's, would be none.
 const FEWEST: usize = 16;
 
+/// There is room for fewer clients than are wanted.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "room for {} only: raise the number of open files (ulimit -n) for {wanted}",
+    counted(*.left as u64, "client", "clients")
+)]
+struct ClientRoom {
+    left: usize,
+    wanted: usize,
+}
+
 /// How many clients can be served at a time, and what is left for the rest all the same.
 ///
 /// # Errors
 /// Too few.
 fn places(wanted: usize) -> io::Result<usize> {
     let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX);
-    let room = || {
-        format!(
-            "room for {} only: raise the number of open files (ulimit -n) for {wanted}",
-            counted(left as u64, "client", "clients")
-        )
-    };
+    let room = ClientRoom { left, wanted };
     if left < wanted.min(FEWEST) {
-        return Err(io::Error::other(room()));
+        return Err(io::Error::other(room));
     }
     if left < wanted {
-        complain(&format!("agent: {}", room()));
+        complain(&format!("agent: {room}"));
     }
     Ok(wanted.min(left))
 }
