@@ -30,6 +30,7 @@
 //! cgroups  field looks model proc sys whose what sockets' processes run as part of, looked up once and kept within bounds: cgroup, unit, container, pod
 //! findings cli kernel model query sys view  what the state of the tracer and the agent means, and what mends it
 //! looks    agent model proc sys             what users could see by themselves, and what they may not look into: looks at /proc within bounds
+//! order    cli field                        the order of rows, and of lines of counts, by --sort
 //! whose    model                            whose a socket is beyond its process: container, unit and pod; the other end
 //! run      *                                one module per verb: wires the rooms together, from a request to an outcome
 //! ```
@@ -73,6 +74,7 @@ pub mod life;
 pub mod looks;
 pub mod model;
 pub mod names;
+pub mod order;
 pub mod owner;
 pub mod proc;
 pub mod query;

@@ -11,7 +11,6 @@ mod hint;
 mod internet;
 pub mod kill;
 pub mod locale;
-mod ordering;
 mod printing;
 mod ready;
 pub mod resolve;
