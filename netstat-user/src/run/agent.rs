@@ -44,34 +44,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         runtime.block_on(async { signals::receive(Signal::Resync, Signal::Stop) }).map_err(Failure::Runtime)?;
     // Nobody who serves waits for whoever reads standard error.
     let standard_error = ErrorQueue::open();
-    let outcome = (|| -> Result<_, StartError> {
-        let group = options.group.as_deref().map(accounts::group).transpose()?;
-        let user = accounts::user(options.user.as_deref())?;
-        let uid = user.as_ref().map(|user| user.uid.as_raw());
-        let bound = Bound::new(&options.socket, options.mode, group, uid)?;
-        let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
-        let waiting = WaitNote::start("the kernel programs to be attached");
-        let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
-        // Its thread must not be there when privileges are given up.
-        drop(waiting);
-        report_proc("agent: ");
-        report(tracer.coverage(), false);
-        let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
-        let mut machine = Machine::new(is_asked, recent_ns(options)).map_err(StartError::Starved)?;
-        sys::undisturbed(|| machine.prepare());
-        // No other thread is there yet: what is given up here is given up by all.
-        if options.privileges == Privileges::Least {
-            tracer.settle();
-        }
-        let mut held = privileges::drop_to(options.privileges == Privileges::Full, user.as_ref());
-        held.try_threads();
-        if let Some(refusal) = held.refusal() {
-            complain(&format!("agent: {refusal}"));
-        }
-        machine.add_checks(held.checks());
-        standard_error.write(confine).map_err(StartError::Starved)?;
-        Ok((bound, tracer, group, machine))
-    })();
+    let outcome = start(options, &standard_error);
     match outcome {
         Ok((bound, tracer, group, machine)) => {
             let served = runtime.block_on(serve(options, bound, tracer, machine, group, signals));
@@ -97,6 +70,36 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             Ok(1)
         }
     }
+}
+
+/// Has the programs attached and the socket bound, and gives up what the agent needs no more.
+fn start(options: &Options, standard_error: &ErrorQueue) -> Result<(Bound, Tracer, Option<u32>, Machine), StartError> {
+    let group = options.group.as_deref().map(accounts::group).transpose()?;
+    let user = accounts::user(options.user.as_deref())?;
+    let uid = user.as_ref().map(|user| user.uid.as_raw());
+    let bound = Bound::new(&options.socket, options.mode, group, uid)?;
+    let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
+    let waiting = WaitNote::start("the kernel programs to be attached");
+    let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
+    // Its thread must not be there when privileges are given up.
+    drop(waiting);
+    report_proc("agent: ");
+    report(tracer.coverage(), false);
+    let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
+    let mut machine = Machine::new(is_asked, recent_ns(options)).map_err(StartError::Starved)?;
+    sys::undisturbed(|| machine.prepare());
+    // No other thread is there yet: what is given up here is given up by all.
+    if options.privileges == Privileges::Least {
+        tracer.settle();
+    }
+    let mut held = privileges::drop_to(options.privileges == Privileges::Full, user.as_ref());
+    held.try_threads();
+    if let Some(refusal) = held.refusal() {
+        complain(&format!("agent: {refusal}"));
+    }
+    machine.add_checks(held.checks());
+    standard_error.write(confine).map_err(StartError::Starved)?;
+    Ok((bound, tracer, group, machine))
 }
 
 /// Why the agent cannot start.
