@@ -27,6 +27,10 @@
 //! stdio    model cli sys                    standard output and error: who reads them, how wide, how coloured, and the outcome of writing
 //! daemon   model client sys                 what a process that runs for long needs: signals, the service manager, accounts, its socket, fewer privileges
 //! view     model lang field                 rows in, bytes out: netstat tables, event text, JSON
+//! cgroups  field looks model proc sys whose what sockets' processes run as part of, looked up once and kept within bounds: cgroup, unit, container, pod
+//! findings cli kernel model query sys view  what the state of the tracer and the agent means, and what mends it
+//! looks    agent model proc sys             what users could see by themselves, and what they may not look into: looks at /proc within bounds
+//! order    cli field                        the order of rows, and of lines of counts, by --sort
 //! whose    model                            whose a socket is beyond its process: container, unit and pod; the other end
 //! run      *                                one module per verb: wires the rooms together, from a request to an outcome
 //! ```
@@ -57,17 +61,21 @@
 //! - *feed*: what one reader of events has not read yet (`agent::feed`).
 
 pub mod agent;
+pub mod cgroups;
 pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod diag;
 pub mod field;
 pub mod filter;
+pub mod findings;
 pub mod kernel;
 pub mod lang;
 pub mod life;
+pub mod looks;
 pub mod model;
 pub mod names;
+pub mod order;
 pub mod owner;
 pub mod proc;
 pub mod query;

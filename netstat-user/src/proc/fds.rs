@@ -31,6 +31,14 @@ pub enum Blind {
     Wholly,
 }
 
+/// Processes hold more sockets than are kept of a scan.
+#[derive(Debug, thiserror::Error)]
+#[error("processes hold more than {most} sockets, each counted with every process that holds it")]
+struct TooManyHeld {
+    /// How many links are kept.
+    most: usize,
+}
+
 /// The processes under `root` that may not be looked into: the links of namespaces are kept from whom those of descriptors are
 /// (`proc_ns_readlink`, `proc_fd_access_allowed`), and every process has them.
 ///
@@ -198,11 +206,7 @@ impl Scan {
     /// known holder may have one.
     pub fn failure(&mut self) -> Option<std::io::Error> {
         let most = self.most;
-        let too_many = || {
-            std::io::Error::other(format!(
-                "processes hold more than {most} sockets, each counted with every process that holds it"
-            ))
-        };
+        let too_many = || std::io::Error::other(TooManyHeld { most });
         let found = self.found();
         let failed = found.failed.map(Into::into).or_else(|| found.is_over.then(too_many));
         failed.or_else(|| found.is_given_up.then(|| GivenUp.into()))

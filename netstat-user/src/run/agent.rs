@@ -1,17 +1,13 @@
 //! `agent`: the tracer as its source of events, /proc as its lists, a UNIX socket for its clients.
 
-mod guarded_finder;
-mod look_budget;
-mod look_ups;
 mod machine;
 mod traced;
-mod views;
 
 use super::failure::Failure;
-use super::forgotten::not_remembered_yet;
 use super::ready::{report, report_proc};
 use super::refuse;
 use crate::agent::{self, Admission, Notice, Settings, Signal};
+use crate::cgroups::Seen;
 use crate::cli::agent::{Options, Privileges, Share};
 use crate::cli::help::mistake::wrong;
 use crate::cli::names::AGENT;
@@ -20,6 +16,7 @@ use crate::daemon::accounts::{self, GroupError, UserError};
 use crate::daemon::bound::watch::{hand, stay_reachable};
 use crate::daemon::bound::{BindError, Bound};
 use crate::daemon::{manager, privileges, signals};
+use crate::findings::not_remembered_yet;
 use crate::kernel::{AttachError, Tracer, Wanted};
 use crate::query::Status;
 use crate::stdio::complain;
@@ -33,7 +30,7 @@ use rustix::time::ClockId;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use traced::{Seen, Traced};
+use traced::Traced;
 
 /// Serves the request and returns the exit code.
 ///
@@ -47,34 +44,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         runtime.block_on(async { signals::receive(Signal::Resync, Signal::Stop) }).map_err(Failure::Runtime)?;
     // Nobody who serves waits for whoever reads standard error.
     let standard_error = ErrorQueue::open();
-    let outcome = (|| -> Result<_, StartError> {
-        let group = options.group.as_deref().map(accounts::group).transpose()?;
-        let user = accounts::user(options.user.as_deref())?;
-        let uid = user.as_ref().map(|user| user.uid.as_raw());
-        let bound = Bound::new(&options.socket, options.mode, group, uid)?;
-        let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
-        let waiting = WaitNote::start("the kernel programs to be attached");
-        let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
-        // Its thread must not be there when privileges are given up.
-        drop(waiting);
-        report_proc("agent: ");
-        report(tracer.coverage(), false);
-        let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
-        let mut machine = Machine::new(is_asked, recent_ns(options)).map_err(StartError::Starved)?;
-        sys::undisturbed(|| machine.prepare());
-        // No other thread is there yet: what is given up here is given up by all.
-        if options.privileges == Privileges::Least {
-            tracer.settle();
-        }
-        let mut held = privileges::drop_to(options.privileges == Privileges::Full, user.as_ref());
-        held.try_threads();
-        if let Some(refusal) = held.refusal() {
-            complain(&format!("agent: {refusal}"));
-        }
-        machine.add_checks(held.checks());
-        standard_error.write(confine).map_err(StartError::Starved)?;
-        Ok((bound, tracer, group, machine))
-    })();
+    let outcome = start(options, &standard_error);
     match outcome {
         Ok((bound, tracer, group, machine)) => {
             let served = runtime.block_on(serve(options, bound, tracer, machine, group, signals));
@@ -100,6 +70,36 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             Ok(1)
         }
     }
+}
+
+/// Has the programs attached and the socket bound, and gives up what the agent needs no more.
+fn start(options: &Options, standard_error: &ErrorQueue) -> Result<(Bound, Tracer, Option<u32>, Machine), StartError> {
+    let group = options.group.as_deref().map(accounts::group).transpose()?;
+    let user = accounts::user(options.user.as_deref())?;
+    let uid = user.as_ref().map(|user| user.uid.as_raw());
+    let bound = Bound::new(&options.socket, options.mode, group, uid)?;
+    let wanted = Wanted { ring_bytes: options.buffer, remember: options.remember, ..Wanted::default() };
+    let waiting = WaitNote::start("the kernel programs to be attached");
+    let mut tracer = sys::undisturbed(|| Tracer::start(&wanted))?;
+    // Its thread must not be there when privileges are given up.
+    drop(waiting);
+    report_proc("agent: ");
+    report(tracer.coverage(), false);
+    let is_asked = options.share == Share::Own && (options.mode & 0o002 != 0 || group.is_some());
+    let mut machine = Machine::new(is_asked, recent_ns(options)).map_err(StartError::Starved)?;
+    sys::undisturbed(|| machine.prepare());
+    // No other thread is there yet: what is given up here is given up by all.
+    if options.privileges == Privileges::Least {
+        tracer.settle();
+    }
+    let mut held = privileges::drop_to(options.privileges == Privileges::Full, user.as_ref());
+    held.try_threads();
+    if let Some(refusal) = held.refusal() {
+        complain(&format!("agent: {refusal}"));
+    }
+    machine.add_checks(held.checks());
+    standard_error.write(confine).map_err(StartError::Starved)?;
+    Ok((bound, tracer, group, machine))
 }
 
 /// Why the agent cannot start.
@@ -196,23 +196,29 @@ const RESERVED: u64 = 96;
 /// Fewer places than these are not worth an agent: a user's share of them, and one that is root's, would be none.
 const FEWEST: usize = 16;
 
+/// There is room for fewer clients than are wanted.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "room for {} only: raise the number of open files (ulimit -n) for {wanted}",
+    counted(*.left as u64, "client", "clients")
+)]
+struct ClientRoom {
+    left: usize,
+    wanted: usize,
+}
+
 /// How many clients can be served at a time, and what is left for the rest all the same.
 ///
 /// # Errors
 /// Too few.
 fn places(wanted: usize) -> io::Result<usize> {
     let left = usize::try_from(sys::descriptors_left().saturating_sub(RESERVED)).unwrap_or(usize::MAX);
-    let room = || {
-        format!(
-            "room for {} only: raise the number of open files (ulimit -n) for {wanted}",
-            counted(left as u64, "client", "clients")
-        )
-    };
+    let room = ClientRoom { left, wanted };
     if left < wanted.min(FEWEST) {
-        return Err(io::Error::other(room()));
+        return Err(io::Error::other(room));
     }
     if left < wanted {
-        complain(&format!("agent: {}", room()));
+        complain(&format!("agent: {room}"));
     }
     Ok(wanted.min(left))
 }

@@ -1,5 +1,6 @@
 //! Sockets that the kernel programs could not remember, and records that they had no room for: said when it happens, and not at the end only.
 
+use crate::findings::{not_remembered, not_remembered_yet};
 use crate::kernel::Tracer;
 use crate::stdio::complain;
 use crate::view::text::counted;
@@ -11,20 +12,6 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How long is waited before more of the same is said.
 const QUIET: Duration = Duration::from_secs(10);
-
-/// That so many sockets found no room in the kernel.
-pub fn not_remembered(sockets: u64) -> String {
-    let sockets = counted(sockets, "socket", "sockets");
-    format!("{sockets} could not be remembered in the kernel: their events lack owner and times")
-}
-
-/// The same, and what helps a run that goes on, or the next one.
-pub fn not_remembered_yet(sockets: u64) -> String {
-    format!(
-        "{}; there are more than --remember makes room for, or the kernel had no memory for them (MemoryMax= of the unit)",
-        not_remembered(sockets)
-    )
-}
 
 /// How many sockets were forgotten, as far as it was said.
 #[derive(Debug, Default)]
@@ -127,7 +114,6 @@ mod tests {
     fn what_is_new_is_said_now_and_then() {
         let (mut forgotten, now) = (Forgotten::default(), Instant::now());
         assert_eq!(forgotten.news(0, now), None);
-        assert!(not_remembered(1).starts_with("1 socket could not"));
         assert_eq!(forgotten.news(3, now), Some(3));
         assert_eq!(forgotten.news(3, now + 2 * QUIET), None, "nothing new");
         assert_eq!(forgotten.news(4, now + 2 * QUIET), Some(4));

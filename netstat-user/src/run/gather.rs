@@ -4,15 +4,14 @@
 mod ages;
 mod infos;
 mod peers;
-mod workloads;
 
 pub use infos::Infos;
-pub use workloads::Followed;
 
 use super::table::asked::AskedFor;
 use super::table::round::Round;
 use super::table::sources::Sources;
 use super::table::spaces::Space;
+use crate::cgroups::Workloads;
 use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
@@ -51,7 +50,7 @@ fn removed(agent: &AgentChoice, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// Reports what could not be read of the processes that were looked up.
-fn report(workloads: &workloads::Workloads, round: &mut Round) -> Written<()> {
+fn report(workloads: &Workloads, round: &mut Round) -> Written<()> {
     workloads.failure().map_or(Ok(()), |error| round.report_processes(error))
 }
 
@@ -76,7 +75,7 @@ impl Gathered {
         let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
-            let mut workloads = workloads::Workloads::new(&asked.proc);
+            let mut workloads = Workloads::new(&asked.proc);
             owners.holders().for_each(|holder| workloads.look_up(holder.pid));
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
@@ -117,7 +116,7 @@ impl Gathered {
         let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
-            let mut workloads = workloads::Workloads::new(&asked.proc);
+            let mut workloads = Workloads::new(&asked.proc);
             owners.holders().for_each(|holder| workloads.look_up(holder.pid));
             report(&workloads, round)?;
             providers.push(Box::new(workloads));

@@ -32,15 +32,7 @@ use ways::{KillOutcome, KillWay};
 /// # Errors
 /// A failure to write to standard output, or to read the answer.
 pub fn run(options: &Options) -> Result<u8, Failure> {
-    // The rows of the tables, holders and all; an agent knows no more of them that matters here.
-    let tables = classic::Options {
-        protocols: Protocols { tcp: true, udp: true, udplite: true, raw: true, sctp: false },
-        all: true,
-        json: true,
-        agent: AgentChoice::Never,
-        selection: options.selection.clone(),
-        ..classic::Options::default()
-    };
+    let tables = tables(options);
     let selected = match Selected::new(&tables) {
         Ok(selected) => selected,
         Err(error) => {
@@ -68,33 +60,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
         return Ok(u8::from(incomplete));
     }
-    if options.dry_run {
-        let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-        print(&report(&all, &owners, options.json, screen::width()))?;
-        complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
-        return Ok(u8::from(incomplete));
-    }
-    if !options.yes && !io::stdin().is_terminal() {
-        let found = sockets(rows.len());
-        let what = format!(
-            "{found} would be closed, and standard input is no terminal to ask on: give --yes to close, or --dry-run to list"
-        );
-        return Ok(refuse(&wrong(KILL, &what)));
-    }
-    if !options.yes {
-        // What is asked about goes where the question goes.
-        let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-        let mut stderr = io::stderr().lock();
-        let _ = stderr.write_all(&report(&all, &owners, false, screen::width_of(&stderr)));
-        let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
-        let _ = stderr.flush();
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
-        if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-            drop(stderr);
-            complain("nothing was closed");
-            return Ok(1);
-        }
+    if let Some(code) = withheld(options, &rows, &owners, incomplete)? {
+        return Ok(code);
     }
     let ends = close(&asked, &rows, &mut round)?;
     let failed = ends.iter().filter(|end| end.error.is_some()).count();
@@ -104,6 +71,57 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
     Ok(u8::from(failed > 0 || incomplete))
+}
+
+/// The tables that are looked through: their rows, holders and all; an agent knows no more of them that matters here.
+fn tables(options: &Options) -> classic::Options {
+    classic::Options {
+        protocols: Protocols { tcp: true, udp: true, udplite: true, raw: true, sctp: false },
+        all: true,
+        json: true,
+        agent: AgentChoice::Never,
+        selection: options.selection.clone(),
+        ..classic::Options::default()
+    }
+}
+
+/// Shows what would be closed, and asks, as far as that is wanted. The exit code where nothing is to be closed then.
+fn withheld(
+    options: &Options,
+    rows: &[SocketRow],
+    owners: &SocketHolders,
+    incomplete: bool,
+) -> Result<Option<u8>, Failure> {
+    if options.dry_run {
+        let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
+        print(&report(&all, owners, options.json, screen::width()))?;
+        complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
+        return Ok(Some(u8::from(incomplete)));
+    }
+    if !options.yes && !io::stdin().is_terminal() {
+        let found = sockets(rows.len());
+        let what = format!(
+            "{found} would be closed, and standard input is no terminal to ask on: give --yes to close, or --dry-run to list"
+        );
+        return Ok(Some(refuse(&wrong(KILL, &what))));
+    }
+    if options.yes {
+        return Ok(None);
+    }
+    // What is asked about goes where the question goes.
+    let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(&report(&all, owners, false, screen::width_of(&stderr)));
+    let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
+    if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        drop(stderr);
+        complain("nothing was closed");
+        return Ok(Some(1));
+    }
+    Ok(None)
 }
 
 /// What to say before a process tries what takes more rights than it has.

@@ -2,7 +2,6 @@
 
 pub mod agent;
 pub mod classic;
-pub mod clock;
 pub mod doctor;
 pub mod events;
 pub mod failure;
@@ -12,7 +11,6 @@ mod hint;
 mod internet;
 pub mod kill;
 pub mod locale;
-mod ordering;
 mod printing;
 mod ready;
 pub mod resolve;

@@ -4,8 +4,7 @@ mod chosen;
 mod columns;
 mod counts;
 
-use super::clock::local_offset;
-use super::gather::Followed;
+use crate::cgroups::Followed;
 use crate::cli::events::Options;
 use crate::field::{EventFields, Need, Provider};
 use crate::filter::Predicate;
@@ -14,7 +13,7 @@ use crate::model::{Event, SocketEvent};
 use crate::proc::netns::{self, NAMES, NamespaceNames};
 use crate::run::failure::unread_processes;
 use crate::stdio::{complain, screen};
-use crate::sys::resolver;
+use crate::sys::{local_offset, resolver};
 use crate::view::columns::{ColumnTable, Shape, cells};
 use crate::view::event::{EventView, Form, Look};
 use crate::view::text::counted;
@@ -113,20 +112,11 @@ impl<'a> Printer<'a> {
     pub fn event(&mut self, out: &mut Vec<u8>, event: SocketEvent) {
         // Learnt from before anything is left out: the owner may be wanted at the close and not before.
         let ended = self.lives.as_mut().map(|lives| lives.take(&event));
-        if let Some(followed) = &mut self.followed {
-            followed.note(&event);
-            if let Some(error) = followed.new_failure() {
-                complain(&unread_processes(error));
-            }
-        }
+        self.follow(&event);
         if !self.options.wants(event.kind.event()) || (self.options.failed && !event.is_failure()) {
             return;
         }
-        if let Some(uid) = event.uid.filter(|_| self.needs.meets(Need::USERS)) {
-            self.users
-                .entry(uid)
-                .or_insert_with(|| resolver::user(uid).unwrap_or_else(|| uid.to_string().into_bytes()));
-        }
+        self.label(&event);
         let netns = self.names.of(event.netns);
         let followed = self.followed.as_ref().map(|followed| followed as &dyn Provider);
         let row = EventFields {
@@ -150,28 +140,34 @@ impl<'a> Printer<'a> {
             None => None,
         };
         match &mut self.shown {
-            Shown::Lines => {}
-            Shown::Json(shape) => {
-                shape.row(out, &row);
-                self.lines += 1;
-                return;
-            }
-            Shown::Columns(rows) => {
-                rows.row(out, &cells(&self.options.selection.columns, &row), self.width);
-                self.lines += 1;
-                return;
-            }
-            Shown::Counts(counts) => {
-                counts.add(&row);
-                self.lines += 1;
-                return;
-            }
-        }
-        match ended {
-            None => self.view.write(out, &Event::Socket(event), netns),
-            Some(ended) => self.view.write_life(out, &event, &ended, netns),
+            Shown::Json(shape) => shape.row(out, &row),
+            Shown::Columns(rows) => rows.row(out, &cells(&self.options.selection.columns, &row), self.width),
+            Shown::Counts(counts) => counts.add(&row),
+            Shown::Lines => match ended {
+                None => self.view.write(out, &Event::Socket(event), netns),
+                Some(ended) => self.view.write_life(out, &event, &ended, netns),
+            },
         }
         self.lines += 1;
+    }
+
+    /// Looks up what the owner of an event runs as part of, where that is asked for.
+    fn follow(&mut self, event: &SocketEvent) {
+        if let Some(followed) = &mut self.followed {
+            followed.note(event);
+            if let Some(error) = followed.new_failure() {
+                complain(&unread_processes(error));
+            }
+        }
+    }
+
+    /// Looks up the name of an event's user, where that is asked for.
+    fn label(&mut self, event: &SocketEvent) {
+        if let Some(uid) = event.uid.filter(|_| self.needs.meets(Need::USERS)) {
+            self.users
+                .entry(uid)
+                .or_insert_with(|| resolver::user(uid).unwrap_or_else(|| uid.to_string().into_bytes()));
+        }
     }
 
     /// Appends the line of a loss, also between columns: a gap is never silent.

@@ -9,3 +9,4 @@ pub mod rows;
 pub mod selected;
 pub mod sources;
 pub mod spaces;
+mod unnamed;

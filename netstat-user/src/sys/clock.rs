@@ -2,6 +2,7 @@
 
 use rustix::time::ClockId;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A clock's time in nanoseconds, as this process sees it.
 pub fn clock_ns(clock: ClockId) -> u64 {
@@ -27,9 +28,28 @@ pub fn clock_offsets() -> ClockOffsets {
     })
 }
 
-/// `CLOCK_MONOTONIC` of the initial time namespace, which is what the kernel's programs read (`bpf_ktime_get_ns`), in nanoseconds.
+/// `CLOCK_MONOTONIC` of the initial time namespace, which is what the kernel's programs read (`bpf_ktime_get_ns`), in nanoseconds: a process in
+/// another time namespace reads another one.
 pub fn kernel_monotonic_ns() -> u64 {
     clock_ns(ClockId::Monotonic).saturating_add_signed(-clock_offsets().monotonic_ns)
+}
+
+/// What `CLOCK_REALTIME` is ahead of the kernel's `CLOCK_MONOTONIC`. Asked for each batch, since the former may be set, but taken anew only then:
+/// the two clocks cannot be read at one instant, and the times of one socket's events must agree.
+pub fn epoch_ns() -> u64 {
+    /// A difference that no slow reading explains.
+    const SET: u64 = 20_000_000;
+    static EPOCH: AtomicU64 = AtomicU64::new(0);
+    let before = kernel_monotonic_ns();
+    let real = clock_ns(ClockId::Realtime);
+    let took = kernel_monotonic_ns().saturating_sub(before);
+    let measured = real.saturating_sub(before + took / 2);
+    let known = EPOCH.load(Ordering::Relaxed);
+    if known != 0 && (measured.abs_diff(known) < SET || took > SET / 10) {
+        return known;
+    }
+    EPOCH.store(measured, Ordering::Relaxed);
+    measured
 }
 
 /// Lines of a clock's name or number, seconds and nanoseconds.

@@ -20,12 +20,13 @@ mod scarce;
 pub mod signals;
 mod types;
 mod watch;
+mod zone;
 
 pub use awaited::{Awaited, GivenUp, Waiter};
 pub use beside::beside;
 pub use capability::Capability;
 pub use cgroup::open_cgroup;
-pub use clock::{ClockOffsets, clock_ns, clock_offsets, kernel_monotonic_ns};
+pub use clock::{ClockOffsets, clock_ns, clock_offsets, epoch_ns, kernel_monotonic_ns};
 pub use lock::lock;
 pub use memory::{Allocator, NO_MEMORY, has_memory};
 pub use mounts::{detached_mount, mounted_tracefs, with_tracefs};
@@ -49,3 +50,4 @@ pub use scarce::{
 };
 pub use types::{KERNEL_TYPES, Types, kernel_types};
 pub use watch::{runtime, watch};
+pub use zone::{local_offset, local_time};

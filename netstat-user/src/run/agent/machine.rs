@@ -1,18 +1,16 @@
 //! The kernel's lists as the agent asks for them.
 
-use super::guarded_finder::{GuardedFinder, look_at_listed};
-use super::views::Views;
 use crate::agent::{Guarded, KernelLists, Lists, Own, Peer, Presence, SocketProcess, Spaces};
 use crate::daemon::subordinate::SubordinateFile;
 use crate::kernel;
+use crate::looks::{GuardedFinder, Views, look_at_listed};
 use crate::model::{Check, NamespaceTables, Owner, Proto, ProtoTable, RowsWanted, SocketRow, Subordinates};
 use crate::proc::cgroup::Ids;
 use crate::proc::{fds, netns};
 use crate::query::Link;
-use crate::run::clock::monotonic_ns;
 use crate::source::{Evidence, KernelSource as Kernel, RowNeeds};
 use crate::stdio::complain;
-use crate::sys::{Awaited, lock};
+use crate::sys::{Awaited, kernel_monotonic_ns, lock};
 use crate::table::Listing;
 use std::collections::HashSet;
 use std::io;
@@ -158,7 +156,7 @@ impl Lists for Machine {
         let subordinates = self.subordinates();
         let processes = processes.into_iter().collect();
         lock(&self.finder).count_by(Arc::clone(&subordinates));
-        let open = look_at_listed(&self.root, processes, &subordinates, monotonic_ns(), &self.guarded);
+        let open = look_at_listed(&self.root, processes, &subordinates, kernel_monotonic_ns(), &self.guarded);
         lock(&self.finder).note_listed(open);
         KernelLists { listing, owners, subordinates }
     }

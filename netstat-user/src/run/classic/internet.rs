@@ -3,7 +3,6 @@
 use crate::cli::classic::Want;
 use crate::field::{ClosedFields, Provider, RowContext, RowFields, SctpFields};
 use crate::model::{ClosedSocket, Holder, Labels, SctpRow, SocketRow, SocketTable};
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::internet::files::{FileRows, Files, Namespaces, ReadFile};
 use crate::run::internet::known::KnownOfRows;
 use crate::run::internet::look;
@@ -12,6 +11,7 @@ use crate::run::table::round::Round;
 use crate::run::table::selected::taken::TakenRows;
 use crate::run::table::sources::Sources;
 use crate::stdio::Written;
+use crate::sys::{epoch_ns, kernel_monotonic_ns};
 use crate::view;
 use crate::view::inet::beyond::{self, Beyond, Netns};
 use crate::view::inet::{self, Columns, Style};
@@ -159,7 +159,7 @@ impl ShownWith<'_> {
     }
 
     fn closed(&self, closed: &[ClosedSocket], context: &RowContext<'_>, taken: &mut TakenRows<'_>, out: &mut Vec<u8>) {
-        let now_ns = epoch_ns() + monotonic_ns();
+        let now_ns = epoch_ns() + kernel_monotonic_ns();
         for closed in closed {
             let (socket, netns) = (&closed.socket, self.netns(closed.socket.netns));
             taken.take(out, &ClosedFields { closed, context }, |out| {

@@ -8,13 +8,13 @@ use crate::kernel;
 use crate::model::Limits;
 use crate::model::limits::Kinds;
 use crate::query::{Answer, CoverageRows, Request};
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::failure::Failure;
 use crate::run::hint::{SHARE_ALL, could, way_in};
 use crate::run::printing::{Chosen, Printer, kinds};
 use crate::run::ready::{outside, report_ready};
 use crate::stdio::complain;
 use crate::stdio::waiting::WaitNote;
+use crate::sys::{epoch_ns, kernel_monotonic_ns};
 use std::path::{Path, PathBuf};
 
 /// An agent that has begun to answer.
@@ -171,7 +171,7 @@ impl EventSource for SubscribedEvents {
                 Ok(Answer::Event(event)) => printer.event(out, event),
                 Ok(Answer::Lost { time_ns, count }) => printer.lose(out, time_ns, count),
                 Ok(Answer::Dropped(count)) => {
-                    printer.lose(out, epoch_ns() + monotonic_ns(), count);
+                    printer.lose(out, epoch_ns() + kernel_monotonic_ns(), count);
                     self.broken = Some(Broken::Dropped(count));
                 }
                 // Of a later release.

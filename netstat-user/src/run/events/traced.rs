@@ -5,7 +5,6 @@ use super::owners;
 use crate::cli::events::{Options, Probe};
 use crate::kernel::{AttachError, Hook, Sees, Tracer, Variant, Wanted};
 use crate::owner::Owners;
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::failure::Failure;
 use crate::run::forgotten::Forgotten;
 use crate::run::printing::{Chosen, Printer, kinds};
@@ -13,7 +12,7 @@ use crate::run::ready::report;
 use crate::stdio::complain;
 use crate::stdio::streaming::{Asked, Stop};
 use crate::stdio::waiting::WaitNote;
-use crate::sys;
+use crate::sys::{self, epoch_ns, kernel_monotonic_ns};
 use crate::view::text::counted;
 use bytes::BytesMut;
 use std::os::fd::OwnedFd;
@@ -165,7 +164,7 @@ impl EventSource for TracedEvents {
         if lost > self.lost {
             let count = lost - self.lost;
             self.lost = lost;
-            printer.lose(out, epoch_ns + monotonic_ns(), count);
+            printer.lose(out, epoch_ns + kernel_monotonic_ns(), count);
         }
         Ok(match (more, self.stopping) {
             (true, _) => NextBatch::AtOnce,

@@ -5,11 +5,11 @@ use crate::client::{self, AskError};
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Endpoint, Ends, EventEnd, LiveSocket, SocketRow, TcpState};
 use crate::proc::netns;
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
 use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::stdio::Written;
+use crate::sys::{epoch_ns, kernel_monotonic_ns};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl Ages {
                 }
             }
         }
-        ages.now_ns = epoch_ns() + monotonic_ns();
+        ages.now_ns = epoch_ns() + kernel_monotonic_ns();
         Ok(ages)
     }
 

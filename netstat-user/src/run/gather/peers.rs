@@ -1,7 +1,7 @@
 //! The processes at the other ends of sockets.
 
 use super::ListedTable;
-use super::workloads::Workloads;
+use crate::cgroups::Workloads;
 use crate::diag::{Channel, DiagError, unix};
 use crate::field::{Field, Need, Provider, Subject, Value};
 use crate::model::{Comm, Proto, RowsWanted, SocketHolders, UnixSocket};

@@ -3,7 +3,9 @@
 mod iterator;
 mod sock_diag;
 
+use crate::kernel::closing::ClosingError;
 use crate::model::{KillResult, SocketRow};
+use std::sync::Arc;
 
 /// A way to close sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +42,32 @@ impl KillOutcome {
 }
 
 /// What came of one way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Tried {
     /// It is decided.
     Decided(KillOutcome),
-    /// The kernel cannot close this socket in this way, and why.
-    Unsupported(String),
+    /// The kernel cannot close this socket in this way.
+    Unsupported(WayError),
+}
+
+/// Why the kernel cannot close a socket in a way.
+#[derive(Clone, Debug, thiserror::Error)]
+enum WayError {
+    #[error("it has no sock_diag")]
+    NoSockDiag,
+    #[error("its sock_diag has no such sockets")]
+    NotListed,
+    #[error("it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to")]
+    NoDestroy,
+    #[error("bpf_sock_destroy closes TCP and UDP sockets alone")]
+    OtherProtocol,
+    #[error("bpf_sock_destroy takes its cookie, which is not known")]
+    NoCookie,
+    #[error("bpf_sock_destroy closes neither requests nor sockets in TIME_WAIT, which end by themselves")]
+    Mini,
+    /// One error for all sockets that the program was to close.
+    #[error("{0}")]
+    Program(#[source] Arc<ClosingError>),
 }
 
 impl Tried {
@@ -58,7 +80,7 @@ impl Tried {
 pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<KillOutcome> {
     let mut rows = rows.to_vec();
     let mut ends: Vec<Option<KillOutcome>> = vec![None; rows.len()];
-    let mut without: Vec<Vec<String>> = vec![Vec::new(); rows.len()];
+    let mut without: Vec<Vec<WayError>> = vec![Vec::new(); rows.len()];
     for way in ways {
         let left: Vec<usize> = (0..rows.len()).filter(|&at| ends[at].is_none()).collect();
         let mut here: Vec<SocketRow> = left.iter().map(|&at| rows[at]).collect();
@@ -75,8 +97,10 @@ pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<KillOutcome> {
             }
         }
     }
-    let no_way =
-        |why: Vec<String>| KillOutcome::failed(format!("the kernel has no way to close it: {}", why.join("; ")));
+    let no_way = |why: Vec<WayError>| {
+        let why: Vec<String> = why.iter().map(WayError::to_string).collect();
+        KillOutcome::failed(format!("the kernel has no way to close it: {}", why.join("; ")))
+    };
     ends.into_iter().zip(without).map(|(end, why)| end.unwrap_or_else(|| no_way(why))).collect()
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::events::Options;
 use crate::field::schema::OTHERS;
 use crate::field::{Field, HasFields, Value};
-use crate::run::ordering::of_counts;
+use crate::order::of_counts;
 use crate::stdio::screen;
 use crate::view::columns::{self, CountStyle, Kept};
 use crate::view::json::Object;

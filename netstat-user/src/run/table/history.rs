@@ -4,13 +4,12 @@ use super::asked::AskedFor;
 use super::round::Round;
 use crate::cli::names::SOCKET;
 use crate::client::{self, AskError};
+use crate::findings::gaps;
 use crate::model::ClosedSocket;
 use crate::proc::netns;
-use crate::query::{Crowd, Past};
-use crate::run::clock::{epoch_ns, monotonic_ns};
 use crate::run::hint::way_in;
 use crate::stdio::Written;
-use crate::view::text::{counted, span};
+use crate::sys::{epoch_ns, kernel_monotonic_ns};
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ pub fn recent(asked: &AskedFor<'_>, within: Duration, round: &mut Round) -> Writ
     let mut notes = Vec::new();
     let closed = match netns.and_then(|netns| client::closed(path, within, netns, asked.selected.row_test(true))) {
         Ok(history) => {
-            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + monotonic_ns()));
+            notes.extend(gaps(&history.past, history.crowd, within, epoch_ns() + kernel_monotonic_ns()));
             let mut closed = history.closed;
             if !history.here {
                 notes.push(format!("{}; owners and users are left out", AskError::Elsewhere));
@@ -56,62 +55,4 @@ pub fn recent(asked: &AskedFor<'_>, within: Duration, round: &mut Round) -> Writ
         round.note(&format!("agent {}: {note}", path.display()))?;
     }
     Ok(closed)
-}
-
-/// What the sockets that closed within this time lack, in lines for the user.
-fn gaps(past: &Past, crowd: Option<Crowd>, within: Duration, now_ns: u64) -> Vec<String> {
-    let ago_ns = |time_ns: u64| now_ns.saturating_sub(time_ns);
-    let mut gaps = Vec::new();
-    let known_ns = ago_ns(past.since_ns);
-    if u128::from(known_ns) < within.as_nanos() {
-        let why = match past.crowded {
-            true => format!(": --recent-count {} keeps no more{}", past.most, of_others(crowd, ago_ns)),
-            false => String::new(),
-        };
-        gaps.push(format!(
-            "it lists all that closed in the last {}, but not all that closed earlier{why}",
-            span(known_ns)
-        ));
-    }
-    if let Some(lost_ns) = past.lost_ns.map(ago_ns).filter(|&lost_ns| u128::from(lost_ns) < within.as_nanos()) {
-        gaps.push(format!(
-            "{}{} ago: of sockets that closed before, not all are listed",
-            counted(past.lost, "event was lost, ", "events were lost, the last "),
-            span(lost_ns)
-        ));
-    }
-    gaps
-}
-
-/// What is kept all the same where only the sockets of one user found no room.
-pub fn of_others(crowd: Option<Crowd>, ago_ns: impl Fn(u64) -> u64) -> String {
-    crowd.map_or_else(String::new, |Crowd { uid, others_ns }| {
-        format!(" of user {uid}; of all others it knows what closed within {}", span(ago_ns(others_ns)))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_history_lacks_is_said() {
-        let past = Past { since_ns: 100_000_000_000, most: 65_536, ..Past::default() };
-        let lines = |past: &Past, seconds| gaps(past, None, Duration::from_secs(seconds), 109_000_000_000);
-        assert_eq!(lines(&past, 9), Vec::<String>::new());
-        assert_eq!(lines(&past, 10), ["it lists all that closed in the last 9.00s, but not all that closed earlier"]);
-        let crowded = Past { crowded: true, lost_ns: Some(105_000_000_000), lost: 7, ..past };
-        assert_eq!(lines(&crowded, 3), Vec::<String>::new());
-        let [short, lost] = &lines(&crowded, 600)[..] else { panic!("two lines") };
-        assert!(
-            short.ends_with("--recent-count 65536 keeps no more")
-                && lost.starts_with("7 events were lost, the last 4.00s ago")
-        );
-        let one = Past { crowded: false, lost: 1, ..crowded };
-        assert!(lines(&one, 9)[0].starts_with("1 event was lost, 4.00s ago:"));
-        let crowd = Some(Crowd { uid: 1000, others_ns: 49_000_000_000 });
-        assert!(gaps(&crowded, crowd, Duration::from_secs(20), 109_000_000_000)[0].ends_with(
-            "--recent-count 65536 keeps no more of user 1000; of all others it knows what closed within 1m00s"
-        ));
-    }
 }

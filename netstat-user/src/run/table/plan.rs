@@ -1,9 +1,10 @@
-//! What is read for the Internet table, and where: decided from what is asked alone, before anything is read.
+//! What is read for the Internet table, and where: decided from what is asked alone, before anything is read. What an agent shows is known only once
+//! it is asked: here stands what is wanted of it in either case.
 
 use super::asked::AskedFor;
 use crate::cli::classic::{AgentChoice, Filter};
 use crate::field::Need;
-use crate::model::{Proto, RowsWanted};
+use crate::model::{Proto, RowTest, RowsWanted};
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +37,17 @@ pub struct AgentQuestion<'a> {
     pub is_named: bool,
     /// Whether the owners are wanted that events recorded for rows nobody holds.
     pub recorded: bool,
+    /// What is wanted besides of one that shows this user all holders, if anything.
+    pub holders: Option<HoldersQuestion>,
+}
+
+/// What an agent is asked for that shows this user all holders.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HoldersQuestion {
+    /// The condition of the rows, in the place of that of the plan: it may be one of processes.
+    pub only: Option<RowTest>,
+    /// Whether the holders of these rows are wanted alone, which are few then; else all.
+    pub of_rows_alone: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -55,6 +67,10 @@ impl<'a> Plan<'a> {
             path,
             is_named: matches!(options.agent, AgentChoice::At(_)),
             recorded: options.json || selected.needs().meets(Need::OWNERS),
+            holders: asked.wants_holders().then(|| {
+                let only = selected.row_test(true);
+                HoldersQuestion { of_rows_alone: only.is_some() && !asked.lists_other_sockets(), only }
+            }),
         });
         // There is but one pair of files for SCTP, and it counts as IPv4.
         let (sctp, filter) = (asked.tables.protocols.sctp && asked.tables.v4, options.filter());
@@ -88,6 +104,7 @@ mod tests {
     use super::*;
     use crate::cli::classic::{Options, Protocols};
     use crate::cli::names::SOCKET;
+    use crate::field::RowKinds;
     use crate::run::table::selected::Selected;
 
     /// The plan of a reader in namespace 7, in short.
@@ -114,6 +131,28 @@ mod tests {
         assert_eq!(question(Options::default(), None), None, "it is not known of what");
         let sctp = Protocols { sctp: true, ..Protocols::default() };
         assert_eq!(question(Options { protocols: sctp, ..Options::default() }, Some(7)), None, "it has none");
+    }
+
+    #[test]
+    fn the_holders_of_rows_alone_are_asked_for_where_few_are_left() {
+        let holders = |programs, filter: Option<&str>, protocols| {
+            let mut options = Options { programs, protocols, ..Options::default() };
+            options.selection.expr = filter.map(|text| crate::filter::parse(text, RowKinds::INET).unwrap());
+            let mut asked = None;
+            plan(options, Some(7), |plan| {
+                let question = plan.agent.as_ref().and_then(|agent| agent.holders.as_ref());
+                // Whoever is shown less is not to be asked about processes.
+                let is_more = |question: &HoldersQuestion| question.only != plan.rows.only;
+                asked = question.map(|question| (question.of_rows_alone, is_more(question)));
+            });
+            asked
+        };
+        let tcp = Protocols { tcp: true, ..Protocols::default() };
+        assert_eq!(holders(false, None, tcp), None);
+        assert_eq!(holders(true, None, tcp), Some((false, false)));
+        assert_eq!(holders(true, Some("sport 80"), tcp), Some((true, false)));
+        assert_eq!(holders(true, Some("pid = 1"), tcp), Some((true, true)));
+        assert_eq!(holders(true, Some("sport 80"), Protocols { sctp: true, ..tcp }), Some((false, false)));
     }
 
     #[test]

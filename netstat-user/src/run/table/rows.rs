@@ -30,7 +30,7 @@ pub fn read(
     round: &mut Round,
 ) -> Written<(Vec<NamespaceTables>, Option<fds::Scan>)> {
     if let Some(question) = &plan.agent {
-        match ask(asked, question, &plan.rows) {
+        match ask(&asked.proc, question, &plan.rows) {
             Ok((tables, scan)) => {
                 if asked.reads_all_netns()
                     && asked.selected.named_netns().is_empty()
@@ -84,32 +84,34 @@ pub fn everywhere(
     }
 }
 
+/// Whether the agent shows this user all holders. It shows a user who may not look into every process no more than the kernel does. This process's own
+/// scan begins when the connection is closed: that is a socket too, and what is found decides between netstat's warnings.
+fn shows_holders(path: &Path) -> bool {
+    // An agent that shares no more than users see themselves shows all holders to root and its own user only.
+    match rustix::process::geteuid().is_root() {
+        true => sys::may_list_all_descriptors(),
+        false => client::shows_all(path, PATIENCE),
+    }
+}
+
 /// Asks the agent for the rows, and at the same time for the holders.
 fn ask(
-    asked: &AskedFor<'_>,
+    proc: &Path,
     question: &AgentQuestion<'_>,
     wanted: &RowsWanted,
 ) -> Result<(Vec<NamespaceTables>, Option<fds::Scan>), AskError> {
     let path = question.path;
-    // The agent shows a user who may not look into every process no more than the kernel does. This process's own scan begins when the
-    // connection is closed: that is a socket too, and what is found decides between netstat's warnings.
-    // An agent that shares no more than users see themselves shows all holders to root and its own user only.
-    let shown = || match rustix::process::geteuid().is_root() {
-        true => sys::may_list_all_descriptors(),
-        false => client::shows_all(path, PATIENCE),
-    };
-    let theirs = asked.wants_holders() && shown();
-    // Where the agent shows this user fewer processes than the kernel does, the condition that is sent to it names no processes.
-    let wanted = RowsWanted { only: asked.selected.row_test(theirs), ..wanted.clone() };
-    let few = wanted.only.is_some() && !asked.lists_other_sockets();
+    let holders_wanted = question.holders.as_ref().filter(|_| shows_holders(path));
+    let few = holders_wanted.is_some_and(|holders| holders.of_rows_alone);
+    let only = holders_wanted.map_or_else(|| wanted.only.clone(), |holders| holders.only.clone());
     // Where few rows may be left, only their holders are asked for, and come with them.
-    let rows = client::AgentTables::ask(path, PATIENCE, wanted, question.recorded, theirs && few)?;
+    let rows = client::AgentTables::ask(path, PATIENCE, RowsWanted { only, ..wanted.clone() }, question.recorded, few)?;
     if !rows.is_here() {
         return Err(AskError::Elsewhere);
     }
-    let holders = |of| if theirs { client::AgentHolders::ask(path, PATIENCE, of).ok() } else { None };
+    let holders = |of| client::AgentHolders::ask(path, PATIENCE, of).ok();
     // Those of all at the same time.
-    let all = if few { None } else { holders(Vec::new()) };
+    let all = holders_wanted.filter(|_| !few).and_then(|_| holders(Vec::new()));
     let (spaces, links) = rows.read()?;
     // Where the agent cannot say who holds what, the scan begins when it is asked for.
     let links = match (few, links) {
@@ -117,10 +119,10 @@ fn ask(
         (true, Some(links)) => Some(links),
         // An agent of an earlier release sends them to another request.
         (true, None) => match spaces.iter().flat_map(NamespaceTables::inodes).collect::<Vec<u64>>() {
-            none if none.is_empty() => theirs.then(Vec::new),
+            none if none.is_empty() => Some(Vec::new()),
             of => holders(of).and_then(|holders| holders.read().ok()),
         },
     };
     let scan = if few { fds::Scan::of_some } else { fds::Scan::of };
-    Ok((spaces, links.map(|links| scan(&asked.proc, links))))
+    Ok((spaces, links.map(|links| scan(proc, links))))
 }

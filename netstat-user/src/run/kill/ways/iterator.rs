@@ -1,15 +1,15 @@
 //! Closing sockets by `bpf_sock_destroy`.
 
-use super::{KillOutcome, Tried};
+use super::{KillOutcome, Tried, WayError};
 use crate::diag::Protocol;
 use crate::kernel::closing::{CloseOutcome, ClosingError, ClosingProgram};
 use crate::kernel::snapshot::Transport;
 use crate::model::{KillResult, SocketRow};
+use std::sync::Arc;
 
 /// Closes sockets whose cookies are known.
 pub fn close(rows: &[SocketRow]) -> Vec<Tried> {
-    let unsupported = || Tried::Unsupported("bpf_sock_destroy closes TCP and UDP sockets alone".to_owned());
-    let mut tried: Vec<Tried> = rows.iter().map(|_| unsupported()).collect();
+    let mut tried = vec![Tried::Unsupported(WayError::OtherProtocol); rows.len()];
     for (protocol, transport) in [(Protocol::Tcp, Transport::Tcp), (Protocol::Udp, Transport::Udp)] {
         let (mut places, mut cookies) = (Vec::new(), Vec::new());
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| Protocol::of(row.proto) == protocol) {
@@ -18,9 +18,7 @@ pub fn close(rows: &[SocketRow]) -> Vec<Tried> {
                     places.push(at);
                     cookies.push(cookie);
                 }
-                None => {
-                    tried[at] = Tried::Unsupported("bpf_sock_destroy takes its cookie, which is not known".to_owned());
-                }
+                None => tried[at] = Tried::Unsupported(WayError::NoCookie),
             }
         }
         if cookies.is_empty() {
@@ -28,7 +26,10 @@ pub fn close(rows: &[SocketRow]) -> Vec<Tried> {
         }
         match ClosingProgram::load(transport, cookies.len()).and_then(|closer| closer.close(&cookies)) {
             Ok(ends) => places.into_iter().zip(ends).for_each(|(at, end)| tried[at] = of_iterator(protocol, end)),
-            Err(error) => places.into_iter().for_each(|at| tried[at] = refused(&error)),
+            Err(error) => {
+                let why = refused(error);
+                places.into_iter().for_each(|at| tried[at] = why.clone());
+            }
         }
     }
     tried
@@ -40,21 +41,17 @@ fn of_iterator(protocol: Protocol, end: CloseOutcome) -> Tried {
         CloseOutcome::Remains if protocol == Protocol::Udp => KillOutcome::fine(KillResult::Aborted),
         CloseOutcome::Remains => KillOutcome::failed("the kernel took the order to close it, and it is still there"),
         CloseOutcome::Gone => KillOutcome::fine(KillResult::Gone),
-        CloseOutcome::Mini => {
-            return Tried::Unsupported(
-                "bpf_sock_destroy closes neither requests nor sockets in TIME_WAIT, which end by themselves".to_owned(),
-            );
-        }
+        CloseOutcome::Mini => return Tried::Unsupported(WayError::Mini),
         CloseOutcome::Refused(error) => KillOutcome::failed(format!("bpf_sock_destroy: {error}")),
     })
 }
 
-fn refused(error: &ClosingError) -> Tried {
+fn refused(error: ClosingError) -> Tried {
     match error {
         error if error.is_denied() => Tried::failed(
             "not permitted: on a kernel without CONFIG_INET_DIAG_DESTROY it takes CAP_BPF and CAP_PERFMON; run it as root",
         ),
-        error if error.is_unsupported() => Tried::Unsupported(error.to_string()),
+        error if error.is_unsupported() => Tried::Unsupported(WayError::Program(Arc::new(error))),
         error => Tried::failed(error.to_string()),
     }
 }
@@ -68,19 +65,21 @@ mod tests {
     #[test]
     fn what_the_iterator_did() {
         let tried = |protocol, end| of_iterator(protocol, end);
-        assert_eq!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::Decided(KillOutcome::fine(KillResult::Aborted)));
+        assert!(
+            matches!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::Decided(end) if end == KillOutcome::fine(KillResult::Aborted))
+        );
         assert!(
             matches!(tried(Protocol::Tcp, CloseOutcome::Remains), Tried::Decided(end) if end.result == KillResult::Failed)
         );
         assert!(
-            matches!(tried(Protocol::Tcp, CloseOutcome::Mini), Tried::Unsupported(why) if why.contains("TIME_WAIT"))
+            matches!(tried(Protocol::Tcp, CloseOutcome::Mini), Tried::Unsupported(why) if why.to_string().contains("TIME_WAIT"))
         );
         assert!(
-            matches!(refused(&ClosingError::NoFunction), Tried::Unsupported(why) if why.contains("which came with Linux 6.5"))
+            matches!(refused(ClosingError::NoFunction), Tried::Unsupported(why) if why.to_string().contains("which came with Linux 6.5"))
         );
         let denied = ClosingError::Refused(io::Error::from_raw_os_error(Errno::PERM.raw_os_error()));
         assert!(
-            matches!(refused(&denied), Tried::Decided(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_BPF")))
+            matches!(refused(denied), Tried::Decided(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_BPF")))
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Selected;
 use crate::field::{HasFields, Value};
-use crate::run::ordering::{by_keys, of_counts};
+use crate::order::{by_keys, of_counts};
 use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
 

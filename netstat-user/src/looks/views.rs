@@ -6,8 +6,7 @@ use crate::proc::access::{self, Vantage, Viewer};
 use crate::proc::fds;
 use crate::proc::netns::Namespace;
 use crate::proc::tenure::{NamespaceIds, Tenures};
-use crate::run::clock::{epoch_ns, monotonic_ns};
-use crate::sys::{self, Scarce, lock, too_slow, unless_scarce};
+use crate::sys::{self, Scarce, epoch_ns, kernel_monotonic_ns, lock, too_slow, unless_scarce};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -58,7 +57,7 @@ impl Views {
     /// Notes which namespaces are there.
     pub fn note(&self, namespaces: &[Namespace]) {
         let found: Vec<_> = namespaces.iter().filter_map(|namespace| self.objects.of(namespace.pid?).ok()).collect();
-        let now_ns = monotonic_ns();
+        let now_ns = kernel_monotonic_ns();
         let mut tenures = lock(&self.tenures);
         tenures.keep(&namespaces.iter().map(|namespace| namespace.inode).collect());
         for (inode, id) in found {
@@ -125,7 +124,7 @@ impl Views {
 
     /// See [`Lists::present`](crate::agent::Lists::present).
     pub fn present(&self, own: &Own) -> io::Result<Presence> {
-        let begun_ns = monotonic_ns();
+        let begun_ns = kernel_monotonic_ns();
         let mut objects = HashMap::new();
         for (&inode, known) in &own.objects {
             for &pid in &known.witnesses {
@@ -135,7 +134,7 @@ impl Views {
                 }
             }
         }
-        Ok(Presence { objects, begun_ns, ended_ns: monotonic_ns(), epoch_ns: epoch_ns() })
+        Ok(Presence { objects, begun_ns, ended_ns: kernel_monotonic_ns(), epoch_ns: epoch_ns() })
     }
 
     /// What somebody could see, by a look that began at the given time or later; without one, a moment ago.
@@ -209,7 +208,7 @@ impl Views {
         }
         own.namespaces = own.objects.keys().copied().collect();
         let mut tenures = lock(&self.tenures);
-        let now_ns = monotonic_ns();
+        let now_ns = kernel_monotonic_ns();
         let since = |(&inode, known): (&u32, &KnownNamespace)| (inode, tenures.since(inode, known.id, now_ns));
         own.since = own.objects.iter().map(since).collect();
     }

@@ -1,7 +1,8 @@
-//! Containers, units and pods of the processes that own sockets.
+//! Containers, units and pods of the processes that own sockets: looked up by process, or by the owner that events recorded.
 
+use super::kept::KeptWorkloads;
 use crate::field::{Field, Need, Provider, Subject, Value};
-use crate::model::{Comm, EventKind, Owner, SocketEvent, UNKNOWN_USER, Workload};
+use crate::model::{Comm, Owner, UNKNOWN_USER, Workload};
 use crate::proc::cgroup::{self, Ids, Memberships};
 use crate::proc::fds;
 use crate::sys::failed_look;
@@ -9,7 +10,6 @@ use crate::whose::workload::recognise;
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -35,48 +35,6 @@ pub struct Workloads {
     unified: bool,
 }
 
-/// Most cgroups, and most owners, that are kept beyond those of sockets that live.
-const KEPT: usize = 1 << 14;
-/// Most bytes of the paths that are kept of these.
-const KEPT_BYTES: usize = 16 << 20;
-
-/// Most sockets that are kept as alive: of some the close is lost, and they would stay for ever.
-const ALIVE: usize = 1 << 20;
-
-/// Workloads that were found. Where there are too many, or their paths are too long, all are dropped: what is still wanted is found again.
-#[derive(Debug)]
-struct KeptWorkloads<K> {
-    found: HashMap<K, Arc<Workload>>,
-    /// Bytes of the paths, in keys and workloads.
-    bytes: usize,
-}
-
-impl<K> Default for KeptWorkloads<K> {
-    fn default() -> Self {
-        Self { found: HashMap::new(), bytes: 0 }
-    }
-}
-
-impl<K: Eq + Hash> KeptWorkloads<K> {
-    fn get(&self, key: &K) -> Option<&Arc<Workload>> {
-        self.found.get(key)
-    }
-
-    /// Keeps one; its key has paths of so many bytes.
-    fn insert(&mut self, key: K, key_bytes: usize, workload: Arc<Workload>) {
-        let path_bytes = |workload: &Workload| workload.cgroup.as_ref().map_or(0, Vec::len);
-        let bytes = key_bytes + path_bytes(&workload);
-        if self.found.len() >= KEPT || self.bytes + bytes > KEPT_BYTES {
-            self.found.clear();
-            self.bytes = 0;
-        }
-        self.bytes += bytes;
-        if let Some(before) = self.found.insert(key, workload) {
-            self.bytes -= key_bytes + path_bytes(&before);
-        }
-    }
-}
-
 /// The error of a look, where that says nothing of the process.
 fn failure_of(error: io::Error) -> Option<io::Error> {
     // A path longer than a page, which the kernel does not print (`proc_cgroup_show`), is one that is not known: whoever may make cgroups makes such a one.
@@ -86,9 +44,10 @@ fn failure_of(error: io::Error) -> Option<io::Error> {
 }
 
 /// An owner that events recorded: process, its name, and the id of its cgroup.
-type WorkloadKey = (u32, Comm, Option<NonZeroU64>);
+pub type WorkloadKey = (u32, Comm, Option<NonZeroU64>);
 
-const fn key(owner: &Owner) -> WorkloadKey {
+/// The key of an owner.
+pub const fn key(owner: &Owner) -> WorkloadKey {
     (owner.pid, owner.comm, owner.cgroup_id)
 }
 
@@ -166,7 +125,7 @@ impl Workloads {
 
     /// What an owner ran as part of when it became that, or does so now. If its process is gone, another one may have its number: then its
     /// name is another, as a rule.
-    fn recorded(&mut self, owner: &Owner) -> Option<Arc<Workload>> {
+    pub fn recorded(&mut self, owner: &Owner) -> Option<Arc<Workload>> {
         drop(self.ids.take_failure());
         // Where there are cgroups of version 1, they name the container, and the ids are not theirs.
         if self.unified
@@ -236,7 +195,7 @@ impl Provider for Workloads {
 }
 
 /// A field of a workload.
-fn value(workload: &Workload, field: Field) -> Value<'_> {
+pub fn value(workload: &Workload, field: Field) -> Value<'_> {
     match field {
         Field::Cgroup => Value::text(workload.cgroup.as_deref()),
         Field::SystemdUnit => Value::text(workload.unit.as_deref()),
@@ -246,143 +205,12 @@ fn value(workload: &Workload, field: Field) -> Value<'_> {
     }
 }
 
-/// The same for a stream of events: what was found when the owner of a socket was first seen is kept for the later events of the socket,
-/// whose process may have gone.
-#[derive(Debug)]
-pub struct Followed {
-    workloads: Workloads,
-    /// By cookie, with the owner it was found for.
-    by_socket: HashMap<u64, (u32, Arc<Workload>)>,
-    /// What was last found for a process.
-    by_owner: KeptWorkloads<WorkloadKey>,
-    /// The sockets that closed since the last batch.
-    closed: Vec<u64>,
-    /// Whether a failure was reported.
-    reported: bool,
-}
-
-impl Followed {
-    /// Nothing seen yet; /proc is mounted at `root`.
-    pub fn new(root: &Path) -> Self {
-        let workloads = Workloads::new(root);
-        let (by_socket, by_owner, closed) = Default::default();
-        Self { workloads, by_socket, by_owner, closed, reported: false }
-    }
-
-    /// Takes in an event, before its fields are asked for.
-    pub fn note(&mut self, event: &SocketEvent) {
-        if let (Some(cookie), EventKind::Close(_)) = (event.cookie, event.kind) {
-            self.closed.push(cookie);
-        }
-        let Some(owner) = event.owner else { return };
-        let known = event.cookie.and_then(|cookie| self.by_socket.get(&cookie));
-        if known.is_some_and(|(pid, _)| *pid == owner.pid) {
-            return;
-        }
-        let found = self.workloads.recorded(&owner);
-        if let Some(workload) = &found {
-            self.by_owner.insert(key(&owner), 0, Arc::clone(workload));
-        }
-        let workload = found.or_else(|| self.by_owner.get(&key(&owner)).cloned());
-        if let Some((cookie, workload)) = event.cookie.zip(workload) {
-            if self.by_socket.len() >= ALIVE {
-                self.by_socket.clear();
-            }
-            self.by_socket.insert(cookie, (owner.pid, workload));
-        }
-    }
-
-    /// Why not every process could be looked into, the first time that this is so.
-    pub fn new_failure(&mut self) -> Option<&io::Error> {
-        let is_new = !self.reported && self.workloads.failure().is_some();
-        self.reported |= is_new;
-        self.workloads.failure().filter(|_| is_new)
-    }
-
-    /// Forgets the sockets that have closed. Call it once their last events are written.
-    pub fn forget_closed(&mut self) {
-        for cookie in self.closed.drain(..) {
-            self.by_socket.remove(&cookie);
-        }
-    }
-
-    fn of(&self, event: &SocketEvent) -> Option<&Workload> {
-        let by_socket = event.cookie.and_then(|cookie| self.by_socket.get(&cookie)).map(|(_, workload)| workload);
-        let by_owner = || self.by_owner.get(&event.owner.as_ref().map(key)?);
-        by_socket.or_else(by_owner).map(|workload| &**workload)
-    }
-}
-
-impl Provider for Followed {
-    fn provides(&self) -> Need {
-        Need::CGROUPS
-    }
-
-    fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {
-        let Subject::Event(event) = subject else { return Value::Null };
-        self.of(event).map_or(Value::Null, |workload| value(workload, field))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EventEnd, Grade, Proto};
+    use crate::cgroups::test_tree::{ID, tree};
+    use crate::model::Grade;
     use std::fs;
-
-    const ID: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
-
-    /// A tree like /proc with one process, in one cgroup.
-    fn tree(name: &str, pid: u32, cgroup: &str) -> PathBuf {
-        let root = std::env::temp_dir().join(format!("netstat-user-workloads-{name}-{}", std::process::id()));
-        let process = root.join(pid.to_string());
-        fs::create_dir_all(&process).unwrap();
-        fs::write(process.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
-        fs::write(process.join("comm"), "server\n").unwrap();
-        root
-    }
-
-    fn event(kind: EventKind, cookie: Option<u64>, pid: u32) -> SocketEvent {
-        let end = EventEnd { addr: [127, 0, 0, 1].into(), port: Some(1) };
-        SocketEvent {
-            time_ns: 0,
-            kind,
-            proto: Proto::Tcp,
-            local: Some(end),
-            remote: Some(end),
-            owner: Some(Owner { pid, comm: Comm::new(b"server"), grade: Grade::Created, cgroup_id: None, start: 0 }),
-            uid: None,
-            inode: None,
-            cookie,
-            netns: None,
-        }
-    }
-
-    #[test]
-    fn a_socket_keeps_what_was_found_when_its_owner_was_first_seen() {
-        let root = tree("followed", 7, &format!("/docker/{ID}"));
-        let mut followed = Followed::new(&root);
-        let first = event(EventKind::Open, Some(1), 7);
-        followed.note(&first);
-        fs::remove_dir_all(&root).unwrap();
-        let later = event(EventKind::Open, Some(1), 7);
-        followed.note(&later);
-        let container = |followed: &Followed, event: &SocketEvent| {
-            followed.of(event).and_then(|workload| workload.container.clone())
-        };
-        assert_eq!(container(&followed, &later).as_deref(), Some(ID));
-        // Another socket of the process, which is gone already.
-        let second = event(EventKind::Open, Some(2), 7);
-        followed.note(&second);
-        assert_eq!(container(&followed, &second).as_deref(), Some(ID));
-        // And of somebody else.
-        let other = event(EventKind::Open, Some(3), 8);
-        followed.note(&other);
-        assert_eq!(container(&followed, &other), None);
-        followed.closed.push(1);
-        followed.forget_closed();
-        assert_eq!(followed.by_socket.len(), 1);
-    }
 
     #[test]
     fn a_process_that_cannot_be_read_is_another_thing_than_one_that_has_ended() {
@@ -396,29 +224,7 @@ mod tests {
         assert_eq!(look(&mut workloads), (false, None));
         fs::create_dir(root.join("7/cgroup")).unwrap();
         assert_eq!(look(&mut workloads), (false, Some(libc::EISDIR)));
-        // In a stream of events it is reported once.
-        let mut followed = Followed::new(&root);
-        let reported = [1, 2].map(|cookie| {
-            followed.note(&event(EventKind::Open, Some(cookie), 7));
-            followed.new_failure().is_some()
-        });
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!(reported, [true, false]);
-    }
-
-    /// However many long paths there are, what is kept of them is bounded.
-    #[test]
-    fn workloads_take_bounded_memory() {
-        let mut kept = KeptWorkloads::default();
-        for id in 0..20_000_u64 {
-            let path = vec![b'x'; 4000];
-            let workload = Arc::new(Workload { cgroup: Some(path), ..Workload::default() });
-            // One that is found again is there once.
-            (0..2).for_each(|_| kept.insert(id, 0, Arc::clone(&workload)));
-            assert!(kept.get(&id).is_some() && kept.bytes <= KEPT_BYTES);
-        }
-        let bytes: usize = kept.found.values().filter_map(|workload| workload.cgroup.as_ref()).map(Vec::len).sum();
-        assert_eq!(bytes, kept.bytes);
     }
 
     #[test]

@@ -6,8 +6,7 @@ use super::look_ups::LookUps;
 use crate::agent::{Guarded, SocketProcess};
 use crate::model::{EventKind, SocketEvent, Subordinates, ThisSecond};
 use crate::proc::access::Access;
-use crate::run::clock::monotonic_ns;
-use crate::sys::lock;
+use crate::sys::{kernel_monotonic_ns, lock};
 use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,7 +72,7 @@ impl GuardedFinder {
         let look_up = move |check: ProcessToCheck| {
             let process = check.process;
             let access = Access::of(&root, process.pid, process.uid);
-            if check.is_guarded(access, monotonic_ns(), lock(&known).contains(&process)) {
+            if check.is_guarded(access, kernel_monotonic_ns(), lock(&known).contains(&process)) {
                 finds.note(process, check.met_ns);
             }
             finds.settle(process);
@@ -193,7 +192,8 @@ mod tests {
     /// A user whose sockets have ever new ids, and processes, takes no more than a share: the others' are looked at, and nothing waits.
     #[test]
     fn one_user_has_a_share_of_the_look_ups() {
-        let now = monotonic_ns();
+        // However late the thread gets to run, it looks soon after this.
+        let now = kernel_monotonic_ns() + 3_600_000_000_000;
         let mut finder = GuardedFinder::new("/nonexistent".into(), true, u64::MAX).unwrap();
         let found = finder.found();
         let process = |uid, pid| SocketProcess { pid, start: 1, uid };
