@@ -29,7 +29,9 @@ enum Fate {
     Killed(Check),
     /// Every check passed.
     Survived,
-    /// No check could run here, or the copy could not be built.
+    /// With it the copy cannot be built: the entry is no defect of these sources any more.
+    Stale(String),
+    /// No check can run here, or what builds the kernel objects is missing.
     Untried(String),
 }
 
@@ -50,28 +52,39 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
     let copy = Copy::of(sh::root())?;
     let sound = soundness(&copy, &mutants)?;
-    let mut killed = 0;
-    let mut tried = 0;
+    let [mut killed, mut survived, mut stale, mut untried] = [0; 4];
     for mutant in &mutants {
         let start = Instant::now();
         let fate = try_one(&copy, mutant, &sound)?;
         let seconds = start.elapsed().as_secs();
-        match &fate {
-            Fate::Killed(check) => println!("killed    {} by {check}, {seconds} s", mutant.name),
-            Fate::Survived => println!("SURVIVED  {}: {} passed, {seconds} s", mutant.name, shown(&mutant.checks)),
-            Fate::Untried(why) => println!("untried   {}: {why}", mutant.name),
-        }
-        killed += usize::from(matches!(fate, Fate::Killed(_)));
-        tried += usize::from(!matches!(fate, Fate::Untried(_)));
+        let (count, line) = match &fate {
+            Fate::Killed(check) => (&mut killed, format!("killed    {} by {check}, {seconds} s", mutant.name)),
+            Fate::Survived => {
+                (&mut survived, format!("SURVIVED  {}: {} passed, {seconds} s", mutant.name, shown(&mutant.checks)))
+            }
+            Fate::Stale(why) => (&mut stale, format!("STALE     {}: {why}", mutant.name)),
+            Fate::Untried(why) => (&mut untried, format!("untried   {}: {why}", mutant.name)),
+        };
+        *count += 1;
+        println!("{line}");
     }
-    let untried = mutants.len() - tried;
-    let rate = (killed * 100).checked_div(tried).unwrap_or(0);
-    println!("\n{killed} of {tried} defects noticed, {rate} %; {untried} could not be tried here");
-    Ok(if rate >= LEAST { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let tried = killed + survived;
+    let rate = (killed * 100_usize).checked_div(tried).unwrap_or(0);
+    println!(
+        "\n{killed} of {tried} defects noticed, {rate} %; {stale} do not build, {untried} could not be tried here"
+    );
+    Ok(if rate >= LEAST && stale == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn shown(checks: &[Check]) -> String {
     checks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the copy is without a defect.
+struct Soundness {
+    checks: BTreeMap<Check, Sound>,
+    /// Why the kernel objects cannot be built here.
+    no_objects: Option<String>,
 }
 
 /// What a check says of the copy as it is.
@@ -82,8 +95,11 @@ enum Sound {
 }
 
 /// Runs every check that is asked for once without a defect: one that fails anyway proves nothing.
-fn soundness(copy: &Copy, mutants: &[Mutant]) -> Result<BTreeMap<Check, Sound>> {
+fn soundness(copy: &Copy, mutants: &[Mutant]) -> Result<Soundness> {
     let mut sound = BTreeMap::new();
+    let needs_objects = mutants.iter().any(Mutant::is_kernel_side);
+    let objects = if needs_objects { kernel_objects(copy) } else { Ok(Vec::new()) };
+    let no_objects = objects.err().map(|error| format!("the kernel objects cannot be built here: {error:#}"));
     copy.build().context("the copy without a defect")?;
     for check in mutants.iter().flat_map(|mutant| &mutant.checks) {
         if sound.contains_key(check) {
@@ -99,12 +115,15 @@ fn soundness(copy: &Copy, mutants: &[Mutant]) -> Result<BTreeMap<Check, Sound>> 
         };
         sound.insert(check.clone(), says);
     }
-    Ok(sound)
+    Ok(Soundness { checks: sound, no_objects })
 }
 
-fn try_one(copy: &Copy, mutant: &Mutant, sound: &BTreeMap<Check, Sound>) -> Result<Fate> {
+fn try_one(copy: &Copy, mutant: &Mutant, sound: &Soundness) -> Result<Fate> {
+    if let Some(why) = sound.no_objects.as_ref().filter(|_| mutant.is_kernel_side()) {
+        return Ok(Fate::Untried(why.clone()));
+    }
     let mut skipped = String::new();
-    let runs = |check: &&Check| match sound.get(check) {
+    let runs = |check: &&Check| match sound.checks.get(check) {
         Some(Sound::Skipped(why)) => {
             skipped.clone_from(why);
             false
@@ -127,11 +146,13 @@ fn judge(copy: &Copy, mutant: &Mutant, checks: &[&Check]) -> Result<Fate> {
     let objects = if mutant.is_kernel_side() { kernel_objects(copy) } else { Ok(Vec::new()) };
     let objects = match objects {
         Ok(objects) => objects,
-        Err(error) => return Ok(Fate::Untried(format!("the kernel object cannot be built: {error:#}"))),
+        Err(error) => return Ok(Fate::Stale(format!("the kernel objects do not build: {error:#}"))),
     };
+    let objects: Vec<copy::PutIn> =
+        objects.iter().map(|(path, bytes)| copy.put_in_bytes(path, bytes)).collect::<Result<_>>()?;
     let fate = match copy.build() {
         Ok(()) => tested(copy, checks),
-        Err(error) => Ok(Fate::Untried(format!("it does not build: {error:#}"))),
+        Err(error) => Ok(Fate::Stale(format!("it does not build: {error:#}"))),
     };
     for object in objects {
         object.take_out()?;
@@ -142,7 +163,7 @@ fn judge(copy: &Copy, mutant: &Mutant, checks: &[&Check]) -> Result<Fate> {
 fn tested(copy: &Copy, checks: &[&Check]) -> Result<Fate> {
     for check in checks {
         if let Err(error) = copy.build_suite(&check.suite) {
-            return Ok(Fate::Untried(format!("the tests do not build: {error:#}")));
+            return Ok(Fate::Stale(format!("the tests do not build: {error:#}")));
         }
         let output = copy.test(check)?;
         let tally = Tally::of(&output);
@@ -154,17 +175,10 @@ fn tested(copy: &Copy, checks: &[&Check]) -> Result<Fate> {
     Ok(Fate::Survived)
 }
 
-/// Builds the objects of this architecture from the copy's sources and puts them in.
-fn kernel_objects(copy: &Copy) -> Result<Vec<copy::PutIn>> {
+/// The objects of this architecture, each with its path, built from the copy's sources.
+fn kernel_objects(copy: &Copy) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let here = |object: &&digest::Object| object.arch.is_none_or(|arch| arch == std::env::consts::ARCH);
-    digest::OBJECTS
-        .iter()
-        .filter(here)
-        .map(|object| {
-            let bytes = ebpf::build(copy.root(), object)?;
-            copy.put_in_bytes(object.path, &bytes)
-        })
-        .collect()
+    digest::OBJECTS.iter().filter(here).map(|object| Ok((object.path, ebpf::build(copy.root(), object)?))).collect()
 }
 
 impl fmt::Display for Check {

@@ -180,8 +180,7 @@ fn serve() {
     let listener = made::listener(made::Family::V4);
     say(&Made::of(&listener));
     while listen_up() {
-        let (mut stream, _) = listener.accept().unwrap();
-        let made = Made::accepted(&stream);
+        let (mut stream, made) = made::accept(&listener);
         let mut heard = Vec::new();
         stream.read_to_end(&mut heard).unwrap();
         stream.write_all(&heard).unwrap();

@@ -13,6 +13,9 @@ use std::collections::HashMap;
 /// Clocks may be read some instructions apart, and wall-clock time may be slewed under a tracer.
 const CLOCK_SLACK_NS: u64 = 1_000_000;
 
+/// How far the wall-clock time of an event, slewed or not, may be from that of the test.
+const WALL_SLACK_NS: u64 = 50 * CLOCK_SLACK_NS;
+
 /// Every transition that Linux can announce for a socket (RFC 9293, and `tcp_done` from anywhere).
 fn legal(old: &str, new: &str) -> bool {
     matches!(
@@ -70,8 +73,7 @@ pub fn stream(outcome: &Outcome) {
     let mut failures = Vec::new();
     for event in &outcome.events {
         let (from, to) = outcome.span_ns;
-        let slack = CLOCK_SLACK_NS * 50;
-        if event.time_ns + slack < from || event.time_ns > to + slack {
+        if event.time_ns + WALL_SLACK_NS < from || event.time_ns > to + WALL_SLACK_NS {
             failures.push(format!("an event outside the time of the tracer ({from} to {to}): {}", event.line));
         }
         if let Some(cookie) = event.cookie {

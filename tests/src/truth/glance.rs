@@ -78,6 +78,59 @@ pub fn endings() -> Vec<Made> {
     listeners
 }
 
+/// Checks the line of an event that has every fact (`-v`). Its times may be that far from those of the event, where two tracers took them.
+pub fn verbose(line: &str, event: &Event, near_ns: u64) {
+    let mut words = vec![event.proto.clone()];
+    let has_end = |end: &End| end.addr.is_some() && end.port.is_some();
+    words.extend([event.local, event.remote].into_iter().filter(|this| this.as_ref().is_some_and(has_end)).map(end));
+    words.push(format!("{}/{}", event.pid.unwrap(), event.comm.clone().unwrap()));
+    words.push(event.owner.clone().unwrap());
+    let numbers =
+        [("uid", event.uid.map(u64::from)), ("inode", event.inode), ("cookie", event.cookie), ("netns", event.netns)];
+    words.extend(numbers.map(|(label, value)| format!("{label}={}", value.unwrap())));
+    let near = |label: &str, wanted: Option<u64>| {
+        let word = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(label))
+            .unwrap_or_else(|| panic!("no {label} in {line:?}"));
+        let seen = (word != "-").then(|| word.parse::<u64>().unwrap());
+        let is = match (seen, wanted) {
+            (Some(seen), Some(wanted)) => seen.abs_diff(wanted) <= near_ns,
+            (seen, wanted) => seen == wanted,
+        };
+        assert!(is, "{label}{seen:?}, and not {wanted:?}: {line:?}, which is {event:?}");
+    };
+    match &event.kind {
+        Kind::Open => words.push("open".into()),
+        Kind::State { old, new, in_state_ns } => {
+            words.extend(["state".into(), old.clone(), new.clone()]);
+            near("in_state_ns=", *in_state_ns);
+        }
+        Kind::Close(totals) => {
+            words.extend(["close".into(), totals.reason.clone()]);
+            let or_none = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
+            for (label, value) in [
+                ("rx_bytes", totals.rx_bytes),
+                ("tx_bytes", totals.tx_bytes),
+                ("rtt_us", totals.rtt_us),
+                ("retransmits", totals.retransmits),
+            ] {
+                words.push(format!("{label}={}", or_none(value)));
+            }
+            let closer = totals.closed_by.as_ref();
+            words.push(closer.map_or("closed_by=-".into(), |by| format!("closed_by={}/{}", by.pid, by.comm)));
+            near("duration_ns=", totals.duration_ns);
+        }
+    }
+    let there: Vec<&str> = line.split_whitespace().collect();
+    for word in &words {
+        assert!(there.contains(&word.as_str()), "no {word:?} in {line:?}, which is {event:?}");
+    }
+    let time_ns = event::time(there[0]).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+    assert!(time_ns.abs_diff(event.time_ns) <= near_ns, "{line:?} is not of the time of {event:?}");
+    assert!(!line.contains('\x1b'), "coloured, but not on a terminal: {line:?}");
+}
+
 /// Checks the short line of an event.
 pub fn short(line: &str, event: &Event) {
     let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();

@@ -1,5 +1,6 @@
 //! Sockets made by the test, with what is true of each.
 
+use crate::truth::tracer::now_ns;
 use nix::sys::stat::fstat;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
@@ -23,6 +24,10 @@ pub struct Made {
     pub remote: Option<SocketAddr>,
     /// It was not created by socket(2) but came from a listener.
     pub child: bool,
+    /// A child's: before this time (wall clock) nobody began to accept it.
+    pub accept_begun_ns: Option<u64>,
+    /// A child's: by this time it was accepted.
+    pub accepted_ns: Option<u64>,
 }
 
 impl Made {
@@ -55,12 +60,16 @@ impl Made {
             local: socket.local_addr().ok().and_then(|addr| addr.as_socket()),
             remote: None,
             child: false,
+            accept_begun_ns: None,
+            accepted_ns: None,
         }
     }
 
     /// The same of a connection that came from a listener of this process.
     pub fn accepted(socket: impl AsFd) -> Self {
-        Self { child: true, ..Self::of(socket) }
+        let made = Self::of(socket);
+        // Where accept(2) itself is not seen, the look at the peer's address is.
+        Self { child: true, accepted_ns: Some(now_ns()), ..made }
     }
 
     /// The same of one that was accepted without asking who it is from. That is looked up in the kernel's list: getpeername(2) passes a hook,
@@ -171,10 +180,18 @@ pub struct Pair {
 impl Pair {
     pub fn new(family: Family, listener: &TcpListener) -> Self {
         let client = connect(family.client(), family.address(listener.local_addr().unwrap().port())).unwrap();
-        let (server, _) = listener.accept().unwrap();
-        let (client_made, server_made) = (Made::of(&client), Made::accepted(&server));
+        let (server, server_made) = accept(listener);
+        let client_made = Made::of(&client);
         Self { client, server, client_made, server_made }
     }
+}
+
+/// Accepts a connection, and says what is true of it.
+pub fn accept(listener: &TcpListener) -> (TcpStream, Made) {
+    let accept_begun_ns = Some(now_ns());
+    let (stream, _) = listener.accept().unwrap();
+    let made = Made { accept_begun_ns, ..Made::accepted(&stream) };
+    (stream, made)
 }
 
 /// Connects a socket of this family.

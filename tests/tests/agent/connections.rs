@@ -5,6 +5,7 @@ use netstat_tests::truth::check::Life;
 use netstat_tests::truth::made::{self, Family, Made, Pair, tcp};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::{count, patience};
+use netstat_tests::truth::tcp_info::{at_rest, tcp_info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockFilter, SockRef, Socket};
 use std::collections::HashMap;
@@ -196,7 +197,7 @@ fn timed_out_connecting() -> Done {
             let (deaf, listens) = listener(family);
             go_deaf(SockRef::from(&deaf));
             let to = family.address(deaf.local_addr().unwrap().port());
-            let mut sockets = Vec::new();
+            let (mut sockets, mut attempts) = (Vec::new(), Vec::new());
             for _ in 0..count(500) {
                 let socket = tcp(Domain::for_address(to));
                 // Long enough for a look at all of them.
@@ -206,9 +207,7 @@ fn timed_out_connecting() -> Done {
                 let error = socket.connect(&to.into()).unwrap_err();
                 assert_eq!(error.raw_os_error(), Some(nix::libc::EINPROGRESS));
                 let made = Made { local: socket.local_addr().unwrap().as_socket(), remote: Some(to), ..made };
-                let mut life = Life::tcp(&made, "CLOSE SYN_SENT CLOSE", "timed_out");
-                life.retransmits = None;
-                lives.push(life);
+                attempts.push(Life::tcp(&made, "CLOSE SYN_SENT CLOSE", "timed_out"));
                 sockets.push(socket);
             }
             let listed = stage.equal("all SYN_SENT");
@@ -216,6 +215,8 @@ fn timed_out_connecting() -> Done {
             for error in errors(&sockets) {
                 assert_eq!(error, Some(ErrorKind::TimedOut));
             }
+            let again = sockets.iter().map(|socket| tcp_info(socket).tcpi_total_retrans);
+            lives.extend(attempts.into_iter().zip(again).map(|(life, again)| life.retransmits(again)));
             lives.push(Life::tcp(&listens, LISTENED, "closed"));
         }
         assert!(stage.equal("all gone").is_empty());
@@ -229,22 +230,22 @@ fn timed_out_established() -> Done {
         let (listener, listens) = listener(Family::V4);
         let mut lives = vec![Life::tcp(&listens, LISTENED, "closed")];
         let open = pairs(Family::V4, &listener, count(500));
-        let mut clients = Vec::new();
+        let (mut clients, mut unheard) = (Vec::new(), Vec::new());
         let mut servers = Vec::new();
         for Pair { mut client, server, client_made, server_made } in open {
             go_deaf(SockRef::from(&server));
             SockRef::from(&client).set_tcp_user_timeout(Some(Duration::from_millis(1000))).unwrap();
             client.write_all(b"into the void").unwrap();
-            let mut life = Life::tcp(&client_made, BROKEN_CLIENT, "timed_out").bytes(0, 13);
-            life.retransmits = None;
-            lives.push(life);
             lives.push(Life::tcp(&server_made, BROKEN_SERVER, "reset_sent").accepted_from(&listens));
+            unheard.push(Life::tcp(&client_made, BROKEN_CLIENT, "timed_out").bytes(0, 13));
             clients.push(Socket::from(client));
             servers.push(server);
         }
         for error in errors(&clients) {
             assert_eq!(error, Some(ErrorKind::TimedOut));
         }
+        let again = clients.iter().map(|client| tcp_info(client).tcpi_total_retrans);
+        lives.extend(unheard.into_iter().zip(again).map(|(life, again)| life.retransmits(again)));
         stage.equal("one end timed out, the other knows nothing");
         drop(clients);
         servers.into_iter().for_each(reset);
@@ -333,12 +334,11 @@ fn orphans_with_unsent_data() -> Done {
                 }
             }
             drop(client);
-            let mut client = Life::tcp(&client_made, ACTIVE_CLIENT, "closed").bytes(0, sent);
-            let mut receiver = Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(sent, 0).accepted_from(&listens);
-            // A window that is full is probed.
-            (client.retransmits, receiver.retransmits) = (None, None);
-            lives.extend([client, receiver]);
-            servers.push((server, sent));
+            // A window that is full is probed; how often anything was sent again nobody can ask, as nobody holds it.
+            let client = Life { retransmits: None, ..Life::tcp(&client_made, ACTIVE_CLIENT, "closed") };
+            lives.push(client.bytes(0, sent));
+            let receiver = Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(sent, 0).accepted_from(&listens);
+            servers.push((server, sent, receiver));
         }
         let listed = stage.equal("orphans");
         let orphans = listed.iter().filter(|row| row.state == "FIN_WAIT1" && row.inode == 0).count();
@@ -352,8 +352,9 @@ fn orphans_with_unsent_data() -> Done {
             let owner = &row["owners"][0];
             assert_eq!((owner["pid"].as_u64(), owner["owner"].as_str()), (Some(own.into()), Some("created")), "{row}");
         }
-        for (mut server, sent) in servers {
+        for (mut server, sent, receiver) in servers {
             assert_eq!(drain(&mut server), sent);
+            lives.push(receiver.retransmits(tcp_info(&server).tcpi_total_retrans));
         }
         drop(listener);
         stage.equal("what remains of them");
@@ -386,14 +387,14 @@ fn half_open() -> Done {
         thread::sleep(Duration::from_millis(1500));
         waiting("all wait on");
         let mut lives = vec![Life::tcp(&listens, LISTENED, "closed")];
-        let again = |life: Life| Life { retransmits: None, ..life };
         let gone = clients.split_off(clients.len() / 2);
         for (socket, made) in gone {
+            let again = tcp_info(&socket).tcpi_total_retrans;
             // The next answer finds nobody, and the reset for it ends the request.
             drop(socket);
             let (local, remote) = (Some(to), made.local);
             stage.requested(Made { local, remote, cookie: 0, inode: 0, child: true, ..listens.clone() });
-            lives.push(again(Life::tcp(&made, "CLOSE SYN_SENT CLOSE", "abandoned")));
+            lives.push(Life::tcp(&made, "CLOSE SYN_SENT CLOSE", "abandoned").retransmits(again));
         }
         let mut waiting: HashMap<SocketAddr, (Socket, Made)> = HashMap::new();
         for (socket, made) in clients {
@@ -401,16 +402,20 @@ fn half_open() -> Done {
             waiting.insert(made.local.unwrap(), (socket, made));
         }
         while !waiting.is_empty() {
-            let (mut server, from) = listener.accept().unwrap();
-            let (client, client_made) = waiting.remove(&from).expect("a connection of ours");
-            let server_made = Made::accepted(&server);
+            let (mut server, server_made) = made::accept(&listener);
+            let (client, client_made) = waiting.remove(&server_made.remote.unwrap()).expect("a connection of ours");
             let mut client = TcpStream::from(client);
             client.write_all(b"at last").unwrap();
+            let client_again = at_rest(&client).tcpi_total_retrans;
             drop(client);
             assert_eq!(drain(&mut server), 7);
+            // Its SYN-ACK was.
+            let server_again = tcp_info(&server).tcpi_total_retrans;
             drop(server);
-            lives.push(again(Life::tcp(&client_made, ACTIVE_CLIENT, "closed").bytes(0, 7)));
-            lives.push(again(Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(7, 0).accepted_from(&listens)));
+            let life = Life::tcp(&client_made, ACTIVE_CLIENT, "closed").bytes(0, 7);
+            lives.push(life.retransmits(client_again));
+            let life = Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(7, 0).accepted_from(&listens);
+            lives.push(life.retransmits(server_again));
         }
         let deadline = Instant::now() + patience();
         while stage.equal("what remains").iter().any(|row| row.state == "SYN_RECV") {

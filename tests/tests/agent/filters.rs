@@ -4,18 +4,21 @@
 use crate::agent::Agent;
 use crate::churn::Place;
 use netstat_tests::truth::actor::{self, Actor};
-use netstat_tests::truth::event::{Event, Kind};
+use netstat_tests::truth::event::{Event, Kind, Totals};
 use netstat_tests::truth::made::{self, Family, Made, Pair};
 use netstat_tests::truth::runner::{self, Done, Test};
 use netstat_tests::truth::scale::scale;
-use netstat_tests::truth::tracer::{Tracer, now_ns};
+use netstat_tests::truth::tracer::{Tracer, events, now_ns};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
+use std::time::Duration;
 
-pub const TESTS: &[Test] = &[("filters::as_without_the_agent", as_without_the_agent)];
+pub const TESTS: &[Test] = &[
+    ("filters::as_without_the_agent", as_without_the_agent),
+    ("filters::in_other_forms_as_without_the_agent", in_other_forms_as_without_the_agent),
+];
 
 /// The name of the process that makes some of the sockets.
 const OTHER: &str = "odd one, out";
@@ -24,6 +27,9 @@ const AT_A_TIME: usize = 4;
 /// The same on an emulated machine, whose memory is small, and where the kernel may take a minute to check the programs of several.
 const AT_A_TIME_EMULATED: usize = 1;
 
+/// How far what two readers measured of the same may be apart, in nanoseconds.
+const NEAR_NS: u64 = 50_000_000;
+
 /// An option and its value.
 type Filter = (&'static str, String);
 
@@ -31,11 +37,15 @@ fn filters(port: u16, netns: u64) -> Vec<Filter> {
     vec![
         ("--pid", std::process::id().to_string()),
         ("--port", port.to_string()),
+        ("--lport", port.to_string()),
+        ("--rport", port.to_string()),
+        ("--proto", "tcp".into()),
         ("--state", "established,CLOSE".into()),
         // With --state it must name transitions.
         ("--event", "state,close".into()),
         ("--netns", netns.to_string()),
-        ("--comm", OTHER.into()),
+        // A comma would divide two names.
+        ("--comm", OTHER.replace(',', "?")),
         ("--where", format!("uid = 0 and (dport != :{port} or not proto = tcp)")),
     ]
 }
@@ -48,9 +58,16 @@ fn pairs(filters: &[Filter]) -> Vec<Vec<&Filter>> {
 }
 
 /// Connections of this process and of another one, a refused one, and datagram sockets to, from and beside the port. The listener closes last.
-fn traffic(listener: TcpListener) -> Made {
+fn traffic(port: u16) -> Made {
+    let listener = listen(port);
     let to = listener.local_addr().unwrap();
-    let Pair { client, mut server, .. } = Pair::new(Family::V4, &listener);
+    let Pair { mut client, mut server, .. } = Pair::new(Family::V4, &listener);
+    client.write_all(b"ask").unwrap();
+    server.read_exact(&mut [0; 3]).unwrap();
+    server.write_all(b"answer").unwrap();
+    client.read_exact(&mut [0; 6]).unwrap();
+    // The durations of both readers are near each other because they are the same, not because all of them are short.
+    thread::sleep(Duration::from_nanos(2 * NEAR_NS));
     drop(client);
     assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
     drop(server);
@@ -78,26 +95,52 @@ fn traffic(listener: TcpListener) -> Made {
     made
 }
 
-/// What happened in these namespaces since then: socket, kind, states and owner, each as often as it was said.
-fn said(events: &[Event], namespaces: [u64; 2], since_ns: u64) -> HashMap<String, usize> {
-    let mut said = HashMap::new();
+/// What happened in these namespaces since then: every fact of each event but its times, and how long what ended with it had lasted. Both
+/// readers see the same events of the kernel; the clock each reads by itself.
+fn said(events: &[Event], namespaces: &[u64], since_ns: u64) -> Vec<(String, Option<u64>)> {
     let ours = |event: &&Event| event.netns.is_some_and(|netns| namespaces.contains(&netns));
-    for event in events.iter().filter(ours).filter(|event| event.time_ns > since_ns) {
-        let what = match &event.kind {
-            Kind::Open => "open".to_owned(),
-            Kind::State { old, new, .. } => format!("{old} -> {new}"),
-            Kind::Close(totals) => format!("close {}", totals.reason),
+    let fact = |event: &Event| {
+        let (kind, lasted) = match event.kind.clone() {
+            Kind::Open => (Kind::Open, None),
+            Kind::State { old, new, in_state_ns } => (Kind::State { old, new, in_state_ns: None }, in_state_ns),
+            Kind::Close(totals) => (Kind::Close(Totals { duration_ns: None, ..totals.clone() }), totals.duration_ns),
         };
-        *said.entry(format!("{:?} {} {what} {:?}", event.cookie, event.proto, event.pid)).or_default() += 1;
-    }
+        let Event { proto, local, remote, pid, comm, uid, owner, inode, cookie, netns, .. } = event;
+        let whose = format!("{pid:?} {comm:?} {uid:?} {owner:?}");
+        (format!("{cookie:?} {inode:?} {netns:?} {proto} {local:?} {remote:?} {whose} {kind:?}"), lasted)
+    };
+    let mut said: Vec<_> = events.iter().filter(ours).filter(|event| event.time_ns > since_ns).map(fact).collect();
+    said.sort();
     said
+}
+
+/// The same was said, of events that had lasted about as long.
+fn assert_same(asked: &[(String, Option<u64>)], direct: &[(String, Option<u64>)], what: &str) {
+    let facts = |said: &[(String, Option<u64>)]| said.iter().map(|(fact, _)| fact.clone()).collect::<Vec<_>>();
+    assert_eq!(facts(asked), facts(direct), "{what}");
+    for ((fact, asked), (_, direct)) in asked.iter().zip(direct) {
+        let is_near = match (asked, direct) {
+            (Some(asked), Some(direct)) => asked.abs_diff(*direct) < NEAR_NS,
+            (asked, direct) => asked == direct,
+        };
+        assert!(is_near, "{what}: {asked:?} ns, and {direct:?} without the agent: {fact}");
+    }
+}
+
+/// A listener on this port, in the calling thread's namespace.
+fn listen(port: u16) -> TcpListener {
+    TcpListener::bind(("127.0.0.1", port)).unwrap()
+}
+
+/// A port that nobody uses in this namespace.
+fn free_port(place: &Place) -> u16 {
+    place.namespace.enter(|| listen(0).local_addr().unwrap().port())
 }
 
 fn as_without_the_agent() -> Done {
     let (place, elsewhere) = (Place::new(), Place::new());
     let agent = Agent::start(&[]);
-    let listen = |place: &Place, port: u16| place.namespace.enter(|| TcpListener::bind(("127.0.0.1", port)).unwrap());
-    let port = listen(&place, 0).local_addr().unwrap().port();
+    let port = free_port(&place);
     let filters = filters(port, place.netns);
     let mut all = pairs(&filters);
     let mut at_a_time = AT_A_TIME;
@@ -109,7 +152,6 @@ fn as_without_the_agent() -> Done {
     let both = format!("{},{}", place.netns, elsewhere.netns);
     let mut compared = 0;
     for some in all.chunks(at_a_time) {
-        let listeners = [listen(&place, port), listen(&elsewhere, port)];
         let mut whole = [&place, &elsewhere].map(|place| agent.events(&["--netns", &place.netns.to_string()]));
         let start = |filters: &[&Filter]| {
             let mut arguments: Vec<&str> =
@@ -118,27 +160,27 @@ fn as_without_the_agent() -> Done {
             if !arguments.contains(&"--netns") {
                 arguments.extend(["--netns", &both]);
             }
-            (arguments.join(" "), Tracer::start(&arguments), agent.events(&arguments))
+            (arguments.join(" "), filters.len(), Tracer::start(&arguments), agent.events(&arguments))
         };
-        let tracers: Vec<(String, Tracer, Tracer)> = thread::scope(|scope| {
+        let tracers: Vec<(String, usize, Tracer, Tracer)> = thread::scope(|scope| {
             let starting: Vec<_> = some.iter().map(|filters| scope.spawn(|| start(filters))).collect();
             starting.into_iter().map(|starts| starts.join().unwrap()).collect()
         });
         let since_ns = now_ns();
-        let [here, there] = listeners;
-        let last = [place.namespace.enter(|| traffic(here)), elsewhere.namespace.enter(|| traffic(there))];
+        let last = [&place, &elsewhere].map(|place| place.namespace.enter(|| traffic(port)));
         whole.iter_mut().zip(&last).for_each(|(whole, last)| whole.wait_closed([last]));
         let everything: usize =
-            whole.map(|whole| said(&whole.finish().events, namespaces, since_ns).values().sum::<usize>()).iter().sum();
-        for (arguments, direct, asked) in tracers {
+            whole.map(|whole| said(&whole.finish().events, &namespaces, since_ns).len()).iter().sum();
+        for (arguments, filters, direct, asked) in tracers {
             let [direct, asked] = [direct, asked].map(|tracer| {
                 let outcome = tracer.finish();
                 assert!(outcome.lost.is_empty(), "{outcome:?}");
-                said(&outcome.events, namespaces, since_ns)
+                said(&outcome.events, &namespaces, since_ns)
             });
-            assert_eq!(asked, direct, "events --agent {arguments}");
-            let count = direct.values().sum::<usize>();
+            assert_same(&asked, &direct, &format!("events --agent {arguments}"));
+            let count = direct.len();
             assert!(count < everything, "{arguments}: all of {everything} events");
+            assert!(count > 0 || filters > 1, "{arguments}: no event");
             compared += count;
         }
     }
@@ -147,5 +189,46 @@ fn as_without_the_agent() -> Done {
     agent.stop();
     place.leave();
     elsewhere.leave();
+    Done::Passed
+}
+
+/// Every fact of an event that is not a time.
+const COLUMNS: &str = "event,proto,local,remote,direction,pid,comm,uid,owner,inode,cookie,netns,old_state,new_state,rx_bytes,tx_bytes,\
+    rtt_us,retransmits,reason,closed_by";
+
+/// Lines of chosen fields, counts by fields, and an end after so many events.
+fn in_other_forms_as_without_the_agent() -> Done {
+    let place = Place::new();
+    let agent = Agent::start(&[]);
+    let port = free_port(&place);
+    let netns = place.netns.to_string();
+    // The sockets of a protocol without connections come one after the other.
+    let forms: [(&[&str], usize); 4] = [
+        (&["--columns", COLUMNS], 0),
+        (&["--count-by", "event,proto,owner,comm,new_state,reason"], 0),
+        (&["--columns", COLUMNS, "--count", "4"], 4),
+        (&["--columns", COLUMNS, "--count", "5", "--proto", "udp"], 5),
+    ];
+    let mut whole = agent.events(&["--netns", &netns]);
+    let readers = forms.map(|(form, _)| {
+        let direct = [form, &["--json", "--netns", &netns]].concat();
+        let asked = [form, &["--netns", &netns]].concat();
+        [Tracer::spawn(events(&direct)).unparsed(), agent.events(&asked).unparsed()]
+    });
+    let last = place.namespace.enter(|| traffic(port));
+    whole.wait_closed([&last]);
+    let everything = whole.finish().events.len();
+    for ((form, count), readers) in forms.into_iter().zip(readers) {
+        let [direct, asked] = readers.map(|reader| {
+            let mut lines = reader.finish().raw;
+            lines.sort();
+            lines
+        });
+        assert_eq!(asked, direct, "events --agent {form:?}");
+        assert!(!direct.is_empty() && direct.len() <= everything, "{form:?}: {direct:?}");
+        assert!(count == 0 || direct.len() == count, "{form:?}: {direct:?}");
+    }
+    agent.stop();
+    place.leave();
     Done::Passed
 }

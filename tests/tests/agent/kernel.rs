@@ -1,13 +1,16 @@
 //! The kernel's own lists of the calling thread's namespace, read here by other code than the program's, and by `ss`.
 
 use netstat_tests::command::{self, End};
+use netstat_tests::truth::runner;
 use netstat_tests::truth::scale::patience;
 use netstat_user::model::{LiveSocket, TcpState};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
+use std::sync::Once;
 
 /// A socket as lists are compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +119,14 @@ pub fn tally(rows: &[Row]) -> Tally {
 /// What `ss` lists, which asks the kernel by netlink; `None` where it is not installed.
 pub fn witness() -> Option<Tally> {
     let mut command = Command::new("ss");
-    let outcome = command::run(command.args(["-H", "-O", "-t", "-u", "-w", "-a", "-n"]), None, patience()).ok()?;
+    let outcome = match command::run(command.args(["-H", "-O", "-t", "-u", "-w", "-a", "-n"]), None, patience()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            static NOTED: Once = Once::new();
+            NOTED.call_once(|| runner::note("agent: skipped: what ss lists: ss is not installed".into()));
+            return None;
+        }
+        outcome => outcome.unwrap(),
+    };
     assert_eq!(outcome.end, End::Exit(0), "ss: {outcome:?}");
     let mut tally = Tally::new();
     for line in String::from_utf8(outcome.stdout).unwrap().lines() {

@@ -306,8 +306,7 @@ fn processes_that_exit_at_once() -> Done {
             for line in BufReader::new(reader).lines() {
                 let made: Made = serde_json::from_str(&line.unwrap()).unwrap();
                 lives.push(Life::tcp(&made, ACTIVE_CLIENT, "closed").bytes(0, 2));
-                let (mut server, _) = listener.accept().unwrap();
-                let made = Made::accepted(&server);
+                let (mut server, made) = made::accept(&listener);
                 assert_eq!(drain(&mut server), 2);
                 lives.push(Life::tcp(&made, PASSIVE_SERVER, "closed").bytes(2, 0).accepted_from(&listens));
             }

@@ -102,8 +102,7 @@ fn processes_that_exit_at_once() -> Done {
         let server = scope.spawn(|| {
             let mut served = Vec::new();
             for _ in 0..visitors {
-                let (mut stream, _) = listener.accept().unwrap();
-                let made = Made::accepted(&stream);
+                let (mut stream, made) = made::accept(&listener);
                 let mut heard = Vec::new();
                 stream.read_to_end(&mut heard).unwrap();
                 served.push(Life::tcp(&made, PASSIVE_SERVER, "closed").bytes(2, 0).accepted_late());

@@ -16,6 +16,8 @@ use std::net::{Shutdown, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::thread;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("owners::each_end_has_its_own_process", each_end_has_its_own_process),
@@ -46,9 +48,13 @@ fn each_end_has_its_own_process() -> Done {
             // Accepted while the client lives.
             server.nudge();
         }
+        // Now and then, so long that the times say what came first.
+        let pause = Duration::from_millis(if number < 4 { 120 } else { 0 });
+        thread::sleep(pause);
         client.end();
         if number % 2 == 1 {
             // Accepted when it is long gone.
+            thread::sleep(pause);
             server.nudge();
         }
         lives.push(Life::tcp(&made, ACTIVE_CLIENT, "closed"));
@@ -131,8 +137,7 @@ fn visited_by(command: impl FnOnce(&str) -> std::process::Command) -> (Vec<Made>
     let listener = made::listener(Family::V4);
     let mut actor = Actor::start(command(&listener.local_addr().unwrap().to_string()));
     let made = actor.hear();
-    let (mut server, _) = listener.accept().unwrap();
-    let accepted = Made::accepted(&server);
+    let (mut server, accepted) = made::accept(&listener);
     actor.end();
     server.read_to_end(&mut Vec::new()).unwrap();
     (made, accepted)

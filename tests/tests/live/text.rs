@@ -1,8 +1,8 @@
 //! The text forms: the same facts, one aligned line per event; the short lines, and the one line of a connection.
 
 use crate::endings::blink;
-use crate::event::{self, End, Event, Kind};
-use crate::lives::client_closes_first;
+use crate::event::{Event, Kind};
+use crate::lives::{client_closes_first, drain};
 use crate::made::{self, Family, Made, Pair};
 use crate::runner::{Done, Test};
 use crate::scale::{patience, scale};
@@ -10,6 +10,10 @@ use crate::tracer::{Tracer, events};
 use netstat_tests::command;
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::glance;
+use std::io::Write;
+use std::net::Shutdown;
+use std::thread;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("text::says_what_json_says", says_what_json_says),
@@ -24,6 +28,9 @@ pub const TESTS: &[Test] = &[
 /// How far the clocks of two tracers that see the same may be apart, in nanoseconds.
 const NEAR_NS: u64 = 50_000_000;
 
+/// How long connections stay as they are, some of them far longer than that.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(400)];
+
 fn says_what_json_says() -> Done {
     let namespace = NetNs::new().unwrap();
     let number = namespace.inode().unwrap().to_string();
@@ -32,8 +39,16 @@ fn says_what_json_says() -> Done {
     let mut text = Tracer::spawn(events(&["-v", "--netns", &number]));
     let listens = namespace.enter(|| {
         let listener = made::listener(Family::V4);
-        for _ in 0..3 {
-            client_closes_first(Pair::new(Family::V4, &listener), b"ask", b"answer");
+        for pause in PAUSES {
+            let Pair { mut client, mut server, .. } = Pair::new(Family::V4, &listener);
+            client.write_all(b"ask").unwrap();
+            thread::sleep(pause);
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(drain(&mut server), 3);
+            thread::sleep(pause);
+            server.write_all(b"answer").unwrap();
+            drop(server);
+            assert_eq!(drain(&mut client), 6);
         }
         blink();
         Made::of(&listener)
@@ -48,70 +63,21 @@ fn says_what_json_says() -> Done {
 
     let mut columns = None;
     for (line, event) in text.raw.iter().zip(&json.events) {
-        let mut words = vec![event.proto.clone()];
-        let end = |end: &Option<End>| match end {
-            // As in netstat, a port that is none is a star.
-            Some(End { addr: Some(addr), port: Some(0) }) => Some(format!("{addr}:*")),
-            Some(End { addr: Some(addr), port: Some(port) }) => Some(format!("{addr}:{port}")),
-            _ => None,
-        };
-        words.extend(end(&event.local));
-        words.extend(end(&event.remote));
-        words.push(format!("{}/{}", event.pid.unwrap(), event.comm.clone().unwrap()));
-        words.push(event.owner.clone().unwrap());
-        let numbers = [
-            ("uid", event.uid.map(u64::from)),
-            ("inode", event.inode),
-            ("cookie", event.cookie),
-            ("netns", event.netns),
-        ];
-        words.extend(numbers.map(|(label, value)| format!("{label}={}", value.unwrap())));
-        // A time that another tracer took is nearly the same.
-        let near = |label: &str, wanted: Option<u64>| {
-            let word = line
-                .split_whitespace()
-                .find_map(|word| word.strip_prefix(label))
-                .unwrap_or_else(|| panic!("no {label} in {line:?}"));
-            let seen = (word != "-").then(|| word.parse::<u64>().unwrap());
-            let is = match (seen, wanted) {
-                (Some(seen), Some(wanted)) => seen.abs_diff(wanted) < NEAR_NS,
-                (seen, wanted) => seen == wanted,
-            };
-            assert!(is, "{label}{seen:?}, and not {wanted:?}: {line:?}, which is {event:?}");
-        };
-        match &event.kind {
-            Kind::Open => words.push("open".into()),
-            Kind::State { old, new, in_state_ns } => {
-                words.extend(["state".into(), old.clone(), new.clone()]);
-                near("in_state_ns=", *in_state_ns);
-            }
-            Kind::Close(totals) => {
-                words.extend(["close".into(), totals.reason.clone()]);
-                let or_none = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
-                for (label, value) in [
-                    ("rx_bytes", totals.rx_bytes),
-                    ("tx_bytes", totals.tx_bytes),
-                    ("rtt_us", totals.rtt_us),
-                    ("retransmits", totals.retransmits),
-                ] {
-                    words.push(format!("{label}={}", or_none(value)));
-                }
-                let closer = totals.closed_by.as_ref();
-                words.push(closer.map_or("closed_by=-".into(), |by| format!("closed_by={}/{}", by.pid, by.comm)));
-                near("duration_ns=", totals.duration_ns);
-            }
-        }
-        let there: Vec<&str> = line.split_whitespace().collect();
-        for word in &words {
-            assert!(there.contains(&word.as_str()), "no {word:?} in {line:?}, which is {event:?}");
-        }
-        // The date is the same but for how the tracers' clocks were read.
-        let time_ns = event::time(there[0]).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        assert!(time_ns.abs_diff(event.time_ns) < NEAR_NS, "{line:?} is not of the time of {event:?}");
-        assert!(!line.contains('\x1b'), "coloured, but not on a terminal: {line:?}");
+        glance::verbose(line, event, NEAR_NS);
         // Aligned: the labels begin in the same column.
         let column = line.find(" uid=");
         assert_eq!(*columns.get_or_insert(column), column, "not aligned: {line:?}");
+    }
+    let lasted = |kind: &Kind| match kind {
+        Kind::Open => None,
+        Kind::State { in_state_ns, .. } => *in_state_ns,
+        Kind::Close(totals) => totals.duration_ns,
+    };
+    // Both ends were ESTABLISHED, half closed, and open, as long as each of the longer pauses at least.
+    for pause in PAUSES.into_iter().filter(|pause| *pause > Duration::ZERO) {
+        let long = |event: &&Event| lasted(&event.kind).is_some_and(|ns| ns as u128 >= pause.as_nanos());
+        let count = json.events.iter().filter(long).count();
+        assert!(count >= 6, "only {count} times were {pause:?} or longer: {json:?}");
     }
     Done::Passed
 }

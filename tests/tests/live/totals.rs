@@ -34,15 +34,16 @@ fn are_the_payload() -> Done {
                     assert_eq!(drain(&mut server), size as u64);
                 });
                 server.write_all(b"thanks").unwrap();
+                // A loaded machine may well send something twice.
+                let receiver_again = at_rest(&server).tcpi_total_retrans;
                 drop(server);
                 assert_eq!(drain(&mut client), 6);
+                let sender_again = at_rest(&client).tcpi_total_retrans;
                 drop(client);
                 let size = size as u64;
-                let mut sender = Life::tcp(&client_made, ACTIVE_CLIENT, "closed").bytes(6, size);
-                let mut receiver = Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(size, 6);
-                // A loaded machine may well send something twice.
-                (sender.retransmits, receiver.retransmits) = (None, None);
-                lives.extend([sender, receiver]);
+                let sender = Life::tcp(&client_made, ACTIVE_CLIENT, "closed").bytes(6, size);
+                let receiver = Life::tcp(&server_made, PASSIVE_SERVER, "closed").bytes(size, 6);
+                lives.extend([sender.retransmits(sender_again), receiver.retransmits(receiver_again)]);
             }
         }
         lives
@@ -82,9 +83,8 @@ fn are_of_all_connections_of_a_socket() -> Done {
         // Each event has the ends it had then.
         let end = Some((Ipv4Addr::LOCALHOST, 0).into());
         let path = "CLOSE SYN_SENT CLOSE SYN_SENT ESTABLISHED CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE";
-        let mut life = Life::tcp(&Made { local: end, remote: end, ..made }, path, "closed").bytes(0, 12);
-        life.retransmits = Some(again);
-        vec![life]
+        let life = Life::tcp(&Made { local: end, remote: end, ..made }, path, "closed").bytes(0, 12);
+        vec![life.retransmits(again)]
     });
     Done::Passed
 }

@@ -95,7 +95,9 @@ const TABLE: &[Shape] = &[
     shape(Scene::Network, "-rn --json", "-rn", no_heading, &[], |rows| {
         any(rows, |row| row["destination"] == "100.64.0.0" && row["metric"] == 100 && row["iface"] == "eth1")
     }),
-    shape(Scene::Network, "-rn -6 --json", "-rn -6", no_heading, &[], |_| true),
+    shape(Scene::Network, "-rn -6 --json", "-rn -6", no_heading, &[], |rows| {
+        any(rows, |row| row["destination"] == "2001:db8:1::/48" && row["met"] == 77 && row["if"] == "eth1")
+    }),
     shape(Scene::Network, "-ia --json", "-ia", no_heading, &[], |rows| {
         any(rows, |row| row["iface"] == "eth10" && row["mtu"] == 9000)
     }),

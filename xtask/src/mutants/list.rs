@@ -1,8 +1,9 @@
 //! The list of defects, and whether it is still true of the sources.
 
 use super::read;
+use crate::layers::rust_files;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +11,10 @@ use std::path::Path;
 pub const PATH: &str = "tests/mutants.toml";
 
 /// The suites by which a defect can be noticed: the unit tests of netstat-user, and the test targets of netstat-tests.
-const SUITES: [&str; 7] = ["units", "live", "snapshot", "diag", "agent", "select", "golden"];
+const SUITES: [&str; 6] = [UNITS, "live", "snapshot", "diag", "agent", "select"];
+
+/// The suite of the unit tests.
+const UNITS: &str = "units";
 
 /// A plausible defect.
 #[derive(Debug)]
@@ -98,9 +102,9 @@ pub fn current(root: &Path) -> Result<Vec<Mutant>> {
 /// # Errors
 /// A list that cannot be read at all.
 pub fn problems(root: &Path) -> Result<Vec<String>> {
-    let mut tests = String::new();
-    for folder in ["netstat-user/src", "tests/tests"] {
-        gather(&root.join(folder), &mut tests)?;
+    let mut tests = BTreeMap::new();
+    for suite in SUITES {
+        tests.insert(suite, tests_of(root, suite)?);
     }
     let mut problems = Vec::new();
     for mutant in parse(&read(&root.join(PATH))?)? {
@@ -112,8 +116,7 @@ pub fn problems(root: &Path) -> Result<Vec<String>> {
             }
         }
         for Check { suite, filter } in &mutant.checks {
-            let name = filter.rsplit("::").next().unwrap_or(filter);
-            if !tests.contains(name) {
+            if !tests[suite.as_str()].iter().any(|name| name.contains(filter)) {
                 problems.push(format!("{PATH}: {}: there is no test {filter} in {suite}", mutant.name));
             }
         }
@@ -121,17 +124,50 @@ pub fn problems(root: &Path) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Appends the sources below a folder.
-fn gather(folder: &Path, text: &mut String) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            gather(&path, text)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&read(&path)?);
+/// The names of the tests of a suite.
+fn tests_of(root: &Path, suite: &str) -> Result<Vec<String>> {
+    let home = if suite == UNITS { root.join("netstat-user/src") } else { root.join("tests/tests").join(suite) };
+    let mut files = Vec::new();
+    if home.is_dir() {
+        rust_files(&home, &mut files)?;
+    } else {
+        files.push(home.with_extension("rs"));
+    }
+    let mut names = Vec::new();
+    for file in files {
+        let text = read(&file)?;
+        if suite == UNITS {
+            let place = file.strip_prefix(&home)?.to_string_lossy().into_owned();
+            names.extend(unit_tests(&place, &text));
+        } else {
+            names.extend(named_tests(&text));
         }
     }
-    Ok(())
+    Ok(names)
+}
+
+/// The unit tests in a file below the crate's sources, as libtest names them.
+fn unit_tests(file: &str, text: &str) -> Vec<String> {
+    const MARK: &str = "#[test]";
+    let module: Vec<&str> =
+        file.trim_end_matches(".rs").split('/').filter(|part| !["mod", "lib"].contains(part)).collect();
+    let inner = text.find("mod tests {");
+    let named = |(at, _): (usize, &str)| {
+        let after = text[at + MARK.len()..].split_once("fn ")?.1;
+        let name = after.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+        let within = inner.filter(|inner| *inner < at).map(|_| "tests");
+        Some(module.iter().copied().chain(within).chain([name]).collect::<Vec<_>>().join("::"))
+    };
+    text.match_indices(MARK).filter_map(named).collect()
+}
+
+/// The tests that a suite with a runner of its own names in a file: `("name", function)`.
+fn named_tests(text: &str) -> Vec<String> {
+    let named = |entry: &str| {
+        let (name, after) = entry.split_once('"')?;
+        after.starts_with(',').then(|| name.to_owned())
+    };
+    text.split("(\"").skip(1).filter_map(named).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +182,16 @@ mod tests {
         let check = |suite: &str, filter: &str| Check { suite: suite.into(), filter: filter.into() };
         assert_eq!(list[0].checks, [check("units", "e::f"), check("live", "g h")]);
         assert!(list[0].is_kernel_side());
+    }
+
+    #[test]
+    fn tests_are_known_by_their_whole_names() {
+        let text =
+            "fn a() {}\nmod tests {\n    #[test]\n    #[ignore]\n    fn b_c() {}\n    #[test]\n    fn d() {}\n}\n";
+        assert_eq!(unit_tests("agent/house.rs", text), ["agent::house::tests::b_c", "agent::house::tests::d"]);
+        assert_eq!(unit_tests("agent/tests.rs", "#[test]\nfn e() {}"), ["agent::tests::e"]);
+        assert_eq!(unit_tests("agent/mod.rs", "fn f() {}"), Vec::<String>::new(), "no test");
+        assert_eq!(named_tests("&[(\"live::a\", a), (\"live::b\", || c(0))]; d(\"no test\")"), ["live::a", "live::b"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What must be seen of one socket, and whether it is.
 
-use super::{CLOCK_SLACK_NS, without_remains};
+use super::{CLOCK_SLACK_NS, WALL_SLACK_NS, without_remains};
 use crate::truth::event::{End, Event, Kind, Totals};
 use crate::truth::made::Made;
 use crate::truth::scale;
@@ -16,6 +16,7 @@ pub struct Life {
     pub reasons: Vec<&'static str>,
     /// Payload received and sent; `None` where the protocol does not count.
     pub bytes: Option<(u64, u64)>,
+    /// Segments sent again; `None` where the protocol does not count, or nobody could ask.
     pub retransmits: Option<u64>,
     /// The smoothed round-trip time that the kernel had measured when nothing more came (`TCP_INFO`), where that is known.
     pub rtt_us: Option<u64>,
@@ -23,7 +24,7 @@ pub struct Life {
     pub scanned: bool,
     /// The process of its listener: the owner until somebody accepts it. Then it must be reported as accepted.
     pub listener: Option<(u32, String)>,
-    /// A child that a process accepted only after more had happened to it.
+    /// A child to which more may have happened before a process accepted it.
     pub accepted_late: bool,
 }
 
@@ -54,6 +55,12 @@ impl Life {
         self
     }
 
+    /// It has sent again so many segments, as the kernel counts them (`TCP_INFO`, or `RetransSegs` of its namespace).
+    pub fn retransmits(mut self, segments: impl Into<u64>) -> Self {
+        self.retransmits = Some(segments.into());
+        self
+    }
+
     /// It may also go this way.
     pub fn or_path(mut self, path: &str) -> Self {
         self.paths.push(path.to_owned());
@@ -66,7 +73,7 @@ impl Life {
         self
     }
 
-    /// It was accepted only when it had left ESTABLISHED, or later.
+    /// It may have left ESTABLISHED before it was accepted.
     pub fn accepted_late(mut self) -> Self {
         self.accepted_late = true;
         self
@@ -120,8 +127,8 @@ impl Life {
             return Err(format!("opened {opens} times"));
         }
         self.check_path(events, sight)?;
-        for event in events {
-            self.check_identity(event, sight)?;
+        for (index, event) in events.iter().enumerate() {
+            self.check_identity(&events[..=index], sight)?;
             self.check_ends(event)?;
         }
         let closes: Vec<(&Event, &Totals)> = events
@@ -166,8 +173,34 @@ impl Life {
         Ok(())
     }
 
-    fn check_identity(&self, event: &Event, sight: Sight) -> Result<(), String> {
+    /// Whether a process had accepted this child by the last of these events, its first ones; `None` where that is not certain.
+    fn is_accepted(&self, events: &[&Event]) -> Option<bool> {
+        let event = events.last()?;
+        if self.made.inode == 0 {
+            // Nobody ever held it.
+            return Some(false);
+        }
+        let (begun, over) = (self.made.accept_begun_ns, self.made.accepted_ns);
+        if events.iter().any(|event| is_by_holder(&event.kind))
+            || over.is_some_and(|over| event.time_ns > over + WALL_SLACK_NS)
+        {
+            return Some(true);
+        }
+        match &event.kind {
+            // It is reported later than it was: when the request has become a connection.
+            Kind::State { old, .. } if old == "LISTEN" => None,
+            _ if begun.is_some_and(|begun| event.time_ns + WALL_SLACK_NS < begun) => Some(false),
+            // Another processor may accept it before it is reported.
+            Kind::State { old, .. } if old == "SYN_RECV" => None,
+            _ if self.accepted_late || self.listener.is_some() => None,
+            _ => Some(true),
+        }
+    }
+
+    /// Checks what the last of these events, the first ones of the socket, says of whose it is.
+    fn check_identity(&self, events: &[&Event], sight: Sight) -> Result<(), String> {
         let made = &self.made;
+        let Some(event) = events.last() else { return Ok(()) };
         let unlike = |what: &str, seen: &dyn std::fmt::Debug, wanted: &dyn std::fmt::Debug| {
             Err(format!("{what} is {seen:?}, not {wanted:?}, in {}", event.line))
         };
@@ -198,19 +231,13 @@ impl Life {
         let owner = event.owner.as_deref().unwrap_or_default();
         let grades: &[&str] = match (self.scanned, made.child) {
             (true, _) => &["scanned"],
-            _ if self.listener.is_some() && !waiting => &["accepted"],
-            // Nobody ever held it.
-            (_, true) if made.inode == 0 => &["inherited"],
-            // Another processor may accept it before it is reported.
-            (_, true)
-                if sight.typeless
-                    || is_before_accept(&event.kind)
-                    || (self.accepted_late || self.listener.is_some()) && !is_by_holder(&event.kind) =>
-            {
-                &["inherited", "accepted"]
-            }
-            (_, true) => &["accepted"],
-            _ => &["created"],
+            (_, false) => &["created"],
+            _ if sight.typeless && made.inode != 0 => &["inherited", "accepted"],
+            _ => match self.is_accepted(events) {
+                Some(true) => &["accepted"],
+                Some(false) => &["inherited"],
+                None => &["inherited", "accepted"],
+            },
         };
         if !grades.contains(&owner) {
             return unlike("owner", &owner, &grades);
@@ -263,10 +290,11 @@ impl Life {
             Some((rx, tx)) if (totals.rx_bytes, totals.tx_bytes) != (Some(rx), Some(tx)) => {
                 return Err(format!("received {:?} bytes and sent {:?}", totals.rx_bytes, totals.tx_bytes));
             }
-            None if totals.rx_bytes == Some(0) || totals.tx_bytes == Some(0) => {
-                return Err("bytes are 0 where they are not counted".into());
-            }
             _ => {}
+        }
+        let counted = [totals.rx_bytes, totals.tx_bytes, totals.rtt_us, totals.retransmits];
+        if !self.made.proto.starts_with("tcp") && counted != [None; 4] {
+            return Err(format!("bytes, rtt_us or retransmits of {} are not null", self.made.proto));
         }
         let uncounted = sight.typeless && totals.retransmits.is_none();
         let more = scale::is_late() && totals.retransmits > self.retransmits;
@@ -301,11 +329,6 @@ impl Life {
         }
         Ok(())
     }
-}
-
-/// Whether a child may go through this before a process can accept it.
-fn is_before_accept(kind: &Kind) -> bool {
-    matches!(kind, Kind::State { old, .. } if old == "LISTEN" || old == "SYN_RECV")
 }
 
 /// Whether only the process that holds a connection does this to it.

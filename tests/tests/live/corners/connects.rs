@@ -2,12 +2,13 @@
 
 use super::wired;
 use crate::check::{self, Life};
-use crate::lives::traced;
+use crate::lives::{retransmitted, traced};
 use crate::made::{self, Family, Made, tcp};
 use crate::runner::{Done, Test};
 use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor::{self, Actor};
+use netstat_tests::truth::tcp_info::tcp_info;
 use netstat_tests::truth::wire::{
     self, HOST_UNREACHABLE, NET_UNREACHABLE, PROTOCOL_UNREACHABLE, SOURCE_ROUTE_FAILED, SYN, Wire,
 };
@@ -46,12 +47,10 @@ fn on_a_wire(make: fn() -> io::Result<Wire>, work: impl FnOnce(&Wire) -> Vec<Lif
     Done::Passed
 }
 
-/// A life whose SYN may have been sent again.
-fn tried(made: &Made, to: SocketAddr, reason: &'static str) -> Life {
+/// A life whose SYN was sent again so many times.
+fn tried(made: &Made, to: SocketAddr, reason: &'static str, again: u64) -> Life {
     let local = Some((wire::HERE, 0).into());
-    let mut life = Life::tcp(&Made { local, remote: Some(to), ..made.clone() }, TRIED, reason);
-    life.retransmits = None;
-    life
+    Life::tcp(&Made { local, remote: Some(to), ..made.clone() }, TRIED, reason).retransmits(again)
 }
 
 /// The kernel hears of a router that there is no way, while it connects.
@@ -69,7 +68,7 @@ fn connect_that_is_answered_unreachable() -> Done {
             for syns in [1, 2] {
                 let to = wire::there(80);
                 let socket = tcp(Domain::IPV4);
-                let made = Made::of(&socket);
+                let (made, before) = (Made::of(&socket), retransmitted());
                 let failed = thread::scope(|scope| {
                     let connects = scope.spawn(|| socket.connect(&to.into()).unwrap_err());
                     let heard = (1..syns).fold(wire.expect(SYN), |_, _| wire.expect(SYN));
@@ -78,7 +77,7 @@ fn connect_that_is_answered_unreachable() -> Done {
                 });
                 assert_eq!(failed.raw_os_error(), Some(error as i32));
                 drop(socket);
-                lives.push(tried(&made, to, "unreachable"));
+                lives.push(tried(&made, to, "unreachable", retransmitted() - before));
             }
         }
         lives
@@ -93,7 +92,7 @@ fn connect_that_nobody_answers_for() -> Done {
         let socket = tcp(Domain::IPV4);
         let made = Made::of(&socket);
         assert_eq!(socket.connect(&to.into()).unwrap_err().raw_os_error(), Some(Errno::EHOSTUNREACH as i32));
-        vec![tried(&made, to, "unreachable")]
+        vec![tried(&made, to, "unreachable", retransmitted())]
     })
 }
 
@@ -135,18 +134,19 @@ fn connect_that_is_abandoned() -> Done {
         let to = wire::there(81);
         // The SYN was sent once, and more than once.
         for pause in [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(1300)] {
+            let before = retransmitted();
             let (socket, made) = begun(to);
             thread::sleep(pause);
             drop(socket);
-            lives.push(tried(&made, to, "abandoned"));
+            lives.push(tried(&made, to, "abandoned", retransmitted() - before));
         }
         // By a time limit of the socket's own.
         let socket = tcp(Domain::IPV4);
-        let made = Made::of(&socket);
+        let (made, before) = (Made::of(&socket), retransmitted());
         socket.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
         assert_eq!(socket.connect(&to.into()).unwrap_err().raw_os_error(), Some(Errno::EINPROGRESS as i32));
         drop(socket);
-        lives.push(tried(&made, to, "abandoned"));
+        lives.push(tried(&made, to, "abandoned", retransmitted() - before));
         while wire.receive(Duration::ZERO).is_some() {}
         lives
     })
@@ -160,10 +160,12 @@ fn connect_that_is_abandoned_by_shutdown() -> Done {
         // The attempt is over; and yet `ENOTCONN` is what it says.
         let _ = shut.shutdown(Shutdown::Both);
         drop(shut);
+        let again = retransmitted();
         let (left, made_left) = begun(to);
         rustix::net::connect_unspec(&left).unwrap();
         drop(left);
-        [made_shut, made_left].iter().map(|made| tried(made, to, "abandoned")).collect()
+        let left_again = retransmitted() - again;
+        vec![tried(&made_shut, to, "abandoned", again), tried(&made_left, to, "abandoned", left_again)]
     })
 }
 
@@ -174,7 +176,7 @@ fn connect_that_is_abandoned_by_a_kill() -> Done {
         let mut actor = Actor::start(actor::named("the-killed", super::ROLE, &["begin", &to.to_string()]));
         let made: Made = actor.hear();
         actor.kill();
-        vec![tried(&made, to, "abandoned")]
+        vec![tried(&made, to, "abandoned", retransmitted())]
     })
 }
 
@@ -196,11 +198,11 @@ fn connect_to_a_full_backlog_that_is_abandoned() -> Done {
             full.push(socket);
             assert!(full.len() < 10, "the backlog is never full");
         };
+        // The namespace also counts what its listener sends again.
+        let again = tcp_info(&waiting).tcpi_total_retrans;
         drop(waiting);
         let made = Made { local: Some(Family::V4.address(0)), remote: Some(to), ..made };
-        let mut life = Life::tcp(&made, TRIED, "abandoned");
-        life.retransmits = None;
-        (vec![life], (full, listener))
+        (vec![Life::tcp(&made, TRIED, "abandoned").retransmits(again)], (full, listener))
     });
     tracer.wait_closed(lives.iter().map(|life| &life.made));
     let outcome = tracer.finish();

@@ -4,6 +4,7 @@ use super::{ROLE, check_closers, totals, traced, wired};
 use crate::actor::{self, Actor};
 use crate::check::{self, Book};
 use crate::event::{Closer, Event, Kind};
+use crate::lives::retransmitted;
 use crate::made::{self, Family, Made, tcp};
 use crate::places::refuses;
 use crate::runner::{Done, Test};
@@ -240,16 +241,17 @@ fn ended_by_ss(work: fn(&Wire, &Socket), check: fn(&str) -> bool) -> Done {
         let socket = tcp(Domain::IPV4);
         let made = Made::of(&socket);
         work(&wire, &socket);
-        end_by_ss(&socket).map(|()| made)
+        end_by_ss(&socket).map(|()| (made, retransmitted()))
     });
-    let made = match ended {
-        Ok(made) => made,
+    let (made, again) = match ended {
+        Ok(ended) => ended,
         Err(reason) => return Done::Skipped(reason),
     };
     let outcome = finished(tracer, &made);
     let (event, totals) = totals(&outcome, &made);
     assert!(check(&totals.reason), "{}", event.line);
-    assert!(totals.retransmits > Some(0), "{}", event.line);
+    assert!(again > 0);
+    assert_eq!(totals.retransmits, Some(again), "{}", event.line);
     Done::Passed
 }
 

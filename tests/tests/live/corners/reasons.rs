@@ -7,6 +7,7 @@ use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::paths::{ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_SERVER};
+use netstat_tests::truth::tcp_info::tcp_info;
 use netstat_tests::truth::wire::{
     self, ACK, FIN, HERE, HOST_UNREACHABLE, RST, SOURCE_ROUTE_FAILED, SYN, Segment, Wire,
 };
@@ -73,7 +74,7 @@ fn client_that_reset_a_wrong_answer() -> Done {
         Err(done) => return done,
     };
     let mut tracer = traced(&namespace, &[]);
-    let made = namespace.enter(|| {
+    let life = namespace.enter(|| {
         let socket = tcp(Domain::IPV4);
         thread::scope(|scope| {
             let connects = scope.spawn(|| socket.connect(&wire::there(80).into()));
@@ -86,14 +87,13 @@ fn client_that_reset_a_wrong_answer() -> Done {
             connects.join().unwrap().unwrap();
         });
         let made = Made::of(&socket);
+        // The SYN may have been sent again.
+        let again = tcp_info(&socket).tcpi_total_retrans;
         drop(socket);
         close_from_afar(&wire, SocketAddrV4::new(wire::THERE, 80));
-        made
+        Life::tcp(&made, ACTIVE_CLIENT, "closed").retransmits(again)
     });
-    tracer.wait_closed([&made]);
-    let mut life = Life::tcp(&made, ACTIVE_CLIENT, "closed");
-    // The SYN may have been sent again.
-    life.retransmits = None;
+    tracer.wait_closed([&life.made]);
     check::lives(&tracer.finish(), &[life]);
     Done::Passed
 }
@@ -124,9 +124,8 @@ fn established_that_is_answered_unreachable() -> Done {
             wire.send_unreachable(&sent, code);
             let failed = server.read(&mut [0; 1]).unwrap_err();
             assert_eq!(failed.raw_os_error(), Some(error as i32));
-            let mut life = Life::tcp(&made, BROKEN_SERVER, reason).bytes(0, 13);
-            life.retransmits = None;
-            life
+            let again = tcp_info(&server).tcpi_total_retrans;
+            Life::tcp(&made, BROKEN_SERVER, reason).bytes(0, 13).retransmits(again)
         });
         Vec::from(lives)
     });
