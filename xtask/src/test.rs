@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::time::Instant;
 
 pub fn run(args: &[String]) -> Result<ExitCode> {
@@ -36,16 +36,17 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
 
     heading("suites");
-    // The suites mostly wait: what else has to be built is built beside them, with less claim to the processor. Machines that are ready by their end are
-    // booted then, beside what is built for the others.
+    // The suites mostly wait: what else has to be built is built beside them, and one machine at a time is emulated, with less claim to the processor.
     let (ready, machines) = mpsc::channel();
+    let is_quiet = OnceLock::new();
     let (sum, report, beside) = std::thread::scope(|scope| {
         let (ready, binary) = (ready, &binary);
         let beside = scope.spawn(move || Beside::prepare(with_vm, binary, &ready));
+        let booting = vm::Booting::begin(scope, machines, &is_quiet);
         let sum = suites(binary, &mut all.matrix, &mut all.findings);
+        is_quiet.get_or_init(|| ());
         heading("kernel matrix");
-        let report = vm::run_all(machines, vm::Report::default());
-        (sum, report, beside.join())
+        (sum, booting.collect(vm::Report::default()), beside.join())
     });
     match sum {
         Ok(sum) => all.tally += sum,

@@ -17,9 +17,8 @@ use kernels::{Flavour, Series};
 use qemu::Machine;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread::{self, Scope};
 use std::time::Duration;
 use userland::Userland;
 
@@ -192,7 +191,8 @@ fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report> {
     let (ready, machines) = mpsc::channel();
     let report = prepare(only, extent, binary, &ready)?;
     drop(ready);
-    run_all(machines, report)
+    let is_quiet = OnceLock::from(());
+    thread::scope(|scope| Booting::begin(scope, machines, &is_quiet).collect(report))
 }
 
 /// What runs on a machine of its own, made ready.
@@ -254,35 +254,46 @@ pub fn prepare(only: &[String], extent: Extent, binary: &Path, ready: &ReadyMach
     Ok(report)
 }
 
-/// Boots machines as they become ready, one more at a time than there are processors here, since guests also wait; with as little claim to the
-/// processor as what may still be built for the next ones. What they print comes one after another all the same.
-pub fn run_all(machines: mpsc::Receiver<Box<dyn Bootable>>, mut report: Report) -> Result<Report> {
-    let machines = Mutex::new(machines);
-    let (begun, receivers) = mpsc::channel();
-    // The next one, and where to send what comes from it. Who waits for one keeps the others waiting, who would, too.
-    let next = |begun: &mpsc::Sender<_>| {
-        let boot = machines.lock().ok()?.recv().ok()?;
-        let (send, receive) = mpsc::channel();
-        begun.send(receive).ok()?;
-        Some((boot, send))
-    };
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..=processors {
-            let begun = begun.clone();
-            let next = &next;
+/// Machines that are booted as they become ready.
+pub struct Booting {
+    /// What comes from each, from the one that was begun first.
+    begun: mpsc::Receiver<mpsc::Receiver<Said>>,
+}
+
+impl Booting {
+    /// Boots one machine at a time until `is_quiet` is set, and from then on one more at a time than there are processors here, since guests also wait.
+    pub fn begin<'s>(
+        scope: &'s Scope<'s, '_>,
+        machines: mpsc::Receiver<Box<dyn Bootable>>,
+        is_quiet: &'s OnceLock<()>,
+    ) -> Self {
+        let machines = Arc::new(Mutex::new(machines));
+        let (begin, begun) = mpsc::channel();
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        for number in 0..=processors {
+            let (machines, begin) = (Arc::clone(&machines), begin.clone());
             scope.spawn(move || {
-                // They run all the same where that is refused.
-                let _ = rustix::process::setpriority_process(None, 19);
-                while let Some((boot, send)) = next(&begun) {
+                if number > 0 {
+                    is_quiet.wait();
+                }
+                // Who waits for the next one keeps the others waiting, who would, too.
+                while let Some(boot) = machines.lock().ok().and_then(|machines| machines.recv().ok()) {
+                    let (send, receive) = mpsc::channel();
+                    // Who would hear of them may have given up.
+                    if begin.send(receive).is_err() {
+                        break;
+                    }
                     let report = boot.run(&|line| drop(send.send(Said::Line(line))));
-                    // Nobody stops listening before this ends.
-                    let _ = send.send(Said::Report(report));
+                    drop(send.send(Said::Report(report)));
                 }
             });
         }
-        drop(begun);
-        for receiver in receivers {
+        Self { begun }
+    }
+
+    /// Prints what they print, one after another, until the last has ended.
+    pub fn collect(self, mut report: Report) -> Result<Report> {
+        for receiver in self.begun {
             let mut ended = false;
             for said in receiver {
                 match said {
@@ -298,7 +309,7 @@ pub fn run_all(machines: mpsc::Receiver<Box<dyn Bootable>>, mut report: Report) 
             }
         }
         Ok(report)
-    })
+    }
 }
 
 /// What comes from a running guest.
