@@ -1,5 +1,7 @@
 //! Memory for answers: how much those of guests may take together, and for how long.
 
+use crate::model::{ClosedSocket, LiveSocket};
+use crate::sys;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +19,63 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(10);
 const RATE: usize = 4 << 20;
 
-/// There is none, or no time for this one, while others are answered.
-pub fn busy() -> io::Error {
-    io::Error::new(io::ErrorKind::QuotaExceeded, "the agent has no room for this answer while it answers others")
+/// Bytes that every answer takes while it is made.
+const OF_AN_ANSWER: usize = 4 << 20;
+/// Those for each row of the kernel's tables, with its owner, and as frame; and for each socket of the agent's table, before and after it was found out
+/// what may be shown.
+const OF_A_ROW: usize = 256;
+const OF_A_LIVE_SOCKET: usize = 2 * size_of::<LiveSocket>();
+const OF_A_CLOSED_SOCKET: usize = 2 * size_of::<ClosedSocket>();
+/// Those for each link from a process to a socket: as it is read, as it is handed over, and as frame.
+const OF_A_LINK: usize = 64;
+
+/// How many sockets an answer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnswerSize {
+    /// That live.
+    pub live: usize,
+    /// That have ended.
+    pub closed: usize,
+}
+
+impl AnswerSize {
+    /// Bytes that they take while they are read from the agent's table, and sent.
+    pub const fn of_table(self) -> usize {
+        let live = self.live.saturating_mul(OF_A_LIVE_SOCKET);
+        let closed = self.closed.saturating_mul(OF_A_CLOSED_SOCKET);
+        OF_AN_ANSWER.saturating_add(live).saturating_add(closed)
+    }
+
+    /// Those that the ones that live take as rows of the kernel's tables, with so many links from processes to sockets.
+    pub const fn of_rows(self, links: usize) -> usize {
+        let (rows, links) = (self.live.saturating_mul(OF_A_ROW), links.saturating_mul(OF_A_LINK));
+        OF_AN_ANSWER.saturating_add(rows).saturating_add(links)
+    }
+}
+
+/// Why a request is not answered now.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum NoRoom {
+    /// Others are being answered.
+    #[error("the agent has no room for this answer while it answers others")]
+    Busy,
+    /// Too much of one user's waits.
+    #[error("too many requests of this user wait for the agent")]
+    Crowded,
+    /// The kernel has no memory for it.
+    #[error("the agent has {}", sys::NO_MEMORY)]
+    Memory,
+}
+
+impl From<NoRoom> for io::Error {
+    /// `OutOfMemory` where memory is missing; otherwise `QuotaExceeded`, as which clients are refused for now.
+    fn from(no_room: NoRoom) -> Self {
+        let kind = match no_room {
+            NoRoom::Busy | NoRoom::Crowded => io::ErrorKind::QuotaExceeded,
+            NoRoom::Memory => io::ErrorKind::OutOfMemory,
+        };
+        Self::new(kind, no_room)
+    }
 }
 
 /// Memory for answers.
@@ -71,25 +127,31 @@ impl AnswerMemory {
     /// Waits until there is memory for an answer of at most so many bytes.
     ///
     /// # Errors
-    /// `QuotaExceeded`: there was none by then.
+    /// `QuotaExceeded`: there was none by then. `OutOfMemory`: the kernel has none, and the whole agent would end for want of it.
     pub async fn wait(&self, bytes: usize, until: Instant) -> io::Result<AnswerShare> {
         let (pool, share) = self.pool(bytes);
         match timeout_at(until, Arc::clone(pool).acquire_many_owned(share)).await {
-            Ok(Ok(taken)) => Ok(self.share(taken)),
+            Ok(Ok(taken)) => self.share(taken, bytes),
             Ok(Err(closed)) => Err(io::Error::other(closed)),
-            Err(_) => Err(busy()),
+            Err(_) => Err(NoRoom::Busy.into()),
         }
     }
 
-    /// Takes memory for an answer, where there is some now.
-    pub fn take(&self, bytes: usize) -> Option<AnswerShare> {
+    /// Takes memory for an answer, where others have left some now.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, as of [`AnswerMemory::wait`].
+    pub fn take(&self, bytes: usize) -> Option<io::Result<AnswerShare>> {
         let (pool, share) = self.pool(bytes);
         let taken = Arc::clone(pool).try_acquire_many_owned(share).ok()?;
-        Some(self.share(taken))
+        Some(self.share(taken, bytes))
     }
 
-    const fn share(&self, taken: OwnedSemaphorePermit) -> AnswerShare {
-        AnswerShare { taken, is_bounded: self.is_bounded, until: None }
+    fn share(&self, taken: OwnedSemaphorePermit, bytes: usize) -> io::Result<AnswerShare> {
+        if !sys::has_memory(bytes) {
+            return Err(NoRoom::Memory.into());
+        }
+        Ok(AnswerShare { taken, is_bounded: self.is_bounded, until: None })
     }
 
     /// How much is left, in MiB.
@@ -108,7 +170,7 @@ impl AnswerShare {
         let all = self.taken.num_permits() >= OF_LARGE;
         match !self.is_bounded || all || mebibytes(bytes) <= self.taken.num_permits() {
             true => Ok(()),
-            false => Err(busy()),
+            false => Err(NoRoom::Busy.into()),
         }
     }
 
@@ -137,20 +199,21 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1 << 20;
+    const HUGE: usize = 1 << 30;
 
     #[test]
     fn small_answers_never_wait_for_large_ones() {
         let memory = AnswerMemory::bounded();
-        let large = memory.take(usize::MAX).unwrap();
+        let large = memory.take(HUGE).unwrap().unwrap();
         assert_eq!(memory.left(), [OF_SMALL, 0]);
         assert!(memory.take(SMALL * MIB).is_none());
         let small: Vec<_> =
-            std::iter::repeat_with(|| memory.take((SMALL - 1) * MIB)).map_while(|share| share).collect();
+            std::iter::repeat_with(|| memory.take((SMALL - 1) * MIB)).map_while(|share| share?.ok()).collect();
         assert_eq!((small.len(), memory.left()), (OF_SMALL / SMALL, [0, 0]));
         drop((large, small));
         assert_eq!(memory.left(), [OF_SMALL, OF_LARGE]);
         let boundless = AnswerMemory::boundless();
-        let many: Vec<_> = (0..64).map(|_| boundless.take(usize::MAX).unwrap()).collect();
+        let many: Vec<_> = (0..64).map(|_| boundless.take(HUGE).unwrap().unwrap()).collect();
         assert!(many.iter().all(|share| share.until.is_none()));
     }
 
@@ -165,7 +228,7 @@ mod tests {
             let refused = memory.wait(150 * MIB, AnswerMemory::patience()).await.unwrap_err();
             assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("no room"));
             assert!(share.is_enough_for(100 * MIB).is_ok() && share.is_enough_for(101 * MIB).is_err());
-            assert!(AnswerMemory::boundless().take(MIB).unwrap().is_enough_for(usize::MAX).is_ok());
+            assert!(AnswerMemory::boundless().take(MIB).unwrap().unwrap().is_enough_for(usize::MAX).is_ok());
             share.keep(80 * MIB);
             assert_eq!(memory.left()[1], OF_LARGE - 81);
             let (begun, never) = (Instant::now(), std::future::pending::<io::Result<()>>());

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What the readers of one user may take together, or those of all: bytes that wait for them, and processor time in a second, beyond which one of them
-/// alone is served.
+/// Limits for the readers of one user together, or of all users: bytes that wait for them, and processor time in a second. Beyond them only one reader is
+/// served.
 #[derive(Debug)]
 pub struct Budget {
     waiting: AtomicUsize,

@@ -1,26 +1,27 @@
 //! One connection: who it is, what it asks, and the answer.
 
-use super::answer_memory::AnswerShare;
+use super::answer_memory::{AnswerShare, AnswerSize};
 use super::door::Seat;
-use super::fold::{AnswerSize, SizeAsked};
+use super::fold::SizeAsked;
 use super::house::{Counter, House};
-use super::keeper::{Ask, ListedAsk, TableAsk};
+use super::keeper::Ask;
+use super::peer_read::PeerRead;
 use super::sight::{Peer, Sight};
 use super::stream_view::{ShownView, StreamView};
 use super::workers::UserWorkers;
-use super::{CHUNK, Lists, Snapshot, TRUST, TableWish};
-use crate::model::{ClosedSocket, LiveSocket, Proto, RowTest, RowsWanted};
-use crate::query::{Answer, CGROUPS, Denial, Health, MAX_REQUEST, QueryError, Request, next_frame};
-use crate::sys::{self, Awaited, lock};
+use super::{CHUNK, Lists, TableWish};
+use crate::model::RowsWanted;
+use crate::query::{Answer, CGROUPS, Denial, MAX_REQUEST, QueryError, Request, next_frame};
+use crate::sys::{self, Awaited};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{SemaphorePermit, oneshot};
 
 /// How long a client may take to ask, and to read a part of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,15 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(50);
 /// Sockets encoded before others get their turn.
 pub const TURN: usize = 1024;
-
-/// Bytes that an answer takes while it is made, and those for each socket in it: as row, with its owner, and as frames; of the table, before and after it
-/// was found out what may be shown.
-const OF_AN_ANSWER: usize = 4 << 20;
-pub const OF_A_ROW: usize = 256;
-const OF_A_LIVE_SOCKET: usize = 2 * size_of::<LiveSocket>();
-const OF_A_CLOSED_SOCKET: usize = 2 * size_of::<ClosedSocket>();
-/// Those for each link from a process to a socket, where holders are asked for: as it is read, as it is handed over, and as frame.
-const OF_A_LINK: usize = 64;
 
 /// One connection.
 pub struct Client<L> {
@@ -187,7 +179,7 @@ impl<L: Lists> Client<L> {
         .await
     }
 
-    /// What this peer is shown now; else why that cannot be found out.
+    /// What this peer may see now. The inner error says why that is unknown.
     async fn sight(&self) -> io::Result<io::Result<Sight>> {
         if self.house.admission.shows_all(self.is_staff) {
             return Ok(Ok(Sight::All));
@@ -196,7 +188,7 @@ impl<L: Lists> Client<L> {
         self.have_done(move |_| lists.own_since(&peer, None).map(Sight::Own)).await
     }
 
-    /// What this peer is shown of what it asks for, from now on where that goes on; else why that cannot be found out.
+    /// What this peer may see for this request; for a stream, from now on. The inner error says why that is unknown.
     async fn shown(&self, request: &Request) -> io::Result<io::Result<ShownView<L>>> {
         let sight = match request {
             // How the agent is, everybody is shown.
@@ -221,11 +213,11 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The connection's; `QuotaExceeded` where too much waits already.
-    pub async fn refuse_blind(&mut self, error: &io::Error) -> io::Result<()> {
+    pub async fn refuse_blind(&mut self, error: io::Error) -> io::Result<()> {
         if error.kind() == io::ErrorKind::QuotaExceeded {
-            return Err(io::Error::new(error.kind(), error.to_string()));
+            return Err(error);
         }
-        self.refuse(&blind(error)).await
+        self.refuse(&blind(&error)).await
     }
 
     /// Finds out when the process began that connected, if it is to be looked at what it may see: another one may get its number.
@@ -247,7 +239,7 @@ impl<L: Lists> Client<L> {
         Ok(found.map(known))
     }
 
-    /// Reads a request and answers it, or refuses it where too much waits already, or is being answered.
+    /// Reads a request and answers it, or refuses it where too much waits already, or is being answered, or memory is missing.
     ///
     /// # Errors
     /// The connection's, or the agent ends.
@@ -256,13 +248,14 @@ impl<L: Lists> Client<L> {
             Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
                 self.deny(Denial { is_busy: true, ..Denial::new(error.to_string()) }).await
             }
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => self.refuse(&error.to_string()).await,
             served => served,
         }
     }
 
     async fn answer_request(&mut self, seat: &Seat) -> io::Result<()> {
         if let Err(error) = self.meet().await? {
-            return self.refuse_blind(&error).await;
+            return self.refuse_blind(error).await;
         }
         let asks = self.house.asks.clone();
         let request = tokio::select! {
@@ -285,7 +278,7 @@ impl<L: Lists> Client<L> {
         };
         let shown = match self.shown(&request).await? {
             Ok(shown) => shown,
-            Err(error) => return self.refuse_blind(&error).await,
+            Err(error) => return self.refuse_blind(error).await,
         };
         if request.netns().is_some() && !shown.sight.has(request.netns()) {
             return self.deny(Denial { hides_namespace: true, ..Denial::new(NOT_YOURS) }).await;
@@ -322,140 +315,24 @@ impl<L: Lists> Client<L> {
         }
     }
 
-    /// Bytes that an answer takes while it is made, so many for each socket that lives; `None`, and the client is refused it, where those are missing: the
-    /// whole agent would end for want of them.
+    /// How many sockets an answer has.
     ///
     /// # Errors
-    /// The connection's, or the agent ends.
-    pub async fn size_of_answer(
-        &mut self,
-        sight: &Sight,
-        asked: SizeAsked,
-        each: usize,
-        links: bool,
-    ) -> io::Result<Option<usize>> {
+    /// The agent ends.
+    pub async fn size_of_answer(&self, sight: &Sight, asked: SizeAsked) -> io::Result<AnswerSize> {
         let (answer, size) = oneshot::channel();
         self.ask(Ask::Size { sight: sight.clone(), asked, answer }).await?;
-        let AnswerSize { live, closed } = size.await.map_err(io::Error::other)?;
-        // Guests are refused them, or look themselves.
-        let links = if links && sight.user().is_none() { self.house.lists.held() } else { 0 };
-        let sockets = (live * each).saturating_add(closed * OF_A_CLOSED_SOCKET);
-        let size = links.saturating_mul(OF_A_LINK).saturating_add(OF_AN_ANSWER + sockets);
-        if sys::has_memory(size) {
-            return Ok(Some(size));
-        }
-        self.refuse(&format!("the agent has {}", sys::NO_MEMORY)).await?;
-        Ok(None)
+        size.await.map_err(io::Error::other)
     }
 
-    /// The same for sockets of the table.
-    ///
-    /// # Errors
-    /// As [`Client::size_of_answer`].
-    pub async fn size_of_table(&mut self, sight: &Sight, wish: &TableWish) -> io::Result<Option<usize>> {
-        let asked = SizeAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
-        let each = if wish.live { OF_A_LIVE_SOCKET } else { 0 };
-        self.size_of_answer(sight, asked, each, false).await
-    }
-
-    /// Waits until the table is as new as is wished. What is asked of it afterwards is so, too, unless events are lost in between.
-    ///
-    /// # Errors
-    /// The client has gone, or the agent ends.
-    pub async fn listed(&self, wish: &TableWish) -> io::Result<()> {
-        if !wish.live {
-            return Ok(());
-        }
-        let (answer, listed) = oneshot::channel();
-        self.ask(Ask::Listed(ListedAsk { wish: *wish, hurry: self.is_staff, answer })).await?;
-        self.unless_gone(async { listed.await.map_err(io::Error::other) }).await
+    /// How a thread for what blocks reads what this peer is shown.
+    pub fn reading(&self, sight: Sight) -> PeerRead<L> {
+        PeerRead { lists: Arc::clone(&self.house.lists), asks: self.house.asks.clone(), peer: self.peer, sight }
     }
 
     /// The turn of this user's clients whose requests cost something.
     async fn turn<'s>(&self, seat: &'s Seat) -> io::Result<SemaphorePermit<'s>> {
         self.unless_gone(async { seat.user.turn.acquire().await.map_err(io::Error::other) }).await
-    }
-
-    async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
-        self.listed(&wish).await?;
-        let Some(size) = self.size_of_table(&sight, &wish).await? else { return Ok(()) };
-        let reading = TableRead {
-            lists: Arc::clone(&self.house.lists),
-            asks: self.house.asks.clone(),
-            peer: self.peer,
-            sight,
-            wish,
-        };
-        let (read, mut share) = self.have_made(size, move |_, share| reading.snapshot(share)).await?;
-        let Snapshot { live, closed, past, crowd, .. } = match read {
-            Ok(snapshot) => snapshot,
-            // The agent ends, which says nothing of what the peer may see.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
-            Err(error) => {
-                drop(share);
-                return self.refuse_blind(&error).await;
-            }
-        };
-        share.keep(size_of_val(&live[..]) + size_of_val(&closed[..]));
-        let live = live.into_iter().map(Answer::Live);
-        let mut answers = live.chain(closed.into_iter().map(Answer::Closed)).peekable();
-        let mut out = BytesMut::with_capacity(CHUNK);
-        let wanted = |answer: &Answer| match (answer, &only) {
-            (Answer::Closed(closed), Some(only)) => only.passes(closed),
-            _ => true,
-        };
-        while answers.peek().is_some() {
-            answers.by_ref().take(TURN).filter(wanted).for_each(|answer| answer.encode(&mut out));
-            share.before_deadline(self.send(&out)).await?;
-            out.clear();
-            tokio::task::yield_now().await;
-        }
-        if wish.recent_ns > 0 {
-            Answer::Since(past, crowd).encode(&mut out);
-        }
-        Answer::End.encode(&mut out);
-        share.before_deadline(self.send(&out)).await
-    }
-
-    /// How the kernel programs fare, or did a moment ago.
-    async fn look_at_health(&self) -> io::Result<Health> {
-        if let Some(health) = fresh(&lock(&self.house.health)) {
-            return Ok(health);
-        }
-        let (answer, look) = oneshot::channel();
-        self.ask(Ask::Health { answer }).await?;
-        let mut look = look.await.map_err(io::Error::other)?;
-        loop {
-            // Others at this counter may have asked at the same time: one of them looks, and the rest wait for that.
-            drop(self.unless_gone(async { Ok(self.counter().looking.lock().await) }).await?);
-            if let Some(health) = fresh(&lock(&self.house.health)) {
-                return Ok(health);
-            }
-            let (looking, house) = (Arc::clone(&self.counter().looking), Arc::clone(&self.house));
-            // By the thread that looks, until it has: what waits for its user's turn, or is given up, holds up nobody.
-            let look_once = move |_: &Awaited| {
-                let Ok(_looking) = looking.try_lock_owned() else { return Err(look) };
-                let health = look();
-                *lock(&house.health) = Some((Instant::now(), health.clone()));
-                Ok(health)
-            };
-            match self.have_done(look_once).await? {
-                Ok(health) => return Ok(health),
-                // Somebody else's was begun first.
-                Err(waiting) => look = waiting,
-            }
-        }
-    }
-
-    async fn health(&mut self) -> io::Result<()> {
-        let mut health = self.look_at_health().await?;
-        health.checks.splice(..0, self.house.lists.checks());
-        health.checks.extend(self.house.turned_away.check());
-        let mut out = BytesMut::new();
-        Answer::Health(health).encode(&mut out);
-        // The end comes with the status.
-        out.extend_from_slice(&self.status().await?);
-        self.send(&out).await
     }
 
     async fn cgroups(&mut self, mut ids: Vec<u64>, sight: &Sight) -> io::Result<()> {
@@ -488,53 +365,6 @@ impl<L: Lists> Client<L> {
     /// The agent ends.
     pub async fn ask(&self, ask: Ask) -> io::Result<()> {
         self.house.asks.send(ask).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-/// A table that is read for a client.
-struct TableRead<L> {
-    lists: Arc<L>,
-    asks: mpsc::Sender<Ask>,
-    peer: Peer,
-    /// What the peer could see before.
-    sight: Sight,
-    wish: TableWish,
-}
-
-impl<L: Lists> TableRead<L> {
-    /// What the client is shown of it, with this memory.
-    ///
-    /// # Errors
-    /// The agent ends, it cannot be found out what the peer may see, or the table takes more memory by now than that.
-    fn snapshot(self, share: &AnswerShare) -> io::Result<Snapshot> {
-        let (answer, snapshot) = oneshot::channel();
-        let ask = TableAsk { wish: self.wish, sight: self.sight.clone(), follow: None, answer };
-        self.asks.blocking_send(Ask::Table(ask)).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        let mut snapshot = snapshot.blocking_recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
-        let Snapshot { live, closed, epoch_ns, .. } = &mut snapshot;
-        if matches!(self.sight, Sight::Own(_)) {
-            share.is_enough_for(2 * (size_of_val(&live[..]) + size_of_val(&closed[..])))?;
-            let sight = confirmed(&*self.lists, &self.peer, &self.sight)?;
-            *live = live.iter().filter_map(|socket| sight.live(socket)).collect();
-            *closed = closed.iter().filter_map(|closed| sight.closed(closed, *epoch_ns)).collect();
-        }
-        Ok(snapshot)
-    }
-}
-
-/// What was known a moment ago.
-fn fresh(known: &Option<(Instant, Health)>) -> Option<Health> {
-    known.as_ref().filter(|(at, _)| at.elapsed() < TRUST).map(|(_, health)| health.clone())
-}
-
-/// What is shown of what has been read: what the peer could see before and can see after it.
-///
-/// # Errors
-/// Something ran out.
-pub fn confirmed(lists: &impl Lists, peer: &Peer, before: &Sight) -> io::Result<Sight> {
-    match before {
-        Sight::All => Ok(Sight::All),
-        Sight::Own(_) => Ok(before.and(&*lists.own_since(peer, Some(Instant::now()))?)),
     }
 }
 

@@ -58,7 +58,7 @@ impl Items {
 }
 
 impl Desk {
-    /// A desk at which so many events may wait: what is more is missed by all its readers. Of as many again it is counted what each of them misses.
+    /// A desk that holds this many events. As many more are only counted, for each reader; beyond that, its readers are dropped.
     pub fn new(most: usize) -> Self {
         Self { items: Mutex::default(), feeds: Mutex::default(), news: Notify::new(), most }
     }
@@ -73,7 +73,7 @@ impl Desk {
         lock(&self.feeds).iter().any(|feed| feed.follows && !feed.is_over())
     }
 
-    /// A reader of what is handed over from now on; one that `follows` the table, of what the kernel's lists change, too.
+    /// Registers a reader of the batches from now on; if it `follows` the table, also of what listings change.
     pub fn join(&self, wish: Wish, budget: Arc<Budget>, follows: bool) -> Arc<Feed> {
         let from = {
             let mut items = lock(&self.items);
@@ -91,7 +91,7 @@ impl Desk {
         feed.leave()
     }
 
-    /// Hands over a batch. Takes no longer where there is no room for it: who misses what of it is not looked at here.
+    /// Queues a batch. It takes no longer where there is no room: what each reader misses is counted later.
     pub fn publish(&self, batch: &Batch) {
         let mut items = lock(&self.items);
         let number = items.next;
@@ -204,8 +204,7 @@ impl Desk {
     }
 }
 
-/// What is made of a batch for its readers, once for those that want the same. The first reader of each user gets it in any case, the others as long as
-/// there is time.
+/// A batch encoded for its readers, once for all that want the same. The first reader of each user is always served, the others while there is time.
 struct MadeOf<'b> {
     batch: &'b Batch,
     sent: Vec<(Arc<Wish>, (Bytes, u64))>,

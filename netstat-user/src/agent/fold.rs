@@ -1,5 +1,6 @@
 //! What the agent knows: events and the kernel's lists folded into the table in their order, and each batch of events handed to whoever reads.
 
+use super::answer_memory::AnswerSize;
 use super::batch::Batch;
 use super::desk::Desk;
 use super::sight::Sight;
@@ -39,15 +40,6 @@ pub struct SizeAsked {
     pub netns: Option<u32>,
     /// How long ago those that have ended may have, in nanoseconds; none of them where that is 0.
     pub recent_ns: u64,
-}
-
-/// How many sockets an answer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnswerSize {
-    /// That live.
-    pub live: usize,
-    /// That have ended.
-    pub closed: usize,
 }
 
 /// The source, and the table that its events are folded into.
@@ -163,8 +155,8 @@ impl<S: Source> Fold<S> {
         Ok(lost)
     }
 
-    /// Whether the table was compared with the kernel's lists as lately as is wished. The listing counts from its beginning. A namespace that no
-    /// process was in then has not been listed.
+    /// Whether the last comparison with the kernel's lists is recent enough; its age counts from its start. A namespace that no process was in then has
+    /// not been listed.
     pub fn is_new_enough(&self, wish: &TableWish) -> bool {
         let Some((listed_ns, spaces)) = &self.listed else { return false };
         let is_listed = |netns: u32| spaces.as_ref().is_none_or(|spaces| spaces.contains(&netns));

@@ -102,31 +102,27 @@ impl Counter {
         Ok((Self { thread, desk, workers, looking: Arc::default(), memory: Arc::new(memory) }, Open(open)))
     }
 
-    /// Has an answer of at most so many bytes made on a thread for what blocks, when there is memory for it; with that memory.
+    /// Has an answer of at most so many bytes made on a thread for what blocks, as soon as there is memory for it. Returns both.
     ///
     /// # Errors
-    /// As [`UserWorkers::run`] and [`AnswerMemory::wait`].
+    /// As [`UserWorkers::run_with`] and [`AnswerMemory::wait`].
     pub async fn make<T: Send + 'static>(
         &self,
         workers: &UserWorkers,
         bytes: usize,
         work: impl FnOnce(&Awaited, &AnswerShare) -> T + Send + 'static,
     ) -> io::Result<(T, AnswerShare)> {
-        let (until, mut waiting) = (AnswerMemory::patience(), work);
-        loop {
-            // It is taken by the thread that makes the answer: what waits for its user's turn, or is given up, keeps it from nobody.
+        let until = AnswerMemory::patience();
+        let free = || async move {
             drop(self.memory.wait(bytes, until).await?);
-            let memory = Arc::clone(&self.memory);
-            let try_to = move |awaited: &Awaited| match memory.take(bytes) {
-                Some(share) => Ok((waiting(awaited, &share), share)),
-                None => Err(waiting),
-            };
-            match workers.run(try_to).await? {
-                Ok(made) => return Ok(made),
-                // Somebody else's was begun first.
-                Err(work) => waiting = work,
-            }
-        }
+            Ok(None)
+        };
+        let memory = Arc::clone(&self.memory);
+        let work = move |awaited: &Awaited, share: io::Result<AnswerShare>| {
+            let share = share?;
+            Ok((work(awaited, &share), share))
+        };
+        workers.run_with(free, move || memory.take(bytes), work).await?
     }
 }
 
@@ -163,6 +159,8 @@ mod tests {
     use std::task::{Context, Waker};
     use std::time::Duration;
 
+    const HUGE: usize = 1 << 30;
+
     #[test]
     fn large_answers_for_guests_are_made_one_after_another() {
         let (counter, _open) = Counter::for_guests(|| ()).unwrap();
@@ -171,13 +169,13 @@ mod tests {
         let (go, gate) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
         let mut context = Context::from_waker(Waker::noop());
-        let mut large = Box::pin(counter.make(&one, usize::MAX, move |_, _| {
+        let mut large = Box::pin(counter.make(&one, HUGE, move |_, _| {
             begun.send(()).unwrap();
             gate.recv()
         }));
         assert!(large.as_mut().poll(&mut context).is_pending());
         begins.recv_timeout(Duration::from_secs(10)).unwrap();
-        let mut next = pin!(counter.make(&other, usize::MAX, |_, _| ()));
+        let mut next = pin!(counter.make(&other, HUGE, |_, _| ()));
         assert!(next.as_mut().poll(&mut context).is_pending());
         // That the client has gone takes the memory from nobody who fills it.
         drop(large);
@@ -203,7 +201,7 @@ mod tests {
         let (go, gate) = mpsc::channel::<()>();
         one.hand(move || assert!(gate.recv().is_err()));
         let mut context = Context::from_waker(Waker::noop());
-        let mut large = pin!(counter.make(&one, usize::MAX, |_, _| ()));
+        let mut large = pin!(counter.make(&one, HUGE, |_, _| ()));
         assert!(large.as_mut().poll(&mut context).is_pending());
         assert_eq!(counter.memory.left(), AnswerMemory::bounded().left());
         drop(go);
@@ -218,7 +216,7 @@ mod tests {
         let (begun, begins) = mpsc::channel();
         let answers = [(); 2].map(|()| {
             let begun = begun.clone();
-            let mut answer = Box::pin(counter.make(&workers, usize::MAX, move |_, _| begun.send(()).unwrap()));
+            let mut answer = Box::pin(counter.make(&workers, HUGE, move |_, _| begun.send(()).unwrap()));
             drop(answer.as_mut().poll(&mut context));
             answer
         });

@@ -1,11 +1,12 @@
 //! The task that owns the table: it folds what happens, has the kernel's lists read when they are due, and answers the clients' tasks.
 
+use super::answer_memory::AnswerSize;
 use super::batch::Wish;
 use super::budget::Budget;
 use super::desk::Desk;
 use super::door::Places;
 use super::feed::Feed;
-use super::fold::{AnswerSize, Fold, SizeAsked};
+use super::fold::{Fold, SizeAsked};
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;
 use super::thrift::Thrift;
@@ -233,7 +234,7 @@ impl<S: Source, L: Lists> Keeper<S, L> {
         self.drain(true)?;
         self.fold.end_readers();
         let status = self.fold.status(self.places.taken());
-        // Who waits for the table has no answer to come; who is being answered, or gets the end of the events, takes it.
+        // Clients that wait for the table get no answer any more. Those that are being answered finish, readers of events with the end.
         drop(asked);
         self.waiting.clear();
         let until = Instant::now() + FAREWELL;

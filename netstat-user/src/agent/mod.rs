@@ -2,7 +2,7 @@
 //!
 //! One task, the [`keeper`], owns the source of events and the table, and does nothing that blocks or takes long: the kernel's lists are read on a
 //! thread of their own, and folded in part by part, with events in between. Clients are served at two counters, each a thread with its workers: one
-//! for root and the agent's own user, one for everybody else: who asks much slows down their like. A client asks the task through a channel; events
+//! for root and the agent's own user (the staff), one for everybody else (the guests). So guests slow down only other guests. A client asks the task through a channel; events
 //! go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which nobody sets; what is
 //! sent is in wall-clock time.
 //!
@@ -12,7 +12,9 @@
 //! | `door`, `sight` | who is let in, and what they are shown |
 //! | `guarded`, `look_up_waits` | which processes are not shown to the users of their sockets, and how long it is waited until that is known |
 //! | `stream_view`, `stay` | what a reader of events is shown while it reads; when it was shown which network namespace |
-//! | `client`, `tables`, `stream` | one connection: a request and its answer; the kernel's tables; a stream of events |
+//! | `client` | one connection: who it is, and its request |
+//! | `tables`, `live_table`, `stream`, `health` | answers: the kernel's tables; the agent's own; a stream of events; how the kernel programs fare |
+//! | `peer_read` | how what a peer is shown is read, by a thread for what blocks |
 //! | `desk`, `batch`, `feed`, `budget` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet, and how much that may be |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers`, `turn_queue` | threads for what blocks; where that waits |
@@ -27,10 +29,13 @@ mod door;
 mod feed;
 mod fold;
 mod guarded;
+mod health;
 mod house;
 mod keeper;
+mod live_table;
 mod look_up_waits;
 mod pace;
+mod peer_read;
 mod sight;
 mod stay;
 mod stream;

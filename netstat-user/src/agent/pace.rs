@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 /// Pause after a listing that was asked for by a loss, or by a user, so that a flood cannot keep the agent at reading lists.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
-/// How many times as long as a listing took nobody but root and the agent's own user gets the next one: whoever has thousands of network namespaces does
-/// not keep a processor busy.
+/// Pause after a listing, as a multiple of its duration, for requests of users other than root and the agent's own: one with thousands of network
+/// namespaces does not keep a processor busy.
 const REST: u32 = 4;
 /// Later than any agent ends.
 const NEVER: Duration = Duration::from_secs(86_400 * 365);

@@ -105,8 +105,8 @@ impl Sight {
         }
     }
 
-    /// What is shown of what was read after this look, and before another one: what both found. A number that is another namespace's or another
-    /// process's by then, or a process that changed its user meanwhile, is in neither.
+    /// What both looks found, for data that was read between the two. A number that belongs to another namespace or process by then is left out, and so
+    /// is a process that changed its user meanwhile.
     pub fn and(&self, later: &Own) -> Self {
         let Self::Own(own) = self else { return Self::All };
         let mut both = Own { look: None, ..Own::clone(own) };
@@ -119,7 +119,7 @@ impl Sight {
         Self::Own(Arc::new(both))
     }
 
-    /// Whether it is not shown that a process, which began then as [`Owner::start`](crate::model::Owner), owned or closed a socket of this user.
+    /// Whether to hide that this process, with its start as [`Owner::start`](crate::model::Owner) has it, owned or closed a socket of this user.
     fn hides(&self, (pid, start): (u32, u32), uid: Option<u32>) -> bool {
         let Self::Own(own) = self else { return false };
         if uid != Some(own.uid) {
@@ -161,8 +161,8 @@ impl Sight {
         self.has(socket.netns).then_some(LiveSocket { owner, ..*socket })
     }
 
-    /// Whether closed sockets are shown that ended so in this network namespace, at a time that is `epoch_ns` ahead of the kernel's monotonic one: before
-    /// the namespace was first seen, another one may have had its number.
+    /// Whether this closed socket is shown. One that closed before its network namespace was first seen is hidden: its number may have belonged to
+    /// another one. Its time is `epoch_ns` ahead of the kernel's monotonic one.
     pub fn had(&self, closed: &ClosedSocket, epoch_ns: u64) -> bool {
         let netns = closed.socket.netns;
         let is_older = |own: &Own, netns| {

@@ -134,8 +134,7 @@ impl ShownStays {
         }
     }
 
-    /// The frames for the reader that may be sent, and how many events are missed for want of a look at the time; `None` where another look is
-    /// to come first.
+    /// The frames that may be sent, and the number of events that are missed because no look was made in time. `None`: another look is needed first.
     ///
     /// # Errors
     /// These are no frames.

@@ -1,6 +1,6 @@
 //! A stream of events to one reader, behind the sockets that live where those are wanted, too.
 
-use super::answer_memory::{AnswerMemory, AnswerShare, busy};
+use super::answer_memory::{AnswerMemory, AnswerShare, NoRoom};
 use super::batch::Wish;
 use super::client::{Client, TURN, patient};
 use super::door::Seat;
@@ -124,7 +124,7 @@ impl<L: Lists> Client<L> {
         };
         let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
         self.listed(&wish).await?;
-        let Some(size) = self.size_of_table(&sight, &wish).await? else { return Ok(()) };
+        let size = self.size_of_table(&sight, &wish).await?.of_table();
         let memory = &self.counter().memory;
         let mut share = self.unless_gone(memory.wait(size, AnswerMemory::patience())).await?;
         let (answer, snapshot) = oneshot::channel();
@@ -142,12 +142,13 @@ impl<L: Lists> Client<L> {
         live = live.iter().filter_map(|socket| shown.shows(socket)).collect();
         if let Some(view) = &view {
             // It waits for its turn among the user's others, with memory that others wait for.
-            let looked =
-                async { timeout_at(AnswerMemory::patience(), view.look()).await.unwrap_or_else(|_| Err(busy())) };
+            let looked = async {
+                timeout_at(AnswerMemory::patience(), view.look()).await.unwrap_or_else(|_| Err(NoRoom::Busy.into()))
+            };
             if let Err(error) = self.unless_gone(looked).await {
                 drop((live, share));
                 self.leave(&feed).await?;
-                return self.refuse_blind(&error).await;
+                return self.refuse_blind(error).await;
             }
             view.retain_there(&mut live);
         }

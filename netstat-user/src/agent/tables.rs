@@ -1,10 +1,11 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
-use super::answer_memory::AnswerShare;
-use super::client::{Client, OF_A_ROW, RowsAsked, blind, confirmed};
+use super::answer_memory::{AnswerShare, AnswerSize};
+use super::client::{Client, RowsAsked, blind};
 use super::fold::SizeAsked;
 use super::keeper::Ask;
-use super::sight::{Peer, Sight};
+use super::peer_read::PeerRead;
+use super::sight::Sight;
 use super::{Lists, Spaces};
 use crate::model::{ListedRow, NamespaceTables, Owner, RowTest, SocketRow};
 use crate::query::{Answer, Link, ROWS};
@@ -13,7 +14,6 @@ use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
 
 /// Links in one frame.
 const LINKS: usize = 16 << 10;
@@ -37,8 +37,7 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let asked = SizeAsked { protos: Vec::new(), netns: None, recent_ns: 0 };
-        let Some(size) = self.size_of_answer(&sight, asked, 0, true).await? else { return Ok(()) };
+        let size = AnswerSize::default().of_rows(self.house.lists.held());
         let (looked, share): (io::Result<BytesMut>, _) = self.have_made(size, look).await?;
         match looked {
             Ok(out) => self.send_made(&out, share).await,
@@ -57,10 +56,11 @@ impl<L: Lists> Client<L> {
         let RowsAsked { wanted, holders, .. } = &asked;
         let links = *holders || !wanted.pids().is_empty();
         let size = SizeAsked { protos: wanted.protos.clone(), netns: wanted.netns, recent_ns: 0 };
-        let Some(size) = self.size_of_answer(&sight, size, OF_A_ROW, links).await? else { return Ok(()) };
-        let (lists, asks, peer) = (Arc::clone(&self.house.lists), self.house.asks.clone(), self.peer);
-        let reading = RowsRead { lists, asks, peer, sight, asked };
-        let (read, share) = self.have_made(size, move |awaited, _| reading.frames(awaited)).await?;
+        let size = self.size_of_answer(&sight, size).await?;
+        // Guests find them themselves.
+        let links = if links && sight.user().is_none() { self.house.lists.held() } else { 0 };
+        let rows = RowsRead { reading: self.reading(sight), asked };
+        let (read, share) = self.have_made(size.of_rows(links), move |awaited, _| rows.frames(awaited)).await?;
         match read {
             Ok(out) => self.send_made(&out, share).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -93,11 +93,7 @@ enum RowsRefused {
 
 /// Rows that are read for a client.
 struct RowsRead<L> {
-    lists: Arc<L>,
-    asks: mpsc::Sender<Ask>,
-    peer: Peer,
-    /// What the peer could see before they were read.
-    sight: Sight,
+    reading: PeerRead<L>,
     asked: RowsAsked,
 }
 
@@ -111,7 +107,7 @@ impl<L: Lists> RowsRead<L> {
         }
         let pids: HashSet<u32> = self.asked.wanted.pids().into_iter().collect();
         let links = (self.asked.holders || !pids.is_empty()).then(|| self.links(&spaces, awaited)).flatten();
-        let sight = confirmed(&*self.lists, &self.peer, &self.sight).map_err(RowsRefused::Unseen)?;
+        let sight = self.reading.confirmed().map_err(RowsRefused::Unseen)?;
         spaces.retain(|space| sight.has(space.netns));
         if spaces.is_empty() && self.asked.wanted.netns.is_some() {
             return Err(RowsRefused::NoNamespace);
@@ -136,12 +132,12 @@ impl<L: Lists> RowsRead<L> {
 
     /// The tables, without the rows of which their own values say that they are not wanted.
     fn read(&self, awaited: &Awaited) -> Result<Vec<NamespaceTables>, RowsRefused> {
-        let spaces = match (self.asked.wanted.netns, &self.sight) {
-            (Some(netns), _) => Spaces::One(netns, self.peer.pid),
+        let spaces = match (self.asked.wanted.netns, &self.reading.sight) {
+            (Some(netns), _) => Spaces::One(netns, self.reading.peer.pid),
             (None, Sight::All) => Spaces::All,
             (None, Sight::Own(own)) => Spaces::These(&own.namespaces),
         };
-        let tables = self.lists.tables(&self.asked.wanted, &spaces, awaited).map_err(RowsRefused::Unread)?;
+        let tables = self.reading.lists.tables(&self.asked.wanted, &spaces, awaited).map_err(RowsRefused::Unread)?;
         let mut spaces = tables.ok_or(RowsRefused::NoNamespace)?;
         if let Some(only) = &self.asked.wanted.only {
             // Whose they are is looked at later.
@@ -152,22 +148,21 @@ impl<L: Lists> RowsRead<L> {
 
     /// Adds the owners that events recorded: of the user's own sockets, all that are shown.
     fn record(&self, spaces: Vec<NamespaceTables>) -> Result<Vec<NamespaceTables>, RowsRefused> {
-        let (answer, named) = oneshot::channel();
-        let uid = self.sight.user();
-        self.asks.blocking_send(Ask::Recorded { spaces, uid, answer }).map_err(|_| RowsRefused::Ending)?;
-        let mut spaces = named.blocking_recv().map_err(|_| RowsRefused::Ending)?;
+        let (uid, sight) = (self.reading.sight.user(), &self.reading.sight);
+        let named = self.reading.of_table(|answer| Ask::Recorded { spaces, uid, answer });
+        let mut spaces = named.map_err(|_| RowsRefused::Ending)?;
         let tables = spaces.iter_mut().flat_map(|space| &mut space.tables).filter_map(|(_, table)| table.as_mut().ok());
-        tables.for_each(|table| table.recorded.retain(|(_, owner)| !self.sight.hides_owner(owner, uid)));
+        tables.for_each(|table| table.recorded.retain(|(_, owner)| !sight.hides_owner(owner, uid)));
         Ok(spaces)
     }
 
-    /// Who holds sockets: nobody where there is no row; `None` where the agent may not look into every process, or does not for this peer, however many
-    /// descriptors they have: then the client finds them, in those that it may look into.
+    /// The links from processes to these sockets: none where there is no row. `None` if the agent may not inspect every process, or does not for this
+    /// peer: then the client inspects those that it may.
     fn links(&self, spaces: &[NamespaceTables], awaited: &Awaited) -> Option<Vec<Link>> {
         let some = spaces.iter().flat_map(NamespaceTables::inodes).next().is_some();
-        match &self.sight {
+        match &self.reading.sight {
             Sight::Own(_) if some => None,
-            _ if some => self.lists.holders(awaited).ok(),
+            _ if some => self.reading.lists.holders(awaited).ok(),
             _ => Some(Vec::new()),
         }
     }

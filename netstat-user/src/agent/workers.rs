@@ -1,5 +1,6 @@
 //! Threads for what blocks. They are made before the agent serves: a machine without room for another thread later stops nobody.
 
+use super::answer_memory::NoRoom;
 use super::turn_queue::{TurnLimits, TurnQueue};
 use crate::sys::{self, Awaited};
 use std::io;
@@ -9,9 +10,6 @@ use tokio::sync::oneshot;
 
 /// How many jobs of one user may wait: those that were given up stay until it is their turn.
 const MOST_WAITING: usize = 1024;
-
-/// Why another one is not taken.
-const TOO_MANY: &str = "too many requests of this user wait for the agent";
 
 type WorkerJob = Box<dyn FnOnce() + Send>;
 
@@ -64,11 +62,10 @@ impl UserWorkers {
         self.jobs.push(self.user, Box::new(job));
     }
 
-    /// Runs a job on one of the threads, and waits for what it returns. One that nobody waits for any more is not begun; one that takes long is to see
-    /// whether somebody does.
+    /// Runs a job on one of the threads, and waits for its result. If the caller has gone, the job is not started; a long job has to check for that.
     ///
     /// # Errors
-    /// The job ended without returning, the threads have ended, or too many of this user's jobs wait: given up, or for readers of events.
+    /// The job panicked, the threads have ended, or too many of this user's jobs wait.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce(&Awaited) -> T + Send + 'static) -> io::Result<T> {
         let (done, result) = oneshot::channel();
         let (awaited, _waiting) = Awaited::begin();
@@ -78,9 +75,38 @@ impl UserWorkers {
             }
         };
         if !self.jobs.try_push(self.user, Box::new(job)) {
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, TOO_MANY));
+            return Err(NoRoom::Crowded.into());
         }
         result.await.map_err(io::Error::other)
+    }
+
+    /// Runs a job that needs something that others may have: a lock, or memory. The thread takes it when it starts the job, so that a job that waits for
+    /// its turn, or whose caller has gone, holds none. `wait` returns when it may be free, or with the result where the job is not needed any more.
+    ///
+    /// # Errors
+    /// As [`UserWorkers::run`], and those of `wait`.
+    pub async fn run_with<N, T: Send + 'static, W: Future<Output = io::Result<Option<T>>>>(
+        &self,
+        wait: impl Fn() -> W,
+        take: impl Fn() -> Option<N> + Clone + Send + 'static,
+        job: impl FnOnce(&Awaited, N) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let mut waiting = job;
+        loop {
+            if let Some(known) = wait().await? {
+                return Ok(known);
+            }
+            let take = take.clone();
+            let try_to = move |awaited: &Awaited| match take() {
+                Some(needed) => Ok(waiting(awaited, needed)),
+                None => Err(waiting),
+            };
+            match self.run(try_to).await? {
+                Ok(done) => return Ok(done),
+                // Somebody else's was begun first.
+                Err(job) => waiting = job,
+            }
+        }
     }
 }
 
