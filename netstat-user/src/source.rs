@@ -369,8 +369,13 @@ impl KernelSource {
             }
             for (half, proto) in [halves.v4, halves.v6].into_iter().enumerate().filter(|(half, _)| requests[*half]) {
                 let meant = tables::requests(&rows[half]);
-                let known = inet::read(root, proto?, |row| meant.contains(&(row.local, row.remote))).ok()?;
-                tables::complete(&mut rows[half], &known.rows);
+                match inet::read(root, proto?, |row| meant.contains(&(row.local, row.remote))) {
+                    Ok(known) => tables::complete(&mut rows[half], &known.rows),
+                    Err(error) => {
+                        self.falls.note("requests by sock_diag", &error, is_unsupported(&error));
+                        return None;
+                    }
+                }
             }
         }
         let [first, second] = rows;

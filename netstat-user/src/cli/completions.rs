@@ -111,13 +111,18 @@ fn valued(arg: Arg, known: &TypedWords) -> Arg {
     arg.add(ArgValueCandidates::new(move || known.unlisted(words()))).value_delimiter(',').allow_hyphen_values(dash)
 }
 
+/// A shell that there are no completions for.
+#[derive(Debug, thiserror::Error)]
+#[error("{VARIABLE}={0}: the shells are {shells}", shells = SHELLS.join(", "))]
+struct UnknownShell(String);
+
 /// What the shell asks for, ready to be printed; `argv` is that of the program, as the script calls it: `netstat-user -- WORD…`, up to the
 /// word that is completed.
 ///
 /// # Errors
 /// The shell is unknown, or says that it is at a word that is not there.
 pub fn answer(shell: &str, argv: impl IntoIterator<Item = OsString>) -> io::Result<Vec<u8>> {
-    let unknown = || io::Error::other(format!("{VARIABLE}={shell}: the shells are {}", SHELLS.join(", ")));
+    let unknown = || io::Error::new(io::ErrorKind::InvalidInput, UnknownShell(shell.to_owned()));
     let shells = Shells::builtins();
     let completer = shells.completer(shell).ok_or_else(unknown)?;
     let mut words: Vec<OsString> = argv.into_iter().skip_while(|word| word != "--").skip(1).collect();

@@ -46,7 +46,7 @@ pub enum AskError {
     #[error("its process runs as user {0}: only an agent of root or of one's own is believed")]
     Stranger(u32),
     /// Its answer is one to another request.
-    #[error("it answers another question than it was asked")]
+    #[error("its answer does not match the request")]
     OffTopic,
     /// It answers a part of the request, and does not know the rest.
     #[error("it is of an earlier release, which sends no sockets before their events: start an agent of this release")]
@@ -57,6 +57,14 @@ pub enum AskError {
     /// Its process or user numbers are not the ones that this process sees.
     #[error("it runs in another PID or user namespace, where processes and users have other numbers")]
     Elsewhere,
+}
+
+impl AskError {
+    /// Whether there is no agent, or none that this user may ask.
+    pub fn is_nobody(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+        matches!(self, Self::Io(error) if matches!(error.kind(), NotFound | ConnectionRefused | PermissionDenied))
+    }
 }
 
 /// What became of the connection.
@@ -307,12 +315,20 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_does_not_answer_is_not_nobody() {
+        let io = |kind: io::ErrorKind| AskError::Io(kind.into());
+        assert!(io(io::ErrorKind::NotFound).is_nobody() && io(io::ErrorKind::PermissionDenied).is_nobody());
+        assert!(connect(Path::new("/nonexistent/agent.sock")).is_err_and(|error| error.is_nobody()));
+        assert!(!io(io::ErrorKind::TimedOut).is_nobody() && !AskError::OffTopic.is_nobody());
+    }
+
+    #[test]
     fn whatever_is_no_answer_is_an_error() {
         let why = |answer: BytesMut| ask(answer).err().unwrap().to_string();
         assert_eq!(why(frames(&[Answer::Refused(Denial::new("too many"))])), "too many");
-        assert_eq!(why(frames(&[Answer::End])), "it answers another question than it was asked");
+        assert_eq!(why(frames(&[Answer::End])), "its answer does not match the request");
         assert_eq!(why(BytesMut::new()), "it has ended");
-        assert!(why(BytesMut::from(&[2, 0, 0, 0, 77, 1][..])).starts_with("version 77 "));
+        assert!(why(BytesMut::from(&[2, 0, 0, 0, 77, 1][..])).contains("version 77 "));
         assert!(why(BytesMut::from(&[0xff; 64][..])).ends_with("longer than allowed"));
         assert!(Asking::new(Path::new("/nonexistent/agent"), &Request::Status).is_err());
     }

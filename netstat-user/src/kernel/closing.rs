@@ -60,7 +60,7 @@ impl ClosingError {
             return false;
         };
         // The verifier's own refusals are EACCES.
-        error.raw_os_error() == Some(libc::EPERM)
+        bpf::errno(error) == Some(libc::EPERM)
     }
 }
 

@@ -117,6 +117,11 @@ impl Linked {
     }
 }
 
+/// The kernel has nothing that this program could go over.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel has no iterator for {0}")]
+struct NoIterator(&'static str);
+
 impl Prepared {
     /// Puts one instruction in place of another, wherever that is; false if it is nowhere.
     pub fn replace(&mut self, old: bpf::Instruction, new: bpf::Instruction) -> bool {
@@ -137,8 +142,8 @@ impl Prepared {
             return Ok(link);
         }
         let name = self.program.name();
-        let no_target = || io::Error::new(io::ErrorKind::Unsupported, format!("the kernel has no iterator for {name}"));
-        let link = bpf::iterator(name, &self.code, &self.license, self.target.ok_or_else(no_target)?)?;
+        let no_iterator = || io::Error::new(io::ErrorKind::Unsupported, NoIterator(name));
+        let link = bpf::iterator(name, &self.code, &self.license, self.target.ok_or_else(no_iterator)?)?;
         // Two threads may have loaded it at once: one of the two links is dropped.
         Ok(self.link.get_or_init(|| link))
     }

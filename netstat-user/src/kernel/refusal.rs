@@ -174,7 +174,7 @@ impl HookRefusal {
 
     /// Whether the kernel denies it to this process. What the verifier finds wrong with a program is `EACCES`.
     fn is_denied(&self) -> bool {
-        self.os_error().and_then(io::Error::raw_os_error) == Some(libc::EPERM)
+        self.os_error().and_then(sys::bpf::errno) == Some(libc::EPERM)
     }
 
     /// The kernel's error, where it is one.
@@ -235,7 +235,7 @@ impl HookRefusal {
 pub fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
         || matches!(
-            error.raw_os_error(),
+            sys::bpf::errno(error),
             Some(
                 libc::ENOENT
                     | libc::ESRCH
@@ -393,6 +393,21 @@ mod tests {
         assert_eq!(refusal.os_error().and_then(io::Error::raw_os_error), Some(libc::EMFILE));
         assert!(refusal.to_string().starts_with("attach: "), "{refusal}");
         assert_eq!(refusal.kind(), RefusalKind::Failed);
+    }
+
+    /// What the verifier says beside it leaves the error what it is.
+    #[test]
+    fn what_the_verifier_refuses_is_unsupported() {
+        for (errno, unsupported) in
+            [(libc::EINVAL, true), (libc::EACCES, true), (libc::E2BIG, true), (libc::ENOMEM, false)]
+        {
+            let error = io::Error::from_raw_os_error(errno);
+            let words = format!("{error}: R1 invalid mem access 'scalar'");
+            let refused =
+                sys::bpf::refusal(error, b"0: (79) r2\nR1 invalid mem access 'scalar'\nprocessed 1 insns\n\0");
+            assert_eq!((is_unsupported(&refused), sys::bpf::errno(&refused)), (unsupported, Some(errno)));
+            assert_eq!(refused.to_string(), words);
+        }
     }
 
     #[test]

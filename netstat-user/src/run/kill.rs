@@ -15,7 +15,7 @@ use crate::cli::kill::Options;
 use crate::cli::names::KILL;
 use crate::field::Need;
 use crate::kernel;
-use crate::model::{KillResult, SocketHolders, SocketRow, reason};
+use crate::model::{KillResult, SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
@@ -25,7 +25,8 @@ use crate::view::text::counted;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use ways::{KillOutcome, KillWay};
+use std::sync::Arc;
+use ways::{KillError, KillOutcome, KillWay};
 
 /// Serves the request and returns the exit code.
 ///
@@ -65,7 +66,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     let ends = close(&asked, &rows, &mut round)?;
     let failed = ends.iter().filter(|end| end.error.is_some()).count();
-    let all: Vec<_> = rows.iter().zip(&ends).map(|(row, end)| (end.result, row, end.error.as_deref())).collect();
+    let why: Vec<Option<String>> = ends.iter().map(|end| end.error.as_ref().map(KillError::to_string)).collect();
+    let all: Vec<_> =
+        rows.iter().zip(&ends).zip(&why).map(|((row, end), why)| (end.result, row, why.as_deref())).collect();
     print(&report(&all, &owners, options.json, screen::width()))?;
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
@@ -161,7 +164,7 @@ fn report(
 /// Closes the sockets, each in its namespace; what became of each, in their order.
 fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written<Vec<KillOutcome>> {
     let own = netns::own(&asked.proc).ok();
-    let mut ends = vec![KillOutcome::failed("its network namespace was not found again"); rows.len()];
+    let mut ends = vec![KillOutcome::failed(KillError::NamespaceLost); rows.len()];
     // The places of the rows in each namespace.
     let mut places = HashMap::<Option<u32>, Vec<usize>>::new();
     rows.iter().enumerate().for_each(|(at, row)| places.entry(row.netns.or(own)).or_default().push(at));
@@ -185,8 +188,8 @@ fn close(asked: &AskedFor<'_>, rows: &[SocketRow], round: &mut Round) -> Written
             Ok(closed) => here.iter().zip(closed).for_each(|(&at, end)| ends[at] = end),
             Err(error) => {
                 let why = match error.kind() {
-                    io::ErrorKind::NotFound => "its network namespace has gone, or no process was found in it".into(),
-                    _ => format!("its network namespace cannot be entered: {}", reason(&error)),
+                    io::ErrorKind::NotFound => KillError::NamespaceGone,
+                    _ => KillError::Namespace(Arc::new(error)),
                 };
                 here.iter().for_each(|&at| ends[at] = KillOutcome::failed(why.clone()));
             }

@@ -176,7 +176,7 @@ fn load(load: &mut Load) -> io::Result<OwnedFd> {
             let mut log = vec![0u8; LOG];
             (load.log_level, load.log_size, load.log_buf) = (1, LOG as u32, log.as_mut_ptr());
             // SAFETY: as above, and the log has the size given.
-            unsafe { bpf_fd(BPF_PROG_LOAD, &raw const *load) }.map_err(|error| refusal(&error, &log))
+            unsafe { bpf_fd(BPF_PROG_LOAD, &raw const *load) }.map_err(|error| refusal(error, &log))
         }
         other => other,
     }
@@ -324,13 +324,29 @@ pub fn addresses(functions: &[u32]) -> io::Result<Vec<u64>> {
     Ok(found)
 }
 
-/// The verifier's complaint: its last line but the statistics.
-fn refusal(error: &io::Error, log: &[u8]) -> io::Error {
+/// The kernel's error with the verifier's complaint: the last line of its log but the statistics.
+pub fn refusal(error: io::Error, log: &[u8]) -> io::Error {
     let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..end]);
     let statistics = |line: &str| ["processed ", "subprog "].iter().any(|begins| line.starts_with(begins));
-    let complaint = log.lines().rev().find(|line| !line.trim().is_empty() && !statistics(line));
-    io::Error::new(error.kind(), format!("{error}: {}", complaint.unwrap_or_default()))
+    let complaint = log.lines().rev().find(|line| !line.trim().is_empty() && !statistics(line)).unwrap_or_default();
+    io::Error::new(error.kind(), VerifierRefusal { error, complaint: complaint.to_owned() })
+}
+
+/// A program that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}: {complaint}")]
+struct VerifierRefusal {
+    #[source]
+    error: io::Error,
+    /// What the verifier finds wrong with it.
+    complaint: String,
+}
+
+/// The number of the kernel's error, also where the verifier's complaint stands beside it.
+pub fn errno(error: &io::Error) -> Option<i32> {
+    let refused = || error.get_ref()?.downcast_ref::<VerifierRefusal>()?.error.raw_os_error();
+    error.raw_os_error().or_else(refused)
 }
 
 /// A program that is attached to a cgroup and lets none beside it.

@@ -129,9 +129,14 @@ pub fn too_slow() -> io::Error {
     io::Error::from_raw_os_error(libc::ETIME)
 }
 
+/// The kernel has no room for another thread.
+#[derive(Debug, thiserror::Error)]
+#[error("{NO_THREAD}: {0}")]
+struct NoThread(#[source] io::Error);
+
 /// What it means that the kernel has no room for another thread, and what to do.
 pub fn no_thread(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{NO_THREAD}: {error}"))
+    io::Error::new(error.kind(), NoThread(error))
 }
 
 /// Whether there is room for so many other threads at a time.

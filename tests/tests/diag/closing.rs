@@ -63,6 +63,12 @@ fn close(row: &SocketRow) -> KillOutcome {
     ways::close(&[*row], &[KillWay::Iterator]).remove(0)
 }
 
+/// What became of it, and why it was not closed, in words.
+fn closed(row: &SocketRow) -> (KillResult, Option<String>) {
+    let end = close(row);
+    (end.result, end.error.map(|error| error.to_string()))
+}
+
 fn name(row: &SocketRow) -> &'static str {
     row.named_state().map(TcpState::name).unwrap()
 }
@@ -98,7 +104,7 @@ fn iterator_closes_every_state() -> Done {
                 match end.result {
                     KillResult::Closed => assert!(!is_there(row), "{name}: {row:?}"),
                     KillResult::Failed => {
-                        let why = end.error.as_deref().unwrap();
+                        let why = end.error.unwrap().to_string();
                         assert!(why.contains("neither requests nor sockets in TIME_WAIT"), "{name}: {why}");
                         assert!(is_there(row), "{name}: {row:?}");
                     }
@@ -125,7 +131,7 @@ fn iterator_closes_the_socket_meant_and_no_other() -> Done {
             let listener = TcpListener::bind(address).unwrap();
             let mut pairs: Vec<_> = (0..3).map(|_| pair(&listener)).collect();
             let row = of_port(Protocol::Tcp, pairs[1].0.local_addr().unwrap().port());
-            assert_eq!(close(&row), KillOutcome { result: KillResult::Closed, error: None });
+            assert_eq!(closed(&row), (KillResult::Closed, None));
             let (client, server) = &mut pairs[1];
             assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionAborted);
             assert_eq!(server.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -133,7 +139,7 @@ fn iterator_closes_the_socket_meant_and_no_other() -> Done {
                 let (client, server) = &mut pairs[at];
                 assert!(talks(client, server), "{address}");
             }
-            assert_eq!(close(&row), KillOutcome { result: KillResult::Gone, error: None });
+            assert_eq!(closed(&row), (KillResult::Gone, None));
         }
         // A connection that is being made, to an address where nobody answers.
         let sink = Sink::new().unwrap();
@@ -232,7 +238,7 @@ fn iterator_closes_datagram_sockets() -> Done {
                 (&bound, KillResult::Aborted, true),
             ] {
                 let row = row(socket);
-                assert_eq!(close(&row), KillOutcome { result, error: None }, "{row:?}");
+                assert_eq!(closed(&row), (result, None), "{row:?}");
                 assert_eq!(socket.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionAborted);
                 assert_eq!(is_there(&row), stays);
             }
@@ -254,7 +260,7 @@ fn iterator_closes_datagram_sockets() -> Done {
         let row = SocketRow { proto: netstat_user::model::Proto::Raw, ..rows[1] };
         let refused = close(&row);
         assert_eq!(refused.result, KillResult::Failed);
-        assert!(refused.error.unwrap().contains("TCP and UDP sockets alone"));
+        assert!(refused.error.unwrap().to_string().contains("TCP and UDP sockets alone"));
         drop(raw);
     })
 }

@@ -3,8 +3,10 @@
 mod iterator;
 mod sock_diag;
 
+use crate::diag::DiagError;
 use crate::kernel::closing::ClosingError;
-use crate::model::{KillResult, SocketRow};
+use crate::model::{KillResult, SocketRow, reason};
+use std::io;
 use std::sync::Arc;
 
 /// A way to close sockets.
@@ -22,18 +24,65 @@ impl KillWay {
 }
 
 /// What became of a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct KillOutcome {
     /// What became of it.
     pub result: KillResult,
     /// Why it was not closed.
-    pub error: Option<String>,
+    pub error: Option<KillError>,
+}
+
+/// Why a socket was not closed. Where many sockets have the same error of the kernel's, it is one.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum KillError {
+    /// Its network namespace is not among those that were found the second time.
+    #[error("its network namespace was not found again")]
+    NamespaceLost,
+    /// There is no way into its network namespace any more.
+    #[error("its network namespace has gone, or no process was found in it")]
+    NamespaceGone,
+    /// The kernel refused the way into it.
+    #[error("its network namespace cannot be entered: {}", reason(.0))]
+    Namespace(#[source] Arc<io::Error>),
+    /// There is none, and why none of them is.
+    #[error("the kernel has no way to close it: {ways}", ways = joined(.0))]
+    NoWay(Vec<WayError>),
+    /// `SOCK_DESTROY` is denied.
+    #[error("not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root")]
+    NeedsNetAdmin,
+    /// `bpf_sock_destroy` is denied.
+    #[error(
+        "not permitted: on a kernel without CONFIG_INET_DIAG_DESTROY it takes CAP_BPF and CAP_PERFMON; run it as root"
+    )]
+    NeedsBpf,
+    /// The kernel finds another socket first.
+    #[error("other sockets with the same address hide it from the kernel's look-up")]
+    Hidden,
+    /// It was closed without an error, and is still in the table.
+    #[error("the kernel accepted the request but did not close it")]
+    Remains,
+    /// Nothing was heard of it.
+    #[error("the kernel did not answer for it")]
+    Unanswered,
+    /// `sock_diag` failed.
+    #[error("{0}")]
+    SockDiag(#[source] Arc<DiagError>),
+    /// `bpf_sock_destroy` failed.
+    #[error("bpf_sock_destroy: {0}")]
+    SockDestroy(#[source] Arc<io::Error>),
+    /// The program that calls it failed.
+    #[error("{0}")]
+    Program(#[source] Arc<ClosingError>),
+}
+
+fn joined(ways: &[WayError]) -> String {
+    ways.iter().map(WayError::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl KillOutcome {
     /// It is as it was.
-    pub fn failed(error: impl Into<String>) -> Self {
-        Self { result: KillResult::Failed, error: Some(error.into()) }
+    pub const fn failed(error: KillError) -> Self {
+        Self { result: KillResult::Failed, error: Some(error) }
     }
 
     const fn fine(result: KillResult) -> Self {
@@ -52,17 +101,23 @@ enum Tried {
 
 /// Why the kernel cannot close a socket in a way.
 #[derive(Clone, Debug, thiserror::Error)]
-enum WayError {
+pub enum WayError {
+    /// No netlink protocol of that name.
     #[error("it has no sock_diag")]
     NoSockDiag,
+    /// No handler for the protocol.
     #[error("its sock_diag has no such sockets")]
     NotListed,
+    /// `SOCK_DESTROY` is not there.
     #[error("it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to")]
     NoDestroy,
+    /// Neither TCP nor UDP.
     #[error("bpf_sock_destroy closes TCP and UDP sockets alone")]
     OtherProtocol,
+    /// Its row came from a list without cookies.
     #[error("bpf_sock_destroy takes its cookie, which is not known")]
     NoCookie,
+    /// A request or a minisocket.
     #[error("bpf_sock_destroy closes neither requests nor sockets in TIME_WAIT, which end by themselves")]
     Mini,
     /// One error for all sockets that the program was to close.
@@ -71,7 +126,7 @@ enum WayError {
 }
 
 impl Tried {
-    fn failed(error: impl Into<String>) -> Self {
+    const fn failed(error: KillError) -> Self {
         Self::Decided(KillOutcome::failed(error))
     }
 }
@@ -97,10 +152,7 @@ pub fn close(rows: &[SocketRow], ways: &[KillWay]) -> Vec<KillOutcome> {
             }
         }
     }
-    let no_way = |why: Vec<WayError>| {
-        let why: Vec<String> = why.iter().map(WayError::to_string).collect();
-        KillOutcome::failed(format!("the kernel has no way to close it: {}", why.join("; ")))
-    };
+    let no_way = |why| KillOutcome::failed(KillError::NoWay(why));
     ends.into_iter().zip(without).map(|(end, why)| end.unwrap_or_else(|| no_way(why))).collect()
 }
 
@@ -116,7 +168,7 @@ mod tests {
         let row = SocketRow::bare(Proto::Raw, nowhere, nowhere, 7);
         let [end] = &close(&[row], &[KillWay::Iterator])[..] else { panic!("one end") };
         assert_eq!(
-            end.error.as_deref(),
+            end.error.as_ref().map(KillError::to_string).as_deref(),
             Some("the kernel has no way to close it: bpf_sock_destroy closes TCP and UDP sockets alone")
         );
     }

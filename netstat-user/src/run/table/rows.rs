@@ -41,8 +41,12 @@ pub fn read(
                 spaces::report_unread(asked, &of_tables(&tables), round)?;
                 return Ok((tables, scan));
             }
-            // A stranger that answers in an agent's place is reported also where no agent was asked for.
-            Err(error) if question.is_named || matches!(error, AskError::Stranger(_)) => {
+            // A stranger that answers in an agent's place is reported also where no agent was asked for, and with -v any agent that does not answer.
+            Err(error)
+                if question.is_named
+                    || matches!(error, AskError::Stranger(_))
+                    || asked.options.verbose && !error.is_nobody() =>
+            {
                 let path = question.path.display();
                 round.note_at_first(&format!("agent {path}: {error}; reading the kernel instead"))?;
             }

@@ -1,6 +1,6 @@
 //! Closing sockets by `bpf_sock_destroy`.
 
-use super::{KillOutcome, Tried, WayError};
+use super::{KillError, KillOutcome, Tried, WayError};
 use crate::diag::Protocol;
 use crate::kernel::closing::{CloseOutcome, ClosingError, ClosingProgram};
 use crate::kernel::snapshot::Transport;
@@ -39,20 +39,18 @@ fn of_iterator(protocol: Protocol, end: CloseOutcome) -> Tried {
     Tried::Decided(match end {
         CloseOutcome::Closed => KillOutcome::fine(KillResult::Closed),
         CloseOutcome::Remains if protocol == Protocol::Udp => KillOutcome::fine(KillResult::Aborted),
-        CloseOutcome::Remains => KillOutcome::failed("the kernel took the order to close it, and it is still there"),
+        CloseOutcome::Remains => KillOutcome::failed(KillError::Remains),
         CloseOutcome::Gone => KillOutcome::fine(KillResult::Gone),
         CloseOutcome::Mini => return Tried::Unsupported(WayError::Mini),
-        CloseOutcome::Refused(error) => KillOutcome::failed(format!("bpf_sock_destroy: {error}")),
+        CloseOutcome::Refused(error) => KillOutcome::failed(KillError::SockDestroy(Arc::new(error))),
     })
 }
 
 fn refused(error: ClosingError) -> Tried {
     match error {
-        error if error.is_denied() => Tried::failed(
-            "not permitted: on a kernel without CONFIG_INET_DIAG_DESTROY it takes CAP_BPF and CAP_PERFMON; run it as root",
-        ),
+        error if error.is_denied() => Tried::failed(KillError::NeedsBpf),
         error if error.is_unsupported() => Tried::Unsupported(WayError::Program(Arc::new(error))),
-        error => Tried::failed(error.to_string()),
+        error => Tried::failed(KillError::Program(Arc::new(error))),
     }
 }
 
@@ -66,7 +64,7 @@ mod tests {
     fn what_the_iterator_did() {
         let tried = |protocol, end| of_iterator(protocol, end);
         assert!(
-            matches!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::Decided(end) if end == KillOutcome::fine(KillResult::Aborted))
+            matches!(tried(Protocol::Udp, CloseOutcome::Remains), Tried::Decided(end) if end.result == KillResult::Aborted)
         );
         assert!(
             matches!(tried(Protocol::Tcp, CloseOutcome::Remains), Tried::Decided(end) if end.result == KillResult::Failed)
@@ -79,7 +77,7 @@ mod tests {
         );
         let denied = ClosingError::Refused(io::Error::from_raw_os_error(Errno::PERM.raw_os_error()));
         assert!(
-            matches!(refused(denied), Tried::Decided(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_BPF")))
+            matches!(refused(denied), Tried::Decided(end) if end.error.as_ref().is_some_and(|why| why.to_string().contains("CAP_BPF")))
         );
     }
 }

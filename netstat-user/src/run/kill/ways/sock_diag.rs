@@ -1,6 +1,6 @@
 //! Closing sockets by `SOCK_DESTROY`.
 
-use super::{KillOutcome, Tried, WayError};
+use super::{KillError, KillOutcome, Tried, WayError};
 use crate::diag::destroy::{Destroyed, Target, destroy};
 use crate::diag::inet::SocketId;
 use crate::diag::tables::{self, DumpRequest};
@@ -8,6 +8,7 @@ use crate::diag::{Channel, Protocol};
 use crate::model::{KillResult, SocketRow};
 use rustix::io::Errno;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Closes sockets, and fills in the cookies that the rows do not have.
 pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
@@ -18,7 +19,7 @@ pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
             let tried = if none {
                 Tried::Unsupported(WayError::NoSockDiag)
             } else {
-                Tried::failed(format!("sock_diag: {error}"))
+                Tried::failed(KillError::SockDiag(Arc::new(error.into())))
             };
             return vec![tried; rows.len()];
         }
@@ -40,7 +41,7 @@ pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
             let why = if error.is_unsupported() {
                 Tried::Unsupported(WayError::NotListed)
             } else {
-                Tried::failed(error.to_string())
+                Tried::failed(KillError::SockDiag(Arc::new(error)))
             };
             refused.insert(protocol, why);
         }
@@ -68,7 +69,7 @@ pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
     for (at, end) in places.into_iter().zip(destroy(&mut channel, &targets)) {
         tried[at] = Some(end.into());
     }
-    tried.into_iter().map(|tried| tried.unwrap_or_else(|| Tried::failed("unknown"))).collect()
+    tried.into_iter().map(|tried| tried.unwrap_or_else(|| Tried::failed(KillError::Unanswered))).collect()
 }
 
 impl From<Destroyed> for Tried {
@@ -77,17 +78,13 @@ impl From<Destroyed> for Tried {
             Destroyed::Closed => KillOutcome::fine(KillResult::Closed),
             Destroyed::Aborted => KillOutcome::fine(KillResult::Aborted),
             Destroyed::Gone => KillOutcome::fine(KillResult::Gone),
-            Destroyed::Hidden => {
-                KillOutcome::failed("other sockets with the same address hide it from the kernel's look-up")
-            }
+            Destroyed::Hidden => KillOutcome::failed(KillError::Hidden),
             Destroyed::Refused(error) => match error.errno() {
-                Some(errno) if errno == Errno::PERM.raw_os_error() => KillOutcome::failed(
-                    "not permitted: closing other processes' sockets takes CAP_NET_ADMIN; run it as root",
-                ),
+                Some(errno) if errno == Errno::PERM.raw_os_error() => KillOutcome::failed(KillError::NeedsNetAdmin),
                 Some(errno) if errno == Errno::OPNOTSUPP.raw_os_error() => {
                     return Self::Unsupported(WayError::NoDestroy);
                 }
-                _ => KillOutcome::failed(error.to_string()),
+                _ => KillOutcome::failed(KillError::SockDiag(Arc::new(error))),
             },
         })
     }
@@ -107,10 +104,10 @@ mod tests {
     fn another_way_is_tried_where_the_kernel_has_not_the_first() {
         assert!(matches!(of(Errno::OPNOTSUPP), Tried::Unsupported(WayError::NoDestroy)));
         assert!(
-            matches!(of(Errno::PERM), Tried::Decided(end) if end.error.as_deref().is_some_and(|why| why.contains("CAP_NET_ADMIN")))
+            matches!(of(Errno::PERM), Tried::Decided(end) if end.error.as_ref().is_some_and(|why| why.to_string().contains("CAP_NET_ADMIN")))
         );
         assert!(matches!(of(Errno::NOBUFS), Tried::Decided(end) if end.result == KillResult::Failed));
         let gone = Tried::from(Destroyed::Gone);
-        assert!(matches!(gone, Tried::Decided(end) if end == KillOutcome::fine(KillResult::Gone)));
+        assert!(matches!(gone, Tried::Decided(end) if end.result == KillResult::Gone));
     }
 }
