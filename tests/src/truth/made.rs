@@ -1,6 +1,6 @@
 //! Sockets made by the test, with what is true of each.
 
-use crate::truth::tracer::now_ns;
+use crate::truth::clock::now_ns;
 use nix::sys::stat::fstat;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};

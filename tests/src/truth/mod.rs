@@ -9,6 +9,7 @@
 pub mod actor;
 pub mod cgroup;
 pub mod check;
+pub mod clock;
 pub mod event;
 pub mod glance;
 pub mod made;

@@ -2,6 +2,7 @@
 
 use crate::command::{self, End};
 use crate::programs;
+pub use crate::truth::clock::now_ns;
 use crate::truth::event::{self, Event, Line};
 use crate::truth::made::Made;
 pub use crate::truth::outcome::Outcome;
@@ -15,7 +16,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// A running `netstat-user events --json`.
 pub struct Tracer {
@@ -38,10 +39,6 @@ struct Seen {
     bad: Vec<String>,
     closed: HashSet<u64>,
     json: bool,
-}
-
-pub fn now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
 /// `netstat-user events ARGS`, not yet started.
