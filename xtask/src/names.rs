@@ -8,9 +8,8 @@ use std::path::Path;
 
 /// Names that several types have on purpose.
 ///
-/// `Options` is the command line of a verb, one each; `Request` what the command line asks for, and what a client of the agent asks for; the
-/// others are of the records, and the same as the host has it.
-const SHARED: &[&str] = &["Options", "Request", "Doubt", "Grade", "Process"];
+/// `Options` is the command line of a verb, one each; the others are of the records, and the same as the host has it.
+const SHARED: &[&str] = &["Options", "Doubt", "Grade"];
 
 /// Every name that types of several files of these crates share, as `name: file, file`; each crate by its folder below `root`.
 pub fn shared(root: &Path, crates: &[&str]) -> Result<Vec<String>> {

@@ -3,7 +3,7 @@
 use super::help::AllPages;
 use super::names::{AGENT, MOST_REMEMBERED, SOCKET};
 use super::value::{duration, mode, number, size};
-use super::{Refusal, Request, help};
+use super::{Invocation, Refusal, help};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -100,12 +100,14 @@ pub fn page() -> help::Page {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Invocation, Refusal> {
     let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
-    Options::from_arg_matches(&matches).map(Request::Agent).map_err(|error| help::mistake::refusal(AGENT, &error, all))
+    Options::from_arg_matches(&matches)
+        .map(Invocation::Agent)
+        .map_err(|error| help::mistake::refusal(AGENT, &error, all))
 }
 
 #[cfg(test)]
@@ -115,7 +117,7 @@ mod tests {
     fn agent(line: &str) -> Result<Options, u8> {
         let argv: Vec<OsString> = std::iter::once("agent").chain(line.split_whitespace()).map(Into::into).collect();
         match parse(&argv, crate::cli::all_pages) {
-            Ok(Request::Agent(options)) => Ok(options),
+            Ok(Invocation::Agent(options)) => Ok(options),
             Ok(_) => Err(0),
             Err(refusal) => Err(refusal.exit),
         }

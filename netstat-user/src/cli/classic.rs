@@ -12,7 +12,7 @@ mod schema;
 
 use super::select::{GivenOptions, SelectError, Selection};
 use super::value::{ValueError, duration};
-use super::{Colour, Refusal, RefusalReason, Request, shells};
+use super::{Colour, Invocation, Refusal, RefusalReason, shells};
 use crate::field::RowKinds;
 use crate::filter::{Spelling, WordError, protos};
 use crate::model::visible::escape_lines;
@@ -28,7 +28,7 @@ use std::ffi::{OsStr, OsString};
 ///
 /// # Errors
 /// A [`Refusal`] with netstat's exit code.
-pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
+pub fn parse(argv: &[OsString], posix: bool) -> Result<Invocation, Refusal> {
     let called = argv.first().map_or(OsStr::new("netstat-user"), OsString::as_os_str);
     let program = super::program(called);
     let (netstats, ours) = (definitions::netstats(), definitions::ours());
@@ -51,23 +51,23 @@ pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
             }
         };
         match met.id {
-            id::MAN => return Ok(Request::Print(man_page())),
+            id::MAN => return Ok(Invocation::Print(man_page())),
             id::COMPLETIONS => {
                 let shell = met.value.to_string_lossy();
                 return match shells::script(&shell) {
-                    Some(script) => Ok(Request::Print(script)),
+                    Some(script) => Ok(Invocation::Print(script)),
                     None => {
                         let text = "%s: --completions: `%s' is not accepted: write one of bash zsh fish\n";
                         Err(refuse(own(text, &[program, &shell]), 3))
                     }
                 };
             }
-            id::HELP => return Ok(Request::Print(page().long())),
-            id::SHORT_HELP => return Ok(Request::Print(page().short())),
-            id::VERSION => return Ok(Request::Version),
+            id::HELP => return Ok(Invocation::Print(page().long())),
+            id::SHORT_HELP => return Ok(Invocation::Print(page().short())),
+            id::VERSION => return Ok(Invocation::Version),
             // `-?` is a question mark to getopt: no message of its own.
             id::QUESTION => return Err(usage(None)),
-            id::CONTEXT => return Ok(Request::Contexts),
+            id::CONTEXT => return Ok(Invocation::Contexts),
             id::ROUTE | id::INTERFACES | id::STATISTICS | id::MASQUERADE => views += 1,
             _ => {}
         }
@@ -78,7 +78,7 @@ pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
         } else if !select.take(met.id, met.value).map_err(|error| wrong(program, &error))? {
             take(&mut given, &met, program)?;
         } else if select.asks_for_help() {
-            return Ok(Request::Fields(RowKinds::ALL));
+            return Ok(Invocation::Fields(RowKinds::ALL));
         }
     }
     let words: Vec<_> = getopt.ignored().iter().map(|word| word.to_string_lossy()).collect();
@@ -106,9 +106,9 @@ pub fn parse(argv: &[OsString], posix: bool) -> Result<Request, Refusal> {
         return Err(usage(Some(own(text, &[program]))));
     }
     if given.schema {
-        return Ok(Request::Print(schema::of(&given)));
+        return Ok(Invocation::Print(schema::of(&given)));
     }
-    Ok(Request::Classic(given))
+    Ok(Invocation::Classic(given))
 }
 
 /// Whether a word is the name of a protocol, and not of a family.

@@ -2,7 +2,7 @@
 
 use super::help::AllPages;
 use super::names::DOCTOR;
-use super::{Colour, Refusal, Request, help};
+use super::{Colour, Invocation, Refusal, help};
 use crate::field::schema::{self, KeyValues, SchemaKey};
 use crate::model::Level;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -104,13 +104,13 @@ pub fn page() -> help::Page {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Invocation, Refusal> {
     let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
     let options = Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(DOCTOR, &error, all))?;
-    Ok(if options.schema { Request::Print(schema()) } else { Request::Doctor(options) })
+    Ok(if options.schema { Invocation::Print(schema()) } else { Invocation::Doctor(options) })
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     fn doctor(line: &str) -> Result<Options, u8> {
         let argv: Vec<OsString> = std::iter::once("doctor").chain(line.split_whitespace()).map(Into::into).collect();
         match parse(&argv, crate::cli::all_pages) {
-            Ok(Request::Doctor(options)) => Ok(options),
+            Ok(Invocation::Doctor(options)) => Ok(options),
             Ok(_) => Err(0),
             Err(refusal) => Err(refusal.exit),
         }

@@ -4,7 +4,7 @@ use super::help::AllPages;
 use super::names::{EVENTS, MOST_REMEMBERED};
 use super::select::{EventArgs, Selection};
 use super::value::{duration, event, number, size};
-use super::{Colour, Refusal, Request, help};
+use super::{Colour, Invocation, Refusal, help};
 use crate::field::{RowKinds, schema};
 use crate::model::EventName;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
@@ -153,7 +153,7 @@ pub const fn listed(life: bool) -> RowKinds {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Invocation, Refusal> {
     let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
@@ -162,7 +162,7 @@ pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
         Options::from_arg_matches(&matches).map_err(|error| help::mistake::refusal(EVENTS, &error, all))?;
     let given = options.select.given();
     if given.asks_for_help() {
-        return Ok(Request::Fields(RowKinds::EVENT.or(RowKinds::LIFE)));
+        return Ok(Invocation::Fields(RowKinds::EVENT.or(RowKinds::LIFE)));
     }
     let read = given.only_internet().and_then(|()| given.read(listed(options.life)));
     options.selection = read.map_err(|error| help::mistake::wrong(EVENTS, &error))?;
@@ -175,7 +175,7 @@ pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
         let message = "--state lets only transitions pass: --event must name state beside it, or be left out";
         return Err(help::mistake::wrong(EVENTS, &message));
     }
-    Ok(if options.schema { Request::Print(schema_of(&options.selection)) } else { Request::Events(options) })
+    Ok(if options.schema { Invocation::Print(schema_of(&options.selection)) } else { Invocation::Events(options) })
 }
 
 /// The schema of the lines that are selected.
@@ -202,7 +202,7 @@ mod tests {
     fn events(line: &str) -> Result<Options, u8> {
         let argv: Vec<OsString> = std::iter::once("events").chain(line.split_whitespace()).map(Into::into).collect();
         match parse(&argv, crate::cli::all_pages) {
-            Ok(Request::Events(options)) => Ok(options),
+            Ok(Invocation::Events(options)) => Ok(options),
             Ok(_) => Err(0),
             Err(refusal) => {
                 assert!(refusal.message.ends_with('\n'));

@@ -9,7 +9,7 @@ mod related;
 mod short;
 mod words;
 
-use super::{Refusal, Request};
+use super::{Invocation, Refusal};
 use crate::field::{FIELDS, RowKinds};
 use crate::model::width::wrap;
 use clap::error::ErrorKind;
@@ -112,7 +112,7 @@ pub enum HelpRequest {
     /// To be done, with these options.
     Options(ArgMatches),
     /// A page of help.
-    Page(Request),
+    Page(Invocation),
 }
 
 /// Reads the command line of a verb, with its page; `argv` begins with the verb.
@@ -121,10 +121,10 @@ pub enum HelpRequest {
 /// A [`Refusal`] with exit code 2.
 pub fn read(page: Page, argv: &[OsString], all: AllPages) -> Result<HelpRequest, Refusal> {
     if let Some(text) = wanted(&page, argv) {
-        return Ok(HelpRequest::Page(Request::Print(text)));
+        return Ok(HelpRequest::Page(Invocation::Print(text)));
     }
     match page.command.clone().try_get_matches_from(argv) {
-        Ok(matches) if matches.get_flag("short-help") => Ok(HelpRequest::Page(Request::Print(page.short()))),
+        Ok(matches) if matches.get_flag("short-help") => Ok(HelpRequest::Page(Invocation::Print(page.short()))),
         Ok(matches) => Ok(HelpRequest::Options(matches)),
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => Err(mistake::not_text(&page.command, argv)),
         Err(error) => Err(mistake::refusal(page.command.get_name(), &error, all)),

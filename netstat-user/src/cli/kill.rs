@@ -3,7 +3,7 @@
 use super::help::AllPages;
 use super::names::KILL;
 use super::select::{self, GivenOptions, Selection};
-use super::{Refusal, Request, help};
+use super::{Invocation, Refusal, help};
 use crate::field::schema::{self, KeyValues, SchemaKey};
 use crate::field::{Column, Field, RowKinds};
 use crate::filter::Spelling;
@@ -102,13 +102,13 @@ pub fn page() -> help::Page {
 ///
 /// # Errors
 /// A [`Refusal`] with exit code 2.
-pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
+pub fn parse(argv: &[OsString], all: AllPages) -> Result<Invocation, Refusal> {
     let matches = match help::read(page(), argv, all)? {
         help::HelpRequest::Page(page) => return Ok(page),
         help::HelpRequest::Options(matches) => matches,
     };
     if matches.get_flag(SCHEMA) {
-        return Ok(Request::Print(schema()));
+        return Ok(Invocation::Print(schema()));
     }
     let wrong = |error: &dyn Display| help::mistake::wrong(KILL, error);
     let (mut given, mut narrows) = (GivenOptions::default(), false);
@@ -128,7 +128,7 @@ pub fn parse(argv: &[OsString], all: AllPages) -> Result<Request, Refusal> {
     given.only_internet().map_err(|error| wrong(&error))?;
     let selection = given.read(RowKinds::INET).map_err(|error| wrong(&error))?;
     let flag = |name| matches.get_flag(name);
-    Ok(Request::Kill(Options { selection, dry_run: flag(DRY_RUN), yes: flag(YES), json: flag(JSON) }))
+    Ok(Invocation::Kill(Options { selection, dry_run: flag(DRY_RUN), yes: flag(YES), json: flag(JSON) }))
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     fn kill(words: &[&str]) -> Result<Options, (u8, String)> {
         let argv: Vec<OsString> = std::iter::once(&"kill").chain(words).map(Into::into).collect();
         match parse(&argv, crate::cli::all_pages) {
-            Ok(Request::Kill(options)) => Ok(options),
+            Ok(Invocation::Kill(options)) => Ok(options),
             Ok(_) => Err((0, String::new())),
             Err(refusal) => Err((refusal.exit, refusal.message)),
         }

@@ -1,4 +1,4 @@
-//! argv → [`Request`]: what was asked for, validated, with no I/O.
+//! argv → [`Invocation`]: what was asked for, validated, with no I/O.
 
 pub mod agent;
 pub mod classic;
@@ -34,7 +34,7 @@ pub enum Colour {
 /// What the command line asks for.
 #[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 #[derive(Debug, PartialEq)]
-pub enum Request {
+pub enum Invocation {
     /// netstat's own views: no verb given.
     Classic(classic::Options),
     /// `agent`: the live table, kept and served.
@@ -88,7 +88,7 @@ pub const POSIX: &str = "POSIXLY_CORRECT";
 ///
 /// # Errors
 /// A [`Refusal`] that names the argument and the way out.
-pub fn parse(argv: impl IntoIterator<Item = OsString>, posix: bool) -> Result<Request, Refusal> {
+pub fn parse(argv: impl IntoIterator<Item = OsString>, posix: bool) -> Result<Invocation, Refusal> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let as_netstat = argv.first().is_some_and(|name| is_netstat(name));
     match argv.get(1).and_then(|a| a.to_str()).filter(|_| !as_netstat) {
@@ -138,7 +138,7 @@ mod tests {
         let tables = classic::page();
         for (verb, page) in pages() {
             let called = parse(["netstat-user", verb, "--man"].map(OsString::from), false);
-            assert_eq!(called, Ok(Request::Print(page.man())), "parse() does not call {verb}");
+            assert_eq!(called, Ok(Invocation::Print(page.man())), "parse() does not call {verb}");
             assert!(!help::short_of(verb).is_empty(), "help/short.rs: {verb} -h");
             assert!(tables.synopsis.iter().any(|line| line.starts_with(&format!("netstat-user {verb} "))), "{verb}");
             assert!(
@@ -153,9 +153,9 @@ mod tests {
     fn a_link_named_netstat_has_no_verbs() {
         let parsed = |line: &str| parse(line.split(' ').map(OsString::from), false);
         for program in ["netstat", "/usr/bin/netstat"] {
-            assert!(matches!(parsed(&format!("{program} events")), Ok(Request::Classic(_))), "{program}");
+            assert!(matches!(parsed(&format!("{program} events")), Ok(Invocation::Classic(_))), "{program}");
         }
-        assert!(matches!(parsed("netstat-user events"), Ok(Request::Events(_))));
+        assert!(matches!(parsed("netstat-user events"), Ok(Invocation::Events(_))));
         let refused = parsed("/bin/netstat -k").unwrap_err();
         assert_eq!(refused.reason.unwrap().values[0], b"/bin/netstat", "as getopt_long names it");
     }

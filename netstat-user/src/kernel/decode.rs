@@ -31,7 +31,7 @@ const fn tag(what: &'static str) -> impl Fn(u8) -> DecodeError {
 const _: () = assert!(abi::START_SHIFT == START_SHIFT);
 
 /// A process: its thread-group id, and when it started ([`netstat_ebpf::start_tag`]).
-pub type Process = (u32, u32);
+pub type RecordProcess = (u32, u32);
 
 /// What one record says.
 #[allow(clippy::large_enum_variant, reason = "nearly every record is an event, and none is kept")]
@@ -45,9 +45,9 @@ pub enum Decoded {
         event: SocketEvent,
     },
     /// The name of a process, as it is from now on.
-    Name(Process, Comm),
+    Name(RecordProcess, Comm),
     /// A process is gone that others hold sockets of.
-    Gone(Process),
+    Gone(RecordProcess),
 }
 
 /// Reads one record. `epoch_ns` is what `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`; `name_of` knows the names of processes.
@@ -57,7 +57,7 @@ pub enum Decoded {
 pub fn decode(
     mut bytes: &[u8],
     epoch_ns: u64,
-    mut name_of: impl FnMut(Process) -> Comm,
+    mut name_of: impl FnMut(RecordProcess) -> Comm,
 ) -> Result<Decoded, DecodeError> {
     let len = bytes.len();
     let kind = bytes.first().copied().ok_or(DecodeError::Length(len))?;
@@ -130,7 +130,7 @@ struct RecordHead {
     inode: u64,
     netns: u32,
     uid: u32,
-    owner: Process,
+    owner: RecordProcess,
     lport: u16,
     rport: u16,
     cgroup: u32,
@@ -191,7 +191,7 @@ impl RecordHead {
 }
 
 /// What stands behind the kind in the record of a process: the process, and its name.
-fn process(bytes: &mut &[u8]) -> (Process, Comm) {
+fn process(bytes: &mut &[u8]) -> (RecordProcess, Comm) {
     bytes.advance(3);
     let process = (bytes.get_u32_ne(), bytes.get_u32_ne());
     bytes.advance(4);
@@ -200,7 +200,7 @@ fn process(bytes: &mut &[u8]) -> (Process, Comm) {
 
 /// What stands behind the head in the record of a close.
 #[inline(always)]
-fn totals(bytes: &mut &[u8], name_of: &mut impl FnMut(Process) -> Comm) -> Result<Totals, DecodeError> {
+fn totals(bytes: &mut &[u8], name_of: &mut impl FnMut(RecordProcess) -> Comm) -> Result<Totals, DecodeError> {
     let duration_ns = known(bytes.get_u64_ne());
     let (rx, tx) = (bytes.get_u64_ne(), bytes.get_u64_ne());
     let (rtt_us, retransmits) = (bytes.get_u32_ne(), bytes.get_u32_ne());

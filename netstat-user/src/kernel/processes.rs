@@ -1,6 +1,6 @@
 //! Names of processes, as the programs report them once, and again when they change.
 
-use super::decode::Process;
+use super::decode::RecordProcess;
 use crate::model::{Comm, TICK_NS, is_start};
 use procfs::process::Process as Running;
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ const CACHED: usize = 1 << 9;
 /// The names. One that is not asked for is dropped after a while, and looked up in /proc if it is asked for all the same.
 #[derive(Debug)]
 pub struct Processes {
-    cache: Box<[(Process, Comm)]>,
-    new: HashMap<Process, Comm>,
-    old: HashMap<Process, Comm>,
+    cache: Box<[(RecordProcess, Comm)]>,
+    new: HashMap<RecordProcess, Comm>,
+    old: HashMap<RecordProcess, Comm>,
 }
 
 impl Default for Processes {
@@ -28,7 +28,7 @@ impl Default for Processes {
 
 impl Processes {
     /// The name of a process from now on.
-    pub fn learn(&mut self, process: Process, name: Comm) {
+    pub fn learn(&mut self, process: RecordProcess, name: Comm) {
         if self.new.len() >= KEPT {
             self.old = std::mem::take(&mut self.new);
         }
@@ -37,7 +37,7 @@ impl Processes {
     }
 
     /// The name of a process; empty if the programs could not report it, and it is gone.
-    pub fn name(&mut self, process: Process) -> Comm {
+    pub fn name(&mut self, process: RecordProcess) -> Comm {
         let (cached, name) = self.cache[process.0 as usize % CACHED];
         if cached == process {
             return name;
@@ -50,7 +50,7 @@ impl Processes {
 }
 
 /// The name of a process that still runs; `None` where it has ended, or another one has its number.
-fn running((pid, start): Process) -> Option<Comm> {
+fn running((pid, start): RecordProcess) -> Option<Comm> {
     let stat = Running::new(pid.try_into().ok()?).and_then(|process| process.stat()).ok()?;
     // The kernel rounds down to ticks, and shows the time of this process's time namespace.
     let ahead = crate::sys::clock_offsets().boottime_ns;

@@ -4,7 +4,7 @@ use super::{
     accepts::Accepts,
     attach::{self, AttachError, Attached, Wanted},
     cgroup,
-    decode::{DecodeError, Decoded, Process, decode},
+    decode::{DecodeError, Decoded, RecordProcess, decode},
     doubts::Doubts,
     hooks::OLDER_SOCKETS,
     iter,
@@ -317,7 +317,7 @@ impl Records {
     }
 
     /// The name of a process, where the rest of the batch gives one.
-    fn name(&self, process: Process) -> Option<Comm> {
+    fn name(&self, process: RecordProcess) -> Option<Comm> {
         let mut rest = &self.bytes[..];
         while rest.len() >= size_of::<u32>() {
             let len = rest.get_u32_ne() as usize;

@@ -3,7 +3,7 @@
 //! nobody. Both have the inode of a socket that some process holds. A later record of the same socket names that process, or the iterator over
 //! open files finds it.
 
-use super::decode::Process;
+use super::decode::RecordProcess;
 use netstat_ebpf::{FoundRecord, Grade, Record, UNSEEN};
 use std::collections::HashMap;
 use std::mem::offset_of;
@@ -21,7 +21,7 @@ pub struct Unseen {
     /// Inodes of connections without a known holder, by every key of theirs.
     wanted: HashMap<Key, u64>,
     /// Holders by inode.
-    found: HashMap<u64, Process>,
+    found: HashMap<u64, RecordProcess>,
     /// Whether a connection was accepted where no hook saw it.
     accepted: bool,
     /// The iterator ran after the batch was read: what was recorded meanwhile is in the next one.
@@ -97,7 +97,7 @@ impl Unseen {
     }
 
     /// The process that holds the connection of this inode, where it was looked up.
-    pub fn holder(&self, inode: u64) -> Option<Process> {
+    pub fn holder(&self, inode: u64) -> Option<RecordProcess> {
         self.found.get(&inode).copied()
     }
 }
@@ -122,7 +122,7 @@ fn number(record: &[u8], at: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn record(grade: Grade, inode: u64, cookie: u64, (pid, start): Process) -> Vec<u8> {
+    fn record(grade: Grade, inode: u64, cookie: u64, (pid, start): RecordProcess) -> Vec<u8> {
         let mut record = vec![0; size_of::<Record>()];
         record[offset_of!(Record, grade)] = grade as u8;
         let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
@@ -133,8 +133,8 @@ mod tests {
         record
     }
 
-    const LISTENER: Process = (10, 1);
-    const WORKER: Process = (20, 2);
+    const LISTENER: RecordProcess = (10, 1);
+    const WORKER: RecordProcess = (20, 2);
 
     #[test]
     fn a_later_record_names_the_holder() {

@@ -19,7 +19,7 @@ pub enum NetNs {
 
 /// What is to be read of a process.
 #[derive(Clone, Copy)]
-pub struct Process {
+pub struct TreeProcess {
     /// Real, effective and saved user ids; those of the process that runs the tests where they are not given.
     pub uids: Option<[u32; 3]>,
     /// Where it is.
@@ -54,7 +54,7 @@ impl Tree {
     }
 
     /// Puts in a process, that can be dumped and is permitted nothing.
-    pub fn add(&self, pid: u32, Process { uids, net, state }: Process) {
+    pub fn add(&self, pid: u32, TreeProcess { uids, net, state }: TreeProcess) {
         let process = self.process(pid);
         fs::create_dir_all(process.join("ns")).unwrap();
         for kind in ["user", "pid"] {

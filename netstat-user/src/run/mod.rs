@@ -17,7 +17,7 @@ pub mod resolve;
 mod shielded;
 mod table;
 
-use crate::cli::{Refusal, RefusalReason, Request, help};
+use crate::cli::{Invocation, Refusal, RefusalReason, help};
 use crate::stdio::{Unwritable, print, program, screen};
 use crate::view::columns;
 use failure::Failure;
@@ -28,29 +28,29 @@ use std::path::Path;
 ///
 /// # Errors
 /// A [`Failure`]; that nobody reads the output any more is one, too.
-pub fn run(request: Request) -> Result<u8, Failure> {
+pub fn run(invocation: Invocation) -> Result<u8, Failure> {
     // A table or stream that nobody can get is a failure to write from the start. The agent prints nothing.
-    if !matches!(request, Request::Agent(_) | Request::Contexts) && crate::sys::output_is_closed() {
+    if !matches!(invocation, Invocation::Agent(_) | Invocation::Contexts) && crate::sys::output_is_closed() {
         return Err(Unwritable(rustix::io::Errno::BADF.into()).into());
     }
-    match request {
-        Request::Classic(options) => Ok(classic::run(&options)?),
-        Request::Agent(options) => agent::run(&options),
-        Request::Doctor(options) => Ok(doctor::run(&options)?),
-        Request::Events(options) => events::run(&options),
-        Request::Kill(options) => kill::run(&options),
-        Request::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
-        Request::Version => {
+    match invocation {
+        Invocation::Classic(options) => Ok(classic::run(&options)?),
+        Invocation::Agent(options) => agent::run(&options),
+        Invocation::Doctor(options) => Ok(doctor::run(&options)?),
+        Invocation::Events(options) => events::run(&options),
+        Invocation::Kill(options) => kill::run(&options),
+        Invocation::Contexts => Ok(refuse(&contexts(Path::new(SELINUX)))),
+        Invocation::Version => {
             print(version().as_bytes())?;
             Ok(0)
         }
-        Request::Fields(rows) => {
+        Invocation::Fields(rows) => {
             let mut text = Vec::new();
             columns::help(&mut text, rows, screen::width().map_or(help::COLUMNS, usize::from));
             print(&text)?;
             Ok(0)
         }
-        Request::Print(text) => {
+        Invocation::Print(text) => {
             print(text.as_bytes())?;
             Ok(0)
         }

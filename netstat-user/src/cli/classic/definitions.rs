@@ -176,7 +176,7 @@ pub fn ours() -> Vec<Arg> {
             .value_name("DURATION")
             .help_heading(BEYOND)
             .help(
-                "Also the Internet sockets closed within this time (ms, s, m or h; seconds without a unit), after those of \
+                "Also the Internet sockets closed within this time (500ms, 1.5s, 5m, 2h, 1d; a bare number is seconds), after those of \
                  their protocol: in state CLOSE, with -p the process they belonged to, and in columns of their own why they \
                  ended, how long ago, and how long they lived; needs the agent",
             ),

@@ -173,7 +173,7 @@ mod tests {
             let argv: Vec<std::ffi::OsString> =
                 std::iter::once("netstat-user").chain(line.split_whitespace()).map(Into::into).collect();
             match super::super::parse(&argv, false) {
-                Ok(crate::cli::Request::Print(text)) => text,
+                Ok(crate::cli::Invocation::Print(text)) => text,
                 other => panic!("{line}: {other:?}"),
             }
         };

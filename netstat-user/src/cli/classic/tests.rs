@@ -2,14 +2,14 @@ use super::*;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-fn run(line: &str) -> Result<Request, Refusal> {
+fn run(line: &str) -> Result<Invocation, Refusal> {
     let argv: Vec<OsString> = std::iter::once("netstat").chain(line.split_whitespace()).map(Into::into).collect();
     parse(&argv, false)
 }
 
 fn options(line: &str) -> Options {
     match run(line) {
-        Ok(Request::Classic(options)) => options,
+        Ok(Invocation::Classic(options)) => options,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -129,7 +129,7 @@ fn the_first_word_that_is_no_option_ends_them_where_the_user_wants_posix() {
     let given = |words: &[&str], posix| {
         let words: Vec<OsString> = ["netstat-user"].iter().chain(words).map(OsString::from).collect();
         match parse(&words, posix) {
-            Ok(Request::Classic(options)) => options,
+            Ok(Invocation::Classic(options)) => options,
             other => panic!("{words:?}: {other:?}"),
         }
     };
@@ -141,10 +141,10 @@ fn the_first_word_that_is_no_option_ends_them_where_the_user_wants_posix() {
 
 #[test]
 fn words_are_served_in_order() {
-    assert!(matches!(run("-h -A foo"), Ok(Request::Print(_))));
+    assert!(matches!(run("-h -A foo"), Ok(Invocation::Print(_))));
     assert_eq!(refused("-A foo -h").0, 1);
-    assert!(matches!(run("--vers -q"), Ok(Request::Version)));
-    assert!(matches!(run("-aZq"), Ok(Request::Contexts)));
+    assert!(matches!(run("--vers -q"), Ok(Invocation::Version)));
+    assert!(matches!(run("-aZq"), Ok(Invocation::Contexts)));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_verb_behind_an_option_is_named() {
         ("-t 5", Some("`netstat-user --help' lists")),
     ] {
         let words: Vec<OsString> = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from).collect();
-        let Ok(Request::Classic(options)) = parse(&words, false) else { panic!("{line}") };
+        let Ok(Invocation::Classic(options)) = parse(&words, false) else { panic!("{line}") };
         let said = options.remark.unwrap_or_default();
         assert!(says.is_some_and(|says| said.contains(says)), "{line}: {said}");
     }
@@ -272,14 +272,14 @@ fn what_others_write_is_answered_with_what_to_write_here() {
         ("-t --info", ""),
     ] {
         let words: Vec<OsString> = std::iter::once("netstat-user").chain(line.split(' ')).map(OsString::from).collect();
-        let Ok(Request::Classic(options)) = parse(&words, false) else { panic!("{line}") };
+        let Ok(Invocation::Classic(options)) = parse(&words, false) else { panic!("{line}") };
         assert_eq!(options.remark.unwrap_or_default(), says, "{line}");
     }
     for line in [&["-ti"][..], &["-tln", "foo"], &["-t", "events"], &["help"], &["-tN", "blue"]] {
         let words: Vec<OsString> = ["/bin/netstat"].iter().chain(line).map(OsString::from).collect();
         let as_netstat = parse(&words, false);
         assert!(
-            matches!(as_netstat, Ok(Request::Classic(options)) if options.remark.is_none()),
+            matches!(as_netstat, Ok(Invocation::Classic(options)) if options.remark.is_none()),
             "a script's: {line:?}"
         );
     }

@@ -209,7 +209,7 @@ fn the_tree_is_sound_and_has_every_verb() {
     // Each is a verb to the parser: its `--help` is no table.
     for verb in &verbs {
         let help = crate::cli::parse(["netstat-user".into(), verb.into(), "--help".into()], false);
-        assert!(matches!(help, Ok(crate::cli::Request::Print(_))), "{verb}");
+        assert!(matches!(help, Ok(crate::cli::Invocation::Print(_))), "{verb}");
     }
     // And the other way round: the synopsis names no verb that does not complete.
     for line in classic::command().render_usage().to_string().lines() {

@@ -23,7 +23,7 @@ Usage: netstat-user [OPTIONS]   tables of sockets; netstat's options and bytes
 Examples:
   netstat-user -tlnp                    who listens on TCP
   netstat-user -tan --count-by state    how many are in each state
-  netstat-user -tanp --recent 5m        and those that closed of late
+  netstat-user -tanp --recent 5m        and those closed recently
   netstat-user events --life            each connection when it ends
   netstat-user events --failed          why connections fail, and whose they are
   netstat-user doctor                   is tracing complete here?

@@ -87,7 +87,7 @@ fn a_page_is_printed_whatever_else_is_wrong() {
     let read = |line: &str| {
         let argv: Vec<OsString> = line.split(' ').map(Into::into).collect();
         match super::read(page_of("events"), &argv, all_pages) {
-            Ok(HelpRequest::Page(Request::Print(text))) => text.lines().next().unwrap_or_default().to_owned(),
+            Ok(HelpRequest::Page(Invocation::Print(text))) => text.lines().next().unwrap_or_default().to_owned(),
             Ok(_) => "options".into(),
             Err(refusal) => refusal.exit.to_string(),
         }
@@ -148,7 +148,7 @@ fn no_manual_page_is_wider_than_a_terminal() {
 fn every_manual_page_ends_with_files_and_other_pages() {
     for name in ["", "events", "agent", "doctor", "kill"] {
         let argv = ["netstat-user", name, "--man"].into_iter().filter(|word| !word.is_empty());
-        let Ok(Request::Print(man)) = crate::cli::parse(argv.map(OsString::from), false) else {
+        let Ok(Invocation::Print(man)) = crate::cli::parse(argv.map(OsString::from), false) else {
             panic!("{name} has no page")
         };
         let titles: Vec<_> = man.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();

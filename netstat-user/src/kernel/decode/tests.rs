@@ -23,7 +23,7 @@ fn close() -> Vec<u8> {
     b
 }
 
-fn name_of(process: Process) -> Comm {
+fn name_of(process: RecordProcess) -> Comm {
     Comm::new(match process {
         (9940, 555) => b"curl",
         (9941, 556) => b"sh",

@@ -1,10 +1,10 @@
 use super::*;
-use crate::proc::tree::{NetNs, Process, Tree};
+use crate::proc::tree::{NetNs, Tree, TreeProcess};
 use std::cell::Cell;
 use std::path::Path;
 
 /// A process of this user, in this process's network namespace.
-const MINE: Process = Process { uids: None, net: NetNs::Own, state: 'S' };
+const MINE: TreeProcess = TreeProcess { uids: None, net: NetNs::Own, state: 'S' };
 
 fn views(tree: &Tree) -> Views {
     Views::new(tree.root().into(), Arc::default())
@@ -15,7 +15,7 @@ fn views(tree: &Tree) -> Views {
 fn looks_that_find_the_same_have_one_number() {
     let tree = Tree::new("views");
     // One that may not be looked into, for its other user ids; in a namespace that no other process is in.
-    let besides = Process { uids: Some([7_777, tree.uid(), tree.uid()]), net: NetNs::Other("besides"), ..MINE };
+    let besides = TreeProcess { uids: Some([7_777, tree.uid(), tree.uid()]), net: NetNs::Other("besides"), ..MINE };
     tree.add(11, MINE);
     tree.add(20, besides);
     let views = views(&tree);
@@ -37,11 +37,11 @@ fn looks_that_find_the_same_have_one_number() {
     assert_ne!(from_besides.look, first.look);
     assert_eq!([look(20).look, look(11).look, look(20).look], [from_besides.look, first.look, from_besides.look]);
     // From another namespace something else is seen.
-    tree.add(21, Process { net: NetNs::Other("elsewhere"), ..besides });
+    tree.add(21, TreeProcess { net: NetNs::Other("elsewhere"), ..besides });
     let from_elsewhere = look(21).look;
     assert!(from_elsewhere != from_besides.look && from_elsewhere != first.look);
     // What another user's processes do changes nothing.
-    tree.add(30, Process { uids: Some([7_777; 3]), ..MINE });
+    tree.add(30, TreeProcess { uids: Some([7_777; 3]), ..MINE });
     assert_eq!([look(11).look, look(20).look], [first.look, from_besides.look]);
     // Another one of the user's does.
     tree.add(12, MINE);

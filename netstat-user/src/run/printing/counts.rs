@@ -144,12 +144,12 @@ impl<'a> Counts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Request, events};
+    use crate::cli::{Invocation, events};
 
     /// Counts by one field, of at most three values: a, b and c, of which b came most often, and of more.
     fn appended(more: &[&'static str], options: &[&str], lines: usize) -> (String, bool) {
         let argv: Vec<_> = ["events", "--count-by", "comm"].iter().chain(options).map(Into::into).collect();
-        let Ok(Request::Events(options)) = events::parse(&argv, crate::cli::all_pages) else {
+        let Ok(Invocation::Events(options)) = events::parse(&argv, crate::cli::all_pages) else {
             panic!("{argv:?} is refused")
         };
         let mut counts = Counts { most: 3, ..Counts::new(&options) };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::proc::tree::{NetNs, Process, Tree};
+use crate::proc::tree::{NetNs, Tree, TreeProcess};
 use std::cell::Cell;
 use std::process::{Child, Command};
 use std::time::Instant;
@@ -94,7 +94,7 @@ fn through<T: Send>(
 fn a_namespace_that_may_not_be_entered_is_read_through_a_process() {
     let tree = Tree::new("through");
     let blue = NetNs::Other("blue");
-    tree.add(7, Process { uids: None, net: blue, state: 'S' });
+    tree.add(7, TreeProcess { uids: None, net: blue, state: 'S' });
     let at = (tree.netns("blue"), 7);
     let both = |f: &(dyn Fn() + Sync)| {
         [Witness::AtRest, Witness::Any].map(|witness| {
@@ -154,7 +154,7 @@ fn a_process_at_rest_is_read_through_for_sure_and_one_that_runs_is_not() {
 #[test]
 fn a_few_of_many_processes_are_asked_for_their_namespace() {
     let tree = Tree::new("others");
-    (1..=3 * OTHERS).for_each(|pid| tree.add(pid, Process { uids: None, net: NetNs::Other("blue"), state: 'S' }));
+    (1..=3 * OTHERS).for_each(|pid| tree.add(pid, TreeProcess { uids: None, net: NetNs::Other("blue"), state: 'S' }));
     let inode = tree.netns("blue");
     // How many were asked that answered so, and what counts in the end.
     let ask = |answer: &dyn Fn(u32) -> io::Result<NamespaceReading<u32>>| {
