@@ -32,8 +32,8 @@ struct Slot {
     held: Word,
     /// [`Process::word`] of the last one with such an id that has ended.
     ended: Word,
-    /// [`Process::word`] of the one that lost this place to another one while it held sockets: 0 for none, [`SEVERAL`] for more than one. What these
-    /// hold is not counted any more.
+    /// [`Process::word`] of the process that was evicted from this slot while it held sockets; 0 for none, [`SEVERAL`] for more than one. Their sockets are
+    /// not counted any more.
     evicted: Word,
 }
 
@@ -44,7 +44,7 @@ const SEVERAL: u64 = u64::MAX;
 const SOME: u64 = 1 << 32;
 
 impl Slot {
-    /// This process, which holds so many sockets, is about to lose its place to another one, which may have lost its own before.
+    /// Notes that this process, which holds so many sockets, is evicted by another one, which may have been evicted before.
     #[inline(always)]
     fn evict(&self, word: u64, held: u64, by: u64) {
         if word == 0 || held as i64 <= 0 || self.evicted.exchange_if(by, word) == by {

@@ -36,9 +36,10 @@ pub struct Remembered {
     pub raddr: [u64; 2],
     /// When it was created, 0 if before the tracer.
     pub created_ns: u64,
-    /// Of a socket whose process has closed it: one more than the segments with data that had come until then, if none of them waits. Of a
-    /// minisocket or a request: when its timer was stopped, if that may have been for good. Of a child whose birth was not reported: when it was
-    /// made, in jiffies. 0 otherwise.
+    /// What it means depends on the socket; 0 otherwise:
+    /// - closed by its process: the number of data segments received until then, plus one, if none of them waits;
+    /// - minisocket or request: when its timer was stopped, if that may have been for good;
+    /// - child whose birth is not reported yet: when it was created, in jiffies.
     pub mark: u64,
     /// The process that closed it; `tgid` is 0 if none has.
     pub closer: Process,

@@ -8,11 +8,11 @@
 //! ```text
 //! room     may import                       what it is
 //! model    -                                plain data: Proto, TcpState, Endpoint, Owner, Event, table rows
-//! sys      model                            system calls no well-kept crate wraps; the one user-side room with `unsafe`
+//! sys      model                            system calls no well-kept crate wraps, and the clocks; the one user-side room with `unsafe`
 //! lang     -                                English and German words, by locale
 //! field    model                            the table of fields of rows and events, and what each row answers for them
 //! filter   model field                      the filter language: text → expression → predicate over rows
-//! cli      model field filter               argv → Request; no I/O, but for the paths that a shell completes
+//! cli      model field filter               argv → Invocation; no I/O, but for the paths that a shell completes
 //! diag     model                            sock_diag: dumps of sockets, tcp_info, and closing sockets, over netlink
 //! kernel   model sys                        all of aya: load, attach plan, offsets from BTF, decode, ring and iterator reads
 //! proc     model sys                        readers of /proc and the descriptor scan
@@ -57,6 +57,12 @@
 //! - *fall*: that rows or holders had to be read in another way than the best, and why (`source`).
 //! - *sight*: what a client of the agent is shown, by who it is and where it is (`agent::sight`).
 //! - *stay*: the time for which a client's network namespace was seen with one number (`agent::stay`).
+//! - *staff*, *guests*: clients of the agent that are root or the agent's own user, and all others.
+//! - *counter*: where the staff, or the guests, are served: a thread and its workers (`agent::house`).
+//! - *look*: one pass over the kernel's lists, or over processes, and what it found.
+//! - *guarded*: of a process that its user may not inspect, a setuid program for example: other users are not shown it (`agent::guarded`).
+//! - *crowd*: the user whose closed sockets are forgotten first, for want of room (`query::Crowd`).
+//! - *birth*, *child*: the creation of the socket of an incoming connection, and that socket, of its listener.
 //! - *desk*: where batches of events wait for the readers of one thread of the agent (`agent::desk`).
 //! - *feed*: what one reader of events has not read yet (`agent::feed`).
 

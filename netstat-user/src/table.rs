@@ -127,7 +127,7 @@ impl Table {
         self.past.is_crowded()
     }
 
-    /// The user whose closed sockets alone were forgotten for want of room of late, and when the last socket of all others ended that is not kept
+    /// The user whose closed sockets alone were forgotten recently for want of room, and when the last socket of all others ended that is not kept
     /// any more, in nanoseconds since the epoch.
     pub fn crowd(&self) -> Option<(u32, u64)> {
         self.past.crowd()

@@ -34,7 +34,7 @@ pub fn of_status(status: &Status, now_ns: u64) -> Vec<Check> {
 /// The sockets of its table.
 fn table(Status { live, recent, events, .. }: &Status) -> Check {
     let (live, events) = (counted(*live, "socket", "sockets"), counted(*events, "event", "events"));
-    Check::ok("table", format!("{live}, {recent} that ended of late, {events} so far"))
+    Check::ok("table", format!("{live}, {recent} that ended recently, {events} so far"))
 }
 
 /// The ring buffer; `larger` mends one that is too small.

@@ -1,6 +1,6 @@
 //! How the hooks of a tracer are, and its programs.
 
-use crate::kernel::{Hook, Instead, Missed, Weight};
+use crate::kernel::{self, Hook, Instead, Missed, Weight};
 use crate::model::{Check, Level};
 use crate::query::HookRow;
 use crate::view::doctor::{HookFinding, RefusedVariant};
@@ -50,7 +50,7 @@ pub fn hook(row: &HookRow) -> HookFinding {
         }
         Some(variant) => Check::ok(&row.hook, variant.clone()),
         None => {
-            let is_detail = Hook::named(&row.hook).is_none_or(|hook| hook.spec().weight == Weight::Detail);
+            let is_detail = kernel::weight(&row.hook).is_none_or(|weight| weight == Weight::Detail);
             let level = if is_detail { Level::Note } else { Level::Bad };
             Check::amiss(&row.hook, level, format!("not traced: {}", row.without), mend)
         }

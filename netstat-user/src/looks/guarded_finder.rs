@@ -12,8 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// How long ago a process may have been met, in nanoseconds, for it to be believed that it was none that is guarded although it has ended by the time
-/// that it is looked at.
+/// A process that ended before it was looked at counts as not guarded if it was met at most so many nanoseconds ago.
 const FRESH_NS: u64 = 100_000_000;
 
 /// A process to be looked at.
@@ -24,7 +23,7 @@ struct ProcessToCheck {
 }
 
 impl ProcessToCheck {
-    /// Whether it counts as guarded where this is found of it at that time; `is_listed`: it was found open when the kernel's lists were last read.
+    /// Whether it counts as guarded, given what was found of it at that time. `is_listed`: the last listing found it open.
     fn is_guarded(&self, access: Access, now_ns: u64, is_listed: bool) -> bool {
         match access {
             Access::Open => false,
@@ -142,8 +141,8 @@ impl GuardedFinder {
     }
 }
 
-/// Looks at processes that were listed, on the calling thread; those that are open. What there is no time for counts as guarded: that is of a user whose
-/// processes take long to be looked at, or there are many such users.
+/// Looks at listed processes on the calling thread, and returns those that are open. Processes that do not fit into the time for a user's, or for all
+/// users', count as guarded.
 pub fn look_at_listed(
     root: &Path,
     mut processes: Vec<SocketProcess>,

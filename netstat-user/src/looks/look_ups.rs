@@ -5,8 +5,7 @@ use crate::sys;
 use std::io;
 use std::sync::Arc;
 
-/// A thread that looks up one thing after another, of each user in turn: what one user has looked up, and how long that takes, delays another one's by
-/// one look-up of each at most.
+/// A thread that performs look-ups one after another, of each user in turn: a user delays another one by one look-up at most.
 pub struct LookUps<T>(Arc<TurnQueue<T>>);
 
 impl<T: Send + 'static> LookUps<T> {

@@ -79,7 +79,7 @@ impl Views {
             return Ok(nothing());
         };
         let (place, near) = (unless_scarce(place)?, unless_scarce(near)?);
-        // Another process with its number has not asked, and of whom it is not known where they are, it is not known what they could see.
+        // A later process with the same number did not ask. If the peer's namespaces are unknown, it is shown nothing.
         let Some(place) = place.filter(|_| peer.begun == Some(begun)) else { return Ok(nothing()) };
         let is_nested = self.place != Some(place);
         let viewer = Viewer { uid: peer.uid, gid: peer.gid, place, is_nested };

@@ -79,7 +79,7 @@ pub const INFO_FIELDS: [InfoField; INFO_COUNT] = [
 
 /// The words of the line that `--info` prints, as ss has them, and what they mean: for `--help`.
 pub const INFO_WORDS: &str = "rto, ato: time to a retransmission, to a delayed acknowledgement, ms. rtt: round-trip time/its deviation; minrtt, rcv_rtt: \
-    the least of late, and as the receiver estimates it, ms. mss, rcvmss, advmss, pmtu: largest segment sent, received, announced, and path MTU, bytes. \
+    the least recently, and as the receiver estimates it, ms. mss, rcvmss, advmss, pmtu: largest segment sent, received, announced, and path MTU, bytes. \
     backoff: doublings of rto. cwnd, ssthresh: congestion window and slow start threshold, segments. bytes_sent, bytes_retrans, bytes_received, notsent: payload, bytes; \
     bytes_acked: the same, and one each for FIN and SYN. \
     segs_out, segs_in, data_segs_out, data_segs_in: segments. lastsnd, lastrcv, lastack: time since data was sent, received, acknowledged, ms. \

@@ -190,7 +190,7 @@ pub fn start(root: &Path, pid: u32) -> io::Result<Option<u64>> {
     Ok(Stat::of(root, pid)?.and_then(|stat| stat.start_ns))
 }
 
-/// The effective user of a process that can be dumped, root of one that cannot: whose its files are. Its folder itself is the former's in either
+/// The owner of a process's files in /proc: its effective user if it can be dumped, otherwise root. Its folder itself is the effective user's in either
 /// case (`task_dump_owner()` in fs/proc/base.c).
 fn dumper(root: &Path, pid: u32) -> io::Result<Option<u32>> {
     Ok(unless_scarce(fs::metadata(root.join(pid.to_string()).join("ns")))?.map(|folder| folder.uid()))

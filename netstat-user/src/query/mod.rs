@@ -44,8 +44,7 @@ pub enum QueryError {
     Length(usize),
     /// Another version of the language.
     #[error(
-        "version {0} of the query language is not understood, this program speaks version {VERSION}: run an agent and a client of releases \
-         that speak the same"
+        "the other side uses version {0} of the query protocol, this program version {VERSION}: use the same release for agent and client"
     )]
     Version(u8),
     /// A body that ends too early, or holds what no side writes.
@@ -71,7 +70,7 @@ pub enum Request {
         /// and neither does an older one.
         holders: bool,
     },
-    /// The live table, and what ended of late.
+    /// The live table, and what ended recently.
     Table {
         /// Whether live sockets are wanted.
         live: bool,
@@ -216,7 +215,7 @@ pub struct Past {
     pub lost: u64,
 }
 
-/// The user whose closed sockets found no room of late: only of theirs the history reaches back no further than [`Past::since_ns`].
+/// The user whose closed sockets found no room recently: only of theirs the history reaches back no further than [`Past::since_ns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowd {
     /// The user.

@@ -12,8 +12,7 @@ use std::path::Path;
 const LET_IN: &str = " --mode 660 --group GROUP";
 
 /// What to do where an agent is there, and its answer does not come of who asks.
-const AGAIN: &str =
-    "ask again; the agent hangs up on whoever reads its answer too slowly, and may have written to its log why";
+const AGAIN: &str = "ask again; the agent closes the connection of a slow reader, and its log may say why";
 
 /// The option that shows them everything.
 pub const SHARE_ALL: &str = " --share all";

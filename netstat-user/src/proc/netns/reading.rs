@@ -71,7 +71,7 @@ fn visit<T>(own: &File, file: File, f: impl FnOnce() -> T) -> io::Result<T> {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
     drop(file);
     let done = f();
-    // What it read if it stayed would be taken for its own namespace's. It has come back before, and so lacks nothing but memory.
+    // If the thread stayed, its later reads would be of the wrong namespace. It could return before, so that only memory can be missing.
     while move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network)).is_err() {
         std::thread::sleep(PAUSE);
     }

@@ -44,7 +44,7 @@ impl Selected {
             [] => None,
             listed => {
                 let numbers = listed.iter().filter_map(|name| name.parse().ok()).collect::<Vec<u32>>();
-                // What closed of late may have outlived its namespace.
+                // What closed recently may have outlived its namespace.
                 if let Some(none) = missing(&numbers).filter(|_| options.recent.is_none()) {
                     return Err(WrongName::NoNamespace(none.to_string()));
                 }
