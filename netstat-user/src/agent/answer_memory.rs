@@ -31,23 +31,23 @@ const OF_A_LINK: usize = 64;
 
 /// How many sockets an answer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AnswerSize {
-    /// That live.
+pub struct AnswerCount {
+    /// Sockets that live.
     pub live: usize,
-    /// That have ended.
+    /// Sockets that have ended.
     pub closed: usize,
 }
 
-impl AnswerSize {
+impl AnswerCount {
     /// Bytes that they take while they are read from the agent's table, and sent.
-    pub const fn of_table(self) -> usize {
+    pub const fn bytes_of_table(self) -> usize {
         let live = self.live.saturating_mul(OF_A_LIVE_SOCKET);
         let closed = self.closed.saturating_mul(OF_A_CLOSED_SOCKET);
         OF_AN_ANSWER.saturating_add(live).saturating_add(closed)
     }
 
     /// Those that the ones that live take as rows of the kernel's tables, with so many links from processes to sockets.
-    pub const fn of_rows(self, links: usize) -> usize {
+    pub const fn bytes_of_rows(self, links: usize) -> usize {
         let (rows, links) = (self.live.saturating_mul(OF_A_ROW), links.saturating_mul(OF_A_LINK));
         OF_AN_ANSWER.saturating_add(rows).saturating_add(links)
     }
@@ -67,8 +67,20 @@ pub enum NoRoom {
     Memory,
 }
 
+impl NoRoom {
+    /// The one that an error was made of.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+
+    /// Whether the client may try again soon.
+    pub const fn passes(self) -> bool {
+        matches!(self, Self::Busy | Self::Crowded)
+    }
+}
+
 impl From<NoRoom> for io::Error {
-    /// `OutOfMemory` where memory is missing; otherwise `QuotaExceeded`, as which clients are refused for now.
+    /// `OutOfMemory` where memory is missing; otherwise `QuotaExceeded`.
     fn from(no_room: NoRoom) -> Self {
         let kind = match no_room {
             NoRoom::Busy | NoRoom::Crowded => io::ErrorKind::QuotaExceeded,
@@ -199,7 +211,7 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1 << 20;
-    const HUGE: usize = 1 << 30;
+    const HUGE: usize = 256 << 20;
 
     #[test]
     fn small_answers_never_wait_for_large_ones() {

@@ -1,8 +1,8 @@
 //! One connection: who it is, what it asks, and the answer.
 
-use super::answer_memory::{AnswerShare, AnswerSize};
+use super::answer_memory::{AnswerCount, AnswerShare, NoRoom};
 use super::door::Seat;
-use super::fold::SizeAsked;
+use super::fold::CountAsked;
 use super::house::{Counter, House};
 use super::keeper::Ask;
 use super::peer_read::PeerRead;
@@ -212,9 +212,9 @@ impl<L: Lists> Client<L> {
     /// Refuses, since it cannot be found out what the peer may see.
     ///
     /// # Errors
-    /// The connection's; `QuotaExceeded` where too much waits already.
+    /// The connection's; [`NoRoom`] where too much waits already.
     pub async fn refuse_blind(&mut self, error: io::Error) -> io::Result<()> {
-        if error.kind() == io::ErrorKind::QuotaExceeded {
+        if NoRoom::of(&error).is_some() {
             return Err(error);
         }
         self.refuse(&blind(&error)).await
@@ -245,11 +245,13 @@ impl<L: Lists> Client<L> {
     /// The connection's, or the agent ends.
     pub async fn serve(&mut self, seat: &Seat) -> io::Result<()> {
         match self.answer_request(seat).await {
-            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                self.deny(Denial { is_busy: true, ..Denial::new(error.to_string()) }).await
-            }
-            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => self.refuse(&error.to_string()).await,
-            served => served,
+            Err(error) => match NoRoom::of(&error) {
+                Some(no_room) => {
+                    self.deny(Denial { is_busy: no_room.passes(), ..Denial::new(no_room.to_string()) }).await
+                }
+                None => Err(error),
+            },
+            Ok(()) => Ok(()),
         }
     }
 
@@ -319,9 +321,9 @@ impl<L: Lists> Client<L> {
     ///
     /// # Errors
     /// The agent ends.
-    pub async fn size_of_answer(&self, sight: &Sight, asked: SizeAsked) -> io::Result<AnswerSize> {
+    pub async fn count_of_answer(&self, sight: &Sight, asked: CountAsked) -> io::Result<AnswerCount> {
         let (answer, size) = oneshot::channel();
-        self.ask(Ask::Size { sight: sight.clone(), asked, answer }).await?;
+        self.ask(Ask::Count { sight: sight.clone(), asked, answer }).await?;
         size.await.map_err(io::Error::other)
     }
 

@@ -1,6 +1,6 @@
 //! What the agent knows: events and the kernel's lists folded into the table in their order, and each batch of events handed to whoever reads.
 
-use super::answer_memory::AnswerSize;
+use super::answer_memory::AnswerCount;
 use super::batch::Batch;
 use super::desk::Desk;
 use super::sight::Sight;
@@ -33,7 +33,7 @@ fn dated(socket: LiveSocket, epoch_ns: u64) -> LiveSocket {
 
 /// Of which sockets an answer is asked for.
 #[derive(Clone, Debug)]
-pub struct SizeAsked {
+pub struct CountAsked {
     /// Their protocols.
     pub protos: Vec<Proto>,
     /// The one network namespace.
@@ -294,14 +294,14 @@ impl<S: Source> Fold<S> {
     }
 
     /// How many sockets an answer has, of those that are shown.
-    pub fn size(&self, sight: &Sight, asked: &SizeAsked) -> AnswerSize {
+    pub fn count_of(&self, sight: &Sight, asked: &CountAsked) -> AnswerCount {
         let is_asked = |netns: Option<u32>, proto: Proto| {
             (asked.netns.is_none() || netns == asked.netns) && asked.protos.contains(&proto)
         };
         let recent = (asked.recent_ns > 0).then(|| self.table.recent(self.source.now_ns(), asked.recent_ns));
         let is_asked_of = |closed: &&ClosedSocket| is_asked(closed.socket.netns, closed.socket.proto);
         let recent = recent.into_iter().flatten().filter(is_asked_of);
-        AnswerSize {
+        AnswerCount {
             live: self.table.len_in(|netns, proto| sight.has(netns) && is_asked(netns, proto)),
             closed: recent.filter(|closed| sight.had(closed, 0)).count(),
         }

@@ -1,12 +1,12 @@
 //! The task that owns the table: it folds what happens, has the kernel's lists read when they are due, and answers the clients' tasks.
 
-use super::answer_memory::AnswerSize;
+use super::answer_memory::AnswerCount;
 use super::batch::Wish;
 use super::budget::Budget;
 use super::desk::Desk;
 use super::door::Places;
 use super::feed::Feed;
-use super::fold::{Fold, SizeAsked};
+use super::fold::{CountAsked, Fold};
 use super::pace::{Pace, Waiting};
 use super::sight::Sight;
 use super::thrift::Thrift;
@@ -47,13 +47,13 @@ pub enum Ask {
         answer: oneshot::Sender<Bytes>,
     },
     /// How many sockets the client would be shown, in the table or in all others.
-    Size {
+    Count {
         /// What it is shown.
         sight: Sight,
         /// Which of them it asks for.
-        asked: SizeAsked,
+        asked: CountAsked,
         /// To the client.
-        answer: oneshot::Sender<AnswerSize>,
+        answer: oneshot::Sender<AnswerCount>,
     },
     /// How the kernel programs fare.
     Health {
@@ -356,8 +356,8 @@ impl<S: Source, L: Lists> Keeper<S, L> {
                 }
             }
             Ask::Status { answer } => drop(answer.send(self.fold.status_frames(self.places.taken()))),
-            Ask::Size { sight, asked, answer } => {
-                let _ = answer.send(self.fold.size(&sight, &asked));
+            Ask::Count { sight, asked, answer } => {
+                let _ = answer.send(self.fold.count_of(&sight, &asked));
             }
             Ask::Health { answer } => drop(answer.send(Box::new(self.fold.source.health()))),
             Ask::Finish { feed, desk } => {

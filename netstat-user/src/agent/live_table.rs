@@ -1,8 +1,8 @@
 //! The agent's own table, as an answer.
 
-use super::answer_memory::{AnswerShare, AnswerSize};
+use super::answer_memory::{AnswerCount, AnswerShare};
 use super::client::{Client, TURN};
-use super::fold::SizeAsked;
+use super::fold::CountAsked;
 use super::keeper::{Ask, ListedAsk, TableAsk};
 use super::peer_read::PeerRead;
 use super::sight::Sight;
@@ -30,11 +30,11 @@ impl<L: Lists> Client<L> {
     /// How many sockets of the table an answer has.
     ///
     /// # Errors
-    /// As [`Client::size_of_answer`].
-    pub async fn size_of_table(&self, sight: &Sight, wish: &TableWish) -> io::Result<AnswerSize> {
-        let asked = SizeAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
-        let size = self.size_of_answer(sight, asked).await?;
-        Ok(if wish.live { size } else { AnswerSize { live: 0, ..size } })
+    /// As [`Client::count_of_answer`].
+    pub async fn count_of_table(&self, sight: &Sight, wish: &TableWish) -> io::Result<AnswerCount> {
+        let asked = CountAsked { protos: Proto::ALL.to_vec(), netns: wish.netns, recent_ns: wish.recent_ns };
+        let count = self.count_of_answer(sight, asked).await?;
+        Ok(if wish.live { count } else { AnswerCount { live: 0, ..count } })
     }
 
     /// Sends what is wished of the table.
@@ -43,10 +43,10 @@ impl<L: Lists> Client<L> {
     /// The connection's, or the agent ends.
     pub async fn table(&mut self, wish: TableWish, only: Option<RowTest>, sight: Sight) -> io::Result<()> {
         self.listed(&wish).await?;
-        let size = self.size_of_table(&sight, &wish).await?;
+        let count = self.count_of_table(&sight, &wish).await?;
         let reading = self.reading(sight);
         let (read, mut share) =
-            self.have_made(size.of_table(), move |_, share| snapshot(&reading, wish, share)).await?;
+            self.have_made(count.bytes_of_table(), move |_, share| snapshot(&reading, wish, share)).await?;
         let Snapshot { live, closed, past, crowd, .. } = match read {
             Ok(snapshot) => snapshot,
             // The agent ends, which says nothing of what the peer may see.
@@ -84,7 +84,7 @@ impl<L: Lists> Client<L> {
 /// The agent ends, it cannot be found out what the peer may see, or the table takes more memory by now than that.
 fn snapshot<L: Lists>(reading: &PeerRead<L>, wish: TableWish, share: &AnswerShare) -> io::Result<Snapshot> {
     let sight = reading.sight.clone();
-    let mut snapshot = reading.of_table(|answer| Ask::Table(TableAsk { wish, sight, follow: None, answer }))?;
+    let mut snapshot = reading.ask_keeper(|answer| Ask::Table(TableAsk { wish, sight, follow: None, answer }))?;
     let Snapshot { live, closed, epoch_ns, .. } = &mut snapshot;
     if matches!(reading.sight, Sight::Own(_)) {
         share.is_enough_for(2 * (size_of_val(&live[..]) + size_of_val(&closed[..])))?;

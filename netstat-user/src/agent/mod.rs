@@ -2,8 +2,8 @@
 //!
 //! One task, the [`keeper`], owns the source of events and the table, and does nothing that blocks or takes long: the kernel's lists are read on a
 //! thread of their own, and folded in part by part, with events in between. Clients are served at two counters, each a thread with its workers: one
-//! for root and the agent's own user (the staff), one for everybody else (the guests). So guests slow down only other guests. A client asks the task through a channel; events
-//! go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which nobody sets; what is
+//! for root and the agent's own user (the staff), one for everybody else (the guests). So guests slow down only other guests. A client asks the task
+//! through a channel; events go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which nobody sets; what is
 //! sent is in wall-clock time.
 //!
 //! | room | what it does |
@@ -14,7 +14,7 @@
 //! | `stream_view`, `stay` | what a reader of events is shown while it reads; when it was shown which network namespace |
 //! | `client` | one connection: who it is, and its request |
 //! | `tables`, `live_table`, `stream`, `health` | answers: the kernel's tables; the agent's own; a stream of events; how the kernel programs fare |
-//! | `peer_read` | how what a peer is shown is read, by a thread for what blocks |
+//! | `peer_read` | reads for a peer, limited to what it may see |
 //! | `desk`, `batch`, `feed`, `budget` | where events wait for the readers of a thread; what of them one reader gets; what it has not read yet, and how much that may be |
 //! | `keeper`, `pace`, `fold` | the task; when it has the kernel's lists read; what it knows |
 //! | `workers`, `turn_queue` | threads for what blocks; where that waits |

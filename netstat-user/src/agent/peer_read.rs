@@ -1,4 +1,4 @@
-//! How what a peer is shown is read, by a thread for what blocks.
+//! Reads on a thread for what blocks, for a peer: the kernel's lists and the table, limited to what the peer may see.
 
 use super::Lists;
 use super::keeper::Ask;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
-/// What is read for a peer, and where.
+/// Where is read for a peer, and what it may see.
 pub struct PeerRead<L> {
     /// The kernel's lists.
     pub lists: Arc<L>,
@@ -25,7 +25,7 @@ impl<L: Lists> PeerRead<L> {
     ///
     /// # Errors
     /// `BrokenPipe`: the agent ends.
-    pub fn of_table<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> io::Result<T> {
+    pub fn ask_keeper<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> io::Result<T> {
         let (answer, answered) = oneshot::channel();
         self.asks.blocking_send(ask(answer)).map_err(|_| io::ErrorKind::BrokenPipe)?;
         answered.blocking_recv().map_err(|_| io::ErrorKind::BrokenPipe.into())

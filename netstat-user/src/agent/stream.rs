@@ -124,7 +124,7 @@ impl<L: Lists> Client<L> {
         };
         let wish = TableWish { live: true, unlisted: true, age_ns, recent_ns: 0, netns: wanted.only_netns() };
         self.listed(&wish).await?;
-        let size = self.size_of_table(&sight, &wish).await?.of_table();
+        let size = self.count_of_table(&sight, &wish).await?.bytes_of_table();
         let memory = &self.counter().memory;
         let mut share = self.unless_gone(memory.wait(size, AnswerMemory::patience())).await?;
         let (answer, snapshot) = oneshot::channel();

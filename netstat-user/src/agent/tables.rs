@@ -1,8 +1,8 @@
 //! The kernel's tables of this moment, and the processes that hold their sockets.
 
-use super::answer_memory::{AnswerShare, AnswerSize};
+use super::answer_memory::{AnswerCount, AnswerShare};
 use super::client::{Client, RowsAsked, blind};
-use super::fold::SizeAsked;
+use super::fold::CountAsked;
 use super::keeper::Ask;
 use super::peer_read::PeerRead;
 use super::sight::Sight;
@@ -37,7 +37,7 @@ impl<L: Lists> Client<L> {
             Answer::End.encode(&mut out);
             Ok(out)
         };
-        let size = AnswerSize::default().of_rows(self.house.lists.held());
+        let size = AnswerCount::default().bytes_of_rows(self.house.lists.held());
         let (looked, share): (io::Result<BytesMut>, _) = self.have_made(size, look).await?;
         match looked {
             Ok(out) => self.send_made(&out, share).await,
@@ -55,12 +55,12 @@ impl<L: Lists> Client<L> {
     pub async fn rows(&mut self, asked: RowsAsked, sight: Sight) -> io::Result<()> {
         let RowsAsked { wanted, holders, .. } = &asked;
         let links = *holders || !wanted.pids().is_empty();
-        let size = SizeAsked { protos: wanted.protos.clone(), netns: wanted.netns, recent_ns: 0 };
-        let size = self.size_of_answer(&sight, size).await?;
+        let of_these = CountAsked { protos: wanted.protos.clone(), netns: wanted.netns, recent_ns: 0 };
+        let count = self.count_of_answer(&sight, of_these).await?;
         // Guests find them themselves.
         let links = if links && sight.user().is_none() { self.house.lists.held() } else { 0 };
         let rows = RowsRead { reading: self.reading(sight), asked };
-        let (read, share) = self.have_made(size.of_rows(links), move |awaited, _| rows.frames(awaited)).await?;
+        let (read, share) = self.have_made(count.bytes_of_rows(links), move |awaited, _| rows.frames(awaited)).await?;
         match read {
             Ok(out) => self.send_made(&out, share).await,
             Err(RowsRefused::Ending) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -149,7 +149,7 @@ impl<L: Lists> RowsRead<L> {
     /// Adds the owners that events recorded: of the user's own sockets, all that are shown.
     fn record(&self, spaces: Vec<NamespaceTables>) -> Result<Vec<NamespaceTables>, RowsRefused> {
         let (uid, sight) = (self.reading.sight.user(), &self.reading.sight);
-        let named = self.reading.of_table(|answer| Ask::Recorded { spaces, uid, answer });
+        let named = self.reading.ask_keeper(|answer| Ask::Recorded { spaces, uid, answer });
         let mut spaces = named.map_err(|_| RowsRefused::Ending)?;
         let tables = spaces.iter_mut().flat_map(|space| &mut space.tables).filter_map(|(_, table)| table.as_mut().ok());
         tables.for_each(|table| table.recorded.retain(|(_, owner)| !sight.hides_owner(owner, uid)));

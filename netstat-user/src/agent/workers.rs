@@ -103,7 +103,7 @@ impl UserWorkers {
             };
             match self.run(try_to).await? {
                 Ok(done) => return Ok(done),
-                // Somebody else's was begun first.
+                // Others took it first.
                 Err(job) => waiting = job,
             }
         }

@@ -131,10 +131,10 @@ fn sockets_are_counted_where_they_are_shown() {
     let mut counts = || {
         fold.drain(true).unwrap();
         let size = |sight: &Sight, netns, recent_ns| {
-            let asked = |protos: Vec<Proto>| SizeAsked { protos, netns, recent_ns };
-            let AnswerSize { live, closed } = fold.size(sight, &asked(Proto::ALL.to_vec()));
-            let others = fold.size(sight, &asked(vec![Proto::Udp]));
-            assert_eq!(others, AnswerSize { live: 0, closed: 0 });
+            let asked = |protos: Vec<Proto>| CountAsked { protos, netns, recent_ns };
+            let AnswerCount { live, closed } = fold.count_of(sight, &asked(Proto::ALL.to_vec()));
+            let others = fold.count_of(sight, &asked(vec![Proto::Udp]));
+            assert_eq!(others, AnswerCount { live: 0, closed: 0 });
             (live, closed)
         };
         let of_own = [&[1][..], &[2], &[1, 2], &[3]].map(|namespaces| size(&own(namespaces), None, u64::MAX));
