@@ -372,7 +372,7 @@ impl KernelSource {
                 match inet::read(root, proto?, |row| meant.contains(&(row.local, row.remote))) {
                     Ok(known) => tables::complete(&mut rows[half], &known.rows),
                     Err(error) => {
-                        self.falls.note("requests by sock_diag", &error, is_unsupported(&error));
+                        self.falls.note("what /proc adds to requests", &error, is_unsupported(&error));
                         return None;
                     }
                 }

@@ -317,7 +317,7 @@ impl Hook {
 impl IteratedSpec {
     /// What the kernel goes through: its function is `bpf_iter_` and this.
     pub fn target(&self) -> &'static str {
-        self.function.trim_start_matches("bpf_iter_")
+        self.function.strip_prefix("bpf_iter_").unwrap_or(self.function)
     }
 }
 

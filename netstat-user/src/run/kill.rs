@@ -88,7 +88,7 @@ fn tables(options: &Options) -> classic::Options {
     }
 }
 
-/// Shows what would be closed, and asks, as far as that is wanted. The exit code where nothing is to be closed then.
+/// Prints the dry run, or asks for confirmation; the exit code if nothing is to be closed.
 fn withheld(
     options: &Options,
     rows: &[SocketRow],

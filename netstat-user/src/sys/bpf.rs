@@ -176,7 +176,8 @@ fn load(load: &mut Load) -> io::Result<OwnedFd> {
             let mut log = vec![0u8; LOG];
             (load.log_level, load.log_size, load.log_buf) = (1, LOG as u32, log.as_mut_ptr());
             // SAFETY: as above, and the log has the size given.
-            unsafe { bpf_fd(BPF_PROG_LOAD, &raw const *load) }.map_err(|error| refusal(error, &log))
+            // Where the log is too small for the complaint, that is another error: the first one is what it is.
+            unsafe { bpf_fd(BPF_PROG_LOAD, &raw const *load) }.map_err(|_| refusal(error, &log))
         }
         other => other,
     }

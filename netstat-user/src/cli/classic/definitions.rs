@@ -141,7 +141,7 @@ pub fn netstats() -> Vec<Arg> {
         flag(id::FIB, Some('F'), RUNNING, "With -r: the forwarding table, which is the default"),
         flag(id::CACHE, Some('C'), RUNNING, "With -r: the routing cache, which current kernels keep empty"),
         flag(id::CONTINUOUS, Some('c'), RUNNING, "Print again every second until interrupted"),
-        flag(id::VERBOSE, Some('v'), RUNNING, "Say on standard error which tables the kernel does not have"),
+        flag(id::VERBOSE, Some('v'), RUNNING, "Say on standard error which tables the kernel does not have, and which rows had to be read in another way than the best"),
         Arg::new(id::DEBUG)
             .short('d')
             .action(ArgAction::SetTrue)

@@ -27,7 +27,7 @@ pub fn report(asked: &AskedFor<'_>, round: &mut Round, scan: &mut Scan, owners: 
     let agent_names = asked.tables.protocols.any();
     if asked.options.programs
         && !scan.reported
-        && let Some(warning) = netstats(asked, scan.blind())
+        && let Some(warning) = netstat_warning(asked, scan.blind())
     {
         scan.reported = true;
         round.say(&warning)?;
@@ -45,7 +45,7 @@ pub fn report(asked: &AskedFor<'_>, round: &mut Round, scan: &mut Scan, owners: 
         scan.reported = true;
         let could = Round::could(asked.options, COULD).filter(|_| agent_names);
         let could = could.map_or_else(String::new, |could| format!("; {could}"));
-        round.note_at_first(&format!("{}{could}", of_ours(may_look)))?;
+        round.note_at_first(&format!("{}{could}", why_unknown(may_look)))?;
     }
     match failed {
         Some(error) => round.report_processes(&error),
@@ -54,7 +54,7 @@ pub fn report(asked: &AskedFor<'_>, round: &mut Round, scan: &mut Scan, owners: 
 }
 
 /// netstat's warning of `-p`, if it has one.
-fn netstats(asked: &AskedFor<'_>, blind: Blind) -> Option<Vec<u8>> {
+fn netstat_warning(asked: &AskedFor<'_>, blind: Blind) -> Option<Vec<u8>> {
     match blind {
         Blind::No => None,
         Blind::Partly => Some(asked.lang.text(NOT_ALL).to_vec()),
@@ -67,7 +67,7 @@ fn netstats(asked: &AskedFor<'_>, blind: Blind) -> Option<Vec<u8>> {
 }
 
 /// Why owners are not known to this process; `may_look`: it has every right to look into others.
-fn of_ours(may_look: bool) -> &'static str {
+fn why_unknown(may_look: bool) -> &'static str {
     match (rustix::process::geteuid().is_root(), may_look) {
         (true, true) => {
             "the owners of some sockets are unknown: the kernel shields some processes from this one, although it has the rights"
