@@ -43,8 +43,9 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         let (ready, binary) = (ready, &binary);
         let beside = scope.spawn(move || Beside::prepare(with_vm, binary, &ready));
         let booting = vm::Booting::begin(scope, machines, &is_quiet);
+        let noise = Noise(&is_quiet);
         let sum = suites(binary, &mut all.matrix, &mut all.findings);
-        is_quiet.get_or_init(|| ());
+        drop(noise);
         heading("kernel matrix");
         (sum, booting.collect(vm::Report::default()), beside.join())
     });
@@ -92,6 +93,15 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 
 fn heading(name: &str) {
     println!("\n== {name}");
+}
+
+/// The suites run until this is dropped, also where they panic.
+struct Noise<'q>(&'q OnceLock<()>);
+
+impl Drop for Noise<'_> {
+    fn drop(&mut self) {
+        self.0.get_or_init(|| ());
+    }
 }
 
 /// What is done beside the suites.

@@ -5,7 +5,7 @@ use crate::tally::Tally;
 use crate::vm::debian::{self, Apt, Arch};
 use crate::vm::initramfs::Image;
 use crate::vm::kernels::{self, Flavour, Series};
-use crate::vm::qemu::{self, Machine};
+use crate::vm::qemu::{self, Machine, Terms};
 use crate::vm::userland::Userland;
 use crate::vm::{Bootable, Report};
 use crate::{apt, sh};
@@ -52,7 +52,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         dist::quick()?
     };
     let tally = match prepare(target, &packages)? {
-        Some(installation) => installation.run(&|line| println!("{line}")).tally,
+        Some(installation) => installation.run(false, &|line| println!("{line}")).tally,
         None => Tally::SKIPPED,
     };
     println!("{tally}");
@@ -88,13 +88,21 @@ pub fn prepare(target: &'static Target, packages: &Packages) -> Result<Option<In
 }
 
 impl Bootable for Installation {
-    fn run(&self, say: &dyn Fn(String)) -> Report {
+    fn run(&self, idle: bool, say: &dyn Fn(String)) -> Report {
         let mut report = Report::default();
         let (debian, release) = (self.target.debian, &self.kernel.release);
         say(format!("== install-test: Debian {RELEASE} for {debian}, Linux {release}, systemd as process 1"));
         let console = folder().join(format!("console-{}.log", self.target.arch));
         let disk = Some(&*self.disk);
-        let log = match qemu::boot(self.machine, &self.kernel.image, &self.initrd, disk, &console, LIMIT, say) {
+        let log = match qemu::boot(
+            self.machine,
+            &self.kernel.image,
+            &self.initrd,
+            disk,
+            &console,
+            Terms::new(LIMIT, idle),
+            say,
+        ) {
             Ok(log) => log,
             Err(error) => {
                 report.findings.failed("installation", format_args!("{error:#}"));

@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use cross::Builder;
 use debian::{Apt, Arch};
 use kernels::{Flavour, Series};
-use qemu::Machine;
+use qemu::{Machine, Terms};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -197,8 +197,9 @@ fn boot_all(only: &[String], extent: Extent, binary: &Path) -> Result<Report> {
 
 /// What runs on a machine of its own, made ready.
 pub trait Bootable: Send {
-    /// Boots the machine and counts what is found there; `say` gets every line for people to read.
-    fn run(&self, say: &dyn Fn(String)) -> Report;
+    /// Boots the machine and counts what is found there; `idle`: it may have what time of the processor nothing else wants. `say` gets every line for
+    /// people to read.
+    fn run(&self, idle: bool, say: &dyn Fn(String)) -> Report;
 }
 
 /// Where machines go that are ready to be booted.
@@ -273,6 +274,8 @@ impl Booting {
         for number in 0..=processors {
             let (machines, begin) = (Arc::clone(&machines), begin.clone());
             scope.spawn(move || {
+                // They run all the same where that is refused.
+                let _ = rustix::process::setpriority_process(None, 19);
                 if number > 0 {
                     is_quiet.wait();
                 }
@@ -283,7 +286,7 @@ impl Booting {
                     if begin.send(receive).is_err() {
                         break;
                     }
-                    let report = boot.run(&|line| drop(send.send(Said::Line(line))));
+                    let report = boot.run(is_quiet.get().is_none(), &|line| drop(send.send(Said::Line(line))));
                     drop(send.send(Said::Report(report)));
                 }
             });
@@ -368,7 +371,7 @@ impl Boot {
 }
 
 impl Bootable for Boot {
-    fn run(&self, say: &dyn Fn(String)) -> Report {
+    fn run(&self, idle: bool, say: &dyn Fn(String)) -> Report {
         let mut report = Report::default();
         let (guest, release) = (self.guest, &self.kernel.release);
         let machine = guest.machine;
@@ -387,14 +390,15 @@ impl Bootable for Boot {
         // Booting, loading modules and powering off.
         let limit = Duration::from_secs(90 + self.suites.iter().map(|suite| suite.limit).sum::<u64>());
         let console = self.initrd.with_file_name("console.log");
-        let log = match qemu::boot(machine, &self.kernel.image, &self.initrd, None, &console, limit, say) {
-            Ok(log) => log,
-            Err(error) => {
-                report.findings.failed(&on_guest(&join(&self.suites), guest), format_args!("{error:#}"));
-                report.tally.failed += self.suites.len() as u64;
-                return report;
-            }
-        };
+        let log =
+            match qemu::boot(machine, &self.kernel.image, &self.initrd, None, &console, Terms::new(limit, idle), say) {
+                Ok(log) => log,
+                Err(error) => {
+                    report.findings.failed(&on_guest(&join(&self.suites), guest), format_args!("{error:#}"));
+                    report.tally.failed += self.suites.len() as u64;
+                    return report;
+                }
+            };
         for suite in &self.suites {
             let outcome = log.outcome(suite.test);
             report.matrix.add(&outcome.output);

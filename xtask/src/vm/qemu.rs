@@ -101,22 +101,40 @@ impl Log {
     }
 }
 
-/// Boots, with the file `disk` as its disk, and hands `say` the suites' lines as they come; a guest that is still running after `limit` is killed.
+/// On what terms a machine is emulated.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// A guest that is still running after this is killed.
+    pub limit: Duration,
+    /// Only while nothing else wants the processor (sched(7), SCHED_IDLE): suites that run beside it do not notice.
+    pub idle: bool,
+}
+
+impl Terms {
+    /// Within so long; within three times as long where it is idle.
+    pub fn new(limit: Duration, idle: bool) -> Self {
+        Self { limit: if idle { limit * 3 } else { limit }, idle }
+    }
+}
+
+/// Boots, with the file `disk` as its disk, and hands `say` the suites' lines as they come.
 pub fn boot(
     machine: Machine,
     kernel: &Path,
     initrd: &Path,
     disk: Option<&Path>,
     console: &Path,
-    limit: Duration,
+    Terms { limit, idle }: Terms,
     say: &dyn Fn(String),
 ) -> Result<Log> {
     let start = Instant::now();
     let disk =
         disk.map(|disk| ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]);
-    // Only while nothing else wants the processor (sched(7), SCHED_IDLE): suites that run beside it do not notice.
-    let mut guest = Command::new("chrt")
-        .args(["--idle", "0", machine.program()])
+    let mut guest = if idle { Command::new("chrt") } else { Command::new(machine.program()) };
+    if idle {
+        guest.args(["--idle", "0", machine.program()]);
+    }
+    let mut guest = guest
         .args(disk.into_iter().flatten())
         .args(["-accel", "tcg,thread=multi", "-m", "1536", "-nodefaults", "-no-user-config"])
         .args(machine.arguments())
