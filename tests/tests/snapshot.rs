@@ -11,6 +11,7 @@ use netstat_tests::again;
 use netstat_tests::netns::NetNs;
 use netstat_tests::programs::{net_tools, netstat_user};
 use netstat_tests::sandbox::{Invocation, Sandbox};
+use netstat_tests::truth::scale::count;
 use netstat_tests::zoo::actor::Actor;
 use netstat_tests::zoo::peer::Sink;
 use netstat_tests::zoo::{Keep, tcp, udp};
@@ -79,12 +80,6 @@ fn main() {
 /// Reports, and counts, what cannot be looked at here.
 fn skipped(what: &str) {
     again::note(format!("snapshot: skipped: {what}"));
-}
-
-/// A fraction on an emulated machine.
-fn scaled(count: usize) -> usize {
-    let scale = std::env::var("NETSTAT_TEST_SCALE").ok().map_or(1.0, |text| text.parse::<f64>().unwrap());
-    (count as f64 * scale) as usize
 }
 
 fn iterators() -> &'static Iterators {
@@ -164,7 +159,7 @@ fn udp_sockets_that_share_a_port() {
             // Gaps in the chains.
             sockets.remove(round * 7);
         }
-        let many: Vec<_> = (0..scaled(3000)).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let many: Vec<_> = (0..count(3000)).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         assert_eq!(agreed(Transport::Udp).len(), sockets.len() + many.len());
     });
 }
@@ -201,7 +196,7 @@ fn more_than_one_read() {
     let _other = elsewhere.enter(|| pairs(3));
     namespace.enter(|| {
         // 32 KiB hold 409 records.
-        let held = pairs(scaled(4000).max(450));
+        let held = pairs(count(4000).max(450));
         assert_eq!(agreed(Transport::Tcp).len(), 1 + held.1.len());
         let listening = iterators().sockets(Transport::Tcp, |row| row.state == 10).unwrap();
         assert_eq!((listening.v4.len(), listening.v6.len()), (1, 0));
@@ -211,7 +206,7 @@ fn more_than_one_read() {
 
 fn one_row_per_socket_while_they_come_and_go() {
     NetNs::new().unwrap().enter(|| {
-        let held = pairs(scaled(2000).max(450));
+        let held = pairs(count(2000).max(450));
         let expected: HashSet<SocketAddr> = held.1.iter().map(|end| end.local_addr().unwrap()).collect();
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -223,7 +218,7 @@ fn one_row_per_socket_while_they_come_and_go() {
                     drop((client, listener.accept().unwrap()));
                 }
             });
-            for _ in 0..scaled(60).max(5) {
+            for _ in 0..count(60).max(5) {
                 let rows = iterators().sockets(Transport::Tcp, |_| true).unwrap();
                 let cookies: HashSet<_> = rows.v4.iter().map(|row| row.cookie.unwrap()).collect();
                 let doubled = rows.v4.len() - cookies.len();

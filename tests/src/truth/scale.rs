@@ -50,10 +50,15 @@ pub fn patience() -> Duration {
     Duration::from_secs(if scale() < 1.0 { 120 } else { 20 })
 }
 
-/// Whether an acknowledgement may come too late, and the segment be sent again: on an emulated machine one processor may stand still for
-/// longer than TCP waits (200 ms) while the other goes on.
+/// Whether an acknowledgement may come too late, and the segment be sent again: an emulated machine, or one of its processors, may stand still for
+/// longer than TCP waits (200 ms), and its timers run first when it goes on.
 pub fn is_late() -> bool {
-    scale() < 1.0 && std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+    scale() < 1.0
+}
+
+/// How far what two readers measured of the same may be apart, in nanoseconds: an emulated machine may stand still between the two.
+pub fn near_ns() -> u64 {
+    if scale() < 1.0 { 2_000_000_000 } else { 50_000_000 }
 }
 
 /// The kernel's release, as `uname -r` prints it.

@@ -7,7 +7,7 @@ use netstat_tests::truth::actor::{self, Actor};
 use netstat_tests::truth::event::{Event, Kind, Totals};
 use netstat_tests::truth::made::{self, Family, Made, Pair};
 use netstat_tests::truth::runner::{self, Done, Test};
-use netstat_tests::truth::scale::scale;
+use netstat_tests::truth::scale::{near_ns, scale};
 use netstat_tests::truth::tracer::{Tracer, events, now_ns};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
@@ -27,8 +27,12 @@ const AT_A_TIME: usize = 4;
 /// The same on an emulated machine, whose memory is small, and where the kernel may take a minute to check the programs of several.
 const AT_A_TIME_EMULATED: usize = 1;
 
-/// How far what two readers measured of the same may be apart, in nanoseconds.
-const NEAR_NS: u64 = 50_000_000;
+fn at_a_time() -> usize {
+    if scale() < 1.0 { AT_A_TIME_EMULATED } else { AT_A_TIME }
+}
+
+/// How long a connection waits in between.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An option and its value.
 type Filter = (&'static str, String);
@@ -67,7 +71,7 @@ fn traffic(port: u16) -> Made {
     server.write_all(b"answer").unwrap();
     client.read_exact(&mut [0; 6]).unwrap();
     // The durations of both readers are near each other because they are the same, not because all of them are short.
-    thread::sleep(Duration::from_nanos(2 * NEAR_NS));
+    thread::sleep(PAUSE);
     drop(client);
     assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
     drop(server);
@@ -120,7 +124,7 @@ fn assert_same(asked: &[(String, Option<u64>)], direct: &[(String, Option<u64>)]
     assert_eq!(facts(asked), facts(direct), "{what}");
     for ((fact, asked), (_, direct)) in asked.iter().zip(direct) {
         let is_near = match (asked, direct) {
-            (Some(asked), Some(direct)) => asked.abs_diff(*direct) < NEAR_NS,
+            (Some(asked), Some(direct)) => asked.abs_diff(*direct) < near_ns(),
             (asked, direct) => asked == direct,
         };
         assert!(is_near, "{what}: {asked:?} ns, and {direct:?} without the agent: {fact}");
@@ -143,15 +147,13 @@ fn as_without_the_agent() -> Done {
     let port = free_port(&place);
     let filters = filters(port, place.netns);
     let mut all = pairs(&filters);
-    let mut at_a_time = AT_A_TIME;
     if scale() < 1.0 {
         all.truncate(filters.len());
-        at_a_time = AT_A_TIME_EMULATED;
     }
     let namespaces = [place.netns, elsewhere.netns];
     let both = format!("{},{}", place.netns, elsewhere.netns);
     let mut compared = 0;
-    for some in all.chunks(at_a_time) {
+    for some in all.chunks(at_a_time()) {
         let mut whole = [&place, &elsewhere].map(|place| agent.events(&["--netns", &place.netns.to_string()]));
         let start = |filters: &[&Filter]| {
             let mut arguments: Vec<&str> =
@@ -209,24 +211,29 @@ fn in_other_forms_as_without_the_agent() -> Done {
         (&["--columns", COLUMNS, "--count", "4"], 4),
         (&["--columns", COLUMNS, "--count", "5", "--proto", "udp"], 5),
     ];
-    let mut whole = agent.events(&["--netns", &netns]);
-    let readers = forms.map(|(form, _)| {
-        let direct = [form, &["--json", "--netns", &netns]].concat();
-        let asked = [form, &["--netns", &netns]].concat();
-        [Tracer::spawn(events(&direct)).unparsed(), agent.events(&asked).unparsed()]
-    });
-    let last = place.namespace.enter(|| traffic(port));
-    whole.wait_closed([&last]);
-    let everything = whole.finish().events.len();
-    for ((form, count), readers) in forms.into_iter().zip(readers) {
-        let [direct, asked] = readers.map(|reader| {
-            let mut lines = reader.finish().raw;
-            lines.sort();
-            lines
-        });
-        assert_eq!(asked, direct, "events --agent {form:?}");
-        assert!(!direct.is_empty() && direct.len() <= everything, "{form:?}: {direct:?}");
-        assert!(count == 0 || direct.len() == count, "{form:?}: {direct:?}");
+    for some in forms.chunks(at_a_time()) {
+        let mut whole = agent.events(&["--netns", &netns]);
+        let readers: Vec<[Tracer; 2]> = some
+            .iter()
+            .map(|(form, _)| {
+                let direct = [form, &["--json", "--netns", &netns][..]].concat();
+                let asked = [form, &["--netns", &netns][..]].concat();
+                [Tracer::spawn(events(&direct)).unparsed(), agent.events(&asked).unparsed()]
+            })
+            .collect();
+        let last = place.namespace.enter(|| traffic(port));
+        whole.wait_closed([&last]);
+        let everything = whole.finish().events.len();
+        for (&(form, count), readers) in some.iter().zip(readers) {
+            let [direct, asked] = readers.map(|reader| {
+                let mut lines = reader.finish().raw;
+                lines.sort();
+                lines
+            });
+            assert_eq!(asked, direct, "events --agent {form:?}");
+            assert!(!direct.is_empty() && direct.len() <= everything, "{form:?}: {direct:?}");
+            assert!(count == 0 || direct.len() == count, "{form:?}: {direct:?}");
+        }
     }
     agent.stop();
     place.leave();

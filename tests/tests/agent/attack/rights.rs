@@ -74,6 +74,8 @@ fn a_user_is_shown_what_is_theirs() -> Done {
     let own = u32::try_from(netstat_tests::netns::NetNs::current().unwrap().inode().unwrap()).unwrap();
     let agent = open_to_all(&[]);
     history(&place);
+    // Another user's, in the stranger's namespace.
+    let _held = TcpListener::bind("127.0.0.1:0").unwrap();
     let seen = look(&agent, place.netns);
     assert_eq!((seen.foreign_links, &seen.namespaces[..], seen.refused), (0, &[own][..], true), "{seen:?}");
     // However many descriptors there are, nobody but who may see them all has the agent look at them.

@@ -14,10 +14,11 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 pub const TESTS: &[Test] = &[
     ("attack::few_descriptors_are_enough_or_are_named", few_descriptors_are_enough_or_are_named),
@@ -33,6 +34,7 @@ pub const TESTS: &[Test] = &[
     ("attack::times_beyond_all_clocks", times_beyond_all_clocks),
     ("attack::a_reload_is_reported", a_reload_is_reported),
     ("attack::without_proc_nothing_is_empty", without_proc_nothing_is_empty),
+    ("attack::an_agent_that_does_not_answer_is_named_with_v", an_agent_that_does_not_answer_is_named_with_v),
     ("attack::root_without_ptrace_is_not_blind_unawares", root_without_ptrace_is_not_blind_unawares),
     ("attack::root_without_dac_read_search_is_not_blind_unawares", root_without_dac_read_search_is_not_blind_unawares),
 ];
@@ -53,6 +55,32 @@ fn without_proc_nothing_is_empty() -> Done {
         let stderr = String::from_utf8_lossy(&outcome.stderr);
         assert!(outcome.end == End::Exit(1) && stderr.contains(says), "{args}: {outcome:?}");
     }
+    Done::Passed
+}
+
+/// The rows are the kernel's then; without `-v` nothing is said of an agent that nobody asked for.
+fn an_agent_that_does_not_answer_is_named_with_v() -> Done {
+    let folder = std::env::temp_dir().join(format!("netstat-user-mute-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let socket = folder.join("mute.sock");
+    let mute = UnixListener::bind(&socket).unwrap();
+    // It hangs up on everybody.
+    let hangs_up = thread::spawn(move || mute.incoming().take(2).for_each(drop));
+    let program = programs::netstat_user();
+    for (args, is_named) in [("-tln -v", true), ("-tln", false)] {
+        let place = "mount -t tmpfs none /run && mkdir /run/netstat-user && ln -s";
+        let line =
+            format!("{place} {} /run/netstat-user/agent.sock && exec {} {args}", socket.display(), program.display());
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", &line]);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        let stderr = String::from_utf8_lossy(&outcome.stderr);
+        let says =
+            stderr.contains("agent /run/netstat-user/agent.sock: ") && stderr.contains("; reading the kernel instead");
+        assert!(outcome.end == End::Exit(0) && says == is_named && !outcome.stdout.is_empty(), "{args}: {outcome:?}");
+    }
+    hangs_up.join().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
     Done::Passed
 }
 
