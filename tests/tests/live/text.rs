@@ -69,10 +69,14 @@ fn says_what_json_says() -> Done {
     // be delayed by 40 ms, which FIN_WAIT2 is the shorter for.
     for pause in PAUSES.into_iter().filter(|pause| *pause > Duration::ZERO) {
         let at_least = pause.as_nanos() as u64;
+        // An emulated machine takes as long as it takes.
+        let at_most = |ns: u64| if scale() < 1.0 { u64::MAX } else { ns };
         let lasted = |event: &&Event, wanted: &str, least: u64| match &event.kind {
-            Kind::State { old, in_state_ns: Some(ns), .. } => old == wanted && (least..2 * at_least).contains(ns),
+            Kind::State { old, in_state_ns: Some(ns), .. } => {
+                old == wanted && (least..at_most(least + at_least)).contains(ns)
+            }
             Kind::Close(totals) => {
-                let is_whole = |ns: u64| (2 * least..4 * at_least).contains(&ns);
+                let is_whole = |ns: u64| (2 * least..at_most(4 * at_least)).contains(&ns);
                 wanted == "close" && event.cookie != Some(listens.cookie) && totals.duration_ns.is_some_and(is_whole)
             }
             _ => false,
@@ -80,10 +84,10 @@ fn says_what_json_says() -> Done {
         let count = |wanted: &str, least: u64| json.events.iter().filter(|event| lasted(event, wanted, least)).count();
         let counts =
             [count("ESTABLISHED", at_least), count("CLOSE_WAIT", at_least), count("FIN_WAIT2", at_least - 50_000_000)];
-        // What took twice as long on a busy machine is of another pause, for all that is known.
         let is_right = |counted: usize, expected: usize| if scale() < 1.0 { counted > 0 } else { counted == expected };
+        // What is left of the connection is in FIN_WAIT2 as long as the socket was.
         assert!(
-            is_right(counts[0], 2) && is_right(counts[1], 1) && is_right(counts[2], 1),
+            is_right(counts[0], 2) && is_right(counts[1], 1) && counts[2] >= 1,
             "{pause:?}: {counts:?} times ESTABLISHED, CLOSE_WAIT and FIN_WAIT2: {json:?}"
         );
         assert!(is_right(count("close", at_least), 2), "{pause:?}: {json:?}");
