@@ -6,6 +6,7 @@
 
 mod accepts;
 pub mod attach;
+mod attach_error;
 pub mod btf;
 mod cgroup;
 pub mod closing;
@@ -13,10 +14,12 @@ pub mod decode;
 mod doubts;
 mod facts;
 mod filters;
+mod given;
 mod health;
 pub mod hooks;
 mod iter;
 mod linked;
+mod links;
 mod load;
 mod object;
 pub mod plan;
@@ -28,11 +31,13 @@ mod shapes;
 pub mod snapshot;
 mod symbols;
 mod unseen;
+mod wanted;
 
-pub use attach::{AttachError, Wanted};
+pub use attach_error::AttachError;
 pub use facts::{OUTSIDE, is_contained, may_close, missing_capabilities};
 pub use health::{Missed, checks, missed};
 pub use hooks::{Hook, ITERATED, Instead, Sees, Variant, Weight, weight};
 pub use object::digest as object_digest;
 pub use ring::{RECORD_BYTES, Records, Tracer};
 pub use snapshot::Iterators;
+pub use wanted::Wanted;

@@ -2,7 +2,8 @@
 
 use super::{
     accepts::Accepts,
-    attach::{self, AttachError, Attached, Wanted},
+    attach::{self, Attached},
+    attach_error::AttachError,
     cgroup,
     decode::{DecodeError, Decoded, RecordProcess, decode},
     doubts::Doubts,
@@ -11,6 +12,7 @@ use super::{
     prime::Again,
     processes::Processes,
     unseen::Unseen,
+    wanted::Wanted,
 };
 use crate::model::{Comm, Coverage, Grade, Owner, SocketEvent};
 use aya::{
