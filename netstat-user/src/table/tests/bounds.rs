@@ -1,6 +1,8 @@
 //! How much is kept, and what it takes.
 
 use super::*;
+use crate::model::{IdRange, Subordinates};
+use std::sync::Arc;
 
 fn closed(table: &mut Table, id: u16, closed_ns: u64) {
     table.event(&SocketEvent { time_ns: closed_ns, ..event(id, EventKind::Close(TOTALS), 0) });
@@ -117,4 +119,37 @@ fn a_close_without_a_port_keeps_the_ends() {
     table.event(&SocketEvent { local: bare(None), remote: bare(Some(0)), ..close });
     let known = table.recent(10, 10).next().unwrap().socket;
     assert_eq!((known.local, known.remote, known.inode), (Some(end(1, 1001)), Some(end(2, 80)), 9));
+}
+
+/// The user who takes most of the history is named, all ids of theirs counted together.
+#[test]
+fn the_history_names_the_crowd_by_whom_ids_are() {
+    let crowd = |ids: Arc<Subordinates>| {
+        let mut table = Table::new(Retention { recent_ns: u64::MAX, recent_count: 40 });
+        table.count_by(ids);
+        for id in 0..200 {
+            let uid = Some(100_000 + u32::from(id));
+            table.event(&SocketEvent { uid, ..open(id, 100) });
+            table.event(&SocketEvent { uid, time_ns: 20 + u64::from(id), ..event(id, EventKind::Close(TOTALS), 100) });
+        }
+        (table.recent_len(), table.crowd())
+    };
+    let theirs = IdRange { first: 100_000, last: 165_535, counts_as: 1000 };
+    assert_eq!(crowd(Arc::new(Subordinates::new(vec![theirs]))), (40, Some((1000, 0))));
+    let (kept, each_for_itself) = crowd(Arc::default());
+    assert!(kept == 40 && each_for_itself.is_some_and(|(uid, _)| uid >= 100_000), "{each_for_itself:?}");
+}
+
+/// A connection that comes in is known once it has an identity, or a peer and a port of that.
+#[test]
+fn a_birth_without_identity_is_no_socket() {
+    let known = |cookie: Option<u64>, remote: Option<EventEnd>| {
+        let mut table = Table::new(LIMITS);
+        let born = event(1, state(TcpState::Listen, TcpState::SynRecv), 0);
+        table.event(&SocketEvent { cookie, remote, ..born });
+        table.len()
+    };
+    let nowhere = EventEnd { port: Some(0), ..end(2, 80) };
+    assert_eq!(known(Some(2), Some(end(2, 80))), 1);
+    assert_eq!([known(None, Some(end(2, 80))), known(Some(2), None), known(Some(2), Some(nowhere))], [0; 3]);
 }
