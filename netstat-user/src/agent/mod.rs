@@ -3,8 +3,8 @@
 //! One task, the [`keeper`], owns the source of events and the table, and does nothing that blocks or takes long: the kernel's lists are read on a
 //! thread of their own, and folded in part by part, with events in between. Clients are served at two counters, each a thread with its workers: one
 //! for root and the agent's own user (the staff), one for everybody else (the guests). So guests slow down only other guests. A client asks the task
-//! through a channel; events go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which nobody sets; what is
-//! sent is in wall-clock time.
+//! through a channel; events go the other way over [`desk::Desk`]s. Times of events and of the table are those of the kernel's monotonic clock, which
+//! nobody sets; what is sent is in wall-clock time.
 //!
 //! | room | what it does |
 //! |---|---|

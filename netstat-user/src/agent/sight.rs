@@ -221,18 +221,10 @@ mod tests {
             netns: Some(1),
         };
         let socket = LiveSocket {
-            proto: event.proto,
-            state: TcpState::Close,
-            local: None,
-            remote: None,
             netns: event.netns,
             uid: event.uid,
-            inode: 0,
-            cookie: None,
             owner: event.owner,
-            since_ns: None,
-            seen_ns: 0,
-            state_ns: 0,
+            ..LiveSocket::bare(event.proto, TcpState::Close)
         };
         let closed = ClosedSocket { socket, closed_ns: 2, totals };
         let own = |uid| {

@@ -187,20 +187,8 @@ mod tests {
     fn changes_of_the_table_are_sent_after_a_look_at_their_namespace() {
         let mut shown = ShownStays::default();
         look(&mut shown, 10, &[(1, 7)]);
-        let socket = |netns| LiveSocket {
-            proto: Proto::Tcp,
-            state: TcpState::Listen,
-            local: None,
-            remote: None,
-            netns: Some(netns),
-            uid: None,
-            inode: 3,
-            cookie: None,
-            owner: None,
-            since_ns: None,
-            seen_ns: 0,
-            state_ns: 0,
-        };
+        let socket =
+            |netns| LiveSocket { netns: Some(netns), inode: 3, ..LiveSocket::bare(Proto::Tcp, TcpState::Listen) };
         for change in [Answer::Live, Answer::Gone] {
             let pass = |netns, last| {
                 let mut out = BytesMut::new();

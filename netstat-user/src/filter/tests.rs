@@ -771,20 +771,9 @@ proptest! {
         let test = predicate.row_test(true);
         for event in events {
             let SocketEvent { proto, local, remote, owner, uid, cookie, netns, .. } = event;
-            let socket = LiveSocket {
-                proto,
-                state: TcpState::Close,
-                local,
-                remote,
-                netns,
-                uid,
-                inode: event.inode.unwrap_or(0),
-                cookie,
-                owner,
-                since_ns: None,
-                seen_ns: 0,
-                state_ns: 0,
-            };
+            let inode = event.inode.unwrap_or(0);
+            let bare = LiveSocket::bare(proto, TcpState::Close);
+            let socket = LiveSocket { local, remote, netns, uid, inode, cookie, owner, ..bare };
             let totals = match event.kind {
                 EventKind::Close(totals) => totals,
                 _ => Totals::unknown(CloseReason::Refused),

@@ -36,6 +36,24 @@ pub struct LiveSocket {
 }
 
 impl LiveSocket {
+    /// A socket of which only the protocol and the state are known: no ends, no namespace, no user, nobody's, and all times 0.
+    pub const fn bare(proto: Proto, state: TcpState) -> Self {
+        Self {
+            proto,
+            state,
+            local: None,
+            remote: None,
+            netns: None,
+            uid: None,
+            inode: 0,
+            cookie: None,
+            owner: None,
+            since_ns: None,
+            seen_ns: 0,
+            state_ns: 0,
+        }
+    }
+
     /// Whether the kernel lists it in /proc/net: TCP from its first state to its last, other protocols once they are bound.
     pub const fn is_listed(&self) -> bool {
         if self.proto.is_tcp() { !matches!(self.state, TcpState::Close) } else { self.local.is_some() }

@@ -288,20 +288,7 @@ mod tests {
     use crate::model::{CloseReason, IdRange, LiveSocket, Proto, TcpState, Totals};
 
     fn closed(uid: u32, closed_ns: u64) -> ClosedSocket {
-        let socket = LiveSocket {
-            proto: Proto::Udp,
-            state: TcpState::Close,
-            local: None,
-            remote: None,
-            netns: None,
-            uid: Some(uid),
-            inode: 0,
-            cookie: None,
-            owner: None,
-            since_ns: None,
-            seen_ns: 0,
-            state_ns: 0,
-        };
+        let socket = LiveSocket { uid: Some(uid), ..LiveSocket::bare(Proto::Udp, TcpState::Close) };
         let totals = Totals::unknown(CloseReason::Closed);
         ClosedSocket { socket, closed_ns, totals }
     }

@@ -6,8 +6,6 @@ use crate::model::{Endpoint, EventEnd, LiveSocket, Owner, SocketEvent, SocketRow
 pub fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> LiveSocket {
     let end = |end: Endpoint| EventEnd { addr: end.addr, port: Some(end.port) };
     LiveSocket {
-        proto: row.proto,
-        state: TcpState::from_kernel(row.state).unwrap_or(TcpState::Close),
         local: Some(end(row.local)),
         remote: Some(end(row.remote)),
         netns: row.netns,
@@ -15,9 +13,9 @@ pub fn listed_socket(row: &SocketRow, owner: Option<Owner>, now_ns: u64) -> Live
         inode: row.inode,
         cookie: row.cookie,
         owner,
-        since_ns: None,
         seen_ns: now_ns,
         state_ns: now_ns,
+        ..LiveSocket::bare(row.proto, TcpState::from_kernel(row.state).unwrap_or(TcpState::Close))
     }
 }
 
@@ -46,18 +44,11 @@ pub fn may_be_left_of(listed: &LiveSocket, before: &LiveSocket) -> bool {
 /// A socket of which only the event is known.
 pub fn blank(event: &SocketEvent) -> LiveSocket {
     LiveSocket {
-        proto: event.proto,
-        state: TcpState::Close,
-        local: None,
-        remote: None,
         netns: event.netns,
-        uid: None,
-        inode: 0,
         cookie: event.cookie,
-        owner: None,
-        since_ns: None,
         seen_ns: event.time_ns,
         state_ns: event.time_ns,
+        ..LiveSocket::bare(event.proto, TcpState::Close)
     }
 }
 

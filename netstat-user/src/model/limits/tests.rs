@@ -154,20 +154,7 @@ fn ports_are_ranges_and_their_complement() {
 /// its events.
 #[test]
 fn sockets_pass_by_protocol_and_namespace() {
-    let socket = |proto, netns| LiveSocket {
-        proto,
-        state: TcpState::Listen,
-        local: None,
-        remote: None,
-        netns,
-        uid: None,
-        inode: 0,
-        cookie: None,
-        owner: None,
-        since_ns: None,
-        seen_ns: 0,
-        state_ns: 0,
-    };
+    let socket = |proto, netns| LiveSocket { netns, ..LiveSocket::bare(proto, TcpState::Listen) };
     let passed = |limits: &Limits| {
         [(Proto::Tcp, Some(1)), (Proto::Udp, Some(1)), (Proto::Tcp, Some(2)), (Proto::Tcp, None)]
             .map(|(proto, netns)| limits.passes_socket(&socket(proto, netns)))

@@ -117,18 +117,13 @@ fn json_seconds() {
 fn closed(netns: Option<u32>) -> ClosedSocket {
     let end = |port| Some(EventEnd { addr: [127, 0, 0, 1].into(), port });
     let socket = LiveSocket {
-        proto: Proto::Tcp,
-        state: TcpState::Close,
         local: end(None),
         remote: end(Some(81)),
         netns,
         uid: Some(1000),
-        inode: 0,
         cookie: Some(5),
         owner: Some(Owner { pid: 7, comm: Comm::new(b"curl"), grade: Grade::Created, cgroup_id: None, start: 0 }),
-        since_ns: None,
-        seen_ns: 0,
-        state_ns: 0,
+        ..LiveSocket::bare(Proto::Tcp, TcpState::Close)
     };
     let totals = Totals {
         duration_ns: Some(103_000),
