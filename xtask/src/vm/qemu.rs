@@ -130,11 +130,9 @@ pub fn boot(
     let start = Instant::now();
     let disk =
         disk.map(|disk| ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]);
-    let mut guest = if idle { Command::new("chrt") } else { Command::new(machine.program()) };
-    if idle {
-        guest.args(["--idle", "0", machine.program()]);
-    }
-    let mut guest = guest
+    let words = if idle { vec!["chrt", "--idle", "0", machine.program()] } else { vec![machine.program()] };
+    let mut guest = Command::new(words[0])
+        .args(&words[1..])
         .args(disk.into_iter().flatten())
         .args(["-accel", "tcg,thread=multi", "-m", "1536", "-nodefaults", "-no-user-config"])
         .args(machine.arguments())
