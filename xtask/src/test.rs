@@ -28,15 +28,22 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
         println!("{error:#}");
     }
 
-    heading("check");
-    all.judge("check", check::all());
-
-    heading("build");
+    heading("check and build");
     let binary = sh::root().join("target/release/netstat-user");
-    sh::run(sh::cargo().args(["build", "--release", "--package", "netstat-user"])).context("nothing to test")?;
+    // One processor optimises the whole program in the end: the checks have the others.
+    let built = std::thread::scope(|scope| {
+        let build = ["build", "--release", "--package", "netstat-user"];
+        let building = scope.spawn(move || sh::run(sh::cargo().args(build)));
+        all.judge("check", check::all());
+        building.join()
+    });
+    match built {
+        Ok(built) => built.context("nothing to test")?,
+        Err(_) => bail!("the thread that built the program panicked"),
+    }
 
     heading("suites");
-    // The suites mostly wait: what else has to be built is built beside them, and one machine at a time is emulated, with less claim to the processor.
+    // The suites mostly wait: what else has to be built is built beside them, and machines are emulated, with less claim to the processor.
     let (ready, machines) = mpsc::channel();
     let is_quiet = OnceLock::new();
     let (sum, report, beside) = std::thread::scope(|scope| {
