@@ -4,6 +4,7 @@ use crate::{
     count::count,
     process,
     read::{Memory, Probed, Typed, offset, task},
+    remembered::{HELD, UNREPORTED},
     setup::enabled,
     store::recall,
     sys::Addr,
@@ -11,7 +12,7 @@ use crate::{
 };
 use netstat_ebpf::{
     ABSENT, Field, Grade, counter,
-    linux::{IORING_OP_ACCEPT, IPPROTO_MPTCP},
+    linux::{IORING_OP_ACCEPT, IPPROTO_MPTCP, tcp::CLOSE},
 };
 
 /// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2). The first of them
@@ -22,11 +23,16 @@ pub fn take_over<M: Memory>(sk: Addr) -> bool {
         return false;
     }
     let Some(r) = recall::<M>(sk) else { return false };
-    let child = r.grade == Grade::None as u8 && r.created_ns != 0;
+    // With TCP Fast Open one can be accepted before its first transition.
+    let child = r.grade == Grade::None as u8 && (r.created_ns != 0 || r.flags & UNREPORTED != 0);
     if (child || r.grade == Grade::Inherited as u8)
         && let Some(process) = process::current()
     {
         process.take(r, Grade::Accepted);
+        // Its peer reset it while it waited: whoever has it now will close it.
+        if r.state == CLOSE {
+            r.marks |= HELD;
+        }
         return true;
     }
     false

@@ -5,7 +5,7 @@ use crate::{
     owner::{self, is_holder},
     process::Process,
     read::{Memory, Probed, offset},
-    remembered::{CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET},
+    remembered::{CONNECTING, COUNTED, ENDED, HELD, REFUSED, Remembered, SENT_RESET, UNREPORTED},
     report::report_close,
     setup::enabled,
     store::{forget, recall, recall_same, remember},
@@ -20,7 +20,7 @@ use netstat_ebpf::{
             EACCES, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENONET,
             ENOPROTOOPT, EOPNOTSUPP, EPIPE, EPROTO, ETIMEDOUT,
         },
-        tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_SENT},
+        tcp::{CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, SYN_RECV, SYN_SENT},
     },
 };
 
@@ -93,7 +93,8 @@ pub extern "C" fn netstat_reason(error: i32, old: u8, facts: u32) -> u32 {
         0 if old == SYN_SENT && is(LOCKED) => Reason::Abandoned,
         // Somebody who asks for the error all the time (`SO_ERROR`) may have taken it already.
         0 if old == SYN_SENT && !is(AGAIN) => Reason::Refused,
-        0 if is(AGAIN) && !is(SHUT) && !is(LOCKED) => Reason::TimedOut,
+        // A child that its listener resets has not timed out, though its SYN-ACK was sent again (TCP Fast Open).
+        0 if is(AGAIN) && !is(SHUT) && !is(LOCKED) && old != SYN_RECV => Reason::TimedOut,
         0 => Reason::Closed,
         _ if is(AGAIN) => Reason::TimedOut,
         _ => Reason::Unknown,
@@ -173,6 +174,8 @@ fn do_data_wait(sk: Addr) -> bool {
 pub fn is_late_data<M: Memory>(sk: Addr, r: &Remembered) -> bool {
     match r.mark {
         0 => false,
+        // The mark says when it was born.
+        _ if r.flags & UNREPORTED != 0 => false,
         DATA_WAIT => true,
         mark => data_segments::<M>(sk).is_some_and(|segments| u64::from(segments) + 1 != mark),
     }
@@ -266,6 +269,27 @@ pub fn destroy_left_out<M: Memory>(sk: Addr) {
     }
 }
 
+/// Why a socket had no connection any more when the tracer began, as far as it still shows: the error is there until a process takes it, and who has
+/// sent segments and got no FIN did not end in order.
+#[inline(always)]
+fn ended_before<M: Memory>(sk: Addr, r: &Remembered) -> Reason {
+    let tcp = M::tcp_sock(sk);
+    if tcp.is_null() {
+        return Reason::Closed;
+    }
+    if M::get::<u32>(tcp, Field::TcpSegsOut).unwrap_or_default() == 0 {
+        // Of a connection that failed, or was given up, `tcp_disconnect` leaves the address of the peer alone.
+        return if r.raddr != [0, 0] && r.rport == 0 { Reason::Unknown } else { Reason::Closed };
+    }
+    match M::get::<i32>(sk, Field::SkErr) {
+        Some(ECONNRESET | EPIPE) => Reason::ResetReceived,
+        Some(ECONNREFUSED) => Reason::Refused,
+        Some(ETIMEDOUT) => Reason::TimedOut,
+        Some(0) if M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0) => Reason::Closed,
+        _ => Reason::Unknown,
+    }
+}
+
 #[inline(always)]
 fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) {
     if r.marks & (REFUSED | ENDED) != 0 {
@@ -306,8 +330,13 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
             add_totals::<M>(sk, tcp, r);
         }
     }
-    if r.count_skipped(CLOSE) && r.reason == Reason::Closed as u8 {
-        r.reason = Reason::Unknown as u8;
+    let skipped = r.count_skipped(CLOSE);
+    if r.reason == Reason::Closed as u8 {
+        if skipped {
+            r.reason = Reason::Unknown as u8;
+        } else if !was_finished {
+            r.reason = ended_before::<M>(sk, r) as u8;
+        }
     }
     // Its last connection had ended before, and a process had it still: that is the one that closes it here. One that was never finished is closed by
     // whoever runs; else the kernel itself has closed it, for want of anybody who holds it, in a softirq, and whoever that interrupts has not.

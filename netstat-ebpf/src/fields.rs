@@ -177,6 +177,8 @@ fields! {
         TimerFunction = "timer_list"."function",
         /// `u64`, in microseconds of `CLOCK_MONOTONIC`: when the SYN-ACK was first sent.
         TcpReqSntSynack = "tcp_request_sock"."snt_synack",
+        /// `bool`: its connection is there already (TCP Fast Open).
+        TcpReqTfoListener = "tcp_request_sock"."tfo_listener",
         /// `struct sock *`, the listener.
         ReqListener = "sock_common"."skc_listener",
         /// `struct sock *`: the connection that waits to be accepted.

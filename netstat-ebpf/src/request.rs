@@ -67,7 +67,7 @@ pub fn synack_again(req: Addr) {
 #[inline(always)]
 fn waits(req: Addr, cookie: u64) {
     // With TCP Fast Open the connection is there before its request has come to an end, and is reported.
-    if known::<Typed>(req).is_some() || Probed::follow(req, Field::ReqSk).is_some() {
+    if known::<Typed>(req).is_some() || Probed::get::<u8>(req, Field::TcpReqTfoListener).is_some_and(|open| open != 0) {
         return;
     }
     // It may be a copy: its listener has ended, and the request that another one takes over is still there.
@@ -78,6 +78,17 @@ fn waits(req: Addr, cookie: u64) {
         && !begin(req, cookie, r)
     {
         forget::<Typed>(req);
+    }
+}
+
+/// The timer of a request has run out, and its function is about to be called. If its listener has been closed meanwhile, that gives it up without a
+/// word (`reqsk_timer_handler`), or leaves it to another listener as a copy.
+#[inline(always)]
+pub fn runs_out(req: Addr) {
+    let listens =
+        Probed::follow(req, Field::ReqListener).and_then(|listener| Probed::get::<u8>(listener, Field::SkcState));
+    if listens.is_some_and(|state| state != LISTEN) {
+        waits(req, 0);
     }
 }
 

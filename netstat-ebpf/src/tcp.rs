@@ -105,6 +105,9 @@ fn admit<M: Memory>(sk: Addr, old: u8, new: u8, netns: Option<u32>, given: &Give
             r.mark = jiffies();
             r.state = SYN_RECV;
             r.flags = UNREPORTED;
+            if birth {
+                r.state_ns = now();
+            }
         }
         if birth {
             return None;

@@ -122,8 +122,9 @@ pub fn timer_cancel(ctx: &impl EbpfContext, timer: Addr) {
     match timer::owner_of(timer) {
         Some(Of::TimeWait(tw)) => stopped(ctx, tw, timer::has_run_out(ctx, timer)),
         // Of one that has run out, its function decides.
-        Some(Of::Request(req)) if !timer::has_run_out(ctx, timer) => request::stopped(ctx, req),
-        _ => {}
+        Some(Of::Request(req)) if timer::has_run_out(ctx, timer) => request::runs_out(req),
+        Some(Of::Request(req)) => request::stopped(ctx, req),
+        None => {}
     }
 }
 

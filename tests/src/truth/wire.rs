@@ -33,7 +33,7 @@ const PROTOCOL_TCP: u8 = 6;
 const IP_HEADER: usize = 20;
 const TCP_HEADER: usize = 20;
 
-/// A TCP segment, without options and without payload.
+/// A TCP segment, without options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     pub from: SocketAddrV4,
@@ -41,7 +41,7 @@ pub struct Segment {
     pub seq: u32,
     pub ack: u32,
     pub flags: u8,
-    /// How many bytes of payload it had; none are sent.
+    /// How many bytes of payload it has: an even number of zeros, where it is sent.
     pub payload: usize,
 }
 
@@ -203,11 +203,12 @@ impl Segment {
         tcp[8..12].copy_from_slice(&self.ack.to_be_bytes());
         // The length of the header in words, the flags, a window.
         tcp[12..16].copy_from_slice(&[(TCP_HEADER as u8 / 4) << 4, self.flags, 0xff, 0xff]);
-        // RFC 9293, 3.1: the pseudo header.
-        let pseudo = [0, PROTOCOL_TCP, 0, TCP_HEADER as u8];
+        // RFC 9293, 3.1: the pseudo header. Zeros change no sum.
+        let [high, low] = ((TCP_HEADER + self.payload) as u16).to_be_bytes();
+        let pseudo = [0, PROTOCOL_TCP, high, low];
         let sum = checksum(&[&self.from.ip().octets(), &self.to.ip().octets(), &pseudo, &tcp]);
         tcp[16..18].copy_from_slice(&sum.to_be_bytes());
-        packet(PROTOCOL_TCP, *self.from.ip(), *self.to.ip(), &tcp)
+        packet(PROTOCOL_TCP, *self.from.ip(), *self.to.ip(), &[&tcp[..], &vec![0; self.payload]].concat())
     }
 
     /// What a peer that took it all answers, with these flags.

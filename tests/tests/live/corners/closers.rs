@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("corners::closed_by_shutdown_and_close", || closed_by_keeper("shutdown", "the-shutting")),
     ("corners::closed_by_a_thread", || closed_by_keeper("thread", "the-threaded")),
     ("corners::closed_before_the_peer_resets", closed_before_the_peer_resets),
+    ("corners::closed_by_who_accepts_what_is_reset_already", closed_by_who_accepts_what_is_reset_already),
     ("corners::datagrams_are_closed_by_somebody", datagrams_are_closed_by_somebody),
 ];
 
@@ -94,6 +95,31 @@ fn closed_by_keeper(how: &str, name: &'static str) -> Done {
     let outcome = tracer.finish();
     check::stream(&outcome);
     check_closers(&outcome, &closed.iter().map(|(made, pid)| (made, *pid, name)).collect::<Vec<_>>());
+    Done::Passed
+}
+
+/// The peer resets while the connection waits: as a scanner of ports does, or a check of health.
+fn closed_by_who_accepts_what_is_reset_already() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let closed = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let mut closed: Vec<(Made, u32)> = Vec::new();
+        for _ in 0..5 {
+            reset(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+            let (server, from) = listener.accept().unwrap();
+            let made = Made { remote: Some(from), ..Made::accepted(&server) };
+            let keeper = taken_by("the-late", &server, "exit");
+            drop(server);
+            closed.push((made, keeper.pid()));
+            keeper.end();
+        }
+        closed
+    });
+    tracer.wait_closed(closed.iter().map(|(made, _)| made));
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    check_closers(&outcome, &closed.iter().map(|(made, pid)| (made, *pid, "the-late")).collect::<Vec<_>>());
     Done::Passed
 }
 

@@ -11,6 +11,7 @@ mod kinds;
 mod lasting;
 mod losses;
 mod names;
+mod openings;
 mod postgres;
 mod reasons;
 mod refusals;
@@ -40,6 +41,7 @@ pub fn tests() -> Vec<Test> {
         closers::TESTS,
         postgres::TESTS,
         requests::TESTS,
+        openings::TESTS,
         names::TESTS,
         first::TESTS,
         soak::TESTS,

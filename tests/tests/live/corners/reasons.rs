@@ -1,6 +1,6 @@
 //! Why a socket ended: a reset that did not end it is no reason.
 
-use super::{traced, wired};
+use super::{totals, traced, wired};
 use crate::check::{self, Life};
 use crate::lives::{self, LISTENED};
 use crate::made::{self, Family, Made, Pair, tcp};
@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("corners::established_that_is_answered_unreachable", established_that_is_answered_unreachable),
     ("corners::socket_that_was_disconnected_and_connects_again", socket_that_was_disconnected_and_connects_again),
     ("corners::socket_that_was_disconnected_and_listens", socket_that_was_disconnected_and_listens),
+    ("corners::connections_that_were_over_before_the_tracer", connections_that_were_over_before_the_tracer),
 ];
 
 /// A listener's address as the wire takes it.
@@ -171,5 +172,45 @@ fn socket_that_was_disconnected_and_listens() -> Done {
     check::stream(&outcome);
     let (event, totals) = super::totals(&outcome, &made);
     assert_eq!(totals.reason, "closed", "{}", event.line);
+    Done::Passed
+}
+
+/// Their sockets are closed later: what was in order is not told from what failed by its end alone.
+fn connections_that_were_over_before_the_tracer() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let dead = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let mut dead: Vec<(Made, TcpStream, &str)> = Vec::new();
+        let mut die = |reason, end: fn(&mut TcpStream, TcpStream)| {
+            let Pair { mut client, server, client_made, .. } = Pair::new(Family::V4, &listener);
+            end(&mut client, server);
+            dead.push((client_made, client, reason));
+        };
+        die("reset_received", |_, server| lives::reset(server));
+        die("unknown", |client, server| {
+            lives::reset(server);
+            assert!(client.read(&mut [0; 1]).is_err(), "the error is taken");
+        });
+        die("closed", |client, server| {
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            drop(server);
+            assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+        });
+        let refused = tcp(Domain::IPV4);
+        let nobody = made::listener(Family::V4).local_addr().unwrap();
+        assert!(refused.connect(&nobody.into()).is_err());
+        dead.push((Made::of(&refused), refused.into(), "unknown"));
+        let unused = tcp(Domain::IPV4);
+        dead.push((Made::of(&unused), unused.into(), "closed"));
+        dead
+    });
+    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let dead: Vec<_> = dead.into_iter().map(|(made, _, reason)| (made, reason)).collect();
+    tracer.wait_closed(dead.iter().map(|(made, _)| made));
+    let outcome = tracer.finish();
+    for (made, reason) in &dead {
+        let (event, totals) = totals(&outcome, made);
+        assert_eq!(totals.reason, *reason, "{}", event.line);
+    }
     Done::Passed
 }

@@ -10,7 +10,7 @@ use crate::scale::{count, is_late};
 use netstat_tests::truth::wire::{self, ACK, FIN, HERE, RST, SYN, Segment, Wire};
 use nix::libc;
 use std::collections::HashSet;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Shutdown, SocketAddr, SocketAddrV4};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("corners::requests_asked_again_at_their_first_timer", asked_again),
     ("corners::requests_reset_with_hidden_symbols", reset_with_hidden_symbols),
     ("corners::requests_asked_again_with_hidden_symbols", asked_again_with_hidden_symbols),
+    ("corners::requests_whose_listener_ends", requests_whose_listener_ends),
     ("corners::requests_completed_at_their_first_timer", || completed_at(Duration::from_millis(998))),
 ];
 
@@ -96,6 +97,11 @@ fn asked_again_with_hidden_symbols() -> Done {
 /// The peers send their SYNs again, which sets the timers anew, and reset what they began later.
 fn asked_again() -> Done {
     ended_by_reset(None, ask_again)
+}
+
+/// Their listener listens no more before their first timer, which then gives them up without a word.
+fn requests_whose_listener_ends() -> Done {
+    ended_by_reset(None, |crowd, _| crowd.listener.shutdown(Shutdown::Both).unwrap())
 }
 
 fn ask_again(crowd: &Crowd, wire: &Wire) {
