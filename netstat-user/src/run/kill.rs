@@ -69,7 +69,13 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let why: Vec<Option<String>> = ends.iter().map(|end| end.error.as_ref().map(KillError::to_string)).collect();
     let all: Vec<_> =
         rows.iter().zip(&ends).zip(&why).map(|((row, end), why)| (end.result, row, why.as_deref())).collect();
-    print(&report(&all, &owners, options.json, screen::width()))?;
+    print(&report(&all, &owners, options.json, screen::width())).inspect_err(|_| {
+        complain(&format!(
+            "{} of {} were closed, which could not be reported",
+            rows.len() - failed,
+            sockets(rows.len())
+        ));
+    })?;
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }

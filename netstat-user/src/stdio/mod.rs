@@ -9,7 +9,9 @@ pub mod waiting;
 
 use crate::cli;
 use crate::model::visible::escape_lines;
-use std::io::{self, Write};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use std::io;
 
 /// Standard output cannot be written to.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +33,24 @@ pub type Written<T> = Result<T, Unwritable>;
 /// # Errors
 /// It cannot be written to.
 pub fn print(bytes: &[u8]) -> Written<()> {
-    io::stdout().lock().write_all(bytes).map_err(Unwritable)
+    write_out(bytes).map_err(Unwritable)
+}
+
+/// Writes all of it to standard output at once. Whoever shares that may have made it one that does not wait (`O_NONBLOCK`): then this waits itself.
+fn write_out(mut bytes: &[u8]) -> io::Result<()> {
+    let stdout = io::stdout();
+    while !bytes.is_empty() {
+        match rustix::io::write(&stdout, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The name that messages begin with: netstat's, where the program was called by it.

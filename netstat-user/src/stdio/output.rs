@@ -1,6 +1,6 @@
 //! Where a view's bytes go.
 
-use super::{Unwritable, Written};
+use super::{Written, print};
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output, written once per round, and standard error.
@@ -48,8 +48,7 @@ impl BufferedOutput {
     /// # Errors
     /// A failure to write to standard output.
     pub fn flush(&mut self) -> Written<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&self.bytes).and_then(|()| stdout.flush()).map_err(Unwritable)?;
+        print(&self.bytes)?;
         self.bytes.clear();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Standard output of a stream of events, which may not be read for long, and when the stream is to stop.
 
-use super::{Unwritable, Written};
+use super::{Unwritable, Written, write_out};
 use crate::sys;
 use crate::sys::signals::{ENDING, Signals};
 use rustix::fs::{FileType, fstat};
@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, Interest, unix::AsyncFd};
+use tokio::io::{Interest, unix::AsyncFd};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 
 /// How long the reader of standard output may take for a batch once the end is decided.
@@ -65,9 +66,8 @@ impl Asked {
 /// Standard output. A file is written to at once; a pipe or a terminal may not be read for long, and so from another thread.
 pub struct Output {
     file: Option<File>,
-    other: tokio::io::Stdout,
-    /// Bytes of the batch being written that are out, or taken by the other thread.
-    taken: usize,
+    /// What the other thread does: it writes a batch.
+    writing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Output {
@@ -82,7 +82,7 @@ impl Output {
             sys::try_threads(1)?;
         }
         let file = if is_file { Some(io::stdout().as_fd().try_clone_to_owned()?.into()) } else { None };
-        Ok(Self { file, other: tokio::io::stdout(), taken: 0 })
+        Ok(Self { file, writing: None })
     }
 
     /// Writes a batch. If this is broken off, the next call must be with the same batch, and goes on where this was.
@@ -93,11 +93,13 @@ impl Output {
         match &mut self.file {
             Some(file) => file.write_all(out).map_err(Unwritable)?,
             None => {
-                while self.taken < out.len() {
-                    self.taken += self.other.write(&out[self.taken..]).await.map_err(Unwritable)?;
-                }
-                self.other.flush().await.map_err(Unwritable)?;
-                self.taken = 0;
+                let begin = || {
+                    let batch = out.to_vec();
+                    spawn_blocking(move || write_out(&batch))
+                };
+                let written = self.writing.get_or_insert_with(begin).await;
+                self.writing = None;
+                written.map_err(io::Error::other).flatten().map_err(Unwritable)?;
             }
         }
         Ok(())

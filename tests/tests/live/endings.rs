@@ -7,13 +7,16 @@ use crate::scale::{patience, scale};
 use crate::tracer::{Tracer, events};
 use netstat_tests::command::{self, End};
 use netstat_tests::netns::NetNs;
+use netstat_tests::programs;
 use netstat_tests::truth::readers;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
@@ -22,6 +25,7 @@ pub const TESTS: &[Test] = &[
     ("endings::a_reader_that_leaves", a_reader_that_leaves),
     ("endings::no_room_for_output", no_room_for_output),
     ("endings::a_reader_that_stopped", a_reader_that_stopped),
+    ("endings::an_output_that_does_not_wait", an_output_that_does_not_wait),
     ("endings::summary_on_stderr", summary_on_stderr),
     ("endings::interrupted_while_attaching", interrupted_while_attaching),
     ("endings::interrupted_again_and_again", interrupted_again_and_again),
@@ -100,6 +104,44 @@ fn no_room_for_output() -> Done {
 
 fn a_reader_that_stopped() -> Done {
     readers::stops_reading(&[]);
+    Done::Passed
+}
+
+/// Whoever shares a pipe, or a terminal, can make it one that does not wait: then the program does.
+fn an_output_that_does_not_wait() -> Done {
+    const SOCKETS: usize = 200;
+    let namespace = NetNs::new().unwrap();
+    let made = || (0..SOCKETS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect::<Vec<_>>();
+    let listeners = namespace.enter(made);
+    let both_events = (2 * SOCKETS).to_string();
+    for args in [
+        &["-tan", "--json", "--no-agent"][..],
+        &["events", "--json", "--netns", "self", "--proto", "udp", "--count", &both_events],
+    ] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+        let mut command = Command::new(programs::netstat_user());
+        command.args(args).stdout(writer).stderr(Stdio::piped());
+        let mut child = namespace.enter(|| command.spawn().unwrap());
+        drop(command);
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        if args[0] == "events" {
+            while !said.contains("tracing:") {
+                assert!(stderr.read_line(&mut said).unwrap() > 0, "not tracing: {said}");
+            }
+            namespace.enter(|| (0..SOCKETS).for_each(|_| drop(blink())));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        let mut out = String::new();
+        reader.read_to_string(&mut out).unwrap();
+        let end = command::wait(&mut child, patience()).unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        let lines = if args[0] == "events" { 2 * SOCKETS } else { SOCKETS };
+        assert_eq!((end, out.lines().count()), (End::Exit(0), lines), "{args:?}: {said}");
+    }
+    drop(listeners);
     Done::Passed
 }
 
