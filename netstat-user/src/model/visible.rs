@@ -55,7 +55,12 @@ pub fn escape_word(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn is_special(letter: char) -> bool {
-    letter.is_control() || letter.is_whitespace() || is_unseen(letter)
+    letter.is_whitespace() || misleads(letter)
+}
+
+/// Whether a character drives a terminal, rearranges what is beside it, or cannot be seen.
+pub fn misleads(letter: char) -> bool {
+    letter.is_control() || rearranges(letter) || is_unseen(letter)
 }
 
 /// Writes the bytes of some letters, and some of the bytes that are no letters, as `\xNN` or shorter.

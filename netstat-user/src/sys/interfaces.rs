@@ -13,6 +13,12 @@ struct Ifreq {
     value: [u8; 24],
 }
 
+impl Ifreq {
+    fn name(&self) -> Vec<u8> {
+        self.name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()
+    }
+}
+
 const _: () = assert!(size_of::<Ifreq>() == size_of::<libc::ifreq>());
 
 /// What can be asked about an interface.
@@ -73,9 +79,25 @@ impl Interfaces {
             Question::Broadcast => libc::SIOCGIFBRDADDR,
             Question::Netmask => libc::SIOCGIFNETMASK,
         };
-        // SAFETY: each of these requests reads and writes one `struct ifreq`, which `request` is the size and layout of.
-        let outcome = unsafe { libc::ioctl(self.0.as_raw_fd(), code, &raw mut request) };
-        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(request.value) }
+        self.exchange(code, &mut request)?;
+        Ok(request.value)
+    }
+
+    /// The name of the interface with this index, in bytes of which the kernel only knows that they are no blank and no slash.
+    ///
+    /// # Errors
+    /// The failure of ioctl(2): `ENODEV` where there is no such interface (any more).
+    pub fn name(&self, index: u32) -> io::Result<Vec<u8>> {
+        let mut request = Ifreq { name: [0; 16], value: [0; 24] };
+        request.value[..4].copy_from_slice(&index.to_ne_bytes());
+        self.exchange(libc::SIOCGIFNAME, &mut request)?;
+        Ok(request.name())
+    }
+
+    fn exchange(&self, code: libc::Ioctl, request: &mut Ifreq) -> io::Result<()> {
+        // SAFETY: each of the requests made here reads and writes one `struct ifreq`, which `request` is the size and layout of.
+        let outcome = unsafe { libc::ioctl(self.0.as_raw_fd(), code, &raw mut *request) };
+        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// The names of the interfaces and aliases with an IPv4 address, in the kernel's order.
@@ -99,8 +121,7 @@ impl Interfaces {
             // A full list may have been cut.
             if filled < room {
                 requests.truncate(filled);
-                let name = |request: &Ifreq| request.name.split(|&b| b == 0).next().unwrap_or_default().to_vec();
-                return Ok(requests.iter().map(name).collect());
+                return Ok(requests.iter().map(Ifreq::name).collect());
             }
             room *= 4;
         }
@@ -120,5 +141,7 @@ mod tests {
         let gone = interfaces.ask(b"none-such", Question::Flags).unwrap_err();
         assert_eq!(gone.raw_os_error(), Some(libc::ENODEV));
         assert!(interfaces.ask(b"sixteen-bytes-by", Question::Flags).is_err());
+        assert_eq!(interfaces.name(1).unwrap(), b"lo");
+        assert_eq!(interfaces.name(u32::MAX >> 1).unwrap_err().raw_os_error(), Some(libc::ENODEV));
     }
 }

@@ -3,11 +3,18 @@
 use super::clock::clock_ns;
 use jiff::{Timestamp, tz::TimeZone};
 use rustix::time::ClockId;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::LazyLock;
+use std::{env, fs};
 
 /// Seconds that local time ($TZ, or /etc/localtime) is ahead of UTC, at a second since the Unix epoch; 0 where no zone is known.
 pub fn local_offset(second: u64) -> i32 {
-    static ZONE: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::try_system().unwrap_or(TimeZone::UTC));
+    static ZONE: LazyLock<TimeZone> = LazyLock::new(|| match env::var_os("TZ") {
+        Some(zone) if !is_finite(&zone) => TimeZone::UTC,
+        _ => TimeZone::try_system().unwrap_or(TimeZone::UTC),
+    });
     let at = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
     at.map_or(0, |at| ZONE.to_offset(at).seconds())
 }
@@ -22,4 +29,41 @@ pub fn local_time(time_ns: u64) -> String {
     let (time, now) = (local(time_ns), local(clock_ns(ClockId::Realtime)));
     let same = time.strftime("%F").to_string() == now.strftime("%F").to_string();
     time.strftime(if same { "%T" } else { "%F %T" }).to_string()
+}
+
+/// Where zones are looked for by their names: the current folder, and those of the database.
+const FOLDERS: [&str; 5] = ["", "/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
+
+/// Bytes of the longest file that is taken for a zone; real ones have some 3,000.
+const LONGEST: u64 = 1 << 20;
+
+/// Whether a value of $TZ names no file, or one that can be read to its end: a pipe or a device never comes to it.
+fn is_finite(zone: &OsStr) -> bool {
+    let zone = zone.as_bytes();
+    let name = Path::new(OsStr::from_bytes(zone.strip_prefix(b":").unwrap_or(zone)));
+    let database = env::var_os("TZDIR");
+    let folders = FOLDERS.iter().map(Path::new).chain(database.as_deref().map(Path::new));
+    let mut found = folders.filter_map(|folder| fs::metadata(folder.join(name)).ok());
+    found.all(|file| file.is_file() && file.len() <= LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_that_never_ends_is_none() {
+        for (zone, finite) in [
+            ("Europe/Berlin", true),
+            (":Europe/Berlin", true),
+            ("CET-1CEST,M3.5.0,M10.5.0/3", true),
+            ("no such zone", true),
+            ("/dev/zero", false),
+            (":/dev/zero", false),
+            ("../../../dev/urandom", false),
+            ("/proc/self", false),
+        ] {
+            assert_eq!(is_finite(OsStr::new(zone)), finite, "{zone}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! JSON Lines: one object per line, written as the values come.
 
+use crate::model::visible::misleads;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -113,9 +114,11 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
             '\n' => out.extend_from_slice(b"\\n"),
             '\t' => out.extend_from_slice(b"\\t"),
             '\r' => out.extend_from_slice(b"\\r"),
-            // C1 controls drive terminals too.
-            '\0'..='\x1f' | '\x7f'..='\u{9f}' => {
-                out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
+            // On a terminal each of these would do, or hide, something; to a program it is the same character.
+            _ if misleads(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                }
             }
             _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
@@ -151,6 +154,7 @@ mod tests {
         let mut out = Vec::new();
         let mut object = Object::begin(&mut out);
         object.string("a", b"x\"\\\n\x1b\xff\x7f\xc2\x80\xc2\x9f\xc2\xa0");
+        object.string("z", "\u{202e}\u{200b}\u{e0020} é".as_bytes());
         object.number("b", -1);
         object.optional("c", None::<u32>);
         object.optional("d", Some(2));
@@ -164,7 +168,7 @@ mod tests {
         object.end();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\\u0080\\u009f\u{a0}\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[],\
+            "{\"a\":\"x\\\"\\\\\\n\\u001b\u{fffd}\\u007f\\u0080\\u009f\u{a0}\",\"z\":\"\\u202e\\u200b\\udb40\\udc20 é\",\"b\":-1,\"c\":null,\"d\":2,\"e\":[\"p\",\"q\"],\"f\":[],\
              \"g\":null,\"h\":{\"i\":\"j\"},\"k\":[{\"l\":1},{\"l\":2}]}\n"
         );
     }

@@ -13,6 +13,7 @@ use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::spaces::{Space, each, spaces};
 use crate::stdio::Written;
+use crate::sys::interfaces::Interfaces;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -185,11 +186,10 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
 /// Looks up the names of devices in the calling thread's namespace, each once.
 fn name_devices(all: &mut [FoundSocket]) {
     let mut names: HashMap<u32, Option<String>> = HashMap::new();
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
+    let interfaces = Interfaces::open();
     for found in all.iter_mut().filter(|found| found.interface != 0) {
         let look_up = || {
-            let name = rustix::net::netdevice::index_to_name(socket.as_ref().ok()?, found.interface);
-            name.ok()
+            interfaces.as_ref().ok()?.name(found.interface).ok().map(|name| String::from_utf8_lossy(&name).into_owned())
         };
         found.facts.device = names.entry(found.interface).or_insert_with(look_up).clone();
     }
