@@ -35,15 +35,16 @@ pub enum Of {
 /// The minisocket or request a timer is part of. `timer` is typed.
 #[inline(always)]
 pub fn owner_of(timer: Addr) -> Option<Of> {
+    let is_mini = |mini: Addr, state: u8| netstat_is_mini(Typed::number(mini), state.into()) != 0;
     let function: u64 = Typed::get(timer, Field::TimerFunction)?;
     if function == 0 {
         return None;
     }
     let tw = timer.wrapping_sub(offset(Field::TwTimer) as usize);
     let req = timer.wrapping_sub(offset(Field::ReqTimer) as usize);
-    if is(function, &TW_TIMER, &TW_TIMER_SEEN, || netstat_is_time_wait(Typed::number(tw)) != 0) {
+    if is(function, &TW_TIMER, &TW_TIMER_SEEN, || is_mini(tw, TIME_WAIT)) {
         Some(Of::TimeWait(tw))
-    } else if is(function, &REQ_TIMER, &REQ_TIMER_SEEN, || is_request(req)) {
+    } else if is(function, &REQ_TIMER, &REQ_TIMER_SEEN, || is_mini(req, NEW_SYN_RECV)) {
         Some(Of::Request(req))
     } else {
         None
@@ -74,27 +75,33 @@ pub fn learn(tw: Addr) {
     }
 }
 
-/// Whether there is a minisocket where a timer might be part of one: it has the state of one, and is in the table it would be in.
-/// The verifier checks it by itself, once.
+/// Whether there is a minisocket, or a request, where a timer might be part of one: it has the state of one, and is where it would be. The verifier checks
+/// it by itself, once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn netstat_is_time_wait(tw: u64) -> u32 {
-    let tw = tw as Addr;
-    let is_it = Probed::get(tw, Field::SkcState) == Some(TIME_WAIT)
-        && Probed::follow(tw, Field::SkcNet)
-            .zip(Probed::get(tw, Field::SkcHash))
-            .is_some_and(|(net, hash)| ehash::search(net, hash, |entry| entry == tw).is_some());
+pub extern "C" fn netstat_is_mini(mini: u64, state: u32) -> u32 {
+    let mini = mini as Addr;
+    let is_it = Probed::get::<u8>(mini, Field::SkcState).map(u32::from) == Some(state)
+        && (waits_at_listener(mini, state) || is_in_table(mini));
     u32::from(is_it)
 }
 
-/// Whether there is a request where a timer might be part of one: it has the state of one, and waits at a listener with its port.
+/// Whether it is a request at a listener with its port: one that is given up is in no table any more.
 #[inline(always)]
-fn is_request(req: Addr) -> bool {
-    Probed::get(req, Field::SkcState) == Some(NEW_SYN_RECV)
-        && Probed::follow(req, Field::ReqListener).is_some_and(|listener| {
+fn waits_at_listener(mini: Addr, state: u32) -> bool {
+    state == u32::from(NEW_SYN_RECV)
+        && Probed::follow(mini, Field::ReqListener).is_some_and(|listener| {
             Probed::get(listener, Field::SkcState) == Some(LISTEN)
-                && Probed::get::<u16>(listener, Field::SkcNum) == Probed::get(req, Field::SkcNum)
+                && Probed::get::<u16>(listener, Field::SkcNum) == Probed::get(mini, Field::SkcNum)
         })
+}
+
+/// Whether it is in the table of connections.
+#[inline(always)]
+fn is_in_table(mini: Addr) -> bool {
+    Probed::follow(mini, Field::SkcNet)
+        .zip(Probed::get(mini, Field::SkcHash))
+        .is_some_and(|(net, hash)| ehash::search(net, hash, |entry| entry == mini).is_some())
 }
 
 /// Whether a timer is running (`timer_pending`): the second word of a `struct hlist_node` leads back to the list it is in.
