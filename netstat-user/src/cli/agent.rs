@@ -62,7 +62,7 @@ pub struct Options {
     pub buffer: u32,
 
     /// How many sockets the kernel programs can remember at least (1 to 16777216); the events of more sockets lack owner and times. The memory,
-    /// some 200 bytes for each socket, is taken when it is needed. 1048576 unless given; before Linux 6.1 65536, and the memory is taken at the
+    /// 168 bytes for each socket, is taken when it is needed. 1048576 unless given; before Linux 6.1 65536, and the memory is taken at the
     /// start
     #[arg(long, value_name = "N", value_parser = number::<u32>(1..=MOST_REMEMBERED.into()), allow_hyphen_values = true)]
     pub remember: Option<u32>,

@@ -77,9 +77,9 @@ pub fn command() -> Command {
         .about("Close the sockets that an expression selects, whichever processes hold them")
         .long_about(
             "Close the sockets that an expression selects, whichever processes hold them: TCP sockets in every state (listeners, TIME_WAIT and \
-             requests included), UDP and raw sockets. Their processes see ECONNABORTED, the peers of connections a reset. A datagram socket that \
-             was bound to a port is aborted: its process sees the error, and the port is free once the process closes the socket. The kernel has no \
-             way to close UDP-Lite sockets.\n\n\
+             requests included), UDP and raw sockets. Their processes see ECONNABORTED, the peers of connections a reset; accept(2) of a \
+             listener fails with EINVAL, ECONNABORTED is in its SO_ERROR. A datagram socket that was bound to a port is aborted: its process \
+             sees the error, and the port is free once the process closes the socket. The kernel has no way to close UDP-Lite sockets.\n\n\
              The kernel closes a socket by its addresses and its cookie. So a socket that has taken the place of a selected one is not closed.\n\n\
              This takes CAP_NET_ADMIN, and a kernel with CONFIG_INET_DIAG_DESTROY. On a kernel without that, from Linux 6.5 on, it takes CAP_BPF \
              and CAP_PERFMON: then TCP and UDP sockets are closed, but no requests, none in TIME_WAIT, and none in FIN_WAIT2 that no process \

@@ -214,7 +214,7 @@ pub fn options() -> Vec<Arg> {
         option("lport", "PORT,...", "Only sockets with one of these ports at their own end"),
         option("rport", "PORT,...", "Only sockets with one of these ports at the other end"),
         option("state", "STATE,...", "Only these states, by netstat's names or ss's, or ss's groups"),
-        option("netns", "NAME|INODE|self", "The sockets of these network namespaces, instead of one's own"),
+        option("netns", "self|NAME|INODE,...", "The sockets of these network namespaces, instead of one's own"),
         option("proto", "PROTO,...", PROTO),
     ]
 }

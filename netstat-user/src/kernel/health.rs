@@ -118,7 +118,13 @@ fn symbols(are_given: bool) -> Check {
 
 /// What mends that something lacks: more rights where they are why it does.
 fn unless_denied(cause: &Lacking, mend: Mend) -> String {
-    if cause.is_denied() { facts::grant() } else { mend.line().to_owned() }
+    let may_trace = facts::missing_capabilities().is_empty();
+    if would_be_granted(cause, may_trace) { facts::grant() } else { mend.line().to_owned() }
+}
+
+/// Whether the rights that tracing takes would help. They are not enough to mount a filesystem: who has them needs it mounted.
+fn would_be_granted(cause: &Lacking, may_trace: bool) -> bool {
+    cause.is_denied() && !(may_trace && matches!(cause, Lacking::Mount(_)))
 }
 
 /// Something ran out, so that `what` is not known.
@@ -275,6 +281,16 @@ mod tests {
         assert_eq!(locked_down(Lockdown::Integrity).level, Level::Ok);
         let hidden = locked_down(Lockdown::Confidentiality);
         assert!(hidden.level == Level::Bad && hidden.mend.unwrap().contains("lockdown=confidentiality"));
+    }
+
+    #[test]
+    fn rights_that_are_held_are_not_the_way_out() {
+        let denied = |errno| std::io::Error::from_raw_os_error(errno);
+        let mount = |errno| Lacking::mount(denied(errno));
+        assert!(would_be_granted(&mount(libc::EPERM), false), "root may mount it");
+        assert!(!would_be_granted(&mount(libc::EPERM), true) && !would_be_granted(&mount(libc::ENODEV), false));
+        let file = Lacking::file("/sys/kernel/tracing/events", denied(libc::EACCES));
+        assert!(would_be_granted(&file, true) && would_be_granted(&file, false));
     }
 
     #[test]

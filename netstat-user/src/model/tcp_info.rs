@@ -84,7 +84,9 @@ pub const INFO_WORDS: &str = "rto, ato: time to a retransmission, to a delayed a
     bytes_acked: the same, and one each for FIN and SYN. \
     segs_out, segs_in, data_segs_out, data_segs_in: segments. lastsnd, lastrcv, lastack: time since data was sent, received, acknowledged, ms. \
     pacing_rate, delivery_rate: bits/s. busy, rwnd_limited, sndbuf_limited: time sending, held back by the peer's window, by the send buffer, ms. \
-    delivered, unacked, retrans (now/in all), lost, sacked: segments; reord_seen: times they came reordered. rcv_space, rcv_ssthresh, snd_wnd, rcv_wnd: bytes. What is not known, or is nothing, is left out";
+    delivered, unacked, retrans (now/in all), lost, sacked: segments; reord_seen: times they came reordered; reordering: what is tolerated of it, where it is not the usual 3; rcv_ooopack: received out of order; dsack_dups: received \
+    twice, as the peer reported. rcv_space, rcv_ssthresh, snd_wnd, rcv_wnd: bytes. What is not known, or is nothing, is left out. ss shows more: \
+    ts, sack, ecn, wscale, app_limited, send, what bbr says of itself, and behind pacing_rate its limit, which is info.max_pacing_rate";
 
 /// How many there are.
 pub const INFO_COUNT: usize = 45;

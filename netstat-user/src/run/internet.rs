@@ -13,7 +13,7 @@ use crate::run::table::plan::Plan;
 use crate::run::table::round::Round;
 use crate::run::table::sources::Sources;
 use crate::stdio::Written;
-use files::{FileRows, Files};
+use files::{FileRows, Files, Namespaces};
 use known::KnownOfRows;
 use std::io;
 
@@ -24,6 +24,8 @@ pub struct Matching {
     pub rows: Vec<SocketRow>,
     /// The processes that hold them.
     pub owners: SocketHolders,
+    /// The names of their namespaces.
+    pub namespaces: Namespaces,
     /// Whether a table could not be read, which was reported.
     pub incomplete: bool,
 }
@@ -59,7 +61,7 @@ pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) 
         let found = table.with_recorded().filter(|&(row, recorded)| wanted((row, recorded)));
         rows.extend(found.map(|(row, _)| SocketRow { netns: row.netns.or(file.netns), ..*row }));
     }
-    Ok(Matching { rows, owners: known.owners, incomplete })
+    Ok(Matching { rows, owners: known.owners, namespaces: files.namespaces, incomplete })
 }
 
 /// Reads the files, and gathers what is needed of their rows. `None` where sockets that ended cannot be had.

@@ -2,6 +2,7 @@
 
 pub mod ways;
 
+use super::internet::files::Namespaces;
 use super::internet::{Matching, matching};
 use super::table::asked::AskedFor;
 use super::table::round::Round;
@@ -20,6 +21,7 @@ use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
 use crate::stdio::{Written, complain, print, screen};
+use crate::view::inet::beyond::Netns;
 use crate::view::kill as view;
 use crate::view::text::counted;
 use std::collections::HashMap;
@@ -27,6 +29,23 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use ways::{KillError, KillOutcome, KillWay};
+
+/// What is shown of the selected sockets beside their rows.
+#[derive(Clone, Copy)]
+struct KnownOfSelected<'a> {
+    /// The processes that hold them.
+    owners: &'a SocketHolders,
+    /// The names of their namespaces, where they may be of several.
+    namespaces: Option<&'a Namespaces>,
+}
+
+impl<'a> KnownOfSelected<'a> {
+    /// The namespace of a row, where it is shown.
+    fn netns(self, row: &SocketRow) -> Option<Netns<'a>> {
+        let name = |inode: u32| self.namespaces?.get(&inode).map(Vec::as_slice);
+        self.namespaces.map(|_| Netns { inode: row.netns, name: row.netns.and_then(name) })
+    }
+}
 
 /// Serves the request and returns the exit code.
 ///
@@ -47,7 +66,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { rows, owners, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { rows, owners, namespaces, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
     let unread = round.lacks_namespaces();
     if rows.is_empty() && unread {
@@ -61,7 +80,9 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
         return Ok(u8::from(incomplete));
     }
-    if let Some(code) = withheld(options, &rows, &owners, incomplete)? {
+    let namespaces = asked.lists_several_netns().then_some(&namespaces);
+    let known = KnownOfSelected { owners: &owners, namespaces };
+    if let Some(code) = withheld(options, &rows, known, incomplete)? {
         return Ok(code);
     }
     let ends = close(&asked, &rows, &mut round)?;
@@ -69,7 +90,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     let why: Vec<Option<String>> = ends.iter().map(|end| end.error.as_ref().map(KillError::to_string)).collect();
     let all: Vec<_> =
         rows.iter().zip(&ends).zip(&why).map(|((row, end), why)| (end.result, row, why.as_deref())).collect();
-    print(&report(&all, &owners, options.json, screen::width())).inspect_err(|_| {
+    print(&report(&all, known, options.json, screen::width())).inspect_err(|_| {
         complain(&format!(
             "{} of {} were closed, which could not be reported",
             rows.len() - failed,
@@ -98,12 +119,12 @@ fn tables(options: &Options) -> classic::Options {
 fn withheld(
     options: &Options,
     rows: &[SocketRow],
-    owners: &SocketHolders,
+    known: KnownOfSelected<'_>,
     incomplete: bool,
 ) -> Result<Option<u8>, Failure> {
     if options.dry_run {
         let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-        print(&report(&all, owners, options.json, screen::width()))?;
+        print(&report(&all, known, options.json, screen::width()))?;
         complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
         return Ok(Some(u8::from(incomplete)));
     }
@@ -120,7 +141,7 @@ fn withheld(
     // What is asked about goes where the question goes.
     let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
     let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(&report(&all, owners, false, screen::width_of(&stderr)));
+    let _ = stderr.write_all(&report(&all, known, false, screen::width_of(&stderr)));
     let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
     let _ = stderr.flush();
     let mut answer = String::new();
@@ -149,20 +170,25 @@ fn these(count: usize) -> String {
 /// What became of sockets, as lines or as objects.
 fn report(
     all: &[(KillResult, &SocketRow, Option<&str>)],
-    owners: &SocketHolders,
+    known: KnownOfSelected<'_>,
     json: bool,
     terminal: Option<u16>,
 ) -> Vec<u8> {
     let mut out = Vec::new();
     if json {
         for &(result, row, error) in all {
-            view::json(&mut out, result, row, owners.of(row.inode), error);
+            view::json(&mut out, result, row, known.owners.of(row.inode), error);
         }
         return out;
     }
-    let holder = |row: &SocketRow| owners.first(row.inode);
-    let outcomes: Vec<_> =
-        all.iter().map(|&(result, row, error)| view::Outcome { result, row, holder: holder(row), error }).collect();
+    let outcomes = all.iter().map(|&(result, row, error)| view::Outcome {
+        result,
+        row,
+        netns: known.netns(row),
+        holder: known.owners.first(row.inode),
+        error,
+    });
+    let outcomes: Vec<_> = outcomes.collect();
     view::list(&mut out, &outcomes, terminal.map(usize::from));
     out
 }

@@ -33,7 +33,7 @@ pub fn heading(out: &mut Vec<u8>, lang: &Lang, listed: Listed, programs: bool, n
 }
 
 /// One row; `holder` is there where the column of processes was asked for, and has one where a process holds the socket; `netns` is
-/// there where every namespace is listed.
+/// there where several namespaces are listed.
 pub fn row(
     out: &mut Vec<u8>,
     lang: &Lang,

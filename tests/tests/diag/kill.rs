@@ -6,8 +6,9 @@ use netstat_tests::programs::netstat_user;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::zoo::{Keep, peer::Sink, tcp};
 use netstat_user::diag::loaded::Part;
+use rustix::net::{AddressFamily, SocketType, bind, ipproto, socket};
 use std::io::{ErrorKind, Read};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Output, Stdio};
 
 pub const TESTS: &[Test] = &[
@@ -15,6 +16,8 @@ pub const TESTS: &[Test] = &[
     ("kill_needs_an_expression_and_a_yes", kill_needs_an_expression_and_a_yes),
     ("kill_says_why_it_could_not", kill_says_why_it_could_not),
     ("kill_closes_every_state_and_datagrams", kill_closes_every_state_and_datagrams),
+    ("kill_is_seen_by_the_processes_as_it_is_documented", kill_is_seen_by_the_processes_as_it_is_documented),
+    ("kill_knows_that_udp_lite_has_no_way", kill_knows_that_udp_lite_has_no_way),
     ("kill_in_another_namespace", kill_in_another_namespace),
 ];
 
@@ -150,6 +153,44 @@ fn kill_closes_every_state_and_datagrams() -> Done {
         assert_eq!(end(of(&free)), "closed");
         assert_eq!(end(of(&bound)), "aborted");
         assert!(bound.take_error().unwrap().is_some());
+    })
+}
+
+/// What the table of results in docs/kill-and-info.md says.
+fn kill_is_seen_by_the_processes_as_it_is_documented() -> Done {
+    inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut server = listener.accept().unwrap().0;
+        let port = listener.local_addr().unwrap().port().to_string();
+        let closed = kill(&["--port", &port, "--state", "established", "--yes", "--json"]);
+        let rows = objects(&closed);
+        assert_eq!((code(&closed), rows.len()), (0, 2), "{closed:?}");
+        for end in [&mut client, &mut server] {
+            let port = end.local_addr().unwrap().port();
+            let row = rows.iter().find(|row| row["local"]["port"] == port).unwrap();
+            let seen = match row["result"].as_str().unwrap() {
+                "closed" => ErrorKind::ConnectionAborted,
+                "gone" => ErrorKind::ConnectionReset,
+                other => panic!("{other}"),
+            };
+            assert_eq!(end.read(&mut [0]).unwrap_err().kind(), seen, "{rows:?}");
+        }
+        assert_eq!(code(&kill(&["--lport", &port, "--yes"])), 0);
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(listener.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionAborted);
+    })
+}
+
+/// The kernel has just closed TCP sockets: nothing that it was built without is why.
+fn kill_knows_that_udp_lite_has_no_way() -> Done {
+    inside(|| {
+        let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDPLITE)) else { return };
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5354)).unwrap();
+        let refused = kill(&["--lport", "5354", "--yes"]);
+        let said = text(&refused.stdout);
+        assert_eq!((code(&refused), said.lines().count()), (1, 1), "{refused:?}");
+        assert!(said.contains("the kernel has no way to close it") && !said.contains("CONFIG_"), "{said}");
     })
 }
 

@@ -4,7 +4,31 @@ use crate::world::{World, text};
 use netstat_tests::command::End;
 use netstat_tests::truth::runner::{Done, Test};
 
-pub const TESTS: &[Test] = &[("names::that_nothing_has_are_reported", that_nothing_has_are_reported)];
+pub const TESTS: &[Test] = &[
+    ("names::that_nothing_has_are_reported", that_nothing_has_are_reported),
+    ("names::of_several_namespaces_are_shown", of_several_namespaces_are_shown),
+];
+
+/// Sockets of several namespaces may have the same addresses.
+fn of_several_namespaces_are_shown() -> Done {
+    let world = World::new();
+    let (_blue, _player) = world.neighbour("blue");
+    let (_green, _other) = world.neighbour("green");
+    let shown = |line: &str| text(&world.ours(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())).0;
+    for view in ["-tln --no-agent", "-xln --no-agent", "kill --lport 7777 --dry-run"] {
+        let one = shown(&format!("{view} --netns blue"));
+        assert!(!one.contains("Netns") && !one.contains(" blue"), "{view}: {one}");
+        let two = shown(&format!("{view} --netns blue,green"));
+        let rows: Vec<_> = two.lines().filter(|line| line.contains(":7777 ")).collect();
+        if view.contains('x') {
+            assert!(two.contains(" Netns "), "{view}: {two}");
+            continue;
+        }
+        let named = |name: &str| rows.iter().filter(|row| row.split(' ').any(|word| word == name)).count();
+        assert_eq!((rows.len(), named("blue"), named("green")), (2, 1, 1), "{view}: {two}");
+    }
+    Done::Passed
+}
 
 fn that_nothing_has_are_reported() -> Done {
     let mut world = World::new();

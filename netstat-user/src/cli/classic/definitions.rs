@@ -275,7 +275,7 @@ pub fn command() -> Command {
             "Which sockets exist, who owns them, and what happened to them. Without a verb, the options are those of \
              net-tools' netstat, and so is every byte of the output. Letters combine (-tapen), options may stand \
              anywhere, netstat's long options may be shortened, and other words are ignored. Without any option it lists the \
-             sockets of every family that have a peer.",
+             sockets of every family that have a peer, and of UNIX sockets all that do not listen.",
         )
         .disable_help_flag(true)
         .disable_version_flag(true)

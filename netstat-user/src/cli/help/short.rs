@@ -43,9 +43,9 @@ Usage: netstat-user events [OPTIONS]
       --proto PROTO,…    only these: tcp tcp6 udp udp6 …
       --port N           only this port, at either end (--lport, --rport)
       --pid PID          only what this process owns (--comm NAME)
-      --netns NAME|INODE|self   only this network namespace (without: all)
+      --netns self|NAME|INODE,…   only these namespaces (without: all)
       --where EXPR       only what this holds for, as 'dst 10.0.0.0/8'
-      --columns F,…      these fields (--columns help; --count-by F,…: sums)
+      --columns F,…      these fields (--columns help; --count-by F,…: counts)
       --count N          end after N lines (--duration DUR: after a time)
 Examples:
   netstat-user events                      everything, until Ctrl-C

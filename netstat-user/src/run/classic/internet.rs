@@ -46,7 +46,7 @@ fn show(
         extend: options.extend > 0,
         programs: options.programs,
         timers: options.timers,
-        netns: options.all_netns,
+        netns: asked.shows_netns(),
         ended: options.recent.is_some(),
     };
     if !options.json && asked.selected.shows_view() {
@@ -138,7 +138,7 @@ impl ShownWith<'_> {
     /// The column of namespaces, where it is shown.
     fn netns(&self, inode: Option<u32>) -> Option<Netns<'_>> {
         let name = inode.and_then(|inode| self.namespaces.get(&inode)).map(Vec::as_slice);
-        self.asked.options.all_netns.then_some(Netns { inode, name })
+        self.asked.shows_netns().then_some(Netns { inode, name })
     }
 
     fn sockets(&self, table: &SocketTable, context: &RowContext<'_>, taken: &mut TakenRows<'_>, out: &mut Vec<u8>) {

@@ -126,7 +126,7 @@ fn rows<'a>(
     rows.retain(|row| {
         view::unix::is_listed(row, listed) && asked.selected.may_want(&UnixFields { row, context: &context })
     });
-    let shown = space.namespace.as_ref().filter(|_| asked.options.all_netns);
+    let shown = space.namespace.as_ref().filter(|_| asked.shows_netns());
     let netns = shown.map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
     Ok(UnixSpace { netns, inode, rows })
 }
@@ -141,7 +141,7 @@ fn show(
 ) {
     let (options, owners) = (asked.options, known.owners);
     if !options.json && asked.selected.shows_view() {
-        view::unix::heading(out, &asked.lang, asked.listed(), options.programs, options.all_netns);
+        view::unix::heading(out, &asked.lang, asked.listed(), options.programs, asked.shows_netns());
     }
     for UnixSpace { netns, inode, rows } in listed {
         let context = RowContext { netns: *inode, ..known };

@@ -111,6 +111,9 @@ pub enum WayError {
     /// `SOCK_DESTROY` is not there.
     #[error("it was built without CONFIG_INET_DIAG_DESTROY, or the protocol has no way to")]
     NoDestroy,
+    /// `SOCK_DESTROY` is not for this protocol (`udplite_diag_handler` has no `destroy`).
+    #[error("its sock_diag closes no UDP-Lite sockets")]
+    NoDestroyOfUdpLite,
     /// Neither TCP nor UDP.
     #[error("bpf_sock_destroy closes TCP and UDP sockets alone")]
     OtherProtocol,

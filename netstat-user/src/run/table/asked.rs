@@ -70,6 +70,17 @@ impl<'a> AskedFor<'a> {
         self.options.all_netns || self.selected.netns().is_some()
     }
 
+    /// Whether the rows that are listed may be of more than one namespace.
+    pub fn lists_several_netns(&self) -> bool {
+        let several = |listed: &[u32]| listed.iter().any(|netns| *netns != listed[0]);
+        self.options.all_netns || self.selected.netns().is_some_and(several)
+    }
+
+    /// Whether the view has the namespace of each row. JSON has more keys with `--all-netns` alone.
+    pub fn shows_netns(&self) -> bool {
+        if self.options.json { self.options.all_netns } else { self.lists_several_netns() }
+    }
+
     /// Whether what is printed is netstat's, to the byte, and the exit code too.
     pub fn is_netstats(&self) -> bool {
         let options = self.options;

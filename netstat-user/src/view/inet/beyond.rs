@@ -26,7 +26,7 @@ pub struct Netns<'a> {
 /// What is known of a row beyond what netstat shows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Beyond<'a> {
-    /// The namespace, where every namespace is listed.
+    /// The namespace, where several are listed.
     pub netns: Option<Netns<'a>>,
     /// The owner that events recorded for a socket that nobody holds; in JSON only.
     pub recorded: Option<&'a Owner>,

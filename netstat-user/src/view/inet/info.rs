@@ -19,46 +19,56 @@ enum ValueForm {
     MillisWith(&'static str),
 }
 
-/// The line's names, those of the values, how they are written, and whether a 0 is shown.
-const LINE: [(&str, &str, ValueForm, bool); 38] = [
-    ("rto", "rto_us", ValueForm::Millis, true),
-    ("rtt", "rtt_us", ValueForm::MillisWith("rttvar_us"), true),
-    ("ato", "ato_us", ValueForm::Millis, true),
-    ("backoff", "backoff", ValueForm::Plain, false),
-    ("mss", "mss", ValueForm::Plain, true),
-    ("pmtu", "pmtu", ValueForm::Plain, true),
-    ("rcvmss", "rcv_mss", ValueForm::Plain, true),
-    ("advmss", "advmss", ValueForm::Plain, true),
-    ("cwnd", "cwnd", ValueForm::Plain, true),
-    ("ssthresh", "ssthresh", ValueForm::Plain, true),
-    ("bytes_sent", "bytes_sent", ValueForm::Plain, false),
-    ("bytes_retrans", "bytes_retrans", ValueForm::Plain, false),
-    ("bytes_acked", "bytes_acked", ValueForm::Plain, false),
-    ("bytes_received", "bytes_received", ValueForm::Plain, false),
-    ("segs_out", "segs_out", ValueForm::Plain, false),
-    ("segs_in", "segs_in", ValueForm::Plain, false),
-    ("data_segs_out", "data_segs_out", ValueForm::Plain, false),
-    ("data_segs_in", "data_segs_in", ValueForm::Plain, false),
-    ("lastsnd", "last_send_ms", ValueForm::Plain, true),
-    ("lastrcv", "last_recv_ms", ValueForm::Plain, true),
-    ("lastack", "last_ack_ms", ValueForm::Plain, true),
-    ("pacing_rate", "pacing_rate", ValueForm::Bits, true),
-    ("delivery_rate", "delivery_rate", ValueForm::Bits, true),
-    ("delivered", "delivered", ValueForm::Plain, false),
-    ("busy", "busy_us", ValueForm::Millis, false),
-    ("rwnd_limited", "rwnd_limited_us", ValueForm::Millis, false),
-    ("sndbuf_limited", "sndbuf_limited_us", ValueForm::Millis, false),
-    ("unacked", "unacked", ValueForm::Plain, false),
-    ("retrans", "retrans_out", ValueForm::With("retransmits"), false),
-    ("lost", "lost", ValueForm::Plain, false),
-    ("sacked", "sacked", ValueForm::Plain, false),
-    ("reord_seen", "reord_seen", ValueForm::Plain, false),
-    ("rcv_rtt", "rcv_rtt_us", ValueForm::Millis, true),
-    ("rcv_space", "rcv_space", ValueForm::Plain, true),
-    ("rcv_ssthresh", "rcv_ssthresh", ValueForm::Plain, true),
-    ("notsent", "bytes_not_sent", ValueForm::Plain, false),
-    ("minrtt", "min_rtt_us", ValueForm::Millis, true),
-    ("snd_wnd", "snd_wnd", ValueForm::Plain, false),
+/// The value that says nothing, where there is one.
+const ALWAYS: Option<u64> = None;
+const UNLESS_0: Option<u64> = Some(0);
+/// The kernel's default (`tcp_reordering`).
+const UNLESS_3: Option<u64> = Some(3);
+
+/// The line's names, those of the values, how they are written, and the value for which they are left out, as ss does.
+const LINE: [(&str, &str, ValueForm, Option<u64>); 42] = [
+    ("rto", "rto_us", ValueForm::Millis, ALWAYS),
+    ("rtt", "rtt_us", ValueForm::MillisWith("rttvar_us"), ALWAYS),
+    ("ato", "ato_us", ValueForm::Millis, ALWAYS),
+    ("backoff", "backoff", ValueForm::Plain, UNLESS_0),
+    ("mss", "mss", ValueForm::Plain, ALWAYS),
+    ("pmtu", "pmtu", ValueForm::Plain, ALWAYS),
+    ("rcvmss", "rcv_mss", ValueForm::Plain, ALWAYS),
+    ("advmss", "advmss", ValueForm::Plain, ALWAYS),
+    ("cwnd", "cwnd", ValueForm::Plain, ALWAYS),
+    ("ssthresh", "ssthresh", ValueForm::Plain, ALWAYS),
+    ("bytes_sent", "bytes_sent", ValueForm::Plain, UNLESS_0),
+    ("bytes_retrans", "bytes_retrans", ValueForm::Plain, UNLESS_0),
+    ("bytes_acked", "bytes_acked", ValueForm::Plain, UNLESS_0),
+    ("bytes_received", "bytes_received", ValueForm::Plain, UNLESS_0),
+    ("segs_out", "segs_out", ValueForm::Plain, UNLESS_0),
+    ("segs_in", "segs_in", ValueForm::Plain, UNLESS_0),
+    ("data_segs_out", "data_segs_out", ValueForm::Plain, UNLESS_0),
+    ("data_segs_in", "data_segs_in", ValueForm::Plain, UNLESS_0),
+    ("lastsnd", "last_send_ms", ValueForm::Plain, ALWAYS),
+    ("lastrcv", "last_recv_ms", ValueForm::Plain, ALWAYS),
+    ("lastack", "last_ack_ms", ValueForm::Plain, ALWAYS),
+    ("pacing_rate", "pacing_rate", ValueForm::Bits, ALWAYS),
+    ("delivery_rate", "delivery_rate", ValueForm::Bits, ALWAYS),
+    ("delivered", "delivered", ValueForm::Plain, UNLESS_0),
+    ("busy", "busy_us", ValueForm::Millis, UNLESS_0),
+    ("rwnd_limited", "rwnd_limited_us", ValueForm::Millis, UNLESS_0),
+    ("sndbuf_limited", "sndbuf_limited_us", ValueForm::Millis, UNLESS_0),
+    ("unacked", "unacked", ValueForm::Plain, UNLESS_0),
+    ("retrans", "retrans_out", ValueForm::With("retransmits"), UNLESS_0),
+    ("lost", "lost", ValueForm::Plain, UNLESS_0),
+    ("sacked", "sacked", ValueForm::Plain, UNLESS_0),
+    ("dsack_dups", "dsack_dups", ValueForm::Plain, UNLESS_0),
+    ("reordering", "reordering", ValueForm::Plain, UNLESS_3),
+    ("reord_seen", "reord_seen", ValueForm::Plain, UNLESS_0),
+    ("rcv_rtt", "rcv_rtt_us", ValueForm::Millis, ALWAYS),
+    ("rcv_space", "rcv_space", ValueForm::Plain, ALWAYS),
+    ("rcv_ssthresh", "rcv_ssthresh", ValueForm::Plain, ALWAYS),
+    ("notsent", "bytes_not_sent", ValueForm::Plain, UNLESS_0),
+    ("minrtt", "min_rtt_us", ValueForm::Millis, ALWAYS),
+    ("rcv_ooopack", "rcv_ooopack", ValueForm::Plain, UNLESS_0),
+    ("snd_wnd", "snd_wnd", ValueForm::Plain, UNLESS_0),
+    ("rcv_wnd", "rcv_wnd", ValueForm::Plain, UNLESS_0),
 ];
 
 /// The line, with its newline.
@@ -68,15 +78,13 @@ pub fn line(out: &mut Vec<u8>, info: &TcpInfo) {
         out.push(b' ');
         out.extend_from_slice(&escape_word(name));
     }
-    for (name, key, form, zero) in &LINE {
+    for (name, key, form, nothing) in &LINE {
         let second = match form {
             ValueForm::With(other) | ValueForm::MillisWith(other) => info.get(other),
             _ => None,
         };
-        let Some(value) = info.get(key).filter(|&value| value > 0 || second.is_some_and(|second| second > 0) || *zero)
-        else {
-            continue;
-        };
+        let says = |value: u64| Some(value) != *nothing || second.is_some_and(|second| second > 0);
+        let Some(value) = info.get(key).filter(|&value| says(value)) else { continue };
         put!(out, " {name}:");
         match form {
             ValueForm::Plain => put!(out, "{value}"),
@@ -126,18 +134,25 @@ mod tests {
         TcpInfo::new(all, Some(b"cubic"))
     }
 
-    #[test]
-    fn every_name_is_a_value() {
-        let names = LINE.iter().flat_map(|(_, key, form, _)| match form {
+    /// Of the values of the line.
+    fn names() -> impl Iterator<Item = &'static str> {
+        LINE.iter().flat_map(|(_, key, form, _)| match form {
             ValueForm::With(other) | ValueForm::MillisWith(other) => vec![*key, *other],
             _ => vec![*key],
-        });
-        for name in names {
+        })
+    }
+
+    #[test]
+    fn every_name_is_a_value() {
+        for name in names() {
             assert!(INFO_FIELDS.iter().any(|field| field.name == name), "{name}");
         }
         for (name, ..) in &LINE {
             assert!(INFO_WORDS.contains(name), "{name} is not in the legend");
         }
+        let shown: Vec<_> = names().collect();
+        let mut hidden = INFO_FIELDS.iter().filter(|field| !shown.contains(&field.name));
+        assert_eq!((hidden.next().map(|field| field.name), hidden.next()), (Some("max_pacing_rate"), None));
     }
 
     #[test]
@@ -151,9 +166,19 @@ mod tests {
             ("pacing_rate", 1000),
             ("retrans_out", 0),
             ("retransmits", 3),
+            ("dsack_dups", 2),
+            ("reordering", 3),
+            ("rcv_ooopack", 0),
+            ("rcv_wnd", 65_536),
         ];
         line(&mut out, &info(&values));
-        assert_eq!(String::from_utf8(out).unwrap(), "\t cubic rto:204 rtt:1.04/0.005 pacing_rate:8000 retrans:0/3\n");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\t cubic rto:204 rtt:1.04/0.005 pacing_rate:8000 retrans:0/3 dsack_dups:2 rcv_wnd:65536\n"
+        );
+        let mut out = Vec::new();
+        line(&mut out, &info(&[("reordering", 300), ("rcv_ooopack", 5), ("dsack_dups", 0)]));
+        assert_eq!(String::from_utf8(out).unwrap(), "\t cubic reordering:300 rcv_ooopack:5\n");
     }
 
     #[test]

@@ -67,13 +67,13 @@ pub fn close(rows: &mut [SocketRow]) -> Vec<Tried> {
         }
     }
     for (at, end) in places.into_iter().zip(destroy(&mut channel, &targets)) {
-        tried[at] = Some(end.into());
+        tried[at] = Some(Tried::of(end, Protocol::of(rows[at].proto)));
     }
     tried.into_iter().map(|tried| tried.unwrap_or_else(|| Tried::failed(KillError::Unanswered))).collect()
 }
 
-impl From<Destroyed> for Tried {
-    fn from(end: Destroyed) -> Self {
+impl Tried {
+    fn of(end: Destroyed, protocol: Protocol) -> Self {
         Self::Decided(match end {
             Destroyed::Closed => KillOutcome::fine(KillResult::Closed),
             Destroyed::Aborted => KillOutcome::fine(KillResult::Aborted),
@@ -82,7 +82,10 @@ impl From<Destroyed> for Tried {
             Destroyed::Refused(error) => match error.errno() {
                 Some(errno) if errno == Errno::PERM.raw_os_error() => KillOutcome::failed(KillError::NeedsNetAdmin),
                 Some(errno) if errno == Errno::OPNOTSUPP.raw_os_error() => {
-                    return Self::Unsupported(WayError::NoDestroy);
+                    return Self::Unsupported(match protocol {
+                        Protocol::UdpLite => WayError::NoDestroyOfUdpLite,
+                        _ => WayError::NoDestroy,
+                    });
                 }
                 _ => KillOutcome::failed(KillError::SockDiag(Arc::new(error))),
             },
@@ -97,7 +100,12 @@ mod tests {
     use std::io;
 
     fn of(errno: Errno) -> Tried {
-        Destroyed::Refused(DiagError::Refused(io::Error::from_raw_os_error(errno.raw_os_error()))).into()
+        of_protocol(errno, Protocol::Tcp)
+    }
+
+    fn of_protocol(errno: Errno, protocol: Protocol) -> Tried {
+        let error = DiagError::Refused(io::Error::from_raw_os_error(errno.raw_os_error()));
+        Tried::of(Destroyed::Refused(error), protocol)
     }
 
     #[test]
@@ -107,7 +115,18 @@ mod tests {
             matches!(of(Errno::PERM), Tried::Decided(end) if end.error.as_ref().is_some_and(|why| why.to_string().contains("CAP_NET_ADMIN")))
         );
         assert!(matches!(of(Errno::NOBUFS), Tried::Decided(end) if end.result == KillResult::Failed));
-        let gone = Tried::from(Destroyed::Gone);
+        let gone = Tried::of(Destroyed::Gone, Protocol::Tcp);
         assert!(matches!(gone, Tried::Decided(end) if end.result == KillResult::Gone));
+    }
+
+    /// A kernel that has just closed TCP sockets is not said to lack what that takes.
+    #[test]
+    fn what_is_missing_is_the_protocols_own() {
+        let why = |protocol| match of_protocol(Errno::OPNOTSUPP, protocol) {
+            Tried::Unsupported(why) => why.to_string(),
+            Tried::Decided(_) => panic!("the kernel has no such way"),
+        };
+        assert!(why(Protocol::Tcp).contains("CONFIG_INET_DIAG_DESTROY"));
+        assert_eq!(why(Protocol::UdpLite), "its sock_diag closes no UDP-Lite sockets");
     }
 }
