@@ -4,8 +4,9 @@ use crate::field::{
     ValueKind,
 };
 use crate::model::{
-    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, ListedRow,
-    LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
+    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, HiddenHolders, Holder, Labels,
+    ListedRow, LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals,
+    UnixRow,
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -37,11 +38,11 @@ impl Resolver for Names {
     fn netns(&mut self, name: &str) -> Option<u32> {
         matches!(name, "self" | "blue").then_some(5)
     }
-    fn device(&mut self, name: &str) -> Option<String> {
-        (name == "lo" || name == "1").then(|| "lo".into())
+    fn has_device(&mut self, name: &str) -> bool {
+        name == "lo" || name == "1"
     }
-    fn ephemeral(&mut self) -> RangeInclusive<u16> {
-        32_768..=60_999
+    fn ephemeral(&mut self) -> EphemeralPorts {
+        EphemeralPorts { of: HashMap::from([(6, 20_000..=20_100)]), others: 32_768..=60_999 }
     }
 }
 
@@ -262,9 +263,58 @@ fn autobound_is_asked_twice() {
             assert_eq!(*decided, Some(expected[place]), "{text}");
         }
         assert_eq!(decided, early, "{text}");
+        // Another namespace has another range.
+        let elsewhere = rows.each_ref().map(|PortChosen(fields, chooser)| {
+            let row = SocketRow { netns: Some(6), ..*fields.row };
+            predicate.holds(&PortChosen(RowFields { row: &row, ..*fields }, *chooser))
+        });
+        if !text.contains("sport") {
+            assert_eq!(elsewhere, [expected[0], expected[1], expected[0], expected[1]], "{text}");
+        }
         // Where the kernel does not say, the range alone counts.
         let unasked = rows.map(|PortChosen(row, _)| predicate.holds(&PortChosen(row, None)));
         assert_eq!(unasked, [expected[0], expected[0], expected[3], expected[3]], "{text}");
+    }
+}
+
+/// A process that could not be looked into may hold the socket, too, or it alone.
+#[test]
+fn what_a_hidden_holder_decides_is_not_known() {
+    let holder = |pid, name: &[u8]| Holder { pid, program: name.to_vec(), comm: Some(Comm::new(name)) };
+    let mut owners = SocketHolders::default();
+    owners.expect([42, 43].into_iter());
+    let nginx = owners.holder(holder(7, b"nginx"));
+    owners.add(42, nginx);
+    let says = |text: &str, inode, hidden: HiddenHolders| {
+        let mut owners = owners.clone();
+        owners.hidden = hidden;
+        let (labels, names) = (Labels::default(), HashMap::new());
+        let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
+        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
+        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context })
+    };
+    // Held by nginx, by nobody who could be seen, and by nobody at all.
+    for (text, by_precious, by_anybody) in [
+        ("comm = nginx", [Some(true), Some(false), Some(false)], [Some(true), None, Some(false)]),
+        ("comm = precious", [None, None, Some(false)], [None, None, Some(false)]),
+        ("not comm = precious", [None, None, Some(true)], [None, None, Some(true)]),
+        ("comm != precious", [None, Some(false), Some(false)], [None, None, Some(false)]),
+        ("not comm = other", [Some(true), Some(true), Some(true)], [None, None, Some(true)]),
+        ("owners.comm != precious", [Some(true), Some(false), Some(false)], [Some(true), None, Some(false)]),
+        ("not owners.pid = 9", [None, None, Some(true)], [None, None, Some(true)]),
+        ("owners = null", [Some(false), None, Some(true)], [None, None, Some(true)]),
+        ("pid != null", [Some(true), None, Some(false)], [Some(true), None, Some(false)]),
+        ("comm = precious and sport = :23", [Some(false); 3], [Some(false); 3]),
+        ("comm = precious or sport = :22", [Some(true); 3], [Some(true); 3]),
+        ("not sport = :23", [Some(true); 3], [Some(true); 3]),
+    ] {
+        let inodes = [42, 43, 0];
+        let hidden = || HiddenHolders::These(vec![holder(9, b"precious")]);
+        assert_eq!(inodes.map(|inode| says(text, inode, hidden())), by_precious, "{text}");
+        assert_eq!(inodes.map(|inode| says(text, inode, HiddenHolders::Anybody)), by_anybody, "{text}");
+        let none = inodes.map(|inode| says(text, inode, HiddenHolders::default()));
+        assert!(none.iter().all(Option::is_some), "{text}: {none:?}");
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Infos {
 #[derive(Clone, Debug, Default)]
 struct SocketFacts {
     info: Option<Box<TcpInfo>>,
+    /// Index of the device, 0 for none, and its name.
+    interface: u32,
     device: Option<String>,
     mark: Option<u32>,
     /// Whether the kernel chose the local port.
@@ -39,7 +41,6 @@ struct SocketFacts {
 /// One socket of a dump.
 struct FoundSocket {
     socket: SocketRow,
-    interface: u32,
     facts: SocketFacts,
 }
 
@@ -139,6 +140,11 @@ impl Provider for Infos {
             _ => Value::Null,
         }
     }
+
+    fn device(&self, subject: &Subject<'_>) -> Option<u32> {
+        let Subject::Inet { row, netns, .. } = subject else { return None };
+        self.facts(row, *netns).map(|facts| facts.interface)
+    }
 }
 
 /// The sockets of these protocols in the calling thread's namespace, and what the kernel refused.
@@ -158,8 +164,9 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
         let from = all.len();
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {
-                let facts = SocketFacts { info: row.info().map(Box::new), mark: row.mark(), ..SocketFacts::default() };
-                all.push(FoundSocket { socket: row.socket, interface: row.interface(), facts });
+                let (info, interface) = (row.info().map(Box::new), row.interface());
+                let facts = SocketFacts { info, interface, mark: row.mark(), ..SocketFacts::default() };
+                all.push(FoundSocket { socket: row.socket, facts });
             })?;
             if need.meets(Need::BINDING) {
                 let mut cookies = HashSet::new();
@@ -186,11 +193,11 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
 fn name_devices(all: &mut [FoundSocket]) {
     let mut names: HashMap<u32, Option<String>> = HashMap::new();
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
-    for found in all.iter_mut().filter(|found| found.interface != 0) {
+    for found in all.iter_mut().filter(|found| found.facts.interface != 0) {
         let look_up = || {
-            let name = rustix::net::netdevice::index_to_name(socket.as_ref().ok()?, found.interface);
+            let name = rustix::net::netdevice::index_to_name(socket.as_ref().ok()?, found.facts.interface);
             name.ok()
         };
-        found.facts.device = names.entry(found.interface).or_insert_with(look_up).clone();
+        found.facts.device = names.entry(found.facts.interface).or_insert_with(look_up).clone();
     }
 }
