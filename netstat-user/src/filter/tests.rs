@@ -11,7 +11,6 @@ use crate::model::{
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 
 const ROWS: RowKinds = RowKinds::INET.or(RowKinds::UNIX).or(RowKinds::CLOSED);
 
@@ -411,6 +410,20 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
         ("local.addr = 10.0.0.300", 13..23, "expected an address", None),
         ("local.addr = 10.0.0.0/33", 13..24, "expected an address", None),
         ("local.addr < 10.0.0.0/8", 13..23, "a network has no order", None),
+        ("src 0x7f.1", 4..10, "expected decimal numbers without zeros before them", None),
+        ("src 0X7F000001", 4..14, "expected decimal numbers", None),
+        ("dst 0177.0.0.1:80", 4..17, "expected decimal numbers", None),
+        ("src 127.0.0.010", 4..15, "expected decimal numbers", None),
+        ("src 010/8", 4..9, "expected decimal numbers", None),
+        ("src 0x7f.0.0.0/8", 4..16, "expected decimal numbers", None),
+        ("local.addr = 0177.0.0.1", 13..23, "expected decimal numbers", None),
+        ("local.addr = 010.0.0.0/8", 13..24, "expected decimal numbers", None),
+        ("local.addr = 0x7f.1", 13..19, "expected decimal numbers", None),
+        ("src 10.0.0.0/08", 4..15, "expected an address", None),
+        ("fwmark = 021", 9..12, "expected a mark such as 1, 0x1 or 0x1/0x3, without a zero before it", None),
+        ("fwmark 0x1/011", 7..14, "expected a mark", None),
+        ("fwmark > 021", 9..12, "expected a mark", None),
+        ("comm = abc\\", 10..11, "a backslash takes the sign after it for a letter, and there is none", None),
         ("src [::1", 4..8, "expected a `]'", None),
         ("src netlink:x", 4..13, "netstat lists no netlink sockets", None),
         ("(sport = :80", 0..1, "this `(' is never closed", None),
@@ -440,6 +453,33 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
     assert!(parse(&deep, ROWS).unwrap_err().what.contains("at most"));
     assert!(parse(&"(".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
     assert!(parse(&"not ".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
+}
+
+#[test]
+fn what_looks_like_a_number_may_be_a_name() {
+    for name in ["cafe", "fe.ed", "7f.example", "x1.2", "1e100.net"] {
+        let host = HostPattern::Inet { v6: None, addr: Addresses::Name(name.into()), port: PortPattern::Any };
+        assert_eq!(HostPattern::parse(name), Ok(host), "{name}");
+    }
+}
+
+#[test]
+fn a_family_before_a_port_counts() {
+    let of = |proto, addr, port| row(proto, (addr, port), (addr, 40_000), 1);
+    let rows = [of(Proto::Tcp, "127.0.0.1", 22), of(Proto::Tcp6, "::1", 22), of(Proto::Tcp6, "::1", 443)];
+    for (text, expected) in [
+        ("sport = inet6::22", [false, true, false]),
+        ("sport inet6:22", [false, true, false]),
+        ("sport = inet::443", [false, false, false]),
+        ("sport != inet6::22", [false, false, true]),
+        ("sport > inet6::1", [false, true, true]),
+        ("dport >= inet::1", [true, false, false]),
+        ("sport = inet6:*", [false, true, true]),
+        ("not sport = inet6::22", [true, false, true]),
+    ] {
+        assert_eq!(rows.each_ref().map(|row| says(text, row)), expected, "{text}");
+    }
+    assert!(Spelling::Port.expr(&["inet6:22".into()]).is_err());
 }
 
 #[test]

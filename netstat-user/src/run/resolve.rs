@@ -110,8 +110,9 @@ fn local_ports() -> RangeInclusive<u16> {
 }
 
 /// What to report of names in conditions on texts that nothing has here: no row can match them, and nothing is wrong with the expression.
-pub fn unknown_names(expr: Option<&Expr>) -> Vec<String> {
-    let is_user = |name: &str| name.parse::<u32>().is_ok() || user_id(name).is_some();
+/// `events` show a user without a name by the number.
+pub fn unknown_names(expr: Option<&Expr>, of_events: bool) -> Vec<String> {
+    let is_user = |name: &str| of_events && name.parse::<u32>().is_ok() || user_id(name).is_some();
     let is_namespace =
         |name: &str| named(name).is_some_and(|file| !file.is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
     let of = |field: Field, what: &str, is_there: &dyn Fn(&str) -> bool| -> Vec<String> {
@@ -148,6 +149,10 @@ mod tests {
         assert_eq!((names.netns("../netns"), names.netns("no-such-name")), (None, None));
         assert_eq!(names.host("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
         assert!(names.service("no-such-service").is_empty());
+        let of_user =
+            |name: &str| crate::filter::parse(&format!("user = {name}"), crate::field::RowKinds::ALL).unwrap();
+        let unknown = |name: &str, of_events| unknown_names(Some(&of_user(name)), of_events).len();
+        assert_eq!([unknown("root", false), unknown("3999999999", false), unknown("3999999999", true)], [0, 1, 0]);
         assert!(names.has_device("lo") && !names.has_device("no-such-device"));
         assert!(MachineNames { from: RowOrigin::All }.has_device("no-such-device"));
         let own = netns::own(Path::new("/proc")).unwrap();

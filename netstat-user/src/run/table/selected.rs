@@ -98,7 +98,7 @@ impl Selected {
 
     /// What to report of names that nothing has here.
     pub fn unknown_names(&self) -> Vec<String> {
-        unknown_names(self.selection.expr.as_ref())
+        unknown_names(self.selection.expr.as_ref(), false)
     }
 
     /// The namespaces that are listed instead of one's own.
