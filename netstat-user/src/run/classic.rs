@@ -100,7 +100,8 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_
     if taken.lacks_owners() {
         sources.report_hidden(round)?;
     }
-    if round.lacks_namespaces() || taken.lacks_owners() || round.lacks_processes() && !asked.is_netstats() {
+    let lacks_facts = taken.lacks_owners() || round.lacks_marks();
+    if round.lacks_namespaces() || lacks_facts || round.lacks_processes() && !asked.is_netstats() {
         return Ok(code.max(1));
     }
     if let Some(why) = asked.selected.never().filter(|_| round.is_first()) {

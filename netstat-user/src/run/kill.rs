@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     if rows.is_empty() && unread {
         return Ok(1);
     }
-    let is_unread = incomplete || unread || round.lacks_processes();
+    let is_unread = incomplete || unread || round.lacks_processes() || round.lacks_marks();
     let incomplete = is_unread || doubtful > 0;
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);

@@ -230,12 +230,17 @@ fn kill_says_why_it_could_not() -> Done {
     inside(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
-        let refused = Command::new("setpriv")
-            .args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"])
-            .arg(netstat_user())
-            .args(["kill", "--lport", &port, "--yes", "--json"])
-            .output()
-            .unwrap();
+        let without = |words: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]).arg(netstat_user());
+            command.args(words).output().unwrap()
+        };
+        for words in [&["-tln", "--no-agent", "--where", "fwmark = 3"][..], &["kill", "--where", "fwmark = 3", "--yes"]]
+        {
+            let unknown = without(words);
+            assert!(code(&unknown) == 1 && text(&unknown.stderr).contains("CAP_NET_ADMIN"), "{words:?}: {unknown:?}");
+        }
+        let refused = without(&["kill", "--lport", &port, "--yes", "--json"]);
         assert_eq!(code(&refused), 1, "{refused:?}");
         let rows = objects(&refused);
         assert_eq!((rows.len(), &rows[0]["result"]), (1, &"failed".into()));

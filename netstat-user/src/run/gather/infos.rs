@@ -13,6 +13,8 @@ use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::spaces::{Space, each, spaces};
 use crate::stdio::Written;
+use crate::sys::effective_capabilities;
+use rustix::thread::CapabilitySet;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -89,6 +91,13 @@ impl Infos {
                 }
                 Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
+        }
+        let lacks_marks = infos.facts.iter().any(|facts| facts.mark.is_none());
+        if lacks_marks
+            && asked.selected.asks(&[Field::Fwmark.name()])
+            && !effective_capabilities().contains(CapabilitySet::NET_ADMIN)
+        {
+            round.report_marks()?;
         }
         if let Some(why) = unentered {
             round.note_at_first(&format!("what the kernel knows of connections is left out: {why}"))?;
