@@ -74,7 +74,7 @@ enum Reading {
 
 /// What is asked of a row.
 #[derive(Clone, Copy)]
-struct Question {
+struct RowQuestion {
     /// What has been gathered.
     gathered: Need,
     reading: Reading,
@@ -175,7 +175,7 @@ impl Predicate {
     }
 
     fn ask(&self, row: &impl HasFields, gathered: Need, doubts: bool) -> Option<bool> {
-        let question = |&reading: &Reading| Question { gathered, reading, doubts };
+        let question = |&reading: &Reading| RowQuestion { gathered, reading, doubts };
         all_hold(self.readings.iter().map(|reading| self.test.ask(row, question(reading))))
     }
 }
@@ -316,8 +316,8 @@ impl Test {
     }
 
     /// Yes, no, or not known: not before more is gathered, or not at all.
-    fn ask(&self, row: &impl HasFields, question: Question) -> Option<bool> {
-        let Question { gathered, reading, doubts } = question;
+    fn ask(&self, row: &impl HasFields, question: RowQuestion) -> Option<bool> {
+        let RowQuestion { gathered, reading, doubts } = question;
         match self {
             Self::All(list) => all_hold(list.iter().map(|test| test.ask(row, question))),
             // De Morgan: not one holds where all do not.
