@@ -36,7 +36,9 @@ pub use network::Network;
 pub use process_start::{START_SHIFT, TICK_NS, is_start};
 pub use reason::reason;
 pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};
-pub use rows::{Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket};
+pub use rows::{
+    HiddenHolders, Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket,
+};
 pub use rows_wanted::RowsWanted;
 pub use shares::Shares;
 pub use subordinate::{Range as IdRange, Subordinates, UNKNOWN_USER};

@@ -131,14 +131,19 @@ fn with_protocol(mut refusal: Refusal, words: &OsStr) -> Refusal {
 /// Reads the options that select, for the tables that are printed.
 fn selection(given: &mut Options, select: GivenOptions, program: &str) -> Result<Selection, Refusal> {
     letters(given, &select);
-    let tables = given.tables();
-    let asked = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].contains(&Want::Asked);
-    let others = asked || tables.groups || tables.bluetooth || tables.tableless.is_some();
-    if let Some(option) = select.first().filter(|_| given.view() != View::Tables || others) {
+    if let Some(option) = select.first().filter(|_| !can_select(given)) {
         let text = "%s: --%s selects Internet and UNIX sockets: it cannot be given with other families and views\n";
         return Err(usage(Some(own(text, &[program, option]))));
     }
     select.read(rows(given)).map_err(|error| wrong(program, &error))
+}
+
+/// Whether the view is one of rows that can be selected.
+fn can_select(given: &Options) -> bool {
+    let tables = given.tables();
+    let asked = [tables.ipx, tables.ax25, tables.x25, tables.netrom, tables.rose].contains(&Want::Asked);
+    let others = asked || tables.groups || tables.bluetooth || tables.tableless.is_some();
+    given.view() == View::Tables && !others
 }
 
 /// Protocols by name stand for netstat's letters where there are none.

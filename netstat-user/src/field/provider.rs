@@ -60,4 +60,14 @@ pub trait Provider {
 
     /// The field of this row or event, null where it is not known.
     fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a>;
+
+    /// The index of the device that the socket is bound to, in its network namespace.
+    fn device(&self, _subject: &Subject<'_>) -> Option<u32> {
+        None
+    }
+
+    /// Whether a process of this host may hold the other end of the socket.
+    fn has_peer(&self, _subject: &Subject<'_>) -> bool {
+        false
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
-    ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, SctpRow, SocketEvent, SocketHolders,
-    SocketRow, StateTimes, TcpState, Totals, UnixRow,
+    ClosedSocket, Comm, Direction, EventEnd, EventKind, HiddenHolders, Holder, Labels, Owner, SctpRow, SocketEvent,
+    SocketHolders, SocketRow, StateTimes, TcpState, Totals, UnixRow,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,6 +24,16 @@ pub trait HasFields {
 
     /// Address and port of the socket's own end, or of the other; `None` where it has no Internet address.
     fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)>;
+
+    /// The index of the device that the socket is bound to, in its network namespace.
+    fn device(&self) -> Option<u32> {
+        None
+    }
+
+    /// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket; `None`: anything.
+    fn hidden_values(&self, _field: Field) -> Option<Vec<Value<'_>>> {
+        Some(Vec::new())
+    }
 }
 
 /// What the rows of a table share, gathered before they are filtered.
@@ -61,6 +71,39 @@ fn gathered<'a>(providers: &[&'a dyn Provider], subject: &Subject<'a>, field: Fi
     let asked = |provider: &&&'a dyn Provider| provider.provides().meets(need);
     let mut values = providers.iter().filter(asked).map(|provider| provider.value(subject, field));
     values.find(|value| *value != Value::Null).unwrap_or(Value::Null)
+}
+
+/// What a field of owners would be if each of the processes that could not be looked into held the socket, or its other end; `None`: anything.
+/// `subject` is the socket as it would be held then.
+fn hidden_values<'a>(
+    context: &RowContext<'a>,
+    inode: u64,
+    subject: impl Fn(Option<&'a Holder>) -> Subject<'a>,
+    field: Field,
+) -> Option<Vec<Value<'a>>> {
+    let (need, of_peer) = (field.spec().need, field.spec().need.meets(Need::PEERS));
+    let may_be_held = match of_peer {
+        true => context.providers.iter().any(|provider| provider.has_peer(&subject(None))),
+        // Nobody can hold what has no inode.
+        false => inode != 0,
+    };
+    if !need.meets(Need::OWNERS) || !may_be_held {
+        return Some(Vec::new());
+    }
+    let HiddenHolders::These(processes) = &context.owners.hidden else { return None };
+    if !of_peer && context.owners.has_strangers && context.owners.first(inode).is_none() {
+        return None;
+    }
+    let all = processes.iter();
+    match field {
+        Field::PeerPid => Some(all.map(|process| Value::Number(process.pid.into())).collect()),
+        Field::PeerComm => Some(all.map(|process| Value::text(process.comm.as_ref().map(Comm::as_bytes))).collect()),
+        _ if of_peer => processes.is_empty().then(Vec::new),
+        Field::Pid | Field::Comm | Field::OwnersPid | Field::OwnersProgram | Field::OwnersComm | Field::OwnersOwner => {
+            Some(all.map(|process| owners(std::iter::once(process), None, field)).collect())
+        }
+        _ => Some(all.map(|process| gathered(context.providers, &subject(Some(process)), field)).collect()),
+    }
 }
 
 /// A row of the Internet tables.
@@ -119,6 +162,18 @@ impl HasFields for RowFields<'_> {
                 gathered(context.providers, &subject, field)
             }
         }
+    }
+
+    fn device(&self) -> Option<u32> {
+        let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
+        let subject = Subject::Inet { row, netns, holder: None, recorded: None };
+        self.context.providers.iter().find_map(|provider| provider.device(&subject))
+    }
+
+    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+        let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
+        let subject = |holder| Subject::Inet { row, netns, holder, recorded: None };
+        hidden_values(self.context, row.inode, subject, field)
     }
 }
 
@@ -198,6 +253,11 @@ impl HasFields for SctpFields<'_> {
             }
         }
     }
+
+    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+        let row = self.row;
+        hidden_values(self.context, row.inode, |holder| Subject::Sctp { row, holder }, field)
+    }
 }
 
 /// A row of the table of UNIX domain sockets.
@@ -247,6 +307,11 @@ impl HasFields for UnixFields<'_> {
                 gathered(context.providers, &Subject::Unix { row, netns: context.netns, holder }, field)
             }
         }
+    }
+
+    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+        let (row, netns) = (self.row, self.context.netns);
+        hidden_values(self.context, row.inode, |holder| Subject::Unix { row, netns, holder }, field)
     }
 }
 

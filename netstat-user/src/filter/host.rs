@@ -25,6 +25,9 @@ pub enum PatternError {
     /// No address.
     #[error("expected an address such as `10.0.0.0/8' or `[::1]:80', not `{0}'")]
     Address(String),
+    /// Numbers that ss takes for octal or hexadecimal ones.
+    #[error("expected decimal numbers without zeros before them in an address, not `{0}'")]
+    Digits(String),
     /// A bracket that is not closed.
     #[error("expected a `]' after the IPv6 address")]
     Bracket,
@@ -85,9 +88,7 @@ impl Network {
         let bits = if addr.is_ipv4() { 32 } else { 128 };
         let len = match len {
             None => bits,
-            Some(len) if len.bytes().all(|byte| byte.is_ascii_digit()) => {
-                len.parse().ok().filter(|len| *len <= bits)?
-            }
+            Some(len) if is_decimal(len) => len.parse().ok().filter(|len| *len <= bits)?,
             Some(mask) => mask_len(mask).filter(|_| addr.is_ipv4())?,
         };
         Some(Self { addr, len })
@@ -107,15 +108,32 @@ fn mask_len(mask: &str) -> Option<u8> {
     (mask.leading_ones() == mask.count_ones()).then_some(mask.leading_ones() as u8)
 }
 
+/// A number as everybody reads it: with a zero before it, the C library takes it for an octal one.
+pub(super) fn is_decimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() && (text == "0" || !text.starts_with('0'))
+}
+
+/// Whether it is an IPv4 address, with or without a length, of which a part is octal or hexadecimal.
+pub(super) fn is_odd(text: &str) -> bool {
+    let addr = text.split('/').next().unwrap_or_default();
+    is_numbers(addr) && !addr.split('.').all(is_decimal)
+}
+
+/// Whether the C library reads it as an IPv4 address in some notation (inet_aton(3)), so that no name server is asked for it.
+fn is_numbers(text: &str) -> bool {
+    text.split('.').all(|part| match part.strip_prefix("0x").or(part.strip_prefix("0X")) {
+        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
+    })
+}
+
 /// `10`, `192.168`, `10.1.2`: the rest is zero.
 fn short(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
     let mut parts = text.split('.');
     for octet in &mut octets {
         match parts.next() {
-            Some(part) if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) => {
-                *octet = part.parse().ok()?
-            }
+            Some(part) if is_decimal(part) => *octet = part.parse().ok()?,
             Some(_) => return None,
             None => break,
         }
@@ -124,15 +142,24 @@ fn short(text: &str) -> Option<Ipv4Addr> {
 }
 
 impl PortPattern {
-    /// Reads a port: `:80`, `80`, `:ssh`, `*`, or with an (ignored) family before it, as ss does behind `sport`.
+    /// Reads a port with or without a family before it, as ss does behind `sport`: `inet6::22` is port 22 of IPv6 sockets.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub fn parse_of_family(text: &str) -> Result<(Option<bool>, Self), PatternError> {
+        let (v6, port) = match text.split_once(':') {
+            Some(("inet", port)) if !port.is_empty() => (Some(false), port),
+            Some(("inet6", port)) if !port.is_empty() => (Some(true), port),
+            _ => (None, text),
+        };
+        Ok((v6, Self::parse(port)?))
+    }
+
+    /// Reads a port: `:80`, `80`, `:ssh`, `*`.
     ///
     /// # Errors
     /// What is expected.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let text = match text.split_once(':') {
-            Some(("inet" | "inet6", rest)) if !rest.is_empty() => rest,
-            _ => text,
-        };
         let text = text.strip_prefix(':').unwrap_or(text);
         let hex = text.strip_prefix("0x").filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
         match text {
@@ -194,6 +221,7 @@ impl HostPattern {
             "" | "*" | "any" | "all" | "default" => Addresses::Any,
             addr => match Network::parse_host(addr) {
                 Some(prefix) => Addresses::Net(prefix),
+                None if is_odd(addr) => return Err(PatternError::Digits(addr.into())),
                 None if is_name(addr) && !addr.starts_with('-') && addr.bytes().any(|b| b.is_ascii_alphabetic()) => {
                     Addresses::Name(addr.to_owned())
                 }

@@ -5,7 +5,7 @@ use winnow::ascii::multispace0;
 use winnow::combinator::{alt, delimited, preceded, repeat};
 use winnow::error::{ContextError, ParserError};
 use winnow::prelude::*;
-use winnow::stream::{LocatingSlice, TokenSlice};
+use winnow::stream::{LocatingSlice, Stream, TokenSlice};
 use winnow::token::{any, none_of, one_of, take_while};
 
 /// A word or sign, and where it stands.
@@ -64,10 +64,12 @@ pub fn tokens(expression: &str) -> Result<Vec<Token>, Mistake> {
             let what = format!("there is no operator `{}'", order.written);
             return Err(Mistake { expression: expression.to_owned(), place, what, nearest: Some(order.meant) });
         }
+        let begin = text.checkpoint();
         let kind: Result<(TokenKind, std::ops::Range<usize>), ContextError> = token.with_span().parse_next(&mut text);
         match kind {
             Ok((kind, span)) => tokens.push(Token { kind, place: TextPlace { start: span.start, end: span.end } }),
             Err(_) => {
+                text.reset(&begin);
                 let start = expression.len() - text.len();
                 let place = TextPlace { start, end: expression.len() };
                 let what = match text.starts_with('\\') {

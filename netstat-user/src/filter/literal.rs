@@ -1,6 +1,7 @@
 //! Values as they are written, and what they mean for a field.
 
 use super::Op;
+use super::host::{PatternError, is_decimal, is_odd};
 use super::states::StateSet;
 use crate::field::{Field, Unit, ValueKind, nearest};
 use crate::model::Network;
@@ -62,6 +63,8 @@ pub(super) fn meaning(field: Field, op: Op, literal: &Literal) -> Result<Meaning
         number.map(Meaning::Number).ok_or_else(|| (format!("expected {what} for `{name}', not `{text}'"), None))
     };
     match field.spec().kind {
+        // ss takes a zero before a mark for an octal number.
+        ValueKind::Number if field == Field::Fwmark => number(MARK, mark(text).map(u128::from)),
         ValueKind::Number => number("a whole number", whole(text)),
         ValueKind::Bytes => number("bytes such as 1500, 4K, 1M or 2G", bytes(text)),
         ValueKind::Span(unit) => number("a time such as 500ms, 10s, 5m, 2h or 1d", span(text, unit)),
@@ -135,6 +138,7 @@ fn address(text: &str, op: Op) -> Result<Meaning, Unfit> {
     match Network::parse(bare) {
         Some(prefix) if !bare.contains('/') => Ok(Meaning::Addr(prefix.addr)),
         Some(prefix) if !op.orders() => Ok(Meaning::Net(prefix)),
+        None if is_odd(bare) => Err((PatternError::Digits(text.to_owned()).to_string(), None)),
         Some(_) => Err((format!("expected one address after `{}': a network has no order", op.name()), None)),
         None => match glob(text, true)?.filter(|_| !op.orders()) {
             Some(form) => Ok(Meaning::Form(form)),
@@ -150,6 +154,15 @@ fn named(text: &str, what: &str) -> Result<Meaning, Unfit> {
         Some(name) => Ok(Meaning::Name(name)),
         None => Err((format!("expected {what}, not `{text}'"), None)),
     }
+}
+
+/// What is expected of a mark.
+pub(super) const MARK: &str = "a mark such as 1, 0x1 or 0x1/0x3, without a zero before it";
+
+/// A mark of packets, decimal or hexadecimal.
+pub(super) fn mark(text: &str) -> Option<u32> {
+    let number = if text.starts_with("0x") || is_decimal(text) { whole(text)? } else { return None };
+    number.try_into().ok()
 }
 
 /// Digits, or hexadecimal digits behind `0x`.

@@ -2,7 +2,7 @@
 
 use super::lex::{Token, TokenKind, Tokens, Wrong, tokens};
 use super::literal::{self, Literal};
-use super::{Expr, HostPattern, Mistake, Op, PortPattern, Side, StateSet, StateWord, TextPlace};
+use super::{Addresses, Expr, HostPattern, Mistake, Op, PortPattern, Side, StateSet, StateWord, TextPlace};
 use crate::field::{ColumnError, FIELDS, Field, GROUPS, RowKinds, group, instead_of, nearest, nearest_field};
 use winnow::combinator::{alt, opt, peek, repeat, separated};
 use winnow::error::{ErrMode, ParserError};
@@ -299,11 +299,17 @@ impl Grammar {
             return Err(wrong_at(here, "expected one of = != < <= > >= and a port", None));
         }
         let (text, _, place) = operand(input, "expected a port such as `:80' or `:ssh'")?;
-        let port = PortPattern::parse(&text).map_err(|error| wrong_at(place, error.to_string(), None))?;
+        let (v6, port) =
+            PortPattern::parse_of_family(&text).map_err(|error| wrong_at(place, error.to_string(), None))?;
         if port == PortPattern::Any && op != Op::Eq {
             return Err(wrong_at(place, format!("expected a port after `{}'", op.name()), None));
         }
-        Ok(Expr::Port { side, op, port, place })
+        let port = Expr::Port { side, op, port, place };
+        if v6.is_none() {
+            return Ok(port);
+        }
+        let host = HostPattern::Inet { v6, addr: Addresses::Any, port: PortPattern::Any };
+        Ok(Expr::All(vec![Expr::Host { side, host, place }, port]))
     }
 
     fn mark(self, input: &mut Tokens<'_>) -> Parsed<Expr> {
@@ -313,14 +319,10 @@ impl Grammar {
             let (op, value) = (if negated { Op::Ne } else { Op::Eq }, Literal { text, null });
             return Ok(Expr::Compare { field: Field::Fwmark, op, value, place });
         }
-        let number = |text: &str| match text.strip_prefix("0x") {
-            Some(hex) => u32::from_str_radix(hex, 16).ok(),
-            None => text.parse().ok(),
-        };
         let (mark, mask) = text.split_once('/').map_or((text.as_str(), None), |(mark, mask)| (mark, Some(mask)));
-        match (number(mark), mask.map_or(Some(u32::MAX), number)) {
+        match (literal::mark(mark), mask.map_or(Some(u32::MAX), literal::mark)) {
             (Some(mark), Some(mask)) => Ok(Expr::Mark { negated, mark, mask }),
-            _ => Err(wrong_at(place, format!("expected a mark such as 0x1 or 0x1/0x3, not `{text}'"), None)),
+            _ => Err(wrong_at(place, format!("expected {}, not `{text}'", literal::MARK), None)),
         }
     }
 

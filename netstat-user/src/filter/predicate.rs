@@ -3,10 +3,11 @@
 use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
-use crate::field::{CHOOSERS, Field, HasFields, Need, Value, ValueKind};
+use crate::field::{CHOOSERS, Field, HasFields, LISTS, Need, Value, ValueKind};
 use crate::model::{AddressText, Network, all_hold};
 use regex::bytes::Regex;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -24,10 +25,30 @@ pub trait Resolver {
     fn is_netns_hidden(&mut self, _name: &str) -> bool {
         false
     }
-    /// The name of a device, by its name or index.
-    fn device(&mut self, name: &str) -> Option<String>;
+    /// Whether there may be a device of this name or index where rows are read.
+    fn has_device(&mut self, name: &str) -> bool;
     /// The ports that the kernel gives to sockets that ask for none.
-    fn ephemeral(&mut self) -> RangeInclusive<u16>;
+    fn ephemeral(&mut self) -> EphemeralPorts;
+}
+
+/// The ports that the kernel gives to sockets that ask for none (`net.ipv4.ip_local_port_range`), which each network namespace has for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EphemeralPorts {
+    /// Those of namespaces, by inode number.
+    pub of: HashMap<u32, RangeInclusive<u16>>,
+    /// Those of every other one.
+    pub others: RangeInclusive<u16>,
+}
+
+impl EphemeralPorts {
+    /// Whether the kernel may have chosen the port in the namespace.
+    fn has(&self, netns: &Value<'_>, port: u16) -> bool {
+        let of = match netns {
+            Value::Number(inode) => u32::try_from(*inode).ok().and_then(|inode| self.of.get(&inode)),
+            _ => None,
+        };
+        of.unwrap_or(&self.others).contains(&port)
+    }
 }
 
 /// An expression that can be asked of rows.
@@ -51,6 +72,16 @@ enum Reading {
     Mark,
 }
 
+/// What is asked of a row.
+#[derive(Clone, Copy)]
+struct RowQuestion {
+    /// What has been gathered.
+    gathered: Need,
+    reading: Reading,
+    /// Whether an owner that could not be seen makes an answer unknown.
+    doubts: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     All(Vec<Test>),
@@ -72,17 +103,19 @@ pub(super) enum Test {
         op: Op,
         ports: Option<Vec<u16>>,
     },
+    /// The device of this name or index, in the namespace of the row.
     Device {
         negated: bool,
         name: Vec<u8>,
+        index: Option<u32>,
     },
     Mark {
         negated: bool,
         mark: u32,
         mask: u32,
     },
-    /// The kernel chose the local port; this is the range that it chooses from.
-    Autobound(RangeInclusive<u16>),
+    /// The kernel chose the local port; these are what it chooses from.
+    Autobound(EphemeralPorts),
     Compare {
         field: Field,
         op: Op,
@@ -133,7 +166,17 @@ impl Predicate {
 
     /// Whether the row is wanted, if that can be decided with what has been gathered.
     pub fn decide(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
-        all_hold(self.readings.iter().map(|&reading| self.test.ask(row, gathered, reading)))
+        self.ask(row, gathered, false)
+    }
+
+    /// Whether the row is wanted, every need gathered, if that is so or not whoever of those holds the socket that could not be looked into.
+    pub fn is_certain(&self, row: &impl HasFields) -> Option<bool> {
+        self.ask(row, Need::ALL, true)
+    }
+
+    fn ask(&self, row: &impl HasFields, gathered: Need, doubts: bool) -> Option<bool> {
+        let question = |&reading: &Reading| RowQuestion { gathered, reading, doubts };
+        all_hold(self.readings.iter().map(|reading| self.test.ask(row, question(reading))))
     }
 }
 
@@ -171,8 +214,11 @@ impl<R: Resolver> Compiler<'_, R> {
             }
             Expr::Device { negated, name, place } => {
                 self.need(Field::Dev);
-                let known = self.resolver.device(name).ok_or_else(|| none(*place, "device", name))?;
-                Test::Device { negated: *negated, name: known.into_bytes() }
+                if !self.resolver.has_device(name) {
+                    return Err(none(*place, "device", name));
+                }
+                let index = name.parse().ok().filter(|&index| index != 0);
+                Test::Device { negated: *negated, name: name.clone().into_bytes(), index }
             }
             Expr::Mark { negated, mark, mask } => {
                 self.need(Field::Fwmark);
@@ -269,16 +315,17 @@ impl Test {
         }
     }
 
-    /// Yes, no, or not before more is gathered.
-    fn ask(&self, row: &impl HasFields, gathered: Need, reading: Reading) -> Option<bool> {
+    /// Yes, no, or not known: not before more is gathered, or not at all.
+    fn ask(&self, row: &impl HasFields, question: RowQuestion) -> Option<bool> {
+        let RowQuestion { gathered, reading, doubts } = question;
         match self {
-            Self::All(list) => all_hold(list.iter().map(|test| test.ask(row, gathered, reading))),
+            Self::All(list) => all_hold(list.iter().map(|test| test.ask(row, question))),
             // De Morgan: not one holds where all do not.
             Self::Any(list) => {
-                let denied = list.iter().map(|test| test.ask(row, gathered, reading).map(|holds| !holds));
+                let denied = list.iter().map(|test| test.ask(row, question).map(|holds| !holds));
                 all_hold(denied).map(|denied| !denied)
             }
-            Self::Not(inner) => inner.ask(row, gathered, reading).map(|holds| !holds),
+            Self::Not(inner) => inner.ask(row, question).map(|holds| !holds),
             Self::States(bits) => Some(row.state().is_some_and(|state| bits & 1 << state as u16 != 0)),
             Self::Host { side, v6, nets, ports } => Some(host(row, *side, *v6, nets.as_deref(), ports.as_deref())),
             Self::Path { side, form } => match side {
@@ -295,9 +342,11 @@ impl Test {
                     op => ports.iter().any(|than| op.holds(port.cmp(than))),
                 }),
             }),
-            Self::Device { negated, name } => {
+            Self::Device { negated, name, index } => {
                 let known = gathered.has(Field::Dev.spec().need);
-                known.then(|| (*text(&row.value(Field::Dev)) == name[..]) != *negated)
+                let is_bound =
+                    || *text(&row.value(Field::Dev)) == name[..] || index.is_some() && row.device() == *index;
+                known.then(|| is_bound() != *negated)
             }
             Self::Mark { negated, mark, mask } => {
                 let known = gathered.has(Field::Fwmark.spec().need);
@@ -306,10 +355,10 @@ impl Test {
                     _ => false,
                 })
             }
-            Self::Autobound(range) => match row.end(true) {
+            Self::Autobound(ports) => match row.end(true) {
                 None => Some(is_unix(row) && is_autobound_path(&row.value(Field::Path))),
                 Some((_, port)) => {
-                    let in_range = port.is_some_and(|port| range.contains(&port));
+                    let in_range = port.is_some_and(|port| ports.has(&row.value(Field::Netns), port));
                     match reading {
                         Reading::Range => Some(in_range),
                         Reading::Mark if !gathered.has(Field::PortChosenBy.spec().need) => None,
@@ -321,9 +370,24 @@ impl Test {
                 }
             },
             Self::Compare { field, op, scale, operand } => {
-                gathered.has(field.spec().need).then(|| compare(&row.value(*field), *field, *op, *scale, operand))
+                let holds = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
+                let known = gathered.has(field.spec().need).then(|| holds(&row.value(*field)))?;
+                // What one holder makes true stays so, whoever else holds the socket.
+                if !doubts || known && stays(*field, *op, operand) {
+                    return Some(known);
+                }
+                row.hidden_values(*field)?.iter().all(|value| holds(value) == known).then_some(known)
             }
         }
+    }
+}
+
+/// Whether what one holder of a socket makes true is not made false by another one.
+fn stays(field: Field, op: Op, operand: &Operand) -> bool {
+    let of_each = field.nested().is_some_and(|(group, _)| LISTS.contains(&group));
+    match operand {
+        Operand::Null => op == Op::Ne,
+        _ => of_each || !matches!(op, Op::Ne | Op::NoMatch),
     }
 }
 

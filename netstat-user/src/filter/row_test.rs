@@ -79,17 +79,19 @@ fn exact(test: &Test) -> Option<RowTest> {
                 op => one(*op),
             }
         }
-        // By the range: what the kernel's mark says is asked besides.
-        Test::Autobound(range) => RowTest::Number {
+        // By the range, where that is one: what the kernel's mark says is asked besides.
+        Test::Autobound(ports) if ports.of.is_empty() => RowTest::Number {
             number: RowNumber::LocalPort,
-            first: (*range.start()).into(),
-            last: (*range.end()).into(),
+            first: (*ports.others.start()).into(),
+            last: (*ports.others.end()).into(),
         },
         Test::Compare { field, op, scale, operand } => {
             let passes = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
             compared(*field, *op, *scale, operand, &passes)?
         }
-        Test::Device { .. } | Test::Mark { .. } | Test::Not(_) | Test::All(_) | Test::Any(_) => return None,
+        Test::Autobound(_) | Test::Device { .. } | Test::Mark { .. } | Test::Not(_) | Test::All(_) | Test::Any(_) => {
+            return None;
+        }
     })
 }
 

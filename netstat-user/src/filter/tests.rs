@@ -4,13 +4,13 @@ use crate::field::{
     ValueKind,
 };
 use crate::model::{
-    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, ListedRow,
-    LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
+    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, HiddenHolders, Holder, Labels,
+    ListedRow, LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals,
+    UnixRow,
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 
 const ROWS: RowKinds = RowKinds::INET.or(RowKinds::UNIX).or(RowKinds::CLOSED);
 
@@ -37,11 +37,11 @@ impl Resolver for Names {
     fn netns(&mut self, name: &str) -> Option<u32> {
         matches!(name, "self" | "blue").then_some(5)
     }
-    fn device(&mut self, name: &str) -> Option<String> {
-        (name == "lo" || name == "1").then(|| "lo".into())
+    fn has_device(&mut self, name: &str) -> bool {
+        name == "lo" || name == "1"
     }
-    fn ephemeral(&mut self) -> RangeInclusive<u16> {
-        32_768..=60_999
+    fn ephemeral(&mut self) -> EphemeralPorts {
+        EphemeralPorts { of: HashMap::from([(6, 20_000..=20_100)]), others: 32_768..=60_999 }
     }
 }
 
@@ -262,9 +262,58 @@ fn autobound_is_asked_twice() {
             assert_eq!(*decided, Some(expected[place]), "{text}");
         }
         assert_eq!(decided, early, "{text}");
+        // Another namespace has another range.
+        let elsewhere = rows.each_ref().map(|PortChosen(fields, chooser)| {
+            let row = SocketRow { netns: Some(6), ..*fields.row };
+            predicate.holds(&PortChosen(RowFields { row: &row, ..*fields }, *chooser))
+        });
+        if !text.contains("sport") {
+            assert_eq!(elsewhere, [expected[0], expected[1], expected[0], expected[1]], "{text}");
+        }
         // Where the kernel does not say, the range alone counts.
         let unasked = rows.map(|PortChosen(row, _)| predicate.holds(&PortChosen(row, None)));
         assert_eq!(unasked, [expected[0], expected[0], expected[3], expected[3]], "{text}");
+    }
+}
+
+/// A process that could not be looked into may hold the socket, too, or it alone.
+#[test]
+fn what_a_hidden_holder_decides_is_not_known() {
+    let holder = |pid, name: &[u8]| Holder { pid, program: name.to_vec(), comm: Some(Comm::new(name)) };
+    let mut owners = SocketHolders::default();
+    owners.expect([42, 43].into_iter());
+    let nginx = owners.holder(holder(7, b"nginx"));
+    owners.add(42, nginx);
+    let says = |text: &str, inode, hidden: HiddenHolders| {
+        let mut owners = owners.clone();
+        owners.hidden = hidden;
+        let (labels, names) = (Labels::default(), HashMap::new());
+        let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
+        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
+        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context })
+    };
+    // Held by nginx, by nobody who could be seen, and by nobody at all.
+    for (text, by_precious, by_anybody) in [
+        ("comm = nginx", [Some(true), Some(false), Some(false)], [Some(true), None, Some(false)]),
+        ("comm = precious", [None, None, Some(false)], [None, None, Some(false)]),
+        ("not comm = precious", [None, None, Some(true)], [None, None, Some(true)]),
+        ("comm != precious", [None, Some(false), Some(false)], [None, None, Some(false)]),
+        ("not comm = other", [Some(true), Some(true), Some(true)], [None, None, Some(true)]),
+        ("owners.comm != precious", [Some(true), Some(false), Some(false)], [Some(true), None, Some(false)]),
+        ("not owners.pid = 9", [None, None, Some(true)], [None, None, Some(true)]),
+        ("owners = null", [Some(false), None, Some(true)], [None, None, Some(true)]),
+        ("pid != null", [Some(true), None, Some(false)], [Some(true), None, Some(false)]),
+        ("comm = precious and sport = :23", [Some(false); 3], [Some(false); 3]),
+        ("comm = precious or sport = :22", [Some(true); 3], [Some(true); 3]),
+        ("not sport = :23", [Some(true); 3], [Some(true); 3]),
+    ] {
+        let inodes = [42, 43, 0];
+        let hidden = || HiddenHolders::These(vec![holder(9, b"precious")]);
+        assert_eq!(inodes.map(|inode| says(text, inode, hidden())), by_precious, "{text}");
+        assert_eq!(inodes.map(|inode| says(text, inode, HiddenHolders::Anybody)), by_anybody, "{text}");
+        let none = inodes.map(|inode| says(text, inode, HiddenHolders::default()));
+        assert!(none.iter().all(Option::is_some), "{text}: {none:?}");
     }
 }
 
@@ -361,6 +410,20 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
         ("local.addr = 10.0.0.300", 13..23, "expected an address", None),
         ("local.addr = 10.0.0.0/33", 13..24, "expected an address", None),
         ("local.addr < 10.0.0.0/8", 13..23, "a network has no order", None),
+        ("src 0x7f.1", 4..10, "expected decimal numbers without zeros before them", None),
+        ("src 0X7F000001", 4..14, "expected decimal numbers", None),
+        ("dst 0177.0.0.1:80", 4..17, "expected decimal numbers", None),
+        ("src 127.0.0.010", 4..15, "expected decimal numbers", None),
+        ("src 010/8", 4..9, "expected decimal numbers", None),
+        ("src 0x7f.0.0.0/8", 4..16, "expected decimal numbers", None),
+        ("local.addr = 0177.0.0.1", 13..23, "expected decimal numbers", None),
+        ("local.addr = 010.0.0.0/8", 13..24, "expected decimal numbers", None),
+        ("local.addr = 0x7f.1", 13..19, "expected decimal numbers", None),
+        ("src 10.0.0.0/08", 4..15, "expected an address", None),
+        ("fwmark = 021", 9..12, "expected a mark such as 1, 0x1 or 0x1/0x3, without a zero before it", None),
+        ("fwmark 0x1/011", 7..14, "expected a mark", None),
+        ("fwmark > 021", 9..12, "expected a mark", None),
+        ("comm = abc\\", 10..11, "a backslash takes the sign after it for a letter, and there is none", None),
         ("src [::1", 4..8, "expected a `]'", None),
         ("src netlink:x", 4..13, "netstat lists no netlink sockets", None),
         ("(sport = :80", 0..1, "this `(' is never closed", None),
@@ -390,6 +453,33 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
     assert!(parse(&deep, ROWS).unwrap_err().what.contains("at most"));
     assert!(parse(&"(".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
     assert!(parse(&"not ".repeat(500), ROWS).unwrap_err().what.contains("nests at most 64 times"));
+}
+
+#[test]
+fn what_looks_like_a_number_may_be_a_name() {
+    for name in ["cafe", "fe.ed", "7f.example", "x1.2", "1e100.net"] {
+        let host = HostPattern::Inet { v6: None, addr: Addresses::Name(name.into()), port: PortPattern::Any };
+        assert_eq!(HostPattern::parse(name), Ok(host), "{name}");
+    }
+}
+
+#[test]
+fn a_family_before_a_port_counts() {
+    let of = |proto, addr, port| row(proto, (addr, port), (addr, 40_000), 1);
+    let rows = [of(Proto::Tcp, "127.0.0.1", 22), of(Proto::Tcp6, "::1", 22), of(Proto::Tcp6, "::1", 443)];
+    for (text, expected) in [
+        ("sport = inet6::22", [false, true, false]),
+        ("sport inet6:22", [false, true, false]),
+        ("sport = inet::443", [false, false, false]),
+        ("sport != inet6::22", [false, false, true]),
+        ("sport > inet6::1", [false, true, true]),
+        ("dport >= inet::1", [true, false, false]),
+        ("sport = inet6:*", [false, true, true]),
+        ("not sport = inet6::22", [true, false, true]),
+    ] {
+        assert_eq!(rows.each_ref().map(|row| says(text, row)), expected, "{text}");
+    }
+    assert!(Spelling::Port.expr(&["inet6:22".into()]).is_err());
 }
 
 #[test]

@@ -163,9 +163,38 @@ pub struct Holder {
     pub comm: Option<Comm>,
 }
 
+/// Processes that could not be looked into: each of them may hold any socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HiddenHolders {
+    /// These.
+    These(Vec<Holder>),
+    /// It is not known which there are.
+    Anybody,
+}
+
+impl HiddenHolders {
+    /// Those that are known.
+    pub fn known(&self) -> &[Holder] {
+        match self {
+            Self::These(processes) => processes,
+            Self::Anybody => &[],
+        }
+    }
+}
+
+impl Default for HiddenHolders {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
+}
+
 /// The processes that hold sockets, by inode.
 #[derive(Clone, Debug, Default)]
 pub struct SocketHolders {
+    /// Those that may hold sockets besides.
+    pub hidden: HiddenHolders,
+    /// Whether a process of another PID namespace may hold a socket for which nobody was found.
+    pub has_strangers: bool,
     holders: Vec<Holder>,
     /// The first holder of each socket asked about, [`NOBODY`] before one is found. Nearly every socket has but one.
     first: HashMap<u64, u32, InodeHash>,

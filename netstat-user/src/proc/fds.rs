@@ -8,9 +8,9 @@ mod work;
 pub use program::{comm, program_name};
 pub use work::{processes, socket_inode};
 
-use crate::model::{HeldSockets, Holder, SocketHolders};
+use crate::model::{HeldSockets, HiddenHolders, Holder, SocketHolders};
 use crate::proc::hidden::hides_processes;
-use crate::sys::{Awaited, GivenUp, descriptors_are_few, failed_look};
+use crate::sys::{self, Awaited, GivenUp, descriptors_are_few, failed_look};
 use program::program;
 use rustix::fs::{OFlags, stat};
 use rustix::io::Errno;
@@ -200,6 +200,28 @@ impl Scan {
         places.sort_unstable();
         places.dedup();
         places.into_iter().filter_map(|place| self.work.pids.get(place as usize).copied()).collect()
+    }
+
+    /// The processes that may hold sockets, too, as they could not be looked into.
+    pub fn hidden(&mut self) -> HiddenHolders {
+        if self.failure().is_some() || self.is_own && hides_processes(&self.work.root) {
+            return HiddenHolders::Anybody;
+        }
+        let denied = self.denied();
+        let root = &self.work.root;
+        let named = denied
+            .into_iter()
+            .map(|pid| Ok(Holder { pid, program: program(root, pid)?, comm: Some(comm(root, pid)?) }));
+        // One that has ended since holds nothing.
+        let named = named.filter(|named: &rustix::io::Result<Holder>| {
+            !matches!(named, Err(error) if matches!(*error, Errno::NOENT | Errno::SRCH))
+        });
+        named.collect::<Result<_, _>>().map_or(HiddenHolders::Anybody, HiddenHolders::These)
+    }
+
+    /// Whether a process that no /proc here shows may hold a socket: one of a PID namespace above.
+    pub fn has_strangers(&self) -> bool {
+        self.is_own && sys::pid_namespace_if_nested() != 0
     }
 
     /// Why not every process could be looked into, where that is neither for want of permission nor because it has gone: then a socket without a

@@ -97,7 +97,11 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_
     for unknown in asked.selected.unknown_names() {
         round.note_at_first(&unknown)?;
     }
-    if round.lacks_namespaces() || round.lacks_processes() && !asked.is_netstats() {
+    if taken.lacks_owners() {
+        sources.report_hidden(round)?;
+    }
+    let lacks_facts = taken.lacks_owners() || round.lacks_marks();
+    if round.lacks_namespaces() || lacks_facts || round.lacks_processes() && !asked.is_netstats() {
         return Ok(code.max(1));
     }
     if let Some(why) = asked.selected.never().filter(|_| round.is_first()) {

@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             return Ok(super::refuse(&if error.is_denied() { Refusal { exit: 1, ..refusal } } else { refusal }));
         }
     };
-    for unknown in unknown_names(options.selection.expr.as_ref()) {
+    for unknown in unknown_names(options.selection.expr.as_ref(), true) {
         complain(&unknown);
     }
     let subscription = match subscribed::ask(options, &chosen) {

@@ -76,7 +76,7 @@ impl Gathered {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().chain(owners.hidden.known()).for_each(|holder| workloads.look_up(holder.pid));
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
             let owners: Vec<&Owner> = recorded.chain(closed).collect();
@@ -117,7 +117,7 @@ impl Gathered {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().chain(owners.hidden.known()).for_each(|holder| workloads.look_up(holder.pid));
             report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }

@@ -26,18 +26,20 @@ pub struct Matching {
     pub owners: SocketHolders,
     /// The names of their namespaces.
     pub namespaces: Namespaces,
+    /// How many more there may be, as processes could not be looked into that may hold them.
+    pub doubtful: usize,
     /// Whether a table could not be read, which was reported.
     pub incomplete: bool,
 }
 
-/// Looks for the living sockets for which the expression holds.
+/// Looks for the living sockets for which the expression holds, whoever holds them that cannot be looked into.
 ///
 /// # Errors
 /// A failure to write to standard output.
 pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) -> Written<Matching> {
     let Some((files, known)) = look(asked, sources, round)? else { return Ok(Matching::default()) };
     let providers = known.gathered.providers();
-    let (mut rows, mut incomplete) = (Vec::new(), false);
+    let (mut rows, mut doubtful, mut incomplete) = (Vec::new(), 0, false);
     for file in &files.list {
         let table = match &file.rows {
             Ok(FileRows::Sockets(table)) => table,
@@ -57,11 +59,18 @@ pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) 
             netns_names: &files.namespaces,
             providers: &providers,
         };
-        let wanted = |(row, recorded)| asked.selected.holds(&RowFields { row, recorded, context: &context });
-        let found = table.with_recorded().filter(|&(row, recorded)| wanted((row, recorded)));
-        rows.extend(found.map(|(row, _)| SocketRow { netns: row.netns.or(file.netns), ..*row }));
+        for (row, recorded) in table.with_recorded() {
+            match asked.selected.is_certain(&RowFields { row, recorded, context: &context }) {
+                Some(true) => rows.push(SocketRow { netns: row.netns.or(file.netns), ..*row }),
+                Some(false) => {}
+                None => doubtful += 1,
+            }
+        }
     }
-    Ok(Matching { rows, owners: known.owners, namespaces: files.namespaces, incomplete })
+    if doubtful > 0 {
+        sources.report_hidden(round)?;
+    }
+    Ok(Matching { rows, owners: known.owners, namespaces: files.namespaces, doubtful, incomplete })
 }
 
 /// Reads the files, and gathers what is needed of their rows. `None` where sockets that ended cannot be had.

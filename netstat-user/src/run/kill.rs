@@ -66,18 +66,28 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { rows, owners, namespaces, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { rows, owners, namespaces, doubtful, incomplete } =
+        matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
     let unread = round.lacks_namespaces();
     if rows.is_empty() && unread {
         return Ok(1);
     }
-    let incomplete = incomplete || unread || round.lacks_processes();
+    let is_unread = incomplete || unread || round.lacks_processes() || round.lacks_marks();
+    let incomplete = is_unread || doubtful > 0;
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);
     }
+    if doubtful > 0 {
+        let were = if doubtful == 1 { "was left out: its owners" } else { "were left out: their owners" };
+        complain(&format!("{} {were} could not be seen, and the expression asks for them", sockets(doubtful)));
+    }
     if rows.is_empty() {
-        complain(if incomplete { "no socket matches of those that could be read" } else { "no socket matches" });
+        complain(match (is_unread, doubtful) {
+            (true, _) => "no socket matches of those that could be read",
+            (false, 0) => "no socket matches",
+            (false, _) => "no socket matches of those whose owners could be seen",
+        });
         return Ok(u8::from(incomplete));
     }
     let namespaces = asked.lists_several_netns().then_some(&namespaces);

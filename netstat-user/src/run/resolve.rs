@@ -1,11 +1,12 @@
 //! What the names in an expression mean on this machine.
 
 use crate::field::Field;
-use crate::filter::{Expr, Resolver};
+use crate::filter::{EphemeralPorts, Expr, Resolver};
 use crate::proc::netns;
 use crate::sys::resolver;
 use nix::unistd::User;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -14,10 +15,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The machine's own names: those of services and users by the C library, hosts by its resolver.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MachineNames;
+#[derive(Clone, Debug, Default)]
+pub struct MachineNames {
+    /// Where rows or events are from, which have their own devices and ranges of ports.
+    pub from: RowOrigin,
+}
 
-/// The kernel's own default for `ip_local_port_range`.
+/// The network namespaces that rows or events are from.
+#[derive(Clone, Debug, Default)]
+pub enum RowOrigin {
+    /// The reader's own.
+    #[default]
+    Own,
+    /// These, by inode number.
+    These(Vec<u32>),
+    /// Any.
+    All,
+}
+
+/// The kernel's own default for `ip_local_port_range`, which every network namespace begins with.
 const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 
 /// The number of a user, by getpwnam(3).
@@ -55,28 +71,48 @@ impl Resolver for MachineNames {
         named(name).is_some_and(|file| file.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied))
     }
 
-    fn device(&mut self, name: &str) -> Option<String> {
-        let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-        if netdevice::name_to_index(&socket, name).is_ok() {
-            return Some(name.to_owned());
+    fn has_device(&mut self, name: &str) -> bool {
+        if !matches!(self.from, RowOrigin::Own) {
+            return true;
         }
-        netdevice::index_to_name(&socket, name.parse().ok()?).ok()
+        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+        let Ok(socket) = socket else { return false };
+        let by_index = |index| netdevice::index_to_name(&socket, index).is_ok();
+        netdevice::name_to_index(&socket, name).is_ok() || name.parse().is_ok_and(by_index)
     }
 
-    fn ephemeral(&mut self) -> RangeInclusive<u16> {
-        let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-        let mut numbers = text.split_whitespace().filter_map(|number| number.parse().ok());
-        match (numbers.next(), numbers.next()) {
-            (Some(first), Some(last)) => first..=last,
-            _ => EPHEMERAL,
+    fn ephemeral(&mut self) -> EphemeralPorts {
+        let (proc, names) = (Path::new("/proc"), Path::new(netns::NAMES));
+        let is_from = |inode: u32| match &self.from {
+            RowOrigin::Own => false,
+            RowOrigin::These(list) => list.contains(&inode),
+            RowOrigin::All => true,
+        };
+        if matches!(self.from, RowOrigin::Own) {
+            return EphemeralPorts { of: HashMap::new(), others: local_ports() };
         }
+        let mut namespaces = netns::all(proc, names).namespaces;
+        namespaces.retain(|namespace| is_from(namespace.inode));
+        let read = netns::each(proc, names, namespaces, |_, root| netns::inside(proc, root, local_ports));
+        let known = read.into_iter().filter_map(|(namespace, ports)| Some((namespace.inode, ports.ok()?.ok()?)));
+        EphemeralPorts { of: known.collect(), others: EPHEMERAL }
+    }
+}
+
+/// The range of ports of the calling thread's network namespace.
+fn local_ports() -> RangeInclusive<u16> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut numbers = text.split_whitespace().filter_map(|number| number.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(first), Some(last)) => first..=last,
+        _ => EPHEMERAL,
     }
 }
 
 /// What to report of names in conditions on texts that nothing has here: no row can match them, and nothing is wrong with the expression.
-pub fn unknown_names(expr: Option<&Expr>) -> Vec<String> {
-    let is_user = |name: &str| name.parse::<u32>().is_ok() || user_id(name).is_some();
+/// `events` show a user without a name by the number.
+pub fn unknown_names(expr: Option<&Expr>, of_events: bool) -> Vec<String> {
+    let is_user = |name: &str| of_events && name.parse::<u32>().is_ok() || user_id(name).is_some();
     let is_namespace =
         |name: &str| named(name).is_some_and(|file| !file.is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
     let of = |field: Field, what: &str, is_there: &dyn Fn(&str) -> bool| -> Vec<String> {
@@ -106,14 +142,21 @@ mod tests {
 
     #[test]
     fn names_that_every_machine_has() {
-        let mut names = MachineNames;
+        let mut names = MachineNames::default();
         assert_eq!(names.user("root"), Some(0));
         assert_eq!(names.user("no-such-user-here"), None);
         assert_eq!(names.netns("self"), netns::own(Path::new("/proc")).ok());
         assert_eq!((names.netns("../netns"), names.netns("no-such-name")), (None, None));
         assert_eq!(names.host("127.0.0.1"), [IpAddr::from([127, 0, 0, 1])]);
         assert!(names.service("no-such-service").is_empty());
-        assert_eq!(names.device("no-such-device"), None);
-        assert!(names.ephemeral().start() < names.ephemeral().end());
+        let of_user =
+            |name: &str| crate::filter::parse(&format!("user = {name}"), crate::field::RowKinds::ALL).unwrap();
+        let unknown = |name: &str, of_events| unknown_names(Some(&of_user(name)), of_events).len();
+        assert_eq!([unknown("root", false), unknown("3999999999", false), unknown("3999999999", true)], [0, 1, 0]);
+        assert!(names.has_device("lo") && !names.has_device("no-such-device"));
+        assert!(MachineNames { from: RowOrigin::All }.has_device("no-such-device"));
+        let own = netns::own(Path::new("/proc")).unwrap();
+        let of_own = MachineNames { from: RowOrigin::These(vec![own]) }.ephemeral().of;
+        assert_eq!(of_own, HashMap::from([(own, names.ephemeral().others)]));
     }
 }

@@ -9,6 +9,8 @@ use netstat_user::diag::loaded::Part;
 use rustix::net::{AddressFamily, SocketType, bind, ipproto, socket};
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
 pub const TESTS: &[Test] = &[
@@ -19,6 +21,11 @@ pub const TESTS: &[Test] = &[
     ("kill_is_seen_by_the_processes_as_it_is_documented", kill_is_seen_by_the_processes_as_it_is_documented),
     ("kill_knows_that_udp_lite_has_no_way", kill_knows_that_udp_lite_has_no_way),
     ("kill_in_another_namespace", kill_in_another_namespace),
+    (
+        "kill_takes_devices_and_ports_by_the_namespace_of_the_row",
+        kill_takes_devices_and_ports_by_the_namespace_of_the_row,
+    ),
+    ("kill_leaves_out_what_a_hidden_process_decides", kill_leaves_out_what_a_hidden_process_decides),
 ];
 
 fn kill(options: &[&str]) -> Output {
@@ -113,20 +120,130 @@ fn kill_needs_an_expression_and_a_yes() -> Done {
     })
 }
 
+/// Each network namespace has devices and a range of ports of its own.
+fn kill_takes_devices_and_ports_by_the_namespace_of_the_row() -> Done {
+    let ip = |words: &str| Command::new("ip").args(words.split(' ')).status().is_ok_and(|status| status.success());
+    let elsewhere = NetNs::new().unwrap();
+    let added = elsewhere.enter(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "20000 20100").unwrap();
+        ip("link add there index 77 type veth peer name other index 78")
+    });
+    if !added {
+        return Done::Skipped("ip(8) or the kernel makes no veth device".to_owned());
+    }
+    let inode = elsewhere.inode().unwrap().to_string();
+    let mut there = elsewhere.enter(|| Command::new("sleep").arg("60").spawn().unwrap());
+    let _sockets = elsewhere.enter(|| {
+        ["there", "other"].map(|device| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+            socket.bind_device(Some(device.as_bytes())).unwrap();
+            socket.bind(&"0.0.0.0:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+            socket
+        })
+    });
+    let done = inside(|| {
+        // The same index is another device here.
+        assert!(ip("link add here index 77 type veth peer name here2 index 79"));
+        for (expression, matches) in [
+            ("dev = there", 1),
+            ("dev = 77", 1),
+            ("dev != 77", 1),
+            ("dev = here", 0),
+            ("dev = no-such-device", 0),
+            ("autobound", 2),
+            ("autobound and dev = 78", 1),
+            ("not autobound", 0),
+        ] {
+            for netns in [&["--netns", &inode][..], &["--netns", &format!("{inode},self")]] {
+                let found = kill(&[&["--where", expression, "--dry-run", "--json"], netns].concat());
+                assert_eq!((code(&found), objects(&found).len()), (0, matches), "{expression}: {found:?}");
+            }
+        }
+        let refused = kill(&["--where", "dev = there", "--dry-run"]);
+        assert!(code(&refused) == 2 && text(&refused.stderr).contains("there is no device `there'"), "{refused:?}");
+    });
+    there.kill().unwrap();
+    there.wait().unwrap();
+    done
+}
+
+/// Whether there is a setpriv of util-linux. Busybox has one that takes no bounding set, and no `--version`.
+fn has_setpriv() -> bool {
+    Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success())
+}
+
+/// Root in a container may not look into processes of other users.
+fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
+    if !has_setpriv() {
+        return Done::Skipped("setpriv of util-linux is not installed".to_owned());
+    }
+    let capabilities = "-sys_ptrace,-dac_read_search,-dac_override";
+    let blind = |words: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", capabilities, "--inh-caps", capabilities]);
+        command.arg(netstat_user()).args(words).stdin(Stdio::null()).output().unwrap()
+    };
+    inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut holder = Command::new("sleep").arg("60").uid(61_234).stdin(OwnedFd::from(listener)).spawn().unwrap();
+        for (expression, doubtful) in [
+            ("not comm = sleep", true),
+            ("comm = sleep", true),
+            ("owners.comm = sleep and state listening", true),
+            ("owners = null", true),
+            ("comm = no-such-comm", false),
+            ("comm = sleep and sport = :1", false),
+        ] {
+            for way in ["--dry-run", "--yes"] {
+                let left = blind(&["kill", "--where", expression, way]);
+                let said = text(&left.stderr);
+                assert_eq!(
+                    (code(&left), text(&left.stdout)),
+                    (i32::from(doubtful), String::new()),
+                    "{expression}: {said}"
+                );
+                assert_eq!(said.contains("1 socket was left out: its owners could not be seen"), doubtful, "{said}");
+                let of = if doubtful {
+                    "no socket matches of those whose owners could be seen"
+                } else {
+                    "no socket matches\n"
+                };
+                assert!(said.contains(of), "{expression}: {said}");
+            }
+            // A table shows what is known, and says that this is not all.
+            let listed = blind(&["-tln", "--no-agent", "--where", expression]);
+            assert_eq!(code(&listed), i32::from(doubtful), "{expression}: {listed:?}");
+        }
+        assert_eq!(code(&blind(&["-tln", "--no-agent", "--count-by", "unit"])), 1);
+        assert_eq!(code(&blind(&["-tlnp", "--no-agent"])), 0);
+        // Whoever the holder is, it is not this one.
+        let found = blind(&["kill", "--where", "not comm = no-such-comm", "--dry-run"]);
+        assert_eq!((code(&found), text(&found.stdout).lines().count()), (0, 1), "{found:?}");
+        assert!(TcpStream::connect(to).is_ok(), "the listener was closed");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    })
+}
+
 fn kill_says_why_it_could_not() -> Done {
-    // Busybox has one that takes no bounding set, and no `--version`.
-    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+    if !has_setpriv() {
         return Done::Skipped("setpriv of util-linux is not installed".to_owned());
     }
     inside(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
-        let refused = Command::new("setpriv")
-            .args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"])
-            .arg(netstat_user())
-            .args(["kill", "--lport", &port, "--yes", "--json"])
-            .output()
-            .unwrap();
+        let without = |words: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]).arg(netstat_user());
+            command.args(words).output().unwrap()
+        };
+        for words in [&["-tln", "--no-agent", "--where", "fwmark = 3"][..], &["kill", "--where", "fwmark = 3", "--yes"]]
+        {
+            let unknown = without(words);
+            assert!(code(&unknown) == 1 && text(&unknown.stderr).contains("CAP_NET_ADMIN"), "{words:?}: {unknown:?}");
+        }
+        let refused = without(&["kill", "--lport", &port, "--yes", "--json"]);
         assert_eq!(code(&refused), 1, "{refused:?}");
         let rows = objects(&refused);
         assert_eq!((rows.len(), &rows[0]["result"]), (1, &"failed".into()));

@@ -436,8 +436,8 @@ fn ignored_words() -> Done {
         (&["evnts"][..], "did you mean `netstat-user events'"),
         (&["help"], "--help"),
         (&["help", "events"], "did you mean `netstat-user events --help'?"),
-        (&["state", "established"], "--where \"state established\""),
-        (&["sport", "=", ":8080"], "--where \"sport = :8080\""),
+        (&["state", "established"], "--where 'state established'"),
+        (&["sport", "=", ":8080"], "--where 'sport = :8080'"),
         (&["5"], "ignored: 5"),
         (&["-t", "events"], "a verb stands before its options: netstat-user events --help"),
     ] {

@@ -57,6 +57,17 @@ pub fn by_letters(given: &Options) -> Option<&'static str> {
         .then_some("-i lists the interfaces, whatever stands beside it; what ss -i shows of each connection is --info")
 }
 
+/// A text as a shell takes it for one word, whatever is in it: a hint may be pasted.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The same, without quotes where the shell needs none.
+fn for_shell(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.,:/@%+".contains(letter);
+    if word.chars().all(is_plain) { word.to_owned() } else { quoted(word) }
+}
+
 /// What to report of words that are ignored: which they are, and what was probably meant. `first` is the word that stands where a verb does.
 pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
     let shown = String::from_utf8_lossy(&escape_text(words.as_bytes())).into_owned();
@@ -70,17 +81,19 @@ pub fn by_words(words: &str, first: Option<&str>, given: &Options) -> String {
         },
         Some(verb) if first.is_none() => format!("; a verb stands before its options: netstat-user {verb} --help"),
         Some(verb) => format!("; did you mean `netstat-user {verb}'?"),
-        None if filter::is_meant(words) => format!("; did you mean --where \"{shown}\"?"),
+        None if super::can_select(given) && filter::is_meant(words) => {
+            format!("; did you mean --where {}?", quoted(&shown))
+        }
         // ss, lsof and ps have the letter with a value.
         None if given.programs && words.parse::<u32>().is_ok() => {
             format!("; -p of netstat takes no value: did you mean `--pid {shown}'?")
         }
         None if words.strip_prefix(':').is_some_and(|port| !port.is_empty() && !port.contains(' ')) => {
-            format!("; did you mean `--port {}'?", &shown[1..])
+            format!("; did you mean `--port {}'?", for_shell(&shown[1..]))
         }
         // netstat's -N is about hardware names, and takes no value.
         None if given.symbolic && !words.contains(' ') => {
-            format!("; -N of ss is --netns: did you mean `--netns {shown}'?")
+            format!("; -N of ss is --netns: did you mean `--netns {}'?", for_shell(&shown))
         }
         None => "; `netstat-user --help' lists options and verbs".to_owned(),
     };

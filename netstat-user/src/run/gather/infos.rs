@@ -13,7 +13,9 @@ use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::spaces::{Space, each, spaces};
 use crate::stdio::Written;
+use crate::sys::effective_capabilities;
 use crate::sys::interfaces::Interfaces;
+use rustix::thread::CapabilitySet;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -31,6 +33,8 @@ pub struct Infos {
 #[derive(Clone, Debug, Default)]
 struct SocketFacts {
     info: Option<Box<TcpInfo>>,
+    /// Index of the device, 0 for none, and its name.
+    interface: u32,
     device: Option<String>,
     mark: Option<u32>,
     /// Whether the kernel chose the local port.
@@ -40,7 +44,6 @@ struct SocketFacts {
 /// One socket of a dump.
 struct FoundSocket {
     socket: SocketRow,
-    interface: u32,
     facts: SocketFacts,
 }
 
@@ -89,6 +92,13 @@ impl Infos {
                 }
                 Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
+        }
+        let lacks_marks = infos.facts.iter().any(|facts| facts.mark.is_none());
+        if lacks_marks
+            && asked.selected.asks(&[Field::Fwmark.name()])
+            && !effective_capabilities().contains(CapabilitySet::NET_ADMIN)
+        {
+            round.report_marks()?;
         }
         if let Some(why) = unentered {
             round.note_at_first(&format!("what the kernel knows of connections is left out: {why}"))?;
@@ -140,6 +150,11 @@ impl Provider for Infos {
             _ => Value::Null,
         }
     }
+
+    fn device(&self, subject: &Subject<'_>) -> Option<u32> {
+        let Subject::Inet { row, netns, .. } = subject else { return None };
+        self.facts(row, *netns).map(|facts| facts.interface)
+    }
 }
 
 /// The sockets of these protocols in the calling thread's namespace, and what the kernel refused.
@@ -159,8 +174,9 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
         let from = all.len();
         let dumped = Channel::open().map_err(DiagError::from).and_then(|mut channel| {
             tables::dump(&mut channel, &asked, |row| {
-                let facts = SocketFacts { info: row.info().map(Box::new), mark: row.mark(), ..SocketFacts::default() };
-                all.push(FoundSocket { socket: row.socket, interface: row.interface(), facts });
+                let (info, interface) = (row.info().map(Box::new), row.interface());
+                let facts = SocketFacts { info, interface, mark: row.mark(), ..SocketFacts::default() };
+                all.push(FoundSocket { socket: row.socket, facts });
             })?;
             if need.meets(Need::BINDING) {
                 let mut cookies = HashSet::new();
@@ -187,10 +203,15 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
 fn name_devices(all: &mut [FoundSocket]) {
     let mut names: HashMap<u32, Option<String>> = HashMap::new();
     let interfaces = Interfaces::open();
-    for found in all.iter_mut().filter(|found| found.interface != 0) {
+    for found in all.iter_mut().filter(|found| found.facts.interface != 0) {
         let look_up = || {
-            interfaces.as_ref().ok()?.name(found.interface).ok().map(|name| String::from_utf8_lossy(&name).into_owned())
+            interfaces
+                .as_ref()
+                .ok()?
+                .name(found.facts.interface)
+                .ok()
+                .map(|name| String::from_utf8_lossy(&name).into_owned())
         };
-        found.facts.device = names.entry(found.interface).or_insert_with(look_up).clone();
+        found.facts.device = names.entry(found.facts.interface).or_insert_with(look_up).clone();
     }
 }

@@ -148,6 +148,11 @@ impl Provider for InetPeers {
         let inodes = self.peers.of(netns.unwrap_or(0), row);
         self.holders.of(&inodes).map_or(Value::Null, |process| process.value(field))
     }
+
+    fn has_peer(&self, subject: &Subject<'_>) -> bool {
+        let Subject::Inet { row, netns, .. } = *subject else { return false };
+        self.peers.of(netns.unwrap_or(0), row).iter().any(|&inode| inode != 0)
+    }
 }
 
 /// The other ends of UNIX sockets.
@@ -214,6 +219,10 @@ impl Provider for UnixPeers {
         }
         let peer = peer.and_then(|&inode| self.holders.of(&[inode]));
         peer.map_or(Value::Null, |process| process.value(field))
+    }
+
+    fn has_peer(&self, subject: &Subject<'_>) -> bool {
+        matches!(subject, Subject::Unix { row, .. } if self.peers.contains_key(&row.inode))
     }
 }
 

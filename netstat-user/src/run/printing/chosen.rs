@@ -6,7 +6,7 @@ use crate::filter::Predicate;
 use crate::model::limits::Kinds;
 use crate::model::{EventName, Limits};
 use crate::proc::netns::LEAST_NAMESPACE;
-use crate::run::resolve::MachineNames;
+use crate::run::resolve::{MachineNames, RowOrigin};
 
 /// What of the events is wanted, the names in the expression looked up.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +26,10 @@ impl Chosen {
         if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
             return Err(WrongName::NoNamespace(none.clone()));
         }
-        let predicate = Predicate::new(expr, &mut MachineNames);
-        let predicate = predicate.map_err(|error| options.selection.wrong_name(error, &mut MachineNames))?;
+        // Where an expression names namespaces, events are of all until it is asked.
+        let mut names = MachineNames { from: RowOrigin::All };
+        let predicate = Predicate::new(expr, &mut names);
+        let predicate = predicate.map_err(|error| options.selection.wrong_name(error, &mut names))?;
         // What a life is summed up from must not be left out.
         let limits = if options.life || options.failed { predicate.limits_of_lives() } else { predicate.limits() };
         Ok(Self { predicate: Some(predicate), limits })

@@ -21,6 +21,8 @@ pub struct Round {
     finds_none: bool,
     /// Whether it was reported that something of processes could not be read.
     lacks_processes: bool,
+    /// Whether it was reported that the marks of sockets could not be read.
+    lacks_marks: bool,
 }
 
 impl Round {
@@ -33,6 +35,7 @@ impl Round {
             unread: Vec::new(),
             finds_none: false,
             lacks_processes: false,
+            lacks_marks: false,
         }
     }
 
@@ -48,6 +51,7 @@ impl Round {
         self.unread.clear();
         self.finds_none = false;
         self.lacks_processes = false;
+        self.lacks_marks = false;
     }
 
     /// Notes that a network namespace that rows are wanted of was not read: because that failed, or it was not asked for. False where that is known.
@@ -83,6 +87,22 @@ impl Round {
     /// Whether something of processes could not be read.
     pub const fn lacks_processes(&self) -> bool {
         self.lacks_processes
+    }
+
+    /// Reports, once a round, that the kernel keeps the marks of sockets from this process.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn report_marks(&mut self) -> Written<()> {
+        if std::mem::replace(&mut self.lacks_marks, true) {
+            return Ok(());
+        }
+        self.note_at_first("fwmark is null: the kernel shows it to who has CAP_NET_ADMIN alone; run as root")
+    }
+
+    /// Whether the marks of sockets could not be read.
+    pub const fn lacks_marks(&self) -> bool {
+        self.lacks_marks
     }
 
     /// Whether none was before it.

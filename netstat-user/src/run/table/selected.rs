@@ -4,11 +4,11 @@ pub mod taken;
 
 use crate::cli::classic::Options;
 use crate::cli::select::{Selection, WrongName};
-use crate::field::{Field, HasFields, Need};
+use crate::field::{Field, HasFields, Need, Value};
 use crate::filter::{Predicate, Resolver};
 use crate::model::RowTest;
 use crate::proc::netns::{self, LEAST_NAMESPACE};
-use crate::run::resolve::{MachineNames, namespaces_by_name, unknown_names};
+use crate::run::resolve::{MachineNames, RowOrigin, namespaces_by_name, unknown_names};
 use crate::stdio::screen;
 use crate::view::columns::Shape;
 use std::path::Path;
@@ -27,6 +27,8 @@ pub struct Selected {
     shape: Option<Shape>,
     /// The fields whose values are counted.
     counted: Vec<Field>,
+    /// The fields of owners that are shown, counted or ordered by.
+    shown_of_owners: Vec<Field>,
 }
 
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
@@ -39,7 +41,7 @@ impl Selected {
     /// A name that means nothing.
     pub fn new(options: &Options) -> Result<Self, WrongName> {
         let selection = options.selection.clone();
-        let mut names = MachineNames;
+        let mut names = MachineNames::default();
         let netns = match &selection.netns[..] {
             [] => None,
             listed => {
@@ -49,8 +51,13 @@ impl Selected {
                     return Err(WrongName::NoNamespace(none.to_string()));
                 }
                 let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
-                Some(listed.iter().filter_map(inode).collect())
+                Some(listed.iter().filter_map(inode).collect::<Vec<u32>>())
             }
+        };
+        names.from = match &netns {
+            Some(listed) => RowOrigin::These(listed.clone()),
+            None if options.all_netns => RowOrigin::All,
+            None => RowOrigin::Own,
         };
         let predicate = match &selection.expr {
             None => None,
@@ -60,13 +67,15 @@ impl Selected {
             }
         };
         let columns = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
-        let shown = columns.chain(selection.sorted_fields());
-        let shown = shown.fold(Need::NONE, |needs, field| needs.or(field.spec().need));
+        let fields: Vec<Field> = columns.chain(selection.sorted_fields()).collect();
+        let shown = fields.iter().fold(Need::NONE, |needs, field| needs.or(field.spec().need));
+        let of_owners = fields.into_iter().filter(|field| field.spec().need.meets(Need::OWNERS));
         let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).or(shown);
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
         let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect();
         let coloured = screen::is_coloured(options.color);
-        Ok(Self { predicate, selection, json: options.json, coloured, needs, netns, shape, counted })
+        let shown_of_owners = of_owners.collect();
+        Ok(Self { predicate, selection, json: options.json, coloured, needs, netns, shape, counted, shown_of_owners })
     }
 
     /// What must be gathered before the rows are decided and shown.
@@ -89,7 +98,7 @@ impl Selected {
 
     /// What to report of names that nothing has here.
     pub fn unknown_names(&self) -> Vec<String> {
-        unknown_names(self.selection.expr.as_ref())
+        unknown_names(self.selection.expr.as_ref(), false)
     }
 
     /// The namespaces that are listed instead of one's own.
@@ -134,9 +143,21 @@ impl Selected {
         self.predicate.as_ref().is_none_or(|predicate| predicate.decide(row, AT_HAND) != Some(false))
     }
 
-    /// Whether the expression holds of the row, everything gathered; without an expression it does.
-    pub fn holds(&self, row: &impl HasFields) -> bool {
-        self.predicate.as_ref().is_none_or(|predicate| predicate.holds(row))
+    /// Whether the expression holds of the row, everything gathered, if that is so or not whoever of those holds the socket that could not be looked
+    /// into; without an expression it does.
+    pub fn is_certain(&self, row: &impl HasFields) -> Option<bool> {
+        self.predicate.as_ref().map_or(Some(true), |predicate| predicate.is_certain(row))
+    }
+
+    /// Whether a field of owners that is shown is not known of this row, as a process could not be looked into that may hold the socket.
+    fn lacks_owner(&self, row: &impl HasFields) -> bool {
+        let is_lacking = |field: &Field| match row.value(*field) {
+            Value::Null => true,
+            Value::List(values) => values.is_empty(),
+            _ => false,
+        };
+        let may_be_hidden = |field: &Field| row.hidden_values(*field).is_none_or(|values| !values.is_empty());
+        self.shown_of_owners.iter().any(|field| is_lacking(field) && may_be_hidden(field))
     }
 }
 

@@ -3,7 +3,8 @@
 use super::asked::AskedFor;
 use super::round::Round;
 use super::unnamed;
-use crate::model::SocketHolders;
+use crate::field::Need;
+use crate::model::{HiddenHolders, SocketHolders};
 use crate::names::Names;
 use crate::proc::fds;
 use crate::source::KernelSource;
@@ -61,8 +62,23 @@ impl Sources {
     ) -> Written<SocketHolders> {
         self.start_scan(asked);
         let Some(scan) = &mut self.scan else { return Ok(SocketHolders::default()) };
-        let owners = scan.owners(inodes, asked.wants_comms());
+        let mut owners = scan.owners(inodes, asked.wants_comms());
         unnamed::report(asked, round, scan, &owners)?;
+        if asked.selected.needs().meets(Need::OWNERS) {
+            owners.hidden = if round.lacks_processes() { HiddenHolders::Anybody } else { scan.hidden() };
+            owners.has_strangers = scan.has_strangers();
+        }
         Ok(owners)
+    }
+
+    /// Says why owners are not known, where that was not said in this round.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn report_hidden(&mut self, round: &mut Round) -> Written<()> {
+        match &mut self.scan {
+            Some(scan) if !round.lacks_processes() => unnamed::report_hidden(round, scan),
+            _ => Ok(()),
+        }
     }
 }

@@ -53,6 +53,22 @@ pub fn report(asked: &AskedFor<'_>, round: &mut Round, scan: &mut Scan, owners: 
     }
 }
 
+/// Says why owners are not known, once per scan.
+///
+/// # Errors
+/// A failure to write to standard output.
+pub fn report_hidden(round: &mut Round, scan: &mut Scan) -> Written<()> {
+    if std::mem::replace(&mut scan.reported, true) {
+        return Ok(());
+    }
+    if scan.hides() || !scan.has_strangers() {
+        return round.note_at_first(why_unknown(shielded::may_look()));
+    }
+    round.note_at_first(
+        "the owners of some sockets are unknown: they may be processes of another PID namespace; run this outside of the container, or in the PID namespace of the host",
+    )
+}
+
 /// netstat's warning of `-p`, if it has one.
 fn netstat_warning(asked: &AskedFor<'_>, blind: Blind) -> Option<Vec<u8>> {
     match blind {

@@ -44,9 +44,9 @@ fn what_cannot_be_read_of_an_owner_is_said() -> Done {
             return Done::Skipped("nothing can be mounted in /proc here".to_owned());
         }
         for (file, args, lines, code) in [
-            ("cgroup", "kill --where cgroup~. --dry-run", 2, 1),
-            ("comm", "kill --comm '[a-z]*' --dry-run", 2, 1),
-            ("cmdline", &format!("kill --pid {own} --dry-run"), 2, 1),
+            ("cgroup", "kill --where cgroup~. --dry-run", 3, 1),
+            ("comm", "kill --comm '[a-z]*' --dry-run", 3, 1),
+            ("cmdline", &format!("kill --pid {own} --dry-run"), 3, 1),
             ("cmdline", "-tln --no-agent --columns local,pid", 1, 1),
             ("cmdline", "-tan --no-agent --columns local,peer.pid", 1, 1),
             ("comm", "-tan --no-agent --columns local,peer.comm", 1, 1),

@@ -1,7 +1,7 @@
 //! The rows of a run that are wanted, from when they are read until they are printed.
 
 use super::Selected;
-use crate::field::{HasFields, Value};
+use crate::field::{HasFields, Need, Value};
 use crate::order::{by_keys, of_counts};
 use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
@@ -18,6 +18,8 @@ pub struct TakenRows<'a> {
     left: Option<u64>,
     /// Whether the expression held of any row.
     matched: bool,
+    /// Whether a row of this round was decided or shown without owners that could not be seen.
+    lacks_owners: bool,
 }
 
 /// A row that waits for its turn.
@@ -37,20 +39,23 @@ impl<'a> TakenRows<'a> {
     /// No rows yet, of which those will be kept that are selected.
     pub fn new(selected: &'a Selected) -> Self {
         let (lines, counts, left) = (Vec::new(), HashMap::new(), selected.selection.limit);
-        Self { selected, lines, counts, through: 0, left, matched: false }
+        Self { selected, lines, counts, through: 0, left, matched: false, lacks_owners: false }
     }
 
     /// Begins a round of its own, with as many rows as the first.
     pub fn next_round(&mut self) {
-        (self.through, self.left) = (0, self.selected.selection.limit);
+        (self.through, self.left, self.lacks_owners) = (0, self.selected.selection.limit, false);
     }
 
     /// Takes in a row that was not left out early; `render` appends it as the view has it, where that is shown.
     pub fn take(&mut self, out: &mut Vec<u8>, row: &impl HasFields, render: impl FnOnce(&mut Vec<u8>)) {
+        let asks = self.selected.needs.meets(Need::OWNERS);
+        self.lacks_owners = self.lacks_owners || asks && self.selected.is_certain(row).is_none();
         if self.selected.predicate.as_ref().is_some_and(|predicate| !predicate.holds(row)) {
             return;
         }
         self.matched = true;
+        self.lacks_owners = self.lacks_owners || self.selected.lacks_owner(row);
         if !self.selected.counted.is_empty() {
             let values = self.selected.counted.iter().map(|field| row.value(*field).into_owned()).collect();
             *self.counts.entry(values).or_default() += 1;
@@ -130,6 +135,11 @@ impl<'a> TakenRows<'a> {
         let Selected { json, coloured, .. } = *self.selected;
         let lines = lines.into_iter().map(|(values, count)| (kept(values), count));
         counts(out, &self.selected.selection.count_by, lines, CountStyle { json, coloured, terminal });
+    }
+
+    /// Whether owners that were asked for could not be seen: of a row that is not shown for that, maybe.
+    pub const fn lacks_owners(&self) -> bool {
+        self.lacks_owners
     }
 
     /// Whether there is an expression that held of no row.
