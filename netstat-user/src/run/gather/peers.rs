@@ -222,7 +222,8 @@ impl Provider for UnixPeers {
     }
 
     fn has_peer(&self, subject: &Subject<'_>) -> bool {
-        matches!(subject, Subject::Unix { row, .. } if self.peers.contains_key(&row.inode))
+        let Subject::Unix { row, .. } = subject else { return false };
+        self.peers.get(&row.inode).is_some_and(|&inode| inode != 0)
     }
 }
 

@@ -149,15 +149,12 @@ impl Selected {
         self.predicate.as_ref().map_or(Some(true), |predicate| predicate.is_certain(row))
     }
 
-    /// Whether a field of owners that is shown is not known of this row, as a process could not be looked into that may hold the socket.
+    /// Whether a field of owners is shown of this row, and nobody is known who holds it, as a process could not be looked into that may.
     fn lacks_owner(&self, row: &impl HasFields) -> bool {
-        let is_lacking = |field: &Field| match row.value(*field) {
-            Value::Null => true,
-            Value::List(values) => values.is_empty(),
-            _ => false,
-        };
-        let may_be_hidden = |field: &Field| row.hidden_values(*field).is_none_or(|values| !values.is_empty());
-        self.shown_of_owners.iter().any(|field| is_lacking(field) && may_be_hidden(field))
+        let process = |field: &Field| if field.spec().need.meets(Need::PEERS) { Field::PeerPid } else { Field::Pid };
+        let may_be_hidden = |pid: Field| row.hidden_values(pid).is_none_or(|values| !values.is_empty());
+        let mut processes = self.shown_of_owners.iter().map(process);
+        processes.any(|pid| row.value(pid) == Value::Null && may_be_hidden(pid))
     }
 }
 
