@@ -57,7 +57,7 @@ impl WantedType {
 type WantedMembers = (&'static str, &'static [&'static str], WantedType);
 
 /// What each field must be: a row for each field of `netstat_ebpf::Field`, and for no other.
-const WANTED: [WantedMembers; 76] = {
+const WANTED: [WantedMembers; 77] = {
     use WantedType::{Array, Compound, Low, Number, Pointer};
     [
         ("sock_common", &["skc_daddr", "skc_rcv_saddr", "skc_hash"], Number(4)),
@@ -140,6 +140,7 @@ const WANTED: [WantedMembers; 76] = {
         ("request_sock", &["rsk_timer"], Compound(24)),
         ("request_sock", &["num_retrans"], Number(1)),
         ("tcp_request_sock", &["snt_synack"], Number(8)),
+        ("tcp_request_sock", &["tfo_listener"], Number(1)),
     ]
 };
 
