@@ -3,9 +3,9 @@
 use crate::field::Field;
 use crate::filter::{EphemeralPorts, Expr, Resolver};
 use crate::proc::netns;
+use crate::sys::interfaces::{Interfaces, Question};
 use crate::sys::resolver;
 use nix::unistd::User;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -75,10 +75,9 @@ impl Resolver for MachineNames {
         if !matches!(self.from, RowOrigin::Own) {
             return true;
         }
-        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
-        let Ok(socket) = socket else { return false };
-        let by_index = |index| netdevice::index_to_name(&socket, index).is_ok();
-        netdevice::name_to_index(&socket, name).is_ok() || name.parse().is_ok_and(by_index)
+        let Ok(interfaces) = Interfaces::open() else { return false };
+        let by_index = |index| interfaces.name(index).is_ok();
+        interfaces.ask(name.as_bytes(), Question::Flags).is_ok() || name.parse().is_ok_and(by_index)
     }
 
     fn ephemeral(&mut self) -> EphemeralPorts {

@@ -1,6 +1,6 @@
 //! Lines for standard error of a process that must not wait for whoever reads it: a thread of its own writes them.
 
-use super::program;
+use super::{program, write_to};
 use crate::sys;
 use std::collections::VecDeque;
 use std::io;
@@ -97,16 +97,9 @@ pub fn say(line: &[u8]) {
 }
 
 /// Writes to standard error at once. Without its lock: what Rust writes to it elsewhere does not wait for this.
-pub fn write(mut bytes: &[u8]) {
-    let stderr = io::stderr();
-    while !bytes.is_empty() {
-        match rustix::io::write(&stderr, bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(rustix::io::Errno::INTR) => {}
-            // If it is closed, there is nobody to read it.
-            Err(_) => return,
-        }
-    }
+pub fn write(bytes: &[u8]) {
+    // If it is closed, there is nobody to read it.
+    let _ = write_to(&io::stderr(), bytes);
 }
 
 fn write_for_ever() {

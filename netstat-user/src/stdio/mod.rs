@@ -12,6 +12,7 @@ use crate::model::visible::escape_lines;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io;
+use std::os::fd::AsFd;
 
 /// Standard output cannot be written to.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +37,18 @@ pub fn print(bytes: &[u8]) -> Written<()> {
     write_out(bytes).map_err(Unwritable)
 }
 
-/// Writes all of it to standard output at once. Whoever shares that may have made it one that does not wait (`O_NONBLOCK`): then this waits itself.
-fn write_out(mut bytes: &[u8]) -> io::Result<()> {
-    let stdout = io::stdout();
+/// Writes all of it to standard output at once.
+fn write_out(bytes: &[u8]) -> io::Result<()> {
+    write_to(&io::stdout(), bytes)
+}
+
+/// Writes all of it at once. Whoever shares the file may have made it one that does not wait (`O_NONBLOCK`): then this waits itself.
+fn write_to(file: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        match rustix::io::write(&stdout, bytes) {
+        match rustix::io::write(file, bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None) {
+            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(file, PollFlags::OUT)], None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             },

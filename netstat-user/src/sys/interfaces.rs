@@ -1,9 +1,9 @@
 //! Interfaces by ioctl(2), netdevice(7): rustix has only the one that maps names to indices, and /proc and netlink have
 //! no aliases or no interface maps.
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
-use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// `struct ifreq`: a name and what is asked or answered about it.
 #[repr(C, align(8))]
@@ -46,7 +46,7 @@ pub enum Question {
 
 /// A socket of this thread's network namespace to ask through.
 #[derive(Debug)]
-pub struct Interfaces(UdpSocket);
+pub struct Interfaces(OwnedFd);
 
 impl Interfaces {
     /// Opens the socket.
@@ -54,7 +54,7 @@ impl Interfaces {
     /// # Errors
     /// The failure of socket(2).
     pub fn open() -> io::Result<Self> {
-        UdpSocket::bind("0.0.0.0:0").map(Self)
+        Ok(Self(socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?))
     }
 
     /// What the kernel answers about an interface: the bytes after the name in `struct ifreq`.

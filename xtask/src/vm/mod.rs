@@ -33,7 +33,7 @@ struct Guest {
     /// `NETSTAT_TEST_SCALE`: emulation is some tens of times slower than the machine, and suites that heed the scale make fewer sockets.
     scale: &'static str,
     suites: &'static [Suite],
-    /// Tests whose names contain one of these are left to `cargo xtask vm`, so that `cargo xtask test` ends within half an hour: emulation
+    /// Tests whose names contain one of these are left to `cargo xtask vm`, so that `cargo xtask test` ends in little more than half an hour: emulation
     /// takes some twenty minutes of processor time for every test of a guest. They are counted as skipped.
     left_to_vm: &'static [&'static [&'static str]],
 }

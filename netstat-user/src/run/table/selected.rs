@@ -27,8 +27,8 @@ pub struct Selected {
     shape: Option<Shape>,
     /// The fields whose values are counted.
     counted: Vec<Field>,
-    /// The fields of owners that are shown, counted or ordered by.
-    shown_of_owners: Vec<Field>,
+    /// The numbers of the processes of which something is shown, counted or ordered by: the owner's, the peer's, or both.
+    shown_pids: Vec<Field>,
 }
 
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
@@ -69,13 +69,15 @@ impl Selected {
         let columns = selection.columns.iter().chain(&selection.count_by).flat_map(|column| column.fields());
         let fields: Vec<Field> = columns.chain(selection.sorted_fields()).collect();
         let shown = fields.iter().fold(Need::NONE, |needs, field| needs.or(field.spec().need));
-        let of_owners = fields.into_iter().filter(|field| field.spec().need.meets(Need::OWNERS));
+        let is_shown = |need: Need, peer| need.meets(Need::OWNERS) && need.meets(Need::PEERS) == peer;
+        let pids = [(Field::Pid, false), (Field::PeerPid, true)].into_iter();
+        let pids = pids.filter(|&(_, peer)| fields.iter().any(|field| is_shown(field.spec().need, peer)));
+        let shown_pids = pids.map(|(pid, _)| pid).collect();
         let needs = predicate.as_ref().map_or(Need::NONE, Predicate::needs).or(shown);
         let shape = (options.json && !selection.columns.is_empty()).then(|| Shape::new(&selection.columns));
         let counted = selection.count_by.iter().flat_map(|column| column.fields()).collect();
         let coloured = screen::is_coloured(options.color);
-        let shown_of_owners = of_owners.collect();
-        Ok(Self { predicate, selection, json: options.json, coloured, needs, netns, shape, counted, shown_of_owners })
+        Ok(Self { predicate, selection, json: options.json, coloured, needs, netns, shape, counted, shown_pids })
     }
 
     /// What must be gathered before the rows are decided and shown.
@@ -151,10 +153,8 @@ impl Selected {
 
     /// Whether a field of owners is shown of this row, and nobody is known who holds it, as a process could not be looked into that may.
     fn lacks_owner(&self, row: &impl HasFields) -> bool {
-        let process = |field: &Field| if field.spec().need.meets(Need::PEERS) { Field::PeerPid } else { Field::Pid };
         let may_be_hidden = |pid: Field| row.hidden_values(pid).is_none_or(|values| !values.is_empty());
-        let mut processes = self.shown_of_owners.iter().map(process);
-        processes.any(|pid| row.value(pid) == Value::Null && may_be_hidden(pid))
+        self.shown_pids.iter().any(|&pid| row.value(pid) == Value::Null && may_be_hidden(pid))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::check;
 use crate::lives::reset;
 use crate::made::{self, Family, Made, Pair};
 use crate::runner::{Done, Test};
+use crate::tracer::Tracer;
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::actor;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -67,10 +68,19 @@ fn ends_last(mut client: TcpStream, keeper: Actor) {
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
 }
 
+/// Waits until the sockets are closed, and checks the stream: each was closed by its process, all of which have this name.
+fn all_closed_by(mut tracer: Tracer, closed: &[(Made, u32)], name: &str) -> Done {
+    tracer.wait_closed(closed.iter().map(|(made, _)| made));
+    let outcome = tracer.finish();
+    check::stream(&outcome);
+    check_closers(&outcome, &closed.iter().map(|(made, pid)| (made, *pid, name)).collect::<Vec<_>>());
+    Done::Passed
+}
+
 /// The client's end and the server's, a listener and a socket without a connection are left to another process, which ends them so.
 fn closed_by_keeper(how: &str, name: &'static str) -> Done {
     let namespace = NetNs::new().unwrap();
-    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let tracer = traced(&namespace, &["--proto", "tcp"]);
     let closed = namespace.enter(|| {
         let listener = made::listener(Family::V4);
         let mut closed: Vec<(Made, u32)> = Vec::new();
@@ -91,17 +101,13 @@ fn closed_by_keeper(how: &str, name: &'static str) -> Done {
         cast::let_end(keeper, how);
         closed
     });
-    tracer.wait_closed(closed.iter().map(|(made, _)| made));
-    let outcome = tracer.finish();
-    check::stream(&outcome);
-    check_closers(&outcome, &closed.iter().map(|(made, pid)| (made, *pid, name)).collect::<Vec<_>>());
-    Done::Passed
+    all_closed_by(tracer, &closed, name)
 }
 
 /// The peer resets while the connection waits: as a scanner of ports does, or a check of health.
 fn closed_by_who_accepts_what_is_reset_already() -> Done {
     let namespace = NetNs::new().unwrap();
-    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let tracer = traced(&namespace, &["--proto", "tcp"]);
     let closed = namespace.enter(|| {
         let listener = made::listener(Family::V4);
         let mut closed: Vec<(Made, u32)> = Vec::new();
@@ -116,17 +122,13 @@ fn closed_by_who_accepts_what_is_reset_already() -> Done {
         }
         closed
     });
-    tracer.wait_closed(closed.iter().map(|(made, _)| made));
-    let outcome = tracer.finish();
-    check::stream(&outcome);
-    check_closers(&outcome, &closed.iter().map(|(made, pid)| (made, *pid, "the-late")).collect::<Vec<_>>());
-    Done::Passed
+    all_closed_by(tracer, &closed, "the-late")
 }
 
 /// The last thing that happens to a socket that was closed happens while its peer is on the CPU: that one did not close it.
 fn closed_before_the_peer_resets() -> Done {
     let namespace = NetNs::new().unwrap();
-    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let tracer = traced(&namespace, &["--proto", "tcp"]);
     let closed = namespace.enter(|| {
         let listener = made::listener(Family::V4);
         let mut closed: Vec<(Made, u32)> = Vec::new();
@@ -140,10 +142,7 @@ fn closed_before_the_peer_resets() -> Done {
         }
         closed
     });
-    tracer.wait_closed(closed.iter().map(|(made, _)| made));
-    let outcome = tracer.finish();
-    check_closers(&outcome, &closed.iter().map(|(made, pid)| (made, *pid, "the-first")).collect::<Vec<_>>());
-    Done::Passed
+    all_closed_by(tracer, &closed, "the-first")
 }
 
 fn datagrams_are_closed_by_somebody() -> Done {

@@ -175,7 +175,7 @@ fn socket_that_was_disconnected_and_listens() -> Done {
     Done::Passed
 }
 
-/// Their sockets are closed later: what was in order is not told from what failed by its end alone.
+/// Their sockets are closed later. The reason is what the kernel still has: the error that no process has taken, or the peer's FIN.
 fn connections_that_were_over_before_the_tracer() -> Done {
     let namespace = NetNs::new().unwrap();
     let dead = namespace.enter(|| {

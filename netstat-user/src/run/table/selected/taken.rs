@@ -1,7 +1,7 @@
 //! The rows of a run that are wanted, from when they are read until they are printed.
 
 use super::Selected;
-use crate::field::{HasFields, Need, Value};
+use crate::field::{HasFields, Value};
 use crate::order::{by_keys, of_counts};
 use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
@@ -49,9 +49,11 @@ impl<'a> TakenRows<'a> {
 
     /// Takes in a row that was not left out early; `render` appends it as the view has it, where that is shown.
     pub fn take(&mut self, out: &mut Vec<u8>, row: &impl HasFields, render: impl FnOnce(&mut Vec<u8>)) {
-        let asks = self.selected.needs.meets(Need::OWNERS);
-        self.lacks_owners = self.lacks_owners || asks && self.selected.is_certain(row).is_none();
-        if self.selected.predicate.as_ref().is_some_and(|predicate| !predicate.holds(row)) {
+        let holds = self.selected.is_certain(row).unwrap_or_else(|| {
+            self.lacks_owners = true;
+            self.selected.predicate.as_ref().is_none_or(|predicate| predicate.holds(row))
+        });
+        if !holds {
             return;
         }
         self.matched = true;
