@@ -209,8 +209,7 @@ fn add_totals<M: Memory>(sk: Addr, tcp: Addr, r: &mut Remembered) {
         return;
     };
     // `bytes_received` also counts the FIN, which takes a sequence number.
-    let fin = M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0);
-    r.rx_bytes += received.saturating_sub(u64::from(fin));
+    r.rx_bytes += received.saturating_sub(u64::from(has_fin::<M>(sk)));
     r.tx_bytes += sent.saturating_sub(again);
     r.retransmits += M::get::<u32>(tcp, Field::TcpTotalRetrans).unwrap_or_default();
     let rtt = M::get::<u32>(tcp, Field::TcpSrttUs).unwrap_or_default() >> 3;
@@ -285,9 +284,15 @@ fn ended_before<M: Memory>(sk: Addr, r: &Remembered) -> Reason {
         Some(ECONNRESET | EPIPE) => Reason::ResetReceived,
         Some(ECONNREFUSED) => Reason::Refused,
         Some(ETIMEDOUT) => Reason::TimedOut,
-        Some(0) if M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0) => Reason::Closed,
+        Some(0) if has_fin::<M>(sk) => Reason::Closed,
         _ => Reason::Unknown,
     }
+}
+
+/// Whether the peer's FIN has come.
+#[inline(always)]
+fn has_fin<M: Memory>(sk: Addr) -> bool {
+    M::get::<u64>(sk, Field::SkcFlags).is_some_and(|flags| flags & SOCK_DONE != 0)
 }
 
 #[inline(always)]
