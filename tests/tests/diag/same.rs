@@ -3,6 +3,7 @@
 use crate::{missing, tables};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::runner::{Done, Test};
+use netstat_tests::truth::scale;
 use netstat_tests::zoo::peer::Sink;
 use netstat_tests::zoo::{Keep, tcp, udp};
 use netstat_user::diag::Channel;
@@ -131,7 +132,7 @@ fn one_row_per_socket_while_they_come_and_go() -> Done {
                 made
             });
             let mut faults = None;
-            for _ in 0..60 {
+            for _ in 0..scale::count(60) {
                 let [rows, _] = dumped(&asked(Protocol::Tcp));
                 let cookies: HashSet<_> = rows.iter().map(|row| row.cookie.unwrap()).collect();
                 let doubled = rows.len() - cookies.len();

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -103,18 +103,12 @@ impl Log {
 
 /// On what terms a machine is emulated.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct Terms<'q> {
     /// A guest that is still running after this is killed.
     pub limit: Duration,
-    /// Only while nothing else wants the processor (sched(7), SCHED_IDLE): suites that run beside it do not notice.
-    pub idle: bool,
-}
-
-impl Terms {
-    /// Within so long; within three times as long where it is idle.
-    pub fn new(limit: Duration, idle: bool) -> Self {
-        Self { limit: if idle { limit * 3 } else { limit }, idle }
-    }
+    /// Set once nothing else wants the processor. Until then the machine gets what is left (sched(7), SCHED_IDLE), so that suites that run beside it do
+    /// not notice.
+    pub is_quiet: &'q OnceLock<()>,
 }
 
 /// Boots, with the file `disk` as its disk, and hands `say` the suites' lines as they come.
@@ -124,13 +118,16 @@ pub fn boot(
     initrd: &Path,
     disk: Option<&Path>,
     console: &Path,
-    Terms { limit, idle }: Terms,
+    terms: Terms<'_>,
     say: &dyn Fn(String),
 ) -> Result<Log> {
     let start = Instant::now();
     let disk =
         disk.map(|disk| ["-drive".to_owned(), format!("file={},format=raw,if=virtio,cache=unsafe", disk.display())]);
-    let words = if idle { vec!["chrt", "--idle", "0", machine.program()] } else { vec![machine.program()] };
+    let words = match terms.is_quiet.get() {
+        Some(()) => vec![machine.program()],
+        None => vec!["chrt", "--idle", "0", machine.program()],
+    };
     let mut guest = Command::new(words[0])
         .args(&words[1..])
         .args(disk.into_iter().flatten())
@@ -150,7 +147,7 @@ pub fn boot(
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {}", machine.program()))?;
-    let result = follow(&mut guest, console, limit, say);
+    let result = follow(&mut guest, console, terms, say);
     // Whatever happened, no guest is left behind.
     let _ = guest.kill();
     let busy = processor_time(guest.id());
@@ -167,7 +164,19 @@ fn processor_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 10))
 }
 
-fn follow(guest: &mut Child, console: &Path, limit: Duration, say: &dyn Fn(String)) -> Result<Log> {
+/// Gives a machine that had what was left of the processor as much claim to it as others have. Where that is refused, it runs on as it did.
+fn no_longer_idle(pid: u32) {
+    let _ = Command::new("chrt").args(["--all-tasks", "--other", "--pid", "0", &pid.to_string()]).status();
+}
+
+fn follow(
+    guest: &mut Child,
+    console: &Path,
+    Terms { limit, is_quiet }: Terms<'_>,
+    say: &dyn Fn(String),
+) -> Result<Log> {
+    /// How soon it is noticed that nothing else wants the processor any more.
+    const TURN: Duration = Duration::from_secs(1);
     let output = guest.stdout.take().context("qemu has no output")?;
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
@@ -183,8 +192,14 @@ fn follow(guest: &mut Child, console: &Path, limit: Duration, say: &dyn Fn(Strin
     });
     let deadline = Instant::now() + limit;
     let mut log = Log { lines: Vec::new(), took: Duration::ZERO, busy: None, cut: None };
+    let mut is_idle = is_quiet.get().is_none();
     loop {
-        match receive.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        if is_idle && is_quiet.get().is_some() {
+            no_longer_idle(guest.id());
+            is_idle = false;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receive.recv_timeout(if is_idle { left.min(TURN) } else { left }) {
             Ok(line) => {
                 if !line.starts_with("@@") {
                     say(line.clone());
@@ -192,6 +207,7 @@ fn follow(guest: &mut Child, console: &Path, limit: Duration, say: &dyn Fn(Strin
                 log.lines.push(line);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 log.cut = Some(format!("still running after {} s, killed{}", limit.as_secs(), last_words(console)));
                 break;
