@@ -116,7 +116,12 @@ impl Actor {
 
     /// Lets it go on.
     pub fn nudge(&mut self) {
-        writeln!(self.input.as_mut().unwrap()).unwrap();
+        self.tell("");
+    }
+
+    /// Tells it a line.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// Kills it, whatever it holds.
@@ -156,6 +161,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         "hold" => hold(argument(1)),
         "hoard" => hoard(argument(1).parse().unwrap()),
         "accept" => accept(argument(1).parse().unwrap(), argument(2)),
+        "inside" => inside(argument(1).parse().unwrap()),
         "thread" => from_a_thread(argument(1).parse().unwrap()),
         "prepare" => {
             let error = prepare(&arguments[1..]);
@@ -235,6 +241,13 @@ fn hoard(sockets: usize) {
         .collect();
     say(&sockets.iter().map(Made::of).collect::<Vec<_>>());
     listen_up();
+}
+
+/// Has a process of this user make a socket in each cgroup it is told of.
+fn inside(user: u32) {
+    for cgroup in io::stdin().lines() {
+        cgroup::socket_inside(&File::open(cgroup.unwrap()).unwrap(), user).unwrap();
+    }
 }
 
 /// A thread with a name of its own makes the socket: the owner is the process all the same.

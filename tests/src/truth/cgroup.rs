@@ -4,6 +4,8 @@ use crate::netns::in_thread;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -110,6 +112,37 @@ pub fn private_mounts() -> io::Result<()> {
 /// The kernel's.
 pub fn mount_hierarchy(point: &Path) -> io::Result<()> {
     Ok(mount(Some("none"), point, Some("cgroup2"), MsFlags::empty(), NONE)?)
+}
+
+/// Has a process of this user make a UDP socket in the cgroup, and end; its number. The process begins in the cgroup: to move there takes a grace
+/// period of RCU each time.
+///
+/// # Errors
+/// The kernel's.
+pub fn socket_inside(dir: &File, user: u32) -> io::Result<u32> {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    // struct clone_args up to `cgroup`, its size since Linux 5.7.
+    let mut args = [0u64; 11];
+    args[0] = CLONE_INTO_CGROUP;
+    args[4] = libc::SIGCHLD as u64;
+    args[10] = dir.as_raw_fd() as u64;
+    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own memory, and makes only system calls (fork(2)).
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if pid == 0 {
+        // SAFETY: system calls without pointers; the child ends with them.
+        unsafe {
+            let failed = libc::syscall(libc::SYS_setresuid, user, user, user) != 0
+                || libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0) < 0;
+            libc::syscall(libc::SYS_exit_group, libc::c_long::from(failed));
+        }
+        unreachable!("it has ended");
+    }
+    let status = waitpid(Pid::from_raw(pid as i32), None)?;
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+    Ok(pid as u32)
 }
 
 impl Cgroup {

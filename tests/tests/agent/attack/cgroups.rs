@@ -4,13 +4,11 @@ use super::{STRANGER, open_to_all};
 use crate::agent::Agent;
 use crate::churn::Place;
 use netstat_tests::netns::in_thread;
-use netstat_tests::truth::cgroup::{Nest, mount_hierarchy, private_mounts};
+use netstat_tests::truth::actor::{self, Actor};
+use netstat_tests::truth::cgroup::{Nest, mount_hierarchy, private_mounts, socket_inside};
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::scale::{count, patience};
-use nix::libc;
 use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,34 +24,6 @@ const PATH: usize = 4000;
 /// Another user, whose container is removed.
 const HONEST: u32 = 54_323;
 
-/// Has a process of this user make a UDP socket in the cgroup, and end; its number. The process begins in the cgroup: to move there takes a grace
-/// period of RCU each time.
-fn socket_inside(dir: &File, user: u32) -> io::Result<u32> {
-    const CLONE_INTO_CGROUP: u64 = 1 << 33;
-    // struct clone_args up to `cgroup`, its size since Linux 5.7.
-    let mut args = [0u64; 11];
-    args[0] = CLONE_INTO_CGROUP;
-    args[4] = libc::SIGCHLD as u64;
-    args[10] = dir.as_raw_fd() as u64;
-    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own memory, and makes only system calls (fork(2)).
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) };
-    if pid < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if pid == 0 {
-        // SAFETY: system calls without pointers; the child ends with them.
-        unsafe {
-            let failed = libc::syscall(libc::SYS_setresuid, user, user, user) != 0
-                || libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0) < 0;
-            libc::syscall(libc::SYS_exit_group, libc::c_long::from(failed));
-        }
-        unreachable!("it has ended");
-    }
-    let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid as i32), None)?;
-    assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
-    Ok(pid as u32)
-}
-
 /// Waits until so many more events have been taken in than there were `before`, and their cgroups have been looked up.
 fn settle(agent: &Agent, before: u64, events: usize) {
     agent.wait("the events", |status| status.events >= before + events as u64);
@@ -67,9 +37,8 @@ fn flood(agent: &Agent, folder: &Path, cgroups: usize) {
         deep.push("x".repeat(250));
         fs::create_dir(&deep).unwrap();
     }
-    // Each child is given copies of the page tables: those of memory that the tests before have used take several times as long as all else here.
-    // SAFETY: what is given back is free.
-    unsafe { libc::malloc_trim(0) };
+    // Each child gets a copy of the page tables of whoever makes it: those of this process have grown with the tests before.
+    let mut crowd = Actor::start(actor::named("live-crowd", "inside", &[&STRANGER.to_string()]));
     let length = PATH - deep.as_os_str().len() - 1;
     let numbers: Vec<usize> = (0..cgroups).collect();
     for batch in numbers.chunks(2000) {
@@ -77,12 +46,13 @@ fn flood(agent: &Agent, folder: &Path, cgroups: usize) {
         let leaves: Vec<_> = batch.iter().map(|number| deep.join(format!("{number:0length$}"))).collect();
         for leaf in &leaves {
             fs::create_dir(leaf).unwrap();
-            socket_inside(&File::open(leaf).unwrap(), STRANGER).unwrap();
+            crowd.tell(leaf.to_str().unwrap());
         }
         // Each socket is opened and closed.
         settle(agent, before, 2 * batch.len());
         leaves.iter().for_each(|leaf| remove(leaf));
     }
+    crowd.end();
     while deep != folder {
         remove(&deep);
         deep.pop();
