@@ -271,21 +271,21 @@ pub fn destroy_left_out<M: Memory>(sk: Addr) {
 /// Why a socket had no connection any more when the tracer began, as far as it still shows: the error is there until a process takes it, and who has
 /// sent segments and got no FIN did not end in order.
 #[inline(always)]
-fn ended_before<M: Memory>(sk: Addr, r: &Remembered) -> Reason {
+fn ended_before<M: Memory>(sk: Addr, r: &Remembered) -> u8 {
     let tcp = M::tcp_sock(sk);
     if tcp.is_null() {
-        return Reason::Closed;
+        return Reason::Closed as u8;
     }
     if M::get::<u32>(tcp, Field::TcpSegsOut).unwrap_or_default() == 0 {
-        // Of a connection that failed, or was given up, `tcp_disconnect` leaves the address of the peer alone.
-        return if r.raddr != [0, 0] && r.rport == 0 { Reason::Unknown } else { Reason::Closed };
+        // Of a connection that failed, or was given up, `tcp_disconnect` clears the peer's port, and keeps its address.
+        let failed = r.raddr != [0, 0] && r.rport == 0;
+        return if failed { Reason::Unknown } else { Reason::Closed } as u8;
     }
     match M::get::<i32>(sk, Field::SkErr) {
-        Some(ECONNRESET | EPIPE) => Reason::ResetReceived,
-        Some(ECONNREFUSED) => Reason::Refused,
-        Some(ETIMEDOUT) => Reason::TimedOut,
-        Some(0) if has_fin::<M>(sk) => Reason::Closed,
-        _ => Reason::Unknown,
+        Some(0) if has_fin::<M>(sk) => Reason::Closed as u8,
+        None | Some(0) => Reason::Unknown as u8,
+        // An attempt is what most errors end that nobody has asked for.
+        Some(error) => netstat_reason(error, SYN_SENT, 0) as u8,
     }
 }
 
@@ -340,7 +340,7 @@ fn end<M: Memory>(sk: Addr, r: &mut Remembered, netns: Option<u32>, inode: u64) 
         if skipped {
             r.reason = Reason::Unknown as u8;
         } else if !was_finished {
-            r.reason = ended_before::<M>(sk, r) as u8;
+            r.reason = ended_before::<M>(sk, r);
         }
     }
     // Its last connection had ended before, and a process had it still: that is the one that closes it here. One that was never finished is closed by

@@ -107,8 +107,10 @@ impl Remembered {
     /// Whether it is of a socket that is gone, `now` in jiffies, so that its place can be given away.
     #[inline(always)]
     pub fn is_over(&self, now: u64) -> bool {
-        // The kernel drops a child that another processor has made first without a word (`inet_csk_complete_hashdance`).
-        self.marks & ENDED != 0 || self.flags & UNREPORTED != 0 && now.wrapping_sub(self.mark) > UNBORN
+        // The kernel drops a child that another processor has made first without a word (`inet_csk_complete_hashdance`). One that a process has accepted
+        // waits for the end of its handshake (TCP Fast Open).
+        let unborn = self.flags & UNREPORTED != 0 && self.grade != Grade::Accepted as u8;
+        self.marks & ENDED != 0 || unborn && now.wrapping_sub(self.mark) > UNBORN
     }
 
     /// Another socket has its address: counts the end that the kernel left out of every program, if none has seen it.

@@ -81,8 +81,8 @@ fn waits(req: Addr, cookie: u64) {
     }
 }
 
-/// The timer of a request has run out, and its function is about to be called. If its listener has been closed meanwhile, that gives it up without a
-/// word (`reqsk_timer_handler`), or leaves it to another listener as a copy.
+/// The timer of a request has run out, and its function (`reqsk_timer_handler`) is about to be called. If the listener has been closed meanwhile, the
+/// function gives the request up without a call that is traced, or leaves it to another listener as a copy.
 #[inline(always)]
 pub fn runs_out(req: Addr) {
     let listens =

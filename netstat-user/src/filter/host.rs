@@ -138,7 +138,7 @@ fn short(text: &str) -> Option<Ipv4Addr> {
             None => break,
         }
     }
-    (parts.next().is_none() && !text.is_empty()).then(|| octets.into())
+    parts.next().is_none().then(|| octets.into())
 }
 
 impl PortPattern {
@@ -170,7 +170,7 @@ impl PortPattern {
                 port.map(Self::Number).map_err(|_| PatternError::PortRange(number.into()))
             }
             number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                if number.len() > 1 && number.starts_with('0') {
+                if !is_decimal(number) {
                     return Err(PatternError::Octal(number.into()));
                 }
                 number.parse().map(Self::Number).map_err(|_| PatternError::PortRange(number.into()))

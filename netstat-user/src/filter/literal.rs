@@ -64,7 +64,9 @@ pub(super) fn meaning(field: Field, op: Op, literal: &Literal) -> Result<Meaning
     };
     match field.spec().kind {
         // ss takes a zero before a mark for an octal number.
-        ValueKind::Number if field == Field::Fwmark => number(MARK, mark(text).map(u128::from)),
+        ValueKind::Number if field == Field::Fwmark => {
+            number("a mark such as 10 or 0x1, and no octal one", mark(text).map(u128::from))
+        }
         ValueKind::Number => number("a whole number", whole(text)),
         ValueKind::Bytes => number("bytes such as 1500, 4K, 1M or 2G", bytes(text)),
         ValueKind::Span(unit) => number("a time such as 500ms, 10s, 5m, 2h or 1d", span(text, unit)),
@@ -155,9 +157,6 @@ fn named(text: &str, what: &str) -> Result<Meaning, Unfit> {
         None => Err((format!("expected {what}, not `{text}'"), None)),
     }
 }
-
-/// What is expected of a mark.
-pub(super) const MARK: &str = "a mark such as 1, 0x1 or 0x1/0x3, without a zero before it";
 
 /// A mark of packets, decimal or hexadecimal.
 pub(super) fn mark(text: &str) -> Option<u32> {

@@ -322,7 +322,11 @@ impl Grammar {
         let (mark, mask) = text.split_once('/').map_or((text.as_str(), None), |(mark, mask)| (mark, Some(mask)));
         match (literal::mark(mark), mask.map_or(Some(u32::MAX), literal::mark)) {
             (Some(mark), Some(mask)) => Ok(Expr::Mark { negated, mark, mask }),
-            _ => Err(wrong_at(place, format!("expected {}, not `{text}'", literal::MARK), None)),
+            _ => Err(wrong_at(
+                place,
+                format!("expected a mark such as 10, 0x1 or 0x1/0x3, and no octal one, not `{text}'"),
+                None,
+            )),
         }
     }
 

@@ -420,7 +420,7 @@ fn a_mistake_is_marked_with_what_was_expected_and_the_nearest_word() {
         ("local.addr = 010.0.0.0/8", 13..24, "expected decimal numbers", None),
         ("local.addr = 0x7f.1", 13..19, "expected decimal numbers", None),
         ("src 10.0.0.0/08", 4..15, "expected an address", None),
-        ("fwmark = 021", 9..12, "expected a mark such as 1, 0x1 or 0x1/0x3, without a zero before it", None),
+        ("fwmark = 021", 9..12, "expected a mark such as 10, 0x1 or 0x1/0x3, and no octal one", None),
         ("fwmark 0x1/011", 7..14, "expected a mark", None),
         ("fwmark > 021", 9..12, "expected a mark", None),
         ("comm = abc\\", 10..11, "a backslash takes the sign after it for a letter, and there is none", None),

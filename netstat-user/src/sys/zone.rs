@@ -12,7 +12,7 @@ use std::{env, fs};
 /// Seconds that local time ($TZ, or /etc/localtime) is ahead of UTC, at a second since the Unix epoch; 0 where no zone is known.
 pub fn local_offset(second: u64) -> i32 {
     static ZONE: LazyLock<TimeZone> = LazyLock::new(|| match env::var_os("TZ") {
-        Some(zone) if !is_finite(&zone) => TimeZone::UTC,
+        Some(zone) if !is_finite(&zone, Path::new("")) => TimeZone::UTC,
         _ => TimeZone::try_system().unwrap_or(TimeZone::UTC),
     });
     let at = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
@@ -31,20 +31,26 @@ pub fn local_time(time_ns: u64) -> String {
     time.strftime(if same { "%T" } else { "%F %T" }).to_string()
 }
 
-/// Where zones are looked for by their names: the current folder, and those of the database.
-const FOLDERS: [&str; 5] = ["", "/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
+/// Where the database of zones is looked for.
+const DATABASES: [&str; 4] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
 
 /// Bytes of the longest file that is taken for a zone; real ones have some 3,000.
 const LONGEST: u64 = 1 << 20;
 
-/// Whether a value of $TZ names no file, or one that can be read to its end: a pipe or a device never comes to it.
-fn is_finite(zone: &OsStr) -> bool {
+/// Whether a value of $TZ names no file, or one that can be read to its end: a pipe or a device never comes to it. `current` is the current folder.
+fn is_finite(zone: &OsStr, current: &Path) -> bool {
     let zone = zone.as_bytes();
     let name = Path::new(OsStr::from_bytes(zone.strip_prefix(b":").unwrap_or(zone)));
-    let database = env::var_os("TZDIR");
-    let folders = FOLDERS.iter().map(Path::new).chain(database.as_deref().map(Path::new));
-    let mut found = folders.filter_map(|folder| fs::metadata(folder.join(name)).ok());
-    found.all(|file| file.is_file() && file.len() <= LONGEST)
+    let own = env::var_os("TZDIR");
+    let databases = DATABASES.iter().map(Path::new).chain(own.as_deref().map(Path::new));
+    let known: Vec<bool> = databases.filter_map(|folder| is_file(&folder.join(name))).collect();
+    // What the database has is that, whatever is called so in the current folder.
+    known.iter().all(|&is_file| is_file) && (!known.is_empty() || is_file(&current.join(name)) != Some(false))
+}
+
+/// Whether it is a file that is short enough for a zone; `None` if there is nothing of that name.
+fn is_file(path: &Path) -> Option<bool> {
+    fs::metadata(path).ok().map(|found| found.is_file() && found.len() <= LONGEST)
 }
 
 #[cfg(test)]
@@ -63,7 +69,19 @@ mod tests {
             ("../../../dev/urandom", false),
             ("/proc/self", false),
         ] {
-            assert_eq!(is_finite(OsStr::new(zone)), finite, "{zone}");
+            assert_eq!(is_finite(OsStr::new(zone), Path::new("")), finite, "{zone}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_no_zone_and_hides_none() {
+        let current = env::temp_dir().join(format!("netstat-zones-{}", std::process::id()));
+        for zone in ["Japan", "Atlantis"] {
+            fs::create_dir_all(current.join(zone)).unwrap();
+        }
+        let has_database = DATABASES.iter().any(|folder| Path::new(folder).join("Japan").is_file());
+        assert_eq!(is_finite(OsStr::new("Japan"), &current), has_database);
+        assert!(!is_finite(OsStr::new("Atlantis"), &current));
+        fs::remove_dir_all(&current).unwrap();
     }
 }

@@ -41,9 +41,9 @@ struct Guest {
 /// The tests that take long, because they are many or because it is much: each of these groups is asked of one guest in `cargo xtask test`.
 const CORNERS: &[&str] = &["corners::", "crowds::"];
 const MUCH: &[&str] = &["stream::", "upheavals::", "siege::", "places_more::", "limits::", "whose::"];
-/// What hangs on the kernel least, and is asked of the machine itself alone in `cargo xtask test`: which events are chosen, how they are printed, and how
-/// the program and the agent bear their users.
-const HERE: &[&str] = &["filters::", "text::", "endings::", "same::", "pushed::", "glance::", "attack", "follow::"];
+/// What hangs on the kernel least, and is run on the host alone in `cargo xtask test`: which events are chosen, how they are printed, and how the program
+/// and the agent bear their users.
+const ON_HOST: &[&str] = &["filters::", "text::", "endings::", "same::", "pushed::", "glance::", "attack", "follow::"];
 /// What the program does with fewer rights, mounts and symbols: the same on every processor, and asked of two kernels.
 const PLACES: &[&str] = &["places::"];
 /// What the agent keeps of rarer sockets, asked of the newest kernel on aarch64.
@@ -86,7 +86,7 @@ const GUESTS: &[Guest] = &[
         machine: AMD64,
         scale: "0.05",
         suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
-        left_to_vm: &[PLACES, MUCH, HERE],
+        left_to_vm: &[PLACES, MUCH, ON_HOST],
     },
     Guest {
         name: "newest",
@@ -95,7 +95,7 @@ const GUESTS: &[Guest] = &[
         machine: AMD64,
         scale: "0.05",
         suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
-        left_to_vm: &[CORNERS, MUCH, HERE],
+        left_to_vm: &[CORNERS, MUCH, ON_HOST],
     },
     Guest {
         name: "6.1",
@@ -104,7 +104,7 @@ const GUESTS: &[Guest] = &[
         machine: AMD64,
         scale: "0.05",
         suites: &[LIVE, SNAPSHOT, DIAG, AGENT],
-        left_to_vm: &[CORNERS, HERE],
+        left_to_vm: &[CORNERS, ON_HOST],
     },
     Guest {
         name: "newest-arm64",
@@ -113,7 +113,7 @@ const GUESTS: &[Guest] = &[
         machine: ARM64_TWO,
         scale: "0.03",
         suites: &[LIVE, SNAPSHOT, AGENT],
-        left_to_vm: &[CORNERS, PLACES, MUCH, HERE],
+        left_to_vm: &[CORNERS, PLACES, MUCH, ON_HOST],
     },
     Guest {
         name: "6.12-arm64",
@@ -122,7 +122,7 @@ const GUESTS: &[Guest] = &[
         machine: ARM64,
         scale: "0.03",
         suites: &[LIVE, SNAPSHOT, AGENT],
-        left_to_vm: &[CORNERS, PLACES, RARER, MUCH, HERE],
+        left_to_vm: &[CORNERS, PLACES, RARER, MUCH, ON_HOST],
     },
     Guest {
         name: "6.1-full",

@@ -19,8 +19,9 @@ enum ValueForm {
     MillisWith(&'static str),
 }
 
-/// The value that says nothing, where there is one.
+/// Every value says something.
 const ALWAYS: Option<u64> = None;
+/// 0 says nothing.
 const UNLESS_0: Option<u64> = Some(0);
 /// The kernel's default (`tcp_reordering`).
 const UNLESS_3: Option<u64> = Some(3);

@@ -7,14 +7,17 @@ use crate::made::{self, Family, Made, Pair, tcp};
 use crate::runner::{Done, Test};
 use netstat_tests::netns::NetNs;
 use netstat_tests::truth::paths::{ACTIVE_CLIENT, ACTIVE_SERVER, BROKEN_SERVER};
+use netstat_tests::truth::scale;
 use netstat_tests::truth::tcp_info::tcp_info;
 use netstat_tests::truth::wire::{
     self, ACK, FIN, HERE, HOST_UNREACHABLE, RST, SOURCE_ROUTE_FAILED, SYN, Segment, Wire,
 };
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockRef};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
@@ -177,7 +180,10 @@ fn socket_that_was_disconnected_and_listens() -> Done {
 
 /// Their sockets are closed later. The reason is what the kernel still has: the error that no process has taken, or the peer's FIN.
 fn connections_that_were_over_before_the_tracer() -> Done {
-    let namespace = NetNs::new().unwrap();
+    let (namespace, wire) = match wired(Wire::tun) {
+        Ok(both) => both,
+        Err(done) => return done,
+    };
     let dead = namespace.enter(|| {
         let listener = made::listener(Family::V4);
         let mut dead: Vec<(Made, TcpStream, &str)> = Vec::new();
@@ -200,6 +206,14 @@ fn connections_that_were_over_before_the_tracer() -> Done {
         let nobody = made::listener(Family::V4).local_addr().unwrap();
         assert!(refused.connect(&nobody.into()).is_err());
         dead.push((Made::of(&refused), refused.into(), "unknown"));
+        let unheard = tcp(Domain::IPV4);
+        unheard.set_nonblocking(true).unwrap();
+        assert!(unheard.connect(&wire::there(80).into()).is_err(), "it takes time");
+        wire.send_unreachable(&wire.expect(SYN), HOST_UNREACHABLE);
+        // This asks for no error.
+        let mut failed = [PollFd::new(unheard.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut failed, PollTimeout::try_from(scale::patience()).unwrap()), Ok(1), "it fails");
+        dead.push((Made::of(&unheard), unheard.into(), "unreachable"));
         let unused = tcp(Domain::IPV4);
         dead.push((Made::of(&unused), unused.into(), "closed"));
         dead

@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("corners::requests_reset_with_hidden_symbols", reset_with_hidden_symbols),
     ("corners::requests_asked_again_with_hidden_symbols", asked_again_with_hidden_symbols),
     ("corners::requests_whose_listener_ends", requests_whose_listener_ends),
+    ("corners::requests_whose_listener_ends_with_hidden_symbols", requests_whose_listener_ends_with_hidden_symbols),
     ("corners::requests_completed_at_their_first_timer", || completed_at(Duration::from_millis(998))),
 ];
 
@@ -102,6 +103,11 @@ fn asked_again() -> Done {
 /// Their listener listens no more before their first timer, which then gives them up without a word.
 fn requests_whose_listener_ends() -> Done {
     ended_by_reset(None, |crowd, _| crowd.listener.shutdown(Shutdown::Both).unwrap())
+}
+
+/// The same where the timer of a request is recognised by what it is part of.
+fn requests_whose_listener_ends_with_hidden_symbols() -> Done {
+    ended_by_reset(Some(Hidden::new()), |crowd, _| crowd.listener.shutdown(Shutdown::Both).unwrap())
 }
 
 fn ask_again(crowd: &Crowd, wire: &Wire) {
