@@ -4,15 +4,15 @@ use crate::{
     count::count,
     process,
     read::{Memory, Probed, Typed, offset, task},
-    remembered::{HELD, UNREPORTED},
+    remembered::{HELD, Remembered, UNREPORTED},
     setup::enabled,
-    store::recall,
+    store::{recall, remember},
     sys::Addr,
     wanted,
 };
 use netstat_ebpf::{
     ABSENT, Field, Grade, counter,
-    linux::{IORING_OP_ACCEPT, IPPROTO_MPTCP, tcp::CLOSE},
+    linux::{AF_INET6, IORING_OP_ACCEPT, IPPROTO_MPTCP, IPPROTO_TCP, tcp::CLOSE},
 };
 
 /// Body of the hooks that a process passes with a connection in hand: accept(2), getpeername(2). The first of them
@@ -22,20 +22,40 @@ pub fn take_over<M: Memory>(sk: Addr) -> bool {
     if !enabled() {
         return false;
     }
-    let Some(r) = recall::<M>(sk) else { return false };
-    // With TCP Fast Open one can be accepted before its first transition.
-    let child = r.grade == Grade::None as u8 && (r.created_ns != 0 || r.flags & UNREPORTED != 0);
-    if (child || r.grade == Grade::Inherited as u8)
-        && let Some(process) = process::current()
-    {
-        process.take(r, Grade::Accepted);
-        // Its peer reset it while it waited: whoever has it now will close it.
-        if r.state == CLOSE {
-            r.marks |= HELD;
+    let (taken, grade) = match recall::<M>(sk) {
+        Some(r) => {
+            // With TCP Fast Open one can be accepted before its first transition.
+            let child = r.grade == Grade::None as u8 && (r.created_ns != 0 || r.flags & UNREPORTED != 0);
+            ((child || r.grade == Grade::Inherited as u8).then_some(r), Grade::Accepted)
         }
-        return true;
+        // Of a socket that is typed as `struct bpf_sock`, the verifier lets nothing else be read.
+        None => (older(M::number(sk) as Addr), Grade::Scanned),
+    };
+    let Some((r, process)) = taken.zip(process::current()) else { return false };
+    process.take(r, grade);
+    // Its peer reset it while it waited: whoever has it now will close it.
+    if r.state == CLOSE {
+        r.marks |= HELD;
     }
-    false
+    true
+}
+
+/// A connection that nothing is remembered of: it waited already when the tracer began. `None` also if it is not wanted.
+#[inline(always)]
+fn older(sk: Addr) -> Option<&'static mut Remembered> {
+    let family = Probed::get::<u16>(sk, Field::SkcFamily)? as u8;
+    let (netns, v6) = (Probed::netns(sk), family == AF_INET6);
+    if Probed::get::<u16>(sk, Field::SkProtocol) != Some(IPPROTO_TCP)
+        || !wanted::tcp(family, netns)
+        || wanted::is_stranger_excluded::<Probed>(sk, v6, false)
+    {
+        return None;
+    }
+    let r = remember::<Probed>(sk)?;
+    r.describe_tcp(family, netns);
+    r.cookie = Probed::cookie(sk);
+    r.state = Probed::get::<u8>(sk, Field::SkcState)?;
+    Some(r)
 }
 
 /// Body of the hooks on the return of accept(2) and accept4(2). User space takes them away where they see nothing by themselves.
@@ -44,7 +64,6 @@ pub fn returned(fd: u64) {
     match accepted(fd) {
         Some(true) => count(counter::ACCEPTED),
         Some(false) => count(counter::ACCEPTED_TWICE),
-        None if wanted::are_few() => count(counter::ACCEPTED_TWICE),
         None => {}
     }
 }
@@ -56,12 +75,10 @@ fn accepted(fd: u64) -> Option<bool> {
         return None;
     }
     let sk = socket_of(fd)?;
-    if recall::<Probed>(sk).is_some() {
-        Some(take_over::<Probed>(sk))
-    } else if Probed::get::<u16>(sk, Field::SkProtocol) == Some(IPPROTO_MPTCP) {
-        Some(take_over::<Probed>(Probed::follow(sk, Field::MptcpFirst)?))
-    } else {
-        None
+    match Probed::get::<u16>(sk, Field::SkProtocol)? {
+        IPPROTO_TCP => Some(take_over::<Probed>(sk)),
+        IPPROTO_MPTCP => Some(take_over::<Probed>(Probed::follow(sk, Field::MptcpFirst)?)),
+        _ => None,
     }
 }
 

@@ -271,14 +271,11 @@ pub fn destroy_left_out<M: Memory>(sk: Addr) {
 /// Why a socket had no connection any more when the tracer began, as far as it still shows: the error is there until a process takes it, and who has
 /// sent segments and got no FIN did not end in order.
 #[inline(always)]
-fn ended_before<M: Memory>(sk: Addr, r: &Remembered) -> u8 {
-    let tcp = M::tcp_sock(sk);
-    if tcp.is_null() {
-        return Reason::Closed as u8;
-    }
-    if M::get::<u32>(tcp, Field::TcpSegsOut).unwrap_or_default() == 0 {
+fn ended_before<M: Memory>(sk: Addr, r: &mut Remembered) -> u8 {
+    if r.rport == 0 {
         // Of a connection that failed, or was given up, `tcp_disconnect` clears the peer's port, and keeps its address.
-        let failed = r.raddr != [0, 0] && r.rport == 0;
+        let failed = r.raddr != [0, 0];
+        r.raddr = [0, 0];
         return if failed { Reason::Unknown } else { Reason::Closed } as u8;
     }
     match M::get::<i32>(sk, Field::SkErr) {

@@ -31,14 +31,11 @@ fn asked_ns(req: Addr) -> u64 {
     }
 }
 
-/// Fills in what is known of a request, and reports its beginning; false if it is not wanted.
+/// Fills in what is known of a request; false if it is not wanted.
 #[inline(always)]
-fn begin(req: Addr, cookie: u64, r: &mut Remembered) -> bool {
+fn learn(req: Addr, r: &mut Remembered) -> bool {
     if !describe(req, r) {
         return false;
-    }
-    if cookie != 0 {
-        r.cookie = cookie;
     }
     let listener = Probed::follow(req, Field::ReqListener);
     inherit(r, listener);
@@ -48,11 +45,28 @@ fn begin(req: Addr, cookie: u64, r: &mut Remembered) -> bool {
     r.created_ns = asked_ns(req).min(now());
     r.state_ns = r.created_ns;
     r.state = SYN_RECV;
+    true
+}
+
+/// Reports the beginning of a request.
+#[inline(always)]
+fn begin(r: &mut Remembered) {
+    r.flags &= !UNREPORTED;
     // One that is older than the tracer is reported from its next transition on.
     if since().is_some_and(|since_ns| r.created_ns >= since_ns) {
         report_state(r, (0, false), (LISTEN, SYN_RECV), r.created_ns, r.created_ns, false);
     }
-    true
+}
+
+/// Remembers a request that nothing is remembered of, if it is wanted.
+#[inline(always)]
+fn remember_request(req: Addr) -> Option<&'static mut Remembered> {
+    let r = remember::<Typed>(req)?;
+    if !learn(req, r) {
+        forget::<Typed>(req);
+        return None;
+    }
+    Some(r)
 }
 
 /// Body of the hook on `tcp_retransmit_synack`: the one place where a request can be given a cookie, which its connection takes over.
@@ -66,36 +80,46 @@ pub fn synack_again(req: Addr) {
 /// A request waits, and is reported if it was not before.
 #[inline(always)]
 fn waits(req: Addr, cookie: u64) {
-    // With TCP Fast Open the connection is there before its request has come to an end, and is reported.
-    if known::<Typed>(req).is_some() || Probed::get::<u8>(req, Field::TcpReqTfoListener).is_some_and(|open| open != 0) {
-        return;
-    }
-    // It may be a copy: its listener has ended, and the request that another one takes over is still there.
-    if netstat_takes_over(Typed::number(req)) != 0 {
-        return;
-    }
-    if let Some(r) = remember::<Typed>(req)
-        && !begin(req, cookie, r)
-    {
-        forget::<Typed>(req);
+    let Some(r) = noticed(req) else { return };
+    if r.flags & UNREPORTED != 0 {
+        if cookie != 0 {
+            r.cookie = cookie;
+        }
+        begin(r);
     }
 }
 
-/// The timer of a request has run out, and its function (`reqsk_timer_handler`) is about to be called. If the listener has been closed meanwhile, the
-/// function gives the request up without a call that is traced, or leaves it to another listener as a copy.
+/// What is remembered of a request, from now on if nothing was: then it is not reported yet. `None` of one that is not wanted, or is no request of its own.
+#[inline(always)]
+fn noticed(req: Addr) -> Option<&'static mut Remembered> {
+    let known = known::<Typed>(req);
+    if known.is_some() {
+        return known;
+    }
+    // With TCP Fast Open the connection is there before its request has come to an end, and is reported.
+    if Probed::get::<u8>(req, Field::TcpReqTfoListener).is_some_and(|open| open != 0) {
+        return None;
+    }
+    // It may be a copy: its listener has ended, and the request that another one takes over is still there.
+    if netstat_takes_over(Typed::number(req)) != 0 {
+        return None;
+    }
+    let r = remember_request(req)?;
+    r.flags |= UNREPORTED;
+    Some(r)
+}
+
+/// The timer of a request has run out, and its function (`reqsk_timer_handler`) is about to be called. That may give the request up without a call that
+/// is traced: its listener has been closed, or no SYN-ACK is to be sent again (`tcp_synack_retries`). What there is to know of it, it has now.
 #[inline(always)]
 pub fn runs_out(req: Addr) {
-    let listens =
-        Probed::follow(req, Field::ReqListener).and_then(|listener| Probed::get::<u8>(listener, Field::SkcState));
-    if listens.is_some_and(|state| state != LISTEN) {
-        waits(req, 0);
-    }
+    noticed(req);
 }
 
 /// The timer of a request is stopped before it has run out.
 #[inline(always)]
 pub fn stopped(ctx: &impl EbpfContext, req: Addr) {
-    let mut reported = known::<Typed>(req);
+    let mut reported = known::<Typed>(req).filter(|r| r.flags & UNREPORTED == 0);
     let new = reported.is_none();
     let child = take_child(req);
     if !child.is_null() {
@@ -130,12 +154,11 @@ pub fn stopped(ctx: &impl EbpfContext, req: Addr) {
     }
     // It is given up: the peer does not want it any more, say.
     if new {
-        reported = remember::<Typed>(req);
+        reported = remember_request(req);
     }
     let Some(r) = reported else { return };
-    if new && !begin(req, 0, r) {
-        forget::<Typed>(req);
-        return;
+    if new {
+        begin(r);
     }
     if !knows_why() {
         doubt(req, r);
@@ -299,6 +322,9 @@ pub fn timer_done(timer: Addr) {
     if let Some(r) = recall::<Typed>(req)
         && !goes_on_elsewhere(req)
     {
+        if r.flags & UNREPORTED != 0 {
+            begin(r);
+        }
         step(r, CLOSE);
         forget::<Typed>(req);
     }

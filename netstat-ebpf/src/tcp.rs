@@ -68,8 +68,8 @@ pub fn state<M: Memory>(sk: Addr, old: u8, new: u8, given: Given) {
     // Of what it closes now, the process is the owner although it may have ended.
     let held_on = forget_truth(held && r.closer == closer_before);
     let (old, new) = (forget_value(old.into()) as u8, forget_value(new.into()) as u8);
-    // What became a connection without a request (SYN cookies) is not linked to its listener by one.
-    if r.grade == Grade::None as u8 && old == SYN_RECV && r.flags & UNREPORTED != 0 {
+    // What became a connection without a request (SYN cookies) is not linked to its listener by one. Nor is what waits since before the tracer.
+    if r.grade == Grade::None as u8 && inode == 0 && matches!(old, SYN_RECV | ESTABLISHED | CLOSE_WAIT) {
         request::inherit(r, listen::of_child::<M>(sk, r.lport));
     }
     report::<M>(sk, old, new, (inode, held_on), time_ns, r);

@@ -162,12 +162,6 @@ pub fn are_ends_limited() -> bool {
     PORTS.load() | ADDRS.load() != 0
 }
 
-/// Whether there are sockets that are left out by what they are, and not by what happens to them.
-#[inline(always)]
-pub fn are_few() -> bool {
-    are_ends_limited() || LISTS.load() != 0
-}
-
 /// Whether ports pass: `local` and `remote` say whether one is in a set.
 #[inline(always)]
 fn ports(local: impl Fn(u32) -> bool, remote: impl Fn(u32) -> bool) -> bool {

@@ -254,8 +254,9 @@ fn containers_that_come_and_go() -> Done {
                 command.arg(std::env::current_exe().unwrap()).arg(actor::FLAG).args(["hold", "pair"]);
                 let mut holder = Actor::start(command);
                 let (_, pid): (Vec<Made>, _) = (holder.hear(), holder.pid());
-                // To answer this it takes in all that has been recorded.
+                // To answer this it takes in all that has been recorded. The path is looked up beside.
                 agent.table(netns);
+                thread::sleep(Duration::from_millis(100));
                 holder.end();
                 drop(nest);
                 pid

@@ -10,6 +10,7 @@ use crate::scale::{count, is_late};
 use netstat_tests::truth::wire::{self, ACK, FIN, HERE, RST, SYN, Segment, Wire};
 use nix::libc;
 use std::collections::HashSet;
+use std::fs;
 use std::net::{Shutdown, SocketAddr, SocketAddrV4};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("corners::requests_asked_again_with_hidden_symbols", asked_again_with_hidden_symbols),
     ("corners::requests_whose_listener_ends", requests_whose_listener_ends),
     ("corners::requests_whose_listener_ends_with_hidden_symbols", requests_whose_listener_ends_with_hidden_symbols),
+    ("corners::requests_that_are_answered_once", requests_that_are_answered_once),
     ("corners::requests_completed_at_their_first_timer", || completed_at(Duration::from_millis(998))),
 ];
 
@@ -108,6 +110,11 @@ fn requests_whose_listener_ends() -> Done {
 /// The same where the timer of a request is recognised by what it is part of.
 fn requests_whose_listener_ends_with_hidden_symbols() -> Done {
     ended_by_reset(Some(Hidden::new()), |crowd, _| crowd.listener.shutdown(Shutdown::Both).unwrap())
+}
+
+/// Their first timer is the last one.
+fn requests_that_are_answered_once() -> Done {
+    ended_by_reset(None, |_, _| fs::write("/proc/sys/net/ipv4/tcp_synack_retries", "0").unwrap())
 }
 
 fn ask_again(crowd: &Crowd, wire: &Wire) {
