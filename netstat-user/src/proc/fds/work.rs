@@ -93,11 +93,12 @@ impl FoundLinks {
 
     /// Notes a process whose folder of descriptors could not be opened.
     fn refuse(&mut self, error: Errno, place: usize) {
-        if error == Errno::ACCESS {
-            self.refused = true;
+        // netstat warns of the first alone; `hidepid=1` has the other (`proc_pid_permission`).
+        self.refused |= error == Errno::ACCESS;
+        self.hidden |= error == Errno::PERM;
+        if matches!(error, Errno::ACCESS | Errno::PERM) {
             self.deny(place);
         }
-        self.hidden |= error == Errno::PERM;
         self.note(error);
     }
 
