@@ -91,7 +91,11 @@ fn hidden_values<'a>(
         return Some(Vec::new());
     }
     let HiddenHolders::These(processes) = &context.owners.hidden else { return None };
-    if !of_peer && context.owners.has_strangers && context.owners.first(inode).is_none() {
+    let is_unheld = || match of_peer {
+        true => gathered(context.providers, &subject(None), Field::PeerPid) == Value::Null,
+        false => context.owners.first(inode).is_none(),
+    };
+    if context.owners.has_strangers && is_unheld() {
         return None;
     }
     let all = processes.iter();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::field::{
-    CHOOSERS, ClosedFields, EventFields, FIELDS, HasFields, Need, RowContext, RowFields, RowKinds, UnixFields, Value,
-    ValueKind,
+    CHOOSERS, ClosedFields, EventFields, FIELDS, HasFields, Need, Provider, RowContext, RowFields, RowKinds, Subject,
+    UnixFields, Value, ValueKind,
 };
 use crate::model::{
     CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, HiddenHolders, Holder, Labels,
@@ -314,6 +314,55 @@ fn what_a_hidden_holder_decides_is_not_known() {
         assert_eq!(inodes.map(|inode| says(text, inode, HiddenHolders::Anybody)), by_anybody, "{text}");
         let none = inodes.map(|inode| says(text, inode, HiddenHolders::default()));
         assert!(none.iter().all(Option::is_some), "{text}: {none:?}");
+    }
+}
+
+/// Whoever holds the other end of a socket, if it was found.
+struct OtherEnd(Option<u32>);
+
+impl Provider for OtherEnd {
+    fn provides(&self) -> Need {
+        Need::PEERS
+    }
+
+    fn value<'a>(&'a self, _: &Subject<'a>, field: Field) -> Value<'a> {
+        match field {
+            Field::PeerPid => Value::number(self.0),
+            Field::PeerComm => Value::text(self.0.map(|_| &b"nginx"[..])),
+            _ => Value::Null,
+        }
+    }
+
+    fn has_peer(&self, _: &Subject<'_>) -> bool {
+        true
+    }
+}
+
+/// In a container a process outside of it may hold the socket, or its other end, where nobody is found.
+#[test]
+fn what_a_process_outside_the_container_decides_is_not_known() {
+    let mut owners = SocketHolders::default();
+    owners.has_strangers = true;
+    owners.expect([42, 43].into_iter());
+    let nginx = owners.holder(Holder { pid: 7, program: b"nginx".to_vec(), comm: Some(Comm::new(b"nginx")) });
+    owners.add(42, nginx);
+    let says = |text: &str, inode, other: Option<u32>| {
+        let (labels, names, other) = (Labels::default(), HashMap::new(), OtherEnd(other));
+        let (owners, providers) = (&owners, &[&other as &dyn Provider][..]);
+        let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
+        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1) };
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
+        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context })
+    };
+    for (text, found, not_found) in [
+        ("not comm = sshd", Some(true), None),
+        ("not peer.comm = sshd", Some(true), None),
+        ("peer.pid = 9", Some(false), None),
+        ("peer.container = null", Some(true), None),
+        ("not sport = :23", Some(true), Some(true)),
+    ] {
+        assert_eq!(says(text, 42, Some(8)), found, "{text}");
+        assert_eq!(says(text, 43, None), not_found, "{text}");
     }
 }
 
