@@ -52,8 +52,8 @@ pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<
         listed.push(rows(asked, space, table, unknown, round)?);
     }
     let inodes: Vec<u64> = listed.iter().flat_map(|listed| &listed.rows).map(|row| row.inode).collect();
-    let owners = sources.owners(asked, round, inodes.iter().copied())?;
-    let gathered = Gathered::unix(asked, &inodes, &owners, sources, round)?;
+    let mut owners = sources.owners(asked, round, inodes.iter().copied())?;
+    let gathered = Gathered::unix(asked, &inodes, &mut owners, sources, round)?;
     let (labels, providers) = (sources.names.labels(), gathered.providers());
     let known = RowContext { owners: &owners, labels, providers: &providers, ..unknown };
     show(asked, &listed, known, taken, round.bytes());
