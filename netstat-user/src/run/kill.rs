@@ -20,12 +20,12 @@ use crate::model::{KillResult, SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
-use crate::stdio::{Written, complain, print, screen};
+use crate::stdio::{Written, ask, complain, print, screen};
 use crate::view::inet::beyond::Netns;
 use crate::view::kill as view;
 use crate::view::text::counted;
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use ways::{KillError, KillOutcome, KillWay};
@@ -96,21 +96,25 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(code);
     }
     let ends = close(&asked, &rows, &mut round)?;
+    let closed = |end: &&KillOutcome| matches!(end.result, KillResult::Closed | KillResult::Aborted);
+    let closed = ends.iter().filter(closed).count();
     let failed = ends.iter().filter(|end| end.error.is_some()).count();
     let why: Vec<Option<String>> = ends.iter().map(|end| end.error.as_ref().map(KillError::to_string)).collect();
     let all: Vec<_> =
         rows.iter().zip(&ends).zip(&why).map(|((row, end), why)| (end.result, row, why.as_deref())).collect();
-    print(&report(&all, known, options.json, screen::width())).inspect_err(|_| {
-        complain(&format!(
-            "{} of {} were closed, which could not be reported",
-            rows.len() - failed,
-            sockets(rows.len())
-        ));
-    })?;
+    let printed = print(&report(&all, known, options.json, screen::width()));
+    if printed.is_err() {
+        complain(&format!("closed {closed} of {}, but could not report them", sockets(rows.len())));
+    }
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
-    Ok(u8::from(failed > 0 || incomplete))
+    let code = u8::from(failed > 0 || incomplete);
+    match printed {
+        // Who has read enough did not ask for another exit code.
+        Err(error) if error.is_closed() => Ok(code),
+        printed => Ok(printed.map(|()| code)?),
+    }
 }
 
 /// The tables that are looked through: their rows, holders and all; an agent knows no more of them that matters here.
@@ -150,14 +154,9 @@ fn withheld(
     }
     // What is asked about goes where the question goes.
     let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-    let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(&report(&all, known, false, screen::width_of(&stderr)));
-    let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
-    if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        drop(stderr);
+    let mut question = report(&all, known, false, screen::width_of(&io::stderr()));
+    question.extend(format!("Close {}{}? [y/N] ", these(rows.len()), by_root()).bytes());
+    if !matches!(ask(&question)?.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         complain("nothing was closed");
         return Ok(Some(1));
     }
