@@ -72,7 +72,7 @@ fn what_cannot_be_read_of_an_owner_is_said() -> Done {
 
 /// What `hidepid` hides is said as what is refused: owners and namespaces may be there that nobody sees. netstat says nothing of it.
 fn hidden_processes_are_said_to_be() -> Done {
-    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+    if !programs::has_util("setpriv") {
         return Done::Skipped("setpriv of util-linux is not installed".to_owned());
     }
     let netns = NetNs::new().unwrap();
