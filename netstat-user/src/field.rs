@@ -102,6 +102,12 @@ impl Need {
         Self(self.0 | other.0)
     }
 
+    /// Those of this set that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether the sets have a thing in common.
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -30,7 +30,8 @@ pub trait HasFields {
         None
     }
 
-    /// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket; `None`: anything.
+    /// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket. `None` where that cannot be
+    /// bounded; an empty list where nobody hidden can hold the socket.
     fn hidden_values(&self, _field: Field) -> Option<Vec<Value<'_>>> {
         Some(Vec::new())
     }
@@ -119,6 +120,15 @@ pub struct RowFields<'a> {
     pub recorded: Option<&'a Owner>,
     /// What it shares with the others.
     pub context: &'a RowContext<'a>,
+}
+
+impl RowFields<'_> {
+    /// What was to be gathered of the row, and could not be read.
+    pub fn unread(&self) -> Need {
+        let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
+        let subject = Subject::Inet { row, netns, holder: None, recorded: None };
+        self.context.providers.iter().fold(Need::NONE, |unread, provider| unread.or(provider.unread(&subject)))
+    }
 }
 
 impl HasFields for RowFields<'_> {

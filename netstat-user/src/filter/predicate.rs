@@ -169,9 +169,10 @@ impl Predicate {
         self.ask(row, gathered, false)
     }
 
-    /// Whether the row is wanted, every need gathered, if that is so or not whoever of those holds the socket that could not be looked into.
-    pub fn is_certain(&self, row: &impl HasFields) -> Option<bool> {
-        self.ask(row, Need::ALL, true)
+    /// Whether the expression holds. `None` where a process that could not be looked into might change the answer, or what is `unread` of the row.
+    /// Call it once everything is gathered.
+    pub fn is_certain(&self, row: &impl HasFields, unread: Need) -> Option<bool> {
+        self.ask(row, Need::ALL.without(unread), true)
     }
 
     fn ask(&self, row: &impl HasFields, gathered: Need, doubts: bool) -> Option<bool> {
@@ -372,7 +373,7 @@ impl Test {
             Self::Compare { field, op, scale, operand } => {
                 let holds = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
                 let known = gathered.has(field.spec().need).then(|| holds(&row.value(*field)))?;
-                // What one holder makes true stays so, whoever else holds the socket.
+                // A process that was seen is enough to make some conditions true.
                 if !doubts || known && stays(*field, *op, operand) {
                     return Some(known);
                 }
@@ -382,7 +383,8 @@ impl Test {
     }
 }
 
-/// Whether what one holder of a socket makes true is not made false by another one.
+/// Whether what one holder of a socket makes true is taken for true whoever else holds it. `pid` and `comm` are those of the first holder: one that could not
+/// be looked into may come before it. But a process that was seen to make the condition true is enough.
 fn stays(field: Field, op: Op, operand: &Operand) -> bool {
     let of_each = field.nested().is_some_and(|(group, _)| LISTS.contains(&group));
     match operand {

@@ -291,7 +291,7 @@ fn what_a_hidden_holder_decides_is_not_known() {
         let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context })
+        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, Need::NONE)
     };
     // Held by nginx, by nobody who could be seen, and by nobody at all.
     for (text, by_precious, by_anybody) in [
@@ -352,7 +352,7 @@ fn what_a_process_outside_the_container_decides_is_not_known() {
         let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1) };
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context })
+        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, Need::NONE)
     };
     for (text, found, not_found) in [
         ("not comm = sshd", Some(true), None),
@@ -363,6 +363,26 @@ fn what_a_process_outside_the_container_decides_is_not_known() {
     ] {
         assert_eq!(says(text, 42, Some(8)), found, "{text}");
         assert_eq!(says(text, 43, None), not_found, "{text}");
+    }
+}
+
+/// What could not be read is null and may be anything.
+#[test]
+fn what_could_not_be_read_decides_nothing() {
+    let (owners, labels, names) = (SocketHolders::default(), Labels::default(), HashMap::new());
+    let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
+    let row = row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1);
+    for (text, read, unread) in [
+        ("not fwmark = 3", Some(true), None),
+        ("fwmark = 3", Some(false), None),
+        ("not dev = lo", Some(true), None),
+        ("not info.rtt_us > 5ms", Some(true), Some(true)),
+        ("fwmark = 3 and sport = :23", Some(false), Some(false)),
+        ("fwmark = 3 or sport = :22", Some(true), Some(true)),
+    ] {
+        let predicate = Predicate::new(&super::parse(text, ROWS).unwrap(), &mut Names).unwrap();
+        let says = |unread| predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, unread);
+        assert_eq!([says(Need::NONE), says(Need::DIAG)], [read, unread], "{text}");
     }
 }
 

@@ -66,24 +66,34 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { rows, owners, namespaces, doubtful, incomplete } =
+    let Matching { rows, owners, namespaces, undecided, unread, incomplete } =
         matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
-    let unread = round.lacks_namespaces();
-    if rows.is_empty() && unread {
+    if rows.is_empty() && round.lacks_namespaces() {
         return Ok(1);
     }
-    let is_unread = incomplete || unread || round.lacks_processes() || round.lacks_marks();
-    let incomplete = is_unread || doubtful > 0;
+    let is_unread =
+        incomplete || unread > 0 || round.lacks_namespaces() || round.lacks_processes() || round.lacks_marks();
+    let incomplete = is_unread || undecided > 0;
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);
     }
-    if doubtful > 0 {
-        let were = if doubtful == 1 { "was left out: its owners" } else { "were left out: their owners" };
-        complain(&format!("{} {were} could not be seen, and the expression asks for them", sockets(doubtful)));
+    let left_out = |count: usize| format!("{} {} left out", sockets(count), if count == 1 { "was" } else { "were" });
+    if undecided > 0 {
+        let whose = if undecided == 1 { "its" } else { "their" };
+        complain(&format!(
+            "{}: {whose} owners could not be seen, and the expression asks for them",
+            left_out(undecided)
+        ));
+    }
+    if unread > 0 {
+        complain(&format!(
+            "{}: the expression asks for what could not be read, through sock_diag or of other network namespaces",
+            left_out(unread)
+        ));
     }
     if rows.is_empty() {
-        complain(match (is_unread, doubtful) {
+        complain(match (is_unread, undecided) {
             (true, _) => "no socket matches of those that could be read",
             (false, 0) => "no socket matches",
             (false, _) => "no socket matches of those whose owners could be seen",

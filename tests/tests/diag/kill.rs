@@ -219,6 +219,18 @@ fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
         // Whoever the holder is, it is not this one.
         let found = blind(&["kill", "--where", "not comm = no-such-comm", "--dry-run"]);
         assert_eq!((code(&found), text(&found.stdout).lines().count()), (0, 1), "{found:?}");
+        // The other end may be in a namespace that is not seen.
+        let words = ["addr", "add", "192.0.2.1/24", "dev", "lo"];
+        assert!(Command::new("ip").args(words).status().unwrap().success());
+        let sender = UdpSocket::bind("192.0.2.1:0").unwrap();
+        sender.connect("192.0.2.9:9").unwrap();
+        for (words, expected, rows) in [
+            (["kill", "--where", "proto = udp and not peer.comm = sshd", "--dry-run"], 1, 0),
+            (["kill", "--where", "proto = udp and not dport = :8", "--dry-run"], 0, 1),
+        ] {
+            let found = blind(&words);
+            assert_eq!((code(&found), text(&found.stdout).lines().count()), (expected, rows), "{found:?}");
+        }
         assert!(TcpStream::connect(to).is_ok(), "the listener was closed");
         holder.kill().unwrap();
         holder.wait().unwrap();
@@ -242,6 +254,10 @@ fn kill_says_why_it_could_not() -> Done {
             let unknown = without(words, Stdio::piped());
             assert!(code(&unknown) == 1 && text(&unknown.stderr).contains("CAP_NET_ADMIN"), "{words:?}: {unknown:?}");
         }
+        // A mark that is not shown may be this one.
+        let unknown = without(&["kill", "--where", "not fwmark = 3", "--dry-run"], Stdio::piped());
+        assert_eq!((code(&unknown), text(&unknown.stdout)), (1, String::new()), "{unknown:?}");
+        assert!(text(&unknown.stderr).contains("1 socket was left out: the expression asks for what"), "{unknown:?}");
         let refused = without(&["kill", "--lport", &port, "--yes", "--json"], Stdio::piped());
         assert_eq!(code(&refused), 1, "{refused:?}");
         let rows = objects(&refused);

@@ -145,10 +145,10 @@ impl Selected {
         self.predicate.as_ref().is_none_or(|predicate| predicate.decide(row, AT_HAND) != Some(false))
     }
 
-    /// Whether the expression holds of the row, everything gathered, if that is so or not whoever of those holds the socket that could not be looked
-    /// into; without an expression it does.
-    pub fn is_certain(&self, row: &impl HasFields) -> Option<bool> {
-        self.predicate.as_ref().map_or(Some(true), |predicate| predicate.is_certain(row))
+    /// Whether the expression holds; without one it does. `None` where a process that could not be looked into might change the answer, or what is
+    /// `unread` of the row. Call it once everything is gathered.
+    pub fn is_certain(&self, row: &impl HasFields, unread: Need) -> Option<bool> {
+        self.predicate.as_ref().map_or(Some(true), |predicate| predicate.is_certain(row, unread))
     }
 
     /// Whether a field of owners is shown of this row, and nobody is known who holds it, as a process could not be looked into that may.
