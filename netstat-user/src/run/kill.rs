@@ -42,8 +42,7 @@ struct KnownOfSelected<'a> {
 impl<'a> KnownOfSelected<'a> {
     /// The namespace of a row, where it is shown.
     fn netns(self, row: &SocketRow) -> Option<Netns<'a>> {
-        let name = |inode: u32| self.namespaces?.get(&inode).map(Vec::as_slice);
-        self.namespaces.map(|_| Netns { inode: row.netns, name: row.netns.and_then(name) })
+        self.namespaces.map(|names| Netns::among(names, row.netns))
     }
 }
 
