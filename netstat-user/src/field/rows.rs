@@ -2,8 +2,8 @@
 
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
-    ClosedSocket, Comm, Direction, EventEnd, EventKind, HiddenHolders, Holder, Labels, Owner, SctpRow, SocketEvent,
-    SocketHolders, SocketRow, StateTimes, TcpState, Totals, UnixRow,
+    ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, SctpRow, SocketEvent, SocketHolders,
+    SocketRow, StateTimes, TcpState, Totals, UnixRow, UnseenHolders,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ pub trait HasFields {
 
     /// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket. `None` where that cannot be
     /// bounded; an empty list where nobody hidden can hold the socket.
-    fn hidden_values(&self, _field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, _field: Field) -> Option<Vec<Value<'_>>> {
         Some(Vec::new())
     }
 }
@@ -76,7 +76,7 @@ fn gathered<'a>(providers: &[&'a dyn Provider], subject: &Subject<'a>, field: Fi
 
 /// What a field of owners would be if each of the processes that could not be looked into held the socket, or its other end; `None`: anything.
 /// `subject` is the socket as it would be held then.
-fn hidden_values<'a>(
+fn unseen_values<'a>(
     context: &RowContext<'a>,
     inode: u64,
     subject: impl Fn(Option<&'a Holder>) -> Subject<'a>,
@@ -91,12 +91,12 @@ fn hidden_values<'a>(
     if !need.meets(Need::OWNERS) || !may_be_held {
         return Some(Vec::new());
     }
-    let HiddenHolders::These(processes) = &context.owners.hidden else { return None };
+    let UnseenHolders::These(processes) = &context.owners.unseen else { return None };
     let is_unheld = || match of_peer {
         true => gathered(context.providers, &subject(None), Field::PeerPid) == Value::Null,
         false => context.owners.first(inode).is_none(),
     };
-    if context.owners.has_strangers && is_unheld() {
+    if context.owners.in_nested_pid_namespace && is_unheld() {
         return None;
     }
     let all = processes.iter();
@@ -184,10 +184,10 @@ impl HasFields for RowFields<'_> {
         self.context.providers.iter().find_map(|provider| provider.device(&subject))
     }
 
-    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
         let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
         let subject = |holder| Subject::Inet { row, netns, holder, recorded: None };
-        hidden_values(self.context, row.inode, subject, field)
+        unseen_values(self.context, row.inode, subject, field)
     }
 }
 
@@ -268,9 +268,9 @@ impl HasFields for SctpFields<'_> {
         }
     }
 
-    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
         let row = self.row;
-        hidden_values(self.context, row.inode, |holder| Subject::Sctp { row, holder }, field)
+        unseen_values(self.context, row.inode, |holder| Subject::Sctp { row, holder }, field)
     }
 }
 
@@ -323,9 +323,9 @@ impl HasFields for UnixFields<'_> {
         }
     }
 
-    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
         let (row, netns) = (self.row, self.context.netns);
-        hidden_values(self.context, row.inode, |holder| Subject::Unix { row, netns, holder }, field)
+        unseen_values(self.context, row.inode, |holder| Subject::Unix { row, netns, holder }, field)
     }
 }
 

@@ -79,7 +79,7 @@ struct RowQuestion {
     gathered: Need,
     reading: Reading,
     /// Whether an owner that could not be seen makes an answer unknown.
-    doubts: bool,
+    counts_unseen: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -175,8 +175,8 @@ impl Predicate {
         self.ask(row, Need::ALL.without(unread), true)
     }
 
-    fn ask(&self, row: &impl HasFields, gathered: Need, doubts: bool) -> Option<bool> {
-        let question = |&reading: &Reading| RowQuestion { gathered, reading, doubts };
+    fn ask(&self, row: &impl HasFields, gathered: Need, counts_unseen: bool) -> Option<bool> {
+        let question = |&reading: &Reading| RowQuestion { gathered, reading, counts_unseen };
         all_hold(self.readings.iter().map(|reading| self.test.ask(row, question(reading))))
     }
 }
@@ -318,7 +318,7 @@ impl Test {
 
     /// Yes, no, or not known: not before more is gathered, or not at all.
     fn ask(&self, row: &impl HasFields, question: RowQuestion) -> Option<bool> {
-        let RowQuestion { gathered, reading, doubts } = question;
+        let RowQuestion { gathered, reading, counts_unseen } = question;
         match self {
             Self::All(list) => all_hold(list.iter().map(|test| test.ask(row, question))),
             // De Morgan: not one holds where all do not.
@@ -374,10 +374,10 @@ impl Test {
                 let holds = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
                 let known = gathered.has(field.spec().need).then(|| holds(&row.value(*field)))?;
                 // A process that was seen is enough to make some conditions true.
-                if !doubts || known && stays(*field, *op, operand) {
+                if !counts_unseen || known && stays(*field, *op, operand) {
                     return Some(known);
                 }
-                row.hidden_values(*field)?.iter().all(|value| holds(value) == known).then_some(known)
+                row.unseen_values(*field)?.iter().all(|value| holds(value) == known).then_some(known)
             }
         }
     }

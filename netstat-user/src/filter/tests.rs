@@ -4,9 +4,9 @@ use crate::field::{
     UnixFields, Value, ValueKind,
 };
 use crate::model::{
-    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, HiddenHolders, Holder, Labels,
-    ListedRow, LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals,
-    UnixRow,
+    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, ListedRow,
+    LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
+    UnseenHolders,
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -284,9 +284,9 @@ fn what_a_hidden_holder_decides_is_not_known() {
     owners.expect([42, 43].into_iter());
     let nginx = owners.holder(holder(7, b"nginx"));
     owners.add(42, nginx);
-    let says = |text: &str, inode, hidden: HiddenHolders| {
+    let says = |text: &str, inode, hidden: UnseenHolders| {
         let mut owners = owners.clone();
-        owners.hidden = hidden;
+        owners.unseen = hidden;
         let (labels, names) = (Labels::default(), HashMap::new());
         let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
@@ -309,10 +309,10 @@ fn what_a_hidden_holder_decides_is_not_known() {
         ("not sport = :23", [Some(true); 3], [Some(true); 3]),
     ] {
         let inodes = [42, 43, 0];
-        let hidden = || HiddenHolders::These(vec![holder(9, b"precious")]);
+        let hidden = || UnseenHolders::These(vec![holder(9, b"precious")]);
         assert_eq!(inodes.map(|inode| says(text, inode, hidden())), by_precious, "{text}");
-        assert_eq!(inodes.map(|inode| says(text, inode, HiddenHolders::Anybody)), by_anybody, "{text}");
-        let none = inodes.map(|inode| says(text, inode, HiddenHolders::default()));
+        assert_eq!(inodes.map(|inode| says(text, inode, UnseenHolders::Anybody)), by_anybody, "{text}");
+        let none = inodes.map(|inode| says(text, inode, UnseenHolders::default()));
         assert!(none.iter().all(Option::is_some), "{text}: {none:?}");
     }
 }
@@ -342,7 +342,7 @@ impl Provider for OtherEnd {
 #[test]
 fn what_a_process_outside_the_container_decides_is_not_known() {
     let mut owners = SocketHolders::default();
-    owners.has_strangers = true;
+    owners.in_nested_pid_namespace = true;
     owners.expect([42, 43].into_iter());
     let nginx = owners.holder(Holder { pid: 7, program: b"nginx".to_vec(), comm: Some(Comm::new(b"nginx")) });
     owners.add(42, nginx);

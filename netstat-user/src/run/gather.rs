@@ -16,7 +16,7 @@ use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
 use crate::model::visible::escape_word;
-use crate::model::{ClosedSocket, HiddenHolders, Owner, SocketHolders, SocketRow, reason};
+use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow, UnseenHolders, reason};
 use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
 use std::io;
@@ -57,7 +57,7 @@ fn report(workloads: &Workloads, round: &mut Round) -> Written<()> {
 /// Where something of a process could not be read, it may be of any holder.
 fn forget_what_failed(owners: &mut SocketHolders, round: &Round) {
     if round.lacks_processes() {
-        owners.hidden = HiddenHolders::Anybody;
+        owners.unseen = UnseenHolders::Anybody;
     }
 }
 
@@ -81,10 +81,10 @@ impl Gathered {
     ) -> Written<Self> {
         let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
-        sources.add_hidden(asked, owners);
+        sources.add_unseen(asked, owners);
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().chain(owners.hidden.known()).for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
             let owners: Vec<&Owner> = recorded.chain(closed).collect();
@@ -125,10 +125,10 @@ impl Gathered {
     ) -> Written<Self> {
         let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
-        sources.add_hidden(asked, owners);
+        sources.add_unseen(asked, owners);
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().chain(owners.hidden.known()).for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
             report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }

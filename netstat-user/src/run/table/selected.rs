@@ -5,7 +5,7 @@ pub mod taken;
 use crate::cli::classic::Options;
 use crate::cli::select::{Selection, WrongName};
 use crate::field::{Field, HasFields, Need, Value};
-use crate::filter::{Predicate, Resolver};
+use crate::filter::Predicate;
 use crate::model::RowTest;
 use crate::proc::netns::{self, LEAST_NAMESPACE};
 use crate::run::resolve::{MachineNames, RowOrigin, namespaces_by_name, unknown_names};
@@ -50,8 +50,7 @@ impl Selected {
                 if let Some(none) = missing(&numbers).filter(|_| options.recent.is_none()) {
                     return Err(WrongName::NoNamespace(none.to_string()));
                 }
-                let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
-                Some(listed.iter().filter_map(inode).collect::<Vec<u32>>())
+                Some(names.inodes(listed))
             }
         };
         names.from = match &netns {
@@ -153,7 +152,7 @@ impl Selected {
 
     /// Whether a field of owners is shown of this row, and nobody is known who holds it, as a process could not be looked into that may.
     fn lacks_owner(&self, row: &impl HasFields) -> bool {
-        let may_be_hidden = |pid: Field| row.hidden_values(pid).is_none_or(|values| !values.is_empty());
+        let may_be_hidden = |pid: Field| row.unseen_values(pid).is_none_or(|values| !values.is_empty());
         self.shown_pids.iter().any(|&pid| row.value(pid) == Value::Null && may_be_hidden(pid))
     }
 }

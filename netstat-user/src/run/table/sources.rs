@@ -68,9 +68,9 @@ impl Sources {
     }
 
     /// Adds the processes that may hold sockets, too, as they could not be looked into, where it matters who holds them.
-    pub fn add_hidden(&mut self, asked: &AskedFor<'_>, owners: &mut SocketHolders) {
+    pub fn add_unseen(&mut self, asked: &AskedFor<'_>, owners: &mut SocketHolders) {
         if let Some(scan) = self.scan.as_mut().filter(|_| asked.selected.needs().meets(Need::OWNERS)) {
-            (owners.hidden, owners.has_strangers) = (scan.hidden(), scan.has_strangers());
+            (owners.unseen, owners.in_nested_pid_namespace) = (scan.unseen(), scan.in_nested_pid_namespace());
         }
     }
 
