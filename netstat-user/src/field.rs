@@ -16,7 +16,7 @@ pub use column::{Column, ColumnError};
 pub use kind::{Unit, ValueKind};
 pub use nearest::{instead_of, nearest, nearest_field};
 pub use provider::{Provider, Subject};
-pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
+pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields, UnseenValues};
 pub use value::Value;
 
 use crate::model::{CloseReason, Direction, EventName, Grade, Proto, TcpState, Timer, UnixRow};

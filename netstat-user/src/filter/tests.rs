@@ -291,7 +291,11 @@ fn what_a_hidden_holder_decides_is_not_known() {
         let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, Need::NONE)
+        predicate.is_certain(
+            &RowFields { row: &row, recorded: None, context: &context },
+            Need::NONE,
+            &UnseenAnswers::default(),
+        )
     };
     // Held by nginx, by nobody who could be seen, and by nobody at all.
     for (text, by_precious, by_anybody) in [
@@ -352,7 +356,11 @@ fn what_a_process_outside_the_container_decides_is_not_known() {
         let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1) };
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, Need::NONE)
+        predicate.is_certain(
+            &RowFields { row: &row, recorded: None, context: &context },
+            Need::NONE,
+            &UnseenAnswers::default(),
+        )
     };
     for (text, found, not_found) in [
         ("not comm = sshd", Some(true), None),
@@ -381,7 +389,10 @@ fn what_could_not_be_read_decides_nothing() {
         ("fwmark = 3 or sport = :22", Some(true), Some(true)),
     ] {
         let predicate = Predicate::new(&super::parse(text, ROWS).unwrap(), &mut Names).unwrap();
-        let says = |unread| predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, unread);
+        let answers = UnseenAnswers::default();
+        let says = |unread| {
+            predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, unread, &answers)
+        };
         assert_eq!([says(Need::NONE), says(Need::DIAG)], [read, unread], "{text}");
     }
 }

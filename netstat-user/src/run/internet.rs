@@ -6,6 +6,7 @@ pub mod files;
 pub mod known;
 
 use crate::field::{Need, RowContext, RowFields};
+use crate::filter::UnseenAnswers;
 use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::table::asked::AskedFor;
@@ -41,6 +42,7 @@ pub struct Matching {
 pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) -> Written<Matching> {
     let Some((files, known)) = look(asked, sources, round)? else { return Ok(Matching::default()) };
     let providers = known.gathered.providers();
+    let answers = UnseenAnswers::default();
     let (mut rows, mut undecided, mut unread, mut incomplete) = (Vec::new(), 0, 0, false);
     for file in &files.list {
         let table = match &file.rows {
@@ -63,10 +65,10 @@ pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) 
         };
         for (row, recorded) in table.with_recorded() {
             let fields = RowFields { row, recorded, context: &context };
-            match asked.selected.is_certain(&fields, fields.unread()) {
+            match asked.selected.is_certain(&fields, fields.unread(), &answers) {
                 Some(true) => rows.push(SocketRow { netns: row.netns.or(file.netns), ..*row }),
                 Some(false) => {}
-                None if asked.selected.is_certain(&fields, Need::NONE).is_some() => unread += 1,
+                None if asked.selected.is_certain(&fields, Need::NONE, &answers).is_some() => unread += 1,
                 None => undecided += 1,
             }
         }
