@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if unread > 0 {
         complain(&format!(
-            "{}: the expression asks for what could not be read, through sock_diag or of other network namespaces",
+            "{}: the expression asks for what sock_diag did not show, or for peers in network namespaces that could not be read",
             left_out(unread)
         ));
     }
@@ -118,11 +118,15 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
-    let code = u8::from(failed > 0 || incomplete);
+    unless_unread(printed)?;
+    Ok(u8::from(failed > 0 || incomplete))
+}
+
+/// The outcome of a report, in which it is no failure that nobody reads it: the exit code is the same.
+fn unless_unread(printed: Written<()>) -> Written<()> {
     match printed {
-        // Who has read enough did not ask for another exit code.
-        Err(error) if error.is_closed() => Ok(code),
-        printed => Ok(printed.map(|()| code)?),
+        Err(error) if error.is_closed() => Ok(()),
+        printed => printed,
     }
 }
 
@@ -147,7 +151,7 @@ fn withheld(
 ) -> Result<Option<u8>, Failure> {
     if options.dry_run {
         let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-        print(&report(&all, known, options.json, screen::width()))?;
+        unless_unread(print(&report(&all, known, options.json, screen::width())))?;
         complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
         return Ok(Some(u8::from(incomplete)));
     }

@@ -258,6 +258,8 @@ fn kill_says_why_it_could_not() -> Done {
         let unknown = without(&["kill", "--where", "not fwmark = 3", "--dry-run"], Stdio::piped());
         assert_eq!((code(&unknown), text(&unknown.stdout)), (1, String::new()), "{unknown:?}");
         assert!(text(&unknown.stderr).contains("1 socket was left out: the expression asks for what"), "{unknown:?}");
+        let some = without(&["kill", "--where", "not fwmark = 3 or sport > :0", "--dry-run"], unread());
+        assert_eq!(code(&some), 1, "{some:?}");
         let refused = without(&["kill", "--lport", &port, "--yes", "--json"], Stdio::piped());
         assert_eq!(code(&refused), 1, "{refused:?}");
         let rows = objects(&refused);
