@@ -16,7 +16,7 @@ pub use column::{Column, ColumnError};
 pub use kind::{Unit, ValueKind};
 pub use nearest::{instead_of, nearest, nearest_field};
 pub use provider::{Provider, Subject};
-pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields};
+pub use rows::{ClosedFields, EventFields, HasFields, RowContext, RowFields, SctpFields, UnixFields, UnseenValues};
 pub use value::Value;
 
 use crate::model::{CloseReason, Direction, EventName, Grade, Proto, TcpState, Timer, UnixRow};
@@ -100,6 +100,12 @@ impl Need {
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Those of this set that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether the sets have a thing in common.

@@ -23,7 +23,7 @@ pub use host::{Addresses, HostPattern, PatternError, PortPattern};
 pub use literal::{Literal, bytes, nanoseconds};
 pub use mistake::{Mistake, NameError};
 pub use parse::{CONDITIONS, is_meant, parse};
-pub use predicate::{EphemeralPorts, Predicate, Resolver};
+pub use predicate::{EphemeralPorts, Predicate, Resolver, UnseenAnswers};
 pub use spelling::{INTERNET, Spelling, WordError, only_internet, protos, state};
 pub use states::StateSet;
 

@@ -47,6 +47,7 @@
 //! - *owner*: the process that made a socket or accepted its connection, as events recorded it; it stays the same when the descriptor is handed on.
 //! - *grade*: how an owner is known: created, accepted, inherited from the listener, or scanned.
 //! - *holder*: a process that has a socket among its open files now. A socket can have several, or none.
+//! - *unseen holder*: a process that may hold any socket, as it could not be looked into (`model::UnseenHolders`).
 //! - *request*: a connection that comes in and that no process can accept yet: the kernel's `request_sock`, in `SYN_RECV`.
 //! - *minisocket*: what the kernel keeps of a connection in `TIME_WAIT`, or in `FIN_WAIT2` once nobody holds it: `inet_timewait_sock`, which is no
 //!   `struct sock`.

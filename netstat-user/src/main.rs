@@ -1,6 +1,5 @@
 //! The program: reads argv, runs the library, turns its outcome into an exit code.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Ends the program with a line where there is no memory left.
@@ -12,7 +11,7 @@ fn main() -> ExitCode {
     // A shell asks what completes a word.
     if let Some(shell) = std::env::var_os(netstat_user::cli::completions::VARIABLE) {
         return match netstat_user::cli::completions::answer(&shell.to_string_lossy(), std::env::args_os()) {
-            Ok(answer) if io::stdout().write_all(&answer).is_ok() => ExitCode::SUCCESS,
+            Ok(answer) if netstat_user::stdio::print(&answer).is_ok() => ExitCode::SUCCESS,
             // It shows what it gets to a person in the middle of a line.
             _ => ExitCode::FAILURE,
         };

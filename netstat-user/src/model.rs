@@ -37,7 +37,7 @@ pub use process_start::{START_SHIFT, TICK_NS, is_start};
 pub use reason::reason;
 pub use row_test::{ListedRow, RowFacts, RowNumber, RowTest, all_hold};
 pub use rows::{
-    HiddenHolders, Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket,
+    Holder, Labels, SctpPeer, SctpRow, SocketHolders, SocketRow, Timer, UnixRow, UnixSocket, UnseenHolders,
 };
 pub use rows_wanted::RowsWanted;
 pub use shares::Shares;

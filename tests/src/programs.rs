@@ -1,6 +1,7 @@
 //! The programs a suite runs: ours, and the installed netstat it is measured against.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// The built `netstat-user`: `$NETSTAT_USER_BIN`, else the newest of the release and debug builds in the target folder this
@@ -49,4 +50,9 @@ pub fn net_tools() -> Option<&'static Path> {
                 .find(|path| path.is_file())
         })
         .as_deref()
+}
+
+/// Whether there is this program of util-linux. Busybox has some of these names that do less, and know no `--version`.
+pub fn has_util(name: &str) -> bool {
+    Command::new(name).arg("--version").output().is_ok_and(|version| version.status.success())
 }

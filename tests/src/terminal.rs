@@ -1,6 +1,7 @@
 //! A terminal of a test's own: what a person would see of a program, and type.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{File, OpenOptions};
@@ -46,6 +47,15 @@ impl Terminal {
     /// After [`Terminal::started`].
     pub fn file(&self) -> Stdio {
         self.program.as_ref().unwrap().try_clone().unwrap().into()
+    }
+
+    /// Has reads and writes of the program fail that would have to wait, as whoever shares the terminal can.
+    ///
+    /// # Panics
+    /// After [`Terminal::started`].
+    pub fn does_not_wait(&self) {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK;
+        fcntl_setfl(self.program.as_ref().unwrap(), flags).unwrap();
     }
 
     /// To be called when the program has its files: from then on its end ends what is read.

@@ -61,6 +61,11 @@ pub trait Provider {
     /// The field of this row or event, null where it is not known.
     fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a>;
 
+    /// What of its needs could not be read of this row: fields of these needs are null, whatever they are.
+    fn unread(&self, _subject: &Subject<'_>) -> Need {
+        Need::NONE
+    }
+
     /// The index of the device that the socket is bound to, in its network namespace.
     fn device(&self, _subject: &Subject<'_>) -> Option<u32> {
         None

@@ -2,8 +2,8 @@
 
 use super::{Field, Need, Provider, Subject, Value};
 use crate::model::{
-    ClosedSocket, Comm, Direction, EventEnd, EventKind, HiddenHolders, Holder, Labels, Owner, SctpRow, SocketEvent,
-    SocketHolders, SocketRow, StateTimes, TcpState, Totals, UnixRow,
+    ClosedSocket, Comm, Direction, EventEnd, EventKind, Holder, Labels, Owner, SctpRow, SocketEvent, SocketHolders,
+    SocketRow, StateTimes, TcpState, Totals, UnixRow, UnseenHolders,
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -30,10 +30,20 @@ pub trait HasFields {
         None
     }
 
-    /// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket; `None`: anything.
-    fn hidden_values(&self, _field: Field) -> Option<Vec<Value<'_>>> {
-        Some(Vec::new())
+    /// What a field of owners may be besides its value.
+    fn unseen_values(&self, _field: Field) -> UnseenValues<'_> {
+        UnseenValues::None
     }
+}
+
+/// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket.
+pub enum UnseenValues<'a> {
+    /// Nothing: nobody unseen can hold the socket.
+    None,
+    /// One of these, a value for each such process, which are the same for every row that has any.
+    These(Box<dyn Iterator<Item = Value<'a>> + 'a>),
+    /// Anything.
+    Any,
 }
 
 /// What the rows of a table share, gathered before they are filtered.
@@ -73,37 +83,43 @@ fn gathered<'a>(providers: &[&'a dyn Provider], subject: &Subject<'a>, field: Fi
     values.find(|value| *value != Value::Null).unwrap_or(Value::Null)
 }
 
-/// What a field of owners would be if each of the processes that could not be looked into held the socket, or its other end; `None`: anything.
+/// What a field of owners would be if each of the processes that could not be looked into held the socket, or its other end.
 /// `subject` is the socket as it would be held then.
-fn hidden_values<'a>(
+fn unseen_values<'a>(
     context: &RowContext<'a>,
     inode: u64,
-    subject: impl Fn(Option<&'a Holder>) -> Subject<'a>,
+    subject: impl Fn(Option<&'a Holder>) -> Subject<'a> + 'a,
     field: Field,
-) -> Option<Vec<Value<'a>>> {
-    let (need, of_peer) = (field.spec().need, field.spec().need.meets(Need::PEERS));
+) -> UnseenValues<'a> {
+    let (need, providers) = (field.spec().need, context.providers);
+    let of_peer = need.meets(Need::PEERS);
     let may_be_held = match of_peer {
-        true => context.providers.iter().any(|provider| provider.has_peer(&subject(None))),
+        true => providers.iter().any(|provider| provider.has_peer(&subject(None))),
         // Nobody can hold what has no inode.
         false => inode != 0,
     };
     if !need.meets(Need::OWNERS) || !may_be_held {
-        return Some(Vec::new());
+        return UnseenValues::None;
     }
-    let HiddenHolders::These(processes) = &context.owners.hidden else { return None };
-    if !of_peer && context.owners.has_strangers && context.owners.first(inode).is_none() {
-        return None;
+    let UnseenHolders::These(processes) = &context.owners.unseen else { return UnseenValues::Any };
+    let is_unheld = || match of_peer {
+        true => gathered(providers, &subject(None), Field::PeerPid) == Value::Null,
+        false => context.owners.first(inode).is_none(),
+    };
+    if context.owners.in_nested_pid_namespace && is_unheld() {
+        return UnseenValues::Any;
     }
     let all = processes.iter();
-    match field {
-        Field::PeerPid => Some(all.map(|process| Value::Number(process.pid.into())).collect()),
-        Field::PeerComm => Some(all.map(|process| Value::text(process.comm.as_ref().map(Comm::as_bytes))).collect()),
-        _ if of_peer => processes.is_empty().then(Vec::new),
+    UnseenValues::These(match field {
+        _ if processes.is_empty() => return UnseenValues::None,
+        Field::PeerPid => Box::new(all.map(|process| Value::Number(process.pid.into()))),
+        Field::PeerComm => Box::new(all.map(|process| Value::text(process.comm.as_ref().map(Comm::as_bytes)))),
+        _ if of_peer => return UnseenValues::Any,
         Field::Pid | Field::Comm | Field::OwnersPid | Field::OwnersProgram | Field::OwnersComm | Field::OwnersOwner => {
-            Some(all.map(|process| owners(std::iter::once(process), None, field)).collect())
+            Box::new(all.map(move |process| owners(std::iter::once(process), None, field)))
         }
-        _ => Some(all.map(|process| gathered(context.providers, &subject(Some(process)), field)).collect()),
-    }
+        _ => Box::new(all.map(move |process| gathered(providers, &subject(Some(process)), field))),
+    })
 }
 
 /// A row of the Internet tables.
@@ -115,6 +131,15 @@ pub struct RowFields<'a> {
     pub recorded: Option<&'a Owner>,
     /// What it shares with the others.
     pub context: &'a RowContext<'a>,
+}
+
+impl RowFields<'_> {
+    /// What was to be gathered of the row, and could not be read.
+    pub fn unread(&self) -> Need {
+        let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
+        let subject = Subject::Inet { row, netns, holder: None, recorded: None };
+        self.context.providers.iter().fold(Need::NONE, |unread, provider| unread.or(provider.unread(&subject)))
+    }
 }
 
 impl HasFields for RowFields<'_> {
@@ -170,10 +195,10 @@ impl HasFields for RowFields<'_> {
         self.context.providers.iter().find_map(|provider| provider.device(&subject))
     }
 
-    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, field: Field) -> UnseenValues<'_> {
         let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
-        let subject = |holder| Subject::Inet { row, netns, holder, recorded: None };
-        hidden_values(self.context, row.inode, subject, field)
+        let subject = move |holder| Subject::Inet { row, netns, holder, recorded: None };
+        unseen_values(self.context, row.inode, subject, field)
     }
 }
 
@@ -254,9 +279,9 @@ impl HasFields for SctpFields<'_> {
         }
     }
 
-    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, field: Field) -> UnseenValues<'_> {
         let row = self.row;
-        hidden_values(self.context, row.inode, |holder| Subject::Sctp { row, holder }, field)
+        unseen_values(self.context, row.inode, move |holder| Subject::Sctp { row, holder }, field)
     }
 }
 
@@ -309,9 +334,9 @@ impl HasFields for UnixFields<'_> {
         }
     }
 
-    fn hidden_values(&self, field: Field) -> Option<Vec<Value<'_>>> {
+    fn unseen_values(&self, field: Field) -> UnseenValues<'_> {
         let (row, netns) = (self.row, self.context.netns);
-        hidden_values(self.context, row.inode, |holder| Subject::Unix { row, netns, holder }, field)
+        unseen_values(self.context, row.inode, move |holder| Subject::Unix { row, netns, holder }, field)
     }
 }
 

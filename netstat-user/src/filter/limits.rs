@@ -66,7 +66,7 @@ fn limits(test: &Test, holds: bool) -> Limits {
             let by_port = ports.map_or_else(Limits::default, |ports| at(*side, ports));
             by_port.and(nets.map_or_else(Limits::default, |nets| within(*side, nets)))
         }
-        Test::Compare { field, op, scale, operand } => {
+        Test::Compare { field, op, scale, operand, .. } => {
             let passes = |value: &Value<'_>| compare(value, *field, *op, *scale, operand) == holds;
             compared(*field, operand, *op == super::Op::Eq && holds, &passes)
         }

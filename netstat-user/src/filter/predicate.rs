@@ -3,10 +3,11 @@
 use super::host::Addresses;
 use super::literal::{self, Meaning};
 use super::{Expr, HostPattern, Literal, NameError, Op, PortPattern, Side, TextPlace, states};
-use crate::field::{CHOOSERS, Field, HasFields, LISTS, Need, Value, ValueKind};
+use crate::field::{CHOOSERS, Field, HasFields, LISTS, Need, UnseenValues, Value, ValueKind};
 use crate::model::{AddressText, Network, all_hold};
 use regex::bytes::Regex;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -74,12 +75,29 @@ enum Reading {
 
 /// What is asked of a row.
 #[derive(Clone, Copy)]
-struct RowQuestion {
+struct RowQuestion<'a> {
     /// What has been gathered.
     gathered: Need,
     reading: Reading,
-    /// Whether an owner that could not be seen makes an answer unknown.
-    doubts: bool,
+    /// Where an unseen holder makes an answer unknown: what unseen holders would answer.
+    unseen: Option<&'a UnseenAnswers>,
+}
+
+/// What unseen holders would answer to the comparisons of a predicate: worked out at the first row that each may hold, as it is the same for the others.
+#[derive(Debug, Default)]
+pub struct UnseenAnswers(RefCell<HashMap<usize, [bool; 2]>>);
+
+impl UnseenAnswers {
+    /// Whether one of them answers the comparison at this place so; `answers` are those of all.
+    fn has(&self, answer: bool, at: usize, answers: impl Iterator<Item = bool>) -> bool {
+        let work_out = || {
+            answers.fold([false; 2], |mut given, answer| {
+                given[usize::from(answer)] = true;
+                given
+            })
+        };
+        self.0.borrow_mut().entry(at).or_insert_with(work_out)[usize::from(answer)]
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +135,8 @@ pub(super) enum Test {
     /// The kernel chose the local port; these are what it chooses from.
     Autobound(EphemeralPorts),
     Compare {
+        /// Its place among what is compared.
+        at: usize,
         field: Field,
         op: Op,
         scale: u128,
@@ -166,16 +186,17 @@ impl Predicate {
 
     /// Whether the row is wanted, if that can be decided with what has been gathered.
     pub fn decide(&self, row: &impl HasFields, gathered: Need) -> Option<bool> {
-        self.ask(row, gathered, false)
+        self.ask(row, gathered, None)
     }
 
-    /// Whether the row is wanted, every need gathered, if that is so or not whoever of those holds the socket that could not be looked into.
-    pub fn is_certain(&self, row: &impl HasFields) -> Option<bool> {
-        self.ask(row, Need::ALL, true)
+    /// Whether the expression holds. `None` where a process that could not be looked into might change the answer, or what is `unread` of the row.
+    /// Call it once everything is gathered; `answers` are those of the rows with the same unseen holders.
+    pub fn is_certain(&self, row: &impl HasFields, unread: Need, answers: &UnseenAnswers) -> Option<bool> {
+        self.ask(row, Need::ALL.without(unread), Some(answers))
     }
 
-    fn ask(&self, row: &impl HasFields, gathered: Need, doubts: bool) -> Option<bool> {
-        let question = |&reading: &Reading| RowQuestion { gathered, reading, doubts };
+    fn ask(&self, row: &impl HasFields, gathered: Need, unseen: Option<&UnseenAnswers>) -> Option<bool> {
+        let question = |&reading: &Reading| RowQuestion { gathered, reading, unseen };
         all_hold(self.readings.iter().map(|reading| self.test.ask(row, question(reading))))
     }
 }
@@ -298,7 +319,7 @@ impl<R: Resolver> Compiler<'_, R> {
                 }
             }
         };
-        Ok(Test::Compare { field, op, scale, operand })
+        Ok(Test::Compare { at: self.fields.len(), field, op, scale, operand })
     }
 }
 
@@ -316,8 +337,8 @@ impl Test {
     }
 
     /// Yes, no, or not known: not before more is gathered, or not at all.
-    fn ask(&self, row: &impl HasFields, question: RowQuestion) -> Option<bool> {
-        let RowQuestion { gathered, reading, doubts } = question;
+    fn ask(&self, row: &impl HasFields, question: RowQuestion<'_>) -> Option<bool> {
+        let RowQuestion { gathered, reading, unseen } = question;
         match self {
             Self::All(list) => all_hold(list.iter().map(|test| test.ask(row, question))),
             // De Morgan: not one holds where all do not.
@@ -369,20 +390,27 @@ impl Test {
                     }
                 }
             },
-            Self::Compare { field, op, scale, operand } => {
+            Self::Compare { at, field, op, scale, operand } => {
                 let holds = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
                 let known = gathered.has(field.spec().need).then(|| holds(&row.value(*field)))?;
-                // What one holder makes true stays so, whoever else holds the socket.
-                if !doubts || known && stays(*field, *op, operand) {
+                // A process that was seen is enough to make some conditions true.
+                let Some(unseen) = unseen.filter(|_| !(known && stays(*field, *op, operand))) else {
                     return Some(known);
+                };
+                match row.unseen_values(*field) {
+                    UnseenValues::None => Some(known),
+                    UnseenValues::Any => None,
+                    UnseenValues::These(values) => {
+                        (!unseen.has(!known, *at, values.map(|value| holds(&value)))).then_some(known)
+                    }
                 }
-                row.hidden_values(*field)?.iter().all(|value| holds(value) == known).then_some(known)
             }
         }
     }
 }
 
-/// Whether what one holder of a socket makes true is not made false by another one.
+/// Whether what one holder of a socket makes true is taken for true whoever else holds it. `pid` and `comm` are those of the first holder: one that could not
+/// be looked into may come before it. But a process that was seen to make the condition true is enough.
 fn stays(field: Field, op: Op, operand: &Operand) -> bool {
     let of_each = field.nested().is_some_and(|(group, _)| LISTS.contains(&group));
     match operand {

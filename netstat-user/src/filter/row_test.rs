@@ -85,7 +85,7 @@ fn exact(test: &Test) -> Option<RowTest> {
             first: (*ports.others.start()).into(),
             last: (*ports.others.end()).into(),
         },
-        Test::Compare { field, op, scale, operand } => {
+        Test::Compare { field, op, scale, operand, .. } => {
             let passes = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
             compared(*field, *op, *scale, operand, &passes)?
         }

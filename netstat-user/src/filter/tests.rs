@@ -1,12 +1,12 @@
 use super::*;
 use crate::field::{
-    CHOOSERS, ClosedFields, EventFields, FIELDS, HasFields, Need, RowContext, RowFields, RowKinds, UnixFields, Value,
-    ValueKind,
+    CHOOSERS, ClosedFields, EventFields, FIELDS, HasFields, Need, Provider, RowContext, RowFields, RowKinds, Subject,
+    UnixFields, Value, ValueKind,
 };
 use crate::model::{
-    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, HiddenHolders, Holder, Labels,
-    ListedRow, LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals,
-    UnixRow,
+    CloseReason, ClosedSocket, Closer, Comm, Endpoint, EventEnd, EventKind, Grade, Holder, Labels, ListedRow,
+    LiveSocket, Owner, Proto, RowTest, SocketEvent, SocketHolders, SocketRow, TcpState, Timer, Totals, UnixRow,
+    UnseenHolders,
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -284,14 +284,18 @@ fn what_a_hidden_holder_decides_is_not_known() {
     owners.expect([42, 43].into_iter());
     let nginx = owners.holder(holder(7, b"nginx"));
     owners.add(42, nginx);
-    let says = |text: &str, inode, hidden: HiddenHolders| {
+    let says = |text: &str, inode, hidden: UnseenHolders| {
         let mut owners = owners.clone();
-        owners.hidden = hidden;
+        owners.unseen = hidden;
         let (labels, names) = (Labels::default(), HashMap::new());
         let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context })
+        predicate.is_certain(
+            &RowFields { row: &row, recorded: None, context: &context },
+            Need::NONE,
+            &UnseenAnswers::default(),
+        )
     };
     // Held by nginx, by nobody who could be seen, and by nobody at all.
     for (text, by_precious, by_anybody) in [
@@ -309,11 +313,87 @@ fn what_a_hidden_holder_decides_is_not_known() {
         ("not sport = :23", [Some(true); 3], [Some(true); 3]),
     ] {
         let inodes = [42, 43, 0];
-        let hidden = || HiddenHolders::These(vec![holder(9, b"precious")]);
+        let hidden = || UnseenHolders::These(vec![holder(9, b"precious")]);
         assert_eq!(inodes.map(|inode| says(text, inode, hidden())), by_precious, "{text}");
-        assert_eq!(inodes.map(|inode| says(text, inode, HiddenHolders::Anybody)), by_anybody, "{text}");
-        let none = inodes.map(|inode| says(text, inode, HiddenHolders::default()));
+        assert_eq!(inodes.map(|inode| says(text, inode, UnseenHolders::Anybody)), by_anybody, "{text}");
+        let none = inodes.map(|inode| says(text, inode, UnseenHolders::default()));
         assert!(none.iter().all(Option::is_some), "{text}: {none:?}");
+    }
+}
+
+/// Whoever holds the other end of a socket, if it was found.
+struct OtherEnd(Option<u32>);
+
+impl Provider for OtherEnd {
+    fn provides(&self) -> Need {
+        Need::PEERS
+    }
+
+    fn value<'a>(&'a self, _: &Subject<'a>, field: Field) -> Value<'a> {
+        match field {
+            Field::PeerPid => Value::number(self.0),
+            Field::PeerComm => Value::text(self.0.map(|_| &b"nginx"[..])),
+            _ => Value::Null,
+        }
+    }
+
+    fn has_peer(&self, _: &Subject<'_>) -> bool {
+        true
+    }
+}
+
+/// In a container a process outside of it may hold the socket, or its other end, where nobody is found.
+#[test]
+fn what_a_process_outside_the_container_decides_is_not_known() {
+    let mut owners = SocketHolders::default();
+    owners.in_nested_pid_namespace = true;
+    owners.expect([42, 43].into_iter());
+    let nginx = owners.holder(Holder { pid: 7, program: b"nginx".to_vec(), comm: Some(Comm::new(b"nginx")) });
+    owners.add(42, nginx);
+    let says = |text: &str, inode, other: Option<u32>| {
+        let (labels, names, other) = (Labels::default(), HashMap::new(), OtherEnd(other));
+        let (owners, providers) = (&owners, &[&other as &dyn Provider][..]);
+        let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
+        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1) };
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
+        predicate.is_certain(
+            &RowFields { row: &row, recorded: None, context: &context },
+            Need::NONE,
+            &UnseenAnswers::default(),
+        )
+    };
+    for (text, found, not_found) in [
+        ("not comm = sshd", Some(true), None),
+        ("not peer.comm = sshd", Some(true), None),
+        ("peer.pid = 9", Some(false), None),
+        ("peer.container = null", Some(true), None),
+        ("not sport = :23", Some(true), Some(true)),
+    ] {
+        assert_eq!(says(text, 42, Some(8)), found, "{text}");
+        assert_eq!(says(text, 43, None), not_found, "{text}");
+    }
+}
+
+/// What could not be read is null and may be anything.
+#[test]
+fn what_could_not_be_read_decides_nothing() {
+    let (owners, labels, names) = (SocketHolders::default(), Labels::default(), HashMap::new());
+    let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
+    let row = row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1);
+    for (text, read, unread) in [
+        ("not fwmark = 3", Some(true), None),
+        ("fwmark = 3", Some(false), None),
+        ("not dev = lo", Some(true), None),
+        ("not info.rtt_us > 5ms", Some(true), Some(true)),
+        ("fwmark = 3 and sport = :23", Some(false), Some(false)),
+        ("fwmark = 3 or sport = :22", Some(true), Some(true)),
+    ] {
+        let predicate = Predicate::new(&super::parse(text, ROWS).unwrap(), &mut Names).unwrap();
+        let answers = UnseenAnswers::default();
+        let says = |unread| {
+            predicate.is_certain(&RowFields { row: &row, recorded: None, context: &context }, unread, &answers)
+        };
+        assert_eq!([says(Need::NONE), says(Need::DIAG)], [read, unread], "{text}");
     }
 }
 

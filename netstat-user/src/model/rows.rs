@@ -165,14 +165,14 @@ pub struct Holder {
 
 /// Processes that could not be looked into: each of them may hold any socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HiddenHolders {
+pub enum UnseenHolders {
     /// These.
     These(Vec<Holder>),
     /// It is not known which there are.
     Anybody,
 }
 
-impl HiddenHolders {
+impl UnseenHolders {
     /// Those that are known.
     pub fn known(&self) -> &[Holder] {
         match self {
@@ -182,7 +182,7 @@ impl HiddenHolders {
     }
 }
 
-impl Default for HiddenHolders {
+impl Default for UnseenHolders {
     fn default() -> Self {
         Self::These(Vec::new())
     }
@@ -192,9 +192,9 @@ impl Default for HiddenHolders {
 #[derive(Clone, Debug, Default)]
 pub struct SocketHolders {
     /// Those that may hold sockets besides.
-    pub hidden: HiddenHolders,
-    /// Whether a process of another PID namespace may hold a socket for which nobody was found.
-    pub has_strangers: bool,
+    pub unseen: UnseenHolders,
+    /// Whether they were looked for in a nested PID namespace: a process outside of it may hold a socket for which nobody was found.
+    pub in_nested_pid_namespace: bool,
     holders: Vec<Holder>,
     /// The first holder of each socket asked about, [`NOBODY`] before one is found. Nearly every socket has but one.
     first: HashMap<u64, u32, InodeHash>,

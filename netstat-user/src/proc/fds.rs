@@ -8,7 +8,7 @@ mod work;
 pub use program::{comm, program_name};
 pub use work::{processes, socket_inode};
 
-use crate::model::{HeldSockets, HiddenHolders, Holder, SocketHolders};
+use crate::model::{HeldSockets, Holder, SocketHolders, UnseenHolders};
 use crate::proc::hidden::hides_processes;
 use crate::sys::{self, Awaited, GivenUp, descriptors_are_few, failed_look};
 use program::program;
@@ -191,7 +191,7 @@ impl Scan {
 
     /// Whether owners of some sockets may be unknown.
     pub fn hides(&mut self) -> bool {
-        self.blind() != Blind::No || self.found().hidden || self.is_own && hides_processes(&self.work.root)
+        self.blind() != Blind::No || self.found().refused_silently || self.is_own && hides_processes(&self.work.root)
     }
 
     /// The processes that were refused, wholly or in part.
@@ -203,9 +203,9 @@ impl Scan {
     }
 
     /// The processes that may hold sockets, too, as they could not be looked into.
-    pub fn hidden(&mut self) -> HiddenHolders {
+    pub fn unseen(&mut self) -> UnseenHolders {
         if self.failure().is_some() || self.is_own && hides_processes(&self.work.root) {
-            return HiddenHolders::Anybody;
+            return UnseenHolders::Anybody;
         }
         let denied = self.denied();
         let root = &self.work.root;
@@ -216,11 +216,11 @@ impl Scan {
         let named = named.filter(|named: &rustix::io::Result<Holder>| {
             !matches!(named, Err(error) if matches!(*error, Errno::NOENT | Errno::SRCH))
         });
-        named.collect::<Result<_, _>>().map_or(HiddenHolders::Anybody, HiddenHolders::These)
+        named.collect::<Result<_, _>>().map_or(UnseenHolders::Anybody, UnseenHolders::These)
     }
 
-    /// Whether a process that no /proc here shows may hold a socket: one of a PID namespace above.
-    pub fn has_strangers(&self) -> bool {
+    /// Whether this process is in a nested PID namespace: one of a namespace above, which no /proc here shows, may hold a socket.
+    pub fn in_nested_pid_namespace(&self) -> bool {
         self.is_own && sys::pid_namespace_if_nested() != 0
     }
 

@@ -21,16 +21,13 @@ use crate::{
     stdio::{
         complain,
         debug::log_debug,
-        print,
+        lines, print,
         streaming::{Asked, Stop},
     },
     sys,
 };
 use follower::EventFollower;
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::path::Path;
 use subscribed::SubscribedEvents;
 use traced::{TracedEvents, start_unless_stopped};
 
@@ -98,6 +95,6 @@ fn nothing(options: &Options, chosen: &Chosen) -> Result<u8, Failure> {
     let (printer, mut out) = (Printer::new(options, chosen), Vec::new());
     printer.end(&mut out);
     print(&out)?;
-    let _ = writeln!(io::stderr(), "{}", printer.summary());
+    lines::write(format!("{}\n", printer.summary()).as_bytes());
     Ok(0)
 }

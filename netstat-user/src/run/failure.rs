@@ -1,6 +1,6 @@
 //! Why a request could not be served to its end, as `main` reports it.
 
-use crate::stdio::Unwritable;
+use crate::stdio::{Unanswered, Unwritable};
 use crate::sys::{why, why_below};
 use std::io;
 
@@ -10,9 +10,9 @@ pub enum Failure {
     /// Standard output cannot be written to.
     #[error(transparent)]
     Output(#[from] Unwritable),
-    /// Standard input cannot be read.
-    #[error("cannot read standard input: {0}")]
-    Input(#[source] io::Error),
+    /// What has to be answered first is not.
+    #[error("{0}: give --yes to do without the question")]
+    Question(#[from] Unanswered),
     /// No descriptor, thread or signal handler to wait with.
     #[error("cannot wait for events and signals: {}", why_below(.0))]
     Runtime(#[source] io::Error),

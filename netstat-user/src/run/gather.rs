@@ -16,7 +16,7 @@ use crate::cli::classic::AgentChoice;
 use crate::client;
 use crate::field::{Need, Provider};
 use crate::model::visible::escape_word;
-use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow, reason};
+use crate::model::{ClosedSocket, Owner, SocketHolders, SocketRow, UnseenHolders, reason};
 use crate::proc::netns::{self, Namespace};
 use crate::stdio::Written;
 use std::io;
@@ -54,6 +54,13 @@ fn report(workloads: &Workloads, round: &mut Round) -> Written<()> {
     workloads.failure().map_or(Ok(()), |error| round.report_processes(error))
 }
 
+/// Where something of a process could not be read, it may be of any holder.
+fn forget_what_failed(owners: &mut SocketHolders, round: &Round) {
+    if round.lacks_processes() {
+        owners.unseen = UnseenHolders::Anybody;
+    }
+}
+
 /// What was gathered for a table.
 #[derive(Default)]
 pub struct Gathered {
@@ -61,22 +68,23 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Gathers for Internet sockets what is asked for; `owners` are those of the rows.
+    /// Gathers for Internet sockets what is asked for; `owners` are those of the rows, and get those that may hold them besides.
     ///
     /// # Errors
     /// A failure to write to standard output.
     pub fn inet(
         asked: &AskedFor<'_>,
         listed: &[ListedTable<'_>],
-        owners: &SocketHolders,
+        owners: &mut SocketHolders,
         sources: &mut Sources,
         round: &mut Round,
     ) -> Written<Self> {
         let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        sources.add_unseen(asked, owners);
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().chain(owners.hidden.known()).for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
             let owners: Vec<&Owner> = recorded.chain(closed).collect();
@@ -99,31 +107,35 @@ impl Gathered {
             let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (table.netns, row)));
             providers.push(Box::new(Infos::gather(asked, need, rows, round)?));
         }
+        forget_what_failed(owners, round);
         Ok(Self { providers })
     }
 
-    /// Gathers for UNIX sockets what is asked for; `inodes` are those of the rows, `owners` theirs.
+    /// Gathers for UNIX sockets what is asked for; `inodes` are those of the rows, `owners` theirs, and get those that may hold them
+    /// besides.
     ///
     /// # Errors
     /// A failure to write to standard output.
     pub fn unix(
         asked: &AskedFor<'_>,
         inodes: &[u64],
-        owners: &SocketHolders,
+        owners: &mut SocketHolders,
         sources: &mut Sources,
         round: &mut Round,
     ) -> Written<Self> {
         let need = asked.selected.needs();
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        sources.add_unseen(asked, owners);
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().chain(owners.hidden.known()).for_each(|holder| workloads.look_up(holder.pid));
+            owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
             report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }
         if need.meets(Need::PEERS) {
             providers.push(Box::new(peers::UnixPeers::gather(asked, need, inodes, sources, round)?));
         }
+        forget_what_failed(owners, round);
         Ok(Self { providers })
     }
 

@@ -5,7 +5,8 @@
 pub mod files;
 pub mod known;
 
-use crate::field::{RowContext, RowFields};
+use crate::field::{Need, RowContext, RowFields};
+use crate::filter::UnseenAnswers;
 use crate::model::{SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::table::asked::AskedFor;
@@ -27,19 +28,22 @@ pub struct Matching {
     /// The names of their namespaces.
     pub namespaces: Namespaces,
     /// How many more there may be, as processes could not be looked into that may hold them.
-    pub doubtful: usize,
+    pub undecided: usize,
+    /// How many more there may be, as what the expression asks of them could not be read.
+    pub unread: usize,
     /// Whether a table could not be read, which was reported.
     pub incomplete: bool,
 }
 
-/// Looks for the living sockets for which the expression holds, whoever holds them that cannot be looked into.
+/// Looks for the living sockets for which the expression holds, whoever holds them that cannot be looked into, and whatever could not be read of them.
 ///
 /// # Errors
 /// A failure to write to standard output.
 pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) -> Written<Matching> {
     let Some((files, known)) = look(asked, sources, round)? else { return Ok(Matching::default()) };
     let providers = known.gathered.providers();
-    let (mut rows, mut doubtful, mut incomplete) = (Vec::new(), 0, false);
+    let answers = UnseenAnswers::default();
+    let (mut rows, mut undecided, mut unread, mut incomplete) = (Vec::new(), 0, 0, false);
     for file in &files.list {
         let table = match &file.rows {
             Ok(FileRows::Sockets(table)) => table,
@@ -60,17 +64,19 @@ pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) 
             providers: &providers,
         };
         for (row, recorded) in table.with_recorded() {
-            match asked.selected.is_certain(&RowFields { row, recorded, context: &context }) {
+            let fields = RowFields { row, recorded, context: &context };
+            match asked.selected.is_certain(&fields, fields.unread(), &answers) {
                 Some(true) => rows.push(SocketRow { netns: row.netns.or(file.netns), ..*row }),
                 Some(false) => {}
-                None => doubtful += 1,
+                None if asked.selected.is_certain(&fields, Need::NONE, &answers).is_some() => unread += 1,
+                None => undecided += 1,
             }
         }
     }
-    if doubtful > 0 {
+    if undecided > 0 {
         sources.report_hidden(round)?;
     }
-    Ok(Matching { rows, owners: known.owners, namespaces: files.namespaces, doubtful, incomplete })
+    Ok(Matching { rows, owners: known.owners, namespaces: files.namespaces, undecided, unread, incomplete })
 }
 
 /// Reads the files, and gathers what is needed of their rows. `None` where sockets that ended cannot be had.

@@ -20,12 +20,12 @@ use crate::model::{KillResult, SocketHolders, SocketRow};
 use crate::proc::netns;
 use crate::run::failure::Failure;
 use crate::run::refuse;
-use crate::stdio::{Written, complain, print, screen};
+use crate::stdio::{Written, ask, complain, print, screen};
 use crate::view::inet::beyond::Netns;
 use crate::view::kill as view;
 use crate::view::text::counted;
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use ways::{KillError, KillOutcome, KillWay};
@@ -42,8 +42,7 @@ struct KnownOfSelected<'a> {
 impl<'a> KnownOfSelected<'a> {
     /// The namespace of a row, where it is shown.
     fn netns(self, row: &SocketRow) -> Option<Netns<'a>> {
-        let name = |inode: u32| self.namespaces?.get(&inode).map(Vec::as_slice);
-        self.namespaces.map(|_| Netns { inode: row.netns, name: row.netns.and_then(name) })
+        self.namespaces.map(|names| Netns::among(names, row.netns))
     }
 }
 
@@ -66,24 +65,34 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { rows, owners, namespaces, doubtful, incomplete } =
+    let Matching { rows, owners, namespaces, undecided, unread, incomplete } =
         matching(&asked, &mut Sources::new(&asked), &mut round)?;
     round.flush()?;
-    let unread = round.lacks_namespaces();
-    if rows.is_empty() && unread {
+    if rows.is_empty() && round.lacks_namespaces() {
         return Ok(1);
     }
-    let is_unread = incomplete || unread || round.lacks_processes() || round.lacks_marks();
-    let incomplete = is_unread || doubtful > 0;
+    let is_unread =
+        incomplete || unread > 0 || round.lacks_namespaces() || round.lacks_processes() || round.lacks_marks();
+    let incomplete = is_unread || undecided > 0;
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);
     }
-    if doubtful > 0 {
-        let were = if doubtful == 1 { "was left out: its owners" } else { "were left out: their owners" };
-        complain(&format!("{} {were} could not be seen, and the expression asks for them", sockets(doubtful)));
+    let left_out = |count: usize| format!("{} {} left out", sockets(count), if count == 1 { "was" } else { "were" });
+    if undecided > 0 {
+        let whose = if undecided == 1 { "its" } else { "their" };
+        complain(&format!(
+            "{}: {whose} owners could not be seen, and the expression asks for them",
+            left_out(undecided)
+        ));
+    }
+    if unread > 0 {
+        complain(&format!(
+            "{}: the expression asks for what sock_diag did not show, or for peers in network namespaces that could not be read",
+            left_out(unread)
+        ));
     }
     if rows.is_empty() {
-        complain(match (is_unread, doubtful) {
+        complain(match (is_unread, undecided) {
             (true, _) => "no socket matches of those that could be read",
             (false, 0) => "no socket matches",
             (false, _) => "no socket matches of those whose owners could be seen",
@@ -96,21 +105,29 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(code);
     }
     let ends = close(&asked, &rows, &mut round)?;
+    let closed = |end: &&KillOutcome| matches!(end.result, KillResult::Closed | KillResult::Aborted);
+    let closed = ends.iter().filter(closed).count();
     let failed = ends.iter().filter(|end| end.error.is_some()).count();
     let why: Vec<Option<String>> = ends.iter().map(|end| end.error.as_ref().map(KillError::to_string)).collect();
     let all: Vec<_> =
         rows.iter().zip(&ends).zip(&why).map(|((row, end), why)| (end.result, row, why.as_deref())).collect();
-    print(&report(&all, known, options.json, screen::width())).inspect_err(|_| {
-        complain(&format!(
-            "{} of {} were closed, which could not be reported",
-            rows.len() - failed,
-            sockets(rows.len())
-        ));
-    })?;
+    let printed = print(&report(&all, known, options.json, screen::width()));
+    if printed.is_err() {
+        complain(&format!("closed {closed} of {}, but could not report them", sockets(rows.len())));
+    }
     if failed > 0 {
         complain(&format!("{failed} of {} could not be closed", sockets(rows.len())));
     }
+    unless_unread(printed)?;
     Ok(u8::from(failed > 0 || incomplete))
+}
+
+/// The outcome of a report, in which it is no failure that nobody reads it: the exit code is the same.
+fn unless_unread(printed: Written<()>) -> Written<()> {
+    match printed {
+        Err(error) if error.is_closed() => Ok(()),
+        printed => printed,
+    }
 }
 
 /// The tables that are looked through: their rows, holders and all; an agent knows no more of them that matters here.
@@ -134,7 +151,7 @@ fn withheld(
 ) -> Result<Option<u8>, Failure> {
     if options.dry_run {
         let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-        print(&report(&all, known, options.json, screen::width()))?;
+        unless_unread(print(&report(&all, known, options.json, screen::width())))?;
         complain(&format!("{} would be closed{}", sockets(rows.len()), by_root()));
         return Ok(Some(u8::from(incomplete)));
     }
@@ -150,14 +167,9 @@ fn withheld(
     }
     // What is asked about goes where the question goes.
     let all: Vec<_> = rows.iter().map(|row| (KillResult::WouldClose, row, None)).collect();
-    let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(&report(&all, known, false, screen::width_of(&stderr)));
-    let _ = write!(stderr, "Close {}{}? [y/N] ", these(rows.len()), by_root());
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
-    if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        drop(stderr);
+    let mut question = report(&all, known, false, screen::width_of(&io::stderr()));
+    question.extend(format!("Close {}{}? [y/N] ", these(rows.len()), by_root()).bytes());
+    if !matches!(ask(&question)?.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         complain("nothing was closed");
         return Ok(Some(1));
     }

@@ -18,10 +18,9 @@ mod shielded;
 mod table;
 
 use crate::cli::{Invocation, Refusal, RefusalReason, help};
-use crate::stdio::{Unwritable, print, program, screen};
+use crate::stdio::{Unwritable, lines, print, program, screen};
 use crate::view::columns;
 use failure::Failure;
-use std::io::{self, Write};
 use std::path::Path;
 
 /// Serves a request and returns the exit code.
@@ -89,7 +88,7 @@ pub fn refuse(refusal: &Refusal) -> u8 {
     }
     text.extend(refusal.message.as_bytes());
     // Standard error may be closed; the exit code still says it all.
-    let _ = io::stderr().write_all(&text);
+    lines::write(&text);
     refusal.exit
 }
 

@@ -33,6 +33,13 @@ pub enum RowOrigin {
     All,
 }
 
+impl MachineNames {
+    /// The inode numbers of namespaces that are given by name or number; those of names that nothing has are left out.
+    pub fn inodes(&mut self, listed: &[String]) -> Vec<u32> {
+        listed.iter().filter_map(|name| name.parse().ok().or_else(|| self.netns(name))).collect()
+    }
+}
+
 /// The kernel's own default for `ip_local_port_range`, which every network namespace begins with.
 const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 
@@ -82,16 +89,14 @@ impl Resolver for MachineNames {
 
     fn ephemeral(&mut self) -> EphemeralPorts {
         let (proc, names) = (Path::new("/proc"), Path::new(netns::NAMES));
-        let is_from = |inode: u32| match &self.from {
-            RowOrigin::Own => false,
-            RowOrigin::These(list) => list.contains(&inode),
-            RowOrigin::All => true,
+        let namespaces = || netns::all(proc, names).namespaces;
+        let namespaces = match &self.from {
+            RowOrigin::Own => return EphemeralPorts { of: HashMap::new(), others: local_ports() },
+            RowOrigin::These(list) => {
+                namespaces().into_iter().filter(|namespace| list.contains(&namespace.inode)).collect()
+            }
+            RowOrigin::All => namespaces(),
         };
-        if matches!(self.from, RowOrigin::Own) {
-            return EphemeralPorts { of: HashMap::new(), others: local_ports() };
-        }
-        let mut namespaces = netns::all(proc, names).namespaces;
-        namespaces.retain(|namespace| is_from(namespace.inode));
         let read = netns::each(proc, names, namespaces, |_, root| netns::inside(proc, root, local_ports));
         let known = read.into_iter().filter_map(|(namespace, ports)| Some((namespace.inode, ports.ok()?.ok()?)));
         EphemeralPorts { of: known.collect(), others: EPHEMERAL }

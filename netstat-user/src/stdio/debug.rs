@@ -1,7 +1,7 @@
 //! The debug log.
 
+use super::lines;
 use crate::model::visible::escape_lines;
-use std::io::{self, Write};
 
 /// Writes what the program logs for debugging to standard error from here on.
 pub fn log_debug() {
@@ -19,7 +19,8 @@ impl log::Log for DebugLog {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            let _ = writeln!(io::stderr(), "debug: {}: {}", record.target(), escape_lines(&record.args().to_string()));
+            let said = escape_lines(&record.args().to_string());
+            lines::write(format!("debug: {}: {said}\n", record.target()).as_bytes());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where a view's bytes go.
 
-use super::{Written, print};
-use std::io::{self, IsTerminal, Write};
+use super::{Written, lines, print};
+use std::io::{self, IsTerminal};
 
 /// Standard output, written once per round, and standard error.
 pub struct BufferedOutput {
@@ -39,7 +39,7 @@ impl BufferedOutput {
         if self.terminal {
             self.flush()?;
         }
-        let _ = io::stderr().write_all(text);
+        lines::write(text);
         Ok(())
     }
 

@@ -108,6 +108,12 @@ impl Peers {
         }
     }
 
+    /// Whether the other end of a socket may be in another namespace.
+    pub fn may_be_elsewhere(row: &SocketRow) -> bool {
+        let leaves = !is_loopback(end(row.local)) && !is_loopback(end(row.remote));
+        leaves && row.has_peer() && PortProtocol::of(row.proto).is_some()
+    }
+
     /// Whether a socket of another namespace has the same ends: one of the two has its other end elsewhere.
     fn has_twin(&self, transport: PortProtocol, netns: u32, local: PeerEnd, remote: PeerEnd) -> bool {
         let same = self.connected.get(&(transport, local, remote)).map_or(&[][..], Vec::as_slice);

@@ -2,7 +2,8 @@
 
 use crate::missing;
 use netstat_tests::netns::NetNs;
-use netstat_tests::programs::netstat_user;
+use netstat_tests::programs::{has_util, netstat_user};
+use netstat_tests::terminal::Terminal;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::zoo::{Keep, peer::Sink, tcp};
 use netstat_user::diag::loaded::Part;
@@ -12,11 +13,14 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("kill_closes_what_is_selected_and_reports_each", kill_closes_what_is_selected_and_reports_each),
     ("kill_needs_an_expression_and_a_yes", kill_needs_an_expression_and_a_yes),
     ("kill_says_why_it_could_not", kill_says_why_it_could_not),
+    ("kill_that_cannot_report_says_what_it_did", kill_that_cannot_report_says_what_it_did),
+    ("kill_asks_on_a_terminal_that_does_not_wait", kill_asks_on_a_terminal_that_does_not_wait),
     ("kill_closes_every_state_and_datagrams", kill_closes_every_state_and_datagrams),
     ("kill_is_seen_by_the_processes_as_it_is_documented", kill_is_seen_by_the_processes_as_it_is_documented),
     ("kill_knows_that_udp_lite_has_no_way", kill_knows_that_udp_lite_has_no_way),
@@ -167,14 +171,9 @@ fn kill_takes_devices_and_ports_by_the_namespace_of_the_row() -> Done {
     done
 }
 
-/// Whether there is a setpriv of util-linux. Busybox has one that takes no bounding set, and no `--version`.
-fn has_setpriv() -> bool {
-    Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success())
-}
-
 /// Root in a container may not look into processes of other users.
 fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
-    if !has_setpriv() {
+    if !has_util("setpriv") {
         return Done::Skipped("setpriv of util-linux is not installed".to_owned());
     }
     let capabilities = "-sys_ptrace,-dac_read_search,-dac_override";
@@ -220,6 +219,18 @@ fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
         // Whoever the holder is, it is not this one.
         let found = blind(&["kill", "--where", "not comm = no-such-comm", "--dry-run"]);
         assert_eq!((code(&found), text(&found.stdout).lines().count()), (0, 1), "{found:?}");
+        // The other end may be in a namespace that is not seen.
+        let words = ["addr", "add", "192.0.2.1/24", "dev", "lo"];
+        assert!(Command::new("ip").args(words).status().unwrap().success());
+        let sender = UdpSocket::bind("192.0.2.1:0").unwrap();
+        sender.connect("192.0.2.9:9").unwrap();
+        for (words, expected, rows) in [
+            (["kill", "--where", "proto = udp and not peer.comm = sshd", "--dry-run"], 1, 0),
+            (["kill", "--where", "proto = udp and not dport = :8", "--dry-run"], 0, 1),
+        ] {
+            let found = blind(&words);
+            assert_eq!((code(&found), text(&found.stdout).lines().count()), (expected, rows), "{found:?}");
+        }
         assert!(TcpStream::connect(to).is_ok(), "the listener was closed");
         holder.kill().unwrap();
         holder.wait().unwrap();
@@ -227,28 +238,89 @@ fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
 }
 
 fn kill_says_why_it_could_not() -> Done {
-    if !has_setpriv() {
+    if !has_util("setpriv") {
         return Done::Skipped("setpriv of util-linux is not installed".to_owned());
     }
     inside(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
-        let without = |words: &[&str]| {
+        let without = |words: &[&str], to: Stdio| {
             let mut command = Command::new("setpriv");
             command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]).arg(netstat_user());
-            command.args(words).output().unwrap()
+            command.args(words).stdout(to).output().unwrap()
         };
         for words in [&["-tln", "--no-agent", "--where", "fwmark = 3"][..], &["kill", "--where", "fwmark = 3", "--yes"]]
         {
-            let unknown = without(words);
+            let unknown = without(words, Stdio::piped());
             assert!(code(&unknown) == 1 && text(&unknown.stderr).contains("CAP_NET_ADMIN"), "{words:?}: {unknown:?}");
         }
-        let refused = without(&["kill", "--lport", &port, "--yes", "--json"]);
+        // A mark that is not shown may be this one.
+        let unknown = without(&["kill", "--where", "not fwmark = 3", "--dry-run"], Stdio::piped());
+        assert_eq!((code(&unknown), text(&unknown.stdout)), (1, String::new()), "{unknown:?}");
+        assert!(text(&unknown.stderr).contains("1 socket was left out: the expression asks for what"), "{unknown:?}");
+        let some = without(&["kill", "--where", "not fwmark = 3 or sport > :0", "--dry-run"], unread());
+        assert_eq!(code(&some), 1, "{some:?}");
+        let refused = without(&["kill", "--lport", &port, "--yes", "--json"], Stdio::piped());
         assert_eq!(code(&refused), 1, "{refused:?}");
         let rows = objects(&refused);
         assert_eq!((rows.len(), &rows[0]["result"]), (1, &"failed".into()));
         assert!(rows[0]["error"].as_str().unwrap().contains("CAP_NET_ADMIN"), "{rows:?}");
+        // Also where nobody reads what became of each.
+        let unread = without(&["kill", "--lport", &port, "--yes"], unread());
+        let said = text(&unread.stderr);
+        assert!(code(&unread) == 1 && said.contains("1 of 1 socket could not be closed"), "{unread:?}");
+        assert!(said.contains("closed 0 of 1 socket, but could not report them"), "{said}");
         assert!(TcpStream::connect(listener.local_addr().unwrap()).is_ok());
+    })
+}
+
+/// A pipe that nobody reads.
+fn unread() -> Stdio {
+    std::io::pipe().unwrap().1.into()
+}
+
+fn kill_that_cannot_report_says_what_it_did() -> Done {
+    inside(|| {
+        let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        for (to, expected, reason) in [(full(), 1, true), (unread(), 0, false)] {
+            let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+            let mut command = Command::new(netstat_user());
+            command.args(["kill", "--where", "state listening", "--yes"]).stdin(Stdio::null());
+            let done = command.stdout(to).output().unwrap();
+            let said = text(&done.stderr);
+            assert_eq!(code(&done), expected, "{said}");
+            assert!(said.contains("closed 2 of 2 sockets, but could not report them\n"), "{said}");
+            assert_eq!(said.contains("cannot write to standard output: No space left"), reason, "{said}");
+            for listener in &listeners {
+                assert!(TcpStream::connect(listener.local_addr().unwrap()).is_err(), "it is open");
+            }
+        }
+    })
+}
+
+/// Standard input, output and error are one terminal as a rule, and so is its flag.
+fn kill_asks_on_a_terminal_that_does_not_wait() -> Done {
+    const SOCKETS: usize = 400;
+    inside(|| {
+        let sockets: Vec<_> = (0..SOCKETS).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let mut terminal = Terminal::new(200).unwrap();
+        terminal.does_not_wait();
+        let mut command = Command::new(netstat_user());
+        command.args(["kill", "--proto", "udp"]).stdin(terminal.file()).stdout(terminal.file()).stderr(terminal.file());
+        let mut asking = command.spawn().unwrap();
+        drop(command);
+        terminal.started();
+        // The list is longer than what a terminal takes before anybody reads it.
+        std::thread::sleep(Duration::from_millis(300));
+        let question = format!("Close these {SOCKETS} sockets? [y/N] ");
+        assert!(terminal.shows(&question, Duration::from_secs(20)), "{}", terminal.text());
+        assert_eq!(terminal.text().matches("would close udp ").count(), SOCKETS);
+        std::thread::sleep(Duration::from_millis(100));
+        terminal.type_line("y");
+        let shown = terminal.rest(Duration::from_secs(20));
+        assert_eq!(asking.wait().unwrap().code(), Some(0), "{shown}");
+        assert_eq!(shown.matches("\nclosed udp ").count(), SOCKETS, "{shown}");
+        drop(sockets);
     })
 }
 
@@ -301,8 +373,11 @@ fn kill_is_seen_by_the_processes_as_it_is_documented() -> Done {
 
 /// The kernel has just closed TCP sockets: nothing that it was built without is why.
 fn kill_knows_that_udp_lite_has_no_way() -> Done {
+    if socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDPLITE)).is_err() {
+        return Done::Skipped("this kernel has no UDP-Lite".to_owned());
+    }
     inside(|| {
-        let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDPLITE)) else { return };
+        let socket = socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDPLITE)).unwrap();
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5354)).unwrap();
         let refused = kill(&["--lport", "5354", "--yes"]);
         let said = text(&refused.stdout);

@@ -12,20 +12,34 @@ pub const TESTS: &[Test] = &[
 /// Sockets of several namespaces may have the same addresses.
 fn of_several_namespaces_are_shown() -> Done {
     let world = World::new();
-    let (_blue, _player) = world.neighbour("blue");
-    let (_green, _other) = world.neighbour("green");
+    let (_blue, mut player) = world.neighbour("blue");
+    let (_green, mut other) = world.neighbour("green");
+    player.does(&["named listen-unix /run/of-blue.sock"]);
+    other.does(&["named listen-unix /run/of-green.sock"]);
     let shown = |line: &str| text(&world.ours(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())).0;
     for view in ["-tln --no-agent", "-xln --no-agent", "kill --lport 7777 --dry-run"] {
         let one = shown(&format!("{view} --netns blue"));
         assert!(!one.contains("Netns") && !one.contains(" blue"), "{view}: {one}");
         let two = shown(&format!("{view} --netns blue,green"));
-        let rows: Vec<_> = two.lines().filter(|line| line.contains(":7777 ")).collect();
-        if view.contains('x') {
-            assert!(two.contains(" Netns "), "{view}: {two}");
-            continue;
-        }
-        let named = |name: &str| rows.iter().filter(|row| row.split(' ').any(|word| word == name)).count();
+        let is_unix = view.starts_with("-x");
+        let rows: Vec<_> =
+            two.lines().filter(|line| line.contains(if is_unix { " /run/of-" } else { ":7777 " })).collect();
+        let named = |name: &str| {
+            let socket = format!(" /run/of-{name}.sock");
+            let is = |row: &&&str| row.split(' ').any(|word| word == name) && (!is_unix || row.contains(&socket));
+            rows.iter().filter(is).count()
+        };
+        assert!(view.starts_with("kill") || two.contains(" Netns"), "{view}: {two}");
         assert_eq!((rows.len(), named("blue"), named("green")), (2, 1, 1), "{view}: {two}");
+    }
+    // Objects have the same keys as of one namespace.
+    for view in ["-tln --no-agent --json", "-xln --no-agent --json"] {
+        let objects = |netns: &str| -> Vec<serde_json::Map<String, serde_json::Value>> {
+            shown(&format!("{view} --netns {netns}")).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let (one, two) = (objects("blue"), objects("blue,green"));
+        assert_eq!((one.len(), two.len()), (1, 2), "{view}: {two:?}");
+        assert!(two.iter().all(|object| object.keys().eq(one[0].keys())), "{view}: {one:?} {two:?}");
     }
     Done::Passed
 }

@@ -63,7 +63,7 @@ pub struct FoundLinks {
     /// Whether a process was refused.
     pub refused: bool,
     /// Whether more was refused, of which netstat says nothing: what a descriptor is, to root without CAP_SYS_PTRACE, or a process by `hidepid=1`.
-    pub hidden: bool,
+    pub refused_silently: bool,
     /// The places of the processes that were refused in one way or the other; one of them may be there several times.
     pub denied: Vec<u32>,
     /// Why not every process could be looked into, other than that it was refused or has gone: no descriptor was left, say.
@@ -76,7 +76,7 @@ impl FoundLinks {
     /// Adds what another thread found, all of it in the order of /proc then.
     pub fn take_in(&mut self, others: Self) {
         self.refused |= others.refused;
-        self.hidden |= others.hidden;
+        self.refused_silently |= others.refused_silently;
         self.denied.extend(others.denied);
         self.failed = self.failed.or(others.failed);
         self.idle = self.idle.or(others.idle);
@@ -93,11 +93,12 @@ impl FoundLinks {
 
     /// Notes a process whose folder of descriptors could not be opened.
     fn refuse(&mut self, error: Errno, place: usize) {
-        if error == Errno::ACCESS {
-            self.refused = true;
+        // netstat warns of the first alone; `hidepid=1` has the other (`proc_pid_permission`).
+        self.refused |= error == Errno::ACCESS;
+        self.refused_silently |= error == Errno::PERM;
+        if matches!(error, Errno::ACCESS | Errno::PERM) {
             self.deny(place);
         }
-        self.hidden |= error == Errno::PERM;
         self.note(error);
     }
 
@@ -259,7 +260,7 @@ fn links(dir: &OwnedFd, share: DescriptorRange, buffer: &mut [MaybeUninit<u8>], 
             Err(Errno::NAMETOOLONG) => {}
             Err(error) => {
                 if error == Errno::ACCESS {
-                    found.hidden = true;
+                    found.refused_silently = true;
                     found.deny(share.place);
                 }
                 found.note(error);

@@ -137,8 +137,7 @@ impl ShownWith<'_> {
 
     /// The column of namespaces, where it is shown.
     fn netns(&self, inode: Option<u32>) -> Option<Netns<'_>> {
-        let name = inode.and_then(|inode| self.namespaces.get(&inode)).map(Vec::as_slice);
-        self.asked.shows_netns().then_some(Netns { inode, name })
+        self.asked.shows_netns().then(|| Netns::among(self.namespaces, inode))
     }
 
     fn sockets(&self, table: &SocketTable, context: &RowContext<'_>, taken: &mut TakenRows<'_>, out: &mut Vec<u8>) {

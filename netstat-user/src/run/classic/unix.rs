@@ -52,8 +52,8 @@ pub fn print(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<
         listed.push(rows(asked, space, table, unknown, round)?);
     }
     let inodes: Vec<u64> = listed.iter().flat_map(|listed| &listed.rows).map(|row| row.inode).collect();
-    let owners = sources.owners(asked, round, inodes.iter().copied())?;
-    let gathered = Gathered::unix(asked, &inodes, &owners, sources, round)?;
+    let mut owners = sources.owners(asked, round, inodes.iter().copied())?;
+    let gathered = Gathered::unix(asked, &inodes, &mut owners, sources, round)?;
     let (labels, providers) = (sources.names.labels(), gathered.providers());
     let known = RowContext { owners: &owners, labels, providers: &providers, ..unknown };
     show(asked, &listed, known, taken, round.bytes());
@@ -98,20 +98,22 @@ fn inode(asked: &AskedFor<'_>, space: &Space) -> Option<u32> {
 
 /// The names of the namespaces by inode number, where they are compared or shown.
 fn names(asked: &AskedFor<'_>, tables: &[(Space, ReadTable)]) -> HashMap<u32, Vec<u8>> {
-    if !asked.selected.needs().meets(Need::NETNS_NAMES) {
-        return HashMap::new();
+    let known = tables.iter().filter_map(|(space, _)| space.namespace.as_ref());
+    let mut all: HashMap<_, _> = known.filter_map(|known| Some((known.inode, known.name.clone()?))).collect();
+    if asked.selected.needs().meets(Need::NETNS_NAMES) {
+        let mut names = netns::NamespaceNames::new(Path::new(netns::NAMES));
+        let inodes = tables.iter().filter_map(|(space, _)| inode(asked, space));
+        all.extend(inodes.filter_map(|inode| Some((inode, names.of(Some(inode))?.to_vec()))));
     }
-    let mut names = netns::NamespaceNames::new(Path::new(netns::NAMES));
-    let inodes = tables.iter().filter_map(|(space, _)| inode(asked, space));
-    inodes.filter_map(|inode| Some((inode, names.of(Some(inode))?.to_vec()))).collect()
+    all
 }
 
 /// The rows of a table, but for those of which it is known without more that they are not wanted.
 fn rows<'a>(
     asked: &AskedFor<'_>,
-    space: &'a Space,
+    space: &Space,
     table: &'a ReadTable,
-    unknown: RowContext<'_>,
+    unknown: RowContext<'a>,
     round: &mut Round,
 ) -> Written<UnixSpace<'a>> {
     let unix::UnixRows { mut rows, bogus } = match table {
@@ -126,8 +128,7 @@ fn rows<'a>(
     rows.retain(|row| {
         view::unix::is_listed(row, listed) && asked.selected.may_want(&UnixFields { row, context: &context })
     });
-    let shown = space.namespace.as_ref().filter(|_| asked.shows_netns());
-    let netns = shown.map(|namespace| Netns { inode: Some(namespace.inode), name: namespace.name.as_deref() });
+    let netns = asked.shows_netns().then(|| Netns::among(context.netns_names, inode));
     Ok(UnixSpace { netns, inode, rows })
 }
 

@@ -5,9 +5,9 @@ use crate::run::failure::Failure;
 use crate::run::printing::{Chosen, Printer};
 use crate::run::ready::LOST;
 use crate::stdio::streaming::{Asked, FAREWELL, Output, Stop};
-use crate::stdio::{Unwritable, complain};
+use crate::stdio::{Unwritable, complain, lines};
 use crate::view::text::counted;
-use std::io::{self, Write};
+use std::io;
 
 /// Where events come from: traced here, or sent by an agent.
 pub trait EventSource {
@@ -87,7 +87,7 @@ impl<'a, S: EventSource> EventFollower<'a, S> {
             Err(failure) if failure.is_closed_output() => return Ok(self.code(0, self.lost_before)),
             printed => printed?,
         };
-        let _ = writeln!(io::stderr(), "{}", self.printer.summary());
+        lines::write(format!("{}\n", self.printer.summary()).as_bytes());
         let code = self.source.end()?;
         if is_read {
             return Ok(self.code(code, self.printer.lost()));

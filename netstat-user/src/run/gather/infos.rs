@@ -28,6 +28,10 @@ pub struct Infos {
     /// Places in `facts`, by namespace and cookie, and by namespace, ends and inode.
     by_cookie: HashMap<(u32, u64), usize>,
     by_ends: HashMap<(u32, Endpoint, Endpoint, u64), usize>,
+    /// The protocols of namespaces that were not listed, or not to the end.
+    unread: HashSet<(u32, Protocol)>,
+    /// Whether marks are asked for and kept from this process.
+    lacks_marks: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -45,6 +49,16 @@ struct SocketFacts {
 struct FoundSocket {
     socket: SocketRow,
     facts: SocketFacts,
+}
+
+/// What the dumps of a namespace held.
+#[derive(Default)]
+struct Dumped {
+    all: Vec<FoundSocket>,
+    /// The protocols that were not listed to the end.
+    unread: Vec<Protocol>,
+    /// What the kernel refused, where that is to be reported.
+    refused: Option<DiagError>,
 }
 
 impl Infos {
@@ -82,22 +96,24 @@ impl Infos {
             let protocols = wanted.get(&inode)?;
             Some(netns::inside(proc, root, || dump(proc, protocols, need, inode)))
         };
+        infos.unread =
+            wanted.iter().flat_map(|(&netns, protocols)| protocols.iter().map(move |&one| (netns, one))).collect();
         for (space, dumped) in each(asked, listed, look) {
             match dumped.and_then(Option::transpose) {
-                Ok(found) => {
-                    let (found, error) = found.unwrap_or_default();
+                Ok(dumped) => {
+                    let Dumped { all, unread, refused: error } = dumped.unwrap_or_default();
                     refused = refused.or(error);
                     let netns = inode(&space).unwrap_or_default();
-                    found.into_iter().for_each(|found| infos.add(netns, found));
+                    infos.unread.retain(|(of, protocol)| *of != netns || unread.contains(protocol));
+                    all.into_iter().for_each(|found| infos.add(netns, found));
                 }
                 Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
         }
-        let lacks_marks = infos.facts.iter().any(|facts| facts.mark.is_none());
-        if lacks_marks
+        infos.lacks_marks = infos.facts.iter().any(|facts| facts.mark.is_none())
             && asked.selected.asks(&[Field::Fwmark.name()])
-            && !effective_capabilities().contains(CapabilitySet::NET_ADMIN)
-        {
+            && !effective_capabilities().contains(CapabilitySet::NET_ADMIN);
+        if infos.lacks_marks {
             round.report_marks()?;
         }
         if let Some(why) = unentered {
@@ -151,15 +167,28 @@ impl Provider for Infos {
         }
     }
 
+    fn unread(&self, subject: &Subject<'_>) -> Need {
+        let Subject::Inet { row, netns, .. } = subject else { return Need::NONE };
+        let protocol = Protocol::of(row.proto);
+        let is_listed = row.netns.or(*netns).is_some_and(|netns| !self.unread.contains(&(netns, protocol)));
+        match is_listed {
+            // Others have no `tcp_info`.
+            false if protocol == Protocol::Tcp => Need::DIAG.or(Need::INFO),
+            false => Need::DIAG,
+            true if self.lacks_marks && self.facts(row, *netns).is_some_and(|facts| facts.mark.is_none()) => Need::DIAG,
+            true => Need::NONE,
+        }
+    }
+
     fn device(&self, subject: &Subject<'_>) -> Option<u32> {
         let Subject::Inet { row, netns, .. } = subject else { return None };
         self.facts(row, *netns).map(|facts| facts.interface)
     }
 }
 
-/// The sockets of these protocols in the calling thread's namespace, and what the kernel refused.
-fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (Vec<FoundSocket>, Option<DiagError>) {
-    let (mut all, mut refused) = (Vec::new(), None);
+/// The sockets of these protocols in the calling thread's namespace.
+fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> Dumped {
+    let Dumped { mut all, mut unread, mut refused } = Dumped::default();
     for &protocol in protocols {
         let info = protocol == Protocol::Tcp && need.meets(Need::INFO);
         let part = match protocol {
@@ -168,6 +197,7 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
             Protocol::Raw => Part::Raw,
         };
         if !info && !loads_nothing(proc, part) {
+            unread.push(protocol);
             continue;
         }
         let asked = DumpRequest { info, netns: Some(netns), ..DumpRequest::all(protocol) };
@@ -190,13 +220,14 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> (
         });
         if let Err(error) = dumped {
             log::debug!("{protocol:?}: {error}");
+            unread.push(protocol);
             refused = Some(error).filter(|_| info).or(refused);
         }
     }
     if need.meets(Need::DIAG) {
         name_devices(&mut all);
     }
-    (all, refused)
+    Dumped { all, unread, refused }
 }
 
 /// Looks up the names of devices in the calling thread's namespace, each once.

@@ -79,6 +79,8 @@ impl Holders {
 pub struct InetPeers {
     peers: Peers,
     holders: Holders,
+    /// Whether the sockets of every namespace were read.
+    sees_all: bool,
 }
 
 impl InetPeers {
@@ -96,9 +98,9 @@ impl InetPeers {
         let pairs = [[Proto::Tcp, Proto::Tcp6], [Proto::Udp, Proto::Udp6], [Proto::UdpLite, Proto::UdpLite6]];
         let protos: Vec<Proto> = pairs.into_iter().filter(|pair| has(pair)).flatten().collect();
         let datagrams = protos.iter().any(|proto| !proto.is_tcp());
-        let mut peers = Peers::default();
+        let (mut peers, mut sees_all) = (Peers::default(), true);
         if !protos.is_empty() {
-            let FoundNamespaces { namespaces, mut failed, .. } = netns::all(&asked.proc, Path::new(NAMES));
+            let FoundNamespaces { namespaces, refused, mut failed } = netns::all(&asked.proc, Path::new(NAMES));
             let mut fail = |error: io::Error| {
                 if Scarce::of(&error).is_some() {
                     failed.get_or_insert(error);
@@ -113,8 +115,10 @@ impl InetPeers {
                     Err(error) => fail(error),
                 }
             }
-            let wanted = RowsWanted::of(protos);
-            for space in rows::everywhere(&asked.options.agent, &sources.source, namespaces, &wanted) {
+            let (wanted, found) = (RowsWanted::of(protos), namespaces.len());
+            let spaces = rows::everywhere(&asked.options.agent, &sources.source, namespaces, &wanted);
+            sees_all = !refused && spaces.len() >= found;
+            for space in spaces {
                 for (_, table) in space.tables {
                     match table {
                         Ok(table) => table.rows.iter().for_each(|row| peers.add(space.netns.unwrap_or(0), row)),
@@ -122,6 +126,7 @@ impl InetPeers {
                     }
                 }
             }
+            sees_all &= failed.is_none();
             if let Some(error) = failed
                 && round.finds_no_namespaces()
             {
@@ -134,13 +139,20 @@ impl InetPeers {
         let rows = listed.iter().flat_map(|table| table.rows.iter().map(|row| (row.netns.or(table.netns), row)));
         let inodes = rows.flat_map(|(netns, row)| peers.of(netns.unwrap_or(0), row)).collect();
         let holders = Holders::find(asked, need, &inodes, sources, round)?;
-        Ok(Self { peers, holders })
+        Ok(Self { peers, holders, sees_all })
     }
 }
 
 impl Provider for InetPeers {
     fn provides(&self) -> Need {
         Need::PEERS
+    }
+
+    fn unread(&self, subject: &Subject<'_>) -> Need {
+        let Subject::Inet { row, netns, .. } = *subject else { return Need::NONE };
+        let is_known =
+            self.sees_all || !Peers::may_be_elsewhere(row) || !self.peers.of(netns.unwrap_or(0), row).is_empty();
+        if is_known { Need::NONE } else { Need::PEERS }
     }
 
     fn value<'a>(&'a self, subject: &Subject<'a>, field: Field) -> Value<'a> {

@@ -32,7 +32,7 @@ impl KnownOfRows {
         sources.names.look_up(wanted);
         sources.scanned(files.scan.take());
         let list = &files.list;
-        let owners = sources.owners(asked, round, list.iter().flat_map(|file| file.inodes()))?;
+        let mut owners = sources.owners(asked, round, list.iter().flat_map(|file| file.inodes()))?;
         let listed = list.iter().map(|file| {
             let empty = ListedTable { netns: file.netns, rows: &[], recorded: &[], closed: &[] };
             match &file.rows {
@@ -41,7 +41,7 @@ impl KnownOfRows {
                 Ok(FileRows::Sctp(_)) | Err(_) => empty,
             }
         });
-        let gathered = Gathered::inet(asked, &listed.collect::<Vec<_>>(), &owners, sources, round)?;
+        let gathered = Gathered::inet(asked, &listed.collect::<Vec<_>>(), &mut owners, sources, round)?;
         let infos = match asked.options.info && asked.selected.shows_view() {
             false => None,
             true => {

@@ -26,8 +26,12 @@ impl Chosen {
         if let Some(none) = options.selection.netns.iter().find(|name| is_never_a_namespace(name)) {
             return Err(WrongName::NoNamespace(none.clone()));
         }
-        // Where an expression names namespaces, events are of all until it is asked.
-        let mut names = MachineNames { from: RowOrigin::All };
+        let mut names = MachineNames::default();
+        // Events are traced in every namespace, and only those that --netns names can be wanted.
+        names.from = match &options.selection.netns[..] {
+            [] => RowOrigin::All,
+            listed => RowOrigin::These(names.inodes(listed)),
+        };
         let predicate = Predicate::new(expr, &mut names);
         let predicate = predicate.map_err(|error| options.selection.wrong_name(error, &mut names))?;
         // What a life is summed up from must not be left out.

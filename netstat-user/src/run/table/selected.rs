@@ -4,8 +4,8 @@ pub mod taken;
 
 use crate::cli::classic::Options;
 use crate::cli::select::{Selection, WrongName};
-use crate::field::{Field, HasFields, Need, Value};
-use crate::filter::{Predicate, Resolver};
+use crate::field::{Field, HasFields, Need, UnseenValues, Value};
+use crate::filter::{Predicate, UnseenAnswers};
 use crate::model::RowTest;
 use crate::proc::netns::{self, LEAST_NAMESPACE};
 use crate::run::resolve::{MachineNames, RowOrigin, namespaces_by_name, unknown_names};
@@ -50,8 +50,7 @@ impl Selected {
                 if let Some(none) = missing(&numbers).filter(|_| options.recent.is_none()) {
                     return Err(WrongName::NoNamespace(none.to_string()));
                 }
-                let inode = |name: &String| name.parse().ok().or_else(|| names.netns(name));
-                Some(listed.iter().filter_map(inode).collect::<Vec<u32>>())
+                Some(names.inodes(listed))
             }
         };
         names.from = match &netns {
@@ -145,16 +144,16 @@ impl Selected {
         self.predicate.as_ref().is_none_or(|predicate| predicate.decide(row, AT_HAND) != Some(false))
     }
 
-    /// Whether the expression holds of the row, everything gathered, if that is so or not whoever of those holds the socket that could not be looked
-    /// into; without an expression it does.
-    pub fn is_certain(&self, row: &impl HasFields) -> Option<bool> {
-        self.predicate.as_ref().map_or(Some(true), |predicate| predicate.is_certain(row))
+    /// Whether the expression holds; without one it does. `None` where a process that could not be looked into might change the answer, or what is
+    /// `unread` of the row. Call it once everything is gathered.
+    pub fn is_certain(&self, row: &impl HasFields, unread: Need, answers: &UnseenAnswers) -> Option<bool> {
+        self.predicate.as_ref().map_or(Some(true), |predicate| predicate.is_certain(row, unread, answers))
     }
 
     /// Whether a field of owners is shown of this row, and nobody is known who holds it, as a process could not be looked into that may.
     fn lacks_owner(&self, row: &impl HasFields) -> bool {
-        let may_be_hidden = |pid: Field| row.hidden_values(pid).is_none_or(|values| !values.is_empty());
-        self.shown_pids.iter().any(|&pid| row.value(pid) == Value::Null && may_be_hidden(pid))
+        let may_be_unseen = |pid: Field| !matches!(row.unseen_values(pid), UnseenValues::None);
+        self.shown_pids.iter().any(|&pid| row.value(pid) == Value::Null && may_be_unseen(pid))
     }
 }
 

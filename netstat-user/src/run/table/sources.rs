@@ -4,7 +4,7 @@ use super::asked::AskedFor;
 use super::round::Round;
 use super::unnamed;
 use crate::field::Need;
-use crate::model::{HiddenHolders, SocketHolders};
+use crate::model::SocketHolders;
 use crate::names::Names;
 use crate::proc::fds;
 use crate::source::KernelSource;
@@ -62,13 +62,16 @@ impl Sources {
     ) -> Written<SocketHolders> {
         self.start_scan(asked);
         let Some(scan) = &mut self.scan else { return Ok(SocketHolders::default()) };
-        let mut owners = scan.owners(inodes, asked.wants_comms());
+        let owners = scan.owners(inodes, asked.wants_comms());
         unnamed::report(asked, round, scan, &owners)?;
-        if asked.selected.needs().meets(Need::OWNERS) {
-            owners.hidden = if round.lacks_processes() { HiddenHolders::Anybody } else { scan.hidden() };
-            owners.has_strangers = scan.has_strangers();
-        }
         Ok(owners)
+    }
+
+    /// Adds the processes that may hold sockets, too, as they could not be looked into, where it matters who holds them.
+    pub fn add_unseen(&mut self, asked: &AskedFor<'_>, owners: &mut SocketHolders) {
+        if let Some(scan) = self.scan.as_mut().filter(|_| asked.selected.needs().meets(Need::OWNERS)) {
+            (owners.unseen, owners.in_nested_pid_namespace) = (scan.unseen(), scan.in_nested_pid_namespace());
+        }
     }
 
     /// Says why owners are not known, where that was not said in this round.

@@ -61,7 +61,7 @@ pub fn report_hidden(round: &mut Round, scan: &mut Scan) -> Written<()> {
     if std::mem::replace(&mut scan.reported, true) {
         return Ok(());
     }
-    if scan.hides() || !scan.has_strangers() {
+    if scan.hides() || !scan.in_nested_pid_namespace() {
         return round.note_at_first(why_unknown(shielded::may_look()));
     }
     round.note_at_first(

@@ -6,6 +6,7 @@ use crate::model::{ClosedSocket, Endpoint, EventEnd, Owner, TcpInfo, TcpState};
 use crate::view::event;
 use crate::view::json::Object;
 use crate::view::text;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Width of the columns that stand before others here: a timer, a namespace, a reason, an age.
@@ -21,6 +22,13 @@ pub struct Netns<'a> {
     pub inode: Option<u32>,
     /// Its name, if it has one.
     pub name: Option<&'a [u8]>,
+}
+
+impl<'a> Netns<'a> {
+    /// The one of this inode number, where that is known, with its name among these.
+    pub fn among(names: &'a HashMap<u32, Vec<u8>>, inode: Option<u32>) -> Self {
+        Self { inode, name: inode.and_then(|inode| names.get(&inode)).map(Vec::as_slice) }
+    }
 }
 
 /// What is known of a row beyond what netstat shows.

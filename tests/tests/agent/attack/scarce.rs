@@ -86,8 +86,7 @@ fn an_agent_that_does_not_answer_is_named_with_v() -> Done {
 
 /// Root of a container has not every capability: where it cannot know, it is said.
 fn root_without_ptrace_is_not_blind_unawares() -> Done {
-    // Busybox has a setpriv of less, without `--version`.
-    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+    if !programs::has_util("setpriv") {
         return Done::Skipped("setpriv of util-linux is not installed".into());
     }
     let own = std::process::id().to_string();
@@ -106,7 +105,7 @@ fn root_without_ptrace_is_not_blind_unawares() -> Done {
 
 /// The same where it may ask for other users' processes, and not list their open files.
 fn root_without_dac_read_search_is_not_blind_unawares() -> Done {
-    if !Command::new("setpriv").arg("--version").output().is_ok_and(|version| version.status.success()) {
+    if !programs::has_util("setpriv") {
         return Done::Skipped("setpriv of util-linux is not installed".into());
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -336,9 +335,7 @@ fn too_few_tasks_for_an_agent_are_named() -> Done {
 
 /// Without room for another thread the tables are printed, and the agent ends with a line, or serves; nobody is aborted.
 fn no_threads_are_no_abort() -> Done {
-    // Busybox has a setpriv of less, without `--version`.
-    let has = |tool: &str| Command::new(tool).arg("--version").output().is_ok_and(|version| version.status.success());
-    if !has("setpriv") || !has("prlimit") {
+    if !programs::has_util("setpriv") || !programs::has_util("prlimit") {
         return Done::Skipped("setpriv or prlimit of util-linux is not installed".into());
     }
     // The limit is a user's: root has none.

@@ -1,7 +1,8 @@
 //! The rows of a run that are wanted, from when they are read until they are printed.
 
 use super::Selected;
-use crate::field::{HasFields, Value};
+use crate::field::{HasFields, Need, Value};
+use crate::filter::UnseenAnswers;
 use crate::order::{by_keys, of_counts};
 use crate::view::columns::{Cells, ColumnTable, CountStyle, Kept, cells, counts};
 use std::collections::HashMap;
@@ -18,8 +19,10 @@ pub struct TakenRows<'a> {
     left: Option<u64>,
     /// Whether the expression held of any row.
     matched: bool,
-    /// Whether a row of this round was decided or shown without owners that could not be seen.
+    /// Whether, in this round, an unseen owner left a condition undecided or a shown value empty.
     lacks_owners: bool,
+    /// What unseen holders would answer in this round.
+    answers: UnseenAnswers,
 }
 
 /// A row that waits for its turn.
@@ -39,17 +42,21 @@ impl<'a> TakenRows<'a> {
     /// No rows yet, of which those will be kept that are selected.
     pub fn new(selected: &'a Selected) -> Self {
         let (lines, counts, left) = (Vec::new(), HashMap::new(), selected.selection.limit);
-        Self { selected, lines, counts, through: 0, left, matched: false, lacks_owners: false }
+        let answers = UnseenAnswers::default();
+        Self { selected, lines, counts, through: 0, left, matched: false, lacks_owners: false, answers }
     }
 
     /// Begins a round of its own, with as many rows as the first.
     pub fn next_round(&mut self) {
         (self.through, self.left, self.lacks_owners) = (0, self.selected.selection.limit, false);
+        self.answers = UnseenAnswers::default();
     }
 
     /// Takes in a row that was not left out early; `render` appends it as the view has it, where that is shown.
     pub fn take(&mut self, out: &mut Vec<u8>, row: &impl HasFields, render: impl FnOnce(&mut Vec<u8>)) {
-        let holds = self.selected.is_certain(row).unwrap_or_else(|| {
+        // Once one is not, it does not matter of the others.
+        let certain = if self.lacks_owners { None } else { self.selected.is_certain(row, Need::NONE, &self.answers) };
+        let holds = certain.unwrap_or_else(|| {
             self.lacks_owners = true;
             self.selected.predicate.as_ref().is_none_or(|predicate| predicate.holds(row))
         });
@@ -139,7 +146,7 @@ impl<'a> TakenRows<'a> {
         counts(out, &self.selected.selection.count_by, lines, CountStyle { json, coloured, terminal });
     }
 
-    /// Whether owners that were asked for could not be seen: of a row that is not shown for that, maybe.
+    /// Whether, in this round, an unseen owner left a condition undecided or a shown value empty.
     pub const fn lacks_owners(&self) -> bool {
         self.lacks_owners
     }
