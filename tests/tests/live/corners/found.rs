@@ -4,7 +4,7 @@ use super::{ROLE, check_closers, totals, traced, wired};
 use crate::actor::{self, Actor};
 use crate::check::{self, Book};
 use crate::event::{Closer, Event, Kind};
-use crate::lives::retransmitted;
+use crate::lives::{self, retransmitted};
 use crate::made::{self, Family, Made, tcp};
 use crate::places::refuses;
 use crate::runner::{Done, Test};
@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use socket2::{Domain, Socket};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::thread;
@@ -33,6 +33,7 @@ pub const TESTS: &[Test] = &[
     ("corners::connect_that_was_ended_by_ss", connect_that_was_ended_by_ss),
     ("corners::connection_that_was_ended_by_ss", connection_that_was_ended_by_ss),
     ("corners::fast_open_that_is_abandoned", fast_open_that_is_abandoned),
+    ("corners::connections_that_waited_before_the_tracer", connections_that_waited_before_the_tracer),
     ("corners::one_namespace_without_btf", one_namespace_without_btf),
 ];
 
@@ -80,6 +81,39 @@ fn heir(uses: usize, reaped: bool, evicted: bool) -> Done {
     }
     check_closers(&outcome, &[(&made, heir, "the-heir")]);
     drop(numbers);
+    Done::Passed
+}
+
+/// Connections wait to be accepted when the tracer begins, one of them reset by its peer: whoever accepts them owns and closes them.
+fn connections_that_waited_before_the_tracer() -> Done {
+    let namespace = NetNs::new().unwrap();
+    let (listener, peers) = namespace.enter(|| {
+        let listener = made::listener(Family::V4);
+        let to = listener.local_addr().unwrap();
+        let mut peers: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(to).unwrap()).collect();
+        lives::reset(peers.pop().unwrap());
+        (listener, peers)
+    });
+    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    let accepted = namespace.enter(|| {
+        let mut accepted = vec![listener.accept().unwrap().0];
+        accepted.push(rustix::net::accept(&listener).unwrap().into());
+        accepted.push(listener.accept().unwrap().0);
+        accepted
+    });
+    let made = [Made::accepted(&accepted[0]), Made::accepted_unasked(&accepted[1]), Made::accepted(&accepted[2])];
+    drop(peers);
+    drop(accepted);
+    tracer.wait_closed(&made);
+    let outcome = tracer.finish();
+    for made in &made {
+        for event in Book::new(&outcome.events).of(made) {
+            let owner = (event.pid, event.owner.as_deref());
+            assert_eq!(owner, (Some(made.pid), Some("scanned")), "{}", event.line);
+        }
+    }
+    check_closers(&outcome, &made.each_ref().map(|made| (made, made.pid, made.comm.as_str())));
+    assert_eq!(totals(&outcome, &made[2]).1.reason, "reset_received");
     Done::Passed
 }
 

@@ -202,6 +202,10 @@ fn connections_that_were_over_before_the_tracer() -> Done {
             drop(server);
             assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
         });
+        // It has sent nothing.
+        let Pair { client, server, server_made, .. } = Pair::new(Family::V4, &listener);
+        lives::reset(client);
+        dead.push((server_made, server, "reset_received"));
         let refused = tcp(Domain::IPV4);
         let nobody = made::listener(Family::V4).local_addr().unwrap();
         assert!(refused.connect(&nobody.into()).is_err());
