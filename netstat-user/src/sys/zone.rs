@@ -2,9 +2,13 @@
 
 use super::clock::clock_ns;
 use jiff::{Timestamp, tz::TimeZone};
+use rustix::fs::OFlags;
 use rustix::time::ClockId;
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::{env, fs};
@@ -48,9 +52,16 @@ fn is_finite(zone: &OsStr, current: &Path) -> bool {
     known.iter().all(|&is_file| is_file) && (!known.is_empty() || is_file(&current.join(name)) != Some(false))
 }
 
-/// Whether it is a file that is short enough for a zone; `None` if there is nothing of that name.
+/// Whether it is a file that is short enough for a zone; `None` if there is nothing of that name. It is read: what the kernel makes up as it is read says
+/// that it is a file of no length.
 fn is_file(path: &Path) -> Option<bool> {
-    fs::metadata(path).ok().map(|found| found.is_file() && found.len() <= LONGEST)
+    let found = fs::metadata(path).ok()?;
+    let read = || {
+        // Nobody waits for what a pipe will have.
+        let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+        file.take(LONGEST + 1).read_to_end(&mut Vec::new())
+    };
+    Some(found.is_file() && read().is_ok_and(|length| length as u64 <= LONGEST))
 }
 
 #[cfg(test)]
@@ -68,6 +79,7 @@ mod tests {
             (":/dev/zero", false),
             ("../../../dev/urandom", false),
             ("/proc/self", false),
+            ("/proc/self/pagemap", false),
         ] {
             assert_eq!(is_finite(OsStr::new(zone), Path::new("")), finite, "{zone}");
         }
