@@ -72,7 +72,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(1);
     }
     let is_unread =
-        incomplete || unread > 0 || round.lacks_namespaces() || round.lacks_processes() || round.lacks_marks();
+        incomplete || unread > 0 || round.lacks_namespaces() || round.lacks_processes() || round.lacks_facts();
     let incomplete = is_unread || undecided > 0 || unheld > 0;
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);
