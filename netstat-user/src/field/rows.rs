@@ -447,6 +447,14 @@ impl HasFields for ClosedFields<'_> {
         end.map(|end| (end.addr, end.port))
     }
 
+    /// An owner that is not known may be one that the agent keeps back.
+    fn unseen_values(&self, field: Field) -> Option<UnseenValues<'_>> {
+        let need = field.spec().need;
+        let may_be_withheld = self.context.owners.of_ended_withheld && self.closed.socket.owner.is_none();
+        let is_of_owner = need.meets(Need::OWNERS) && !need.meets(Need::PEERS);
+        (may_be_withheld && is_of_owner).then_some(UnseenValues { values: None, first: None, outside: false })
+    }
+
     fn value(&self, field: Field) -> Value<'_> {
         let (socket, context) = (&self.closed.socket, self.context);
         let addr = |end: Option<EventEnd>| Value::addr(end.map(|end| end.addr));

@@ -41,6 +41,7 @@ impl KnownOfRows {
     pub fn find(asked: &AskedFor<'_>, files: &Files, sources: &mut Sources, round: &mut Round) -> Written<Self> {
         let list = &files.list;
         let mut owners = sources.owners(asked, round, list.iter().flat_map(|file| file.inodes()))?;
+        owners.of_ended_withheld = files.withholds_owners;
         let listed = list.iter().map(|file| {
             let empty = ListedTable { netns: file.netns, rows: &[], recorded: &[], closed: &[] };
             match &file.rows {
