@@ -31,19 +31,27 @@ pub trait HasFields {
     }
 
     /// What a field of owners may be besides its value.
-    fn unseen_values(&self, _field: Field) -> UnseenValues<'_> {
-        UnseenValues::None
+    /// `None` where the field is none of owners, or nobody can hold the socket.
+    fn unseen_values(&self, _field: Field) -> Option<UnseenValues<'_>> {
+        None
     }
 }
 
 /// What a field of owners may be besides its value, as processes could not be looked into that may hold the socket.
-pub enum UnseenValues<'a> {
-    /// Nothing: nobody unseen can hold the socket.
-    None,
-    /// One of these, a value for each such process, which are the same for every row that has any.
-    These(Box<dyn Iterator<Item = Value<'a>> + 'a>),
-    /// Anything.
-    Any,
+pub struct UnseenValues<'a> {
+    /// One of these, a value for each such process with its number, which are the same for every row that has any. `None`: anything.
+    pub values: Option<Box<dyn Iterator<Item = (u32, Value<'a>)> + 'a>>,
+    /// The number of the first process that was found to hold the socket.
+    pub first: Option<u32>,
+    /// Whether a process outside of the PID namespace may hold it.
+    pub outside: bool,
+}
+
+impl UnseenValues<'_> {
+    /// Whether somebody may hold a socket for which nobody was found.
+    pub fn has_any(self) -> bool {
+        self.outside || self.values.is_none_or(|mut values| values.next().is_some())
+    }
 }
 
 /// What the rows of a table share, gathered before they are filtered.
@@ -90,7 +98,7 @@ fn unseen_values<'a>(
     inode: u64,
     subject: impl Fn(Option<&'a Holder>) -> Subject<'a> + 'a,
     field: Field,
-) -> UnseenValues<'a> {
+) -> Option<UnseenValues<'a>> {
     let (need, providers) = (field.spec().need, context.providers);
     let of_peer = need.meets(Need::PEERS);
     let may_be_held = match of_peer {
@@ -99,27 +107,31 @@ fn unseen_values<'a>(
         false => inode != 0,
     };
     if !need.meets(Need::OWNERS) || !may_be_held {
-        return UnseenValues::None;
+        return None;
     }
-    let UnseenHolders::These(processes) = &context.owners.unseen else { return UnseenValues::Any };
-    let is_unheld = || match of_peer {
-        true => gathered(providers, &subject(None), Field::PeerPid) == Value::Null,
-        false => context.owners.first(inode).is_none(),
+    let first = match of_peer {
+        true => match gathered(providers, &subject(None), Field::PeerPid) {
+            Value::Number(pid) => u32::try_from(pid).ok(),
+            _ => None,
+        },
+        false => context.owners.first(inode).map(|holder| holder.pid),
     };
-    if context.owners.in_nested_pid_namespace && is_unheld() {
-        return UnseenValues::Any;
-    }
-    let all = processes.iter();
-    UnseenValues::These(match field {
-        _ if processes.is_empty() => return UnseenValues::None,
-        Field::PeerPid => Box::new(all.map(|process| Value::Number(process.pid.into()))),
-        Field::PeerComm => Box::new(all.map(|process| Value::text(process.comm.as_ref().map(Comm::as_bytes)))),
-        _ if of_peer => return UnseenValues::Any,
+    let of = move |process: &'a Holder| match field {
+        Field::PeerPid => Value::Number(process.pid.into()),
+        Field::PeerComm => Value::text(process.comm.as_ref().map(Comm::as_bytes)),
         Field::Pid | Field::Comm | Field::OwnersPid | Field::OwnersProgram | Field::OwnersComm | Field::OwnersOwner => {
-            Box::new(all.map(move |process| owners(std::iter::once(process), None, field)))
+            owners(std::iter::once(process), None, field)
         }
-        _ => Box::new(all.map(move |process| gathered(providers, &subject(Some(process)), field))),
-    })
+        _ => gathered(providers, &subject(Some(process)), field),
+    };
+    let is_known = !of_peer || matches!(field, Field::PeerPid | Field::PeerComm);
+    let values: Option<Box<dyn Iterator<Item = _>>> = match &context.owners.unseen {
+        UnseenHolders::These(processes) if is_known || processes.is_empty() => {
+            Some(Box::new(processes.iter().map(move |process| (process.pid, of(process)))))
+        }
+        _ => None,
+    };
+    Some(UnseenValues { values, first, outside: context.owners.in_nested_pid_namespace })
 }
 
 /// A row of the Internet tables.
@@ -195,7 +207,7 @@ impl HasFields for RowFields<'_> {
         self.context.providers.iter().find_map(|provider| provider.device(&subject))
     }
 
-    fn unseen_values(&self, field: Field) -> UnseenValues<'_> {
+    fn unseen_values(&self, field: Field) -> Option<UnseenValues<'_>> {
         let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
         let subject = move |holder| Subject::Inet { row, netns, holder, recorded: None };
         unseen_values(self.context, row.inode, subject, field)
@@ -279,7 +291,7 @@ impl HasFields for SctpFields<'_> {
         }
     }
 
-    fn unseen_values(&self, field: Field) -> UnseenValues<'_> {
+    fn unseen_values(&self, field: Field) -> Option<UnseenValues<'_>> {
         let row = self.row;
         unseen_values(self.context, row.inode, move |holder| Subject::Sctp { row, holder }, field)
     }
@@ -334,7 +346,7 @@ impl HasFields for UnixFields<'_> {
         }
     }
 
-    fn unseen_values(&self, field: Field) -> UnseenValues<'_> {
+    fn unseen_values(&self, field: Field) -> Option<UnseenValues<'_>> {
         let (row, netns) = (self.row, self.context.netns);
         unseen_values(self.context, row.inode, move |holder| Subject::Unix { row, netns, holder }, field)
     }
@@ -433,6 +445,14 @@ impl HasFields for ClosedFields<'_> {
     fn end(&self, own: bool) -> Option<(IpAddr, Option<u16>)> {
         let end = if own { self.closed.socket.local } else { self.closed.socket.remote };
         end.map(|end| (end.addr, end.port))
+    }
+
+    /// An owner that is not known may be one that the agent keeps back.
+    fn unseen_values(&self, field: Field) -> Option<UnseenValues<'_>> {
+        let need = field.spec().need;
+        let may_be_withheld = self.context.owners.of_ended_withheld && self.closed.socket.owner.is_none();
+        let is_of_owner = need.meets(Need::OWNERS) && !need.meets(Need::PEERS);
+        (may_be_withheld && is_of_owner).then_some(UnseenValues { values: None, first: None, outside: false })
     }
 
     fn value(&self, field: Field) -> Value<'_> {

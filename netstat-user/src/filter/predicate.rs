@@ -85,19 +85,65 @@ struct RowQuestion<'a> {
 
 /// What unseen holders would answer to the comparisons of a predicate: worked out at the first row that each may hold, as it is the same for the others.
 #[derive(Debug, Default)]
-pub struct UnseenAnswers(RefCell<HashMap<usize, [bool; 2]>>);
+pub struct UnseenAnswers {
+    /// For each comparison the lowest number of a process that answers no, and of one that answers yes.
+    lowest: RefCell<HashMap<usize, [Option<u32>; 2]>>,
+    /// Whether something is done to the rows for which the expression holds, which cannot be undone.
+    strict: bool,
+}
 
 impl UnseenAnswers {
-    /// Whether one of them answers the comparison at this place so; `answers` are those of all.
-    fn has(&self, answer: bool, at: usize, answers: impl Iterator<Item = bool>) -> bool {
+    /// For rows that something is done to: who was not found counts, too, and who may come before the first process that was.
+    pub fn strict() -> Self {
+        Self { strict: true, ..Self::default() }
+    }
+
+    /// The first of them that answers the comparison at this place so; `answers` are those of all, with the number of each.
+    fn first(&self, answer: bool, at: usize, answers: impl Iterator<Item = (u32, bool)>) -> Option<u32> {
         let work_out = || {
-            answers.fold([false; 2], |mut given, answer| {
-                given[usize::from(answer)] = true;
-                given
+            answers.fold([None; 2], |mut lowest: [Option<u32>; 2], (pid, answer)| {
+                let known = &mut lowest[usize::from(answer)];
+                *known = Some(known.map_or(pid, |lower| lower.min(pid)));
+                lowest
             })
         };
-        self.0.borrow_mut().entry(at).or_insert_with(work_out)[usize::from(answer)]
+        self.lowest.borrow_mut().entry(at).or_insert_with(work_out)[usize::from(answer)]
     }
+
+    /// Whether the answer to the comparison at this place is the same whoever holds the socket besides.
+    fn leave<'a>(
+        &self,
+        answer: bool,
+        stays: EnoughYes,
+        at: usize,
+        unseen: UnseenValues<'a>,
+        holds: impl Fn(&Value<'a>) -> bool,
+    ) -> bool {
+        let is_first = answer && stays == EnoughYes::OfFirst;
+        if answer && stays == EnoughYes::OfEach || is_first && !self.strict {
+            return true;
+        }
+        if unseen.outside && (unseen.first.is_none() || self.strict && !is_first) {
+            return false;
+        }
+        // A process that began meanwhile may hold what nobody was found to hold, and a message to a socket the descriptor.
+        if self.strict && unseen.first.is_none() {
+            return false;
+        }
+        let Some(values) = unseen.values else { return false };
+        let other = self.first(!answer, at, values.map(|(pid, value)| (pid, holds(&value))));
+        other.is_none_or(|other| is_first && unseen.first.is_some_and(|first| first < other))
+    }
+}
+
+/// Whose answer yes to a comparison is taken for true whoever else holds the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EnoughYes {
+    /// That of any process: one is enough.
+    OfEach,
+    /// That of the first one, in the order of their numbers.
+    OfFirst,
+    Never,
 }
 
 #[derive(Clone, Debug)]
@@ -393,29 +439,23 @@ impl Test {
             Self::Compare { at, field, op, scale, operand } => {
                 let holds = |value: &Value<'_>| compare(value, *field, *op, *scale, operand);
                 let known = gathered.has(field.spec().need).then(|| holds(&row.value(*field)))?;
-                // A process that was seen is enough to make some conditions true.
-                let Some(unseen) = unseen.filter(|_| !(known && stays(*field, *op, operand))) else {
-                    return Some(known);
-                };
-                match row.unseen_values(*field) {
-                    UnseenValues::None => Some(known),
-                    UnseenValues::Any => None,
-                    UnseenValues::These(values) => {
-                        (!unseen.has(!known, *at, values.map(|value| holds(&value)))).then_some(known)
-                    }
-                }
+                let Some((answers, unseen)) = unseen.zip(row.unseen_values(*field)) else { return Some(known) };
+                answers.leave(known, stays(*field, *op, operand), *at, unseen, holds).then_some(known)
             }
         }
     }
 }
 
-/// Whether what one holder of a socket makes true is taken for true whoever else holds it. `pid` and `comm` are those of the first holder: one that could not
-/// be looked into may come before it. But a process that was seen to make the condition true is enough.
-fn stays(field: Field, op: Op, operand: &Operand) -> bool {
+/// Whose answer yes is enough. `pid`, `comm` and what the cgroup names are those of the first holder: one that could not be looked into may come
+/// before it.
+fn stays(field: Field, op: Op, operand: &Operand) -> EnoughYes {
     let of_each = field.nested().is_some_and(|(group, _)| LISTS.contains(&group));
     match operand {
-        Operand::Null => op == Op::Ne,
-        _ => of_each || !matches!(op, Op::Ne | Op::NoMatch),
+        Operand::Null if op != Op::Ne => EnoughYes::Never,
+        _ if of_each => EnoughYes::OfEach,
+        Operand::Null => EnoughYes::OfFirst,
+        _ if matches!(op, Op::Ne | Op::NoMatch) => EnoughYes::Never,
+        _ => EnoughYes::OfFirst,
     }
 }
 

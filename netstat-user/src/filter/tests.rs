@@ -321,6 +321,50 @@ fn what_a_hidden_holder_decides_is_not_known() {
     }
 }
 
+/// What is done to a socket cannot be undone: it takes more to be sure of who holds it than to show it.
+#[test]
+fn sockets_are_closed_only_where_nobody_else_can_change_the_answer() {
+    let holder = |pid, name: &[u8]| Holder { pid, program: name.to_vec(), comm: Some(Comm::new(name)) };
+    let mut owners = SocketHolders::default();
+    owners.expect([42, 43].into_iter());
+    let nginx = owners.holder(holder(7, b"nginx"));
+    owners.add(42, nginx);
+    let says = |text: &str, inode, hidden: UnseenHolders, outside| {
+        let mut owners = owners.clone();
+        (owners.unseen, owners.in_nested_pid_namespace) = (hidden, outside);
+        let (labels, names) = (Labels::default(), HashMap::new());
+        let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
+        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
+        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
+        let fields = RowFields { row: &row, recorded: None, context: &context };
+        predicate.is_certain(&fields, Need::NONE, &UnseenAnswers::strict())
+    };
+    let hidden = |pid| UnseenHolders::These(vec![holder(pid, b"precious")]);
+    let (nobody, anybody) = (UnseenHolders::default(), UnseenHolders::Anybody);
+    // Nobody is hidden; one with a lower number than the holder, one with a higher; anybody; somebody outside of the container.
+    for (text, seen, lower, higher, any, outside) in [
+        ("comm = nginx", Some(true), None, Some(true), None, Some(true)),
+        ("pid > 6", Some(true), None, Some(true), None, Some(true)),
+        ("comm ~ ^n", Some(true), None, Some(true), None, Some(true)),
+        ("pid != null", Some(true), Some(true), Some(true), None, Some(true)),
+        ("owners.comm = nginx", Some(true), Some(true), Some(true), Some(true), Some(true)),
+        ("not comm = precious", Some(true), None, None, None, None),
+        ("comm != other", Some(true), Some(true), Some(true), None, None),
+        ("not owners.comm = sshd", Some(true), Some(true), Some(true), None, None),
+        ("owners.comm != sshd", Some(true), Some(true), Some(true), Some(true), Some(true)),
+        ("sport = :22 or comm = sshd", Some(true), Some(true), Some(true), Some(true), Some(true)),
+    ] {
+        let those = [nobody.clone(), hidden(5), hidden(9), anybody.clone()].map(|hidden| says(text, 42, hidden, false));
+        assert_eq!(those, [seen, lower, higher, any], "{text}");
+        assert_eq!(says(text, 42, nobody.clone(), true), outside, "{text}");
+    }
+    // Nobody was found, and nobody can be.
+    for text in ["not comm = sshd", "owners = null", "comm = nginx"] {
+        assert_eq!(says(text, 43, nobody.clone(), false), None, "{text}");
+        assert!(says(text, 0, nobody.clone(), false).is_some(), "{text}");
+    }
+}
+
 /// Whoever holds the other end of a socket, if it was found.
 struct OtherEnd(Option<u32>);
 

@@ -195,6 +195,8 @@ pub struct SocketHolders {
     pub unseen: UnseenHolders,
     /// Whether they were looked for in a nested PID namespace: a process outside of it may hold a socket for which nobody was found.
     pub in_nested_pid_namespace: bool,
+    /// Whether owners of sockets that ended are kept from this process.
+    pub of_ended_withheld: bool,
     holders: Vec<Holder>,
     /// The first holder of each socket asked about, [`NOBODY`] before one is found. Nearly every socket has but one.
     first: HashMap<u64, u32, InodeHash>,

@@ -100,7 +100,7 @@ fn sockets(asked: &AskedFor<'_>, sources: &mut Sources, taken: &mut TakenRows<'_
     if taken.lacks_owners() {
         sources.report_hidden(round)?;
     }
-    let lacks_facts = taken.lacks_owners() || round.lacks_marks();
+    let lacks_facts = taken.lacks_owners() || round.lacks_facts();
     if round.lacks_namespaces() || lacks_facts || round.lacks_processes() && !asked.is_netstats() {
         return Ok(code.max(1));
     }

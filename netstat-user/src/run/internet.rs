@@ -7,7 +7,7 @@ pub mod known;
 
 use crate::field::{Need, RowContext, RowFields};
 use crate::filter::UnseenAnswers;
-use crate::model::{SocketHolders, SocketRow};
+use crate::model::{Labels, SocketHolders, SocketRow, UnseenHolders};
 use crate::proc::netns;
 use crate::run::table::asked::AskedFor;
 use crate::run::table::plan::Plan;
@@ -21,62 +21,83 @@ use std::io;
 /// The living sockets for which the expression holds.
 #[derive(Default)]
 pub struct Matching {
-    /// Their rows, with their namespaces.
-    pub rows: Vec<SocketRow>,
+    /// Which they are, and how many more there may be.
+    pub decided: DecidedRows,
     /// The processes that hold them.
     pub owners: SocketHolders,
     /// The names of their namespaces.
     pub namespaces: Namespaces,
-    /// How many more there may be, as processes could not be looked into that may hold them.
-    pub undecided: usize,
-    /// How many more there may be, as what the expression asks of them could not be read.
-    pub unread: usize,
     /// Whether a table could not be read, which was reported.
     pub incomplete: bool,
 }
 
-/// Looks for the living sockets for which the expression holds, whoever holds them that cannot be looked into, and whatever could not be read of them.
+/// What of the rows an expression holds for.
+#[derive(Default)]
+pub struct DecidedRows {
+    /// Those, with their namespaces.
+    pub rows: Vec<SocketRow>,
+    /// How many more there may be, as processes could not be looked into that may hold them.
+    pub undecided: usize,
+    /// How many more there may be, as no process was found that holds them, or their other ends.
+    pub unheld: usize,
+    /// How many more there may be, as what the expression asks of them could not be read.
+    pub unread: usize,
+}
+
+/// Looks for the living sockets for which the expression holds, whoever holds them that was not seen, and whatever could not be read of them.
 ///
 /// # Errors
 /// A failure to write to standard output.
 pub fn matching(asked: &AskedFor<'_>, sources: &mut Sources, round: &mut Round) -> Written<Matching> {
-    let Some((files, known)) = look(asked, sources, round)? else { return Ok(Matching::default()) };
-    let providers = known.gathered.providers();
-    let answers = UnseenAnswers::default();
-    let (mut rows, mut undecided, mut unread, mut incomplete) = (Vec::new(), 0, 0, false);
+    let Some((files, mut known)) = look(asked, sources, round)? else { return Ok(Matching::default()) };
+    let mut incomplete = false;
     for file in &files.list {
-        let table = match &file.rows {
-            Ok(FileRows::Sockets(table)) => table,
-            Ok(_) => continue,
-            // The kernel has no such protocol; without a /proc that is not known.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && asked.proc.join("net").exists() => continue,
-            Err(error) => {
-                incomplete = true;
-                asked.unreadable(round, file.file, error)?;
-                continue;
-            }
-        };
-        let context = RowContext {
-            owners: &known.owners,
-            labels: sources.names.labels(),
-            netns: file.netns,
-            netns_names: &files.namespaces,
-            providers: &providers,
-        };
+        // The kernel has no such protocol; without a /proc that is not known.
+        if let Err(error) = &file.rows
+            && (error.kind() != io::ErrorKind::NotFound || !asked.proc.join("net").exists())
+        {
+            incomplete = true;
+            asked.unreadable(round, file.file, error)?;
+        }
+    }
+    let mut decided = decide(asked, &files, &known, sources.names.labels());
+    if decided.unheld > 0 {
+        sources.look_again(asked);
+        known = KnownOfRows::find(asked, &files, sources, round)?;
+        decided = decide(asked, &files, &known, sources.names.labels());
+    }
+    if decided.undecided > 0 {
+        sources.report_hidden(round)?;
+    }
+    Ok(Matching { decided, owners: known.owners, namespaces: files.namespaces, incomplete })
+}
+
+/// Asks the expression of the rows.
+fn decide(asked: &AskedFor<'_>, files: &Files, known: &KnownOfRows, labels: &Labels) -> DecidedRows {
+    let (providers, owners) = (known.gathered.providers(), &known.owners);
+    let (strict, lenient) = (UnseenAnswers::strict(), UnseenAnswers::default());
+    let sees_all = !owners.in_nested_pid_namespace && owners.unseen == UnseenHolders::default();
+    let mut decided = DecidedRows::default();
+    for file in &files.list {
+        let Ok(FileRows::Sockets(table)) = &file.rows else { continue };
+        let context =
+            RowContext { owners, labels, netns: file.netns, netns_names: &files.namespaces, providers: &providers };
         for (row, recorded) in table.with_recorded() {
             let fields = RowFields { row, recorded, context: &context };
-            match asked.selected.is_certain(&fields, fields.unread(), &answers) {
-                Some(true) => rows.push(SocketRow { netns: row.netns.or(file.netns), ..*row }),
+            let is_certain = |unread, answers| asked.selected.is_certain(&fields, unread, answers);
+            match is_certain(fields.unread(), &lenient) {
+                Some(true) => match is_certain(fields.unread(), &strict) {
+                    Some(_) => decided.rows.push(SocketRow { netns: row.netns.or(file.netns), ..*row }),
+                    None if sees_all || owners.first(row.inode).is_none() => decided.unheld += 1,
+                    None => decided.undecided += 1,
+                },
                 Some(false) => {}
-                None if asked.selected.is_certain(&fields, Need::NONE, &answers).is_some() => unread += 1,
-                None => undecided += 1,
+                None if is_certain(Need::NONE, &lenient).is_some() => decided.unread += 1,
+                None => decided.undecided += 1,
             }
         }
     }
-    if undecided > 0 {
-        sources.report_hidden(round)?;
-    }
-    Ok(Matching { rows, owners: known.owners, namespaces: files.namespaces, undecided, unread, incomplete })
+    decided
 }
 
 /// Reads the files, and gathers what is needed of their rows. `None` where sockets that ended cannot be had.

@@ -3,7 +3,7 @@
 pub mod ways;
 
 use super::internet::files::Namespaces;
-use super::internet::{Matching, matching};
+use super::internet::{DecidedRows, Matching, matching};
 use super::table::asked::AskedFor;
 use super::table::round::Round;
 use super::table::selected::Selected;
@@ -65,15 +65,15 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { rows, owners, namespaces, undecided, unread, incomplete } =
-        matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { decided, owners, namespaces, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let DecidedRows { rows, undecided, unheld, unread } = decided;
     round.flush()?;
     if rows.is_empty() && round.lacks_namespaces() {
         return Ok(1);
     }
     let is_unread =
-        incomplete || unread > 0 || round.lacks_namespaces() || round.lacks_processes() || round.lacks_marks();
-    let incomplete = is_unread || undecided > 0;
+        incomplete || unread > 0 || round.lacks_namespaces() || round.lacks_processes() || round.lacks_facts();
+    let incomplete = is_unread || undecided > 0 || unheld > 0;
     for unknown in asked.selected.unknown_names() {
         complain(&unknown);
     }
@@ -85,6 +85,12 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
             left_out(undecided)
         ));
     }
+    if unheld > 0 {
+        complain(&format!(
+            "{}: the expression asks for owners, and no process was found that holds the socket or its other end",
+            left_out(unheld)
+        ));
+    }
     if unread > 0 {
         complain(&format!(
             "{}: the expression asks for what sock_diag did not show, or for peers in network namespaces that could not be read",
@@ -92,7 +98,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         ));
     }
     if rows.is_empty() {
-        complain(match (is_unread, undecided) {
+        complain(match (is_unread, undecided + unheld) {
             (true, _) => "no socket matches of those that could be read",
             (false, 0) => "no socket matches",
             (false, _) => "no socket matches of those whose owners could be seen",

@@ -6,6 +6,9 @@ use netstat_tests::programs::netstat_user;
 use netstat_tests::truth::runner::{Done, Test};
 use netstat_tests::truth::tcp_info::{at_rest, tcp_info};
 use netstat_user::diag::loaded::Part;
+use netstat_user::diag::tables::{self, DumpRequest};
+use netstat_user::diag::{Channel, Protocol};
+use rustix::net::{AddressFamily, SocketType, ipproto, socket};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -17,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("info_is_what_the_kernel_says", info_is_what_the_kernel_says),
     ("info_fields_select_and_show", info_fields_select_and_show),
     ("info_in_text_as_ss_has_it", info_in_text_as_ss_has_it),
+    ("devices_that_are_not_known_are_said_to_be", devices_that_are_not_known_are_said_to_be),
     ("what_may_not_be_asked_for_is_named", what_may_not_be_asked_for_is_named),
 ];
 
@@ -124,6 +128,43 @@ fn info_fields_select_and_show() -> Done {
     })
 }
 
+/// Where sock_diag does not list sockets of a protocol, nothing can be said of their devices and marks.
+fn devices_that_are_not_known_are_said_to_be() -> Done {
+    if let Some(reason) = missing(Part::Tcp) {
+        return Done::Skipped(reason);
+    }
+    let raw = tables::dump(&mut Channel::open().unwrap(), &DumpRequest::all(Protocol::Raw), |_| {});
+    let is_missing = raw.is_err();
+    NetNs::new().unwrap().enter(|| {
+        let _raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap();
+        let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let run = |words: &[&str]| Command::new(netstat_user()).args(words).args(["--no-agent"]).output().unwrap();
+        for (words, is_known) in [
+            (&["-wan", "--where", "dev != lo"][..], !is_missing),
+            (&["-wan", "--where", "not fwmark = 3"], !is_missing),
+            (&["-wan", "--count-by", "dev"], !is_missing),
+            (&["-tan", "--where", "not fwmark = 3"], true),
+            (&["-twan", "--where", "dev != lo and proto = tcp"], true),
+        ] {
+            let output = run(words);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(i32::from(!is_known)), "{words:?}: {output:?}");
+            assert_eq!(said.contains("dev and fwmark of raw sockets are null"), !is_known, "{words:?}: {said}");
+        }
+        // The network belongs to another user namespace than the one in which this root has its rights.
+        let words = ["-Ur", netstat_user().to_str().unwrap(), "-tan", "--no-agent", "--where", "not fwmark = 3"];
+        match Command::new("unshare").args(words).output() {
+            Ok(output) if output.status.code() == Some(1) => {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(said.contains("fwmark is null") || said.starts_with("unshare: "), "{said}");
+            }
+            Ok(output) => panic!("{output:?}"),
+            Err(_) => {}
+        }
+    });
+    Done::Passed
+}
+
 /// A user may read the tables of a namespace that a process of their own is in, and not enter it.
 fn what_may_not_be_asked_for_is_named() -> Done {
     const NOBODY: u32 = 65_534;
@@ -143,6 +184,7 @@ fn what_may_not_be_asked_for_is_named() -> Done {
     };
     let shown = [["-t", "--columns", "local.port,info.rtt_us"], ["-x", "--columns", "inode,peer.pid"]].map(|options| {
         let output = ended(&options);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     });
     sleep.kill().unwrap();

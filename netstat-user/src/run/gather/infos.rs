@@ -13,8 +13,8 @@ use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::spaces::{Space, each, spaces};
 use crate::stdio::Written;
-use crate::sys::effective_capabilities;
 use crate::sys::interfaces::Interfaces;
+use crate::sys::{effective_capabilities, is_in_initial_user_namespace};
 use rustix::thread::CapabilitySet;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -30,8 +30,8 @@ pub struct Infos {
     by_ends: HashMap<(u32, Endpoint, Endpoint, u64), usize>,
     /// The protocols of namespaces that were not listed, or not to the end.
     unread: HashSet<(u32, Protocol)>,
-    /// Whether marks are asked for and kept from this process.
-    lacks_marks: bool,
+    /// The namespaces of whose sockets marks are asked for and kept from this process.
+    unmarked: HashSet<u32>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -57,12 +57,13 @@ struct Dumped {
     all: Vec<FoundSocket>,
     /// The protocols that were not listed to the end.
     unread: Vec<Protocol>,
-    /// What the kernel refused, where that is to be reported.
-    refused: Option<DiagError>,
+    /// What the kernel refused, where that is to be reported, and of which protocol.
+    refused: Option<(Protocol, DiagError)>,
 }
 
 impl Infos {
-    /// Gathers what is needed of the protocols in the namespaces of the rows. `tcp_info` is worth the load of a module, as with ss: it was asked for.
+    /// Gathers what is needed of the protocols in the namespaces of the rows. `tcp_info`, devices and marks are worth the load of a module, as with ss:
+    /// they were asked for.
     ///
     /// # Errors
     /// A failure to write to standard output.
@@ -87,7 +88,7 @@ impl Infos {
             return Ok(infos);
         }
         let proc = &asked.proc;
-        let (mut refused, mut unentered) = (None::<DiagError>, None);
+        let (mut refused, mut unentered) = (None::<(Protocol, DiagError)>, None);
         let inode = |space: &Space| space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
         let mut listed = spaces(asked, round)?;
         listed.retain(|space| inode(space).is_some_and(|inode| wanted.contains_key(&inode)));
@@ -105,22 +106,30 @@ impl Infos {
                     refused = refused.or(error);
                     let netns = inode(&space).unwrap_or_default();
                     infos.unread.retain(|(of, protocol)| *of != netns || unread.contains(protocol));
+                    // That is the kernel's answer: it gives them, 0 too, to who has the right in the user namespace that the network belongs to.
+                    if !all.is_empty() && all.iter().all(|found| found.facts.mark.is_none()) {
+                        infos.unmarked.insert(netns);
+                    }
                     all.into_iter().for_each(|found| infos.add(netns, found));
                 }
                 Err(error) => unentered = unentered.or_else(|| super::unentered(&space, &error)),
             }
         }
-        infos.lacks_marks = infos.facts.iter().any(|facts| facts.mark.is_none())
-            && asked.selected.asks(&[Field::Fwmark.name()])
-            && !effective_capabilities().contains(CapabilitySet::NET_ADMIN);
-        if infos.lacks_marks {
-            round.report_marks()?;
+        let may_read = effective_capabilities().contains(CapabilitySet::NET_ADMIN);
+        let is_outside = is_in_initial_user_namespace() == Some(false);
+        if !asked.selected.asks(&[Field::Fwmark.name()]) || may_read && !is_outside {
+            infos.unmarked.clear();
         }
-        if let Some(why) = unentered {
-            round.note_at_first(&format!("what the kernel knows of connections is left out: {why}"))?;
+        if !infos.unmarked.is_empty() {
+            round.report_marks(may_read)?;
         }
-        if let Some(error) = refused {
-            round.note_at_first(&format!("what the kernel knows of connections is left out: {error}"))?;
+        let why = unentered.map(|why| format!("what the kernel knows of connections is left out: {why}"));
+        let why = why.or_else(|| refused.map(|(protocol, error)| left_out(need, protocol, &error)));
+        match why {
+            // What is shown below the rows is beside them, and what a port was chosen by is known by its number, too.
+            Some(why) if asked.selected.needs().meets(Need::INFO.or(Need::DIAG)) => round.report_diag(&why)?,
+            Some(why) => round.note_at_first(&why)?,
+            None => {}
         }
         Ok(infos)
     }
@@ -175,7 +184,7 @@ impl Provider for Infos {
             // Others have no `tcp_info`.
             false if protocol == Protocol::Tcp => Need::DIAG.or(Need::INFO),
             false => Need::DIAG,
-            true if self.lacks_marks && self.facts(row, *netns).is_some_and(|facts| facts.mark.is_none()) => Need::DIAG,
+            true if row.netns.or(*netns).is_some_and(|netns| self.unmarked.contains(&netns)) => Need::DIAG,
             true => Need::NONE,
         }
     }
@@ -189,14 +198,16 @@ impl Provider for Infos {
 /// The sockets of these protocols in the calling thread's namespace.
 fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> Dumped {
     let Dumped { mut all, mut unread, mut refused } = Dumped::default();
-    for &protocol in protocols {
+    let order = [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw];
+    for protocol in order.into_iter().filter(|protocol| protocols.contains(protocol)) {
         let info = protocol == Protocol::Tcp && need.meets(Need::INFO);
         let part = match protocol {
             Protocol::Tcp => Part::Tcp,
             Protocol::Udp | Protocol::UdpLite => Part::Udp,
             Protocol::Raw => Part::Raw,
         };
-        if !info && !loads_nothing(proc, part) {
+        let is_asked = info || need.meets(Need::DIAG);
+        if !is_asked && !loads_nothing(proc, part) {
             unread.push(protocol);
             continue;
         }
@@ -221,13 +232,25 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> D
         if let Err(error) = dumped {
             log::debug!("{protocol:?}: {error}");
             unread.push(protocol);
-            refused = Some(error).filter(|_| info).or(refused);
+            refused = refused.or_else(|| is_asked.then_some((protocol, error)));
         }
     }
     if need.meets(Need::DIAG) {
         name_devices(&mut all);
     }
     Dumped { all, unread, refused }
+}
+
+/// That the kernel did not list the sockets of a protocol, and what is not known of them therefore.
+fn left_out(need: Need, protocol: Protocol, error: &DiagError) -> String {
+    let (sockets, module) = match protocol {
+        _ if !need.meets(Need::DIAG) => return format!("what the kernel knows of connections is left out: {error}"),
+        Protocol::Tcp => ("TCP", "tcp_diag"),
+        Protocol::Udp => ("UDP", "udp_diag"),
+        Protocol::UdpLite => ("UDP-Lite", "udp_diag"),
+        Protocol::Raw => ("raw", "raw_diag"),
+    };
+    format!("dev and fwmark of {sockets} sockets are null: the kernel's {module} does not list them: {error}")
 }
 
 /// Looks up the names of devices in the calling thread's namespace, each once.

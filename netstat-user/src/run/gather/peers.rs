@@ -203,10 +203,10 @@ impl UnixPeers {
             }
         }
         if let Some(why) = unentered {
-            round.note_at_first(&format!("{why}; peers of its UNIX sockets are null"))?;
+            round.report_diag(&format!("{why}; peers of its UNIX sockets are null"))?;
         }
         if let Some(error) = failed {
-            round.note_at_first(&format!("{error}; peers of UNIX sockets are null"))?;
+            round.report_diag(&format!("{error}; peers of UNIX sockets are null"))?;
         }
         let inodes = peers.values().copied().collect();
         let holders = Holders::find(asked, need, &inodes, sources, round)?;

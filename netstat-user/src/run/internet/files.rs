@@ -5,9 +5,10 @@ use crate::field::Need;
 use crate::model::{ClosedSocket, NamespaceTables, Proto, ProtoTable, SocketRow, SocketTable};
 use crate::proc::{fds, inet, netns, sctp};
 use crate::run::table::asked::AskedFor;
+use crate::run::table::history::{self, RecentSockets};
 use crate::run::table::plan::Plan;
 use crate::run::table::round::Round;
-use crate::run::table::{history, rows, spaces};
+use crate::run::table::{rows, spaces};
 use crate::source::KernelSource;
 use crate::stdio::Written;
 use crate::view::inet::beyond;
@@ -50,6 +51,8 @@ pub struct Files {
     pub namespaces: Namespaces,
     /// The look for holders that was begun beside.
     pub scan: Option<fds::Scan>,
+    /// Whether owners of sockets that ended are kept from this process, which were asked for.
+    pub withholds_owners: bool,
 }
 
 impl ReadFile {
@@ -82,10 +85,10 @@ impl Files {
         source: &KernelSource,
         round: &mut Round,
     ) -> Written<Option<Self>> {
-        let mut closed = match plan.recent {
-            None => Vec::new(),
+        let RecentSockets { list: mut closed, withholds_owners } = match plan.recent {
+            None => RecentSockets::default(),
             Some(within) => match history::recent(asked, within, round)? {
-                Some(closed) => closed,
+                Some(ended) => ended,
                 None => return Ok(None),
             },
         };
@@ -93,7 +96,7 @@ impl Files {
         closed.retain(|closed| plan.rows.keeps(&beyond::row(closed)) && is_listed(closed, filter));
         let (mut spaces, scan) = rows::read(asked, plan, source, round)?;
         let names = spaces.iter().filter_map(|space| Some((space.netns?, space.name.clone()?)));
-        let mut files = Self { list: Vec::new(), namespaces: names.collect(), scan };
+        let mut files = Self { list: Vec::new(), namespaces: names.collect(), scan, withholds_owners };
         for &proto in plan.rows.protos.iter().filter(|proto| proto.is_tcp()) {
             files.add(proto, &mut spaces, &mut closed);
         }

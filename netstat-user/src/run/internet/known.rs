@@ -31,8 +31,17 @@ impl KnownOfRows {
         let wanted = leave_out(asked, files, sources.names.labels());
         sources.names.look_up(wanted);
         sources.scanned(files.scan.take());
+        Self::find(asked, files, sources, round)
+    }
+
+    /// Gathers what is needed of the rows that were not left out.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn find(asked: &AskedFor<'_>, files: &Files, sources: &mut Sources, round: &mut Round) -> Written<Self> {
         let list = &files.list;
         let mut owners = sources.owners(asked, round, list.iter().flat_map(|file| file.inodes()))?;
+        owners.of_ended_withheld = files.withholds_owners;
         let listed = list.iter().map(|file| {
             let empty = ListedTable { netns: file.netns, rows: &[], recorded: &[], closed: &[] };
             match &file.rows {

@@ -23,6 +23,8 @@ pub struct Round {
     lacks_processes: bool,
     /// Whether it was reported that the marks of sockets could not be read.
     lacks_marks: bool,
+    /// Whether it was reported that the kernel did not list sockets with what it knows of them.
+    lacks_diag: bool,
 }
 
 impl Round {
@@ -36,6 +38,7 @@ impl Round {
             finds_none: false,
             lacks_processes: false,
             lacks_marks: false,
+            lacks_diag: false,
         }
     }
 
@@ -52,6 +55,7 @@ impl Round {
         self.finds_none = false;
         self.lacks_processes = false;
         self.lacks_marks = false;
+        self.lacks_diag = false;
     }
 
     /// Notes that a network namespace that rows are wanted of was not read: because that failed, or it was not asked for. False where that is known.
@@ -89,20 +93,36 @@ impl Round {
         self.lacks_processes
     }
 
-    /// Reports, once a round, that the kernel keeps the marks of sockets from this process.
+    /// Reports, once a round, that the kernel keeps the marks of sockets from this process; `is_nested`: it has the right in a user namespace that the
+    /// network does not belong to.
     ///
     /// # Errors
     /// A failure to write to standard output.
-    pub fn report_marks(&mut self) -> Written<()> {
+    pub fn report_marks(&mut self, is_nested: bool) -> Written<()> {
         if std::mem::replace(&mut self.lacks_marks, true) {
             return Ok(());
         }
-        self.note_at_first("fwmark is null: the kernel shows it to who has CAP_NET_ADMIN alone; run as root")
+        self.note_at_first(if is_nested {
+            "fwmark is null: the kernel shows it to who has CAP_NET_ADMIN in the user namespace of the network alone; run as root of the host"
+        } else {
+            "fwmark is null: the kernel shows it to who has CAP_NET_ADMIN alone; run as root"
+        })
     }
 
-    /// Whether the marks of sockets could not be read.
-    pub const fn lacks_marks(&self) -> bool {
-        self.lacks_marks
+    /// Reports, once a round, that the kernel did not list sockets with what it knows of them, and why.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn report_diag(&mut self, why: &str) -> Written<()> {
+        if std::mem::replace(&mut self.lacks_diag, true) {
+            return Ok(());
+        }
+        self.note_at_first(why)
+    }
+
+    /// Whether something that the kernel knows of sockets could not be read.
+    pub const fn lacks_facts(&self) -> bool {
+        self.lacks_marks || self.lacks_diag
     }
 
     /// Whether none was before it.

@@ -152,7 +152,7 @@ impl Selected {
 
     /// Whether a field of owners is shown of this row, and nobody is known who holds it, as a process could not be looked into that may.
     fn lacks_owner(&self, row: &impl HasFields) -> bool {
-        let may_be_unseen = |pid: Field| !matches!(row.unseen_values(pid), UnseenValues::None);
+        let may_be_unseen = |pid: Field| row.unseen_values(pid).is_some_and(UnseenValues::has_any);
         self.shown_pids.iter().any(|&pid| row.value(pid) == Value::Null && may_be_unseen(pid))
     }
 }

@@ -67,6 +67,13 @@ impl Sources {
         Ok(owners)
     }
 
+    /// Looks once more for the processes that hold sockets: one that began during the first look was not among those that it read.
+    pub fn look_again(&mut self, asked: &AskedFor<'_>) {
+        let reported = self.scan.take().is_some_and(|scan| scan.reported);
+        self.start_scan(asked);
+        self.scan.iter_mut().for_each(|scan| scan.reported = reported);
+    }
+
     /// Adds the processes that may hold sockets, too, as they could not be looked into, where it matters who holds them.
     pub fn add_unseen(&mut self, asked: &AskedFor<'_>, owners: &mut SocketHolders) {
         if let Some(scan) = self.scan.as_mut().filter(|_| asked.selected.needs().meets(Need::OWNERS)) {

@@ -104,6 +104,21 @@ fn a_user_is_shown_what_is_theirs() -> Done {
         let refused = said.contains("the network namespace is of no process of yours");
         assert!(refused == (end == End::Exit(1)) && refused == outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
     }
+    // An owner that is kept back is not known; what does not ask for it is whole.
+    for (args, code) in [
+        (&["--columns", "local,comm"][..], 1),
+        (&["--count-by", "owners.comm"], 1),
+        (&["--where", "reason != null and comm = no-such-comm"], 1),
+        (&["--where", "reason != null and pid = 1"], 1),
+        (&["--where", "reason != null", "--count-by", "reason"], 0),
+    ] {
+        let mut command = Command::new(actor::everybodys(programs::netstat_user()));
+        command.uid(STRANGER).gid(STRANGER).args(["-tan", "--recent", "1h", "--agent"]).arg(&agent.socket).args(args);
+        let outcome = command::run(&mut command, None, patience()).unwrap();
+        assert_eq!(outcome.end, End::Exit(code), "{args:?}: {outcome:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert_eq!(said.matches("owners of other users' sockets are unknown").count(), code as usize, "{said}");
+    }
     agent.stop();
     // The same where everything is shared.
     let agent = open_to_all(&["--share", "all"]);
