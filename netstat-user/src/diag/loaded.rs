@@ -1,6 +1,7 @@
 //! Whether a request to `sock_diag` would make the kernel load a module: it loads what it lacks by itself, for everybody
 //! (`sock_load_diag_module`), and a look at sockets is no reason to change the kernel.
 
+use super::Protocol;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -19,6 +20,20 @@ pub enum Part {
 }
 
 impl Part {
+    /// The one that knows the sockets of a protocol.
+    pub const fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => Self::Tcp,
+            Protocol::Udp | Protocol::UdpLite => Self::Udp,
+            Protocol::Raw => Self::Raw,
+        }
+    }
+
+    /// Its own module, as the kernel names it.
+    pub const fn module(self) -> &'static str {
+        self.modules()[0]
+    }
+
     /// The modules that are needed, as the kernel names them.
     const fn modules(self) -> &'static [&'static str] {
         match self {

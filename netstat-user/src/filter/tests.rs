@@ -276,6 +276,15 @@ fn autobound_is_asked_twice() {
     }
 }
 
+/// What an expression surely is for a connection with this inode and this remote address.
+fn certain(text: &str, inode: u64, remote: &str, owners: &SocketHolders, providers: &[&dyn Provider]) -> Option<bool> {
+    let (labels, names) = (Labels::default(), HashMap::new());
+    let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
+    let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), (remote, 40_000), 1) };
+    let fields = RowFields { row: &row, recorded: None, context: &context };
+    Predicate::new(&read(text), &mut Names).unwrap().is_certain(&fields, Need::NONE, &UnseenAnswers::default())
+}
+
 /// A process that could not be looked into may hold the socket, too, or it alone.
 #[test]
 fn what_a_hidden_holder_decides_is_not_known() {
@@ -287,15 +296,7 @@ fn what_a_hidden_holder_decides_is_not_known() {
     let says = |text: &str, inode, hidden: UnseenHolders| {
         let mut owners = owners.clone();
         owners.unseen = hidden;
-        let (labels, names) = (Labels::default(), HashMap::new());
-        let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
-        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
-        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(
-            &RowFields { row: &row, recorded: None, context: &context },
-            Need::NONE,
-            &UnseenAnswers::default(),
-        )
+        certain(text, inode, "10.1.2.3", &owners, &[])
     };
     // Held by nginx, by nobody who could be seen, and by nobody at all.
     for (text, by_precious, by_anybody) in [
@@ -394,18 +395,7 @@ fn what_a_process_outside_the_container_decides_is_not_known() {
     owners.expect([42, 43].into_iter());
     let nginx = owners.holder(Holder { pid: 7, program: b"nginx".to_vec(), comm: Some(Comm::new(b"nginx")) });
     owners.add(42, nginx);
-    let says = |text: &str, inode, other: Option<u32>| {
-        let (labels, names, other) = (Labels::default(), HashMap::new(), OtherEnd(other));
-        let (owners, providers) = (&owners, &[&other as &dyn Provider][..]);
-        let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
-        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("127.0.0.1", 40_000), 1) };
-        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        predicate.is_certain(
-            &RowFields { row: &row, recorded: None, context: &context },
-            Need::NONE,
-            &UnseenAnswers::default(),
-        )
-    };
+    let says = |text: &str, inode, other: Option<u32>| certain(text, inode, "127.0.0.1", &owners, &[&OtherEnd(other)]);
     for (text, found, not_found) in [
         ("not comm = sshd", Some(true), None),
         ("not peer.comm = sshd", Some(true), None),

@@ -116,11 +116,11 @@ impl Actor {
 
     /// Lets it go on.
     pub fn nudge(&mut self) {
-        self.tell("");
+        self.write_line("");
     }
 
-    /// Tells it a line.
-    pub fn tell(&mut self, line: &str) {
+    /// Writes a line to its standard input.
+    pub fn write_line(&mut self, line: &str) {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
@@ -243,7 +243,7 @@ fn hoard(sockets: usize) {
     listen_up();
 }
 
-/// Has a process of this user make a socket in each cgroup it is told of.
+/// Has a process of this user make a socket in each cgroup whose path is a line of standard input.
 fn inside(user: u32) {
     for cgroup in io::stdin().lines() {
         cgroup::socket_inside(&File::open(cgroup.unwrap()).unwrap(), user).unwrap();

@@ -37,7 +37,7 @@ impl Builder {
         match self {
             Self::Host(binary) => Ok(binary.clone()),
             Self::Aarch64(_) => {
-                // Optimised, but not as a whole: that takes a minute longer than the emulated machine gains by it.
+                // Without optimisation of the whole program, which is one long step on one processor: the emulated machine spends its time in the kernel.
                 let mut build = self.cargo("build");
                 build.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
                 sh::run(build.args(["--release", "--package", "netstat-user"]))?;

@@ -201,13 +201,8 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> D
     let order = [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw];
     for protocol in order.into_iter().filter(|protocol| protocols.contains(protocol)) {
         let info = protocol == Protocol::Tcp && need.meets(Need::INFO);
-        let part = match protocol {
-            Protocol::Tcp => Part::Tcp,
-            Protocol::Udp | Protocol::UdpLite => Part::Udp,
-            Protocol::Raw => Part::Raw,
-        };
         let is_asked = info || need.meets(Need::DIAG);
-        if !is_asked && !loads_nothing(proc, part) {
+        if !is_asked && !loads_nothing(proc, Part::of(protocol)) {
             unread.push(protocol);
             continue;
         }
@@ -243,13 +238,14 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> D
 
 /// That the kernel did not list the sockets of a protocol, and what is not known of them therefore.
 fn left_out(need: Need, protocol: Protocol, error: &DiagError) -> String {
-    let (sockets, module) = match protocol {
+    let sockets = match protocol {
         _ if !need.meets(Need::DIAG) => return format!("what the kernel knows of connections is left out: {error}"),
-        Protocol::Tcp => ("TCP", "tcp_diag"),
-        Protocol::Udp => ("UDP", "udp_diag"),
-        Protocol::UdpLite => ("UDP-Lite", "udp_diag"),
-        Protocol::Raw => ("raw", "raw_diag"),
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+        Protocol::UdpLite => "UDP-Lite",
+        Protocol::Raw => "raw",
     };
+    let module = Part::of(protocol).module();
     format!("dev and fwmark of {sockets} sockets are null: the kernel's {module} does not list them: {error}")
 }
 

@@ -46,7 +46,7 @@ fn flood(agent: &Agent, folder: &Path, cgroups: usize) {
         let leaves: Vec<_> = batch.iter().map(|number| deep.join(format!("{number:0length$}"))).collect();
         for leaf in &leaves {
             fs::create_dir(leaf).unwrap();
-            crowd.tell(leaf.to_str().unwrap());
+            crowd.write_line(leaf.to_str().unwrap());
         }
         // Each socket is opened and closed.
         settle(agent, before, 2 * batch.len());
