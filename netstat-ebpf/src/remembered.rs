@@ -3,7 +3,10 @@
 use crate::{count::count, process::Process, read::Memory, setup::sees_births, sys::Addr};
 use netstat_ebpf::{
     Field, Grade, HAS_UID, RAW, Reason, counter,
-    linux::{IPPROTO_TCP, tcp::LISTEN},
+    linux::{
+        IPPROTO_TCP,
+        tcp::{LISTEN, TIME_WAIT},
+    },
 };
 
 /// What is remembered of a socket, a TIME_WAIT minisocket or a connection request: two cache lines, the second for its beginning and end.
@@ -113,13 +116,15 @@ impl Remembered {
         self.marks & ENDED != 0 || unborn && now.wrapping_sub(self.mark) > UNBORN
     }
 
-    /// Another socket has its address: counts the end that the kernel left out of every program, if none has seen it.
+    /// Another socket has its address: counts the end that the kernel left out of every program, if none has seen it. Of a minisocket that of
+    /// TIME_WAIT alone is reported.
     #[inline(always)]
     pub fn note_replaced(&self) {
         if self.cookie != 0
             && self.protocol == IPPROTO_TCP
             && self.flags & (UNREPORTED | RAW) == 0
-            && self.marks & (REFUSED | ENDED | MINI) == 0
+            && self.marks & (REFUSED | ENDED) == 0
+            && (self.marks & MINI == 0 || self.state == TIME_WAIT)
         {
             count(counter::LOST);
         }
