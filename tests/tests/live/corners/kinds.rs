@@ -14,6 +14,8 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("corners::subflows_of_mptcp_have_owners", subflows_of_mptcp_have_owners),
@@ -138,6 +140,12 @@ fn ipv6_sockets_that_become_ipv4_ones() -> Done {
     Done::Passed
 }
 
+/// How often each call is tried: on a busy machine records do not wait for every look at the open files.
+const TRIES: usize = 3;
+
+/// After this time records may wait again (`kernel/prime.rs`: a quarter of a second is a tenth of it).
+const SHARE: Duration = Duration::from_millis(2500);
+
 /// The calls by which a 32-bit process accepts, none of which asks for the peer's address.
 fn accepted_by_a_32_bit_process() -> Done {
     let mut able = actor::named("compat-probe", ROLE, &["accept32-probe"]);
@@ -146,7 +154,7 @@ fn accepted_by_a_32_bit_process() -> Done {
     }
     let namespace = NetNs::new().unwrap();
     let mut tracer = traced(&namespace, &["--proto", "tcp"]);
-    let accepted: Vec<Made> = namespace.enter(|| {
+    namespace.enter(|| {
         let listener = made::listener(Family::V4);
         let number = listener.as_raw_fd().to_string();
         let mut accept = |call: &str| {
@@ -156,31 +164,40 @@ fn accepted_by_a_32_bit_process() -> Done {
             let made: Made = worker.hear();
             // The client goes first: nothing that the worker does betrays it before that is seen.
             drop(client);
+            let is_it = |event: &Event| {
+                let ends = matches!(&event.kind, Kind::State { old, .. } if old == "ESTABLISHED");
+                ends && event.cookie == Some(made.cookie)
+            };
+            let mut reported = || {
+                let mut line = None;
+                tracer.wait(|events| {
+                    let right =
+                        |event: &Event| (event.pid, event.owner.as_deref()) == (Some(made.pid), Some("accepted"));
+                    line = events.iter().find(|event| is_it(event)).map(|event| (right(event), event.line.clone()));
+                    line.is_some()
+                });
+                line.unwrap_or_else(|| panic!("nothing is reported of {made:?}"))
+            };
             // One ends only when that is reported; the others may be gone by then.
-            let seen = |event: &Event| matches!(&event.kind, Kind::State { old, .. } if old == "ESTABLISHED");
-            let reported =
-                |events: &[Event]| events.iter().any(|event| event.cookie == Some(made.cookie) && seen(event));
-            assert!(call != "accept" || tracer.wait(reported), "nothing is reported of {made:?}");
-            worker.end();
-            made
+            let (right, line) = if call == "accept" {
+                let line = reported();
+                worker.end();
+                line
+            } else {
+                worker.end();
+                reported()
+            };
+            (right, format!("{call} by {}: {line}", made.pid))
         };
-        ["accept", "accept4", "accept4-direct"].map(&mut accept).to_vec()
-    });
-    tracer.wait_closed(&accepted);
-    let outcome = tracer.finish();
-    check::stream(&outcome);
-    let book = Book::new(&outcome.events);
-    let mut wrong = Vec::new();
-    for made in &accepted {
-        let events = book.of(made);
-        let later =
-            events.iter().filter(|event| matches!(&event.kind, Kind::State { old, .. } if old == "ESTABLISHED"));
-        let later: Vec<_> = later.collect();
-        assert_eq!(later.len(), 1, "{events:#?}");
-        if (later[0].pid, later[0].owner.as_deref()) != (Some(made.pid), Some("accepted")) {
-            wrong.push(format!("not accepted by {}: {}", made.pid, later[0].line));
+        for call in ["accept", "accept4", "accept4-direct"] {
+            let mut wrong = Vec::new();
+            while let (false, line) = accept(call) {
+                wrong.push(line);
+                assert!(wrong.len() < TRIES, "not accepted, each time:\n  {}", wrong.join("\n  "));
+                thread::sleep(SHARE);
+            }
         }
-    }
-    assert!(wrong.is_empty(), "{} of {} wrong:\n  {}", wrong.len(), accepted.len(), wrong.join("\n  "));
+    });
+    check::stream(&tracer.finish());
     Done::Passed
 }
