@@ -128,14 +128,16 @@ impl Beside {
 
     /// The guests of the matrix, and the machine that packages are installed on.
     fn machines(binary: &Path, ready: &vm::ReadyMachines) -> Result<vm::Report> {
-        let mut report = vm::prepare(&[], vm::Extent::Short, binary, ready)?;
-        match Self::installation() {
-            // Who would boot it may have given up.
-            Ok(Some(installation)) => drop(ready.send(Box::new(installation))),
-            Ok(None) => report.tally += Tally::SKIPPED,
-            Err(error) => report.judge("installation", Err(error)),
-        }
-        Ok(report)
+        vm::prepare(&[], vm::Extent::Short, binary, ready, || {
+            let mut report = vm::Report::default();
+            match Self::installation() {
+                // Who would boot it may have given up.
+                Ok(Some(installation)) => drop(ready.send(Box::new(installation))),
+                Ok(None) => report.tally += Tally::SKIPPED,
+                Err(error) => report.judge("installation", Err(error)),
+            }
+            report
+        })
     }
 
     /// `None` where that cannot be had here.
