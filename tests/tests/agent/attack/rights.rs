@@ -15,6 +15,8 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("attack::a_user_is_shown_what_is_theirs", a_user_is_shown_what_is_theirs),
@@ -409,30 +411,44 @@ fn a_guarded_process_is_named_nowhere() -> Done {
 /// A user whose sockets end by the thousands replaces their own history, and no other's; and it is said whose is not whole.
 fn the_history_of_others_stays() -> Done {
     const KEPT: usize = 4000;
-    let place = Place::new();
+    const NEIGHBOUR: u32 = STRANGER + 8;
     let agent = open_to_all(&["--recent-count", &KEPT.to_string()]);
-    place.namespace.enter(|| (0..200).for_each(|_| drop(TcpListener::bind("127.0.0.1:0").unwrap())));
+    let blinking = |uid: u32, sockets: &str| {
+        let mut command = actor::named("blinking", "blink", &[sockets]);
+        command.uid(uid).gid(uid);
+        let mut actor = Actor::start(command);
+        let _: String = actor.hear();
+        actor
+    };
+    let of = |uid: u32| {
+        let rows = agent.classic(&["-u", "-a", "-n", "--recent", "1h"]);
+        rows.iter().filter(|row| row["event"] == "close" && row["uid"] == uid).count()
+    };
+    let settle = |uid: u32, least: usize| {
+        let deadline = Instant::now() + patience();
+        while of(uid) < least && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let neighbour = blinking(NEIGHBOUR, "200");
+    settle(NEIGHBOUR, 200);
     let before = agent.status().events;
-    let mut stranger = actor::named("stranger", "blink", &["10000"]);
-    let mut stranger = Actor::start({
-        stranger.uid(STRANGER).gid(STRANGER);
-        stranger
-    });
-    let _: String = stranger.hear();
+    let stranger = blinking(STRANGER, "10000");
     agent.wait("the stranger's sockets", |status| status.events >= before + 20_000);
-    let ended = place.namespace.enter(|| agent.classic(&["-t", "-a", "-n", "--recent", "1h"]));
-    assert_eq!(ended.iter().filter(|row| row["event"] == "close").count(), 200, "of {}", ended.len());
-    let rows = agent.classic(&["-u", "-a", "-n", "--recent", "1h"]);
-    let theirs = rows.iter().filter(|row| row["event"] == "close" && row["uid"] == STRANGER).count();
+    settle(STRANGER, KEPT / 4);
+    assert_eq!(of(NEIGHBOUR), 200);
+    let theirs = of(STRANGER);
     assert!((KEPT / 4..=KEPT - 200).contains(&theirs), "{theirs} of the stranger's");
     let mut command = Command::new(programs::netstat_user());
     command.args(["doctor", "--agent"]).arg(&agent.socket);
     let outcome = command::run(&mut command, None, patience()).unwrap();
     let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
-    assert!(said.contains(&format!("keeps no more of user {STRANGER}; of all others it knows")), "{said}");
+    // Other tests may make even more, as root.
+    let names = |uid: u32| said.contains(&format!("keeps no more of user {uid}; of all others it knows"));
+    assert!(names(STRANGER) || names(0), "{said}");
+    neighbour.end();
     stranger.end();
     agent.stop();
-    place.leave();
     Done::Passed
 }
 
