@@ -24,9 +24,11 @@ pub fn take_over<M: Memory>(sk: Addr) -> bool {
     }
     let (taken, grade) = match recall::<M>(sk) {
         Some(r) => {
+            let unknown = r.grade == Grade::None as u8;
             // With TCP Fast Open one can be accepted before its first transition.
-            let child = r.grade == Grade::None as u8 && (r.created_ns != 0 || r.flags & UNREPORTED != 0);
-            ((child || r.grade == Grade::Inherited as u8).then_some(r), Grade::Accepted)
+            let child = unknown && (r.created_ns != 0 || r.flags & UNREPORTED != 0);
+            let grade = if unknown && !child { Grade::Scanned } else { Grade::Accepted };
+            ((unknown || r.grade == Grade::Inherited as u8).then_some(r), grade)
         }
         // Of a socket that is typed as `struct bpf_sock`, the verifier lets nothing else be read.
         None => (older(M::number(sk) as Addr), Grade::Scanned),

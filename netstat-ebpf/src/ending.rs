@@ -51,6 +51,7 @@ pub fn finish<M: Memory>(sk: Addr, old: u8, held: bool, r: &mut Remembered) {
     let fact = |is: bool, bit: u32| if is { bit } else { 0 };
     let facts = fact(shut, SHUT)
         | fact(late, LATE)
+        | fact(shut && is_unmarked(r), CLOSED_BEFORE)
         | fact(again, AGAIN)
         | fact(M::get::<u32>(tcp, Field::TcpSegsOut) == Some(0), NO_SYN)
         | fact(error == 0 && (again || old == SYN_SENT) && is_locked(sk), LOCKED);
@@ -67,6 +68,8 @@ const AGAIN: u32 = 1 << 2;
 const NO_SYN: u32 = 1 << 3;
 /// A process has the socket's lock.
 const LOCKED: u32 = 1 << 4;
+/// It was closed before the tracer began: nobody knows how much had come by then.
+const CLOSED_BEFORE: u32 = 1 << 5;
 
 /// The [`Reason`] for which a socket in the state `old` has ended with an error, 0 if none, and in what circumstances. The verifier checks it by
 /// itself, once.
@@ -86,6 +89,7 @@ pub extern "C" fn netstat_reason(error: i32, old: u8, facts: u32) -> u32 {
         // The other ICMP messages that end an attempt at once (`icmp_err_convert`, `ipv6_icmp_err_convert`).
         EPROTO | ENOPROTOOPT | EOPNOTSUPP if old == SYN_SENT => Reason::Unreachable,
         ECONNRESET if is(LATE) => Reason::Closed,
+        ECONNRESET if is(CLOSED_BEFORE) => Reason::Unknown,
         ECONNRESET | EPIPE => Reason::ResetReceived,
         0 if old == SYN_SENT && is(SHUT) => Reason::Abandoned,
         // There is no local port left, say.
@@ -179,6 +183,12 @@ pub fn is_late_data<M: Memory>(sk: Addr, r: &Remembered) -> bool {
         DATA_WAIT => true,
         mark => data_segments::<M>(sk).is_some_and(|segments| u64::from(segments) + 1 != mark),
     }
+}
+
+/// Whether nobody has seen how much had come when this connection was closed: that was before the tracer began.
+#[inline(always)]
+pub fn is_unmarked(r: &Remembered) -> bool {
+    r.mark == 0 && r.created_ns == 0
 }
 
 /// Whether a process has the socket's lock, and not a softirq.

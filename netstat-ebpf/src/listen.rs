@@ -1,11 +1,13 @@
 //! Listeners by port: whose a connection is that no request links to its listener.
 
 use crate::{
+    pending::pending,
     read::{Memory, Probed, offset},
+    store::netstat_state_of,
     sys::{Addr, Word},
 };
 use aya_ebpf::{macros::map, maps::Array};
-use netstat_ebpf::{ABSENT, Field};
+use netstat_ebpf::{ABSENT, Field, linux::tcp::CLOSE};
 
 /// Sockets that listen.
 #[map]
@@ -68,10 +70,15 @@ pub fn begin<M: Memory>(sk: Addr, port: u16) {
 /// A socket listens no more.
 #[inline(always)]
 pub fn end<M: Memory>(sk: Addr, port: u16) {
-    netstat_listener(M::number(sk), 0, port);
+    let listener = M::number(sk);
+    netstat_listener(listener, 0, port);
+    if let Some(pending) = pending() {
+        pending.ending.store(listener);
+        pending.ending_port.store(port.into());
+    }
 }
 
-/// The listener at which a connection waits to be accepted.
+/// The listener at which a connection waits to be accepted, or waited until the listener ended just now.
 #[inline(always)]
 pub fn of_child<M: Memory>(sk: Addr, port: u16) -> Option<Addr> {
     let listener = netstat_listener_of(M::number(sk), port) as Addr;
@@ -82,7 +89,17 @@ pub fn of_child<M: Memory>(sk: Addr, port: u16) -> Option<Addr> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn netstat_listener_of(sk: u64, port: u16) -> u64 {
-    find(sk, port).unwrap_or(0)
+    find(sk, port).or_else(|| ending(port)).unwrap_or(0)
+}
+
+/// The listener of a port that ends on this processor.
+#[inline(always)]
+fn ending(port: u16) -> Option<u64> {
+    let pending = pending()?;
+    let listener = pending.ending.load();
+    let ends = pending.ending_port.load() == u64::from(port)
+        && netstat_state_of(Probed::key(listener as Addr)) == u32::from(CLOSE);
+    (listener != 0 && ends).then_some(listener)
 }
 
 #[inline(always)]

@@ -74,7 +74,8 @@ pub fn reopen(r: &mut Remembered) {
 pub fn close(r: &mut Remembered) {
     let Some(process) = current() else { return };
     release(r);
-    if r.owner != process && is_holder(r) && r.owner.is_gone() {
+    let unknown = r.grade == Grade::None as u8;
+    if unknown || r.owner != process && is_holder(r) && r.owner.is_gone() {
         (r.owner, r.grade) = (process, Grade::Scanned as u8);
         r.cgroup = current_cgroup();
         r.marks = r.marks & !OUTSIDE | if wanted::is_outside() { OUTSIDE } else { 0 };

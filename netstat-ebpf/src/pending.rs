@@ -16,6 +16,9 @@ pub struct Pending {
     /// (`tcp_set_state`), its first transition follows at once.
     pub listener: Word,
     pub ports: Word,
+    /// The listener that ends, and its port: the connections that still wait there end after it (`inet_csk_listen_stop`).
+    pub ending: Word,
+    pub ending_port: Word,
     /// The transition that the first program on it has seen.
     pub seen: Note,
     /// The transition that the program that stands in for others has reported last.

@@ -2,6 +2,7 @@
 //! sockets whose owner is gone, and for connections that a process accepted where no hook saw it.
 
 use crate::{
+    ending::mark_close,
     listen,
     process::{self, Process},
     read::{Memory, Probed, Typed},
@@ -13,7 +14,10 @@ use crate::{
 };
 use netstat_ebpf::{
     Field, FoundRecord, Grade, RAW,
-    linux::{AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_RAW, tcp::LISTEN},
+    linux::{
+        AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_RAW,
+        tcp::{FIN_WAIT1, FIN_WAIT2, LISTEN},
+    },
 };
 
 /// Body of the `task_file` iterator: a task holds a file. The first one to hold a socket, in the order of process numbers, is its owner.
@@ -94,8 +98,11 @@ fn give<M: Memory>(output: Addr, sk: Addr, task: Addr, file: Addr) {
         if r.state == 0 {
             r.state = state;
         }
-        if state == LISTEN {
-            listen::begin::<M>(sk, M::get(sk, Field::SkcNum).unwrap_or_default());
+        match state {
+            LISTEN => listen::begin::<M>(sk, M::get(sk, Field::SkcNum).unwrap_or_default()),
+            // Shut down both ways already.
+            FIN_WAIT1 | FIN_WAIT2 => mark_close::<M>(sk),
+            _ => {}
         }
     }
 }

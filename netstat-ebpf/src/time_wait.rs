@@ -6,7 +6,7 @@
 
 use crate::{
     ehash,
-    ending::is_late_data,
+    ending::{is_late_data, is_unmarked},
     mini::{describe, doubt, known, step},
     read::{Memory, Probed, Typed},
     remembered::{MINI, Remembered, SENT_RESET},
@@ -55,8 +55,12 @@ pub fn begin<M: Memory>(sk: Addr, ends: (u16, u16), old: u8, entered_ns: u64) {
     let tw = left_behind(sk, ends);
     let Some(r) = recall::<M>(sk) else { return };
     let Some(tw) = tw else {
-        if r.reason == Reason::Closed as u8 && is_late_data::<M>(sk, r) {
-            r.flags |= SENT_RESET;
+        if r.reason == Reason::Closed as u8 {
+            if is_late_data::<M>(sk, r) {
+                r.flags |= SENT_RESET;
+            } else if is_unmarked(r) {
+                r.reason = Reason::Unknown as u8;
+            }
         }
         return;
     };

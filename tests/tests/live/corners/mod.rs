@@ -11,6 +11,7 @@ mod kinds;
 mod lasting;
 mod losses;
 mod names;
+mod older;
 mod openings;
 mod postgres;
 mod reasons;
@@ -51,6 +52,7 @@ pub fn tests() -> Vec<Test> {
         lasting::TESTS,
         losses::TESTS,
         found::TESTS,
+        older::TESTS,
     ];
     modules.concat()
 }
