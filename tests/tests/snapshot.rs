@@ -67,7 +67,7 @@ fn main() {
     ];
     let trial = |(name, test): (&'static str, fn())| {
         let run = move || {
-            again::run(name, test);
+            again::run(name, test, || None);
             Ok::<(), Failed>(())
         };
         Trial::test(name, run).with_ignored_flag(!root)

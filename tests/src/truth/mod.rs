@@ -20,6 +20,7 @@ pub mod runner;
 pub mod scale;
 pub mod tcp_info;
 pub mod tracer;
+pub mod unheard;
 pub mod wire;
 
 use crate::{netns, programs};

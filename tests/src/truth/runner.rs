@@ -3,6 +3,7 @@
 use crate::again;
 pub use crate::again::note;
 use crate::truth::scale;
+use crate::truth::unheard::Unheard;
 use libtest_mimic::{Arguments, Completion, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -31,12 +32,19 @@ pub fn run(mut arguments: Arguments, tests: &[Test]) -> ExitCode {
     arguments.test_threads = Some(1);
     let running = Running::default();
     let times = Arc::new(Mutex::new(Vec::new()));
+    let unheard = Arc::new(Unheard::begin());
     let trials = tests.iter().map(|&(name, test)| {
-        let (running, times) = (running.clone(), times.clone());
+        let (running, times, unheard) = (running.clone(), times.clone(), Arc::clone(&unheard));
         Trial::ignorable_test(name, move || {
             let start = Instant::now();
             *running.lock().unwrap() = Some((name, start));
-            let done = again::run(name, test);
+            let forget = || unheard.iter().for_each(Unheard::forget);
+            forget();
+            let done = again::run(name, test, || {
+                let words = unheard.as_ref().as_ref().and_then(Unheard::words);
+                forget();
+                words
+            });
             times.lock().unwrap().push((start.elapsed(), name));
             Ok(match done {
                 Done::Passed => Completion::Completed,
