@@ -126,8 +126,8 @@ impl UnseenAnswers {
         if unseen.outside && (unseen.first.is_none() || self.strict && !is_first) {
             return false;
         }
-        // A process that began meanwhile may hold what nobody was found to hold, and a message to a socket the descriptor.
-        if self.strict && unseen.first.is_none() {
+        // A process that began meanwhile may hold what nobody was found to hold, or whoever ended held; and a message to a socket the descriptor.
+        if self.strict && (unseen.first.is_none() || unseen.lost) {
             return false;
         }
         let Some(values) = unseen.values else { return false };

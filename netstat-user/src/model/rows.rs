@@ -1,7 +1,7 @@
 //! Rows of the tables.
 
 use super::{Comm, Endpoint, Proto};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -159,7 +159,7 @@ pub struct Holder {
     pub pid: u32,
     /// Name as netstat prints it: from the first argument, at most 511 bytes, without the directory of an absolute path.
     pub program: Vec<u8>,
-    /// Name of the thread-group leader now, which the process may change; `None` where it was not asked for, or the process has gone.
+    /// Name of the thread-group leader now, which the process may change; `None` where it was not asked for, or could not be read.
     pub comm: Option<Comm>,
 }
 
@@ -202,6 +202,8 @@ pub struct SocketHolders {
     first: HashMap<u64, u32, InodeHash>,
     /// The others, in order.
     others: HashMap<u64, Vec<u32>, InodeHash>,
+    /// Sockets that were held by a process that ended before all was read of it. Whoever holds them now may be a process that began meanwhile.
+    lost: HashSet<u64, InodeHash>,
 }
 
 /// The holder of a socket that has none.
@@ -265,6 +267,26 @@ impl SocketHolders {
                 others.push(holder);
             }
         }
+    }
+
+    /// Notes that a process which was seen to hold the socket ended before all was read of it.
+    pub fn lose(&mut self, inode: u64) {
+        self.lost.insert(inode);
+    }
+
+    /// Notes the same of every socket that one of these processes was seen to hold.
+    pub fn lose_all_of(&mut self, pids: &HashSet<u32>) {
+        if pids.is_empty() {
+            return;
+        }
+        let is_theirs = |inode: &u64| self.of(*inode).any(|holder| pids.contains(&holder.pid));
+        let lost: Vec<u64> = self.first.keys().copied().filter(is_theirs).collect();
+        self.lost.extend(lost);
+    }
+
+    /// Whether a process that was seen to hold the socket ended before all was read of it.
+    pub fn has_lost(&self, inode: u64) -> bool {
+        self.lost.contains(&inode)
     }
 
     /// Every process that holds one of the sockets that were asked about.

@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if unheld > 0 {
         complain(&format!(
-            "{}: the expression asks for owners, and no process was found that holds the socket or its other end",
+            "{}: the expression asks for owners, and no process was found that holds the socket or its other end, or one ended meanwhile",
             left_out(unheld)
         ));
     }
