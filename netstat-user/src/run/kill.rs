@@ -65,7 +65,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { decided, owners, namespaces, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { decided, owners, namespaces, incomplete } =
+        matching(&asked, &mut Sources::deciding_first(&asked), &mut round)?;
     let DecidedRows { rows, undecided, unheld, unread } = decided;
     round.flush()?;
     if rows.is_empty() && round.lacks_namespaces() {

@@ -208,6 +208,7 @@ fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
                     "{expression}: {said}"
                 );
                 assert_eq!(said.contains("1 socket was left out: its owners could not be seen"), doubtful, "{said}");
+                assert_eq!(said.contains("the owners of some sockets are unknown"), doubtful, "{said}");
                 let of = if doubtful {
                     "no socket matches of those whose owners could be seen"
                 } else {
