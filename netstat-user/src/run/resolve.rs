@@ -3,7 +3,7 @@
 use crate::field::Field;
 use crate::filter::{EphemeralPorts, Expr, Resolver};
 use crate::proc::netns;
-use crate::sys::interfaces::{Interfaces, Question};
+use crate::sys::interfaces::{Interfaces, Question, is_no_device};
 use crate::sys::resolver;
 use nix::unistd::User;
 use std::collections::HashMap;
@@ -82,9 +82,11 @@ impl Resolver for MachineNames {
         if !matches!(self.from, RowOrigin::Own) {
             return true;
         }
-        let Ok(interfaces) = Interfaces::open() else { return false };
-        let by_index = |index| interfaces.name(index).is_ok();
-        interfaces.ask(name.as_bytes(), Question::Flags).is_ok() || name.parse().is_ok_and(by_index)
+        // Where none can be asked for, a socket of one is not known to be of another.
+        let Ok(interfaces) = Interfaces::open() else { return true };
+        let is_there = |error: Option<io::Error>| error.is_none_or(|error| !is_no_device(&error));
+        let by_index = |index| is_there(interfaces.name(index).err());
+        is_there(interfaces.ask(name.as_bytes(), Question::Flags).err()) || name.parse().is_ok_and(by_index)
     }
 
     fn ephemeral(&mut self) -> EphemeralPorts {
