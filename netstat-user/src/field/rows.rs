@@ -156,7 +156,9 @@ impl RowFields<'_> {
     pub fn unread(&self) -> Need {
         let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
         let subject = Subject::Inet { row, netns, holder: None, recorded: None };
-        self.context.providers.iter().fold(Need::NONE, |unread, provider| unread.or(provider.unread(&subject)))
+        let is_user_unread = self.context.labels.unread_users.contains(&row.uid);
+        let own = if is_user_unread { Need::USERS } else { Need::NONE };
+        self.context.providers.iter().fold(own, |unread, provider| unread.or(provider.unread(&subject)))
     }
 }
 

@@ -317,6 +317,8 @@ pub struct Labels {
     pub ports: HashMap<(&'static str, u16), Vec<u8>>,
     /// User names.
     pub users: HashMap<u32, Vec<u8>>,
+    /// Users whose names were asked for, and of which it is not known whether they have one.
+    pub unread_users: HashSet<u32>,
 }
 
 /// An SCTP endpoint or association. Either end may have several addresses.
