@@ -157,7 +157,8 @@ impl RowFields<'_> {
         let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
         let subject = Subject::Inet { row, netns, holder: None, recorded: None };
         let is_user_unread = self.context.labels.unread_users.contains(&row.uid);
-        let own = if is_user_unread { Need::USERS } else { Need::NONE };
+        let of_name = if is_user_unread { Need::USERS } else { Need::NONE };
+        let own = if row.keeps_user() { of_name } else { of_name.or(Need::UIDS) };
         self.context.providers.iter().fold(own, |unread, provider| unread.or(provider.unread(&subject)))
     }
 }

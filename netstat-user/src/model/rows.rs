@@ -1,6 +1,6 @@
 //! Rows of the tables.
 
-use super::{Comm, Endpoint, Proto};
+use super::{Comm, Endpoint, Proto, TcpState};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -37,6 +37,16 @@ impl SocketRow {
     pub fn bare(proto: Proto, local: Endpoint, remote: Endpoint, state: u8) -> Self {
         let timer = Timer::default();
         Self { proto, local, remote, state, recv_q: 0, send_q: 0, uid: 0, inode: 0, timer, cookie: None, netns: None }
+    }
+
+    /// Whether the kernel keeps the user of the socket. It keeps none for a connection in TIME_WAIT, nor in FIN_WAIT2 once it is a minisocket
+    /// (`inet_timewait_sock`), which nobody holds: its listings have 0 there.
+    pub fn keeps_user(&self) -> bool {
+        match TcpState::from_kernel(self.state) {
+            Some(TcpState::TimeWait) => !self.proto.is_tcp(),
+            Some(TcpState::FinWait2) => !self.proto.is_tcp() || self.inode != 0,
+            _ => true,
+        }
     }
 }
 

@@ -98,6 +98,8 @@ fn decide(asked: &AskedFor<'_>, files: &Files, known: &KnownOfRows, labels: &Lab
                     decided.unheld += 1
                 }
                 Some(false) => {}
+                // A user that the kernel does not keep selects nothing, as 0 is what every listing shows of it.
+                None if is_certain(fields.unread().without(Need::UIDS), &lenient) == Some(false) => {}
                 None if is_certain(Need::NONE, &lenient).is_some() => decided.unread += 1,
                 None => decided.undecided += 1,
             }

@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if unread > 0 {
         complain(&format!(
-            "{}: the expression asks for what could not be read: what sock_diag did not show, the name of a device or of a user, or peers in network namespaces",
+            "{}: the expression asks for what could not be read: what sock_diag did not show, a user that the kernel does not keep, the name of a device or of a user, or peers in network namespaces",
             left_out(unread)
         ));
     }
