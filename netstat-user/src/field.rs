@@ -95,6 +95,8 @@ impl Need {
     pub const DIAG: Self = Self(512);
     /// Whether a process chose the local port, which takes sock_diag a listing of its own.
     pub const BINDING: Self = Self(1024);
+    /// The number of the user, which the row has as far as the kernel keeps it.
+    pub const UIDS: Self = Self(2048);
 
     /// Those that are in either.
     #[must_use]
@@ -367,8 +369,8 @@ fields! {
     InStateNs "in_state_ns" ValueKind::Span(Unit::Nanos), E, NONE, NO, "state events: time spent in old_state";
     Pid "pid" ValueKind::Number, EC, ISU, Need::OWNERS, "process that owns the socket; of a row held by several, the first";
     Comm "comm" ValueKind::Text, EC, ISU, Need::OWNERS.or(Need::COMMS), "its name as the kernel keeps it, at most 15 bytes";
-    Uid "uid" ValueKind::User, ISCE, NONE, NO, "user id of the socket";
-    User "user" ValueKind::Text, ISC, E, Need::USERS, "the user's name";
+    Uid "uid" ValueKind::User, ISCE, NONE, Need::UIDS, "user id of the socket";
+    User "user" ValueKind::Text, ISC, E, Need::USERS.or(Need::UIDS), "the user's name";
     Owner "owner" ValueKind::Word(&GRADES), EC, NONE, NO, "how the owner is known: created accepted inherited scanned";
     Direction "direction" ValueKind::Word(&DIRECTIONS), NONE, E, NO, "events: who connected, the local end (out) or the remote end (in)";
     Inode "inode" ValueKind::Number, ALL, NONE, NO, "inode of the socket, 0 once it has none";

@@ -29,6 +29,8 @@ pub struct Workloads {
     /// Paths of cgroups that an agent saw before they were removed.
     removed: HashMap<u64, Vec<u8>>,
     missing: HashSet<u64>,
+    /// Processes that had ended when they were looked up.
+    ended: HashSet<u32>,
     /// Why something could not be read of a process that is there and may be looked at.
     failed: Option<io::Error>,
     /// Whether there are no cgroups but those of the unified hierarchy, whose ids the kernel programs record.
@@ -67,6 +69,7 @@ impl Workloads {
             ids: Ids::new(root),
             removed: HashMap::new(),
             missing: HashSet::new(),
+            ended: HashSet::new(),
             failed,
             unified: own.unified.is_some() && own.named.is_none() && own.controllers.is_empty(),
         }
@@ -84,11 +87,18 @@ impl Workloads {
 
     /// Looks up a process that was seen to hold a socket just now.
     pub fn look_up(&mut self, pid: u32) {
-        if !self.by_pid.contains_key(&pid)
-            && let Some(workload) = self.read(pid)
-        {
-            self.by_pid.insert(pid, workload);
+        if self.by_pid.contains_key(&pid) {
+            return;
         }
+        match self.read(pid) {
+            Some(workload) => drop(self.by_pid.insert(pid, workload)),
+            None => drop(self.ended.insert(pid)),
+        }
+    }
+
+    /// The processes that were looked up in vain, as a rule because they had ended: they run as part of something that is not known.
+    pub const fn ended(&self) -> &HashSet<u32> {
+        &self.ended
     }
 
     /// Looks up an owner that events recorded, whose process may be gone.
@@ -222,6 +232,7 @@ mod tests {
             (workloads.of(7).is_some(), workloads.failure().and_then(io::Error::raw_os_error))
         };
         assert_eq!(look(&mut workloads), (false, None));
+        assert_eq!(workloads.ended(), &HashSet::from([7]));
         fs::create_dir(root.join("7/cgroup")).unwrap();
         assert_eq!(look(&mut workloads), (false, Some(libc::EISDIR)));
         fs::remove_dir_all(&root).unwrap();

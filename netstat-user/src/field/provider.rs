@@ -75,4 +75,9 @@ pub trait Provider {
     fn has_peer(&self, _subject: &Subject<'_>) -> bool {
         false
     }
+
+    /// Whether a process that was seen to hold the other end ended before all was read of it.
+    fn has_lost_peer(&self, _subject: &Subject<'_>) -> bool {
+        false
+    }
 }

@@ -45,6 +45,8 @@ pub struct UnseenValues<'a> {
     pub first: Option<u32>,
     /// Whether a process outside of the PID namespace may hold it.
     pub outside: bool,
+    /// Whether a process that was seen to hold it ended before all was read of it.
+    pub lost: bool,
 }
 
 impl UnseenValues<'_> {
@@ -116,6 +118,10 @@ fn unseen_values<'a>(
         },
         false => context.owners.first(inode).map(|holder| holder.pid),
     };
+    let lost = match of_peer {
+        true => providers.iter().any(|provider| provider.has_lost_peer(&subject(None))),
+        false => context.owners.has_lost(inode),
+    };
     let of = move |process: &'a Holder| match field {
         Field::PeerPid => Value::Number(process.pid.into()),
         Field::PeerComm => Value::text(process.comm.as_ref().map(Comm::as_bytes)),
@@ -131,7 +137,7 @@ fn unseen_values<'a>(
         }
         _ => None,
     };
-    Some(UnseenValues { values, first, outside: context.owners.in_nested_pid_namespace })
+    Some(UnseenValues { values, first, outside: context.owners.in_nested_pid_namespace, lost })
 }
 
 /// A row of the Internet tables.
@@ -150,7 +156,10 @@ impl RowFields<'_> {
     pub fn unread(&self) -> Need {
         let (row, netns) = (self.row, self.row.netns.or(self.context.netns));
         let subject = Subject::Inet { row, netns, holder: None, recorded: None };
-        self.context.providers.iter().fold(Need::NONE, |unread, provider| unread.or(provider.unread(&subject)))
+        let is_user_unread = self.context.labels.unread_users.contains(&row.uid);
+        let of_name = if is_user_unread { Need::USERS } else { Need::NONE };
+        let own = if row.keeps_user() { of_name } else { of_name.or(Need::UIDS) };
+        self.context.providers.iter().fold(own, |unread, provider| unread.or(provider.unread(&subject)))
     }
 }
 
@@ -452,7 +461,12 @@ impl HasFields for ClosedFields<'_> {
         let need = field.spec().need;
         let may_be_withheld = self.context.owners.of_ended_withheld && self.closed.socket.owner.is_none();
         let is_of_owner = need.meets(Need::OWNERS) && !need.meets(Need::PEERS);
-        (may_be_withheld && is_of_owner).then_some(UnseenValues { values: None, first: None, outside: false })
+        (may_be_withheld && is_of_owner).then_some(UnseenValues {
+            values: None,
+            first: None,
+            outside: false,
+            lost: false,
+        })
     }
 
     fn value(&self, field: Field) -> Value<'_> {

@@ -20,6 +20,10 @@ pub trait Resolver {
     fn host(&mut self, name: &str) -> Vec<IpAddr>;
     /// The number of a user.
     fn user(&mut self, name: &str) -> Option<u32>;
+    /// Why it is not known whether there is a user of this name, where that is so.
+    fn why_no_user(&mut self, _name: &str) -> Option<String> {
+        None
+    }
     /// The inode number of a network namespace; `self` is that of this process.
     fn netns(&mut self, name: &str) -> Option<u32>;
     /// Whether this process may not look for a network namespace of this name.
@@ -126,8 +130,8 @@ impl UnseenAnswers {
         if unseen.outside && (unseen.first.is_none() || self.strict && !is_first) {
             return false;
         }
-        // A process that began meanwhile may hold what nobody was found to hold, and a message to a socket the descriptor.
-        if self.strict && unseen.first.is_none() {
+        // A process that began meanwhile may hold what nobody was found to hold, or whoever ended held; and a message to a socket the descriptor.
+        if self.strict && (unseen.first.is_none() || unseen.lost) {
             return false;
         }
         let Some(values) = unseen.values else { return false };
@@ -353,6 +357,12 @@ impl<R: Resolver> Compiler<'_, R> {
                 match numbers[..] {
                     [] if kind == ValueKind::Namespace && self.resolver.is_netns_hidden(&name) => {
                         let what = format!("the network namespace `{name}' may not be looked at: run as root");
+                        return Err(NameError { place, what, denied: true });
+                    }
+                    [] if kind == ValueKind::User
+                        && let Some(why) = self.resolver.why_no_user(&name) =>
+                    {
+                        let what = format!("the user `{name}' could not be looked up: {why}");
                         return Err(NameError { place, what, denied: true });
                     }
                     [] => return Err(none(place, what, &name)),

@@ -9,7 +9,7 @@ use crate::model::{
     UnseenHolders,
 };
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 const ROWS: RowKinds = RowKinds::INET.or(RowKinds::UNIX).or(RowKinds::CLOSED);
@@ -330,15 +330,18 @@ fn sockets_are_closed_only_where_nobody_else_can_change_the_answer() {
     owners.expect([42, 43].into_iter());
     let nginx = owners.holder(holder(7, b"nginx"));
     owners.add(42, nginx);
-    let says = |text: &str, inode, hidden: UnseenHolders, outside| {
-        let mut owners = owners.clone();
-        (owners.unseen, owners.in_nested_pid_namespace) = (hidden, outside);
+    let strictly = |text: &str, inode, owners: &SocketHolders| {
         let (labels, names) = (Labels::default(), HashMap::new());
-        let context = RowContext { owners: &owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
+        let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
         let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
         let predicate = Predicate::new(&read(text), &mut Names).unwrap();
         let fields = RowFields { row: &row, recorded: None, context: &context };
         predicate.is_certain(&fields, Need::NONE, &UnseenAnswers::strict())
+    };
+    let says = |text: &str, inode, hidden: UnseenHolders, outside| {
+        let mut owners = owners.clone();
+        (owners.unseen, owners.in_nested_pid_namespace) = (hidden, outside);
+        strictly(text, inode, &owners)
     };
     let hidden = |pid| UnseenHolders::These(vec![holder(pid, b"precious")]);
     let (nobody, anybody) = (UnseenHolders::default(), UnseenHolders::Anybody);
@@ -358,6 +361,21 @@ fn sockets_are_closed_only_where_nobody_else_can_change_the_answer() {
         let those = [nobody.clone(), hidden(5), hidden(9), anybody.clone()].map(|hidden| says(text, 42, hidden, false));
         assert_eq!(those, [seen, lower, higher, any], "{text}");
         assert_eq!(says(text, 42, nobody.clone(), true), outside, "{text}");
+    }
+    // A process that held it, too, ended meanwhile, or the one that was found.
+    let mut owners = owners.clone();
+    owners.lose_all_of(&HashSet::from([7]));
+    let lost = |text: &str| strictly(text, 42, &owners);
+    for (text, expected) in [
+        ("not comm = sshd", None),
+        ("comm = nginx", None),
+        ("comm = sshd", None),
+        ("not owners.comm = sshd", None),
+        ("owners.comm = nginx", Some(true)),
+        ("not sport = :23", Some(true)),
+        ("comm = sshd and sport = :23", Some(false)),
+    ] {
+        assert_eq!(lost(text), expected, "{text}");
     }
     // Nobody was found, and nobody can be.
     for text in ["not comm = sshd", "owners = null", "comm = nginx"] {

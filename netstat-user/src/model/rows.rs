@@ -1,7 +1,7 @@
 //! Rows of the tables.
 
-use super::{Comm, Endpoint, Proto};
-use std::collections::HashMap;
+use super::{Comm, Endpoint, Proto, TcpState};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -37,6 +37,16 @@ impl SocketRow {
     pub fn bare(proto: Proto, local: Endpoint, remote: Endpoint, state: u8) -> Self {
         let timer = Timer::default();
         Self { proto, local, remote, state, recv_q: 0, send_q: 0, uid: 0, inode: 0, timer, cookie: None, netns: None }
+    }
+
+    /// Whether the kernel keeps the user of the socket. It keeps none for a connection in TIME_WAIT, nor in FIN_WAIT2 once it is a minisocket
+    /// (`inet_timewait_sock`), which nobody holds: its listings have 0 there.
+    pub fn keeps_user(&self) -> bool {
+        match TcpState::from_kernel(self.state) {
+            Some(TcpState::TimeWait) => !self.proto.is_tcp(),
+            Some(TcpState::FinWait2) => !self.proto.is_tcp() || self.inode != 0,
+            _ => true,
+        }
     }
 }
 
@@ -159,7 +169,7 @@ pub struct Holder {
     pub pid: u32,
     /// Name as netstat prints it: from the first argument, at most 511 bytes, without the directory of an absolute path.
     pub program: Vec<u8>,
-    /// Name of the thread-group leader now, which the process may change; `None` where it was not asked for, or the process has gone.
+    /// Name of the thread-group leader now, which the process may change; `None` where it was not asked for, or could not be read.
     pub comm: Option<Comm>,
 }
 
@@ -202,6 +212,8 @@ pub struct SocketHolders {
     first: HashMap<u64, u32, InodeHash>,
     /// The others, in order.
     others: HashMap<u64, Vec<u32>, InodeHash>,
+    /// Sockets that were held by a process that ended before all was read of it. Whoever holds them now may be a process that began meanwhile.
+    lost: HashSet<u64, InodeHash>,
 }
 
 /// The holder of a socket that has none.
@@ -267,6 +279,26 @@ impl SocketHolders {
         }
     }
 
+    /// Notes that a process which was seen to hold the socket ended before all was read of it.
+    pub fn lose(&mut self, inode: u64) {
+        self.lost.insert(inode);
+    }
+
+    /// Notes the same of every socket that one of these processes was seen to hold.
+    pub fn lose_all_of(&mut self, pids: &HashSet<u32>) {
+        if pids.is_empty() {
+            return;
+        }
+        let is_theirs = |inode: &u64| self.of(*inode).any(|holder| pids.contains(&holder.pid));
+        let lost: Vec<u64> = self.first.keys().copied().filter(is_theirs).collect();
+        self.lost.extend(lost);
+    }
+
+    /// Whether a process that was seen to hold the socket ended before all was read of it.
+    pub fn has_lost(&self, inode: u64) -> bool {
+        self.lost.contains(&inode)
+    }
+
     /// Every process that holds one of the sockets that were asked about.
     pub fn holders(&self) -> impl Iterator<Item = &Holder> {
         self.holders.iter()
@@ -295,6 +327,8 @@ pub struct Labels {
     pub ports: HashMap<(&'static str, u16), Vec<u8>>,
     /// User names.
     pub users: HashMap<u32, Vec<u8>>,
+    /// Users whose names were asked for, and of which it is not known whether they have one.
+    pub unread_users: HashSet<u32>,
 }
 
 /// An SCTP endpoint or association. Either end may have several addresses.

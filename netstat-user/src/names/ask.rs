@@ -2,6 +2,7 @@
 
 use crate::sys::lock;
 use crate::sys::resolver;
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -27,11 +28,23 @@ pub enum NameQuestion {
     Host(IpAddr),
 }
 
+impl NameQuestion {
+    /// The user that is asked for.
+    pub const fn uid(self) -> Option<u32> {
+        match self {
+            Self::User(uid) => Some(uid),
+            _ => None,
+        }
+    }
+}
+
 /// The answer to a [`NameQuestion`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameAnswer {
     /// The name, if it has one.
     Name(Option<Vec<u8>>),
+    /// It is not known whether it has a name, and why.
+    Failed(Errno),
     /// Services (protocol, port, name) and protocols (number, name).
     Ports(Vec<(Vec<u8>, u16, Vec<u8>)>, Vec<(u16, Vec<u8>)>),
 }
@@ -43,7 +56,7 @@ pub type Answerer = fn(NameQuestion) -> NameAnswer;
 pub fn library(question: NameQuestion) -> NameAnswer {
     match question {
         NameQuestion::Ports => NameAnswer::Ports(resolver::services(), resolver::protocols()),
-        NameQuestion::User(uid) => NameAnswer::Name(resolver::user(uid)),
+        NameQuestion::User(uid) => resolver::user(uid).map_or_else(NameAnswer::Failed, NameAnswer::Name),
         NameQuestion::Network(address) => NameAnswer::Name(resolver::network(address)),
         NameQuestion::Host(address) => NameAnswer::Name(resolver::host(address)),
     }

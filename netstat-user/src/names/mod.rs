@@ -8,11 +8,12 @@ mod ask;
 pub mod files;
 
 use crate::model::Labels;
-use crate::sys::Scarce;
+use crate::sys::{Scarce, why};
 use ask::{Answerer, NameAnswer, NameQuestion, Pool};
 use files::NameSource;
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,6 +52,10 @@ pub struct Names {
     given_up: bool,
     /// What has no name for another reason than that there is none, until that has been said.
     missing: Option<Missing>,
+    /// Whether the file of users is there and could not be read.
+    lacks_passwd: bool,
+    /// Why the name of a user is not known, as far as that was an error.
+    user_error: Option<io::Error>,
 }
 
 /// Numbers that may have names all the same.
@@ -70,7 +75,8 @@ impl Names {
 
     fn with(etc: PathBuf, resolver: Answerer, stall: Duration) -> Self {
         let (labels, asked, pool) = (Labels::default(), HashSet::new(), Pool::new(resolver));
-        Self { etc, stall, labels, asked, pool, given_up: false, missing: None }
+        let (lacks_passwd, user_error) = (false, None);
+        Self { etc, stall, labels, asked, pool, given_up: false, missing: None, lacks_passwd, user_error }
     }
 
     /// The names found so far.
@@ -85,6 +91,8 @@ impl Names {
         open.extend(wanted.users.into_iter().map(NameQuestion::User));
         open.extend(wanted.ports.then_some(NameQuestion::Ports));
         open.retain(|question| self.asked.insert(*question));
+        let users = open.iter().filter_map(|question| question.uid());
+        self.labels.unread_users.extend(users);
         if !open.is_empty() {
             self.read_files(&mut open);
             let mut open: Vec<NameQuestion> = open.into_iter().collect();
@@ -127,9 +135,23 @@ impl Names {
         })
     }
 
+    /// Why users that were asked for may have names which are not known; `None` where there are no such users.
+    pub fn unread_users(&self) -> Option<String> {
+        let late = || "their look-up took too long, or could not be made".to_owned();
+        (!self.labels.unread_users.is_empty()).then(|| self.user_error.as_ref().map_or_else(late, why))
+    }
+
+    /// Takes in that it has no name, as far as the file could be read.
+    fn has_none(&mut self, question: NameQuestion) {
+        if let Some(uid) = question.uid().filter(|_| !self.lacks_passwd) {
+            self.labels.unread_users.remove(&uid);
+        }
+    }
+
     fn take(&mut self, question: NameQuestion, answer: NameAnswer) {
         match answer {
-            NameAnswer::Name(None) => {}
+            NameAnswer::Name(None) => self.has_none(question),
+            NameAnswer::Failed(error) => drop(self.user_error.get_or_insert(error.into())),
             NameAnswer::Name(Some(name)) => self.name(question, &name),
             NameAnswer::Ports(services, protocols) => {
                 services.iter().for_each(|(protocol, port, name)| self.service(protocol, *port, name));
@@ -143,7 +165,10 @@ impl Names {
         drop(match question {
             NameQuestion::Host(address) => self.labels.hosts.insert(address, name),
             NameQuestion::Network(address) => self.labels.networks.insert(address, name),
-            NameQuestion::User(uid) => self.labels.users.insert(uid, name),
+            NameQuestion::User(uid) => {
+                self.labels.unread_users.remove(&uid);
+                self.labels.users.insert(uid, name)
+            }
             NameQuestion::Ports => None,
         });
     }
@@ -181,14 +206,23 @@ impl Names {
         if source == NameSource::Library || !open.iter().any(|&question| database.is_of(question)) {
             return;
         }
-        let file = self.file(database.file());
+        let read = fs::read(self.etc.join(database.file()));
+        if matches!(database, Database::Users) {
+            self.lacks_passwd = read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+        }
+        let file = read.unwrap_or_else(|error| {
+            if self.lacks_passwd {
+                self.user_error.get_or_insert(error);
+            }
+            Vec::new()
+        });
         for (question, name) in database.rows(&file) {
             if open.remove(&question) {
                 self.name(question, name);
             }
         }
         if source == NameSource::File {
-            open.retain(|&question| !database.is_of(question));
+            open.extract_if(|&question| database.is_of(question)).for_each(|question| self.has_none(question));
         }
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::AddressText;
 use crate::sys::resolver;
+use rustix::io::Errno;
 use std::thread;
 
 const NSSWITCH: &str = "passwd: files systemd\nnetworks: files\nhosts: files dns\nservices: files\nprotocols: files\n";
@@ -46,11 +47,35 @@ fn fake(question: NameQuestion) -> NameAnswer {
             NameAnswer::Ports(vec![(b"tcp".to_vec(), 80, b"lib".to_vec())], vec![(6, b"tcp".to_vec())])
         }
         NameQuestion::User(7) => NameAnswer::Name(Some(b"seven".to_vec())),
+        NameQuestion::User(9) => NameAnswer::Failed(Errno::IO),
         NameQuestion::Host(IpAddr::V4(address)) if address.octets()[0] == 10 => {
             NameAnswer::Name(Some(address.to_string().replace('.', "-").into_bytes()))
         }
         _ => NameAnswer::Name(None),
     }
+}
+
+#[test]
+fn a_user_whose_name_could_not_be_read_is_another_thing_than_one_without() {
+    let look = |name: &str, nsswitch: &str, unreadable: bool| {
+        let etc = Etc::new(name, nsswitch);
+        if unreadable {
+            fs::remove_file(etc.0.join("passwd")).unwrap();
+            fs::create_dir(etc.0.join("passwd")).unwrap();
+        }
+        let mut names = Names::with(etc.0.clone(), fake, STALL);
+        names.look_up(wanted(&[], &[0, 7, 8, 9]));
+        let mut unread: Vec<u32> = names.labels().unread_users.iter().copied().collect();
+        unread.sort_unstable();
+        (unread, names.unread_users())
+    };
+    let failed = |error: Errno| Some(why(&error.into()));
+    assert_eq!(look("read", NSSWITCH, false), (vec![9], failed(Errno::IO)));
+    // A later source that has no such user does not say what is in the file.
+    assert_eq!(look("unread", NSSWITCH, true), (vec![0, 8, 9], failed(Errno::ISDIR)));
+    let alone = "passwd: files\n";
+    assert_eq!(look("alone", alone, false), (vec![], None));
+    assert_eq!(look("alone-unread", alone, true), (vec![0, 7, 8, 9], failed(Errno::ISDIR)));
 }
 
 #[test]

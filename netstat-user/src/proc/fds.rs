@@ -11,7 +11,7 @@ pub use work::{processes, socket_inode};
 use crate::model::{HeldSockets, Holder, SocketHolders, UnseenHolders};
 use crate::proc::hidden::hides_processes;
 use crate::sys::{self, Awaited, GivenUp, descriptors_are_few, failed_look};
-use program::program;
+use program::{holder, program};
 use rustix::fs::{OFlags, stat};
 use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt;
@@ -258,22 +258,14 @@ impl Scan {
                 Some((at, holder)) if at == place => holder,
                 _ => {
                     let pid = work.pids[place as usize];
-                    let mut fail = |error| failed = failed.or_else(|| failed_look(error));
-                    match program(&work.root, pid) {
-                        Ok(program) => {
-                            let comm = comms.then(|| comm(&work.root, pid).map_err(&mut fail).ok()).flatten();
-                            Some(owners.holder(Holder { pid, program, comm }))
-                        }
-                        Err(error) => {
-                            fail(error);
-                            None
-                        }
-                    }
+                    let fail = |error| failed = failed.or_else(|| failed_look(error));
+                    holder(&work.root, pid, comms, fail).map(|holder| owners.holder(holder))
                 }
             };
             named = Some((place, holder));
-            if let Some(holder) = holder {
-                owners.add(inode, holder);
+            match holder {
+                Some(holder) => owners.add(inode, holder),
+                None => owners.lose(inode),
             }
         }
         if let Some(error) = failed {

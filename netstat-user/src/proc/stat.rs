@@ -19,6 +19,8 @@ pub struct Stat {
     threads: Option<u64>,
     /// When it began, in nanoseconds of the kernel's `CLOCK_BOOTTIME`, rounded down to a tick.
     pub start_ns: Option<u64>,
+    /// Bytes of its address space.
+    memory: Option<u64>,
 }
 
 impl Stat {
@@ -48,15 +50,21 @@ impl Stat {
         let state = fields.next().and_then(|word| word.first().copied());
         let threads = fields.nth(16).and_then(words::fitting);
         let ticks = fields.nth(1).and_then(words::fitting);
+        let memory = fields.next().and_then(words::fitting);
         // Shown in the time of this process's time namespace.
         let ahead = sys::clock_offsets().boottime_ns;
         let start_ns = ticks.map(|ticks| ticks.saturating_mul(TICK_NS).saturating_add_signed(-ahead));
-        Self { state, threads, start_ns }
+        Self { state, threads, start_ns, memory }
     }
 
     /// Whether the first thread has ended, and there is no other one: what is there is to be waited for, and has no files any more.
     pub fn is_over(&self) -> bool {
         matches!(self.state, Some(b'Z' | b'X')) && self.threads.is_some_and(|threads| threads <= 1)
+    }
+
+    /// Whether it has an address space: a process gives it up as the first thing when it ends (`exit_mm`). As far as that is known.
+    pub fn has_memory(&self) -> bool {
+        self.memory != Some(0)
     }
 
     /// Whether it has a processor, or waits for one; as far as that is known.
@@ -79,7 +87,10 @@ mod tests {
         let begun = 700 * TICK_NS as i64 - sys::clock_offsets().boottime_ns;
         for name in [&b"sh"[..], b") R 1 (\xc3", b"a b"] {
             let stat = parse(name, "S", "1");
-            assert_eq!(stat, Stat { state: Some(b'S'), threads: Some(1), start_ns: Some(begun as u64) });
+            assert_eq!(
+                stat,
+                Stat { state: Some(b'S'), threads: Some(1), start_ns: Some(begun as u64), memory: Some(1) }
+            );
             assert!(!stat.is_over() && !stat.is_running());
         }
         let states = [("R", "1"), ("Z", "1"), ("Z", "2"), ("X", "0")];
@@ -87,6 +98,7 @@ mod tests {
         assert_eq!(found.map(|stat| stat.is_running()), [true, false, false, false]);
         assert_eq!(found.map(|stat| stat.is_over()), [false, true, false, true]);
         let none = Stat::parse(b"");
+        assert!(none.has_memory() && !Stat { memory: Some(0), ..none }.has_memory());
         assert!(none.is_running() && !none.is_over() && none.start_ns.is_none());
     }
 

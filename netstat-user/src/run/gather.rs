@@ -85,6 +85,7 @@ impl Gathered {
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
             owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
+            owners.lose_all_of(workloads.ended());
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
             let owners: Vec<&Owner> = recorded.chain(closed).collect();
@@ -129,6 +130,7 @@ impl Gathered {
         if need.meets(Need::CGROUPS) {
             let mut workloads = Workloads::new(&asked.proc);
             owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
+            owners.lose_all_of(workloads.ended());
             report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }

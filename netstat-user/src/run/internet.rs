@@ -38,7 +38,7 @@ pub struct DecidedRows {
     pub rows: Vec<SocketRow>,
     /// How many more there may be, as processes could not be looked into that may hold them.
     pub undecided: usize,
-    /// How many more there may be, as no process was found that holds them, or their other ends.
+    /// How many more there may be, as no process was found that holds them, or their other ends, or one that was found ended before all was read of it.
     pub unheld: usize,
     /// How many more there may be, as what the expression asks of them could not be read.
     pub unread: usize,
@@ -88,10 +88,18 @@ fn decide(asked: &AskedFor<'_>, files: &Files, known: &KnownOfRows, labels: &Lab
             match is_certain(fields.unread(), &lenient) {
                 Some(true) => match is_certain(fields.unread(), &strict) {
                     Some(_) => decided.rows.push(SocketRow { netns: row.netns.or(file.netns), ..*row }),
-                    None if sees_all || owners.first(row.inode).is_none() => decided.unheld += 1,
+                    None if sees_all || owners.first(row.inode).is_none() || owners.has_lost(row.inode) => {
+                        decided.unheld += 1
+                    }
                     None => decided.undecided += 1,
                 },
+                // Whoever holds it now may be asked for.
+                Some(false) if owners.has_lost(row.inode) && is_certain(fields.unread(), &strict).is_none() => {
+                    decided.unheld += 1
+                }
                 Some(false) => {}
+                // A user that the kernel does not keep selects nothing, as 0 is what every listing shows of it.
+                None if is_certain(fields.unread().without(Need::UIDS), &lenient) == Some(false) => {}
                 None if is_certain(Need::NONE, &lenient).is_some() => decided.unread += 1,
                 None => decided.undecided += 1,
             }

@@ -65,7 +65,8 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(refuse(&wrong(KILL, &what)));
     }
     let (asked, mut round) = (AskedFor::new(&tables, selected), Round::first());
-    let Matching { decided, owners, namespaces, incomplete } = matching(&asked, &mut Sources::new(&asked), &mut round)?;
+    let Matching { decided, owners, namespaces, incomplete } =
+        matching(&asked, &mut Sources::deciding_first(&asked), &mut round)?;
     let DecidedRows { rows, undecided, unheld, unread } = decided;
     round.flush()?;
     if rows.is_empty() && round.lacks_namespaces() {
@@ -87,13 +88,13 @@ pub fn run(options: &Options) -> Result<u8, Failure> {
     }
     if unheld > 0 {
         complain(&format!(
-            "{}: the expression asks for owners, and no process was found that holds the socket or its other end",
+            "{}: the expression asks for owners, and no process was found that holds the socket or its other end, or one ended meanwhile",
             left_out(unheld)
         ));
     }
     if unread > 0 {
         complain(&format!(
-            "{}: the expression asks for what sock_diag did not show, or for peers in network namespaces that could not be read",
+            "{}: the expression asks for what could not be read: what sock_diag did not show, a user that the kernel does not keep, the name of a device or of a user, or peers in network namespaces",
             left_out(unread)
         ));
     }

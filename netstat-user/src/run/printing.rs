@@ -166,7 +166,7 @@ impl<'a> Printer<'a> {
         if let Some(uid) = event.uid.filter(|_| self.needs.meets(Need::USERS)) {
             self.users
                 .entry(uid)
-                .or_insert_with(|| resolver::user(uid).unwrap_or_else(|| uid.to_string().into_bytes()));
+                .or_insert_with(|| resolver::user(uid).ok().flatten().unwrap_or_else(|| uid.to_string().into_bytes()));
         }
     }
 

@@ -3,9 +3,10 @@
 use crate::field::Field;
 use crate::filter::{EphemeralPorts, Expr, Resolver};
 use crate::proc::netns;
-use crate::sys::interfaces::{Interfaces, Question};
-use crate::sys::resolver;
+use crate::sys::interfaces::{Interfaces, Question, is_no_device};
+use crate::sys::{resolver, why};
 use nix::unistd::User;
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -43,9 +44,16 @@ impl MachineNames {
 /// The kernel's own default for `ip_local_port_range`, which every network namespace begins with.
 const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 
-/// The number of a user, by getpwnam(3).
-fn user_id(name: &str) -> Option<u32> {
-    User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
+/// The number of a user, by getpwnam_r(3); `None` where there is no such user.
+///
+/// # Errors
+/// Its own, where they say nothing of the user.
+fn user_id(name: &str) -> io::Result<Option<u32>> {
+    match User::from_name(name).map_err(io::Error::from) {
+        Ok(user) => Ok(user.map(|user| user.uid.as_raw())),
+        Err(error) if Errno::from_io_error(&error).is_none_or(resolver::is_no_user) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Resolver for MachineNames {
@@ -64,7 +72,11 @@ impl Resolver for MachineNames {
     }
 
     fn user(&mut self, name: &str) -> Option<u32> {
-        user_id(name)
+        user_id(name).ok().flatten()
+    }
+
+    fn why_no_user(&mut self, name: &str) -> Option<String> {
+        user_id(name).err().map(|error| why(&error))
     }
 
     fn netns(&mut self, name: &str) -> Option<u32> {
@@ -82,9 +94,11 @@ impl Resolver for MachineNames {
         if !matches!(self.from, RowOrigin::Own) {
             return true;
         }
-        let Ok(interfaces) = Interfaces::open() else { return false };
-        let by_index = |index| interfaces.name(index).is_ok();
-        interfaces.ask(name.as_bytes(), Question::Flags).is_ok() || name.parse().is_ok_and(by_index)
+        // Where none can be asked for, a socket of one is not known to be of another.
+        let Ok(interfaces) = Interfaces::open() else { return true };
+        let is_there = |error: Option<io::Error>| error.is_none_or(|error| !is_no_device(&error));
+        let by_index = |index| is_there(interfaces.name(index).err());
+        is_there(interfaces.ask(name.as_bytes(), Question::Flags).err()) || name.parse().is_ok_and(by_index)
     }
 
     fn ephemeral(&mut self) -> EphemeralPorts {
@@ -116,7 +130,7 @@ fn local_ports() -> RangeInclusive<u16> {
 /// What to report of names in conditions on texts that nothing has here: no row can match them, and nothing is wrong with the expression.
 /// `events` show a user without a name by the number.
 pub fn unknown_names(expr: Option<&Expr>, of_events: bool) -> Vec<String> {
-    let is_user = |name: &str| of_events && name.parse::<u32>().is_ok() || user_id(name).is_some();
+    let is_user = |name: &str| of_events && name.parse::<u32>().is_ok() || !matches!(user_id(name), Ok(None));
     let is_namespace =
         |name: &str| named(name).is_some_and(|file| !file.is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
     let of = |field: Field, what: &str, is_there: &dyn Fn(&str) -> bool| -> Vec<String> {

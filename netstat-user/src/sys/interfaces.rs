@@ -128,6 +128,11 @@ impl Interfaces {
     }
 }
 
+/// Whether there is no such device; else it may be there, and could not be asked about. A name that is too long is of none.
+pub fn is_no_device(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENODEV) || error.kind() == io::ErrorKind::InvalidInput
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //! takes; the callers put them on threads of their own.
 
 use super::lock;
+use rustix::io::Errno;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr};
@@ -69,7 +70,7 @@ fn host_text(address: IpAddr, flags: c_int) -> Option<Vec<u8>> {
 
 /// The name of a network, by getnetbyaddr(3).
 pub fn network(address: Ipv4Addr) -> Option<Vec<u8>> {
-    with_buffer(|buffer| {
+    let (_, name) = with_buffer(|buffer| {
         let mut entry = MaybeUninit::<libc::netent>::uninit();
         let mut found = ptr::null_mut();
         let mut h_errno = 0;
@@ -87,19 +88,34 @@ pub fn network(address: Ipv4Addr) -> Option<Vec<u8>> {
         };
         // SAFETY: not null only where it points to `entry`, filled, its strings in `buffer`.
         (error, unsafe { found.as_ref().map(|found: &libc::netent| text(found.n_name)) })
-    })
+    });
+    name
 }
 
-/// The name of a user, by getpwuid(3).
-pub fn user(uid: u32) -> Option<Vec<u8>> {
-    with_buffer(|buffer| {
+/// Whether an error of getpwnam_r(3) or getpwuid_r(3) says that there is no such user: which number the C library gives for that is not laid down.
+pub fn is_no_user(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::SRCH | Errno::BADF | Errno::PERM)
+}
+
+/// The name of a user, by getpwuid_r(3); `None` where there is no such user.
+///
+/// # Errors
+/// Its own, where they say nothing of the user.
+pub fn user(uid: u32) -> rustix::io::Result<Option<Vec<u8>>> {
+    let (error, name) = with_buffer(|buffer| {
         let mut entry = MaybeUninit::<libc::passwd>::uninit();
         let mut found = ptr::null_mut();
         // SAFETY: all pointers are to live objects of the right type, and `buffer` has the length given.
         let error = unsafe { libc::getpwuid_r(uid, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut found) };
         // SAFETY: not null only where it points to `entry`, filled, its strings in `buffer`.
         (error, unsafe { found.as_ref().map(|found| text(found.pw_name)) })
-    })
+    });
+    // A module of nsswitch.conf answers what it likes.
+    let failed = (1..4096).contains(&error).then(|| Errno::from_raw_os_error(error));
+    match failed.filter(|&failed| name.is_none() && !is_no_user(failed)) {
+        Some(failed) => Err(failed),
+        None => Ok(name),
+    }
 }
 
 /// The port of a service by its name or another name of it, by getservbyname(3).
@@ -114,12 +130,12 @@ pub fn service_port(name: &str, protocol: &CStr) -> Option<u16> {
 }
 
 /// Calls with larger buffers while the entry does not fit.
-fn with_buffer<T>(mut call: impl FnMut(&mut [c_char]) -> (c_int, Option<T>)) -> Option<T> {
+fn with_buffer<T>(mut call: impl FnMut(&mut [c_char]) -> (c_int, Option<T>)) -> (c_int, Option<T>) {
     let mut size = 1024;
     loop {
         match call(&mut vec![0; size]) {
             (libc::ERANGE, _) if size < MOST => size *= 4,
-            (_, name) => return name,
+            answer => return answer,
         }
     }
 }
@@ -179,8 +195,8 @@ mod tests {
 
     #[test]
     fn entries_every_system_has() {
-        assert_eq!(user(0).unwrap(), b"root");
-        assert_eq!(user(0x7fff_fff1), None);
+        assert_eq!(user(0).unwrap().unwrap(), b"root");
+        assert_eq!(user(0x7fff_fff1), Ok(None));
         assert!(host(Ipv4Addr::LOCALHOST.into()).is_some());
         assert!(services().contains(&(b"tcp".to_vec(), 22, b"ssh".to_vec())));
         assert!(protocols().contains(&(6, b"tcp".to_vec())));

@@ -35,6 +35,7 @@ pub const TESTS: &[Test] = &[
     ),
     ("kill_leaves_out_what_a_hidden_process_decides", kill_leaves_out_what_a_hidden_process_decides),
     ("kill_leaves_out_what_nobody_was_found_to_hold", kill_leaves_out_what_nobody_was_found_to_hold),
+    ("kill_takes_no_socket_for_roots_whose_user_is_not_kept", kill_takes_no_socket_for_roots_whose_user_is_not_kept),
 ];
 
 fn kill(options: &[&str]) -> Output {
@@ -208,6 +209,7 @@ fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
                     "{expression}: {said}"
                 );
                 assert_eq!(said.contains("1 socket was left out: its owners could not be seen"), doubtful, "{said}");
+                assert_eq!(said.contains("the owners of some sockets are unknown"), doubtful, "{said}");
                 let of = if doubtful {
                     "no socket matches of those whose owners could be seen"
                 } else {
@@ -240,6 +242,29 @@ fn kill_leaves_out_what_a_hidden_process_decides() -> Done {
         assert!(TcpStream::connect(to).is_ok(), "the listener was closed");
         holder.kill().unwrap();
         holder.wait().unwrap();
+    })
+}
+
+/// The kernel keeps no user for a connection in TIME_WAIT, and shows root there.
+fn kill_takes_no_socket_for_roots_whose_user_is_not_kept() -> Done {
+    inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        drop(client);
+        drop(listener.accept().unwrap());
+        for (expression, expected, lines) in [
+            ("state time-wait", 0, 1),
+            ("state time-wait and uid = 0", 1, 0),
+            ("state time-wait and user = root", 1, 0),
+            ("state time-wait and not uid = 1", 1, 0),
+            ("state time-wait and user = nobody", 0, 0),
+            ("state listening and uid = 0", 0, 1),
+        ] {
+            let found = kill(&["--where", expression, "--dry-run"]);
+            let of = (code(&found), text(&found.stdout).lines().count());
+            assert_eq!(of, (expected, lines), "{expression}: {found:?}");
+            assert_eq!(text(&found.stderr).contains("1 socket was left out"), expected == 1, "{expression}: {found:?}");
+        }
     })
 }
 

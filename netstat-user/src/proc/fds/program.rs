@@ -1,8 +1,10 @@
 //! The names of processes: the program, as netstat prints it, and the name that the kernel keeps.
 
 use super::work::open;
-use crate::model::Comm;
+use crate::model::{Comm, Holder};
+use crate::proc::stat::Stat;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::path::Path;
 
 /// Longest first argument that counts, as in netstat.
@@ -23,6 +25,25 @@ pub fn comm(root: &Path, pid: u32) -> rustix::io::Result<Comm> {
     let len = rustix::io::read(&file, &mut buffer)?;
     let name = &buffer[..len];
     Ok(Comm::new(name.strip_suffix(b"\n").unwrap_or(name)))
+}
+
+/// A process that was seen to hold a socket, by its names; `comms`: also the one that it can change, which is `None` where it could not be read.
+/// `None` where the process has ended: nothing that is read of it then says who holds the socket. `fail` takes what failed for another reason.
+pub fn holder(root: &Path, pid: u32, comms: bool, mut fail: impl FnMut(Errno)) -> Option<Holder> {
+    let program = program(root, pid).map_err(&mut fail).ok()?;
+    // One that is about to end has a name no more, nor memory, before it closes its descriptors.
+    if program.is_empty() && Stat::of(root, pid).is_ok_and(|stat| stat.is_none_or(|stat| !stat.has_memory())) {
+        return None;
+    }
+    let comm = match comms.then(|| comm(root, pid)).transpose() {
+        Ok(comm) => comm,
+        Err(Errno::NOENT | Errno::SRCH) => return None,
+        Err(error) => {
+            fail(error);
+            None
+        }
+    };
+    Some(Holder { pid, program, comm })
 }
 
 /// The first argument; of an absolute path only what follows the last slash.

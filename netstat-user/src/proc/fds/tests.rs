@@ -122,6 +122,30 @@ fn what_cannot_be_read_of_a_process_is_a_failure() {
     [unopened, unnamed, gone].iter().for_each(|root| std::fs::remove_dir_all(root).unwrap());
 }
 
+/// Whoever ended before all was read of it is no holder by which anything can be decided.
+#[test]
+fn a_process_that_ends_during_the_look_leaves_the_holder_unknown() {
+    let stat = "7 (x) S 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 700 BYTES 2 3\n";
+    let named = |name: &str, cmdline: &str, comm: bool, bytes: &str| {
+        let root = tree(name, |process| {
+            std::fs::write(process.join("cmdline"), cmdline).unwrap();
+            std::fs::write(process.join("stat"), stat.replace("BYTES", bytes)).unwrap();
+            if comm {
+                std::fs::write(process.join("comm"), "ftpd\n").unwrap();
+            }
+        });
+        let mut scan = Scan::of(&root, vec![(7, 70), (7, 71), (8, 71)]);
+        let owners = scan.owners([70, 71, 72].into_iter(), true);
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(scan.failure().is_none());
+        (owners.first(70).is_some(), [70, 71, 72].map(|inode| owners.has_lost(inode)))
+    };
+    assert_eq!(named("whole", "ftpd\0", true, "4096"), (true, [false, true, false]));
+    assert_eq!(named("nameless", "", true, "4096"), (true, [false, true, false]));
+    assert_eq!(named("uncommed", "ftpd\0", false, "4096"), (false, [true, true, false]));
+    assert_eq!(named("ending", "", true, "0"), (false, [true, true, false]));
+}
+
 /// netstat looks before it opens a socket; one that it was begun with is its own all the same.
 #[test]
 fn sockets_that_were_opened_here_are_not_counted_as_found() {

@@ -13,16 +13,19 @@ use crate::run::table::asked::AskedFor;
 use crate::run::table::round::Round;
 use crate::run::table::spaces::{Space, each, spaces};
 use crate::stdio::Written;
-use crate::sys::interfaces::Interfaces;
-use crate::sys::{effective_capabilities, is_in_initial_user_namespace};
+use crate::sys::interfaces::{Interfaces, is_no_device};
+use crate::sys::{copy_of, effective_capabilities, is_in_initial_user_namespace, why};
 use rustix::thread::CapabilitySet;
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 
 /// What was gathered.
 #[derive(Debug, Default)]
 pub struct Infos {
     need: Need,
+    /// Whether it matters which device a socket is bound to.
+    asks_devices: bool,
     /// The facts of every socket.
     facts: Vec<SocketFacts>,
     /// Places in `facts`, by namespace and cookie, and by namespace, ends and inode.
@@ -40,6 +43,8 @@ struct SocketFacts {
     /// Index of the device, 0 for none, and its name.
     interface: u32,
     device: Option<String>,
+    /// Whether the device may have a name, which could not be read.
+    unnamed: bool,
     mark: Option<u32>,
     /// Whether the kernel chose the local port.
     unbound: Option<bool>,
@@ -59,6 +64,8 @@ struct Dumped {
     unread: Vec<Protocol>,
     /// What the kernel refused, where that is to be reported, and of which protocol.
     refused: Option<(Protocol, DiagError)>,
+    /// Why the name of a device could not be read.
+    unnamed: Option<io::Error>,
 }
 
 impl Infos {
@@ -83,12 +90,13 @@ impl Infos {
                 wanted.entry(netns).or_default().insert(protocol);
             }
         }
-        let mut infos = Self { need, ..Self::default() };
+        let asks_devices = asked.selected.asks(&[Field::Dev.name()]);
+        let mut infos = Self { need, asks_devices, ..Self::default() };
         if wanted.is_empty() {
             return Ok(infos);
         }
         let proc = &asked.proc;
-        let (mut refused, mut unentered) = (None::<(Protocol, DiagError)>, None);
+        let (mut refused, mut unentered, mut unnamed) = (None::<(Protocol, DiagError)>, None, None);
         let inode = |space: &Space| space.namespace.as_ref().map(|namespace| namespace.inode).or(own);
         let mut listed = spaces(asked, round)?;
         listed.retain(|space| inode(space).is_some_and(|inode| wanted.contains_key(&inode)));
@@ -102,8 +110,8 @@ impl Infos {
         for (space, dumped) in each(asked, listed, look) {
             match dumped.and_then(Option::transpose) {
                 Ok(dumped) => {
-                    let Dumped { all, unread, refused: error } = dumped.unwrap_or_default();
-                    refused = refused.or(error);
+                    let Dumped { all, unread, refused: error, unnamed: unread_name } = dumped.unwrap_or_default();
+                    (refused, unnamed) = (refused.or(error), unnamed.or(unread_name));
                     let netns = inode(&space).unwrap_or_default();
                     infos.unread.retain(|(of, protocol)| *of != netns || unread.contains(protocol));
                     // That is the kernel's answer: it gives them, 0 too, to who has the right in the user namespace that the network belongs to.
@@ -122,6 +130,12 @@ impl Infos {
         }
         if !infos.unmarked.is_empty() {
             round.report_marks(may_read)?;
+        }
+        if let Some(error) = unnamed.filter(|_| infos.asks_devices) {
+            round.report_diag(&format!(
+                "dev of some sockets is null: the names of devices could not be read: {}",
+                why(&error)
+            ))?;
         }
         let why = unentered.map(|why| format!("what the kernel knows of connections is left out: {why}"));
         let why = why.or_else(|| refused.map(|(protocol, error)| left_out(need, protocol, &error)));
@@ -178,6 +192,9 @@ impl Provider for Infos {
 
     fn unread(&self, subject: &Subject<'_>) -> Need {
         let Subject::Inet { row, netns, .. } = subject else { return Need::NONE };
+        if self.asks_devices && self.facts(row, *netns).is_some_and(|facts| facts.unnamed) {
+            return Need::DIAG;
+        }
         let protocol = Protocol::of(row.proto);
         let is_listed = row.netns.or(*netns).is_some_and(|netns| !self.unread.contains(&(netns, protocol)));
         match is_listed {
@@ -197,7 +214,7 @@ impl Provider for Infos {
 
 /// The sockets of these protocols in the calling thread's namespace.
 fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> Dumped {
-    let Dumped { mut all, mut unread, mut refused } = Dumped::default();
+    let Dumped { mut all, mut unread, mut refused, mut unnamed } = Dumped::default();
     let order = [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Raw];
     for protocol in order.into_iter().filter(|protocol| protocols.contains(protocol)) {
         let info = protocol == Protocol::Tcp && need.meets(Need::INFO);
@@ -231,9 +248,13 @@ fn dump(proc: &Path, protocols: &HashSet<Protocol>, need: Need, netns: u32) -> D
         }
     }
     if need.meets(Need::DIAG) {
-        name_devices(&mut all);
+        let interfaces = Interfaces::open();
+        unnamed = name_devices(&mut all, |index| match &interfaces {
+            Ok(interfaces) => interfaces.name(index),
+            Err(error) => Err(copy_of(error)),
+        });
     }
-    Dumped { all, unread, refused }
+    Dumped { all, unread, refused, unnamed }
 }
 
 /// That the kernel did not list the sockets of a protocol, and what is not known of them therefore.
@@ -249,19 +270,60 @@ fn left_out(need: Need, protocol: Protocol, error: &DiagError) -> String {
     format!("dev and fwmark of {sockets} sockets are null: the kernel's {module} does not list them: {error}")
 }
 
-/// Looks up the names of devices in the calling thread's namespace, each once.
-fn name_devices(all: &mut [FoundSocket]) {
+/// Looks up the names of devices, each once. Returns why the name of one could not be read that may have one.
+fn name_devices(all: &mut [FoundSocket], look_up: impl Fn(u32) -> io::Result<Vec<u8>>) -> Option<io::Error> {
     let mut names: HashMap<u32, Option<String>> = HashMap::new();
-    let interfaces = Interfaces::open();
-    for found in all.iter_mut().filter(|found| found.facts.interface != 0) {
-        let look_up = || {
-            interfaces
-                .as_ref()
-                .ok()?
-                .name(found.facts.interface)
-                .ok()
-                .map(|name| String::from_utf8_lossy(&name).into_owned())
+    let mut failures: HashMap<u32, io::Error> = HashMap::new();
+    for FoundSocket { facts, .. } in all.iter_mut().filter(|found| found.facts.interface != 0) {
+        let index = facts.interface;
+        let name = names.entry(index).or_insert_with(|| match look_up(index) {
+            Ok(name) => Some(String::from_utf8_lossy(&name).into_owned()),
+            Err(error) => {
+                // A socket stays bound to a device that has gone.
+                if !is_no_device(&error) {
+                    failures.insert(index, error);
+                }
+                None
+            }
+        });
+        facts.device.clone_from(name);
+        facts.unnamed = failures.contains_key(&index);
+    }
+    failures.into_values().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Proto;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_device_whose_name_could_not_be_read_is_another_thing_than_none() {
+        let end = Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port: 22 };
+        let row = |cookie| SocketRow { cookie: Some(cookie), ..SocketRow::bare(Proto::Tcp, end, end, 10) };
+        let bound = |interface: u32| FoundSocket {
+            socket: row(interface.into()),
+            facts: SocketFacts { interface, ..SocketFacts::default() },
         };
-        found.facts.device = names.entry(found.facts.interface).or_insert_with(look_up).clone();
+        let mut all = vec![bound(0), bound(1), bound(2), bound(3)];
+        let error = name_devices(&mut all, |index| match index {
+            1 => Ok(b"lo".to_vec()),
+            2 => Err(io::Error::from_raw_os_error(libc::ENODEV)),
+            _ => Err(io::Error::from_raw_os_error(libc::EPERM)),
+        });
+        assert_eq!(error.and_then(|error| error.raw_os_error()), Some(libc::EPERM));
+        for (asks_devices, unread) in [(true, Need::DIAG), (false, Need::NONE)] {
+            let mut infos = Infos { need: Need::DIAG, asks_devices, ..Infos::default() };
+            all.iter().for_each(|found| infos.add(7, FoundSocket { socket: found.socket, facts: found.facts.clone() }));
+            let known = [0, 1, 2, 3].map(|cookie| {
+                let row = row(cookie);
+                let subject = Subject::Inet { row: &row, netns: Some(7), holder: None, recorded: None };
+                (infos.value(&subject, Field::Dev).into_owned(), infos.unread(&subject))
+            });
+            let lo = Value::text(Some(b"lo".as_slice())).into_owned();
+            let none = || (Value::Null, Need::NONE);
+            assert_eq!(known, [none(), (lo, Need::NONE), none(), (Value::Null, unread)]);
+        }
     }
 }

@@ -40,7 +40,11 @@ impl PeerProcess {
 
 /// The first process that holds each of some sockets, by inode.
 #[derive(Debug, Default)]
-struct Holders(HashMap<u64, PeerProcess>);
+struct Holders {
+    first: HashMap<u64, PeerProcess>,
+    /// All that was found of whoever holds them.
+    all: SocketHolders,
+}
 
 impl Holders {
     fn find(
@@ -50,26 +54,27 @@ impl Holders {
         sources: &mut Sources,
         round: &mut Round,
     ) -> Written<Self> {
-        let owners: SocketHolders = sources.owners(asked, round, inodes.iter().copied())?;
+        let mut all = sources.owners(asked, round, inodes.iter().copied())?;
         let mut workloads = need.meets(Need::CGROUPS).then(|| Workloads::new(&asked.proc));
         let process = |&inode: &u64| {
-            let holder = owners.first(inode)?;
+            let holder = all.first(inode)?;
             let container = workloads.as_mut().and_then(|workloads| {
                 workloads.look_up(holder.pid);
                 workloads.of(holder.pid)?.container.clone()
             });
             Some((inode, PeerProcess { pid: holder.pid, comm: holder.comm, container }))
         };
-        let found = Self(inodes.iter().filter_map(process).collect());
+        let first = inodes.iter().filter_map(process).collect();
         if let Some(workloads) = &workloads {
             super::report(workloads, round)?;
+            all.lose_all_of(workloads.ended());
         }
-        Ok(found)
+        Ok(Self { first, all })
     }
 
     /// The process that holds the sockets, if it is the same for all.
     fn of(&self, inodes: &[u64]) -> Option<&PeerProcess> {
-        let mut all = inodes.iter().map(|inode| self.0.get(inode));
+        let mut all = inodes.iter().map(|inode| self.first.get(inode));
         let first = all.next()??;
         all.all(|other| other.is_some_and(|other| other.pid == first.pid)).then_some(first)
     }
@@ -164,6 +169,11 @@ impl Provider for InetPeers {
     fn has_peer(&self, subject: &Subject<'_>) -> bool {
         let Subject::Inet { row, netns, .. } = *subject else { return false };
         self.peers.of(netns.unwrap_or(0), row).iter().any(|&inode| inode != 0)
+    }
+
+    fn has_lost_peer(&self, subject: &Subject<'_>) -> bool {
+        let Subject::Inet { row, netns, .. } = *subject else { return false };
+        self.peers.of(netns.unwrap_or(0), row).iter().any(|&inode| self.holders.all.has_lost(inode))
     }
 }
 

@@ -30,6 +30,11 @@ impl KnownOfRows {
     pub fn gather(asked: &AskedFor<'_>, files: &mut Files, sources: &mut Sources, round: &mut Round) -> Written<Self> {
         let wanted = leave_out(asked, files, sources.names.labels());
         sources.names.look_up(wanted);
+        if asked.selected.needs().meets(Need::USERS)
+            && let Some(why) = sources.names.unread_users()
+        {
+            round.report_users(&why)?;
+        }
         sources.scanned(files.scan.take());
         Self::find(asked, files, sources, round)
     }

@@ -25,6 +25,8 @@ pub struct Round {
     lacks_marks: bool,
     /// Whether it was reported that the kernel did not list sockets with what it knows of them.
     lacks_diag: bool,
+    /// Whether it was reported that names of users could not be read.
+    lacks_users: bool,
 }
 
 impl Round {
@@ -39,6 +41,7 @@ impl Round {
             lacks_processes: false,
             lacks_marks: false,
             lacks_diag: false,
+            lacks_users: false,
         }
     }
 
@@ -56,6 +59,7 @@ impl Round {
         self.lacks_processes = false;
         self.lacks_marks = false;
         self.lacks_diag = false;
+        self.lacks_users = false;
     }
 
     /// Notes that a network namespace that rows are wanted of was not read: because that failed, or it was not asked for. False where that is known.
@@ -120,9 +124,20 @@ impl Round {
         self.note_at_first(why)
     }
 
-    /// Whether something that the kernel knows of sockets could not be read.
+    /// Reports, once a round, that names of users could not be read, and why.
+    ///
+    /// # Errors
+    /// A failure to write to standard output.
+    pub fn report_users(&mut self, why: &str) -> Written<()> {
+        if std::mem::replace(&mut self.lacks_users, true) {
+            return Ok(());
+        }
+        self.note_at_first(&format!("user of some sockets is null: the names of users could not be read: {why}"))
+    }
+
+    /// Whether something that was asked of sockets could not be read.
     pub const fn lacks_facts(&self) -> bool {
-        self.lacks_marks || self.lacks_diag
+        self.lacks_marks || self.lacks_diag || self.lacks_users
     }
 
     /// Whether none was before it.

@@ -32,7 +32,7 @@ pub struct Selected {
 }
 
 /// Everything that is there without being gathered: what the rows themselves carry, and the names of namespaces.
-const AT_HAND: Need = Need::NETNS_NAMES.or(Need::COOKIES);
+const AT_HAND: Need = Need::NETNS_NAMES.or(Need::COOKIES).or(Need::UIDS);
 
 impl Selected {
     /// What the options say, the names in the expression looked up.

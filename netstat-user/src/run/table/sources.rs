@@ -18,12 +18,20 @@ pub struct Sources {
     pub names: Names,
     /// The descriptor scan of this round: one for all tables, as in netstat.
     scan: Option<fds::Scan>,
+    /// Whether it is known only once the rows are decided if it matters which processes could not be seen.
+    decides_first: bool,
 }
 
 impl Sources {
     /// Nothing read yet.
     pub fn new(asked: &AskedFor<'_>) -> Self {
-        Self { source: KernelSource::new(&asked.proc, asked.row_needs()), names: Names::new(), scan: None }
+        let source = KernelSource::new(&asked.proc, asked.row_needs());
+        Self { source, names: Names::new(), scan: None, decides_first: false }
+    }
+
+    /// The same where [`Sources::report_hidden`] alone says why owners are not known, once the rows are decided.
+    pub fn deciding_first(asked: &AskedFor<'_>) -> Self {
+        Self { decides_first: true, ..Self::new(asked) }
     }
 
     /// Forgets what was true in the last round.
@@ -63,7 +71,11 @@ impl Sources {
         self.start_scan(asked);
         let Some(scan) = &mut self.scan else { return Ok(SocketHolders::default()) };
         let owners = scan.owners(inodes, asked.wants_comms());
-        unnamed::report(asked, round, scan, &owners)?;
+        match scan.failure().filter(|_| self.decides_first) {
+            Some(error) => round.report_processes(&error)?,
+            None if self.decides_first => {}
+            None => unnamed::report(asked, round, scan, &owners)?,
+        }
         Ok(owners)
     }
 
