@@ -32,7 +32,7 @@ pub fn comm(root: &Path, pid: u32) -> rustix::io::Result<Comm> {
 pub fn holder(root: &Path, pid: u32, comms: bool, mut fail: impl FnMut(Errno)) -> Option<Holder> {
     let program = program(root, pid).map_err(&mut fail).ok()?;
     // One that is about to end has a name no more, nor memory, before it closes its descriptors.
-    if program.is_empty() && Stat::of(root, pid).is_ok_and(|stat| stat.is_none_or(|stat| !stat.has_memory())) {
+    if program.is_empty() && Stat::of(root, pid).is_ok_and(|stat| stat.is_some_and(|stat| !stat.has_memory())) {
         return None;
     }
     let comm = match comms.then(|| comm(root, pid)).transpose() {
