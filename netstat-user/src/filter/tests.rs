@@ -277,12 +277,18 @@ fn autobound_is_asked_twice() {
 }
 
 /// What an expression surely is for a connection with this inode and this remote address.
-fn certain(text: &str, inode: u64, remote: &str, owners: &SocketHolders, providers: &[&dyn Provider]) -> Option<bool> {
+fn certain(
+    text: &str,
+    (inode, remote): (u64, &str),
+    owners: &SocketHolders,
+    providers: &[&dyn Provider],
+    answers: &UnseenAnswers,
+) -> Option<bool> {
     let (labels, names) = (Labels::default(), HashMap::new());
     let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers };
     let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), (remote, 40_000), 1) };
     let fields = RowFields { row: &row, recorded: None, context: &context };
-    Predicate::new(&read(text), &mut Names).unwrap().is_certain(&fields, Need::NONE, &UnseenAnswers::default())
+    Predicate::new(&read(text), &mut Names).unwrap().is_certain(&fields, Need::NONE, answers)
 }
 
 /// A process that could not be looked into may hold the socket, too, or it alone.
@@ -296,7 +302,7 @@ fn what_a_hidden_holder_decides_is_not_known() {
     let says = |text: &str, inode, hidden: UnseenHolders| {
         let mut owners = owners.clone();
         owners.unseen = hidden;
-        certain(text, inode, "10.1.2.3", &owners, &[])
+        certain(text, (inode, "10.1.2.3"), &owners, &[], &UnseenAnswers::default())
     };
     // Held by nginx, by nobody who could be seen, and by nobody at all.
     for (text, by_precious, by_anybody) in [
@@ -331,12 +337,7 @@ fn sockets_are_closed_only_where_nobody_else_can_change_the_answer() {
     let nginx = owners.holder(holder(7, b"nginx"));
     owners.add(42, nginx);
     let strictly = |text: &str, inode, owners: &SocketHolders| {
-        let (labels, names) = (Labels::default(), HashMap::new());
-        let context = RowContext { owners, labels: &labels, netns: None, netns_names: &names, providers: &[] };
-        let row = SocketRow { inode, ..row(Proto::Tcp, ("127.0.0.1", 22), ("10.1.2.3", 40_000), 1) };
-        let predicate = Predicate::new(&read(text), &mut Names).unwrap();
-        let fields = RowFields { row: &row, recorded: None, context: &context };
-        predicate.is_certain(&fields, Need::NONE, &UnseenAnswers::strict())
+        certain(text, (inode, "10.1.2.3"), owners, &[], &UnseenAnswers::strict())
     };
     let says = |text: &str, inode, hidden: UnseenHolders, outside| {
         let mut owners = owners.clone();
@@ -413,7 +414,9 @@ fn what_a_process_outside_the_container_decides_is_not_known() {
     owners.expect([42, 43].into_iter());
     let nginx = owners.holder(Holder { pid: 7, program: b"nginx".to_vec(), comm: Some(Comm::new(b"nginx")) });
     owners.add(42, nginx);
-    let says = |text: &str, inode, other: Option<u32>| certain(text, inode, "127.0.0.1", &owners, &[&OtherEnd(other)]);
+    let says = |text: &str, inode, other: Option<u32>| {
+        certain(text, (inode, "127.0.0.1"), &owners, &[&OtherEnd(other)], &UnseenAnswers::default())
+    };
     for (text, found, not_found) in [
         ("not comm = sshd", Some(true), None),
         ("not peer.comm = sshd", Some(true), None),

@@ -49,6 +49,14 @@ fn removed(agent: &AgentChoice, ids: &[u64]) -> Vec<(u64, Vec<u8>)> {
     agent.path().map_or_else(Vec::new, |path| client::cgroups(path, ids))
 }
 
+/// What the processes that hold sockets run as part of, and those that may hold them. Who has ended by now is none by which anything can be decided.
+fn workloads_of(asked: &AskedFor<'_>, owners: &mut SocketHolders) -> Workloads {
+    let mut workloads = Workloads::new(&asked.proc);
+    owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
+    owners.lose_all_of(workloads.ended());
+    workloads
+}
+
 /// Reports what could not be read of the processes that were looked up.
 fn report(workloads: &Workloads, round: &mut Round) -> Written<()> {
     workloads.failure().map_or(Ok(()), |error| round.report_processes(error))
@@ -83,9 +91,7 @@ impl Gathered {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         sources.add_unseen(asked, owners);
         if need.meets(Need::CGROUPS) {
-            let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
-            owners.lose_all_of(workloads.ended());
+            let mut workloads = workloads_of(asked, owners);
             let recorded = listed.iter().flat_map(|table| table.recorded).map(|(_, owner)| owner);
             let closed = listed.iter().flat_map(|table| table.closed).filter_map(|closed| closed.socket.owner.as_ref());
             let owners: Vec<&Owner> = recorded.chain(closed).collect();
@@ -128,9 +134,7 @@ impl Gathered {
         let mut providers: Vec<Box<dyn Provider>> = Vec::new();
         sources.add_unseen(asked, owners);
         if need.meets(Need::CGROUPS) {
-            let mut workloads = Workloads::new(&asked.proc);
-            owners.holders().chain(owners.unseen.known()).for_each(|holder| workloads.look_up(holder.pid));
-            owners.lose_all_of(workloads.ended());
+            let workloads = workloads_of(asked, owners);
             report(&workloads, round)?;
             providers.push(Box::new(workloads));
         }

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The kernel's address on the wire.
@@ -104,6 +105,16 @@ impl Wire {
         ask(Request::address(Ipv4Addr::new(255, 255, 0, 0)), libc::SIOCSIFNETMASK)?;
         ask(Request::new(&(libc::IFF_UP as u16).to_ne_bytes()), libc::SIOCSIFFLAGS)?;
         Ok(Self { file })
+    }
+
+    /// Connects a socket to a port of the far side, which takes the connection.
+    pub fn take(&self, socket: &Socket, port: u16) {
+        thread::scope(|scope| {
+            let connects = scope.spawn(|| socket.connect(&there(port).into()));
+            let syn = self.expect(SYN);
+            self.send(&Segment { seq: 5000, ..syn.answer(SYN | ACK) });
+            connects.join().unwrap().unwrap();
+        });
     }
 
     /// The next TCP segment that the kernel sends, `None` if none comes for so long.

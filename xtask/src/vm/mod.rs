@@ -57,8 +57,9 @@ const ON_HOST: &[&str] = &[
 ];
 /// What the program does with fewer rights, mounts and symbols: the same on every processor, and asked of two kernels.
 const PLACES: &[&str] = &["places::"];
-/// What the agent keeps of rarer sockets, and which sockets `kill` closes: asked of the newest kernel on a processor.
+/// What the agent keeps of rarer sockets, asked of the newest kernel on aarch64.
 const RARER: &[&str] = &["corner_rows::", "datagrams::", "history::"];
+/// Which sockets `kill` closes, asked of the newest kernel on x86, and of the oldest one with events.
 const CLOSED: &[&str] = &["iterator_closes", "kill_"];
 /// How connections go and end: asked of the newest kernel on aarch64, and of each on x86.
 const PLAIN: &[&str] = &["lives::", "connections::"];
@@ -91,8 +92,10 @@ const DIAG: Suite =
 const OLD_KERNEL: Suite = Suite { test: "old_kernel", modules: &["veth"], limit: 600 };
 const PACKET_RADIO: Suite = Suite { test: "packet_radio", modules: &["ax25", "netrom"], limit: 600 };
 
-/// Those that take longest come first, so many of them longer than anything else that is emulated.
+/// So many of [`GUESTS`] take longer than anything else that is emulated.
 const LONGEST: usize = 4;
+
+/// Those that take longest come first.
 const GUESTS: &[Guest] = &[
     Guest {
         name: "6.12",

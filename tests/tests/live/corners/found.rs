@@ -10,7 +10,7 @@ use crate::places::refuses;
 use crate::runner::{Done, Test};
 use crate::tracer::{Outcome, Tracer, events_after};
 use netstat_tests::netns::NetNs;
-use netstat_tests::truth::wire::{self, ACK, SYN, Segment, Wire};
+use netstat_tests::truth::wire::{self, ACK, SYN, Wire};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::wait::waitpid;
@@ -303,12 +303,7 @@ fn connect_that_was_ended_by_ss() -> Done {
 /// Data were sent again, and then somebody ended the connection: the kernel resets it.
 fn connection_that_was_ended_by_ss() -> Done {
     let work = |wire: &Wire, mut socket: &Socket| {
-        thread::scope(|scope| {
-            let connects = scope.spawn(|| socket.connect(&wire::there(80).into()));
-            let syn = wire.expect(SYN);
-            wire.send(&Segment { seq: 5000, ..syn.answer(SYN | ACK) });
-            connects.join().unwrap().unwrap();
-        });
+        wire.take(socket, 80);
         socket.write_all(b"unheard").unwrap();
         let mut sent = 0;
         while sent < 2 {

@@ -5,7 +5,7 @@ use crate::check;
 use crate::event::{Event, Kind};
 use crate::made::{Made, tcp};
 use crate::runner::{self, Done, Test};
-use netstat_tests::truth::wire::{self, ACK, FIN, SYN, Segment, Wire};
+use netstat_tests::truth::wire::{self, ACK, FIN, Segment, Wire};
 use socket2::Domain;
 use std::fs;
 use std::net::SocketAddrV4;
@@ -23,12 +23,7 @@ const AGAIN: Duration = Duration::from_millis(60_150);
 fn waiting(wire: &Wire, port: u16) -> (Made, Segment) {
     let socket = tcp(Domain::IPV4);
     let far = SocketAddrV4::new(wire::THERE, port);
-    thread::scope(|scope| {
-        let connects = scope.spawn(|| socket.connect(&wire::there(port).into()));
-        let syn = wire.expect(SYN);
-        wire.send(&Segment { seq: 7000, ..syn.answer(SYN | ACK) });
-        connects.join().unwrap().unwrap();
-    });
+    wire.take(&socket, port);
     let made = Made::of(&socket);
     drop(socket);
     let fin = wire.expect(FIN);

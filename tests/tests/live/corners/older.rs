@@ -5,10 +5,9 @@ use crate::event::{Event, Kind};
 use crate::made::{self, Family, Made, tcp};
 use crate::runner::{Done, Test};
 use netstat_tests::netns::NetNs;
-use netstat_tests::truth::wire::{self, ACK, FIN, SYN, Segment, Wire};
+use netstat_tests::truth::wire::{self, ACK, FIN, Segment, Wire};
 use socket2::Domain;
 use std::net::{Shutdown, TcpStream};
-use std::thread;
 
 pub const TESTS: &[Test] = &[
     ("corners::a_long_queue_before_the_tracer", a_long_queue_before_the_tracer),
@@ -71,12 +70,7 @@ fn data_for_what_was_closed_before_the_tracer() -> Done {
     let closed = namespace.enter(|| {
         [(80, true), (81, true), (82, false), (83, false)].map(|(port, is_held)| {
             let socket = tcp(Domain::IPV4);
-            thread::scope(|scope| {
-                let connects = scope.spawn(|| socket.connect(&wire::there(port).into()));
-                let syn = wire.expect(SYN);
-                wire.send(&Segment { seq: 5000, ..syn.answer(SYN | ACK) });
-                connects.join().unwrap().unwrap();
-            });
+            wire.take(&socket, port);
             let made = Made::of(&socket);
             socket.shutdown(Shutdown::Both).unwrap();
             let fin = wire.expect(FIN);
