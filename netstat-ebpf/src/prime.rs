@@ -16,7 +16,7 @@ use netstat_ebpf::{
     Field, FoundRecord, Grade, RAW,
     linux::{
         AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_RAW,
-        tcp::{FIN_WAIT1, FIN_WAIT2, LISTEN},
+        tcp::{CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, LISTEN},
     },
 };
 
@@ -100,8 +100,8 @@ fn give<M: Memory>(output: Addr, sk: Addr, task: Addr, file: Addr) {
         }
         match state {
             LISTEN => listen::begin::<M>(sk, M::get(sk, Field::SkcNum).unwrap_or_default()),
-            // Shut down both ways already.
-            FIN_WAIT1 | FIN_WAIT2 => mark_close::<M>(sk),
+            // Shut down already, and not closed.
+            FIN_WAIT1 | FIN_WAIT2 | CLOSING | LAST_ACK => mark_close::<M>(sk),
             _ => {}
         }
     }

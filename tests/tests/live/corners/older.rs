@@ -12,6 +12,7 @@ use std::net::{Shutdown, TcpStream};
 pub const TESTS: &[Test] = &[
     ("corners::a_long_queue_before_the_tracer", a_long_queue_before_the_tracer),
     ("corners::data_for_what_was_closed_before_the_tracer", data_for_what_was_closed_before_the_tracer),
+    ("corners::reset_of_what_both_ends_had_shut_before_the_tracer", reset_of_what_both_ends_had_shut_before_the_tracer),
 ];
 
 /// More connections wait than are looked through for one of them. Most of them hear their peers close before they are accepted, by whoever closes them;
@@ -93,6 +94,53 @@ fn data_for_what_was_closed_before_the_tracer() -> Done {
     for (made, was_held) in &closed {
         let (event, totals) = totals(&outcome, made);
         assert_eq!(totals.reason, if *was_held { "reset_sent" } else { "unknown" }, "{}", event.line);
+    }
+    Done::Passed
+}
+
+/// The peer resets a connection that both ends had shut before the tracer began: LAST_ACK, or CLOSING. Nobody could know by which end, had its process
+/// closed it.
+fn reset_of_what_both_ends_had_shut_before_the_tracer() -> Done {
+    let (namespace, wire) = match wired(Wire::tun) {
+        Ok(both) => both,
+        Err(done) => return done,
+    };
+    let shut = namespace.enter(|| {
+        [(80, true, true), (81, false, true), (82, true, false), (83, false, false)].map(
+            |(port, peer_first, is_held)| {
+                let socket = tcp(Domain::IPV4);
+                wire.take(&socket, port);
+                let made = Made::of(&socket);
+                let connected = wire.expect(ACK);
+                let shuts = || {
+                    socket.shutdown(Shutdown::Write).unwrap();
+                    wire.expect(FIN)
+                };
+                let last = if peer_first {
+                    wire.send(&connected.answer(FIN | ACK));
+                    wire.expect(ACK);
+                    shuts()
+                } else {
+                    let fin = shuts();
+                    wire.send(&Segment { ack: fin.seq, ..fin.answer(FIN | ACK) });
+                    wire.expect(ACK)
+                };
+                (made, last, is_held.then_some(socket))
+            },
+        )
+    });
+    let mut tracer = traced(&namespace, &["--proto", "tcp"]);
+    namespace.enter(|| {
+        for (_, last, _) in &shut {
+            wire.send(&last.answer(wire::RST | ACK));
+        }
+    });
+    let shut = shut.map(|(made, _, held)| (made, held.is_some()));
+    tracer.wait_closed(shut.iter().map(|(made, _)| made));
+    let outcome = tracer.finish();
+    for (made, was_held) in &shut {
+        let (event, totals) = totals(&outcome, made);
+        assert_eq!(totals.reason, if *was_held { "reset_received" } else { "unknown" }, "{}", event.line);
     }
     Done::Passed
 }
